@@ -1,0 +1,112 @@
+//! DefineStudy: a study comes onto the ledger, signed by the source that made it and the patient who will hold it.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::{Context, Failed, SourceRefused, rule};
+use crate::encoding::Ascending;
+use crate::event::Event;
+use crate::id::{EventHash, ManifestRoot, StudyId};
+use crate::key::Key;
+use crate::state::{ReadRows as _, StateKey, StateReader};
+use crate::study::{Delegate, GrantRate, MAX_DELEGATES, Powers, Status, Study};
+use crate::transaction::StatelessError;
+
+/// The action. Signed by `source` and `holder`.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DefineStudy {
+    /// Which study: its UID under a fresh salt.
+    pub study: StudyId,
+    /// The source's operational key.
+    pub source: Key,
+    /// The key that will control it.
+    pub holder: Key,
+    /// Those who may grant in the holder's place from the start: a guardian, the care team.
+    pub delegates: Ascending<Delegate, MAX_DELEGATES>,
+    /// The root of the manifest's revision 0.
+    pub manifest_root: ManifestRoot,
+    /// More instances are expected.
+    pub open: bool,
+}
+
+/// Why a DefineStudy is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum DefineStudyError {
+    /// See [`SourceRefused`].
+    #[error(transparent)]
+    Source(#[from] SourceRefused),
+    /// There is one.
+    #[error("the study is on the ledger already and has its holder")]
+    Exists,
+    /// The epoch's studies are used up.
+    #[error("the source defined {0} studies in this epoch, the most it may; the next is possible in the next epoch")]
+    Quota(u32),
+    /// The holder or the source as its own delegate.
+    #[error("a delegate is somebody else than the holder and the source")]
+    DelegateIsParty,
+    /// Powers nobody knows.
+    #[error("a delegate's powers name none, or some that do not exist")]
+    Powers,
+    /// Over before it began.
+    #[error("a delegation has ended already")]
+    DelegationOver,
+}
+
+impl DefineStudy {
+    pub(crate) fn check_stateless(&self) -> Result<(), StatelessError> {
+        let Self { study: _, source, holder, delegates, manifest_root: _, open: _ } = self;
+        for Delegate { key, role: _, powers, expiry_day: _ } in delegates {
+            if key == holder || key == source {
+                return Err(DefineStudyError::DelegateIsParty.into());
+            }
+            if *powers == Powers(0) || !Powers::ALL.include(*powers) {
+                return Err(DefineStudyError::Powers.into());
+            }
+            key.check().map_err(|error| StatelessError::Key { role: "delegate", error })?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn execute<R: StateReader>(
+        &self,
+        context: &mut Context<'_, '_, R>,
+    ) -> Result<(), Failed<DefineStudyError, R::Error>> {
+        use DefineStudyError as Error;
+        let Self { study: id, source: source_key, holder, delegates, manifest_root, open } = self;
+
+        let (source, _) = context.acting_source::<Error>(*source_key)?;
+        let mut activity = context.state.activity(source)?.in_epoch(context.epoch);
+        let quota = context.rules.parameters.studies_per_epoch;
+        rule(activity.studies < quota, Error::Quota(quota))?;
+        rule(context.state.read(&StateKey::Study(*id)).map_err(crate::state::ReadError::Storage)?.is_none(), Error::Exists)?;
+        rule(delegates.iter().all(|delegate| delegate.is_live(context.now)), Error::DelegationOver)?;
+
+        activity.studies = activity.studies.saturating_add(1);
+        activity.studies_in_all = activity.studies_in_all.saturating_add(1);
+        context.state.put(StateKey::Activity(source), &activity);
+        for delegate in delegates {
+            context.schedule(*id, delegate.expiry_day.start())?;
+        }
+        let study = Study {
+            source,
+            holder: *holder,
+            delegates: delegates.clone(),
+            status: Status::Active,
+            status_number: 0,
+            frozen: false,
+            revision: 0,
+            manifest_root: *manifest_root,
+            open: *open,
+            grants: Ascending::new(),
+            tombstones: Ascending::new(),
+            granted_on: GrantRate::default(),
+            pending_recovery: None,
+            last_recovery: None,
+            events: 0,
+            event_hash: EventHash::START,
+        };
+        context.put_study(*id, study);
+        context.events.push(Event::StudyDefined { study: *id, source });
+        Ok(())
+    }
+}

@@ -1,0 +1,142 @@
+//! What can be done: one file an action, with its data, its rules, its errors.
+//!
+//! | action | file | wire rules §3 |
+//! |---|---|---|
+//! | DefineSource | `define_source` | a source announces itself anew |
+//! | DefineStudy | `define_study` | a study comes onto the ledger |
+//! | ReviseStudy | `revise_study` | a study's manifest is revised |
+//! | SetStatus | `set_status` | a study is suspended, resumed or withdrawn |
+//! | Grant | `grant` | a grantee may fetch |
+//! | Revoke | `revoke` | and no longer |
+//!
+//! `check_stateless` says what is wrong whatever the state; `execute` says what is wrong now, and otherwise writes. Every cap is
+//! enforced in `execute`, where a malicious proposer cannot go round it.
+
+mod define_source;
+mod define_study;
+mod grant;
+mod revise_study;
+mod revoke;
+mod set_status;
+
+use alloc::vec::Vec;
+
+pub use self::define_source::{DefineSource, DefineSourceError};
+pub use self::define_study::{DefineStudy, DefineStudyError};
+pub use self::grant::{Grant, GrantError};
+pub use self::revise_study::{ReviseStudy, ReviseStudyError};
+pub use self::revoke::{Revoke, RevokeError};
+pub use self::set_status::{NewStatus, SetStatus, SetStatusError};
+use crate::event::Event;
+use crate::expiry;
+use crate::id::{SourceId, StudyId, TxId};
+use crate::key::Key;
+use crate::source::{KeyRole, KeyUse, Source};
+use crate::state::{Overlay, ReadError, ReadRows as _, Rules, StateKey, StateReader};
+use crate::study::{Deed, Standing, Study};
+use crate::time::{BlockTime, Epoch, Height, Timestamp};
+
+/// Why an action did not happen: the action's own reason, or a state that could not be read.
+pub(crate) enum Failed<A, E> {
+    Refused(A),
+    Read(ReadError<E>),
+}
+
+impl<A, E> From<ReadError<E>> for Failed<A, E> {
+    fn from(error: ReadError<E>) -> Self {
+        Self::Read(error)
+    }
+}
+
+impl<A, E> Failed<A, E> {
+    pub(crate) fn map<B>(self, wider: impl FnOnce(A) -> B) -> Failed<B, E> {
+        match self {
+            Self::Refused(reason) => Failed::Refused(wider(reason)),
+            Self::Read(error) => Failed::Read(error),
+        }
+    }
+}
+
+/// Turns a rule into a refusal: `rule(holds, reason)?`.
+pub(crate) fn rule<A, E>(holds: bool, otherwise: A) -> Result<(), Failed<A, E>> {
+    if holds { Ok(()) } else { Err(Failed::Refused(otherwise)) }
+}
+
+/// Why a source may not act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SourceRefused {
+    /// The key is nobody's operational key.
+    #[error("the signing key is no source's operational key")]
+    Unknown,
+    /// The key was, or will be, an operational key.
+    #[error("the signing key is not in force in this epoch: it was replaced, or was announced only just now")]
+    NotInForce,
+    /// The source is suspended.
+    #[error("the source is suspended from the network")]
+    Suspended,
+}
+
+/// Why nothing can be done on a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudyRefused {
+    /// Not on the ledger.
+    #[error("no such study is on the ledger")]
+    Unknown,
+    /// Its status forbids it.
+    #[error("the study is {0}")]
+    Status(Standing),
+    /// Another source's.
+    #[error("the study is another source's")]
+    NotYours,
+}
+
+/// What an action sees and writes: the state with this block's changes so far, the block's time and place, and the transaction.
+pub(crate) struct Context<'a, 'b, R> {
+    pub(crate) state: &'b mut Overlay<'a, R>,
+    pub(crate) events: &'b mut Vec<Event>,
+    pub(crate) rules: &'b Rules,
+    pub(crate) now: BlockTime,
+    pub(crate) height: Height,
+    pub(crate) epoch: Epoch,
+    pub(crate) id: TxId,
+}
+
+impl<R: StateReader> Context<'_, '_, R> {
+    /// The source whose operational key this is, if it may act.
+    pub(crate) fn acting_source<A: From<SourceRefused>>(&self, key: Key) -> Result<(SourceId, Source), Failed<A, R::Error>> {
+        let unknown = || Failed::Refused(SourceRefused::Unknown.into());
+        let Some(KeyUse { source: id, role: KeyRole::Operational }) = self.state.key_use(key)? else { return Err(unknown()) };
+        let source = self.state.source(id)?.ok_or_else(unknown)?;
+        rule(source.keys_in(self.epoch).operational == key, SourceRefused::NotInForce.into())?;
+        rule(!source.suspended, SourceRefused::Suspended.into())?;
+        Ok((id, source))
+    }
+
+    /// A study as it is now, with what has ended taken out, if `deed` may be done on it.
+    pub(crate) fn study_for<A: From<StudyRefused>>(&mut self, id: StudyId, deed: Deed) -> Result<Study, Failed<A, R::Error>> {
+        let study = self.study(id)?;
+        study.permits(deed, self.now).map_err(|standing| Failed::Refused(StudyRefused::Status(standing).into()))?;
+        Ok(study)
+    }
+
+    /// A study as it is now, with what has ended taken out.
+    pub(crate) fn study<A: From<StudyRefused>>(&mut self, id: StudyId) -> Result<Study, Failed<A, R::Error>> {
+        let mut study = self.state.study(id)?.ok_or_else(|| Failed::Refused(StudyRefused::Unknown.into()))?;
+        let lapses = study.settle(self.now);
+        self.events.extend(lapses.into_iter().map(|lapse| Event::Lapsed { study: id, lapse }));
+        Ok(study)
+    }
+
+    /// Writes a study that this transaction touched.
+    pub(crate) fn put_study(&mut self, id: StudyId, mut study: Study) {
+        study.record_event(&self.rules.chain, self.id, self.height);
+        self.state.put(StateKey::Study(id), &study);
+    }
+
+    /// Has a study looked at when `end` has passed.
+    pub(crate) fn schedule(&mut self, study: StudyId, end: Timestamp) -> Result<(), ReadError<R::Error>> {
+        expiry::schedule(self.state, study, end)
+    }
+}

@@ -1,0 +1,70 @@
+//! ReviseStudy: late instances, a report, a correction. The source signs the next manifest.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::{Context, Failed, SourceRefused, StudyRefused, rule};
+use crate::event::Event;
+use crate::id::{ManifestRoot, StudyId};
+use crate::key::Key;
+use crate::state::StateReader;
+use crate::study::Deed;
+
+/// The action. Signed by `source`.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ReviseStudy {
+    /// Which study.
+    pub study: StudyId,
+    /// The source's operational key.
+    pub source: Key,
+    /// One more than the revision before.
+    pub revision: u32,
+    /// The root of the new manifest.
+    pub manifest_root: ManifestRoot,
+    /// More instances are expected.
+    pub open: bool,
+}
+
+/// Why a ReviseStudy is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReviseStudyError {
+    /// See [`SourceRefused`].
+    #[error(transparent)]
+    Source(#[from] SourceRefused),
+    /// See [`StudyRefused`].
+    #[error(transparent)]
+    Study(#[from] StudyRefused),
+    /// A revision was left out, or is there already.
+    #[error("revision {given} does not follow revision {newest}")]
+    Revision {
+        /// As signed.
+        given: u32,
+        /// The newest there is.
+        newest: u32,
+    },
+}
+
+impl ReviseStudy {
+    pub(crate) fn execute<R: StateReader>(
+        &self,
+        context: &mut Context<'_, '_, R>,
+    ) -> Result<(), Failed<ReviseStudyError, R::Error>> {
+        use ReviseStudyError as Error;
+        let Self { study: id, source: source_key, revision, manifest_root, open } = self;
+
+        let (source, _) = context.acting_source::<Error>(*source_key)?;
+        let mut study = context.study_for::<Error>(*id, Deed::ReviseStudy)?;
+        rule(study.source == source, StudyRefused::NotYours.into())?;
+        rule(
+            study.revision.checked_add(1) == Some(*revision),
+            Error::Revision { given: *revision, newest: study.revision },
+        )?;
+
+        study.revision = *revision;
+        study.manifest_root = *manifest_root;
+        study.open = *open;
+        context.put_study(*id, study);
+        context.events.push(Event::StudyRevised { study: *id, revision: *revision });
+        Ok(())
+    }
+}

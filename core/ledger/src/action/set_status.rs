@@ -1,0 +1,103 @@
+//! SetStatus: the source stops serving a study for a while, serves it again, or withdraws it for ever.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::{Context, Failed, SourceRefused, StudyRefused, rule};
+use crate::event::Event;
+use crate::id::StudyId;
+use crate::key::Key;
+use crate::state::{ReadRows as _, StateKey, StateReader};
+use crate::study::{Reason, Standing, Status};
+
+/// The action. Signed by `source`.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SetStatus {
+    /// Which study.
+    pub study: StudyId,
+    /// The source's operational key.
+    pub source: Key,
+    /// One more than the status before; a new study's is 0.
+    pub number: u32,
+    /// To what.
+    pub status: NewStatus,
+}
+
+/// What a status is set to, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum NewStatus {
+    /// Served again.
+    Active,
+    /// Not served; lapses by itself unless renewed.
+    Suspended(Reason),
+    /// Never served again.
+    Withdrawn(Reason),
+}
+
+/// Why a SetStatus is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SetStatusError {
+    /// See [`SourceRefused`].
+    #[error(transparent)]
+    Source(#[from] SourceRefused),
+    /// See [`StudyRefused`].
+    #[error(transparent)]
+    Study(#[from] StudyRefused),
+    /// A number was left out, or is there already.
+    #[error("status {given} does not follow status {newest}")]
+    Number {
+        /// As signed.
+        given: u32,
+        /// The newest there is.
+        newest: u32,
+    },
+    /// Final is final.
+    #[error("the study is withdrawn, which is final")]
+    Final,
+    /// It is served.
+    #[error("the study is not suspended: nothing to resume")]
+    NotSuspended,
+}
+
+impl SetStatus {
+    pub(crate) fn execute<R: StateReader>(
+        &self,
+        context: &mut Context<'_, '_, R>,
+    ) -> Result<(), Failed<SetStatusError, R::Error>> {
+        use SetStatusError as Error;
+        let Self { study: id, source: source_key, number, status } = self;
+
+        let (source, _) = context.acting_source::<Error>(*source_key)?;
+        let mut study = context.study::<Error>(*id)?;
+        rule(study.source == source, StudyRefused::NotYours.into())?;
+        let [standing, _] = study.standings(context.now);
+        rule(!matches!(standing, Standing::Withdrawn(_)), Error::Final)?;
+        rule(
+            study.status_number.checked_add(1) == Some(*number),
+            Error::Number { given: *number, newest: study.status_number },
+        )?;
+
+        study.status = match *status {
+            NewStatus::Active => {
+                rule(matches!(standing, Standing::Suspended(_)), Error::NotSuspended)?;
+                Status::Active
+            }
+            NewStatus::Suspended(reason) => {
+                let until = context.now.timestamp().plus(context.rules.parameters.suspension_ms);
+                context.schedule(*id, until)?;
+                Status::Suspended { until, reason }
+            }
+            NewStatus::Withdrawn(reason) => {
+                let mut activity = context.state.activity(source)?.in_epoch(context.epoch);
+                activity.withdrawn_in_all = activity.withdrawn_in_all.saturating_add(1);
+                context.state.put(StateKey::Activity(source), &activity);
+                Status::Withdrawn { reason }
+            }
+        };
+        study.status_number = *number;
+        let event = Event::StatusSet { study: *id, status: study.status };
+        context.put_study(*id, study);
+        context.events.push(event);
+        Ok(())
+    }
+}

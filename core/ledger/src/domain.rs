@@ -1,0 +1,89 @@
+//! Domains: what keeps a signature made for one purpose, or one network, from meaning anything in another.
+//!
+//! Every signature and every id is over `tag ‖ chain id ‖ borsh(body)` (wire rules §1). A tag is 16 ASCII bytes, one
+//! per kind; it changes with the format it stands for.
+
+use alloc::vec::Vec;
+
+use borsh::BorshSerialize;
+
+use crate::id::ChainId;
+
+/// What a signed or hashed body is: 16 ASCII bytes, padded with zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Tag([u8; 16]);
+
+macro_rules! tags {
+    ($($(#[$doc:meta])* $name:ident = $text:literal;)*) => {
+        impl Tag {
+            $($(#[$doc])* pub const $name: Self = Self::new($text);)*
+            /// Every tag in use, to show that no two are alike.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+        }
+    };
+}
+
+tags! {
+    /// Body of a DefineSource.
+    DEFINE_SOURCE = "clavicle/defso/1";
+    /// Body of a DefineStudy.
+    DEFINE_STUDY = "clavicle/defst/1";
+    /// Body of a ReviseStudy.
+    REVISE_STUDY = "clavicle/revis/1";
+    /// Body of a SetStatus.
+    SET_STATUS = "clavicle/statu/1";
+    /// Body of a Grant.
+    GRANT = "clavicle/grant/1";
+    /// Body of a Revoke.
+    REVOKE = "clavicle/revok/1";
+    /// A source's id, from the identity key it was admitted with.
+    SOURCE_ID = "clavicle/srcid/1";
+    /// The commitment of a Grant to its Terms.
+    TERMS = "clavicle/terms/1";
+    /// One step of a study's running event hash.
+    EVENT = "clavicle/event/1";
+    /// A block header; its hash is the block's id and the value agreed on.
+    HEADER = "clavicle/block/1";
+    /// The root over a block's envelopes.
+    ENVELOPES = "clavicle/envel/1";
+    /// A validator set.
+    VALIDATORS = "clavicle/valid/1";
+    /// A commit certificate's digest, as the next header carries it.
+    COMMIT = "clavicle/commi/1";
+    /// The opening message of a fetch.
+    HELLO = "clavicle/hello/1";
+}
+
+impl Tag {
+    const fn new(text: &str) -> Self {
+        let (text, mut bytes, mut at) = (text.as_bytes(), [0; 16], 0);
+        assert!(text.len() <= 16, "a tag is 16 bytes");
+        while at < text.len() {
+            bytes[at] = text[at];
+            at = at.wrapping_add(1);
+        }
+        Self(bytes)
+    }
+
+    /// The 16 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
+/// `tag ‖ chain id ‖ borsh(body)`: what is signed, and what is hashed into an id.
+#[must_use]
+pub fn preimage<T: BorshSerialize + ?Sized>(tag: Tag, chain: &ChainId, body: &T) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(320);
+    bytes.extend_from_slice(&tag.0);
+    bytes.extend_from_slice(chain.as_bytes());
+    body.serialize(&mut bytes).expect("writing to memory succeeds, and no type of ours refuses to be written");
+    bytes
+}
+
+/// BLAKE3 of the [`preimage`].
+#[must_use]
+pub fn digest<T: BorshSerialize + ?Sized>(tag: Tag, chain: &ChainId, body: &T) -> [u8; 32] {
+    *blake3::hash(&preimage(tag, chain, body)).as_bytes()
+}

@@ -1,0 +1,374 @@
+//! Execution: a block's transactions in, changes and events out. Pure, integers only, the same everywhere.
+//!
+//! [`execute`] takes a block as it was proposed: one failing envelope makes the whole block invalid, so that being in a
+//! block proves having been executed. [`propose`] makes such a block from what a proposer has, leaving out what fails.
+//! Both go through the same [`Execution`], in this order: a new epoch if one is due, what has ended swept, then the
+//! envelopes.
+
+use alloc::vec::Vec;
+
+use crate::action::{
+    Context, DefineSourceError, DefineStudyError, Failed, GrantError, ReviseStudyError, RevokeError, SetStatusError,
+};
+use crate::event::Event;
+use crate::expiry;
+use crate::genesis::{Genesis, GenesisSource};
+use crate::id::SourceId;
+use crate::source::{Admitted, KeyRole, KeyUse, Roster, Source, SourceKind};
+use crate::state::{Changes, Head, Overlay, ReadError, ReadRows, Rules, StateKey, StateReader};
+use crate::time::{BlockTime, Epoch, Height, Timestamp};
+use crate::transaction::{Action, Precedence, Verified};
+use crate::validators::{Validator, ValidatorSet};
+
+/// What execution needs to know of a block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposed {
+    /// One more than the head's.
+    pub height: Height,
+    /// Later than the head's.
+    pub time: BlockTime,
+    /// The transactions, in order.
+    pub envelopes: Vec<Verified>,
+}
+
+/// What a block does.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// What it changes.
+    pub changes: Changes,
+    /// What happened.
+    pub events: Vec<Event>,
+    /// Who decides this block.
+    pub validators: ValidatorSet,
+    /// Who decides the next one.
+    pub next_validators: ValidatorSet,
+}
+
+/// Why a transaction cannot be executed now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Rejection {
+    /// Too late.
+    #[error("the transaction was to be submitted by {submit_by:?} and block time is {now:?}: sign it anew")]
+    TooLate {
+        /// Its limit.
+        submit_by: Timestamp,
+        /// Block time.
+        now: BlockTime,
+    },
+    /// Its limit is too far ahead to be remembered.
+    #[error("the transaction's submit_by lies more than {window_ms} ms ahead of block time: submit it later, or check the signer's clock")]
+    TooEarly {
+        /// The farthest it may lie ahead.
+        window_ms: u64,
+    },
+    /// It was executed.
+    #[error("the transaction was executed already")]
+    Replay,
+    /// It comes after one that it must come before.
+    #[error("the transaction comes after others that it has precedence over")]
+    OutOfOrder,
+    /// No room in this block.
+    #[error("the block is full")]
+    BlockFull,
+    /// See [`DefineSourceError`].
+    #[error(transparent)]
+    DefineSource(DefineSourceError),
+    /// See [`DefineStudyError`].
+    #[error(transparent)]
+    DefineStudy(DefineStudyError),
+    /// See [`ReviseStudyError`].
+    #[error(transparent)]
+    ReviseStudy(ReviseStudyError),
+    /// See [`SetStatusError`].
+    #[error(transparent)]
+    SetStatus(SetStatusError),
+    /// See [`GrantError`].
+    #[error(transparent)]
+    Grant(GrantError),
+    /// See [`RevokeError`].
+    #[error(transparent)]
+    Revoke(RevokeError),
+}
+
+/// Why a block was not executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExecuteError<E> {
+    /// The state could not be read. Says nothing about the block.
+    #[error(transparent)]
+    Read(#[from] ReadError<E>),
+    /// Not the next height.
+    #[error("the block's height is {given}; the next is {due}")]
+    Height {
+        /// As proposed.
+        given: Height,
+        /// As it must be.
+        due: Height,
+    },
+    /// Time stands still or goes back.
+    #[error("the block's time {given:?} is not after its predecessor's {previous:?}")]
+    Time {
+        /// As proposed.
+        given: BlockTime,
+        /// The head's.
+        previous: BlockTime,
+    },
+    /// A transaction that cannot be executed.
+    #[error("transaction {index}: {rejection}")]
+    Envelope {
+        /// Which, from 0.
+        index: usize,
+        /// Why not.
+        rejection: Rejection,
+    },
+}
+
+/// Executes a block.
+///
+/// # Errors
+/// [`ExecuteError`]; nothing is changed.
+pub fn execute<R: StateReader>(state: &R, block: &Proposed) -> Result<Outcome, ExecuteError<R::Error>> {
+    let mut execution = Execution::begin(state, block.height, block.time)?;
+    for (index, envelope) in block.envelopes.iter().enumerate() {
+        execution.apply(envelope).map_err(|failed| match failed {
+            Failed::Refused(rejection) => ExecuteError::Envelope { index, rejection },
+            Failed::Read(error) => ExecuteError::Read(error),
+        })?;
+    }
+    Ok(execution.end())
+}
+
+/// A block made from what a proposer has, and what was left out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proposal {
+    /// The block.
+    pub block: Proposed,
+    /// What it does.
+    pub outcome: Outcome,
+    /// What was left out, and why.
+    pub left_out: Vec<(Verified, Rejection)>,
+}
+
+/// Makes a block at `height` and `time` from `envelopes`: puts them into the order that is due, keeping the given one within a precedence, and
+/// leaves out what fails.
+///
+/// # Errors
+/// [`ExecuteError`], never for an envelope.
+pub fn propose<R: StateReader>(
+    state: &R,
+    height: Height,
+    time: BlockTime,
+    mut envelopes: Vec<Verified>,
+) -> Result<Proposal, ExecuteError<R::Error>> {
+    let mut execution = Execution::begin(state, height, time)?;
+    let (mut taken, mut left_out) = (Vec::new(), Vec::new());
+    envelopes.sort_by_key(|envelope| envelope.body().action.precedence());
+    for envelope in envelopes {
+        match execution.apply(&envelope) {
+            Ok(()) => taken.push(envelope),
+            Err(Failed::Refused(rejection)) => left_out.push((envelope, rejection)),
+            Err(Failed::Read(error)) => return Err(error.into()),
+        }
+    }
+    Ok(Proposal { block: Proposed { height, time, envelopes: taken }, outcome: execution.end(), left_out })
+}
+
+/// A block on its way through execution.
+struct Execution<'a, R> {
+    state: Overlay<'a, R>,
+    events: Vec<Event>,
+    rules: Rules,
+    head: Head,
+    validators: ValidatorSet,
+    next_validators: ValidatorSet,
+    latest: Precedence,
+    count: u32,
+    bytes: usize,
+}
+
+impl<'a, R: StateReader> Execution<'a, R> {
+    fn begin(base: &'a R, height: Height, time: BlockTime) -> Result<Self, ExecuteError<R::Error>> {
+        let (rules, before, validators) = (base.rules()?, base.head()?, base.validators()?);
+        let due = before.height.saturating_add(1);
+        if height != due {
+            return Err(ExecuteError::Height { given: height, due });
+        }
+        if time <= before.time {
+            return Err(ExecuteError::Time { given: time, previous: before.time });
+        }
+        let mut execution = Self {
+            state: Overlay::new(base),
+            events: Vec::new(),
+            rules,
+            head: Head { height, time, ..before },
+            next_validators: validators.clone(),
+            validators,
+            latest: Precedence::Veto,
+            count: 0,
+            bytes: 0,
+        };
+        if time.timestamp().since(before.epoch_start.timestamp()) >= rules.parameters.epoch_ms {
+            execution.begin_epoch(before.epoch.saturating_add(1))?;
+        }
+        execution.head.next_slot = expiry::sweep(
+            &mut execution.state,
+            before.next_slot,
+            time,
+            rules.parameters.block_sweep,
+            &mut execution.events,
+        )?;
+        Ok(execution)
+    }
+
+    /// Starts an epoch: the keys announced in the one before are in force from here on, and the validator set that they make decides
+    /// the next block.
+    fn begin_epoch(&mut self, epoch: Epoch) -> Result<(), ReadError<R::Error>> {
+        self.head.epoch = epoch;
+        self.head.epoch_start = self.head.time;
+        let derived = derive_validators(&self.state, &self.state.roster()?, epoch)?;
+        // A set nobody is in could decide nothing, ever; the old one goes on.
+        if !derived.validators.is_empty() && derived != self.validators {
+            self.state.put(StateKey::Validators, &derived);
+            self.next_validators = derived;
+        }
+        self.events.push(Event::EpochBegan { epoch, height: self.head.height });
+        Ok(())
+    }
+
+    /// Executes one envelope, or leaves no trace of it.
+    fn apply(&mut self, envelope: &Verified) -> Result<(), Failed<Rejection, R::Error>> {
+        let refuse = |rejection| Err(Failed::Refused(rejection));
+        let (body, precedence, now) = (envelope.body(), envelope.body().action.precedence(), self.head.time);
+        let parameters = &self.rules.parameters;
+        let bytes = self.bytes.saturating_add(envelope.encoded_len());
+        if precedence < self.latest {
+            return refuse(Rejection::OutOfOrder);
+        }
+        if self.count >= parameters.block_envelopes || bytes > parameters.block_bytes as usize {
+            return refuse(Rejection::BlockFull);
+        }
+        if body.submit_by < now.timestamp() {
+            return refuse(Rejection::TooLate { submit_by: body.submit_by, now });
+        }
+        if body.submit_by.since(now.timestamp()) > parameters.submit_window_ms {
+            return refuse(Rejection::TooEarly { window_ms: parameters.submit_window_ms });
+        }
+        if self.state.executed(envelope.id())?.is_some() {
+            return refuse(Rejection::Replay);
+        }
+
+        let events_before = self.events.len();
+        let mut state = Overlay::new(&self.state);
+        let done = act(
+            &body.action,
+            &mut Context {
+                state: &mut state,
+                events: &mut self.events,
+                rules: &self.rules,
+                now,
+                height: self.head.height,
+                epoch: self.head.epoch,
+                id: envelope.id(),
+            },
+        )
+        .and_then(|()| Ok(expiry::remember(&mut state, envelope.id(), body.submit_by)?));
+        let changes = state.into_changes();
+        if done.is_err() {
+            self.events.truncate(events_before);
+            return done;
+        }
+        self.state.merge(changes);
+        (self.latest, self.count, self.bytes) = (precedence, self.count.saturating_add(1), bytes);
+        Ok(())
+    }
+
+    fn end(mut self) -> Outcome {
+        self.state.put(StateKey::Head, &self.head);
+        Outcome {
+            changes: self.state.into_changes(),
+            events: self.events,
+            validators: self.validators,
+            next_validators: self.next_validators,
+        }
+    }
+}
+
+/// Hands the action to its own file.
+fn act<R: StateReader>(action: &Action, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Rejection, R::Error>> {
+    match action {
+        Action::DefineSource(action) => action.execute(context).map_err(|failed| failed.map(Rejection::DefineSource)),
+        Action::DefineStudy(action) => action.execute(context).map_err(|failed| failed.map(Rejection::DefineStudy)),
+        Action::ReviseStudy(action) => action.execute(context).map_err(|failed| failed.map(Rejection::ReviseStudy)),
+        Action::SetStatus(action) => action.execute(context).map_err(|failed| failed.map(Rejection::SetStatus)),
+        Action::Grant(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Grant)),
+        Action::Revoke(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Revoke)),
+    }
+}
+
+/// The validators of an epoch: every admitted validator that is not suspended, with power 1.
+fn derive_validators<R: StateReader>(state: &R, roster: &Roster, epoch: Epoch) -> Result<ValidatorSet, ReadError<R::Error>> {
+    let mut validators = ValidatorSet::default();
+    for Admitted { source: id, kind } in &roster.admitted {
+        let source: Source = state.required(&StateKey::Source(*id))?;
+        if *kind == SourceKind::Validator
+            && !source.suspended
+            && let Some(key) = source.keys_in(epoch).consensus
+        {
+            let validator = Validator { source: *id, key, power: 1 };
+            validators.validators.insert(validator).expect("a set has room for every source the roster has room for");
+        }
+    }
+    Ok(validators)
+}
+
+/// A state with nothing in it: what a genesis is laid over.
+#[derive(Clone, Copy, Debug)]
+struct Nothing;
+
+impl StateReader for Nothing {
+    type Error = core::convert::Infallible;
+    fn read(&self, _: &StateKey) -> Result<Option<Vec<u8>>, Self::Error> {
+        Ok(None)
+    }
+}
+
+impl Genesis {
+    /// The state that a network starts from, as changes to an empty one.
+    ///
+    /// # Panics
+    /// When [`Genesis::check`] was not heeded.
+    #[must_use]
+    pub fn state(&self) -> Changes {
+        let (chain, mut state, mut roster) = (self.chain_id(), Overlay::new(&Nothing), Roster::default());
+        for GenesisSource { identity, announcement } in &self.sources {
+            let id = SourceId::of_identity(&chain, identity);
+            let used = core::iter::once((KeyRole::Identity, *identity)).chain(announcement.keys.each());
+            for (role, key) in used {
+                state.put(StateKey::KeyUse(key), &KeyUse { source: id, role });
+            }
+            let source = Source {
+                identity: *identity,
+                version: 0,
+                announced: announcement.clone(),
+                earlier_keys: announcement.keys.clone(),
+                keys_act_in: 0,
+                suspended: false,
+                successor: None,
+                anchors: 0,
+                admitted_at: 0,
+            };
+            state.put(StateKey::Source(id), &source);
+            let admitted = Admitted { source: id, kind: announcement.kind };
+            roster.admitted.insert(admitted).expect("a genesis names no more sources than a roster holds");
+        }
+        let validators = derive_validators(&state, &roster, 0).expect("every source in the roster was just written");
+        state.put(StateKey::Roster, &roster);
+        state.put(StateKey::Validators, &validators);
+        state.put(StateKey::Rules, &Rules { chain, parameters: self.parameters });
+        let next_slot = expiry::Slot::after(self.time.timestamp());
+        let head = Head { height: 0, time: self.time, epoch: 0, epoch_start: self.time, next_slot };
+        state.put(StateKey::Head, &head);
+        state.into_changes()
+    }
+}

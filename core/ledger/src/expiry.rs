@@ -1,0 +1,182 @@
+//! Expiry: what has ended is cleared away, a bounded amount per block.
+//!
+//! Nothing relies on it: a grant past its day is dead whether or not anyone swept it, and a transaction past its
+//! `submit_by` is refused for that. Sweeping keeps the state small. Time is cut into hours; each hour has a list of what
+//! ends before it begins, linked through the rows themselves, so that adding to it costs one row however long it is:
+//!
+//! ```text
+//! Slot(h) ─► Executed(tx) ─► Due(h, study) ─► Executed(tx) ─► ∎      newest first
+//! ```
+
+use alloc::vec::Vec;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::encoding::Wire;
+use crate::event::Event;
+use crate::id::{StudyId, TxId};
+use crate::state::{Overlay, ReadError, ReadRows as _, StateKey, StateReader};
+use crate::time::{BlockTime, HOUR_MS, Timestamp};
+
+/// An hour, UTC: hours since 1970.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Slot(pub u32);
+
+impl Slot {
+    /// The first hour that begins at or after `end`: what ends then can go when this hour has begun.
+    #[must_use]
+    pub fn after(end: Timestamp) -> Self {
+        Self(u32::try_from(end.0.div_ceil(HOUR_MS)).unwrap_or(u32::MAX))
+    }
+
+    fn has_begun(self, now: BlockTime) -> bool {
+        u64::from(self.0).saturating_mul(HOUR_MS) <= now.timestamp().0
+    }
+
+    const fn next(self) -> Self {
+        Self(self.0.saturating_add(1))
+    }
+}
+
+/// Something that ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Ending {
+    /// A transaction's mark: it is too old to be submitted again.
+    Transaction(TxId),
+    /// Something on a study.
+    Study(StudyId),
+}
+
+/// The mark of an executed transaction, kept until its `submit_by`: the whole replay memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Executed {
+    /// What else ends in the same hour.
+    pub next: Option<Ending>,
+}
+
+impl Wire for Executed {
+    const NAME: &'static str = "an executed transaction's mark";
+    const MAX_LEN: usize = 34;
+}
+
+/// A study's place in an hour's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Due {
+    /// What else ends in the same hour.
+    pub next: Option<Ending>,
+}
+
+impl Wire for Due {
+    const NAME: &'static str = "a study's due mark";
+    const MAX_LEN: usize = 34;
+}
+
+/// The head of an hour's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SlotHead {
+    /// What was put in last.
+    pub first: Ending,
+}
+
+impl Wire for SlotHead {
+    const NAME: &'static str = "an hour's list";
+    const MAX_LEN: usize = 33;
+}
+
+/// Puts `ending` at the head of an hour's list and returns what was there before.
+fn link<R: StateReader>(state: &mut Overlay<'_, R>, slot: Slot, ending: Ending) -> Result<Option<Ending>, ReadError<R::Error>> {
+    let key = StateKey::Slot(slot);
+    let before = state.row::<SlotHead>(&key)?.map(|head| head.first);
+    state.put(key, &SlotHead { first: ending });
+    Ok(before)
+}
+
+/// Remembers that `tx` was executed, until `submit_by` has passed.
+pub(crate) fn remember<R: StateReader>(
+    state: &mut Overlay<'_, R>,
+    tx: TxId,
+    submit_by: Timestamp,
+) -> Result<(), ReadError<R::Error>> {
+    // One millisecond on: at `submit_by` itself the transaction could still be submitted.
+    let next = link(state, Slot::after(submit_by.plus(1)), Ending::Transaction(tx))?;
+    state.put(StateKey::Executed(tx), &Executed { next });
+    Ok(())
+}
+
+/// Has `study` looked at when `end` has passed.
+pub(crate) fn schedule<R: StateReader>(
+    state: &mut Overlay<'_, R>,
+    study: StudyId,
+    end: Timestamp,
+) -> Result<(), ReadError<R::Error>> {
+    let slot = Slot::after(end);
+    let key = StateKey::Due(slot, study);
+    if state.read(&key).map_err(ReadError::Storage)?.is_none() {
+        let next = link(state, slot, Ending::Study(study))?;
+        state.put(key, &Due { next });
+    }
+    Ok(())
+}
+
+/// Clears away at most `limit` things that have ended, hours without any counting too, and returns where to go on.
+pub(crate) fn sweep<R: StateReader>(
+    state: &mut Overlay<'_, R>,
+    mut slot: Slot,
+    now: BlockTime,
+    limit: u32,
+    events: &mut Vec<Event>,
+) -> Result<Slot, ReadError<R::Error>> {
+    let mut left = limit;
+    while slot.has_begun(now) && left > 0 {
+        let key = StateKey::Slot(slot);
+        let mut ending = state.row::<SlotHead>(&key)?.map(|head| head.first);
+        while let Some(current) = ending
+            && left > 0
+        {
+            ending = clear(state, slot, current, now, events)?;
+            left = left.saturating_sub(1);
+        }
+        match ending {
+            Some(first) => state.put(key, &SlotHead { first }),
+            None => {
+                if state.read(&key).map_err(ReadError::Storage)?.is_some() {
+                    state.remove(key);
+                }
+                slot = slot.next();
+                left = left.saturating_sub(1);
+            }
+        }
+    }
+    Ok(slot)
+}
+
+/// Clears one thing away and returns the one it was linked to.
+fn clear<R: StateReader>(
+    state: &mut Overlay<'_, R>,
+    slot: Slot,
+    ending: Ending,
+    now: BlockTime,
+    events: &mut Vec<Event>,
+) -> Result<Option<Ending>, ReadError<R::Error>> {
+    match ending {
+        Ending::Transaction(tx) => {
+            let key = StateKey::Executed(tx);
+            let mark: Executed = state.required(&key)?;
+            state.remove(key);
+            Ok(mark.next)
+        }
+        Ending::Study(id) => {
+            let key = StateKey::Due(slot, id);
+            let due: Due = state.required(&key)?;
+            state.remove(key);
+            let key = StateKey::Study(id);
+            let mut study: crate::study::Study = state.required(&key)?;
+            let lapses = study.settle(now);
+            if !lapses.is_empty() {
+                state.put(key, &study);
+                events.extend(lapses.into_iter().map(|lapse| Event::Lapsed { study: id, lapse }));
+            }
+            Ok(due.next)
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The genesis: what a network starts from, and what its id is the hash of.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::encoding::{self, Ascending, Entry, Text, Wire};
+use crate::id::ChainId;
+use crate::key::{Key, KeyError};
+use crate::source::{Announcement, AnnouncementError, MAX_SOURCES, SourceKind};
+use crate::time::{BlockTime, DAY_MS};
+
+/// A network's first sources and its rules.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Genesis {
+    /// The network's name.
+    pub name: Text<64>,
+    /// The genesis block's time.
+    pub time: BlockTime,
+    /// Its rules.
+    pub parameters: Parameters,
+    /// Its first sources.
+    pub sources: Ascending<GenesisSource, MAX_SOURCES>,
+}
+
+impl Wire for Genesis {
+    const NAME: &'static str = "a network's genesis";
+    const MAX_LEN: usize = 4 * 1024 * 1024;
+}
+
+/// A source admitted by the genesis, announced as version 0.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct GenesisSource {
+    /// Its identity key.
+    pub identity: Key,
+    /// What it says of itself.
+    pub announcement: Announcement,
+}
+
+impl Entry for GenesisSource {
+    type Key = Key;
+    fn key(&self) -> &Key {
+        &self.identity
+    }
+}
+
+/// The numbers a network agrees on: the constants marked ° in the wire rules, with their values there as default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Parameters {
+    /// How far ahead of block time `submit_by` may lie, in milliseconds.
+    pub submit_window_ms: u64,
+    /// Studies a source may define in an epoch.
+    pub studies_per_epoch: u32,
+    /// Announcements a source may make in an epoch.
+    pub announcements_per_epoch: u32,
+    /// Grants the holder may make on one study in a day.
+    pub holder_grants_per_day: u16,
+    /// Grants all delegates together may make on one study in a day.
+    pub delegate_grants_per_day: u16,
+    /// How long a grant may last, in days.
+    pub max_grant_days: u32,
+    /// How long a grant by care team or emergency card may last, in milliseconds.
+    pub brief_grant_ms: u64,
+    /// How long a tombstone stays at least, in milliseconds.
+    pub tombstone_ms: u64,
+    /// When a suspension lapses unless renewed, in milliseconds.
+    pub suspension_ms: u64,
+    /// The shortest epoch, in milliseconds.
+    pub epoch_ms: u64,
+    /// Time between blocks when there is nothing to put in them, in milliseconds.
+    pub heartbeat_ms: u64,
+    /// The oldest head on which a source decides, in milliseconds.
+    pub fresh_ms: u64,
+    /// The longest staleness that Terms may allow, in milliseconds.
+    pub max_staleness_ms: u64,
+    /// How far a proposer's clock may be off, in milliseconds.
+    pub clock_tolerance_ms: u64,
+    /// How far a hello's clock may be off, in milliseconds.
+    pub hello_window_ms: u64,
+    /// Envelopes in a block.
+    pub block_envelopes: u32,
+    /// Bytes of envelopes in a block.
+    pub block_bytes: u32,
+    /// Things a block clears away that have ended.
+    pub block_sweep: u32,
+}
+
+impl Default for Parameters {
+    fn default() -> Self {
+        Self {
+            submit_window_ms: DAY_MS * 30,
+            studies_per_epoch: 100_000,
+            announcements_per_epoch: 16,
+            holder_grants_per_day: 32,
+            delegate_grants_per_day: 16,
+            max_grant_days: 731,
+            brief_grant_ms: DAY_MS,
+            tombstone_ms: DAY_MS * 30,
+            suspension_ms: DAY_MS * 30,
+            epoch_ms: DAY_MS,
+            heartbeat_ms: 30_000,
+            fresh_ms: 90_000,
+            max_staleness_ms: DAY_MS,
+            clock_tolerance_ms: 2_000,
+            hello_window_ms: 120_000,
+            block_envelopes: 2_048,
+            block_bytes: 1024 * 1024,
+            block_sweep: 8_192,
+        }
+    }
+}
+
+/// Why a genesis is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum GenesisError {
+    /// Nobody to agree.
+    #[error("the genesis names no validator, so that nothing could ever be agreed on")]
+    NoValidator,
+    /// A source whose announcement is wrong.
+    #[error("source {0}: {1}")]
+    Source(usize, AnnouncementError),
+    /// A source with an unacceptable key.
+    #[error("source {0}: {1}")]
+    Key(usize, KeyError),
+    /// One key in two places.
+    #[error("source {0} announces a key that stands in another place too")]
+    KeyTwice(usize),
+    /// Rules that would stop the network or undo a promise.
+    #[error("the parameter {0} is out of its range")]
+    Parameter(&'static str),
+}
+
+impl Parameters {
+    /// Checks each number, and the numbers against each other.
+    ///
+    /// # Errors
+    /// [`GenesisError::Parameter`] with the first one that is out of range.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        let fine = [
+            ("submit_window_ms", self.submit_window_ms > 0),
+            ("studies_per_epoch", self.studies_per_epoch > 0),
+            ("announcements_per_epoch", self.announcements_per_epoch > 0),
+            ("holder_grants_per_day", self.holder_grants_per_day > 0),
+            ("max_grant_days", (1..=731).contains(&self.max_grant_days)),
+            ("brief_grant_ms", self.brief_grant_ms <= DAY_MS),
+            // A revoked grant must be too old to submit when its tombstone goes.
+            ("tombstone_ms", self.tombstone_ms >= self.submit_window_ms),
+            ("suspension_ms", self.suspension_ms > 0),
+            ("epoch_ms", self.epoch_ms > 0),
+            ("heartbeat_ms", self.heartbeat_ms > 0),
+            // Between two heartbeats a head must not go stale.
+            ("fresh_ms", self.fresh_ms > self.heartbeat_ms),
+            ("max_staleness_ms", self.max_staleness_ms <= DAY_MS),
+            ("block_envelopes", self.block_envelopes > 0),
+            ("block_bytes", self.block_bytes as usize >= crate::transaction::MAX_ENVELOPE_LEN),
+            // What a block brings must be cleared away as fast: a transaction brings its own memory and one more thing.
+            ("block_sweep", u64::from(self.block_sweep) >= u64::from(self.block_envelopes).saturating_mul(2)),
+        ];
+        fine.into_iter().find(|(_, fine)| !fine).map_or(Ok(()), |(name, _)| Err(GenesisError::Parameter(name)))
+    }
+}
+
+impl Genesis {
+    /// The network's id.
+    #[must_use]
+    pub fn chain_id(&self) -> ChainId {
+        ChainId::from_bytes(*blake3::hash(&encoding::encode(self)).as_bytes())
+    }
+
+    /// Checks all that a network needs to start.
+    ///
+    /// # Errors
+    /// [`GenesisError`]; sources are counted from 0 in the order of their identity keys.
+    pub fn check(&self) -> Result<(), GenesisError> {
+        let Self { name: _, time: _, parameters, sources } = self;
+        parameters.check()?;
+        if !sources.iter().any(|source| source.announcement.kind == SourceKind::Validator) {
+            return Err(GenesisError::NoValidator);
+        }
+        let mut seen = alloc::collections::BTreeSet::new();
+        for (index, GenesisSource { identity, announcement }) in sources.iter().enumerate() {
+            announcement.check(identity).map_err(|error| GenesisError::Source(index, error))?;
+            for key in core::iter::once(*identity).chain(announcement.keys.each().map(|(_, key)| key)) {
+                key.check().map_err(|error| GenesisError::Key(index, error))?;
+                if !seen.insert(key) {
+                    return Err(GenesisError::KeyTwice(index));
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! Ids: 32-byte hashes that cannot be mistaken for each other.
+
+use core::fmt;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::domain::{self, Tag};
+use crate::encoding::{Entry, Wire};
+use crate::key::Key;
+
+/// Lower-case hexadecimal.
+pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident, $article:literal;)*) => {$(
+        $(#[$doc])*
+        ///
+        /// `Display` is 64 hexadecimal digits; `Debug`, for logs, the first eight.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+        pub struct $name([u8; 32]);
+
+        impl $name {
+            /// Takes 32 bytes for an id, unexamined.
+            #[must_use]
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// The 32 bytes.
+            #[must_use]
+            pub const fn as_bytes(&self) -> &[u8; 32] {
+                &self.0
+            }
+        }
+
+        impl Wire for $name {
+            const NAME: &'static str = $article;
+            const MAX_LEN: usize = 32;
+        }
+
+        impl Entry for $name {
+            type Key = Self;
+            fn key(&self) -> &Self {
+                self
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                Hex(&self.0).fmt(f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({}…)"), Hex(&self.0[..4]))
+            }
+        }
+    )*};
+}
+
+ids! {
+    /// A network: BLAKE3 of its encoded genesis, without a tag, since the genesis is what tags are bound to.
+    ChainId, "a chain id";
+    /// A transaction: BLAKE3 of its signed preimage. Used for replay alone, and set only on execution.
+    TxId, "a transaction id";
+    /// A grant: the [`TxId`] of the transaction that made it.
+    GrantId, "a grant id";
+    /// A whole envelope, signatures included: what gossip, mempools and a block's envelopes root go by, so that a copy
+    /// with a bad signature can neither ride on nor push out the good one.
+    EnvelopeHash, "an envelope hash";
+    /// A study: its trimmed Study Instance UID hashed under a random salt (see [`crate::salt::Salt`]).
+    StudyId, "a study id";
+    /// A series: its Series Instance UID hashed under the same salt.
+    SeriesId, "a series id";
+    /// A source, from the identity key it was admitted with; it stays when keys change.
+    SourceId, "a source id";
+    /// The Merkle root of a manifest: everything a source says is in a study.
+    ManifestRoot, "a manifest root";
+    /// What a Grant says of its Terms without saying them.
+    TermsCommitment, "a commitment to terms";
+    /// The digest of the request a Grant answers; all zeros when it answers none.
+    RequestDigest, "a request digest";
+    /// A study's events so far, hashed into each other.
+    EventHash, "an event hash";
+    /// A block header's hash: the block's id, and the value that consensus agrees on.
+    BlockId, "a block id";
+    /// The root of the whole state.
+    StateRoot, "a state root";
+    /// The root over a block's envelopes.
+    EnvelopesRoot, "an envelopes root";
+    /// The hash of a validator set.
+    ValidatorsHash, "a validator set's hash";
+    /// The digest of a commit certificate.
+    CommitDigest, "a commit certificate's digest";
+}
+
+impl SourceId {
+    /// The id of the source that was admitted with `identity`.
+    #[must_use]
+    pub fn of_identity(chain: &ChainId, identity: &Key) -> Self {
+        Self(domain::digest(Tag::SOURCE_ID, chain, identity))
+    }
+}
+
+impl RequestDigest {
+    /// The grant answers no request.
+    pub const NONE: Self = Self([0; 32]);
+}
+
+impl EventHash {
+    /// The hash before the first event.
+    pub const START: Self = Self([0; 32]);
+
+    /// The running hash after one more event: the transaction that touched the study, and the height it did so at.
+    #[must_use]
+    pub fn then(self, chain: &ChainId, event: TxId, height: crate::time::Height) -> Self {
+        Self(domain::digest(Tag::EVENT, chain, &(self, event, height)))
+    }
+}
+
+impl From<TxId> for GrantId {
+    fn from(id: TxId) -> Self {
+        Self(id.0)
+    }
+}

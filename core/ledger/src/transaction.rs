@@ -1,0 +1,318 @@
+//! Transactions: a body that says what and until when, and an envelope that says who signed it.
+//!
+//! [`Envelope::check_stateless`] does what needs no state, signatures above all, and can run on many cores; what it
+//! returns is the only thing an execution takes.
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::action::{
+    DefineSource, DefineSourceError, DefineStudy, DefineStudyError, Grant, GrantError, ReviseStudy, Revoke, SetStatus,
+};
+use crate::domain::{self, Tag};
+use crate::encoding::{self, Entry, Fault, Wire};
+use crate::id::{ChainId, EnvelopeHash, TxId};
+use crate::key::{Key, KeyError, SecretKey, Signature, SignatureError};
+use crate::time::Timestamp;
+
+/// The longest envelope, in bytes.
+pub const MAX_ENVELOPE_LEN: usize = 4 * 1024;
+/// The most signatures on one envelope: a source's identity and every key it announces.
+pub const MAX_SIGNATURES: usize = 8;
+
+/// What is signed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Body {
+    /// The last moment, in block time, at which it may be executed.
+    pub submit_by: Timestamp,
+    /// 16 random bytes, so that the same action can be signed twice.
+    pub nonce: [u8; 16],
+    /// What is to be done.
+    pub action: Action,
+}
+
+impl Wire for Body {
+    const NAME: &'static str = "a transaction's body";
+    const MAX_LEN: usize = MAX_ENVELOPE_LEN;
+}
+
+/// Everything a transaction can do, numbered as in wire rules §3. The numbers from 6 to 13 are kept for Delegate,
+/// Undelegate, TransferStudy, RecoverStudy, Veto, Anchor, Vote and Evidence.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Action {
+    /// A source announces itself anew.
+    DefineSource(DefineSource) = 0,
+    /// A study comes onto the ledger.
+    DefineStudy(DefineStudy) = 1,
+    /// A study's manifest is revised.
+    ReviseStudy(ReviseStudy) = 2,
+    /// A study is suspended, resumed or withdrawn.
+    SetStatus(SetStatus) = 3,
+    /// The holder, or a delegate, lets a grantee fetch.
+    Grant(Grant) = 4,
+    /// A grant ends.
+    Revoke(Revoke) = 5,
+}
+
+/// The order of kinds within a block (wire rules §3 "Order in a block"): what stops something goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precedence {
+    /// Veto.
+    Veto,
+    /// Revoke.
+    Revoke,
+    /// SetStatus.
+    SetStatus,
+    /// Everything else, in the proposer's order.
+    Rest,
+}
+
+impl Action {
+    /// The tag of this kind of body.
+    #[must_use]
+    pub const fn tag(&self) -> Tag {
+        match self {
+            Self::DefineSource(_) => Tag::DEFINE_SOURCE,
+            Self::DefineStudy(_) => Tag::DEFINE_STUDY,
+            Self::ReviseStudy(_) => Tag::REVISE_STUDY,
+            Self::SetStatus(_) => Tag::SET_STATUS,
+            Self::Grant(_) => Tag::GRANT,
+            Self::Revoke(_) => Tag::REVOKE,
+        }
+    }
+
+    /// Where this kind stands within a block.
+    #[must_use]
+    pub const fn precedence(&self) -> Precedence {
+        match self {
+            Self::Revoke(_) => Precedence::Revoke,
+            Self::SetStatus(_) => Precedence::SetStatus,
+            Self::DefineSource(_) | Self::DefineStudy(_) | Self::ReviseStudy(_) | Self::Grant(_) => Precedence::Rest,
+        }
+    }
+
+    /// Who must sign, in the order in which the body names them.
+    #[must_use]
+    pub fn signers(&self) -> Vec<Key> {
+        match self {
+            Self::DefineSource(action) => action.signers(),
+            Self::DefineStudy(action) => Vec::from([action.source, action.holder]),
+            Self::ReviseStudy(action) => Vec::from([action.source]),
+            Self::SetStatus(action) => Vec::from([action.source]),
+            Self::Grant(action) => Vec::from([action.granter]),
+            Self::Revoke(action) => Vec::from([action.revoker]),
+        }
+    }
+}
+
+impl Body {
+    /// What its signers sign.
+    #[must_use]
+    pub fn preimage(&self, chain: &ChainId) -> Vec<u8> {
+        domain::preimage(self.action.tag(), chain, self)
+    }
+
+    /// Its id, for replay alone.
+    #[must_use]
+    pub fn id(&self, chain: &ChainId) -> TxId {
+        TxId::from_bytes(domain::digest(self.action.tag(), chain, self))
+    }
+
+    /// Signs the body with those of `keys` that it names, in the order in which it names them.
+    ///
+    /// # Errors
+    /// [`StatelessError::SignatureCount`] when a named signer's key is not among `keys`.
+    pub fn sign(self, chain: &ChainId, keys: &[&SecretKey]) -> Result<Envelope, StatelessError> {
+        let (preimage, signers) = (self.preimage(chain), self.action.signers());
+        let signatures: Vec<Signature> = signers
+            .iter()
+            .filter_map(|signer| keys.iter().find(|key| key.public() == *signer))
+            .map(|key| key.sign(&preimage))
+            .collect();
+        let (given, due) = (signatures.len(), signers.len());
+        if given == due { Ok(Envelope { body: self, signatures: Signatures(signatures) }) } else { Err(StatelessError::SignatureCount { given, due }) }
+    }
+}
+
+/// The signatures on an envelope: at most [`MAX_SIGNATURES`].
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
+pub struct Signatures(Vec<Signature>);
+
+impl Signatures {
+    /// Takes signatures, unexamined.
+    ///
+    /// # Errors
+    /// [`Fault::TooMany`].
+    pub fn new(signatures: Vec<Signature>) -> Result<Self, Fault> {
+        if signatures.len() > MAX_SIGNATURES { Err(Fault::TooMany) } else { Ok(Self(signatures)) }
+    }
+
+    /// The signatures.
+    #[must_use]
+    pub fn as_slice(&self) -> &[Signature] {
+        &self.0
+    }
+}
+
+impl BorshDeserialize for Signatures {
+    fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let count = u32::deserialize_reader(reader)? as usize;
+        if count > MAX_SIGNATURES {
+            return Err(Fault::TooMany.raise());
+        }
+        (0..count).map(|_| Signature::deserialize_reader(reader)).collect::<borsh::io::Result<_>>().map(Self)
+    }
+}
+
+/// A transaction as it travels: the body and its signatures, in the order of the keys named in the body.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Envelope {
+    /// What was signed.
+    pub body: Body,
+    /// By whom.
+    pub signatures: Signatures,
+}
+
+impl Wire for Envelope {
+    const NAME: &'static str = "a transaction";
+    const MAX_LEN: usize = MAX_ENVELOPE_LEN;
+}
+
+/// Why a transaction is refused whatever the state. Whoever forwards such a one is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StatelessError {
+    /// Too long to travel.
+    #[error("the transaction is {0} bytes long and may be {MAX_ENVELOPE_LEN} at most")]
+    TooLong(usize),
+    /// Not as many signatures as signers.
+    #[error("the transaction carries {given} signatures and needs {due}")]
+    SignatureCount {
+        /// Signatures there are.
+        given: usize,
+        /// Signatures there must be.
+        due: usize,
+    },
+    /// One key where two parties must sign.
+    #[error("one key signs for two parties")]
+    SignerTwice,
+    /// A signature that does not hold.
+    #[error("signature {index}: {error}")]
+    Signature {
+        /// Which, from 0.
+        index: usize,
+        /// Why not.
+        error: SignatureError,
+    },
+    /// A key to be stored that is not acceptable.
+    #[error("the key of a {role}: {error}")]
+    Key {
+        /// Whose.
+        role: &'static str,
+        /// Why not.
+        error: KeyError,
+    },
+    /// See [`DefineSourceError`].
+    #[error(transparent)]
+    DefineSource(#[from] DefineSourceError),
+    /// See [`DefineStudyError`].
+    #[error(transparent)]
+    DefineStudy(#[from] DefineStudyError),
+    /// See [`GrantError`].
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+}
+
+/// An envelope whose signatures hold on this chain: made by [`Envelope::check_stateless`] and nothing else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    envelope: Envelope,
+    id: TxId,
+    hash: EnvelopeHash,
+    len: usize,
+}
+
+impl Envelope {
+    /// Its hash, signatures included.
+    #[must_use]
+    pub fn hash(&self) -> EnvelopeHash {
+        EnvelopeHash::from_bytes(*blake3::hash(&encoding::encode(self)).as_bytes())
+    }
+
+    /// Checks all that needs no state: size, fields, keys, signatures, in this order, cheapest first.
+    ///
+    /// # Errors
+    /// [`StatelessError`].
+    pub fn check_stateless(self, chain: &ChainId) -> Result<Verified, StatelessError> {
+        let encoded = encoding::encode(&self);
+        if encoded.len() > MAX_ENVELOPE_LEN {
+            return Err(StatelessError::TooLong(encoded.len()));
+        }
+        let signers = self.body.action.signers();
+        let signatures = self.signatures.as_slice();
+        if signatures.len() != signers.len() {
+            return Err(StatelessError::SignatureCount { given: signatures.len(), due: signers.len() });
+        }
+        if signers.iter().collect::<BTreeSet<_>>().len() != signers.len() {
+            return Err(StatelessError::SignerTwice);
+        }
+        match &self.body.action {
+            Action::DefineSource(action) => action.check_stateless()?,
+            Action::DefineStudy(action) => action.check_stateless()?,
+            Action::Grant(action) => action.check_stateless()?,
+            // Nothing in these can be wrong by itself.
+            Action::ReviseStudy(_) | Action::SetStatus(_) | Action::Revoke(_) => {}
+        }
+        let preimage = self.body.preimage(chain);
+        for (index, (signature, signer)) in signatures.iter().zip(&signers).enumerate() {
+            signature.verify(signer, &preimage).map_err(|error| StatelessError::Signature { index, error })?;
+        }
+        let id = TxId::from_bytes(*blake3::hash(&preimage).as_bytes());
+        let hash = EnvelopeHash::from_bytes(*blake3::hash(&encoded).as_bytes());
+        Ok(Verified { envelope: self, id, hash, len: encoded.len() })
+    }
+}
+
+impl Verified {
+    /// The envelope.
+    #[must_use]
+    pub const fn envelope(&self) -> &Envelope {
+        &self.envelope
+    }
+
+    /// The body.
+    #[must_use]
+    pub const fn body(&self) -> &Body {
+        &self.envelope.body
+    }
+
+    /// The transaction's id.
+    #[must_use]
+    pub const fn id(&self) -> TxId {
+        self.id
+    }
+
+    /// The envelope's hash.
+    #[must_use]
+    pub const fn hash(&self) -> EnvelopeHash {
+        self.hash
+    }
+
+    /// The envelope's length in bytes.
+    #[must_use]
+    pub const fn encoded_len(&self) -> usize {
+        self.len
+    }
+}
+
+impl Entry for Verified {
+    type Key = EnvelopeHash;
+    fn key(&self) -> &EnvelopeHash {
+        &self.hash
+    }
+}
