@@ -256,6 +256,12 @@ impl<const MAX: usize> Bytes<MAX> {
     pub fn as_slice(&self) -> &[u8] {
         &self.0
     }
+
+    /// The bytes, taken out.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.0
+    }
 }
 
 impl<const MAX: usize> fmt::Debug for Bytes<MAX> {

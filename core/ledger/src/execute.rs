@@ -57,7 +57,9 @@ pub enum Rejection {
         now: BlockTime,
     },
     /// Its limit is too far ahead to be remembered.
-    #[error("the transaction's submit_by lies more than {window_ms} ms ahead of block time: submit it later, or check the signer's clock")]
+    #[error(
+        "the transaction's submit_by lies more than {window_ms} ms ahead of block time: submit it later, or check the signer's clock"
+    )]
     TooEarly {
         /// The farthest it may lie ahead.
         window_ms: u64,
@@ -307,7 +309,11 @@ fn act<R: StateReader>(action: &Action, context: &mut Context<'_, '_, R>) -> Res
 }
 
 /// The validators of an epoch: every admitted validator that is not suspended, with power 1.
-fn derive_validators<R: StateReader>(state: &R, roster: &Roster, epoch: Epoch) -> Result<ValidatorSet, ReadError<R::Error>> {
+fn derive_validators<R: StateReader>(
+    state: &R,
+    roster: &Roster,
+    epoch: Epoch,
+) -> Result<ValidatorSet, ReadError<R::Error>> {
     let mut validators = ValidatorSet::default();
     for Admitted { source: id, kind } in &roster.admitted {
         let source: Source = state.required(&StateKey::Source(*id))?;

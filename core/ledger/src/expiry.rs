@@ -84,7 +84,11 @@ impl Wire for SlotHead {
 }
 
 /// Puts `ending` at the head of an hour's list and returns what was there before.
-fn link<R: StateReader>(state: &mut Overlay<'_, R>, slot: Slot, ending: Ending) -> Result<Option<Ending>, ReadError<R::Error>> {
+fn link<R: StateReader>(
+    state: &mut Overlay<'_, R>,
+    slot: Slot,
+    ending: Ending,
+) -> Result<Option<Ending>, ReadError<R::Error>> {
     let key = StateKey::Slot(slot);
     let before = state.row::<SlotHead>(&key)?.map(|head| head.first);
     state.put(key, &SlotHead { first: ending });

@@ -5,6 +5,8 @@
 extern crate alloc;
 
 pub mod action;
+pub mod authorise;
+pub mod block;
 pub mod derivation;
 pub mod domain;
 pub mod encoding;
@@ -15,6 +17,7 @@ pub mod genesis;
 pub mod id;
 pub mod key;
 pub mod salt;
+pub mod snapshot;
 pub mod source;
 pub mod state;
 pub mod study;

@@ -308,7 +308,9 @@ impl Standing {
             (Deed::HolderFetch, standing) => !matches!(standing, Self::Withdrawn(_)),
             (Deed::Grant | Deed::Delegate, standing) => matches!(standing, Self::Active),
             (Deed::Revoke | Deed::Undelegate | Deed::Veto, _) => true,
-            (Deed::TransferStudy | Deed::RecoverStudy, standing) => matches!(standing, Self::Active | Self::Suspended(_)),
+            (Deed::TransferStudy | Deed::RecoverStudy, standing) => {
+                matches!(standing, Self::Active | Self::Suspended(_))
+            }
             (Deed::ReviseStudy, standing) => !matches!(standing, Self::Withdrawn(_)),
         }
     }
@@ -381,10 +383,24 @@ impl Study {
     /// Takes out what has ended. Changes no answer about the present: everything it removes was already without effect.
     pub fn settle(&mut self, now: BlockTime) -> Vec<Lapse> {
         let mut lapses = Vec::new();
-        self.grants.retain(|grant| grant.is_live(now) || { lapses.push(Lapse::Grant(grant.id)); false });
-        self.delegates.retain(|delegate| delegate.is_live(now) || { lapses.push(Lapse::Delegation(delegate.key)); false });
-        self.tombstones
-            .retain(|stone| now.timestamp() <= stone.until || { lapses.push(Lapse::Tombstone(stone.grave)); false });
+        self.grants.retain(|grant| {
+            grant.is_live(now) || {
+                lapses.push(Lapse::Grant(grant.id));
+                false
+            }
+        });
+        self.delegates.retain(|delegate| {
+            delegate.is_live(now) || {
+                lapses.push(Lapse::Delegation(delegate.key));
+                false
+            }
+        });
+        self.tombstones.retain(|stone| {
+            now.timestamp() <= stone.until || {
+                lapses.push(Lapse::Tombstone(stone.grave));
+                false
+            }
+        });
         if let Status::Suspended { until, .. } = self.status
             && now.timestamp() >= until
         {

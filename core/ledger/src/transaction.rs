@@ -135,7 +135,11 @@ impl Body {
             .map(|key| key.sign(&preimage))
             .collect();
         let (given, due) = (signatures.len(), signers.len());
-        if given == due { Ok(Envelope { body: self, signatures: Signatures(signatures) }) } else { Err(StatelessError::SignatureCount { given, due }) }
+        if given == due {
+            Ok(Envelope { body: self, signatures: Signatures(signatures) })
+        } else {
+            Err(StatelessError::SignatureCount { given, due })
+        }
     }
 }
 

@@ -91,7 +91,9 @@ impl DefineSource {
         for (role, key) in announcement.keys.each() {
             match context.state.key_use(key)? {
                 None => context.state.put(StateKey::KeyUse(key), &KeyUse { source: id, role }),
-                Some(before) => rule(before == KeyUse { source: id, role }, Error::KeyInUse(role, before.source == id))?,
+                Some(before) => {
+                    rule(before == KeyUse { source: id, role }, Error::KeyInUse(role, before.source == id))?
+                }
             }
         }
 

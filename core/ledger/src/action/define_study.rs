@@ -78,7 +78,10 @@ impl DefineStudy {
         let mut activity = context.state.activity(source)?.in_epoch(context.epoch);
         let quota = context.rules.parameters.studies_per_epoch;
         rule(activity.studies < quota, Error::Quota(quota))?;
-        rule(context.state.read(&StateKey::Study(*id)).map_err(crate::state::ReadError::Storage)?.is_none(), Error::Exists)?;
+        rule(
+            context.state.read(&StateKey::Study(*id)).map_err(crate::state::ReadError::Storage)?.is_none(),
+            Error::Exists,
+        )?;
         rule(delegates.iter().all(|delegate| delegate.is_live(context.now)), Error::DelegationOver)?;
 
         activity.studies = activity.studies.saturating_add(1);

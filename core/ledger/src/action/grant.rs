@@ -7,9 +7,7 @@ use crate::event::Event;
 use crate::id::{GrantId, RequestDigest, StudyId, TermsCommitment};
 use crate::key::Key;
 use crate::state::StateReader;
-use crate::study::{
-    Capacity, Deed, GrantRate, LiveGrant, MAX_DELEGATE_GRANTS, MAX_HOLDER_GRANTS, Powers, Study,
-};
+use crate::study::{Capacity, Deed, GrantRate, LiveGrant, MAX_DELEGATE_GRANTS, MAX_HOLDER_GRANTS, Powers, Study};
 use crate::time::Day;
 use crate::transaction::StatelessError;
 
@@ -83,7 +81,10 @@ impl Grant {
         grantee.check().map_err(|error| StatelessError::Key { role: "grantee", error })
     }
 
-    pub(crate) fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<GrantError, R::Error>> {
+    pub(crate) fn execute<R: StateReader>(
+        &self,
+        context: &mut Context<'_, '_, R>,
+    ) -> Result<(), Failed<GrantError, R::Error>> {
         use GrantError as Error;
         // The request's digest is for whoever asked, to find the answer by.
         let Self { study: study_id, granter, grantee, expiry_day, terms, request: _ } = self;

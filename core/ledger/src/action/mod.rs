@@ -105,9 +105,14 @@ pub(crate) struct Context<'a, 'b, R> {
 
 impl<R: StateReader> Context<'_, '_, R> {
     /// The source whose operational key this is, if it may act.
-    pub(crate) fn acting_source<A: From<SourceRefused>>(&self, key: Key) -> Result<(SourceId, Source), Failed<A, R::Error>> {
+    pub(crate) fn acting_source<A: From<SourceRefused>>(
+        &self,
+        key: Key,
+    ) -> Result<(SourceId, Source), Failed<A, R::Error>> {
         let unknown = || Failed::Refused(SourceRefused::Unknown.into());
-        let Some(KeyUse { source: id, role: KeyRole::Operational }) = self.state.key_use(key)? else { return Err(unknown()) };
+        let Some(KeyUse { source: id, role: KeyRole::Operational }) = self.state.key_use(key)? else {
+            return Err(unknown());
+        };
         let source = self.state.source(id)?.ok_or_else(unknown)?;
         rule(source.keys_in(self.epoch).operational == key, SourceRefused::NotInForce.into())?;
         rule(!source.suspended, SourceRefused::Suspended.into())?;
@@ -115,7 +120,11 @@ impl<R: StateReader> Context<'_, '_, R> {
     }
 
     /// A study as it is now, with what has ended taken out, if `deed` may be done on it.
-    pub(crate) fn study_for<A: From<StudyRefused>>(&mut self, id: StudyId, deed: Deed) -> Result<Study, Failed<A, R::Error>> {
+    pub(crate) fn study_for<A: From<StudyRefused>>(
+        &mut self,
+        id: StudyId,
+        deed: Deed,
+    ) -> Result<Study, Failed<A, R::Error>> {
         let study = self.study(id)?;
         study.permits(deed, self.now).map_err(|standing| Failed::Refused(StudyRefused::Status(standing).into()))?;
         Ok(study)

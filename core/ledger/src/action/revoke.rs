@@ -41,12 +41,17 @@ pub enum RevokeError {
     #[error("the grant was revoked already")]
     Already,
     /// No room for one more that has not arrived.
-    #[error("{0} grants were revoked before they arrived, the most the study keeps; revoke this one when it has arrived")]
+    #[error(
+        "{0} grants were revoked before they arrived, the most the study keeps; revoke this one when it has arrived"
+    )]
     TooManyTombstones(usize),
 }
 
 impl Revoke {
-    pub(crate) fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<RevokeError, R::Error>> {
+    pub(crate) fn execute<R: StateReader>(
+        &self,
+        context: &mut Context<'_, '_, R>,
+    ) -> Result<(), Failed<RevokeError, R::Error>> {
         use RevokeError as Error;
         let Self { study: study_id, revoker, grant, grant_submit_by } = self;
 

@@ -23,6 +23,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use self::page::{Page, PagePath};
 pub use self::proof::{Proof, ProofError, StateProof, prove};
+pub(crate) use self::update::build;
 pub use self::update::{TreeChanges, update};
 use crate::encoding;
 use crate::id::StateRoot;

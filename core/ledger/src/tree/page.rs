@@ -105,8 +105,15 @@ impl Page {
         Levels { sixteen: *self.0, eight, four, two }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.0.iter().all(|part| *part == Subtree::Empty)
+    /// The sixteen parts.
+    #[must_use]
+    pub fn parts(&self) -> &[Subtree; 16] {
+        &self.0
+    }
+
+    /// The numbers of the parts that have pages of their own.
+    pub fn branches(&self) -> impl Iterator<Item = usize> + '_ {
+        self.0.iter().enumerate().filter(|(_, part)| matches!(part, Subtree::Branch(_))).map(|(nibble, _)| nibble)
     }
 }
 

@@ -5,7 +5,7 @@ use alloc::vec::Vec;
 
 use super::{KeyHash, Page, PagePath, Subtree, TreeReader, ValueHash};
 use crate::id::StateRoot;
-use crate::state::Changes;
+use crate::state::{Changes, StateKey};
 
 /// What an update does to the tree; nothing is written until somebody writes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,11 +24,7 @@ type Change = (KeyHash, Option<ValueHash>);
 /// # Errors
 /// When the store fails.
 pub fn update<T: TreeReader>(reader: &T, changes: &Changes) -> Result<TreeChanges, T::Error> {
-    let mut sorted: Vec<Change> = changes
-        .iter()
-        .map(|(key, row)| (KeyHash::of(key), row.as_ref().map(|row| ValueHash::of(row))))
-        .collect();
-    sorted.sort_unstable_by_key(|(key, _)| *key);
+    let sorted = by_path(changes);
     let mut update = Update { reader, pages: BTreeMap::new() };
     let before = reader.page(&PagePath::ROOT)?.unwrap_or_else(Page::empty);
     let top = update.page(PagePath::ROOT, before, &sorted)?;
@@ -39,6 +35,24 @@ pub fn update<T: TreeReader>(reader: &T, changes: &Changes) -> Result<TreeChange
         update.pages.insert(PagePath::ROOT, Some(page));
     }
     Ok(TreeChanges { pages: update.pages, root: StateRoot::from_bytes(top.hash()) })
+}
+
+/// Works out the part of the tree over `rows`, all under `path`, from nothing: what it is, and its pages.
+pub(crate) fn build(path: PagePath, rows: &Changes) -> (Subtree, BTreeMap<PagePath, Option<Page>>) {
+    let nothing = BTreeMap::new();
+    let mut update = Update { reader: &nothing, pages: BTreeMap::new() };
+    let Ok(subtree) = update.page(path, Page::empty(), &by_path(rows));
+    update.pages.retain(|_, page| page.is_some());
+    (subtree, update.pages)
+}
+
+/// The changes with their paths, in the order of these.
+fn by_path(changes: &Changes) -> Vec<Change> {
+    let hash =
+        |(key, row): (&StateKey, &Option<Vec<u8>>)| (KeyHash::of(key), row.as_ref().map(|row| ValueHash::of(row)));
+    let mut sorted: Vec<Change> = changes.iter().map(hash).collect();
+    sorted.sort_unstable_by_key(|(key, _)| *key);
+    sorted
 }
 
 struct Update<'a, T> {
@@ -64,7 +78,13 @@ impl<T: TreeReader> Update<'_, T> {
     }
 
     /// Applies `changes`, all under part `nibble` of the page at `path`, to that part.
-    fn part(&mut self, path: PagePath, nibble: usize, before: Subtree, changes: &[Change]) -> Result<Subtree, T::Error> {
+    fn part(
+        &mut self,
+        path: PagePath,
+        nibble: usize,
+        before: Subtree,
+        changes: &[Change],
+    ) -> Result<Subtree, T::Error> {
         let leaf_before = match before {
             Subtree::Branch(_) => {
                 // Paths end at level 64, where two rows would have to share a whole hash.
@@ -72,10 +92,13 @@ impl<T: TreeReader> Update<'_, T> {
                 let page = self.reader.page(&child)?.unwrap_or_else(Page::empty);
                 return self.page(child, page, changes);
             }
-            Subtree::Leaf(key, value) if changes.binary_search_by_key(&key, |(key, _)| *key).is_err() => Some((key, Some(value))),
+            Subtree::Leaf(key, value) if changes.binary_search_by_key(&key, |(key, _)| *key).is_err() => {
+                Some((key, Some(value)))
+            }
             Subtree::Leaf(..) | Subtree::Empty => None,
         };
-        let mut rows: Vec<Change> = changes.iter().copied().filter(|(_, value)| value.is_some()).chain(leaf_before).collect();
+        let mut rows: Vec<Change> =
+            changes.iter().copied().filter(|(_, value)| value.is_some()).chain(leaf_before).collect();
         match (rows.as_slice(), path.child(nibble)) {
             ([], _) => Ok(Subtree::Empty),
             (&[(key, Some(value))], _) => Ok(Subtree::Leaf(key, value)),

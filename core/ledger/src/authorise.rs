@@ -1,0 +1,404 @@
+//! The gate: the one place where access is decided.
+//!
+//! A source asks [`authorise`] before it sends anything, and its sender takes nothing but the [`Authorisation`] that comes
+//! back, which cannot be made elsewhere. In doubt the answer is no: a state that cannot be read, a head too old, a
+//! clock that disagrees are refusals. The reason in [`Refused`] is for the source's operator; whoever was refused is told only that.
+//!
+//! Checks come in the order of wire rules §10: signature, freshness or allowance, leaf, live, commitment, scope,
+//! status, seen revocations. Size comes first of all, in [`decode`](crate::encoding::decode).
+
+use alloc::collections::BTreeSet;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::domain::{self, Tag};
+use crate::encoding::{Bytes, Text, Wire};
+use crate::id::{ChainId, GrantId, ManifestRoot, SeriesId, SourceId, StudyId};
+use crate::key::{Key, SecretKey, Signature, SignatureError};
+use crate::state::{Head, ReadError, ReadRows as _, Rules, StateReader};
+use crate::study::{Capacity, Deed, DelegateRole, Grave, LiveGrant, Standing, Study};
+use crate::terms::{SeriesScope, Terms};
+use crate::time::{BlockTime, Day, LocalTime, Timestamp};
+use crate::transaction::{Action, Verified};
+
+/// What whoever connects says first.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Hello {
+    /// To which source, so that another cannot pass it on.
+    pub source: SourceId,
+    /// Which study is wanted.
+    pub study: StudyId,
+    /// By what right.
+    pub claim: Claim,
+    /// Who is acting, when an institution or a practice is the grantee.
+    pub actor: Option<Actor>,
+    /// When, by the sender's clock.
+    pub at: Timestamp,
+}
+
+/// By what right a study is wanted.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Claim {
+    /// It is one's own.
+    Holder,
+    /// It was granted, on these Terms.
+    Grant {
+        /// Which grant.
+        grant: GrantId,
+        /// What the grant commits to.
+        terms: Terms,
+    },
+}
+
+/// The person who acts for a grantee.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Actor {
+    /// The name, as it will stand in the receipt.
+    pub name: Text<128>,
+    /// The credential that says so, as on a Card; the gate does not read it, the receipt keeps it.
+    pub credential: Bytes<1024>,
+}
+
+/// A hello with the signature of the key that the connection was made with.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedHello {
+    /// What is said.
+    pub hello: Hello,
+    /// By whom: the remote key.
+    pub signature: Signature,
+}
+
+impl Wire for SignedHello {
+    const NAME: &'static str = "a hello";
+    const MAX_LEN: usize = 4 * 1024;
+}
+
+impl Hello {
+    /// Signs the hello with the key of the endpoint it will be said from.
+    #[must_use]
+    pub fn sign(self, chain: &ChainId, key: &SecretKey) -> SignedHello {
+        let signature = key.sign(&domain::preimage(Tag::HELLO, chain, &self));
+        SignedHello { hello: self, signature }
+    }
+}
+
+/// What a source knows when it decides.
+pub struct View<'a, S> {
+    /// The state at its newest block.
+    pub state: &'a S,
+    /// Which source decides.
+    pub source: SourceId,
+    /// The latest time seen anywhere: in a header, decided here or only heard of.
+    pub highest_seen: Timestamp,
+    /// The revocations seen, as [`seen_revocation`] had them at the time, and not yet finally rejected.
+    pub seen_revocations: &'a BTreeSet<SeenRevocation>,
+}
+
+/// Leave to fetch, from [`authorise`] and from nowhere else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Authorisation {
+    study: StudyId,
+    remote: Key,
+    right: Right,
+    revision: u32,
+    manifest_root: ManifestRoot,
+}
+
+/// By what right somebody was authorised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Right {
+    Holder,
+    Grant(GrantId, Terms),
+}
+
+impl Authorisation {
+    /// Which study.
+    #[must_use]
+    pub const fn study(&self) -> StudyId {
+        self.study
+    }
+
+    /// Which endpoint.
+    #[must_use]
+    pub const fn remote(&self) -> Key {
+        self.remote
+    }
+
+    /// Which grant; none for the holder.
+    #[must_use]
+    pub const fn grant(&self) -> Option<GrantId> {
+        match self.right {
+            Right::Holder => None,
+            Right::Grant(grant, _) => Some(grant),
+        }
+    }
+
+    /// The Terms of the grant; none for the holder.
+    #[must_use]
+    pub const fn terms(&self) -> Option<&Terms> {
+        match &self.right {
+            Right::Holder => None,
+            Right::Grant(_, terms) => Some(terms),
+        }
+    }
+
+    /// When it ends, exclusive; the holder's has no end of its own. A sender stops then.
+    #[must_use]
+    pub fn until(&self) -> Option<Timestamp> {
+        self.terms().map(|terms| terms.expires)
+    }
+
+    /// Whether a series may be sent.
+    #[must_use]
+    pub fn covers(&self, series: &SeriesId) -> bool {
+        self.terms().is_none_or(|terms| terms.series.covers(series))
+    }
+
+    /// The revision and root that it was given for, if what later revisions brought is not included: of these, the instances that are still in the
+    /// current revision may be sent.
+    #[must_use]
+    pub fn consented_to(&self) -> Option<(u32, ManifestRoot)> {
+        self.terms().filter(|terms| !terms.later_revisions).map(|terms| (terms.revision, terms.manifest_root))
+    }
+
+    /// The study's revision and manifest root at the head on which it was decided.
+    #[must_use]
+    pub const fn current(&self) -> (u32, ManifestRoot) {
+        (self.revision, self.manifest_root)
+    }
+}
+
+/// Why somebody was refused: for the source's operator, never for whoever was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refused<E> {
+    /// The state could not be read.
+    #[error("the source cannot read its own state, and refuses everyone until it can")]
+    Read(#[from] ReadError<E>),
+    /// Said to another source.
+    #[error("the hello was meant for another source: somebody passed it on")]
+    OtherSource,
+    /// Not signed by the key of the connection.
+    #[error("the hello is not signed by the key of the connection: {0}")]
+    Signature(SignatureError),
+    /// Said at another time.
+    #[error("the hello is {off_ms} ms off this source's clock: it is a replay, or a clock is wrong")]
+    HelloTime {
+        /// How far off.
+        off_ms: u64,
+    },
+    /// The ledger could not be reached for too long.
+    #[error(
+        "the newest block is {age_ms} ms old; on these terms {bound_ms} ms is the most: the ledger cannot be reached"
+    )]
+    Stale {
+        /// The head's age.
+        age_ms: u64,
+        /// The most it may be.
+        bound_ms: u64,
+    },
+    /// Not on the ledger.
+    #[error("no such study is on the ledger")]
+    UnknownStudy,
+    /// Somebody else's study.
+    #[error("the study is another source's")]
+    NotOurStudy,
+    /// Not the holder.
+    #[error("the key of the connection does not hold the study")]
+    NotHolder,
+    /// No such grant now.
+    #[error("no such grant is live on the study: it was never made, was revoked, replaced or has ended")]
+    NoGrant,
+    /// Somebody else's grant.
+    #[error("the grant is to another key than the connection's")]
+    NotGrantee,
+    /// Over by its day.
+    #[error("the grant ended on {0}")]
+    Over(Day),
+    /// The delegate who granted is none any more.
+    #[error("the grant was made by a delegate, and the delegation has ended")]
+    DelegationOver,
+    /// Other Terms.
+    #[error("the terms are not those the grant commits to")]
+    OtherTerms,
+    /// Not yet.
+    #[error("the grant begins only at {0:?}")]
+    NotYet(Timestamp),
+    /// Over to the millisecond.
+    #[error("the grant ended at {0:?}")]
+    Expired(Timestamp),
+    /// The Terms and the ledger say different things about the end.
+    #[error("the terms end at {expires:?}, which is not on the grant's last day before {expiry_day}")]
+    ExpiryMismatch {
+        /// By the Terms.
+        expires: Timestamp,
+        /// By the ledger.
+        expiry_day: Day,
+    },
+    /// A care team's or emergency card's grant that is too long.
+    #[error("the grant is by care team or emergency card and lasts longer than {0} ms")]
+    NotBrief(u64),
+    /// An emergency that is none, or a hidden one.
+    #[error("the terms and the delegation disagree on whether this is an emergency")]
+    Emergency,
+    /// No series at all.
+    #[error("the terms name no series")]
+    EmptyScope,
+    /// A revision that does not exist, or was another one.
+    #[error("the terms are about revision {0}, which the study does not have in that form")]
+    Revision(u32),
+    /// Not served.
+    #[error("the study is {0}")]
+    Status(Standing),
+    /// Seen, though not yet in a block.
+    #[error("a revocation of the grant was seen and binds before it is in a block")]
+    RevocationSeen,
+}
+
+/// Decides whether `remote`, whose possession of its key the connection has proven, may fetch what `hello` asks for.
+///
+/// # Errors
+/// [`Refused`], in the order of the module's list.
+pub fn authorise<S: StateReader>(
+    view: &View<'_, S>,
+    clock: LocalTime,
+    remote: Key,
+    hello: &SignedHello,
+) -> Result<Authorisation, Refused<S::Error>> {
+    let View { state, source, highest_seen, seen_revocations } = view;
+    let SignedHello { hello: said, signature } = hello;
+    let (rules, head) = (state.rules()?, state.head()?);
+
+    // Signature. The hello's own time only keeps old ones from being used again.
+    if said.source != *source {
+        return Err(Refused::OtherSource);
+    }
+    signature.verify(&remote, &domain::preimage(Tag::HELLO, &rules.chain, said)).map_err(Refused::Signature)?;
+    let off_ms = said.at.0.abs_diff(clock.0.0);
+    if off_ms > rules.parameters.hello_window_ms {
+        return Err(Refused::HelloTime { off_ms });
+    }
+
+    check_freshness(&rules, &head, clock.0.max(*highest_seen), &said.claim)?;
+
+    let study = state.study(said.study)?.ok_or(Refused::UnknownStudy)?;
+    if study.source != *source {
+        return Err(Refused::NotOurStudy);
+    }
+
+    // What the source decides by is the later of its own clock and block time (wire rules §3 "Expiry").
+    let now = BlockTime(clock.0.max(head.time.timestamp()));
+    let (right, deed, seen) = match &said.claim {
+        Claim::Holder if study.holder == remote => (Right::Holder, Deed::HolderFetch, false),
+        Claim::Holder => return Err(Refused::NotHolder),
+        Claim::Grant { grant, terms } => {
+            let live = study.grants.find(grant).ok_or(Refused::NoGrant)?;
+            check_grant(&rules, said.study, &study, now, remote, (live, terms))?;
+            let seen = [Capacity::Holder, live.by]
+                .into_iter()
+                .any(|by| seen_revocations.contains(&(said.study, Grave { grant: *grant, by })));
+            (Right::Grant(*grant, terms.clone()), Deed::GranteeFetch, seen)
+        }
+    };
+    // A suspension lapses by block time alone: one's own fast clock must not end it.
+    study.permits(deed, head.time).map_err(Refused::Status)?;
+    if seen {
+        return Err(Refused::RevocationSeen);
+    }
+    Ok(Authorisation { study: said.study, remote, right, revision: study.revision, manifest_root: study.manifest_root })
+}
+
+fn check_freshness<E>(rules: &Rules, head: &Head, now: Timestamp, claim: &Claim) -> Result<(), Refused<E>> {
+    let parameters = &rules.parameters;
+    let age_ms = now.since(head.time.timestamp());
+    let allowed_ms = match claim {
+        Claim::Holder => 0,
+        Claim::Grant { terms, .. } => terms.staleness_ms.min(parameters.max_staleness_ms),
+    };
+    let bound_ms = allowed_ms.max(parameters.fresh_ms);
+    if age_ms > bound_ms { Err(Refused::Stale { age_ms, bound_ms }) } else { Ok(()) }
+}
+
+/// Live, commitment, scope.
+fn check_grant<E>(
+    rules: &Rules,
+    study_id: StudyId,
+    study: &Study,
+    now: BlockTime,
+    remote: Key,
+    (grant, terms): (&LiveGrant, &Terms),
+) -> Result<(), Refused<E>> {
+    if grant.grantee != remote {
+        return Err(Refused::NotGrantee);
+    }
+    if !grant.is_live(now) {
+        return Err(Refused::Over(grant.expiry_day));
+    }
+    if terms.commitment(&rules.chain, study_id, &remote) != grant.terms {
+        return Err(Refused::OtherTerms);
+    }
+    if now.timestamp() < terms.not_before {
+        return Err(Refused::NotYet(terms.not_before));
+    }
+    if now.timestamp() >= terms.expires {
+        return Err(Refused::Expired(terms.expires));
+    }
+    if terms.expires.day_rounded_up() != grant.expiry_day {
+        return Err(Refused::ExpiryMismatch { expires: terms.expires, expiry_day: grant.expiry_day });
+    }
+    check_delegation(rules, study, now, grant, terms)?;
+    if matches!(&terms.series, SeriesScope::These(these) if these.is_empty()) {
+        return Err(Refused::EmptyScope);
+    }
+    let same_root = terms.revision != study.revision || terms.manifest_root == study.manifest_root;
+    if terms.revision > study.revision || !same_root {
+        return Err(Refused::Revision(terms.revision));
+    }
+    Ok(())
+}
+
+/// A delegate's grant stands and falls with the delegation, and with what its role allows.
+fn check_delegation<E>(
+    rules: &Rules,
+    study: &Study,
+    now: BlockTime,
+    grant: &LiveGrant,
+    terms: &Terms,
+) -> Result<(), Refused<E>> {
+    let role = match grant.by {
+        Capacity::Holder => None,
+        Capacity::Delegate(key) => {
+            let delegate = study.delegates.find(&key).filter(|delegate| delegate.is_live(now));
+            Some(delegate.ok_or(Refused::DelegationOver)?.role)
+        }
+    };
+    let brief_ms = rules.parameters.brief_grant_ms;
+    if role.is_some_and(DelegateRole::grants_are_brief) && terms.expires.since(terms.not_before) > brief_ms {
+        return Err(Refused::NotBrief(brief_ms));
+    }
+    // Emergency cards make emergency grants, and nothing else does: the review that must follow one can be neither
+    // evaded nor forged.
+    if terms.emergency != (role == Some(DelegateRole::Emergency)) {
+        return Err(Refused::Emergency);
+    }
+    Ok(())
+}
+
+/// A revocation that was seen, in gossip or handed over directly: on which study, of which grant, in which capacity.
+pub type SeenRevocation = (StudyId, Grave);
+
+/// What a source remembers of a revocation from the moment it is seen, before it is in a block; nothing, if its signer
+/// is neither the study's holder nor a delegate in the source's newest state (wire rules §10). What is remembered binds also
+/// when the study changes hands: until the grant ends, or the revocation is finally rejected.
+///
+/// # Errors
+/// When the state cannot be read; the source then asks again before it serves the study.
+pub fn seen_revocation<S: StateReader>(
+    state: &S,
+    envelope: &Verified,
+) -> Result<Option<SeenRevocation>, ReadError<S::Error>> {
+    let Action::Revoke(revoke) = &envelope.body().action else { return Ok(None) };
+    let (Some(study), head) = (state.study(revoke.study)?, state.head()?) else { return Ok(None) };
+    let by = study.capacity(&revoke.revoker, head.time);
+    Ok(by.map(|by| (revoke.study, Grave { grant: revoke.grant, by })))
+}

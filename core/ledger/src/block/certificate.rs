@@ -1,0 +1,96 @@
+//! The certificate that a block was decided: who precommitted to it, and their signatures.
+
+use alloc::vec::Vec;
+
+use borsh::io::{Read, Result as IoResult};
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::domain::{self, Tag};
+use crate::encoding::{Bytes, Fault, Wire};
+use crate::id::{BlockId, ChainId, CommitDigest};
+use crate::key::Signature;
+use crate::source::MAX_SOURCES;
+use crate::time::Height;
+
+/// Precommits of more than two thirds of the voting power for one block, in Tendermint's sense. This type is their form
+/// alone: who signed what is verified where votes are, against the validator set of that height.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
+pub struct CommitCertificate {
+    /// Of which height.
+    pub height: Height,
+    /// In which round.
+    pub round: u32,
+    /// For which block.
+    pub block: BlockId,
+    /// One bit a validator, in the set's order and from the high bit: whether it signed. As many bytes as the last signer needs.
+    signers: Vec<u8>,
+    /// The signers' signatures, in the same order.
+    signatures: Vec<Signature>,
+}
+
+impl CommitCertificate {
+    /// What the header says that follows a block without a certificate.
+    pub const NO_DIGEST: CommitDigest = CommitDigest::from_bytes([0; 32]);
+
+    /// Puts a certificate together from the signers' places in the validator set and their signatures.
+    ///
+    /// # Errors
+    /// [`Fault::NotAscending`] when the places are not in strictly ascending order, [`Fault::TooMany`] when one is
+    /// beyond the largest set.
+    pub fn new(height: Height, round: u32, block: BlockId, votes: Vec<(usize, Signature)>) -> Result<Self, Fault> {
+        if votes.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+            return Err(Fault::NotAscending);
+        }
+        let len = votes.last().map_or(0, |(place, _)| (place / 8).saturating_add(1));
+        if len > MAX_SOURCES / 8 {
+            return Err(Fault::TooMany);
+        }
+        let mut signers = alloc::vec![0u8; len];
+        for (place, _) in &votes {
+            signers[place / 8] |= 0x80 >> (place % 8);
+        }
+        Ok(Self {
+            height,
+            round,
+            block,
+            signers,
+            signatures: votes.into_iter().map(|(_, signature)| signature).collect(),
+        })
+    }
+
+    /// The signers' places in the validator set, with their signatures.
+    pub fn votes(&self) -> impl Iterator<Item = (usize, &Signature)> {
+        let places = self.signers.iter().enumerate().flat_map(|(at, byte)| {
+            (0..8usize)
+                .filter(move |bit| byte & (0x80 >> bit) != 0)
+                .map(move |bit| at.saturating_mul(8).saturating_add(bit))
+        });
+        places.zip(&self.signatures)
+    }
+
+    /// What the next header says of a certificate, or of none.
+    #[must_use]
+    pub fn digest_of(certificate: Option<&Self>, chain: &ChainId) -> CommitDigest {
+        let digest = |certificate| CommitDigest::from_bytes(domain::digest(Tag::COMMIT, chain, certificate));
+        certificate.map_or(Self::NO_DIGEST, digest)
+    }
+}
+
+impl BorshDeserialize for CommitCertificate {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> IoResult<Self> {
+        let (height, round, block) = <(Height, u32, BlockId)>::deserialize_reader(reader)?;
+        let signers = Bytes::<{ MAX_SOURCES / 8 }>::deserialize_reader(reader)?.as_slice().to_vec();
+        let count = u32::deserialize_reader(reader)?;
+        let bits: u32 = signers.iter().map(|byte| byte.count_ones()).sum();
+        if count != bits || signers.last() == Some(&0) {
+            return Err(Fault::NotCanonical.raise());
+        }
+        let signatures = (0..count).map(|_| Signature::deserialize_reader(reader)).collect::<IoResult<_>>()?;
+        Ok(Self { height, round, block, signers, signatures })
+    }
+}
+
+impl Wire for CommitCertificate {
+    const NAME: &'static str = "a commit certificate";
+    const MAX_LEN: usize = 8 + 4 + 32 + 4 + MAX_SOURCES / 8 + 4 + 65 * MAX_SOURCES;
+}
