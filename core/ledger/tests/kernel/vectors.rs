@@ -1,0 +1,492 @@
+//! Golden vectors: what every signed, hashed and encoded type looks like, on disk, accepted and rejected.
+//!
+//! `vectors/accepted.txt` has a line per value: name, bytes, and what is derived from them. `vectors/rejected.txt` has bytes that
+//! must not be taken, with the sentence that says why. Both are compared to the byte. A format changes only together
+//! with its tag; then `CLAVICLE_WRITE_VECTORS=1 cargo test vectors` writes them, and the fuzzers' corpus, anew.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clavicle_ledger::action::NewStatus;
+use clavicle_ledger::authorise::{Actor, Claim, Hello, SignedHello};
+use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof, prove_inclusion};
+use clavicle_ledger::derivation::{Branch, Words};
+use clavicle_ledger::domain::Tag;
+use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
+use clavicle_ledger::expiry::{Due, Ending, Executed, SlotHead};
+use clavicle_ledger::genesis::{Genesis, Parameters};
+use clavicle_ledger::id::{EventHash, GrantId, SeriesId, TxId};
+use clavicle_ledger::key::{Key, SecretKey, Signature};
+use clavicle_ledger::salt::Salt;
+use clavicle_ledger::snapshot::{Chunk, Skeleton};
+use clavicle_ledger::source::{Activity, KeyRole, KeyUse, Roster, Source};
+use clavicle_ledger::state::{Head, ReadRows as _, Rules, StateKey};
+use clavicle_ledger::study::{Capacity, DelegateRole, Grave, PendingRecovery, Reason, Status, Study, Tombstone};
+use clavicle_ledger::terms::{SeriesScope, Terms};
+use clavicle_ledger::time::{BlockTime, Timestamp};
+use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_ledger::tree::{KeyHash, Page, PagePath, Proof, StateProof, TreeReader as _, prove};
+use clavicle_ledger::validators::ValidatorSet;
+
+use crate::world::{DAY, World, define_study, delegate, grant, hospitals, revise, revoke, secret, study_id};
+
+/// What the fuzzers and the vectors go over: every type with a place on the wire or in the store.
+macro_rules! wire_types {
+    ($go:ident) => {
+        $go! {
+            key: Key, signature: Signature, genesis: Genesis, body: Body, envelope: Envelope, terms: Terms, source: Source,
+            key_use: KeyUse, activity: Activity, roster: Roster, validators: ValidatorSet, study: Study, rules: Rules,
+            head: Head, executed: Executed, due: Due, slot: SlotHead, state_key: StateKey, header: Header,
+            commit: CommitCertificate, block: Block, inclusion: InclusionProof, page: Page, page_path: PagePath,
+            proof: Proof, state_proof: StateProof, skeleton: Skeleton, chunk: Chunk, hello: SignedHello,
+        }
+    };
+}
+pub(crate) use wire_types;
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+pub fn unhex(text: &str) -> Vec<u8> {
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
+}
+
+/// A line of a vector file: name, bytes, and the rest.
+struct Vector {
+    name: String,
+    bytes: Vec<u8>,
+    rest: String,
+}
+
+#[derive(Default)]
+struct Accepted(Vec<Vector>);
+
+impl Accepted {
+    fn raw(&mut self, name: &str, bytes: &[u8], rest: impl ToString) {
+        self.0.push(Vector { name: name.into(), bytes: bytes.to_vec(), rest: rest.to_string() });
+    }
+
+    /// A value, which must come back from its bytes.
+    fn value<T: Wire + PartialEq + Debug>(&mut self, name: &str, value: &T, rest: impl ToString) {
+        let bytes = encoding::encode(value);
+        assert_eq!(encoding::decode::<T>(&bytes).as_ref(), Ok(value), "{name}");
+        self.raw(name, &bytes, rest);
+    }
+}
+
+/// A chain with one of everything on it.
+struct Everything {
+    world: World,
+    envelopes: Vec<(&'static str, Envelope)>,
+    hello: SignedHello,
+    terms: Terms,
+    block: Block,
+}
+
+fn everything() -> Everything {
+    let mut world = World::new(Parameters::default());
+    let (id, holder, grantee) = (study_id(1), secret("holder"), secret("grantee"));
+    let mercy = hospitals()[0].clone();
+    let until = world.now().day().plus(100);
+    let delegates = vec![
+        delegate(&secret("guardian"), DelegateRole::Guardian, until),
+        delegate(&secret("card"), DelegateRole::Emergency, until),
+    ];
+    let terms = Terms {
+        series: SeriesScope::These(Ascending::from_items(vec![SeriesId::from_bytes([3; 32])]).unwrap()),
+        note: Bytes::new(b"sealed".to_vec()).unwrap(),
+        ..world.terms(7 * DAY)
+    };
+    let op = mercy.operational.clone();
+    let mut envelopes = Vec::new();
+    let mut add = |world: &mut World, name, action, keys: &[&SecretKey]| {
+        let envelope = world.sign(action, keys);
+        envelopes.push((name, envelope.envelope().clone()));
+        envelope
+    };
+    let mut redefined = crate::world::Hospital::new("stluke", 1);
+    redefined.name = "St Luke's".into();
+    let first = vec![
+        add(&mut world, "define_source", redefined.define_source(1), &redefined.secrets()),
+        add(&mut world, "define_study", define_study(id, op.public(), holder.public(), delegates), &[&op, &holder]),
+    ];
+    world.block(1_000, first);
+    let action = grant(&world.chain, id, holder.public(), &grantee.public(), &terms);
+    let granted = add(&mut world, "grant", action, &[&holder]);
+    let grant_id = GrantId::from(granted.id());
+    let early = GrantId::from_bytes([8; 32]);
+    let mut second = vec![
+        granted,
+        add(&mut world, "revise_study", revise(id, op.public(), 1), &[&op]),
+        add(&mut world, "revoke", revoke(id, holder.public(), early), &[&holder]),
+        add(
+            &mut world,
+            "set_status",
+            Action::SetStatus(clavicle_ledger::action::SetStatus {
+                study: id,
+                source: op.public(),
+                number: 1,
+                status: NewStatus::Suspended(Reason::UnderReview),
+            }),
+            &[&op],
+        ),
+    ];
+    let suspend = second.split_off(3);
+    let previous = world.header;
+    let (proposal, _) = world.block(1_000, second);
+    assert!(proposal.left_out.is_empty());
+    let block_header = world.header;
+    let (suspended, _) = world.block(1_000, suspend);
+    assert!(suspended.left_out.is_empty());
+    let votes = [1usize, 3].map(|at| (at, hospitals()[at].consensus.as_ref().unwrap().sign(b"any"))).to_vec();
+    let commit = CommitCertificate::new(previous.height, 2, previous.id(), votes).unwrap();
+    let block = Block {
+        header: Header { last_commit: CommitCertificate::digest_of(Some(&commit), &world.chain), ..block_header },
+        last_commit: Some(commit),
+        envelopes: proposal.block.envelopes.iter().map(|envelope| envelope.envelope().clone()).collect(),
+    };
+    let hello = Hello {
+        actor: Some(Actor { name: Text::new("Dr Rossi").unwrap(), credential: Bytes::new(vec![1, 2]).unwrap() }),
+        ..world.hello(id, Claim::Grant { grant: grant_id, terms: terms.clone() })
+    };
+    let hello = hello.sign(&world.chain, &grantee);
+    Everything { world, envelopes, hello, terms, block }
+}
+
+fn accepted() -> Vec<Vector> {
+    let Everything { world, envelopes, hello, terms, block } = everything();
+    let (mut out, chain, state, id) = (Accepted::default(), world.chain, &world.state, study_id(1));
+
+    for tag in Tag::ALL {
+        out.raw("tag", tag.as_bytes(), std::str::from_utf8(tag.as_bytes()).unwrap().trim_end_matches('\0'));
+    }
+    let seed = Words::from_entropy(&[1; 32]).seed();
+    for (name, branch) in [("study", Branch::Study), ("card", Branch::Card), ("mailbox", Branch::Mailbox)] {
+        let key = seed.derive_key(2, branch, 3).unwrap().public();
+        out.value("key", &key, format!("words of 32 × 01, device 2, {name} 3"));
+    }
+    out.value("signature", &secret("any").sign(b"text"), "over \"text\"");
+    let salt = Salt::from_bytes([4; 32]);
+    out.raw(
+        "salt",
+        &[4; 32],
+        format!(
+            "study 1.2.840.1 {} series 1.2.840.1.1 {}",
+            salt.study_id("1.2.840.1\0"),
+            salt.series_id("1.2.840.1.1 ")
+        ),
+    );
+    out.value("genesis", &world.genesis, format!("chain {chain}"));
+    out.value("header", &Header::genesis(&world.genesis), format!("block {}", Header::genesis(&world.genesis).id()));
+    out.value("terms", &terms, format!("commitment {}", terms.commitment(&chain, id, &secret("grantee").public())));
+    for (name, envelope) in &envelopes {
+        let verified = envelope.clone().check_stateless(&chain).unwrap();
+        out.value("body", &envelope.body, format!("{name} preimage {}", hex(&envelope.body.preimage(&chain))));
+        out.value("envelope", envelope, format!("{name} tx {} envelope {}", verified.id(), verified.hash()));
+    }
+    out.value("hello", &hello, "");
+
+    let mercy = world.hospitals[0].id(&chain);
+    let stluke = world.hospitals[1].id(&chain);
+    let mut keys = vec![
+        StateKey::Rules,
+        StateKey::Head,
+        StateKey::Roster,
+        StateKey::Validators,
+        StateKey::Source(stluke),
+        StateKey::Activity(mercy),
+        StateKey::KeyUse(world.hospitals[0].transfer.public()),
+        StateKey::Study(id),
+    ];
+    let mark = |wanted: fn(&StateKey) -> bool| *state.rows().keys().find(|key| wanted(key)).unwrap();
+    keys.push(mark(|key| matches!(key, StateKey::Executed(_))));
+    keys.push(mark(|key| matches!(key, StateKey::Slot(_))));
+    keys.push(mark(|key| matches!(key, StateKey::Due(..))));
+    for key in &keys {
+        out.value("state_key", key, format!("path {}", hex(&KeyHash::of(key).0)));
+    }
+    out.value("rules", &state.rules().unwrap(), "");
+    out.value("head", &state.head().unwrap(), "");
+    out.value("roster", &state.roster().unwrap(), "");
+    let validators = state.validators().unwrap();
+    out.value("validators", &validators, format!("hash {}", validators.hash(&chain)));
+    out.value("source", &state.source(stluke).unwrap().unwrap(), "announced, keys pending");
+    out.value("activity", &state.activity(mercy).unwrap(), "");
+    out.value("key_use", &KeyUse { source: mercy, role: KeyRole::Transfer }, "");
+    let study = state.study(id).unwrap().unwrap();
+    out.value("study", &study, "as on the chain");
+    out.value("study", &full_study(study), "with every field filled");
+    let ending = Ending::Study(id);
+    out.value("executed", &Executed { next: Some(Ending::Transaction(TxId::from_bytes([6; 32]))) }, "");
+    out.value("executed", &Executed { next: None }, "last");
+    out.value("due", &Due { next: Some(ending) }, "");
+    out.value("slot", &SlotHead { first: ending }, "");
+    let event = EventHash::START.then(&chain, TxId::from_bytes([6; 32]), 7);
+    out.raw("event", EventHash::START.as_bytes(), format!("then tx 32 × 06 at height 7 {event}"));
+
+    out.value("header", &block.header, format!("block {}", block.header.id()));
+    let commit = block.last_commit.clone().unwrap();
+    out.value("commit", &commit, format!("digest {}", CommitCertificate::digest_of(Some(&commit), &chain)));
+    let hashes: Vec<_> = block.envelopes.iter().map(Envelope::hash).collect();
+    let inclusion = prove_inclusion(&hashes, 2).unwrap();
+    assert_eq!(inclusion.verify(&block.header, &hashes[2]), Ok(()));
+    out.value("inclusion", &inclusion, format!("of {} in {}", hashes[2], block.header.envelopes));
+    out.value("block", &block, "");
+
+    out.value("page", &state.page(&PagePath::ROOT).unwrap().unwrap(), format!("root {}", state.root()));
+    out.value("page_path", &PagePath::ROOT.child(0xa).unwrap().child(3).unwrap(), "a3");
+    for key in [StateKey::Study(id), StateKey::Study(study_id(2))] {
+        let proven = prove(state, state, key).unwrap();
+        assert_eq!(proven.verify(state.root()), Ok(()));
+        out.value("state_proof", &proven, format!("against {}", state.root()));
+        out.value("proof", &proven.proof, "");
+    }
+    let Ok(skeleton) = Skeleton::take(state, 2);
+    let path = skeleton.clone().check(&world.header).unwrap().chunks().next().unwrap();
+    out.value("skeleton", &skeleton, "");
+    let Ok(chunk) = Chunk::take(state, path);
+    out.value("chunk", &chunk, "");
+    out.0
+}
+
+/// A record as only the complete ledger makes it.
+fn full_study(study: Study) -> Study {
+    let key = secret("new").public();
+    let mut study = Study {
+        status: Status::Withdrawn { reason: Reason::Retention },
+        frozen: true,
+        pending_recovery: Some(PendingRecovery {
+            id: TxId::from_bytes([1; 32]),
+            new_holder: key,
+            since: BlockTime(Timestamp(5)),
+            since_height: 6,
+        }),
+        last_recovery: Some(BlockTime(Timestamp(7))),
+        ..study
+    };
+    let grave = Grave { grant: GrantId::from_bytes([2; 32]), by: Capacity::Delegate(key) };
+    study.tombstones.insert(Tombstone { grave, until: Timestamp(9) }).unwrap();
+    study
+}
+
+/// Reads bytes as the named type and says what is wrong with them, through to the signatures where there are any.
+fn judge(name: &str, bytes: &[u8]) -> Result<(), String> {
+    macro_rules! by_name {
+        ($($field:ident: $type:ty),* $(,)?) => {
+            match name {
+                $(stringify!($field) => encoding::decode::<$type>(bytes).map(drop).map_err(|error| error.to_string()),)*
+                other => panic!("no type {other}"),
+            }
+        };
+    }
+    wire_types!(by_name)?;
+    if name == "envelope" {
+        let envelope: Envelope = encoding::decode(bytes).unwrap();
+        let chain = World::new(Parameters::default()).chain;
+        envelope.check_stateless(&chain).map_err(|error| error.to_string())?;
+    }
+    if name == "key" {
+        encoding::decode::<Key>(bytes).unwrap().check().map_err(|error| error.to_string())?;
+    }
+    Ok(())
+}
+
+fn rejected() -> Vec<Vector> {
+    let Everything { world, envelopes, .. } = everything();
+    let mut out = Vec::new();
+    let mut add = |name: &str, case: &str, bytes: Vec<u8>| {
+        let why = judge(name, &bytes).expect_err(case);
+        out.push(Vector { name: name.into(), bytes, rest: format!("{case}: {why}") });
+    };
+    let edited = |bytes: &[u8], edit: &dyn Fn(&mut Vec<u8>)| {
+        let mut bytes = bytes.to_vec();
+        edit(&mut bytes);
+        bytes
+    };
+
+    // Keys.
+    let key = encoding::encode(&secret("any").public());
+    add("key", "cut off", key[..20].to_vec());
+    add("key", "overlong", edited(&key, &|bytes| bytes.push(0)));
+    add("key", "another algorithm", edited(&key, &|bytes| bytes[0] = 1));
+    add("key", "weak: the neutral element", [&[0, 1][..], &[0; 31]].concat());
+    add("key", "weak: order 4", vec![0; 33]);
+    add("key", "weak: order 8", unhex("0026e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"));
+    add("key", "not canonical: p", [&[0, 0xed][..], &[0xff; 30], &[0x7f]].concat());
+    add("key", "not canonical: p + 3", [&[0, 0xf0][..], &[0xff; 30], &[0x7f]].concat());
+    add("key", "not a point", [&[0, 2][..], &[0; 31]].concat());
+
+    // Every kind of transaction: cut, joined, for another network, a flipped tag, a swapped or missing signature.
+    let other_chain = clavicle_ledger::id::ChainId::from_bytes([9; 32]);
+    for (name, envelope) in &envelopes {
+        let bytes = encoding::encode(envelope);
+        let case = |what: &str| format!("{name}, {what}");
+        add("envelope", &case("cut off"), bytes[..bytes.len() - 1].to_vec());
+        add("envelope", &case("trailing byte"), edited(&bytes, &|bytes| bytes.push(0)));
+        add("envelope", &case("altered time limit"), edited(&bytes, &|bytes| bytes[0] ^= 1));
+        add("envelope", &case("action without a meaning yet"), edited(&bytes, &|bytes| bytes[24] = 6));
+        add("envelope", &case("altered signature"), edited(&bytes, &|bytes| *bytes.last_mut().unwrap() ^= 1));
+        let at = bytes.len() - 65;
+        add("envelope", &case("signature of another algorithm"), edited(&bytes, &|bytes| bytes[at] = 1));
+        let signatures = envelope.signatures.as_slice().len();
+        let count_at = bytes.len() - 65 * signatures - 4;
+        let fewer = edited(&bytes, &|bytes| {
+            bytes[count_at] -= 1;
+            bytes.truncate(bytes.len() - 65);
+        });
+        add("envelope", &case("a signature less"), fewer);
+        let more = edited(&bytes, &|bytes| {
+            bytes[count_at] = 9;
+            bytes.extend([0; 65 * 8]);
+        });
+        add("envelope", &case("more signatures than anything has"), more);
+        // The same body, signed by the same keys, for another network, and under another kind's tag.
+        let all: Vec<SecretKey> = signing_keys();
+        let keys: Vec<&SecretKey> = all.iter().collect();
+        let foreign = envelope.body.clone().sign(&other_chain, &keys).unwrap();
+        add("envelope", &case("signed for another network"), encoding::encode(&foreign));
+        let tag = if envelope.body.action.tag() == Tag::GRANT { Tag::REVOKE } else { Tag::GRANT };
+        let preimage = clavicle_ledger::domain::preimage(tag, &world.chain, &envelope.body);
+        let signers = envelope.body.action.signers();
+        let signatures =
+            signers.iter().map(|signer| all.iter().find(|key| key.public() == *signer).unwrap().sign(&preimage));
+        let signatures = clavicle_ledger::transaction::Signatures::new(signatures.collect()).unwrap();
+        let flipped = Envelope { body: envelope.body.clone(), signatures };
+        add("envelope", &case("signed under another tag"), encoding::encode(&flipped));
+    }
+    let long = edited(&encoding::encode(&envelopes[0].1), &|bytes| bytes.resize(4097, 0));
+    add("envelope", "longer than a transaction may be", long);
+
+    // Weak keys where they would be stored: a grantee, a delegate.
+    let weak = Key::from_bytes([0; 32]);
+    let mut body = envelopes.iter().find(|(name, _)| *name == "grant").unwrap().1.body.clone();
+    let Action::Grant(inner) = &mut body.action else { panic!() };
+    inner.grantee = weak;
+    add("envelope", "grant to a weak key", encoding::encode(&body.sign(&world.chain, &[&secret("holder")]).unwrap()));
+    let mut body = envelopes.iter().find(|(name, _)| *name == "define_study").unwrap().1.body.clone();
+    let Action::DefineStudy(inner) = &mut body.action else { panic!() };
+    inner.delegates =
+        Ascending::from_items(vec![clavicle_ledger::study::Delegate { key: weak, ..inner.delegates[0] }]).unwrap();
+    let keys = [&world.hospitals[0].operational, &secret("holder")];
+    add("envelope", "delegation to a weak key", encoding::encode(&body.sign(&world.chain, &keys).unwrap()));
+
+    // Lists out of order, in a record and in a scope.
+    let validators = encoding::encode(&world.state.validators().unwrap());
+    let swapped = edited(&validators, &|bytes| bytes[4..4 + 2 * 73].rotate_left(73));
+    add("validators", "out of order", swapped);
+    let doubled = edited(&validators, &|bytes| bytes.copy_within(4..4 + 73, 4 + 73));
+    add("validators", "one twice", doubled);
+    add("validators", "more than there may be", vec![0xff; 4]);
+    add("validators", "trailing byte", edited(&validators, &|bytes| bytes.push(0)));
+    let genesis = encoding::encode(&world.genesis);
+    add("genesis", "a name that does not show", edited(&genesis, &|bytes| bytes[4] = 7));
+    add("genesis", "a name that is not UTF-8", edited(&genesis, &|bytes| bytes[4] = 0xff));
+    let study = encoding::encode(&world.state.study(study_id(1)).unwrap().unwrap());
+    let open_at = study.len() - flag_distance(&world);
+    add("study", "a flag that is neither yes nor no", edited(&study, &|bytes| bytes[open_at] = 2));
+    out
+}
+
+/// How far from the end of the first study's record its `open` flag stands: found by flipping it.
+fn flag_distance(world: &World) -> usize {
+    let study = world.state.study(study_id(1)).unwrap().unwrap();
+    let (bytes, flipped) = (encoding::encode(&study), encoding::encode(&Study { open: !study.open, ..study.clone() }));
+    bytes.len() - bytes.iter().zip(&flipped).position(|(a, b)| a != b).unwrap()
+}
+
+fn signing_keys() -> Vec<SecretKey> {
+    let mut keys = vec![secret("holder"), secret("grantee")];
+    for hospital in hospitals().into_iter().chain([crate::world::Hospital::new("stluke", 1)]) {
+        keys.extend(hospital.secrets().into_iter().cloned());
+    }
+    keys
+}
+
+fn compare_with_disk(file: &str, vectors: &[Vector]) {
+    let text: String =
+        vectors.iter().map(|Vector { name, bytes, rest }| format!("{name} {} {rest}\n", hex(bytes))).collect();
+    let path = folder().join(file);
+    if std::env::var_os("CLAVICLE_WRITE_VECTORS").is_some() {
+        fs::create_dir_all(folder()).unwrap();
+        fs::write(&path, &text).unwrap();
+    }
+    let disk = fs::read_to_string(&path).unwrap();
+    for (now, then) in text.lines().zip(disk.lines()) {
+        assert_eq!(now, then, "{file} has another value on disk");
+    }
+    assert_eq!(text.lines().count(), disk.lines().count(), "{file} is longer or shorter on disk");
+}
+
+#[test]
+fn accepted_vectors() {
+    let vectors = accepted();
+    compare_with_disk("accepted.txt", &vectors);
+    if std::env::var_os("CLAVICLE_WRITE_VECTORS").is_some() {
+        write_corpus(&vectors);
+    }
+}
+
+#[test]
+fn rejected_vectors() {
+    compare_with_disk("rejected.txt", &rejected());
+}
+
+#[test]
+fn every_wire_type_has_a_vector_and_no_two_tags_are_alike() {
+    let mut names: BTreeMap<String, usize> = BTreeMap::new();
+    for vector in accepted() {
+        *names.entry(vector.name).or_default() += 1;
+    }
+    macro_rules! all {
+        ($($field:ident: $type:ty),* $(,)?) => { [$(stringify!($field)),*] };
+    }
+    for name in wire_types!(all) {
+        assert!(names.contains_key(name), "no vector for {name}");
+    }
+    let tags: std::collections::BTreeSet<_> = Tag::ALL.iter().collect();
+    assert_eq!(tags.len(), Tag::ALL.len());
+}
+
+#[test]
+fn a_changed_byte_is_another_value_or_none() {
+    let chain = World::new(Parameters::default()).chain;
+    for Vector { name, bytes, .. } in accepted().iter().filter(|vector| vector.name == "envelope") {
+        for at in 0..bytes.len() {
+            let mut changed = bytes.clone();
+            changed[at] ^= 0x10;
+            let refused = match encoding::decode::<Envelope>(&changed) {
+                Err(_) => true,
+                Ok(envelope) => envelope.check_stateless(&chain).is_err(),
+            };
+            assert!(refused, "{name}: byte {at} is not covered by any signature");
+        }
+    }
+}
+
+/// The fuzzers start from the vectors.
+fn write_corpus(vectors: &[Vector]) {
+    macro_rules! names {
+        ($($field:ident: $type:ty),* $(,)?) => { [$(stringify!($field)),*] };
+    }
+    for name in wire_types!(names) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernel/__fuzz__").join(name).join("corpus");
+        fs::create_dir_all(&folder).unwrap();
+        for (number, vector) in vectors.iter().filter(|vector| vector.name == name).enumerate() {
+            fs::write(folder.join(format!("{number}.bin")), &vector.bytes).unwrap();
+        }
+    }
+}
+
+/// The accepted bytes of a type, from disk.
+pub fn on_disk(name: &str) -> Vec<Vec<u8>> {
+    let disk = fs::read_to_string(folder().join("accepted.txt")).unwrap();
+    let mine = disk.lines().filter_map(|line| line.split_once(' ')).filter(|(of, _)| *of == name);
+    mine.map(|(_, rest)| unhex(rest.split(' ').next().unwrap())).collect()
+}
