@@ -74,8 +74,8 @@ pub enum Status {
     Active,
     /// Not served for a while.
     Suspended {
-        /// When it lapses unless renewed.
-        until: Timestamp,
+        /// When it lapses unless renewed; never, where a lapse would show one patient another's images.
+        until: Option<Timestamp>,
         /// Why.
         reason: Reason,
     },
@@ -169,6 +169,11 @@ impl Entry for Delegate {
     fn key(&self) -> &Key {
         &self.key
     }
+}
+
+/// Whether a moment has come; one that is not set never does.
+fn has_come(moment: Option<Timestamp>, now: BlockTime) -> bool {
+    moment.is_some_and(|moment| now.timestamp() >= moment)
 }
 
 /// In which capacity somebody granted or revoked.
@@ -347,7 +352,7 @@ impl Study {
     #[must_use]
     pub fn standings(&self, now: BlockTime) -> [Standing; 2] {
         let by_status = match self.status {
-            Status::Suspended { until, reason } if now.timestamp() < until => Standing::Suspended(reason),
+            Status::Suspended { until, reason } if !has_come(until, now) => Standing::Suspended(reason),
             Status::Active | Status::Suspended { .. } => Standing::Active,
             Status::Withdrawn { reason } => Standing::Withdrawn(reason),
         };
@@ -402,7 +407,7 @@ impl Study {
             }
         });
         if let Status::Suspended { until, .. } = self.status
-            && now.timestamp() >= until
+            && has_come(until, now)
         {
             self.status = Status::Active;
             lapses.push(Lapse::Suspension);

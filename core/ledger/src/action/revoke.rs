@@ -65,7 +65,16 @@ impl Revoke {
             }
             None => {
                 let shortest = context.now.timestamp().plus(context.rules.parameters.tombstone_ms);
-                let until = shortest.max(*grant_submit_by);
+                // A delegate cannot grant when the delegation is over, and so needs no tombstone that outlives it: without
+                // this bound it could take up the delegates' room for ever.
+                let useful = match by {
+                    Capacity::Holder => *grant_submit_by,
+                    Capacity::Delegate(key) => {
+                        let end = study.delegates.find(&key).map_or(shortest, |delegate| delegate.expiry_day.start());
+                        end.min(*grant_submit_by)
+                    }
+                };
+                let until = shortest.max(useful);
                 bury(&mut study, Tombstone { grave: Grave { grant: *grant, by }, until }).map_err(Failed::Refused)?;
                 // One millisecond on: at `until` itself the grant could still be submitted.
                 context.schedule(*study_id, until.plus(1))?;

@@ -27,7 +27,7 @@ pub struct SetStatus {
 pub enum NewStatus {
     /// Served again.
     Active,
-    /// Not served; lapses by itself unless renewed.
+    /// Not served; lapses by itself unless renewed, except for [`Reason::WrongPatient`].
     Suspended(Reason),
     /// Never served again.
     Withdrawn(Reason),
@@ -83,8 +83,12 @@ impl SetStatus {
                 Status::Active
             }
             NewStatus::Suspended(reason) => {
-                let until = context.now.timestamp().plus(context.rules.parameters.suspension_ms);
-                context.schedule(*id, until)?;
+                // These may be another patient's images: no forgetfulness of the source's may show them to the wrong one.
+                let lapses = reason != Reason::WrongPatient;
+                let until = lapses.then(|| context.now.timestamp().plus(context.rules.parameters.suspension_ms));
+                if let Some(until) = until {
+                    context.schedule(*id, until)?;
+                }
                 Status::Suspended { until, reason }
             }
             NewStatus::Withdrawn(reason) => {

@@ -146,8 +146,9 @@ impl<'a, R: StateReader> Overlay<'a, R> {
         self.changes
     }
 
-    pub(crate) fn merge(&mut self, mut changes: Changes) {
-        self.changes.append(&mut changes);
+    pub(crate) fn merge(&mut self, changes: Changes) {
+        // Not `append`, which rebuilds the whole map each time.
+        self.changes.extend(changes);
     }
 
     pub(crate) fn put<T: Wire>(&mut self, key: StateKey, row: &T) {

@@ -653,6 +653,55 @@ fn a_grant_revoked_before_it_arrives_never_acts() {
 }
 
 #[test]
+fn a_tombstone_stands_to_its_last_millisecond() {
+    let (mut world, holder) = with_study();
+    let terms = world.terms(90 * DAY);
+    let last = world.now().plus(40 * DAY);
+    let action = grant(&world.chain, study_id(1), holder.public(), &someone(1), &terms);
+    let late = Body { submit_by: last, ..world.body(action) };
+    let late = world.sign_body(late, &[&holder]);
+    let revocation = clavicle_ledger::action::Revoke {
+        study: study_id(1),
+        revoker: holder.public(),
+        grant: late.id().into(),
+        grant_submit_by: last,
+    };
+    world.act(Action::Revoke(revocation), &[&holder]).unwrap();
+    world.wait(last.since(world.now()) - 1_000);
+    // The block is at the very last moment for both.
+    assert_eq!(world.submit(late), Err(Rejection::Grant(GrantError::Buried)));
+    assert_eq!(world.now(), last);
+}
+
+#[test]
+fn a_delegation_is_over_with_its_days_first_millisecond() {
+    let (mut world, _) = with_study();
+    let (helper, end) = (secret("helper"), world.study(study_id(1)).delegates[0].expiry_day.start());
+    let any = |n| GrantId::from_bytes([n; 32]);
+    world.wait(end.since(world.now()) - 1_001);
+    let mut later = world.clone();
+    assert_eq!(world.revoke(study_id(1), &helper, any(1)), Ok(()));
+    assert_eq!(world.now().0, end.0 - 1);
+    later.wait(1);
+    assert_eq!(later.revoke(study_id(1), &helper, any(1)), Err(Rejection::Revoke(RevokeError::NotGranter)));
+    assert_eq!(later.now(), end);
+}
+
+#[test]
+fn a_delegate_takes_up_the_delegates_room_no_longer_than_it_is_one() {
+    let (mut world, _) = with_study();
+    let (helper, end) = (secret("helper"), world.study(study_id(1)).delegates[0].expiry_day.start());
+    let revocation = clavicle_ledger::action::Revoke {
+        study: study_id(1),
+        revoker: helper.public(),
+        grant: GrantId::from_bytes([1; 32]),
+        grant_submit_by: Timestamp(u64::MAX),
+    };
+    world.act(Action::Revoke(revocation), &[&helper]).unwrap();
+    assert_eq!(world.study(study_id(1)).tombstones[0].until, end);
+}
+
+#[test]
 fn nobodys_tombstone_is_in_the_way_of_another() {
     let (mut world, holder) = with_study();
     let (helper, guardian) = (secret("helper"), secret("guardian"));

@@ -107,14 +107,42 @@ impl History {
         }
     }
 
-    /// How long until the next block: mostly seconds, now and then days.
+    /// How long until the next block: mostly seconds, now and then days, and often to the very moment, give or take a
+    /// millisecond, at which something ends.
     pub fn pause(&mut self) -> u64 {
+        let now = self.world.now();
+        if self.dice.one_in(3) {
+            let off = self.dice.below(3);
+            let soon = |edge: &u64| edge + off > now.0 + 1 && *edge < now.0 + 30 * DAY_MS;
+            let edges: Vec<u64> = self.edges().into_iter().filter(soon).collect();
+            if !edges.is_empty() && (!self.crowded || self.dice.one_in(20)) {
+                return self.dice.pick(&edges) + off - 1 - now.0;
+            }
+        }
         match self.dice.below(if self.crowded { 10 } else { 20 }) {
             0..=13 => 1 + self.dice.below(30_000),
             14..=17 => self.dice.below(3 * HOUR_MS) + 1,
             18 => self.dice.below(DAY_MS) + 1,
             _ => self.dice.below(25 * DAY_MS) + 1,
         }
+    }
+
+    /// When something ends or begins that the next transactions are about.
+    fn edges(&self) -> Vec<u64> {
+        let (now, head, rules) = (self.world.now(), self.world.state.head().unwrap(), self.world.genesis.parameters);
+        let mut edges = vec![now.day().plus(1).start().0, head.epoch_start.timestamp().plus(rules.epoch_ms).0];
+        for envelope in self.past.iter().rev().take(20) {
+            let submit_by = envelope.body().submit_by.0;
+            edges.extend([submit_by, submit_by.saturating_sub(rules.submit_window_ms)]);
+        }
+        for study in self.studies.iter().filter_map(|id| self.world.seen(*id)) {
+            edges.extend(study.tombstones.iter().map(|stone| stone.until.0));
+            edges.extend(study.delegates.iter().map(|delegate| delegate.expiry_day.start().0));
+            if let Status::Suspended { until: Some(until), .. } = study.status {
+                edges.push(until.0);
+            }
+        }
+        edges
     }
 
     /// Some transactions for the next block, among them some that were there before.

@@ -414,7 +414,12 @@ impl Model {
         {
             return false;
         }
-        let until_ms = now_ms.saturating_add(self.rules.tombstone_ms).max(grant_submit_by.0);
+        // For as long as the revoker says, a delegate's not longer than it is one; at least the ordinary time.
+        let asked_ms = match study.delegates.iter().find(|delegate| by == By::Delegate(delegate.key)) {
+            Some(delegate) => grant_submit_by.0.min(start_ms(delegate.expiry_day)),
+            None => grant_submit_by.0,
+        };
+        let until_ms = now_ms.saturating_add(self.rules.tombstone_ms).max(asked_ms);
         study.tombstones.push(Tombstone { grant: *grant, by, until_ms });
         study.events += 1;
         true
@@ -422,11 +427,13 @@ impl Model {
 }
 
 impl Study {
-    /// A suspension is over, by itself, after its time.
+    /// A suspension is over, by itself, after its time; not if the images may be another patient's.
     fn status(&self, now_ms: u64, rules: &Parameters) -> SeenStatus {
         let lapses_ms = self.status_set_ms.saturating_add(rules.suspension_ms);
         match self.status_set {
-            SeenStatus::Suspended(_) if now_ms >= lapses_ms => SeenStatus::Active,
+            SeenStatus::Suspended(reason) if reason != Reason::WrongPatient && now_ms >= lapses_ms => {
+                SeenStatus::Active
+            }
             status => status,
         }
     }

@@ -14,8 +14,8 @@ use crate::history::{History, tight};
 fn some_history(blocks: usize) -> History {
     let mut history = History::new(31, tight());
     for _ in 0..blocks {
-        let (envelopes, pause) = (history.transactions(10), history.pause().min(3_600_000));
-        history.world.block(pause, envelopes);
+        let envelopes = history.transactions(10);
+        history.world.block(5_000, envelopes);
     }
     history
 }

@@ -105,6 +105,19 @@ fn withdrawal_is_final() {
 }
 
 #[test]
+fn a_suspension_for_a_wrong_patient_does_not_lapse() {
+    let mut world = World::new(Parameters::default());
+    let id = study_id(1);
+    world.define(id, &secret("holder"), Vec::new()).unwrap();
+    world.set_status(id, NewStatus::Suspended(Reason::WrongPatient)).unwrap();
+    world.wait(400 * DAY);
+    let fetched = world.fetch(world.hello(id, Claim::Holder), &secret("holder"));
+    assert_eq!(fetched.unwrap_err(), Refused::Status(Standing::Suspended(Reason::WrongPatient)));
+    world.set_status(id, NewStatus::Active).unwrap();
+    assert!(world.fetch(world.hello(id, Claim::Holder), &secret("holder")).is_ok());
+}
+
+#[test]
 fn a_suspension_lapses_unless_renewed() {
     let mut world = World::new(Parameters::default());
     let id = study_id(1);
