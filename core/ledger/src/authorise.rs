@@ -4,7 +4,7 @@
 //! back, which cannot be made elsewhere. In doubt the answer is no: a state that cannot be read, a head too old, a
 //! clock that disagrees are refusals. The reason in [`Refused`] is for the source's operator; whoever was refused is told only that.
 //!
-//! Checks come in the order of wire rules §10: signature, freshness or allowance, leaf, live, commitment, scope,
+//! Checks come in the order of RULES §10: signature, freshness or allowance, leaf, live, commitment, scope,
 //! status, seen revocations. Size comes first of all, in [`decode`](crate::encoding::decode).
 
 use alloc::collections::BTreeSet;
@@ -286,7 +286,7 @@ pub fn authorise<S: StateReader>(
         return Err(Refused::NotOurStudy);
     }
 
-    // What the source decides by is the later of its own clock and block time (wire rules §3 "Expiry").
+    // What the source decides by is the later of its own clock and block time (RULES §3 "Expiry").
     let now = BlockTime(clock.0.max(head.time.timestamp()));
     let (right, deed, seen) = match &said.claim {
         Claim::Holder if study.holder == remote => (Right::Holder, Deed::HolderFetch, false),
@@ -388,7 +388,7 @@ fn check_delegation<E>(
 pub type SeenRevocation = (StudyId, Grave);
 
 /// What a source remembers of a revocation from the moment it is seen, before it is in a block; nothing, if its signer
-/// is neither the study's holder nor a delegate in the source's newest state (wire rules §10). What is remembered binds also
+/// is neither the study's holder nor a delegate in the source's newest state (RULES §10). What is remembered binds also
 /// when the study changes hands: until the grant ends, or the revocation is finally rejected.
 ///
 /// # Errors

@@ -1,6 +1,6 @@
 //! Domains: what keeps a signature made for one purpose, or one network, from meaning anything in another.
 //!
-//! Every signature and every id is over `tag ‖ chain id ‖ borsh(body)` (wire rules §1). A tag is 16 ASCII bytes, one
+//! Every signature and every id is over `tag ‖ chain id ‖ borsh(body)` (RULES §1). A tag is 16 ASCII bytes, one
 //! per kind; it changes with the format it stands for.
 
 use alloc::vec::Vec;

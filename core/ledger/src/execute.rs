@@ -2,7 +2,7 @@
 //!
 //! [`execute`] takes a block as it was proposed: one failing envelope makes the whole block invalid, so that being in a
 //! block proves having been executed. [`propose`] makes such a block from what a proposer has, leaving out what fails.
-//! Both go through the same [`Execution`], in this order: a new epoch if one is due, what has ended swept, then the
+//! Both go through the same steps, in this order: a new epoch if one is due, what has ended swept, then the
 //! envelopes.
 
 use alloc::vec::Vec;

@@ -42,7 +42,7 @@ impl Entry for GenesisSource {
     }
 }
 
-/// The numbers a network agrees on: the constants marked ° in the wire rules, with their values there as default.
+/// The numbers a network agrees on: the constants marked ° in RULES.md, with their values there as default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Parameters {
     /// How far ahead of block time `submit_by` may lie, in milliseconds.

@@ -1,6 +1,35 @@
-//! What every hospital of a Clavicle network must agree on.
+//! What every hospital of a Clavicle network must agree on: signed transactions in, changes and events out, with proofs
+//! small enough for a phone.
+//!
+//! The same input gives the same output on every machine, for ever: no file, socket, clock, thread or random number is
+//! within reach (`no_std`), and time is passed in. In the order in which data flows:
+//!
+//! | | |
+//! |---|---|
+//! | [`encoding`], [`domain`], [`id`], [`time`], [`key`] | bytes: one encoding a value, one domain a kind |
+//! | [`derivation`], [`salt`] | where a person's keys and a study's id come from |
+//! | [`source`], [`study`], [`terms`], [`validators`] | what there is: the records of the ledger, and what is kept off it |
+//! | [`transaction`], [`action`] | what can be done, who signs it, what makes it wrong |
+//! | [`genesis`], [`state`], [`expiry`], [`execute`] | what it does: rows in, changes and [`event`]s out |
+//! | [`tree`], [`block`], [`snapshot`] | how it is proven: state root, header, inclusion, a whole state |
+//! | [`authorise`] | what it is all for: who may fetch a study now |
+//!
+//! `RULES.md` beside this crate lists every rule with its place here.
+//!
+//! ```
+//! use clavicle_ledger::derivation::{Branch, Words};
+//! use clavicle_ledger::salt::Salt;
+//!
+//! // A wallet is 24 words; each study has a key below them and an id that says nothing.
+//! let words = Words::from_entropy(&[7; 32]); // 32 random bytes in earnest
+//! let holder = words.seed().derive_key(0, Branch::Study, 0).expect("the index is below 2^31");
+//! assert_eq!(holder.public().check(), Ok(()));
+//! let study = Salt::from_bytes([9; 32]).study_id("1.2.840.113619.2.5.1762583153");
+//! assert_eq!(study.to_string().len(), 64);
+//! ```
 #![no_std]
-#![deny(clippy::arithmetic_side_effects, clippy::float_arithmetic, clippy::iter_over_hash_type)]
+#![deny(clippy::float_arithmetic, clippy::iter_over_hash_type)]
+#![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
 extern crate alloc;
 

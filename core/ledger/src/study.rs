@@ -1,7 +1,7 @@
 //! A study on the ledger: one record, one leaf, everything about it.
 //!
 //! Because the leaf covers the whole record, one proof tells a phone "this is all there is": who holds the study, who
-//! may fetch it, what was revoked, and how many events led here (wire rules §5).
+//! may fetch it, what was revoked, and how many events led here (RULES §5).
 
 use alloc::vec::Vec;
 
@@ -119,7 +119,7 @@ pub enum DelegateRole {
 }
 
 impl DelegateRole {
-    /// Whether grants in this role are bound to a day (wire rules §3).
+    /// Whether grants in this role are bound to a day (RULES §3).
     #[must_use]
     pub const fn grants_are_brief(self) -> bool {
         matches!(self, Self::CareTeam | Self::Emergency)
@@ -201,7 +201,7 @@ pub struct LiveGrant {
 }
 
 impl LiveGrant {
-    /// Whether the grant is in force at `now` as far as its day goes, swept or not (wire rules §3 "Expiry").
+    /// Whether the grant is in force at `now` as far as its day goes, swept or not (RULES §3 "Expiry").
     #[must_use]
     pub fn is_live(&self, now: BlockTime) -> bool {
         now.timestamp() < self.expiry_day.start()
@@ -265,7 +265,7 @@ pub struct PendingRecovery {
     pub since_height: Height,
 }
 
-/// A column of the status table of wire rules §4, plus what the table leaves to this record.
+/// A column of the status table of RULES §4, plus what the table leaves to this record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// Served, and everything may be done.
@@ -278,7 +278,7 @@ pub enum Standing {
     Frozen,
 }
 
-/// A row of the status table of wire rules §4.
+/// A row of the status table of RULES §4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Deed {
     /// A grantee fetches; on a frozen study with what was granted before, since nothing is granted after.
@@ -304,7 +304,7 @@ pub enum Deed {
 }
 
 impl Standing {
-    /// The status table of wire rules §4: whether `deed` may be done on a study in this standing.
+    /// The status table of RULES §4: whether `deed` may be done on a study in this standing.
     #[must_use]
     pub const fn permits(self, deed: Deed) -> bool {
         match (deed, self) {

@@ -49,7 +49,7 @@ impl Timestamp {
         Day(u32::try_from(self.0 / DAY_MS).unwrap_or(u32::MAX))
     }
 
-    /// The first midnight at or after this moment: `ceil(ms / 86 400 000)` (wire rules §3).
+    /// The first midnight at or after this moment: `ceil(ms / 86 400 000)` (RULES §3).
     #[must_use]
     pub fn day_rounded_up(self) -> Day {
         Day(u32::try_from(self.0.div_ceil(DAY_MS)).unwrap_or(u32::MAX))

@@ -38,7 +38,7 @@ impl Wire for Body {
     const MAX_LEN: usize = MAX_ENVELOPE_LEN;
 }
 
-/// Everything a transaction can do, numbered as in wire rules §3. The numbers from 6 to 13 are kept for Delegate,
+/// Everything a transaction can do, numbered as in RULES §3. The numbers from 6 to 13 are kept for Delegate,
 /// Undelegate, TransferStudy, RecoverStudy, Veto, Anchor, Vote and Evidence.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
@@ -59,7 +59,7 @@ pub enum Action {
     Revoke(Revoke) = 5,
 }
 
-/// The order of kinds within a block (wire rules §3 "Order in a block"): what stops something goes first.
+/// The order of kinds within a block (RULES §3 "Order in a block"): what stops something goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Precedence {
     /// Veto.

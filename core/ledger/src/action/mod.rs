@@ -1,6 +1,6 @@
 //! What can be done: one file an action, with its data, its rules, its errors.
 //!
-//! | action | file | wire rules §3 |
+//! | action | file | RULES §3 |
 //! |---|---|---|
 //! | DefineSource | `define_source` | a source announces itself anew |
 //! | DefineStudy | `define_study` | a study comes onto the ledger |

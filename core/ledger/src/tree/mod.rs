@@ -22,7 +22,7 @@ use alloc::collections::BTreeMap;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use self::page::{Page, PagePath};
-pub use self::proof::{Proof, ProofError, StateProof, prove};
+pub use self::proof::{Proof, ProofError, ProveError, StateProof, prove};
 pub(crate) use self::update::build;
 pub use self::update::{TreeChanges, update};
 use crate::encoding;

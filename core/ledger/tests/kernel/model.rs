@@ -1,6 +1,6 @@
 //! The rules of the ledger once more, told as dully as possible: the oracle that the real one is held against.
 //!
-//! Written from the wire rules (§2 to §6), not from the code under test, so that a mistake has to be made twice to go
+//! Written from RULES.md (§2 to §6), not from the code under test, so that a mistake has to be made twice to go
 //! unnoticed. Everything is a list, looked through from the front, and nothing is swept, ever: every grant, tombstone
 //! and transaction id is kept, and what is live is worked out from the time whenever somebody asks. From the crate come
 //! plain data and ids, and none of its arithmetic.

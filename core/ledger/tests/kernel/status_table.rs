@@ -1,4 +1,4 @@
-//! The status × action table of the wire rules §4, cell by cell, and once more through the ledger where the action exists.
+//! The status × action table of RULES §4, cell by cell, and once more through the ledger where the action exists.
 
 use clavicle_ledger::action::{GrantError, NewStatus, ReviseStudyError, SetStatusError, StudyRefused};
 use clavicle_ledger::authorise::{Claim, Refused};
