@@ -13,7 +13,7 @@ use clavicle_ledger::encoding::{self, Ascending, Text};
 use clavicle_ledger::execute::{self, Proposed};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{
-    ChainId, EventHash, GrantId, ManifestRoot, RequestDigest, SourceId, StudyId, TermsCommitment,
+    ChainId, EventHash, GrantId, ManifestRoot, RequestDigest, SourceId, StudyDigest, StudyId, TermsCommitment,
 };
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
@@ -82,7 +82,8 @@ fn time<T>(work: impl FnOnce() -> T) -> Duration {
 fn signatures(cast: &Cast, rows: &mut Rows) {
     let (genesis, chain) = genesis(cast);
     drop(genesis);
-    let envelopes: Vec<Envelope> = (0..4_000).map(|n| sign(cast, &chain, n, n, START, grant(cast, n, n))).collect();
+    let envelopes: Vec<Envelope> =
+        (0..4_000).map(|n| sign(cast, &chain, n, n, START, grant(cast, &chain, n, n))).collect();
     let check = |envelopes: &[Envelope]| {
         for envelope in envelopes {
             black_box(envelope.clone().check_stateless(&chain).unwrap());
@@ -141,13 +142,18 @@ fn genesis(cast: &Cast) -> (Genesis, ChainId) {
     (genesis, chain)
 }
 
-fn study(number: usize) -> StudyId {
-    StudyId::from_bytes(hash("study", number))
+fn study(chain: &ChainId, number: usize) -> StudyId {
+    let source = SourceId::of_identity(chain, &secret("identity").public());
+    StudyId::of(chain, source, digest(number))
 }
 
-fn grant(cast: &Cast, number: usize, of: usize) -> Action {
+fn digest(number: usize) -> StudyDigest {
+    StudyDigest::from_bytes(hash("study", number))
+}
+
+fn grant(cast: &Cast, chain: &ChainId, number: usize, of: usize) -> Action {
     Action::Grant(Grant {
-        study: study(of),
+        study: study(chain, of),
         granter: cast.holders[of % cast.holders.len()].public(),
         grantee: Key::from_bytes(*secret(&format!("grantee {number}")).public().as_bytes()),
         expiry_day: Timestamp(START).day().plus(30),
@@ -191,10 +197,12 @@ fn state(cast: &Cast, studies: usize) -> (MemoryState, ChainId) {
             granted_on: GrantRate::default(),
             pending_recovery: None,
             last_recovery: None,
+            vetoed: None,
+            defined_in: 0,
             events: 2,
             event_hash: EventHash::from_bytes(hash("event", number)),
         };
-        (StateKey::Study(self::study(number)), Some(encoding::encode(&study)))
+        (StateKey::Study(self::study(&chain, number)), Some(encoding::encode(&study)))
     };
     for first in (0..studies).step_by(50_000) {
         state.commit((first..studies.min(first + 50_000)).map(row).collect::<Changes>());
@@ -211,7 +219,7 @@ fn transactions(cast: &Cast, chain: &ChainId, studies: usize) -> Vec<Verified> {
             let of = n * (studies / BLOCK);
             let holder = cast.holders[of % cast.holders.len()].public();
             let revision = ReviseStudy {
-                study: study(of),
+                study: study(chain, of),
                 source,
                 revision: 1,
                 manifest_root: ManifestRoot::from_bytes(hash("new root", n)),
@@ -221,7 +229,7 @@ fn transactions(cast: &Cast, chain: &ChainId, studies: usize) -> Vec<Verified> {
                 0..=5 => {
                     let new = studies + n;
                     let action = DefineStudy {
-                        study: study(new),
+                        digest: digest(new),
                         source,
                         holder: cast.holders[new % cast.holders.len()].public(),
                         delegates: Ascending::new(),
@@ -231,15 +239,16 @@ fn transactions(cast: &Cast, chain: &ChainId, studies: usize) -> Vec<Verified> {
                     (new, Action::DefineStudy(action))
                 }
                 6..=9 => (of, Action::ReviseStudy(revision)),
-                10..=16 => (of, grant(cast, n, of)),
+                10..=16 => (of, grant(cast, chain, n, of)),
                 17 | 18 => {
                     let grant = GrantId::from_bytes(hash("grant", of));
-                    let action = Revoke { study: study(of), revoker: holder, grant, grant_submit_by: Timestamp(0) };
+                    let action =
+                        Revoke { study: study(chain, of), revoker: holder, grant, grant_submit_by: Timestamp(0) };
                     (of, Action::Revoke(action))
                 }
                 _ => {
                     let status = NewStatus::Suspended(clavicle_ledger::study::Reason::UnderReview);
-                    (of, Action::SetStatus(SetStatus { study: study(of), source, number: 1, status }))
+                    (of, Action::SetStatus(SetStatus { study: study(chain, of), source, number: 1, status }))
                 }
             };
             sign(cast, chain, n, of, START, action).check_stateless(chain).unwrap()
@@ -281,8 +290,8 @@ fn block(cast: &Cast, name: &str, studies: usize, rows: &mut Rows) {
         "×",
     ));
 
-    let keys: Vec<StateKey> = (0..1_000).map(|n| StateKey::Study(study(n * (studies / 1_000)))).collect();
-    let absent: Vec<StateKey> = (0..1_000).map(|n| StateKey::Study(study(studies * 2 + n))).collect();
+    let keys: Vec<StateKey> = (0..1_000).map(|n| StateKey::Study(study(&chain, n * (studies / 1_000)))).collect();
+    let absent: Vec<StateKey> = (0..1_000).map(|n| StateKey::Study(study(&chain, studies * 2 + n))).collect();
     for (kind, keys) in [("present", keys), ("absent", absent)] {
         let made =
             median(|| time(|| keys.iter().for_each(|key| drop(black_box(tree::prove(&state, &state, *key).unwrap())))));

@@ -16,7 +16,7 @@ use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
 use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
-use clavicle_ledger::id::{GrantId, ManifestRoot, RequestDigest, SourceId};
+use clavicle_ledger::id::{GrantId, ManifestRoot, RequestDigest, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
@@ -84,8 +84,9 @@ impl Network {
         let commit = (height > 1)
             .then(|| CommitCertificate::new(self.header.height, 0, self.header.id(), Vec::new()))
             .transpose()?;
-        let (sealed, _) = block::seal(proposal, &self.state, &self.header, commit, self.source, 0)?;
-        let received: CheckedBlock = sealed.to_block().check(&self.header.chain)?;
+        let rules = self.state.rules()?;
+        let (sealed, _) = block::seal(proposal, &self.state, (&self.header, &rules), commit, self.source, 0)?;
+        let received: CheckedBlock = sealed.to_block().check(&rules)?;
         let Applied { outcome, tree } = block::apply(&self.state, &self.state, &self.header, &received)?;
         self.state.write(outcome.changes, tree);
         self.header = *received.header();
@@ -95,7 +96,7 @@ impl Network {
     fn fetch(
         &self,
         claim: Claim,
-        study: clavicle_ledger::id::StudyId,
+        study: StudyId,
         key: &SecretKey,
     ) -> Result<Authorisation, Refused<std::convert::Infallible>> {
         let now = self.header.time.timestamp();
@@ -126,10 +127,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seed = Words::from_entropy(&random()?).seed();
     let holder = seed.derive_key(0, Branch::Study, 0).ok_or("a key has an index below 2^31")?;
     let (physician, stranger, salt) = (key()?, key()?, Salt::from_bytes(random()?));
-    let study = salt.study_id("1.2.840.113619.2.5.1762583153");
+    let digest = salt.study_digest("1.2.840.113619.2.5.1762583153");
+    let study = StudyId::of(&network.header.chain, network.source, digest);
     let manifest_root = ManifestRoot::from_bytes(random()?);
     let define = DefineStudy {
-        study,
+        digest,
         source: hospital.operational.public(),
         holder: holder.public(),
         delegates: Ascending::new(),

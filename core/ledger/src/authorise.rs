@@ -88,7 +88,8 @@ pub struct View<'a, S> {
     pub state: &'a S,
     /// Which source decides.
     pub source: SourceId,
-    /// The latest time seen anywhere: in a header, decided here or only heard of.
+    /// The latest time in any header that came with its certificate, whether its block is here yet or not. Never from a
+    /// header that is only claimed: a false one would stop all serving.
     pub highest_seen: Timestamp,
     /// The revocations seen, as [`seen_revocation`] had them at the time, and not yet finally rejected.
     pub seen_revocations: &'a BTreeSet<SeenRevocation>,
@@ -102,6 +103,7 @@ pub struct Authorisation {
     right: Right,
     revision: u32,
     manifest_root: ManifestRoot,
+    fresh_until: Timestamp,
 }
 
 /// By what right somebody was authorised.
@@ -142,7 +144,14 @@ impl Authorisation {
         }
     }
 
-    /// When it ends, exclusive; the holder's has no end of its own. A sender stops then.
+    /// The last moment at which the head it was decided on is recent enough. A sender that is still sending asks again
+    /// before then, on a newer head, or stops.
+    #[must_use]
+    pub const fn fresh_until(&self) -> Timestamp {
+        self.fresh_until
+    }
+
+    /// When the grant ends, exclusive; the holder's right has no end of its own. A sender stops then.
     #[must_use]
     pub fn until(&self) -> Option<Timestamp> {
         self.terms().map(|terms| terms.expires)
@@ -186,6 +195,12 @@ pub enum Refused<E> {
     HelloTime {
         /// How far off.
         off_ms: u64,
+    },
+    /// This source's clock is wrong.
+    #[error("this source's clock is {behind_ms} ms behind block time: set it right; until then nobody is served")]
+    ClockBehind {
+        /// How far behind.
+        behind_ms: u64,
     },
     /// The ledger could not be reached for too long.
     #[error(
@@ -279,22 +294,28 @@ pub fn authorise<S: StateReader>(
         return Err(Refused::HelloTime { off_ms });
     }
 
-    check_freshness(&rules, &head, clock.0.max(*highest_seen), &said.claim)?;
+    // What the source decides by is the latest of its own clock and block time (RULES §3 "Expiry"). A clock that is behind
+    // what a majority of hospitals agreed on would make an old head look fresh.
+    let agreed = head.time.timestamp().max(*highest_seen);
+    let behind_ms = agreed.since(clock.0);
+    if behind_ms > rules.parameters.clock_tolerance_ms {
+        return Err(Refused::ClockBehind { behind_ms });
+    }
+    let now = BlockTime(clock.0.max(agreed));
+    let fresh_until = check_freshness(&rules, &head, now, &said.claim)?;
 
     let study = state.study(said.study)?.ok_or(Refused::UnknownStudy)?;
     if study.source != *source {
         return Err(Refused::NotOurStudy);
     }
 
-    // What the source decides by is the later of its own clock and block time (RULES §3 "Expiry").
-    let now = BlockTime(clock.0.max(head.time.timestamp()));
     let (right, deed, seen) = match &said.claim {
         Claim::Holder if study.holder == remote => (Right::Holder, Deed::HolderFetch, false),
         Claim::Holder => return Err(Refused::NotHolder),
         Claim::Grant { grant, terms } => {
             let live = study.grants.find(grant).ok_or(Refused::NoGrant)?;
             check_grant(&rules, said.study, &study, now, remote, (live, terms))?;
-            let seen = [Capacity::Holder, live.by]
+            let seen = [Capacity::Holder, Capacity::Delegate(study.holder), live.by]
                 .into_iter()
                 .any(|by| seen_revocations.contains(&(said.study, Grave { grant: *grant, by })));
             (Right::Grant(*grant, terms.clone()), Deed::GranteeFetch, seen)
@@ -305,18 +326,26 @@ pub fn authorise<S: StateReader>(
     if seen {
         return Err(Refused::RevocationSeen);
     }
-    Ok(Authorisation { study: said.study, remote, right, revision: study.revision, manifest_root: study.manifest_root })
+    Ok(Authorisation {
+        study: said.study,
+        remote,
+        right,
+        revision: study.revision,
+        manifest_root: study.manifest_root,
+        fresh_until,
+    })
 }
 
-fn check_freshness<E>(rules: &Rules, head: &Head, now: Timestamp, claim: &Claim) -> Result<(), Refused<E>> {
+/// Until when the head is recent enough for this claim, if it is.
+fn check_freshness<E>(rules: &Rules, head: &Head, now: BlockTime, claim: &Claim) -> Result<Timestamp, Refused<E>> {
     let parameters = &rules.parameters;
-    let age_ms = now.since(head.time.timestamp());
+    let age_ms = now.timestamp().since(head.time.timestamp());
     let allowed_ms = match claim {
         Claim::Holder => 0,
         Claim::Grant { terms, .. } => terms.staleness_ms.min(parameters.max_staleness_ms),
     };
     let bound_ms = allowed_ms.max(parameters.fresh_ms);
-    if age_ms > bound_ms { Err(Refused::Stale { age_ms, bound_ms }) } else { Ok(()) }
+    if age_ms > bound_ms { Err(Refused::Stale { age_ms, bound_ms }) } else { Ok(head.time.timestamp().plus(bound_ms)) }
 }
 
 /// Live, commitment, scope.
@@ -398,6 +427,9 @@ pub fn seen_revocation<S: StateReader>(
     envelope: &Verified,
 ) -> Result<Option<SeenRevocation>, ReadError<S::Error>> {
     let Action::Revoke(revoke) = &envelope.body().action else { return Ok(None) };
+    if envelope.chain() != state.rules()?.chain {
+        return Ok(None);
+    }
     let (Some(study), head) = (state.study(revoke.study)?, state.head()?) else { return Ok(None) };
     let by = study.capacity(&revoke.revoker, head.time);
     Ok(by.map(|by| (revoke.study, Grave { grant: revoke.grant, by })))

@@ -10,7 +10,6 @@
 //! ```
 
 use alloc::string::{String, ToString as _};
-use alloc::vec::Vec;
 use core::fmt;
 
 use bip39::{Language, Mnemonic};
@@ -55,11 +54,19 @@ impl Words {
     /// # Errors
     /// [`WordsError`]; words are counted from 1.
     pub fn parse(typed: &str) -> Result<Self, WordsError> {
-        let words: Vec<String> = typed.split_whitespace().map(str::to_lowercase).collect();
-        if words.len() != 24 {
-            return Err(WordsError::Count(words.len()));
+        let lower = Zeroizing::new(typed.to_lowercase());
+        let count = lower.split_whitespace().count();
+        if count != 24 {
+            return Err(WordsError::Count(count));
         }
-        let line = Zeroizing::new(words.join(" "));
+        // Room for all of it at once, so that nothing is left behind by growing.
+        let mut line = Zeroizing::new(String::with_capacity(lower.len()));
+        for word in lower.split_whitespace() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
         Mnemonic::parse_in_normalized(Language::English, &line).map(Self).map_err(|error| match error {
             bip39::Error::UnknownWord(at) => WordsError::Unknown(at.saturating_add(1)),
             _ => WordsError::Checksum,
@@ -147,6 +154,7 @@ impl Node {
 #[cfg(test)]
 mod tests {
     use alloc::format;
+    use alloc::vec::Vec;
 
     use super::*;
     use crate::id::Hex;

@@ -38,6 +38,8 @@ tags! {
     REVOKE = "clavicle/revok/1";
     /// A source's id, from the identity key it was admitted with.
     SOURCE_ID = "clavicle/srcid/1";
+    /// A study's id, from its source and its digest.
+    STUDY_ID = "clavicle/study/1";
     /// The commitment of a Grant to its Terms.
     TERMS = "clavicle/terms/1";
     /// One step of a study's running event hash.

@@ -8,6 +8,7 @@
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::RangeInclusive;
 
 use borsh::io::{Error, ErrorKind, Read, Result as IoResult, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -297,6 +298,27 @@ impl<const MAX: usize> BorshDeserialize for Bytes<MAX> {
     }
 }
 
+/// Characters that do not show, or that change how others do: Unicode's Default_Ignorable_Code_Point, and the
+/// controls of direction, lines and annotation.
+const HIDDEN: [RangeInclusive<char>; 16] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{17b4}'..='\u{17b5}',
+    '\u{180b}'..='\u{180f}',
+    '\u{200b}'..='\u{200f}',
+    '\u{2028}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{3164}'..='\u{3164}',
+    '\u{fe00}'..='\u{fe0f}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{fffb}',
+    '\u{1bca0}'..='\u{1bca3}',
+    '\u{e0000}'..='\u{e0fff}',
+];
+
 /// At most `MAX` bytes of UTF-8 that show on a screen as they are: no control characters, and none that change the
 /// direction of what follows or take no room, which could make one name look like another.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -309,11 +331,7 @@ impl<const MAX: usize> Text<MAX> {
     /// [`Fault::BadText`].
     pub fn new(text: impl Into<String>) -> Result<Self, Fault> {
         let text = text.into();
-        let hidden = |c: char| {
-            c.is_control()
-                || matches!(c, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-                    | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
-        };
+        let hidden = |c: char| c.is_control() || HIDDEN.iter().any(|range| range.contains(&c));
         if text.len() > MAX || text.chars().any(hidden) { Err(Fault::BadText) } else { Ok(Self(text)) }
     }
 

@@ -64,6 +64,9 @@ pub enum Rejection {
         /// The farthest it may lie ahead.
         window_ms: u64,
     },
+    /// Its signatures were verified for another network.
+    #[error("the transaction is of another network")]
+    OtherChain,
     /// It was executed.
     #[error("the transaction was executed already")]
     Replay,
@@ -199,11 +202,12 @@ impl<'a, R: StateReader> Execution<'a, R> {
         if time <= before.time {
             return Err(ExecuteError::Time { given: time, previous: before.time });
         }
+        let halted = time.timestamp().since(before.time.timestamp()) > rules.parameters.halt_gap_ms;
         let mut execution = Self {
             state: Overlay::new(base),
             events: Vec::new(),
             rules,
-            head: Head { height, time, ..before },
+            head: Head { height, time, resumed: halted.then_some(time).or(before.resumed), ..before },
             next_validators: validators.clone(),
             validators,
             latest: Precedence::Veto,
@@ -241,6 +245,9 @@ impl<'a, R: StateReader> Execution<'a, R> {
     /// Executes one envelope, or leaves no trace of it.
     fn apply(&mut self, envelope: &Verified) -> Result<(), Failed<Rejection, R::Error>> {
         let refuse = |rejection| Err(Failed::Refused(rejection));
+        if envelope.chain() != self.rules.chain {
+            return refuse(Rejection::OtherChain);
+        }
         let (body, precedence, now) = (envelope.body(), envelope.body().action.precedence(), self.head.time);
         let parameters = &self.rules.parameters;
         let bytes = self.bytes.saturating_add(envelope.encoded_len());
@@ -373,7 +380,7 @@ impl Genesis {
         state.put(StateKey::Validators, &validators);
         state.put(StateKey::Rules, &Rules { chain, parameters: self.parameters });
         let next_slot = expiry::Slot::after(self.time.timestamp());
-        let head = Head { height: 0, time: self.time, epoch: 0, epoch_start: self.time, next_slot };
+        let head = Head { height: 0, time: self.time, epoch: 0, epoch_start: self.time, resumed: None, next_slot };
         state.put(StateKey::Head, &head);
         state.into_changes()
     }

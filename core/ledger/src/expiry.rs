@@ -16,6 +16,7 @@ use crate::encoding::Wire;
 use crate::event::Event;
 use crate::id::{StudyId, TxId};
 use crate::state::{Overlay, ReadError, ReadRows as _, StateKey, StateReader};
+use crate::study::Study;
 use crate::time::{BlockTime, HOUR_MS, Timestamp};
 
 /// An hour, UTC: hours since 1970.
@@ -50,13 +51,15 @@ pub enum Ending {
 /// The mark of an executed transaction, kept until its `submit_by`: the whole replay memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Executed {
+    /// The last moment at which the transaction could be submitted again, and at which this mark means anything.
+    pub submit_by: Timestamp,
     /// What else ends in the same hour.
     pub next: Option<Ending>,
 }
 
 impl Wire for Executed {
     const NAME: &'static str = "an executed transaction's mark";
-    const MAX_LEN: usize = 34;
+    const MAX_LEN: usize = 42;
 }
 
 /// A study's place in an hour's list.
@@ -103,20 +106,22 @@ pub(crate) fn remember<R: StateReader>(
 ) -> Result<(), ReadError<R::Error>> {
     // One millisecond on: at `submit_by` itself the transaction could still be submitted.
     let next = link(state, Slot::after(submit_by.plus(1)), Ending::Transaction(tx))?;
-    state.put(StateKey::Executed(tx), &Executed { next });
+    state.put(StateKey::Executed(tx), &Executed { submit_by, next });
     Ok(())
 }
 
-/// Has `study` looked at when `end` has passed.
+/// Has a study looked at when the next thing on it ends. A study has one place per hour, so that however much is on
+/// it, a transaction adds one place at most.
 pub(crate) fn schedule<R: StateReader>(
     state: &mut Overlay<'_, R>,
-    study: StudyId,
-    end: Timestamp,
+    id: StudyId,
+    study: &Study,
 ) -> Result<(), ReadError<R::Error>> {
+    let Some(end) = study.next_end() else { return Ok(()) };
     let slot = Slot::after(end);
-    let key = StateKey::Due(slot, study);
+    let key = StateKey::Due(slot, id);
     if state.read(&key).map_err(ReadError::Storage)?.is_none() {
-        let next = link(state, slot, Ending::Study(study))?;
+        let next = link(state, slot, Ending::Study(id))?;
         state.put(key, &Due { next });
     }
     Ok(())
@@ -174,12 +179,13 @@ fn clear<R: StateReader>(
             let due: Due = state.required(&key)?;
             state.remove(key);
             let key = StateKey::Study(id);
-            let mut study: crate::study::Study = state.required(&key)?;
+            let mut study: Study = state.required(&key)?;
             let lapses = study.settle(now);
             if !lapses.is_empty() {
                 state.put(key, &study);
                 events.extend(lapses.into_iter().map(|lapse| Event::Lapsed { study: id, lapse }));
             }
+            schedule(state, id, &study)?;
             Ok(due.next)
         }
     }

@@ -2,11 +2,13 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::block::{MAX_BLOCK_BYTES, MAX_BLOCK_ENVELOPES};
 use crate::encoding::{self, Ascending, Entry, Text, Wire};
 use crate::id::ChainId;
 use crate::key::{Key, KeyError};
 use crate::source::{Announcement, AnnouncementError, MAX_SOURCES, SourceKind};
-use crate::time::{BlockTime, DAY_MS};
+use crate::time::{BlockTime, DAY_MS, HOUR_MS};
+use crate::transaction::MAX_ENVELOPE_LEN;
 
 /// A network's first sources and its rules.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -51,6 +53,10 @@ pub struct Parameters {
     pub studies_per_epoch: u32,
     /// Announcements a source may make in an epoch.
     pub announcements_per_epoch: u32,
+    /// Revisions a source may make in an epoch.
+    pub revisions_per_epoch: u32,
+    /// Statuses a source may set in an epoch.
+    pub statuses_per_epoch: u32,
     /// Grants the holder may make on one study in a day.
     pub holder_grants_per_day: u16,
     /// Grants all delegates together may make on one study in a day.
@@ -75,6 +81,24 @@ pub struct Parameters {
     pub clock_tolerance_ms: u64,
     /// How far a hello's clock may be off, in milliseconds.
     pub hello_window_ms: u64,
+    /// A gap in block time that counts as a halt, in milliseconds.
+    pub halt_gap_ms: u64,
+    /// How long after a halt no recovery matures, in milliseconds.
+    pub halt_grace_ms: u64,
+    /// When a recovery matures at the earliest, in milliseconds.
+    pub recovery_delay_ms: u64,
+    /// And in how many heights at the earliest.
+    pub recovery_heights: u64,
+    /// How long after a recovery the next one may come, in milliseconds.
+    pub recovery_interval_ms: u64,
+    /// How long votes stay open, in milliseconds.
+    pub vote_ms: u64,
+    /// The greatest age of evidence, in milliseconds.
+    pub evidence_ms: u64,
+    /// For how long a study counts for its source's voting power, in milliseconds.
+    pub power_window_ms: u64,
+    /// By how much a voting power may change in an epoch, in percent.
+    pub power_change_percent: u8,
     /// Envelopes in a block.
     pub block_envelopes: u32,
     /// Bytes of envelopes in a block.
@@ -89,6 +113,8 @@ impl Default for Parameters {
             submit_window_ms: DAY_MS * 30,
             studies_per_epoch: 100_000,
             announcements_per_epoch: 16,
+            revisions_per_epoch: 400_000,
+            statuses_per_epoch: 100_000,
             holder_grants_per_day: 32,
             delegate_grants_per_day: 16,
             max_grant_days: 731,
@@ -101,6 +127,15 @@ impl Default for Parameters {
             max_staleness_ms: DAY_MS,
             clock_tolerance_ms: 2_000,
             hello_window_ms: 120_000,
+            halt_gap_ms: 600_000,
+            halt_grace_ms: DAY_MS,
+            recovery_delay_ms: DAY_MS * 3,
+            recovery_heights: 200,
+            recovery_interval_ms: DAY_MS * 30,
+            vote_ms: DAY_MS * 7,
+            evidence_ms: DAY_MS * 14,
+            power_window_ms: DAY_MS * 365,
+            power_change_percent: 25,
             block_envelopes: 2_048,
             block_bytes: 1024 * 1024,
             block_sweep: 8_192,
@@ -135,24 +170,32 @@ impl Parameters {
     /// # Errors
     /// [`GenesisError::Parameter`] with the first one that is out of range.
     pub fn check(&self) -> Result<(), GenesisError> {
+        const YEAR_MS: u64 = DAY_MS * 366;
+        let blocks = self.block_bytes as usize;
         let fine = [
-            ("submit_window_ms", self.submit_window_ms > 0),
+            ("submit_window_ms", (1..=YEAR_MS).contains(&self.submit_window_ms)),
             ("studies_per_epoch", self.studies_per_epoch > 0),
             ("announcements_per_epoch", self.announcements_per_epoch > 0),
+            ("revisions_per_epoch", self.revisions_per_epoch > 0),
+            ("statuses_per_epoch", self.statuses_per_epoch > 0),
             ("holder_grants_per_day", self.holder_grants_per_day > 0),
             ("max_grant_days", (1..=731).contains(&self.max_grant_days)),
             ("brief_grant_ms", self.brief_grant_ms <= DAY_MS),
             // A revoked grant must be too old to submit when its tombstone goes.
-            ("tombstone_ms", self.tombstone_ms >= self.submit_window_ms),
-            ("suspension_ms", self.suspension_ms > 0),
-            ("epoch_ms", self.epoch_ms > 0),
+            ("tombstone_ms", (self.submit_window_ms..=YEAR_MS).contains(&self.tombstone_ms)),
+            ("suspension_ms", (1..=YEAR_MS).contains(&self.suspension_ms)),
+            ("epoch_ms", (1..=YEAR_MS).contains(&self.epoch_ms)),
             ("heartbeat_ms", self.heartbeat_ms > 0),
-            // Between two heartbeats a head must not go stale.
-            ("fresh_ms", self.fresh_ms > self.heartbeat_ms),
+            // Between two heartbeats a head must not go stale, and a stale one must not pass for fresh.
+            ("fresh_ms", self.fresh_ms > self.heartbeat_ms && self.fresh_ms <= self.max_staleness_ms),
             ("max_staleness_ms", self.max_staleness_ms <= DAY_MS),
-            ("block_envelopes", self.block_envelopes > 0),
-            ("block_bytes", self.block_bytes as usize >= crate::transaction::MAX_ENVELOPE_LEN),
-            // What a block brings must be cleared away as fast: a transaction brings its own memory and one more thing.
+            ("clock_tolerance_ms", self.clock_tolerance_ms <= self.heartbeat_ms),
+            ("hello_window_ms", self.hello_window_ms <= HOUR_MS),
+            ("halt_gap_ms", self.halt_gap_ms > self.heartbeat_ms),
+            ("power_change_percent", (1..=100).contains(&self.power_change_percent)),
+            ("block_envelopes", (1..=MAX_BLOCK_ENVELOPES).contains(&(self.block_envelopes as usize))),
+            ("block_bytes", (MAX_ENVELOPE_LEN..=MAX_BLOCK_BYTES).contains(&blocks)),
+            // What a block brings is cleared away about as fast: a transaction's own mark, and a study's place.
             ("block_sweep", u64::from(self.block_sweep) >= u64::from(self.block_envelopes).saturating_mul(2)),
         ];
         fine.into_iter().find(|(_, fine)| !fine).map_or(Ok(()), |(name, _)| Err(GenesisError::Parameter(name)))

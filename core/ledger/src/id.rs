@@ -75,7 +75,9 @@ ids! {
     /// A whole envelope, signatures included: what gossip, mempools and a block's envelopes root go by, so that a copy
     /// with a bad signature can neither ride on nor push out the good one.
     EnvelopeHash, "an envelope hash";
-    /// A study: its trimmed Study Instance UID hashed under a random salt (see [`crate::salt::Salt`]).
+    /// A Study Instance UID hashed under a random salt (see [`crate::salt::Salt`]).
+    StudyDigest, "a study's digest";
+    /// A study: the source that defined it, and its [`StudyDigest`].
     StudyId, "a study id";
     /// A series: its Series Instance UID hashed under the same salt.
     SeriesId, "a series id";
@@ -109,6 +111,22 @@ impl SourceId {
     }
 }
 
+impl StudyId {
+    /// The id of the study that `source` defines with this digest. That the source is part of it keeps another from taking the
+    /// id first, when it sees a definition on its way.
+    #[must_use]
+    pub fn of(chain: &ChainId, source: SourceId, digest: StudyDigest) -> Self {
+        Self(domain::digest(Tag::STUDY_ID, chain, &(source, digest)))
+    }
+}
+
+impl EnvelopeHash {
+    /// The hash of an envelope's encoding.
+    pub(crate) fn of(encoded: &[u8]) -> Self {
+        Self(*blake3::hash(encoded).as_bytes())
+    }
+}
+
 impl RequestDigest {
     /// The grant answers no request.
     pub const NONE: Self = Self([0; 32]);
@@ -127,6 +145,12 @@ impl EventHash {
 
 impl From<TxId> for GrantId {
     fn from(id: TxId) -> Self {
+        Self(id.0)
+    }
+}
+
+impl From<GrantId> for TxId {
+    fn from(id: GrantId) -> Self {
         Self(id.0)
     }
 }

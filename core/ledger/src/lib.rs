@@ -24,7 +24,7 @@
 //! let words = Words::from_entropy(&[7; 32]); // 32 random bytes in earnest
 //! let holder = words.seed().derive_key(0, Branch::Study, 0).expect("the index is below 2^31");
 //! assert_eq!(holder.public().check(), Ok(()));
-//! let study = Salt::from_bytes([9; 32]).study_id("1.2.840.113619.2.5.1762583153");
+//! let study = Salt::from_bytes([9; 32]).study_digest("1.2.840.113619.2.5.1762583153");
 //! assert_eq!(study.to_string().len(), 64);
 //! ```
 #![no_std]

@@ -8,7 +8,7 @@ use core::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use zeroize::Zeroize;
 
-use crate::id::{SeriesId, StudyId};
+use crate::id::{SeriesId, StudyDigest};
 
 /// 32 random bytes, one salt per study.
 #[derive(Clone, PartialEq, Eq, Zeroize, BorshSerialize, BorshDeserialize)]
@@ -22,17 +22,17 @@ impl Salt {
         Self(bytes)
     }
 
-    /// The study with this Study Instance UID (DICOM (0020,000D)), without its padding.
+    /// The digest of a Study Instance UID (DICOM (0020,000D)), without its padding.
     ///
     /// ```
     /// use clavicle_ledger::salt::Salt;
     /// let salt = Salt::from_bytes([7; 32]);
-    /// assert_eq!(salt.study_id("1.2.840.1"), salt.study_id("1.2.840.1\0"));
-    /// assert_ne!(salt.study_id("1.2.840.1"), Salt::from_bytes([8; 32]).study_id("1.2.840.1"));
+    /// assert_eq!(salt.study_digest("1.2.840.1"), salt.study_digest("1.2.840.1\0"));
+    /// assert_ne!(salt.study_digest("1.2.840.1"), Salt::from_bytes([8; 32]).study_digest("1.2.840.1"));
     /// ```
     #[must_use]
-    pub fn study_id(&self, study_instance_uid: &str) -> StudyId {
-        StudyId::from_bytes(self.hash(study_instance_uid))
+    pub fn study_digest(&self, study_instance_uid: &str) -> StudyDigest {
+        StudyDigest::from_bytes(self.hash(study_instance_uid))
     }
 
     /// The series with this Series Instance UID (DICOM (0020,000E)), without its padding.

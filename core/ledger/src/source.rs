@@ -190,12 +190,16 @@ impl Wire for KeyUse {
 /// What a source did in an epoch, for its quotas, and in all: one row of the state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Activity {
-    /// The epoch that the two counts below are of.
+    /// The epoch that the next four counts are of.
     pub epoch: Epoch,
     /// Studies defined in it.
     pub studies: u32,
     /// Announcements made in it.
     pub announcements: u32,
+    /// Studies revised in it.
+    pub revisions: u32,
+    /// Statuses set in it.
+    pub statuses: u32,
     /// Studies ever defined.
     pub studies_in_all: u64,
     /// Of these, withdrawn.
@@ -206,13 +210,14 @@ impl Activity {
     /// The same with its counts at zero if `epoch` is a later one.
     #[must_use]
     pub fn in_epoch(self, epoch: Epoch) -> Self {
-        if epoch > self.epoch { Self { epoch, studies: 0, announcements: 0, ..self } } else { self }
+        let Self { epoch: of, studies_in_all, withdrawn_in_all, .. } = self;
+        if epoch > of { Self { epoch, studies_in_all, withdrawn_in_all, ..Self::default() } } else { self }
     }
 }
 
 impl Wire for Activity {
     const NAME: &'static str = "a source's activity";
-    const MAX_LEN: usize = 32;
+    const MAX_LEN: usize = 40;
 }
 
 /// A source in the roster.

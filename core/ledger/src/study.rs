@@ -10,7 +10,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::encoding::{Ascending, Entry, Wire};
 use crate::id::{ChainId, EventHash, GrantId, ManifestRoot, SourceId, TermsCommitment, TxId};
 use crate::key::Key;
-use crate::time::{BlockTime, Day, Height, Timestamp};
+use crate::time::{BlockTime, Day, Epoch, Height, Timestamp};
 
 /// Most live grants by the holder on one study.
 pub const MAX_HOLDER_GRANTS: usize = 48;
@@ -56,6 +56,10 @@ pub struct Study {
     pub pending_recovery: Option<PendingRecovery>,
     /// When it was last recovered.
     pub last_recovery: Option<BlockTime>,
+    /// When a recovery was last vetoed: the next one freezes the study.
+    pub vetoed: Option<BlockTime>,
+    /// The epoch in which it was defined, for its source's voting power.
+    pub defined_in: Epoch,
     /// Transactions that touched it, so far.
     pub events: u64,
     /// These transactions, hashed into each other.
@@ -376,10 +380,11 @@ impl Study {
         self.delegates.find(key).filter(|delegate| delegate.is_live(now)).map(|_| Capacity::Delegate(*key))
     }
 
-    /// Whether a tombstone stops the grant `id` made as `by`.
+    /// Whether a tombstone stops the grant `id` by `granter`: the holder's, or one it left itself when it was a delegate,
+    /// also if it holds the study now.
     #[must_use]
-    pub fn is_buried(&self, id: GrantId, by: Capacity, now: BlockTime) -> bool {
-        [Capacity::Holder, by]
+    pub fn is_buried(&self, id: GrantId, granter: &Key, now: BlockTime) -> bool {
+        [Capacity::Holder, Capacity::Delegate(*granter)]
             .into_iter()
             .filter_map(|by| self.tombstones.find(&Grave { grant: id, by }))
             .any(|stone| now.timestamp() <= stone.until)
@@ -413,6 +418,20 @@ impl Study {
             lapses.push(Lapse::Suspension);
         }
         lapses
+    }
+
+    /// When the next thing on the study ends by itself.
+    #[must_use]
+    pub fn next_end(&self) -> Option<Timestamp> {
+        let suspension = match self.status {
+            Status::Suspended { until, .. } => until,
+            Status::Active | Status::Withdrawn { .. } => None,
+        };
+        // A tombstone still stands at its last moment.
+        let tombstones = self.tombstones.iter().map(|stone| stone.until.plus(1));
+        let grants = self.grants.iter().map(|grant| grant.expiry_day.start());
+        let delegates = self.delegates.iter().map(|delegate| delegate.expiry_day.start());
+        suspension.into_iter().chain(tombstones).chain(grants).chain(delegates).min()
     }
 
     /// Counts a transaction that touched the study.

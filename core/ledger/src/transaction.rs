@@ -235,6 +235,7 @@ pub enum StatelessError {
 /// An envelope whose signatures hold on this chain: made by [`Envelope::check_stateless`] and nothing else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verified {
+    chain: ChainId,
     envelope: Envelope,
     id: TxId,
     hash: EnvelopeHash,
@@ -245,7 +246,7 @@ impl Envelope {
     /// Its hash, signatures included.
     #[must_use]
     pub fn hash(&self) -> EnvelopeHash {
-        EnvelopeHash::from_bytes(*blake3::hash(&encoding::encode(self)).as_bytes())
+        EnvelopeHash::of(&encoding::encode(self))
     }
 
     /// Checks all that needs no state: size, fields, keys, signatures, in this order, cheapest first.
@@ -277,12 +278,18 @@ impl Envelope {
             signature.verify(signer, &preimage).map_err(|error| StatelessError::Signature { index, error })?;
         }
         let id = TxId::from_bytes(*blake3::hash(&preimage).as_bytes());
-        let hash = EnvelopeHash::from_bytes(*blake3::hash(&encoded).as_bytes());
-        Ok(Verified { envelope: self, id, hash, len: encoded.len() })
+        let hash = EnvelopeHash::of(&encoded);
+        Ok(Verified { chain: *chain, envelope: self, id, hash, len: encoded.len() })
     }
 }
 
 impl Verified {
+    /// The network that its signatures hold on.
+    #[must_use]
+    pub const fn chain(&self) -> ChainId {
+        self.chain
+    }
+
     /// The envelope.
     #[must_use]
     pub const fn envelope(&self) -> &Envelope {

@@ -5,7 +5,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use super::{Context, Failed, SourceRefused, rule};
 use crate::encoding::Ascending;
 use crate::event::Event;
-use crate::id::{EventHash, ManifestRoot, StudyId};
+use crate::id::{EventHash, ManifestRoot, StudyDigest, StudyId};
 use crate::key::Key;
 use crate::state::{ReadRows as _, StateKey, StateReader};
 use crate::study::{Delegate, GrantRate, MAX_DELEGATES, Powers, Status, Study};
@@ -14,8 +14,8 @@ use crate::transaction::StatelessError;
 /// The action. Signed by `source` and `holder`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct DefineStudy {
-    /// Which study: its UID under a fresh salt.
-    pub study: StudyId,
+    /// Which study: its UID under a fresh salt. With the source it makes the [`StudyId`].
+    pub digest: StudyDigest,
     /// The source's operational key.
     pub source: Key,
     /// The key that will control it.
@@ -54,7 +54,7 @@ pub enum DefineStudyError {
 
 impl DefineStudy {
     pub(crate) fn check_stateless(&self) -> Result<(), StatelessError> {
-        let Self { study: _, source, holder, delegates, manifest_root: _, open: _ } = self;
+        let Self { digest: _, source, holder, delegates, manifest_root: _, open: _ } = self;
         for Delegate { key, role: _, powers, expiry_day: _ } in delegates {
             if key == holder || key == source {
                 return Err(DefineStudyError::DelegateIsParty.into());
@@ -72,14 +72,15 @@ impl DefineStudy {
         context: &mut Context<'_, '_, R>,
     ) -> Result<(), Failed<DefineStudyError, R::Error>> {
         use DefineStudyError as Error;
-        let Self { study: id, source: source_key, holder, delegates, manifest_root, open } = self;
+        let Self { digest, source: source_key, holder, delegates, manifest_root, open } = self;
 
-        let (source, _) = context.acting_source::<Error>(*source_key)?;
+        let source = context.acting_source::<Error>(*source_key)?;
+        let id = StudyId::of(&context.rules.chain, source, *digest);
         let mut activity = context.state.activity(source)?.in_epoch(context.epoch);
         let quota = context.rules.parameters.studies_per_epoch;
         rule(activity.studies < quota, Error::Quota(quota))?;
         rule(
-            context.state.read(&StateKey::Study(*id)).map_err(crate::state::ReadError::Storage)?.is_none(),
+            context.state.read(&StateKey::Study(id)).map_err(crate::state::ReadError::Storage)?.is_none(),
             Error::Exists,
         )?;
         rule(delegates.iter().all(|delegate| delegate.is_live(context.now)), Error::DelegationOver)?;
@@ -87,9 +88,6 @@ impl DefineStudy {
         activity.studies = activity.studies.saturating_add(1);
         activity.studies_in_all = activity.studies_in_all.saturating_add(1);
         context.state.put(StateKey::Activity(source), &activity);
-        for delegate in delegates {
-            context.schedule(*id, delegate.expiry_day.start())?;
-        }
         let study = Study {
             source,
             holder: *holder,
@@ -105,11 +103,13 @@ impl DefineStudy {
             granted_on: GrantRate::default(),
             pending_recovery: None,
             last_recovery: None,
+            vetoed: None,
+            defined_in: context.epoch,
             events: 0,
             event_hash: EventHash::START,
         };
-        context.put_study(*id, study);
-        context.events.push(Event::StudyDefined { study: *id, source });
+        context.put_study(id, study)?;
+        context.events.push(Event::StudyDefined { study: id, source });
         Ok(())
     }
 }

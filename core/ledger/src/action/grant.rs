@@ -92,7 +92,7 @@ impl Grant {
         let mut study = context.study_for::<Error>(*study_id, Deed::Grant)?;
         let by = study.capacity(granter, context.now).ok_or(Failed::Refused(Error::NotGranter))?;
         let id = GrantId::from(context.id);
-        rule(!study.is_buried(id, by, context.now), Error::Buried)?;
+        rule(!study.is_buried(id, granter, context.now), Error::Buried)?;
         self.check_expiry(context, &study, by)?;
 
         let replaced = study.grants.iter().find(|grant| grant.grantee == *grantee).copied();
@@ -107,8 +107,7 @@ impl Grant {
 
         let grant = LiveGrant { id, grantee: *grantee, expiry_day: *expiry_day, terms: *terms, by };
         study.grants.insert(grant).map_err(|_| Failed::Refused(Error::TooMany(study.grants.len())))?;
-        context.schedule(*study_id, expiry_day.start())?;
-        context.put_study(*study_id, study);
+        context.put_study(*study_id, study)?;
         if let Some(replaced) = replaced {
             context.events.push(Event::Replaced { study: *study_id, grant: replaced.id, by: id });
         }

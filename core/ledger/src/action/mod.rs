@@ -34,7 +34,7 @@ use crate::key::Key;
 use crate::source::{KeyRole, KeyUse, Source};
 use crate::state::{Overlay, ReadError, ReadRows as _, Rules, StateKey, StateReader};
 use crate::study::{Deed, Standing, Study};
-use crate::time::{BlockTime, Epoch, Height, Timestamp};
+use crate::time::{BlockTime, Epoch, Height};
 
 /// Why an action did not happen: the action's own reason, or a state that could not be read.
 pub(crate) enum Failed<A, E> {
@@ -104,8 +104,15 @@ pub(crate) struct Context<'a, 'b, R> {
 }
 
 impl<R: StateReader> Context<'_, '_, R> {
-    /// The source whose operational key this is, if it may act.
-    pub(crate) fn acting_source<A: From<SourceRefused>>(
+    /// The source whose operational key this is, if it is not suspended.
+    pub(crate) fn acting_source<A: From<SourceRefused>>(&self, key: Key) -> Result<SourceId, Failed<A, R::Error>> {
+        let (id, source) = self.signing_source(key)?;
+        rule(!source.suspended, SourceRefused::Suspended.into())?;
+        Ok(id)
+    }
+
+    /// The source whose operational key this is, suspended or not.
+    pub(crate) fn signing_source<A: From<SourceRefused>>(
         &self,
         key: Key,
     ) -> Result<(SourceId, Source), Failed<A, R::Error>> {
@@ -115,7 +122,6 @@ impl<R: StateReader> Context<'_, '_, R> {
         };
         let source = self.state.source(id)?.ok_or_else(unknown)?;
         rule(source.keys_in(self.epoch).operational == key, SourceRefused::NotInForce.into())?;
-        rule(!source.suspended, SourceRefused::Suspended.into())?;
         Ok((id, source))
     }
 
@@ -138,14 +144,10 @@ impl<R: StateReader> Context<'_, '_, R> {
         Ok(study)
     }
 
-    /// Writes a study that this transaction touched.
-    pub(crate) fn put_study(&mut self, id: StudyId, mut study: Study) {
+    /// Writes a study that this transaction touched, and has it looked at when the next thing on it ends.
+    pub(crate) fn put_study(&mut self, id: StudyId, mut study: Study) -> Result<(), ReadError<R::Error>> {
         study.record_event(&self.rules.chain, self.id, self.height);
         self.state.put(StateKey::Study(id), &study);
-    }
-
-    /// Has a study looked at when `end` has passed.
-    pub(crate) fn schedule(&mut self, study: StudyId, end: Timestamp) -> Result<(), ReadError<R::Error>> {
-        expiry::schedule(self.state, study, end)
+        expiry::schedule(self.state, id, &study)
     }
 }

@@ -6,7 +6,7 @@ use super::{Context, Failed, SourceRefused, StudyRefused, rule};
 use crate::event::Event;
 use crate::id::{ManifestRoot, StudyId};
 use crate::key::Key;
-use crate::state::StateReader;
+use crate::state::{ReadRows as _, StateKey, StateReader};
 use crate::study::Deed;
 
 /// The action. Signed by `source`.
@@ -34,6 +34,11 @@ pub enum ReviseStudyError {
     /// See [`StudyRefused`].
     #[error(transparent)]
     Study(#[from] StudyRefused),
+    /// The epoch's revisions are used up.
+    #[error(
+        "the source revised studies {0} times in this epoch, the most it may; the next is possible in the next epoch"
+    )]
+    Quota(u32),
     /// A revision was left out, or is there already.
     #[error("revision {given} does not follow revision {newest}")]
     Revision {
@@ -52,7 +57,10 @@ impl ReviseStudy {
         use ReviseStudyError as Error;
         let Self { study: id, source: source_key, revision, manifest_root, open } = self;
 
-        let (source, _) = context.acting_source::<Error>(*source_key)?;
+        let source = context.acting_source::<Error>(*source_key)?;
+        let mut activity = context.state.activity(source)?.in_epoch(context.epoch);
+        let quota = context.rules.parameters.revisions_per_epoch;
+        rule(activity.revisions < quota, Error::Quota(quota))?;
         let mut study = context.study_for::<Error>(*id, Deed::ReviseStudy)?;
         rule(study.source == source, StudyRefused::NotYours.into())?;
         rule(
@@ -63,7 +71,9 @@ impl ReviseStudy {
         study.revision = *revision;
         study.manifest_root = *manifest_root;
         study.open = *open;
-        context.put_study(*id, study);
+        activity.revisions = activity.revisions.saturating_add(1);
+        context.state.put(StateKey::Activity(source), &activity);
+        context.put_study(*id, study)?;
         context.events.push(Event::StudyRevised { study: *id, revision: *revision });
         Ok(())
     }

@@ -4,9 +4,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{Context, Failed, StudyRefused, rule};
 use crate::event::Event;
-use crate::id::{GrantId, StudyId};
+use crate::id::{GrantId, StudyId, TxId};
 use crate::key::Key;
-use crate::state::StateReader;
+use crate::state::{ReadRows as _, StateReader};
 use crate::study::{Capacity, Deed, Grave, MAX_DELEGATE_TOMBSTONES, MAX_TOMBSTONES, Study, Tombstone};
 use crate::time::Timestamp;
 
@@ -38,8 +38,11 @@ pub enum RevokeError {
     #[error("a delegate ends only grants it made itself")]
     NotYours,
     /// It is revoked.
-    #[error("the grant was revoked already")]
+    #[error("the grant was revoked already, or has ended")]
     Already,
+    /// It could come too late for anything to remember it.
+    #[error("the grant could still be submitted in more than {0} days: revoke it when that is nearer")]
+    TooFar(u32),
     /// No room for one more that has not arrived.
     #[error(
         "{0} grants were revoked before they arrived, the most the study keeps; revoke this one when it has arrived"
@@ -64,24 +67,18 @@ impl Revoke {
                 Event::Revoked { study: *study_id, grant: *grant }
             }
             None => {
-                let shortest = context.now.timestamp().plus(context.rules.parameters.tombstone_ms);
-                // A delegate cannot grant when the delegation is over, and so needs no tombstone that outlives it: without
-                // this bound it could take up the delegates' room for ever.
-                let useful = match by {
-                    Capacity::Holder => *grant_submit_by,
-                    Capacity::Delegate(key) => {
-                        let end = study.delegates.find(&key).map_or(shortest, |delegate| delegate.expiry_day.start());
-                        end.min(*grant_submit_by)
-                    }
-                };
-                let until = shortest.max(useful);
+                let (now, parameters) = (context.now.timestamp(), &context.rules.parameters);
+                // Only while its mark is needed at all, so that sweeping early or late makes no difference.
+                let arrived = context.state.executed(TxId::from(*grant))?.is_some_and(|mark| now <= mark.submit_by);
+                rule(!arrived, Error::Already)?;
+                let latest = now.day().plus(parameters.max_grant_days).start();
+                rule(*grant_submit_by <= latest, Error::TooFar(parameters.max_grant_days))?;
+                let until = now.plus(parameters.tombstone_ms).max(*grant_submit_by);
                 bury(&mut study, Tombstone { grave: Grave { grant: *grant, by }, until }).map_err(Failed::Refused)?;
-                // One millisecond on: at `until` itself the grant could still be submitted.
-                context.schedule(*study_id, until.plus(1))?;
                 Event::Buried { study: *study_id, grant: *grant }
             }
         };
-        context.put_study(*study_id, study);
+        context.put_study(*study_id, study)?;
         context.events.push(event);
         Ok(())
     }

@@ -43,6 +43,11 @@ pub enum SetStatusError {
     /// See [`StudyRefused`].
     #[error(transparent)]
     Study(#[from] StudyRefused),
+    /// The epoch's statuses are used up.
+    #[error(
+        "the source set the status of studies {0} times in this epoch, the most it may; the next is possible in the next epoch"
+    )]
+    Quota(u32),
     /// A number was left out, or is there already.
     #[error("status {given} does not follow status {newest}")]
     Number {
@@ -67,7 +72,13 @@ impl SetStatus {
         use SetStatusError as Error;
         let Self { study: id, source: source_key, number, status } = self;
 
-        let (source, _) = context.acting_source::<Error>(*source_key)?;
+        // A suspended source may still stop serving; to serve again is not its to say.
+        let (source, record) = context.signing_source::<Error>(*source_key)?;
+        rule(!record.suspended || *status != NewStatus::Active, SourceRefused::Suspended.into())?;
+        let mut activity = context.state.activity(source)?.in_epoch(context.epoch);
+        let quota = context.rules.parameters.statuses_per_epoch;
+        rule(activity.statuses < quota, Error::Quota(quota))?;
+        activity.statuses = activity.statuses.saturating_add(1);
         let mut study = context.study::<Error>(*id)?;
         rule(study.source == source, StudyRefused::NotYours.into())?;
         let [standing, _] = study.standings(context.now);
@@ -86,21 +97,17 @@ impl SetStatus {
                 // These may be another patient's images: no forgetfulness of the source's may show them to the wrong one.
                 let lapses = reason != Reason::WrongPatient;
                 let until = lapses.then(|| context.now.timestamp().plus(context.rules.parameters.suspension_ms));
-                if let Some(until) = until {
-                    context.schedule(*id, until)?;
-                }
                 Status::Suspended { until, reason }
             }
             NewStatus::Withdrawn(reason) => {
-                let mut activity = context.state.activity(source)?.in_epoch(context.epoch);
                 activity.withdrawn_in_all = activity.withdrawn_in_all.saturating_add(1);
-                context.state.put(StateKey::Activity(source), &activity);
                 Status::Withdrawn { reason }
             }
         };
         study.status_number = *number;
         let event = Event::StatusSet { study: *id, status: study.status };
-        context.put_study(*id, study);
+        context.state.put(StateKey::Activity(source), &activity);
+        context.put_study(*id, study)?;
         context.events.push(event);
         Ok(())
     }

@@ -13,20 +13,22 @@ use borsh::{BorshDeserialize, BorshSerialize};
 pub use self::certificate::CommitCertificate;
 pub use self::envelopes::{InclusionError, InclusionProof, envelopes_root, prove_inclusion};
 use crate::domain::{self, Tag};
-use crate::encoding::{Fault, Wire};
+use crate::encoding::{self, Fault, Wire};
 use crate::execute::{self, ExecuteError, Outcome, Proposal, Proposed};
 use crate::genesis::Genesis;
 use crate::id::{BlockId, ChainId, CommitDigest, EnvelopeHash, EnvelopesRoot, SourceId, StateRoot, ValidatorsHash};
-use crate::state::{MemoryState, ReadRows as _, StateReader};
+use crate::state::{MemoryState, ReadRows as _, Rules, StateReader};
 use crate::time::{BlockTime, Height};
 use crate::transaction::{Envelope, StatelessError, Verified};
-use crate::tree::{self, TreeChanges, TreeReader};
+use crate::tree::{self, TreeChanges, TreeError, TreeReader};
 
 /// The version of the rules in this crate.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// The most envelopes that are even read in a block; what a network allows is among its parameters.
+/// The most envelopes that a network's parameters may allow in a block.
 pub const MAX_BLOCK_ENVELOPES: usize = 16 * 1024;
+/// The most bytes of envelopes that a network's parameters may allow in a block.
+pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
 
 /// What everybody agrees on of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -118,7 +120,7 @@ impl BorshDeserialize for Block {
 
 impl Wire for Block {
     const NAME: &'static str = "a block";
-    const MAX_LEN: usize = 8 * 1024 * 1024;
+    const MAX_LEN: usize = Header::MAX_LEN + 1 + CommitCertificate::MAX_LEN + 4 + MAX_BLOCK_BYTES;
 }
 
 /// Why a block is wrong whatever the state.
@@ -140,6 +142,17 @@ pub enum BlockError {
     /// The predecessor's certificate is of something else.
     #[error("the block's certificate is not of its predecessor")]
     CommitOfOther,
+    /// More than the network allows.
+    #[error("the block has {envelopes} transactions of {bytes} bytes, more than the network allows")]
+    TooLarge {
+        /// Transactions in it.
+        envelopes: usize,
+        /// Their bytes.
+        bytes: usize,
+    },
+    /// A transaction verified for another network.
+    #[error("transaction {0} was verified for another network")]
+    OtherChain(usize),
     /// A transaction that is wrong whatever the state.
     #[error("transaction {index}: {error}")]
     Envelope {
@@ -159,37 +172,50 @@ pub struct CheckedBlock {
 }
 
 impl Block {
-    /// Checks all that needs no state, on this core. With more cores, verify the envelopes there and use [`CheckedBlock::assemble`].
+    /// Checks all that needs no state but the network's rules, on this core. With more cores, verify the envelopes there and use
+    /// [`CheckedBlock::assemble`].
     ///
     /// # Errors
     /// [`BlockError`].
-    pub fn check(self, chain: &ChainId) -> Result<CheckedBlock, BlockError> {
-        // What costs nothing first: a block of another network is not worth verifying signatures for.
-        check_header(&self.header, self.last_commit.as_ref(), chain)?;
-        let hashes: Vec<EnvelopeHash> = self.envelopes.iter().map(Envelope::hash).collect();
-        if envelopes_root(chain, &hashes) != self.header.envelopes {
+    pub fn check(self, rules: &Rules) -> Result<CheckedBlock, BlockError> {
+        // What costs little first: signatures are verified only in a block that could be one.
+        check_header(&self.header, self.last_commit.as_ref(), rules)?;
+        let encoded: Vec<Vec<u8>> = self.envelopes.iter().map(encoding::encode).collect();
+        check_size(encoded.iter().map(Vec::len), rules)?;
+        let hashes: Vec<EnvelopeHash> = encoded.iter().map(|bytes| EnvelopeHash::of(bytes)).collect();
+        if envelopes_root(&rules.chain, &hashes) != self.header.envelopes {
             return Err(BlockError::Envelopes);
         }
         let verify = |(index, envelope): (usize, Envelope)| {
-            envelope.check_stateless(chain).map_err(|error| BlockError::Envelope { index, error })
+            envelope.check_stateless(&rules.chain).map_err(|error| BlockError::Envelope { index, error })
         };
         let envelopes = self.envelopes.into_iter().enumerate().map(verify).collect::<Result<_, _>>()?;
-        CheckedBlock::assemble(self.header, self.last_commit, envelopes, chain)
+        CheckedBlock::assemble(self.header, self.last_commit, envelopes, rules)
     }
 }
 
-fn check_header(header: &Header, last_commit: Option<&CommitCertificate>, chain: &ChainId) -> Result<(), BlockError> {
+fn check_size(lengths: impl ExactSizeIterator<Item = usize>, rules: &Rules) -> Result<(), BlockError> {
+    let (envelopes, bytes) = (lengths.len(), lengths.fold(0, usize::saturating_add));
+    let limits = &rules.parameters;
+    let fits = envelopes <= limits.block_envelopes as usize && bytes <= limits.block_bytes as usize;
+    if fits { Ok(()) } else { Err(BlockError::TooLarge { envelopes, bytes }) }
+}
+
+fn check_header(header: &Header, last_commit: Option<&CommitCertificate>, rules: &Rules) -> Result<(), BlockError> {
     if header.version != PROTOCOL_VERSION {
         return Err(BlockError::Version(header.version));
     }
-    if header.chain != *chain {
+    if header.chain != rules.chain {
         return Err(BlockError::Chain);
     }
-    if CommitCertificate::digest_of(last_commit, chain) != header.last_commit {
+    if CommitCertificate::digest_of(last_commit, &rules.chain) != header.last_commit {
         return Err(BlockError::LastCommit);
     }
+    // The genesis has no certificate; every other block has.
     let of_previous = match last_commit {
-        Some(commit) => commit.block == header.previous && commit.height.checked_add(1) == Some(header.height),
+        Some(commit) => {
+            header.height > 1 && commit.block == header.previous && commit.height.checked_add(1) == Some(header.height)
+        }
         None => header.height <= 1,
     };
     if of_previous { Ok(()) } else { Err(BlockError::CommitOfOther) }
@@ -204,11 +230,14 @@ impl CheckedBlock {
         header: Header,
         last_commit: Option<CommitCertificate>,
         envelopes: Vec<Verified>,
-        chain: &ChainId,
+        rules: &Rules,
     ) -> Result<Self, BlockError> {
-        check_header(&header, last_commit.as_ref(), chain)?;
-        let hashes: Vec<EnvelopeHash> = envelopes.iter().map(Verified::hash).collect();
-        if envelopes_root(chain, &hashes) != header.envelopes {
+        check_header(&header, last_commit.as_ref(), rules)?;
+        check_size(envelopes.iter().map(Verified::encoded_len), rules)?;
+        if let Some(index) = envelopes.iter().position(|envelope| envelope.chain() != rules.chain) {
+            return Err(BlockError::OtherChain(index));
+        }
+        if root_of(&envelopes, &rules.chain) != header.envelopes {
             return Err(BlockError::Envelopes);
         }
         let proposed = Proposed { height: header.height, time: header.time, envelopes };
@@ -254,9 +283,12 @@ pub enum ApplyError<S, T> {
     /// See [`ExecuteError`].
     #[error(transparent)]
     Execute(#[from] ExecuteError<S>),
-    /// The tree could not be read. Says nothing about the block.
-    #[error("the state tree could not be read")]
-    Tree(T),
+    /// See [`TreeError`]. Says nothing about the block.
+    #[error(transparent)]
+    Tree(TreeError<T>),
+    /// The state here is not the one that the block follows. Says nothing about the block.
+    #[error("the state here is not the newest block's; the store is damaged or of another block")]
+    OwnState,
     /// It follows another block.
     #[error("the block follows another block than the newest one here")]
     Previous,
@@ -285,6 +317,10 @@ pub fn apply<S: StateReader, T: TreeReader>(
     if previous_id != previous.id() {
         return Err(ApplyError::Previous);
     }
+    let before = tree::root(tree).map_err(|error| ApplyError::Tree(TreeError::Storage(error)))?;
+    if before != previous.state_root {
+        return Err(ApplyError::OwnState);
+    }
     let outcome = execute::execute(state, &block.proposed)?;
     if outcome.validators.validators.find(&block.header.proposer).is_none() {
         return Err(ApplyError::Proposer);
@@ -300,29 +336,46 @@ pub fn apply<S: StateReader, T: TreeReader>(
     Ok(Applied { outcome, tree })
 }
 
+/// Why a proposal was not made into a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SealError<T> {
+    /// See [`TreeError`].
+    #[error(transparent)]
+    Tree(#[from] TreeError<T>),
+    /// See [`BlockError`].
+    #[error(transparent)]
+    Block(#[from] BlockError),
+    /// It has no vote.
+    #[error("the proposer is no validator at this height")]
+    Proposer,
+}
+
 /// Makes a block of a proposal, with its header.
 ///
 /// # Errors
-/// When the store fails.
+/// [`SealError`].
 pub fn seal<T: TreeReader>(
     proposal: Proposal,
     tree: &T,
-    previous: &Header,
+    (previous, rules): (&Header, &Rules),
     last_commit: Option<CommitCertificate>,
     proposer: SourceId,
     round: u32,
-) -> Result<(CheckedBlock, Applied), T::Error> {
+) -> Result<(CheckedBlock, Applied), SealError<T::Error>> {
     let Proposal { block: proposed, outcome, left_out: _ } = proposal;
-    let chain = previous.chain;
+    let chain = rules.chain;
+    if outcome.validators.validators.find(&proposer).is_none() {
+        return Err(SealError::Proposer);
+    }
     let tree = tree::update(tree, &outcome.changes)?;
-    let hashes: Vec<EnvelopeHash> = proposed.envelopes.iter().map(Verified::hash).collect();
     let header = Header {
         version: PROTOCOL_VERSION,
         chain,
         height: proposed.height,
         time: proposed.time,
         previous: previous.id(),
-        envelopes: envelopes_root(&chain, &hashes),
+        envelopes: root_of(&proposed.envelopes, &chain),
         state_root: tree.root,
         validators: outcome.validators.hash(&chain),
         next_validators: outcome.next_validators.hash(&chain),
@@ -330,5 +383,11 @@ pub fn seal<T: TreeReader>(
         proposer,
         round,
     };
-    Ok((CheckedBlock { header, last_commit, proposed }, Applied { outcome, tree }))
+    let block = CheckedBlock::assemble(header, last_commit, proposed.envelopes, rules)?;
+    Ok((block, Applied { outcome, tree }))
+}
+
+fn root_of(envelopes: &[Verified], chain: &ChainId) -> EnvelopesRoot {
+    let hashes: Vec<EnvelopeHash> = envelopes.iter().map(Verified::hash).collect();
+    envelopes_root(chain, &hashes)
 }

@@ -38,8 +38,7 @@ impl MemoryState {
     /// What `changes` would do to the tree.
     #[must_use]
     pub fn preview(&self, changes: &Changes) -> TreeChanges {
-        let Ok(update) = tree::update(self, changes);
-        update
+        tree::update(self, changes).expect("every page was written that an update spoke of")
     }
 
     /// Applies `changes` and returns the new root.

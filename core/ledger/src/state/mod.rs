@@ -81,13 +81,15 @@ pub struct Head {
     pub epoch: Epoch,
     /// The time of that epoch's first block.
     pub epoch_start: BlockTime,
+    /// The time of the first block after the newest halt, a gap longer than the network's rules call one.
+    pub resumed: Option<BlockTime>,
     /// The first hour whose ended things may not all be cleared away yet.
     pub next_slot: Slot,
 }
 
 impl Wire for Head {
     const NAME: &'static str = "the chain's head";
-    const MAX_LEN: usize = 36;
+    const MAX_LEN: usize = 45;
 }
 
 /// Something that state can be read from, as of one block.

@@ -130,6 +130,23 @@ pub trait TreeReader {
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Error>;
 }
 
+/// Why the tree could not be read. Says nothing about a block or a transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TreeError<E> {
+    /// The store failed.
+    #[error("the state tree could not be read")]
+    Storage(#[source] E),
+    /// A page is gone that the one above speaks of; the store is damaged.
+    #[error("the state tree lacks its page at {0:?}; restore it from a snapshot")]
+    Missing(PagePath),
+}
+
+/// The page at `path`, which the one above says is there.
+fn required<T: TreeReader>(reader: &T, path: PagePath) -> Result<Page, TreeError<T::Error>> {
+    reader.page(&path).map_err(TreeError::Storage)?.ok_or(TreeError::Missing(path))
+}
+
 impl TreeReader for BTreeMap<PagePath, Page> {
     type Error = core::convert::Infallible;
     fn page(&self, path: &PagePath) -> Result<Option<Page>, Self::Error> {

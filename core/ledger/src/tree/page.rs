@@ -11,7 +11,7 @@ use super::{KeyHash, Subtree, ValueHash};
 use crate::encoding::{Fault, Wire};
 
 /// Where a page lies: the first 4·`level` bits of the paths under it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize)]
 pub struct PagePath {
     level: u8,
     bits: [u8; 32],
@@ -46,6 +46,12 @@ impl PagePath {
         KeyHash(self.bits)
     }
 
+    /// Whether a row with this path lies under this page.
+    #[must_use]
+    pub fn covers(&self, path: &KeyHash) -> bool {
+        (self.first()..=self.last()).contains(path)
+    }
+
     /// The greatest path under this page.
     #[must_use]
     pub fn last(&self) -> KeyHash {
@@ -59,6 +65,19 @@ impl PagePath {
             };
         }
         KeyHash(bits)
+    }
+}
+
+impl BorshDeserialize for PagePath {
+    fn deserialize_reader<R: Read>(reader: &mut R) -> IoResult<Self> {
+        let (level, bits) = <(u8, [u8; 32])>::deserialize_reader(reader)?;
+        let path = Self { level, bits };
+        // Paths end at level 64, and bits below the level are not set.
+        let free = Self { level, bits: [0; 32] }.last();
+        if level > 63 || bits.iter().zip(free.0).any(|(set, free)| set & free != 0) {
+            return Err(Fault::NotCanonical.raise());
+        }
+        Ok(path)
     }
 }
 
@@ -150,7 +169,12 @@ impl BorshDeserialize for Page {
                 let (key, value) = <(KeyHash, ValueHash)>::deserialize_reader(reader)?;
                 *part = Subtree::Leaf(key, value);
             } else if branches & (1 << at) != 0 {
-                *part = Subtree::Branch(<[u8; 32]>::deserialize_reader(reader)?);
+                let hash = <[u8; 32]>::deserialize_reader(reader)?;
+                // What is empty is left out, not written as 32 zeros.
+                if hash == [0; 32] {
+                    return Err(Fault::NotCanonical.raise());
+                }
+                *part = Subtree::Branch(hash);
             }
         }
         Ok(page)

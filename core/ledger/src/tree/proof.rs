@@ -8,7 +8,7 @@ use alloc::vec::Vec;
 use borsh::io::{Read, Result as IoResult};
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{KeyHash, PagePath, Subtree, TreeReader, ValueHash};
+use super::{KeyHash, PagePath, Subtree, TreeError, TreeReader, ValueHash};
 use crate::encoding::{Bytes, Fault, Wire};
 use crate::id::StateRoot;
 use crate::state::{ReadError, StateKey, StateReader};
@@ -97,7 +97,11 @@ impl BorshDeserialize for Proof {
         if filled.len() != usize::from(depth).div_ceil(8) || (unused as usize) < spare || count != bits {
             return Err(Fault::NotCanonical.raise());
         }
-        let neighbours = (0..count).map(|_| <[u8; 32]>::deserialize_reader(reader)).collect::<IoResult<_>>()?;
+        let neighbours = (0..count).map(|_| <[u8; 32]>::deserialize_reader(reader)).collect::<IoResult<Vec<_>>>()?;
+        // An empty neighbour is a bit, not 32 zeros.
+        if neighbours.contains(&[0; 32]) {
+            return Err(Fault::NotCanonical.raise());
+        }
         let end = End::deserialize_reader(reader)?;
         Ok(Self { depth, filled: filled.to_vec(), neighbours, end })
     }
@@ -141,9 +145,9 @@ pub enum ProveError<S, T> {
     /// The row could not be read.
     #[error(transparent)]
     Row(ReadError<S>),
-    /// The tree could not be read.
-    #[error("the state tree could not be read")]
-    Tree(T),
+    /// See [`TreeError`].
+    #[error(transparent)]
+    Tree(TreeError<T>),
 }
 
 /// Proves what the state says about `key`, against the root of `tree`.
@@ -162,22 +166,22 @@ pub fn prove<S: StateReader, T: TreeReader>(
 }
 
 /// Goes down `path` to where it ends, collecting what stands beside it.
-fn walk<T: TreeReader>(tree: &T, path: KeyHash) -> Result<Proof, T::Error> {
+fn walk<T: TreeReader>(tree: &T, path: KeyHash) -> Result<Proof, TreeError<T::Error>> {
     let mut proof = Proof { depth: 0, filled: Vec::new(), neighbours: Vec::new(), end: End::Nothing };
-    let mut at = Some(PagePath::ROOT);
-    while let Some(page_path) = at {
-        let Some(page) = tree.page(&page_path)? else { break };
-        let (levels, nibble) = (page.levels(), path.nibble(page_path.level()));
+    let Some(mut page) = tree.page(&PagePath::ROOT).map_err(TreeError::Storage)? else { return Ok(proof) };
+    if let Some(end) = ended(&page.subtree(), path) {
+        proof.end = end;
+        return Ok(proof);
+    }
+    let mut at = PagePath::ROOT;
+    loop {
+        let (levels, nibble) = (page.levels(), path.nibble(at.level()));
         let steps: [(&[Subtree], usize); 4] = [
             (&levels.two, nibble >> 3),
             (&levels.four, nibble >> 2),
             (&levels.eight, nibble >> 1),
             (&levels.sixteen, nibble),
         ];
-        if let Some(end) = ended(&page.subtree(), path) {
-            proof.end = end;
-            return Ok(proof);
-        }
         for (parts, index) in steps {
             proof.step(&parts[index ^ 1]);
             if let Some(end) = ended(&parts[index], path) {
@@ -185,9 +189,10 @@ fn walk<T: TreeReader>(tree: &T, path: KeyHash) -> Result<Proof, T::Error> {
                 return Ok(proof);
             }
         }
-        at = page_path.child(nibble);
+        // Below the last page there are only whole paths, where nothing branches.
+        at = at.child(nibble).ok_or(TreeError::Missing(at))?;
+        page = super::required(tree, at)?;
     }
-    Ok(proof)
 }
 
 /// What the path ends at if it ends here.

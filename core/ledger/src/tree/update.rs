@@ -3,7 +3,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{KeyHash, Page, PagePath, Subtree, TreeReader, ValueHash};
+use super::{KeyHash, Page, PagePath, Subtree, TreeError, TreeReader, ValueHash};
 use crate::id::StateRoot;
 use crate::state::{Changes, StateKey};
 
@@ -22,11 +22,11 @@ type Change = (KeyHash, Option<ValueHash>);
 /// Works out what `changes` do to the tree that `reader` holds.
 ///
 /// # Errors
-/// When the store fails.
-pub fn update<T: TreeReader>(reader: &T, changes: &Changes) -> Result<TreeChanges, T::Error> {
+/// [`TreeError`].
+pub fn update<T: TreeReader>(reader: &T, changes: &Changes) -> Result<TreeChanges, TreeError<T::Error>> {
     let sorted = by_path(changes);
     let mut update = Update { reader, pages: BTreeMap::new() };
-    let before = reader.page(&PagePath::ROOT)?.unwrap_or_else(Page::empty);
+    let before = reader.page(&PagePath::ROOT).map_err(TreeError::Storage)?.unwrap_or_else(Page::empty);
     let top = update.page(PagePath::ROOT, before, &sorted)?;
     // The root page stays even when there is but one row, so that there is always a place to start from.
     if let Subtree::Leaf(key, _) = top {
@@ -41,7 +41,7 @@ pub fn update<T: TreeReader>(reader: &T, changes: &Changes) -> Result<TreeChange
 pub(crate) fn build(path: PagePath, rows: &Changes) -> (Subtree, BTreeMap<PagePath, Option<Page>>) {
     let nothing = BTreeMap::new();
     let mut update = Update { reader: &nothing, pages: BTreeMap::new() };
-    let Ok(subtree) = update.page(path, Page::empty(), &by_path(rows));
+    let subtree = update.page(path, Page::empty(), &by_path(rows)).expect("what begins with nothing reads nothing");
     update.pages.retain(|_, page| page.is_some());
     (subtree, update.pages)
 }
@@ -62,7 +62,7 @@ struct Update<'a, T> {
 
 impl<T: TreeReader> Update<'_, T> {
     /// Applies `changes`, all under `path`, to the page there, and says what it has become.
-    fn page(&mut self, path: PagePath, mut page: Page, changes: &[Change]) -> Result<Subtree, T::Error> {
+    fn page(&mut self, path: PagePath, mut page: Page, changes: &[Change]) -> Result<Subtree, TreeError<T::Error>> {
         let mut rest = changes;
         while let Some((first, _)) = rest.first() {
             let nibble = first.nibble(path.level());
@@ -84,12 +84,12 @@ impl<T: TreeReader> Update<'_, T> {
         nibble: usize,
         before: Subtree,
         changes: &[Change],
-    ) -> Result<Subtree, T::Error> {
+    ) -> Result<Subtree, TreeError<T::Error>> {
         let leaf_before = match before {
             Subtree::Branch(_) => {
                 // Paths end at level 64, where two rows would have to share a whole hash.
                 let Some(child) = path.child(nibble) else { return Ok(before) };
-                let page = self.reader.page(&child)?.unwrap_or_else(Page::empty);
+                let page = super::required(self.reader, child)?;
                 return self.page(child, page, changes);
             }
             Subtree::Leaf(key, value) if changes.binary_search_by_key(&key, |(key, _)| *key).is_err() => {

@@ -8,7 +8,7 @@ use clavicle_ledger::block::{Header, InclusionError, prove_inclusion};
 use clavicle_ledger::encoding::{self, Ascending, Text};
 use clavicle_ledger::execute::{self, ExecuteError, Proposed, Rejection};
 use clavicle_ledger::genesis::{GenesisError, Parameters};
-use clavicle_ledger::id::GrantId;
+use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::{Key, KeyError, SecretKey, SignatureError};
 use clavicle_ledger::source::{AnnouncementError, KeyRole, SourceKind};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
@@ -18,7 +18,7 @@ use clavicle_ledger::time::{BlockTime, Day, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope, Precedence, Signatures, StatelessError};
 
 use crate::world::{
-    DAY, Hospital, World, define_study, delegate, genesis, grant, hospitals, reject, revise, revoke, secret, study_id,
+    DAY, Hospital, World, define_study, delegate, genesis, grant, hospitals, reject, revise, revoke, secret,
 };
 
 fn world() -> World {
@@ -34,7 +34,7 @@ fn with_study() -> (World, SecretKey) {
         delegate(&secret("guardian"), DelegateRole::Guardian, until),
         delegate(&secret("care team"), DelegateRole::CareTeam, until),
     ];
-    world.define(study_id(1), &holder, delegates).unwrap();
+    world.define(1, &holder, delegates).unwrap();
     (world, holder)
 }
 
@@ -48,7 +48,7 @@ fn someone(number: usize) -> Key {
 fn a_transaction_has_its_time() {
     let (mut world, holder) = with_study();
     let at = |world: &mut World, submit_by| {
-        let action = revoke(study_id(1), holder.public(), GrantId::from_bytes([1; 32]));
+        let action = revoke(world.id(1), holder.public(), GrantId::from_bytes([1; 32]));
         let body = Body { submit_by, ..world.body(action) };
         world.sign_body(body, &[&holder])
     };
@@ -68,11 +68,11 @@ fn a_transaction_has_its_time() {
 #[test]
 fn a_transaction_is_executed_once() {
     let (mut world, holder) = with_study();
-    let envelope = world.sign(revoke(study_id(1), holder.public(), GrantId::from_bytes([1; 32])), &[&holder]);
+    let envelope = world.sign(revoke(world.id(1), holder.public(), GrantId::from_bytes([1; 32])), &[&holder]);
     assert_eq!(world.submit(envelope.clone()), Ok(()));
     assert_eq!(world.submit(envelope.clone()), Err(Rejection::Replay));
     // Twice in one block is once too often too.
-    let action = revise(study_id(1), world.hospitals[0].operational.public(), 1);
+    let action = revise(world.id(1), world.hospitals[0].operational.public(), 1);
     let mercy = world.hospitals[0].operational.clone();
     let revision = world.sign(action, &[&mercy]);
     let (proposal, _) = world.block(1_000, vec![revision.clone(), revision]);
@@ -88,9 +88,9 @@ fn what_stops_something_goes_first() {
     let (mut world, holder) = with_study();
     let grantee = someone(1);
     let terms = world.terms(DAY);
-    let action = grant(&world.chain, study_id(1), holder.public(), &grantee, &terms);
+    let action = grant(&world.chain, world.id(1), holder.public(), &grantee, &terms);
     let granted = world.sign(action, &[&holder]);
-    let revoked = world.sign(revoke(study_id(1), holder.public(), granted.id().into()), &[&holder]);
+    let revoked = world.sign(revoke(world.id(1), holder.public(), granted.id().into()), &[&holder]);
     let (height, time) = (world.header.height + 1, BlockTime(world.now().plus(1)));
     let wrong = Proposed { height, time, envelopes: vec![granted.clone(), revoked.clone()] };
     let error = ExecuteError::Envelope { index: 1, rejection: Rejection::OutOfOrder };
@@ -98,7 +98,7 @@ fn what_stops_something_goes_first() {
     // So a revocation in the same block comes before its grant, and the grant never acts.
     let (proposal, _) = world.block(1_000, vec![granted, revoked]);
     assert_eq!(proposal.left_out[0].1, Rejection::Grant(GrantError::Buried));
-    assert!(world.study(study_id(1)).grants.is_empty());
+    assert!(world.study(world.id(1)).grants.is_empty());
     assert!(Precedence::Veto < Precedence::Revoke && Precedence::Revoke < Precedence::SetStatus);
     assert!(Precedence::SetStatus < Precedence::Rest);
 }
@@ -107,10 +107,10 @@ fn what_stops_something_goes_first() {
 fn a_block_has_its_limits() {
     let mut world = World::new(Parameters { block_envelopes: 3, block_bytes: 4_096, ..Parameters::default() });
     let holder = secret("holder");
-    world.define(study_id(1), &holder, Vec::new()).unwrap();
+    world.define(1, &holder, Vec::new()).unwrap();
     let mut some = |count: u8| -> Vec<_> {
         (0..count)
-            .map(|n| world.sign(revoke(study_id(1), holder.public(), GrantId::from_bytes([n; 32])), &[&holder]))
+            .map(|n| world.sign(revoke(world.id(1), holder.public(), GrantId::from_bytes([n; 32])), &[&holder]))
             .collect()
     };
     let (four, mut heavy) = (some(4), some(1));
@@ -156,7 +156,7 @@ fn blocks_follow_each_other_in_height_and_time() {
 fn signatures_are_those_of_the_named_in_their_order() {
     let (mut world, holder) = with_study();
     let mercy = world.hospitals[0].operational.clone();
-    let action = define_study(study_id(2), mercy.public(), holder.public(), Vec::new());
+    let action = define_study(2, mercy.public(), holder.public(), Vec::new());
     let body = world.body(action);
     let count = StatelessError::SignatureCount { given: 1, due: 2 };
     assert_eq!(body.clone().sign(&world.chain, &[&mercy]).unwrap_err(), count);
@@ -171,7 +171,7 @@ fn signatures_are_those_of_the_named_in_their_order() {
     assert_eq!(reject(good, &other), wrong(0));
     let missing = Envelope { body: body.clone(), signatures: Signatures::new(Vec::new()).unwrap() };
     assert_eq!(reject(missing, &world.chain), StatelessError::SignatureCount { given: 0, due: 2 });
-    let alone = world.body(define_study(study_id(2), mercy.public(), mercy.public(), Vec::new()));
+    let alone = world.body(define_study(2, mercy.public(), mercy.public(), Vec::new()));
     let alone = alone.sign(&world.chain, &[&mercy]).unwrap();
     assert_eq!(reject(alone, &world.chain), StatelessError::SignerTwice);
 }
@@ -180,7 +180,7 @@ fn signatures_are_those_of_the_named_in_their_order() {
 fn being_in_a_block_is_proven_to_whoever_has_the_header() {
     let (mut world, holder) = with_study();
     let envelopes: Vec<_> = (0..5)
-        .map(|n| world.sign(revoke(study_id(1), holder.public(), GrantId::from_bytes([n; 32])), &[&holder]))
+        .map(|n| world.sign(revoke(world.id(1), holder.public(), GrantId::from_bytes([n; 32])), &[&holder]))
         .collect();
     let hashes: Vec<_> = envelopes.iter().map(|envelope| envelope.hash()).collect();
     world.block(1_000, envelopes);
@@ -229,6 +229,11 @@ fn a_genesis_must_be_able_to_start() {
         (Parameters { fresh_ms: 30_000, ..default }, "fresh_ms"),
         (Parameters { max_staleness_ms: DAY + 1, ..default }, "max_staleness_ms"),
         (Parameters { block_bytes: 4_095, ..default }, "block_bytes"),
+        (Parameters { block_bytes: 8 * 1024 * 1024 + 1, ..default }, "block_bytes"),
+        (Parameters { block_envelopes: 20_000, ..default }, "block_envelopes"),
+        (Parameters { fresh_ms: DAY + 1, ..default }, "fresh_ms"),
+        (Parameters { hello_window_ms: DAY, ..default }, "hello_window_ms"),
+        (Parameters { submit_window_ms: 400 * DAY, ..default }, "submit_window_ms"),
         (Parameters { block_sweep: 1, ..default }, "block_sweep"),
     ] {
         assert_eq!(genesis(parameters).check(), Err(GenesisError::Parameter(name)));
@@ -249,7 +254,7 @@ fn announced_keys_come_into_force_with_the_next_epoch() {
     announce(&mut world, &new, 1).unwrap();
     let with = |world: &mut World, hospital: &Hospital, number| {
         let key = &hospital.operational;
-        world.act(define_study(study_id(number), key.public(), holder.public(), Vec::new()), &[key, &holder])
+        world.act(define_study(number, key.public(), holder.public(), Vec::new()), &[key, &holder])
     };
     let not_in_force = Err(Rejection::DefineStudy(DefineStudyError::Source(SourceRefused::NotInForce)));
     assert_eq!(with(&mut world, &new, 2), not_in_force);
@@ -360,10 +365,14 @@ fn a_suspended_source_registers_nothing() {
     // Nothing in this part of the ledger suspends a source yet, so the record is written as it will be.
     let mut source = world.state.source(id).unwrap().unwrap();
     source.suspended = true;
-    world.state.commit([(StateKey::Source(id), Some(encoding::encode(&source)))].into());
-    let refused = world.act(revise(study_id(1), mercy.operational.public(), 1), &[&mercy.operational]);
+    world.rewrite(StateKey::Source(id), Some(encoding::encode(&source)));
+    let refused = world.act(revise(world.id(1), mercy.operational.public(), 1), &[&mercy.operational]);
     let suspended = SourceRefused::Suspended;
     assert_eq!(refused, Err(Rejection::ReviseStudy(ReviseStudyError::Source(suspended))));
+    // It may still stop serving, and not begin to again.
+    assert_eq!(world.set_status(world.id(1), NewStatus::Suspended(Reason::WrongPatient)), Ok(()));
+    let active = world.set_status(world.id(1), NewStatus::Active);
+    assert_eq!(active, Err(Rejection::SetStatus(SetStatusError::Source(suspended))));
     world.wait(DAY);
     assert!(world.state.validators().unwrap().validators.find(&id).is_none());
 }
@@ -373,10 +382,10 @@ fn a_suspended_source_registers_nothing() {
 #[test]
 fn a_study_is_defined_once_and_has_one_holder() {
     let (mut world, _) = with_study();
-    let again = world.define(study_id(1), &secret("another holder"), Vec::new());
+    let again = world.define(1, &secret("another holder"), Vec::new());
     assert_eq!(again, Err(Rejection::DefineStudy(DefineStudyError::Exists)));
-    world.set_status(study_id(1), NewStatus::Withdrawn(Reason::Retention)).unwrap();
-    let after = world.define(study_id(1), &secret("another holder"), Vec::new());
+    world.set_status(world.id(1), NewStatus::Withdrawn(Reason::Retention)).unwrap();
+    let after = world.define(1, &secret("another holder"), Vec::new());
     assert_eq!(after, Err(Rejection::DefineStudy(DefineStudyError::Exists)));
 }
 
@@ -386,20 +395,20 @@ fn each_way_for_a_definition_to_be_wrong() {
     let (holder, mercy) = (secret("holder"), world.hospitals[0].operational.clone());
     let nobody = secret("nobody");
     let refused = |error| Err(Rejection::DefineStudy(error));
-    let stranger = define_study(study_id(1), nobody.public(), holder.public(), Vec::new());
+    let stranger = define_study(1, nobody.public(), holder.public(), Vec::new());
     let unknown = refused(DefineStudyError::Source(SourceRefused::Unknown));
     assert_eq!(world.act(stranger, &[&nobody, &holder]), unknown);
     let transfer = world.hospitals[0].transfer.clone();
-    let wrong_role = define_study(study_id(1), transfer.public(), holder.public(), Vec::new());
+    let wrong_role = define_study(1, transfer.public(), holder.public(), Vec::new());
     assert_eq!(world.act(wrong_role, &[&transfer, &holder]), unknown);
     let today = world.now().day();
     let over = vec![delegate(&secret("late"), DelegateRole::Helper, today)];
-    assert_eq!(world.define(study_id(1), &holder, over), refused(DefineStudyError::DelegationOver));
+    assert_eq!(world.define(1, &holder, over), refused(DefineStudyError::DelegationOver));
 
     let stateless = |world: &mut World, edit: &dyn Fn(&mut clavicle_ledger::study::Delegate)| {
         let mut one = delegate(&secret("helper"), DelegateRole::Helper, today.plus(2));
         edit(&mut one);
-        let body = world.body(define_study(study_id(1), mercy.public(), holder.public(), vec![one]));
+        let body = world.body(define_study(1, mercy.public(), holder.public(), vec![one]));
         reject(body.sign(&world.chain, &[&mercy, &holder]).unwrap(), &world.chain)
     };
     let party = StatelessError::DefineStudy(DefineStudyError::DelegateIsParty);
@@ -412,15 +421,15 @@ fn each_way_for_a_definition_to_be_wrong() {
     let weak = StatelessError::Key { role: "delegate", error: KeyError::Weak };
     assert_eq!(stateless(&mut world, &|one| one.key = Key::from_bytes([0; 32])), weak);
 
-    world.define(study_id(1), &holder, Vec::new()).unwrap();
-    world.define(study_id(2), &holder, Vec::new()).unwrap();
-    assert_eq!(world.define(study_id(3), &holder, Vec::new()), refused(DefineStudyError::Quota(2)));
+    world.define(1, &holder, Vec::new()).unwrap();
+    world.define(2, &holder, Vec::new()).unwrap();
+    assert_eq!(world.define(3, &holder, Vec::new()), refused(DefineStudyError::Quota(2)));
     // Another source's quota is its own, and the next epoch's is new.
     let north = world.hospitals[2].operational.clone();
-    let elsewhere = define_study(study_id(3), north.public(), holder.public(), Vec::new());
+    let elsewhere = define_study(3, north.public(), holder.public(), Vec::new());
     assert_eq!(world.act(elsewhere, &[&north, &holder]), Ok(()));
     world.wait(DAY);
-    assert_eq!(world.define(study_id(4), &holder, Vec::new()), Ok(()));
+    assert_eq!(world.define(4, &holder, Vec::new()), Ok(()));
 }
 
 // ── ReviseStudy, SetStatus ──────────────────────────────────────────────────────────────────────────────────────────
@@ -431,21 +440,21 @@ fn each_way_for_a_revision_to_be_wrong() {
     let (mercy, north) = (world.hospitals[0].operational.clone(), world.hospitals[2].operational.clone());
     let refused = |error| Err(Rejection::ReviseStudy(error));
     let unknown = refused(ReviseStudyError::Study(StudyRefused::Unknown));
-    assert_eq!(world.act(revise(study_id(9), mercy.public(), 1), &[&mercy]), unknown);
+    assert_eq!(world.act(revise(world.id(9), mercy.public(), 1), &[&mercy]), unknown);
     let not_yours = refused(ReviseStudyError::Study(StudyRefused::NotYours));
-    assert_eq!(world.act(revise(study_id(1), north.public(), 1), &[&north]), not_yours);
+    assert_eq!(world.act(revise(world.id(1), north.public(), 1), &[&north]), not_yours);
     for given in [0, 2, u32::MAX] {
         let revision = refused(ReviseStudyError::Revision { given, newest: 0 });
-        assert_eq!(world.act(revise(study_id(1), mercy.public(), given), &[&mercy]), revision);
+        assert_eq!(world.act(revise(world.id(1), mercy.public(), given), &[&mercy]), revision);
     }
-    assert_eq!(world.act(revise(study_id(1), mercy.public(), 1), &[&mercy]), Ok(()));
+    assert_eq!(world.act(revise(world.id(1), mercy.public(), 1), &[&mercy]), Ok(()));
     let nobody = secret("nobody");
     let source = refused(ReviseStudyError::Source(SourceRefused::Unknown));
-    assert_eq!(world.act(revise(study_id(1), nobody.public(), 2), &[&nobody]), source);
-    world.set_status(study_id(1), NewStatus::Withdrawn(Reason::Quality)).unwrap();
+    assert_eq!(world.act(revise(world.id(1), nobody.public(), 2), &[&nobody]), source);
+    world.set_status(world.id(1), NewStatus::Withdrawn(Reason::Quality)).unwrap();
     let withdrawn = StudyRefused::Status(Standing::Withdrawn(Reason::Quality));
     let refused = refused(ReviseStudyError::Study(withdrawn));
-    assert_eq!(world.act(revise(study_id(1), mercy.public(), 2), &[&mercy]), refused);
+    assert_eq!(world.act(revise(world.id(1), mercy.public(), 2), &[&mercy]), refused);
 }
 
 #[test]
@@ -454,23 +463,24 @@ fn each_way_for_a_status_to_be_wrong() {
     let (mercy, north) = (world.hospitals[0].operational.clone(), world.hospitals[2].operational.clone());
     let status = NewStatus::Suspended(Reason::LegalOrder);
     let set = |world: &mut World, study, key: &SecretKey, number| {
+        let study = world.id(study);
         let action = SetStatus { study, source: key.public(), number, status };
         world.act(Action::SetStatus(action), &[key])
     };
     let refused = |error| Err(Rejection::SetStatus(error));
     let unknown = refused(SetStatusError::Study(StudyRefused::Unknown));
-    assert_eq!(set(&mut world, study_id(9), &mercy, 1), unknown);
+    assert_eq!(set(&mut world, 9, &mercy, 1), unknown);
     let not_yours = refused(SetStatusError::Study(StudyRefused::NotYours));
-    assert_eq!(set(&mut world, study_id(1), &north, 1), not_yours);
+    assert_eq!(set(&mut world, 1, &north, 1), not_yours);
     for given in [0, 2] {
-        assert_eq!(set(&mut world, study_id(1), &mercy, given), refused(SetStatusError::Number { given, newest: 0 }));
+        assert_eq!(set(&mut world, 1, &mercy, given), refused(SetStatusError::Number { given, newest: 0 }));
     }
     let nobody = refused(SetStatusError::Source(SourceRefused::Unknown));
-    assert_eq!(set(&mut world, study_id(1), &secret("nobody"), 1), nobody);
-    assert_eq!(set(&mut world, study_id(1), &mercy, 1), Ok(()));
+    assert_eq!(set(&mut world, 1, &secret("nobody"), 1), nobody);
+    assert_eq!(set(&mut world, 1, &mercy, 1), Ok(()));
     let activity = |world: &World| world.state.activity(world.hospitals[0].id(&world.chain)).unwrap();
     assert_eq!(activity(&world).withdrawn_in_all, 0);
-    world.set_status(study_id(1), NewStatus::Withdrawn(Reason::Other)).unwrap();
+    world.set_status(world.id(1), NewStatus::Withdrawn(Reason::Other)).unwrap();
     assert_eq!((activity(&world).studies_in_all, activity(&world).withdrawn_in_all), (1, 1));
 }
 
@@ -481,32 +491,33 @@ fn each_way_for_a_grant_to_be_wrong() {
     let (mut world, holder) = with_study();
     let refused = |error| Err(Rejection::Grant(error));
     let try_grant = |world: &mut World, study, granter: &SecretKey, terms: Terms| {
+        let study = world.id(study);
         world.grant(study, granter, &someone(1), terms).map(drop)
     };
     let terms = |world: &World, ms| world.terms(ms);
     let day = terms(&world, DAY);
     let unknown = refused(GrantError::Study(StudyRefused::Unknown));
-    assert_eq!(try_grant(&mut world, study_id(9), &holder, day.clone()), unknown);
+    assert_eq!(try_grant(&mut world, 9, &holder, day.clone()), unknown);
     let stranger = secret("stranger");
-    assert_eq!(try_grant(&mut world, study_id(1), &stranger, day.clone()), refused(GrantError::NotGranter));
+    assert_eq!(try_grant(&mut world, 1, &stranger, day.clone()), refused(GrantError::NotGranter));
     let past = Terms { expires: world.now().day().start(), ..day.clone() };
     let over = refused(GrantError::Over(world.now().day()));
-    assert_eq!(try_grant(&mut world, study_id(1), &holder, past), over);
+    assert_eq!(try_grant(&mut world, 1, &holder, past), over);
 
     let latest = world.now().day().plus(731);
     let too_long = |given| refused(GrantError::TooLong { given, latest });
     let until = |day: Day| Terms { expires: day.start(), ..terms(&world, 0) };
     let (longest, longer) = (until(latest), until(latest.plus(1)));
-    assert_eq!(try_grant(&mut world, study_id(1), &holder, longer), too_long(latest.plus(1)));
-    assert_eq!(try_grant(&mut world, study_id(1), &holder, longest), Ok(()));
-    assert_eq!(try_grant(&mut world, study_id(1), &holder, day.clone()), refused(GrantError::AlreadyGranted));
+    assert_eq!(try_grant(&mut world, 1, &holder, longer), too_long(latest.plus(1)));
+    assert_eq!(try_grant(&mut world, 1, &holder, longest), Ok(()));
+    assert_eq!(try_grant(&mut world, 1, &holder, day.clone()), refused(GrantError::AlreadyGranted));
     let helper = secret("helper");
-    assert_eq!(try_grant(&mut world, study_id(1), &helper, day.clone()), refused(GrantError::AlreadyGranted));
+    assert_eq!(try_grant(&mut world, 1, &helper, day.clone()), refused(GrantError::AlreadyGranted));
 
-    let action = grant(&world.chain, study_id(1), holder.public(), &holder.public(), &day);
+    let action = grant(&world.chain, world.id(1), holder.public(), &holder.public(), &day);
     let body = world.body(action).sign(&world.chain, &[&holder]).unwrap();
     assert_eq!(reject(body, &world.chain), StatelessError::Grant(GrantError::ToGranter));
-    let action = grant(&world.chain, study_id(1), holder.public(), &Key::from_bytes([0; 32]), &day);
+    let action = grant(&world.chain, world.id(1), holder.public(), &Key::from_bytes([0; 32]), &day);
     let body = world.body(action).sign(&world.chain, &[&holder]).unwrap();
     let weak = StatelessError::Key { role: "grantee", error: KeyError::Weak };
     assert_eq!(reject(body, &world.chain), weak);
@@ -516,29 +527,29 @@ fn each_way_for_a_grant_to_be_wrong() {
 fn a_delegates_grant_has_its_own_limits() {
     let (mut world, holder) = with_study();
     let (helper, care_team) = (secret("helper"), secret("care team"));
-    let end = world.study(study_id(1)).delegates[0].expiry_day;
+    let end = world.study(world.id(1)).delegates[0].expiry_day;
     let until = |world: &World, day: Day| Terms { expires: day.start(), ..world.terms(0) };
     let beyond = until(&world, end.plus(1));
     let outlives = Err(Rejection::Grant(GrantError::OutlivesDelegation(end)));
-    assert_eq!(world.grant(study_id(1), &helper, &someone(1), beyond).map(drop), outlives);
+    assert_eq!(world.grant(world.id(1), &helper, &someone(1), beyond).map(drop), outlives);
     let exactly = until(&world, end);
-    world.grant(study_id(1), &helper, &someone(1), exactly).unwrap();
+    world.grant(world.id(1), &helper, &someone(1), exactly).unwrap();
 
     // Noon and a bit: a day from now rounds up to the midnight after tomorrow.
     let latest = world.now().day().plus(2);
     let brief = world.terms(DAY);
-    world.grant(study_id(1), &care_team, &someone(2), brief).unwrap();
+    world.grant(world.id(1), &care_team, &someone(2), brief).unwrap();
     let longer = until(&world, latest.plus(1));
     let too_long = GrantError::TooLong { given: latest.plus(1), latest };
-    assert_eq!(world.grant(study_id(1), &care_team, &someone(3), longer).map(drop), Err(Rejection::Grant(too_long)));
+    assert_eq!(world.grant(world.id(1), &care_team, &someone(3), longer).map(drop), Err(Rejection::Grant(too_long)));
 
     // The holder's grant takes the place of a delegate's; no other does.
     let guardian = secret("guardian");
     let terms = world.terms(DAY);
     let clash = Err(Rejection::Grant(GrantError::AlreadyGranted));
-    assert_eq!(world.grant(study_id(1), &guardian, &someone(1), terms.clone()).map(drop), clash);
-    let own = world.grant(study_id(1), &holder, &someone(1), terms).unwrap();
-    let study = world.study(study_id(1));
+    assert_eq!(world.grant(world.id(1), &guardian, &someone(1), terms.clone()).map(drop), clash);
+    let own = world.grant(world.id(1), &holder, &someone(1), terms).unwrap();
+    let study = world.study(world.id(1));
     let live: Vec<_> = study.grants.iter().filter(|grant| grant.grantee == someone(1)).collect();
     assert_eq!((live.len(), live[0].id, live[0].by), (1, own.grant, Capacity::Holder));
 
@@ -546,16 +557,16 @@ fn a_delegates_grant_has_its_own_limits() {
     world.wait(100 * DAY);
     let terms = world.terms(DAY);
     let over = Err(Rejection::Grant(GrantError::NotGranter));
-    assert_eq!(world.grant(study_id(1), &helper, &someone(4), terms.clone()).map(drop), over);
-    let mut study = world.study(study_id(1));
+    assert_eq!(world.grant(world.id(1), &helper, &someone(4), terms.clone()).map(drop), over);
+    let mut study = world.study(world.id(1));
     let powerless = clavicle_ledger::study::Delegate {
         powers: Powers(0),
         ..delegate(&helper, DelegateRole::Helper, world.now().day().plus(9))
     };
     study.delegates.insert(powerless).unwrap();
-    world.state.commit([(StateKey::Study(study_id(1)), Some(encoding::encode(&study)))].into());
+    world.rewrite(StateKey::Study(world.id(1)), Some(encoding::encode(&study)));
     let no_power = Err(Rejection::Grant(GrantError::NoPower));
-    assert_eq!(world.grant(study_id(1), &helper, &someone(4), terms).map(drop), no_power);
+    assert_eq!(world.grant(world.id(1), &helper, &someone(4), terms).map(drop), no_power);
 }
 
 #[test]
@@ -568,11 +579,11 @@ fn holder_and_delegates_have_room_of_their_own() {
         for _ in 0..count {
             number += 1;
             let terms = world.terms(50 * DAY);
-            world.grant(study_id(1), granter, &someone(number), terms).unwrap();
+            world.grant(world.id(1), granter, &someone(number), terms).unwrap();
         }
         number += 1;
         let terms = world.terms(50 * DAY);
-        world.grant(study_id(1), granter, &someone(number), terms).map(drop)
+        world.grant(world.id(1), granter, &someone(number), terms).map(drop)
     };
     // In a day: 32 by the holder, 16 by delegates together, whoever comes first.
     assert_eq!(fill(&mut world, &helper, 16), refused(GrantError::TooMany(16)));
@@ -581,18 +592,18 @@ fn holder_and_delegates_have_room_of_their_own() {
     assert_eq!(fill(&mut world, &holder, 32), refused(GrantError::TooOften(32)));
     world.wait(DAY);
     assert_eq!(fill(&mut world, &holder, 16), refused(GrantError::TooMany(48)));
-    assert_eq!(world.study(study_id(1)).grants.len(), 64);
+    assert_eq!(world.study(world.id(1)).grants.len(), 64);
     // One revoked makes room for one; the day's count does not go back.
-    let first = world.study(study_id(1)).grants.iter().find(|grant| grant.by != Capacity::Holder).copied().unwrap();
-    world.revoke(study_id(1), &holder, first.id).unwrap();
+    let first = world.study(world.id(1)).grants.iter().find(|grant| grant.by != Capacity::Holder).copied().unwrap();
+    world.revoke(world.id(1), &holder, first.id).unwrap();
     assert_eq!(fill(&mut world, &guardian, 1), refused(GrantError::TooMany(16)));
     for _ in 0..15 {
-        let live = world.study(study_id(1)).grants.iter().find(|grant| grant.by != Capacity::Holder).copied().unwrap();
-        world.revoke(study_id(1), &holder, live.id).unwrap();
+        let live = world.study(world.id(1)).grants.iter().find(|grant| grant.by != Capacity::Holder).copied().unwrap();
+        world.revoke(world.id(1), &holder, live.id).unwrap();
         assert!(fill(&mut world, &guardian, 1).is_err());
     }
-    let live = world.study(study_id(1)).grants.iter().find(|grant| grant.by != Capacity::Holder).copied().unwrap();
-    world.revoke(study_id(1), &holder, live.id).unwrap();
+    let live = world.study(world.id(1)).grants.iter().find(|grant| grant.by != Capacity::Holder).copied().unwrap();
+    world.revoke(world.id(1), &holder, live.id).unwrap();
     assert_eq!(fill(&mut world, &guardian, 0), refused(GrantError::TooOften(16)));
 }
 
@@ -604,34 +615,34 @@ fn each_way_for_a_revocation_to_be_wrong() {
     let (helper, guardian) = (secret("helper"), secret("guardian"));
     let refused = |error| Err(Rejection::Revoke(error));
     let terms = world.terms(5 * DAY);
-    let by_holder = world.grant(study_id(1), &holder, &someone(1), terms.clone()).unwrap().grant;
-    let by_helper = world.grant(study_id(1), &helper, &someone(2), terms).unwrap().grant;
+    let by_holder = world.grant(world.id(1), &holder, &someone(1), terms.clone()).unwrap().grant;
+    let by_helper = world.grant(world.id(1), &helper, &someone(2), terms).unwrap().grant;
     let unknown = refused(RevokeError::Study(StudyRefused::Unknown));
-    assert_eq!(world.revoke(study_id(9), &holder, by_holder), unknown);
-    assert_eq!(world.revoke(study_id(1), &secret("stranger"), by_holder), refused(RevokeError::NotGranter));
-    assert_eq!(world.revoke(study_id(1), &helper, by_holder), refused(RevokeError::NotYours));
-    assert_eq!(world.revoke(study_id(1), &guardian, by_helper), refused(RevokeError::NotYours));
-    assert_eq!(world.revoke(study_id(1), &helper, by_helper), Ok(()));
-    assert_eq!(world.revoke(study_id(1), &holder, by_holder), Ok(()));
-    assert!(world.study(study_id(1)).grants.is_empty());
+    assert_eq!(world.revoke(world.id(9), &holder, by_holder), unknown);
+    assert_eq!(world.revoke(world.id(1), &secret("stranger"), by_holder), refused(RevokeError::NotGranter));
+    assert_eq!(world.revoke(world.id(1), &helper, by_holder), refused(RevokeError::NotYours));
+    assert_eq!(world.revoke(world.id(1), &guardian, by_helper), refused(RevokeError::NotYours));
+    assert_eq!(world.revoke(world.id(1), &helper, by_helper), Ok(()));
+    assert_eq!(world.revoke(world.id(1), &holder, by_holder), Ok(()));
+    assert!(world.study(world.id(1)).grants.is_empty());
 }
 
 #[test]
 fn a_grant_revoked_before_it_arrives_never_acts() {
     let (mut world, holder) = with_study();
     let terms = world.terms(90 * DAY);
-    let action = grant(&world.chain, study_id(1), holder.public(), &someone(1), &terms);
+    let action = grant(&world.chain, world.id(1), holder.public(), &someone(1), &terms);
     // Signed offline, good for long: it could be submitted until 20 days from now.
     let late = world.now().plus(20 * DAY);
     let body = Body { submit_by: late, ..world.body(action.clone()) };
     let offline = world.sign_body(body, &[&holder]);
-    world.revoke(study_id(1), &holder, offline.id().into()).unwrap();
+    world.revoke(world.id(1), &holder, offline.id().into()).unwrap();
     assert_eq!(world.submit(offline.clone()), Err(Rejection::Grant(GrantError::Buried)));
     world.wait(19 * DAY);
     assert_eq!(world.submit(offline.clone()), Err(Rejection::Grant(GrantError::Buried)));
     world.wait(12 * DAY);
     assert!(matches!(world.submit(offline), Err(Rejection::TooLate { .. })));
-    assert!(world.study(study_id(1)).tombstones.is_empty(), "kept longer than it is needed");
+    assert!(world.study(world.id(1)).tombstones.is_empty(), "kept longer than it is needed");
 
     // Signed with a time limit so far ahead that it comes into its window only when an ordinary tombstone has gone: the
     // revocation says how long it is needed.
@@ -639,7 +650,7 @@ fn a_grant_revoked_before_it_arrives_never_acts() {
     let body = Body { submit_by: far, ..world.body(action) };
     let patient = world.sign_body(body, &[&holder]);
     let revocation = clavicle_ledger::action::Revoke {
-        study: study_id(1),
+        study: world.id(1),
         revoker: holder.public(),
         grant: patient.id().into(),
         grant_submit_by: far,
@@ -657,11 +668,11 @@ fn a_tombstone_stands_to_its_last_millisecond() {
     let (mut world, holder) = with_study();
     let terms = world.terms(90 * DAY);
     let last = world.now().plus(40 * DAY);
-    let action = grant(&world.chain, study_id(1), holder.public(), &someone(1), &terms);
+    let action = grant(&world.chain, world.id(1), holder.public(), &someone(1), &terms);
     let late = Body { submit_by: last, ..world.body(action) };
     let late = world.sign_body(late, &[&holder]);
     let revocation = clavicle_ledger::action::Revoke {
-        study: study_id(1),
+        study: world.id(1),
         revoker: holder.public(),
         grant: late.id().into(),
         grant_submit_by: last,
@@ -676,29 +687,104 @@ fn a_tombstone_stands_to_its_last_millisecond() {
 #[test]
 fn a_delegation_is_over_with_its_days_first_millisecond() {
     let (mut world, _) = with_study();
-    let (helper, end) = (secret("helper"), world.study(study_id(1)).delegates[0].expiry_day.start());
+    let (helper, end) = (secret("helper"), world.study(world.id(1)).delegates[0].expiry_day.start());
     let any = |n| GrantId::from_bytes([n; 32]);
     world.wait(end.since(world.now()) - 1_001);
     let mut later = world.clone();
-    assert_eq!(world.revoke(study_id(1), &helper, any(1)), Ok(()));
+    assert_eq!(world.revoke(world.id(1), &helper, any(1)), Ok(()));
     assert_eq!(world.now().0, end.0 - 1);
     later.wait(1);
-    assert_eq!(later.revoke(study_id(1), &helper, any(1)), Err(Rejection::Revoke(RevokeError::NotGranter)));
+    assert_eq!(later.revoke(world.id(1), &helper, any(1)), Err(Rejection::Revoke(RevokeError::NotGranter)));
     assert_eq!(later.now(), end);
 }
 
 #[test]
-fn a_delegate_takes_up_the_delegates_room_no_longer_than_it_is_one() {
-    let (mut world, _) = with_study();
-    let (helper, end) = (secret("helper"), world.study(study_id(1)).delegates[0].expiry_day.start());
-    let revocation = clavicle_ledger::action::Revoke {
-        study: study_id(1),
-        revoker: helper.public(),
-        grant: GrantId::from_bytes([1; 32]),
-        grant_submit_by: Timestamp(u64::MAX),
+fn a_tombstone_is_not_kept_for_ever() {
+    let (mut world, holder) = with_study();
+    let ask = |world: &mut World, revoker: &SecretKey, n, grant_submit_by| {
+        let grant = GrantId::from_bytes([n; 32]);
+        let action =
+            clavicle_ledger::action::Revoke { study: world.id(1), revoker: revoker.public(), grant, grant_submit_by };
+        world.act(Action::Revoke(action), &[revoker])
     };
-    world.act(Action::Revoke(revocation), &[&helper]).unwrap();
-    assert_eq!(world.study(study_id(1)).tombstones[0].until, end);
+    let latest = world.now().day().plus(731).start();
+    let too_far = Err(Rejection::Revoke(RevokeError::TooFar(731)));
+    assert_eq!(ask(&mut world, &holder, 1, latest.plus(1)), too_far);
+    assert_eq!(ask(&mut world, &secret("helper"), 1, Timestamp(u64::MAX)), too_far);
+    assert_eq!(ask(&mut world, &holder, 1, latest), Ok(()));
+    world.wait(latest.since(world.now()));
+    assert_eq!(world.study(world.id(1)).tombstones.len(), 1);
+    world.wait(1);
+    assert!(world.study(world.id(1)).tombstones.is_empty());
+}
+
+#[test]
+fn what_was_revoked_is_not_buried_too() {
+    let (mut world, holder) = with_study();
+    let terms = world.terms(5 * DAY);
+    let grant = world.grant(world.id(1), &holder, &someone(1), terms).unwrap().grant;
+    assert_eq!(world.revoke(world.id(1), &holder, grant), Ok(()));
+    for _ in 0..3 {
+        assert_eq!(world.revoke(world.id(1), &holder, grant), Err(Rejection::Revoke(RevokeError::Already)));
+    }
+    assert!(world.study(world.id(1)).tombstones.is_empty());
+}
+
+#[test]
+fn a_delegates_revocation_holds_when_it_comes_to_hold_the_study() {
+    let (mut world, _) = with_study();
+    let helper = secret("helper");
+    let terms = world.terms(5 * DAY);
+    let action = grant(&world.chain, world.id(1), helper.public(), &someone(1), &terms);
+    let granted = world.sign(action, &[&helper]);
+    world.revoke(world.id(1), &helper, granted.id().into()).unwrap();
+    // Nothing in this part of the ledger transfers a study yet, so the record is written as it will be.
+    let mut study = world.study(world.id(1));
+    study.holder = helper.public();
+    study.delegates.retain(|_| false);
+    world.rewrite(StateKey::Study(world.id(1)), Some(encoding::encode(&study)));
+    assert_eq!(world.submit(granted), Err(Rejection::Grant(GrantError::Buried)));
+}
+
+#[test]
+fn a_source_has_its_share_of_revisions_and_statuses() {
+    let mut world = World::new(Parameters { revisions_per_epoch: 2, statuses_per_epoch: 2, ..Parameters::default() });
+    world.define(1, &secret("holder"), Vec::new()).unwrap();
+    let mercy = world.hospitals[0].operational.clone();
+    let revise = |world: &mut World, n| world.act(revise(world.id(1), mercy.public(), n), &[&mercy]);
+    let toggle = |world: &mut World| world.set_status(world.id(1), NewStatus::Suspended(Reason::Other));
+    for n in 1..=2 {
+        revise(&mut world, n).unwrap();
+        toggle(&mut world).unwrap();
+    }
+    assert_eq!(revise(&mut world, 3), Err(Rejection::ReviseStudy(ReviseStudyError::Quota(2))));
+    assert_eq!(toggle(&mut world), Err(Rejection::SetStatus(SetStatusError::Quota(2))));
+    world.wait(DAY);
+    assert_eq!((revise(&mut world, 3), toggle(&mut world)), (Ok(()), Ok(())));
+}
+
+#[test]
+fn nobody_takes_an_id_that_is_another_sources() {
+    let mut world = world();
+    let (mercy, north) = (world.hospitals[0].clone(), world.hospitals[2].clone());
+    // North sees Mercy's definition on its way and is first with the same digest and a holder of its own making.
+    let copied = define_study(1, north.operational.public(), secret("invented").public(), Vec::new());
+    world.act(copied, &[&north.operational, &secret("invented")]).unwrap();
+    assert_eq!(world.define(1, &secret("holder"), Vec::new()), Ok(()));
+    let theirs = StudyId::of(&world.chain, north.id(&world.chain), crate::world::digest(1));
+    assert_ne!(theirs, world.id(1));
+    assert_eq!(world.study(world.id(1)).source, mercy.id(&world.chain));
+    assert_eq!(world.study(world.id(1)).holder, secret("holder").public());
+}
+
+#[test]
+fn what_was_verified_for_one_network_is_nothing_in_another() {
+    let (mut here, mut there) = (world(), World::new(Parameters { hello_window_ms: 1, ..Parameters::default() }));
+    assert_ne!(here.chain, there.chain);
+    let holder = secret("holder");
+    let action = define_study(1, here.hospitals[0].operational.public(), holder.public(), Vec::new());
+    let envelope = here.sign(action, &[&here.hospitals[0].operational.clone(), &holder]);
+    assert_eq!(there.submit(envelope), Err(Rejection::OtherChain));
 }
 
 #[test]
@@ -706,25 +792,25 @@ fn nobodys_tombstone_is_in_the_way_of_another() {
     let (mut world, holder) = with_study();
     let (helper, guardian) = (secret("helper"), secret("guardian"));
     let terms = world.terms(2 * DAY);
-    let action = grant(&world.chain, study_id(1), guardian.public(), &someone(1), &terms);
+    let action = grant(&world.chain, world.id(1), guardian.public(), &someone(1), &terms);
     let by_guardian = world.sign(action, &[&guardian]);
     let id = by_guardian.id().into();
     // The helper squats on the guardian's grant: it stops nothing, and keeps nobody from revoking.
-    world.revoke(study_id(1), &helper, id).unwrap();
-    assert_eq!(world.revoke(study_id(1), &helper, id), Err(Rejection::Revoke(RevokeError::Already)));
+    world.revoke(world.id(1), &helper, id).unwrap();
+    assert_eq!(world.revoke(world.id(1), &helper, id), Err(Rejection::Revoke(RevokeError::Already)));
     assert_eq!(world.submit(by_guardian), Ok(()));
     let terms = world.terms(3 * DAY);
-    let action = grant(&world.chain, study_id(1), guardian.public(), &someone(2), &terms);
+    let action = grant(&world.chain, world.id(1), guardian.public(), &someone(2), &terms);
     let another = world.sign(action, &[&guardian]);
     let id = another.id().into();
-    world.revoke(study_id(1), &helper, id).unwrap();
-    world.revoke(study_id(1), &guardian, id).unwrap();
-    world.revoke(study_id(1), &holder, id).unwrap();
+    world.revoke(world.id(1), &helper, id).unwrap();
+    world.revoke(world.id(1), &guardian, id).unwrap();
+    world.revoke(world.id(1), &holder, id).unwrap();
     assert_eq!(world.submit(another), Err(Rejection::Grant(GrantError::Buried)));
 
     // Delegates' tombstones leave room for the holder's.
     let bury = |world: &mut World, revoker: &SecretKey, n: u8| {
-        world.revoke(study_id(1), revoker, GrantId::from_bytes([n; 32]))
+        world.revoke(world.id(1), revoker, GrantId::from_bytes([n; 32]))
     };
     let mut number = 0;
     let mut fill = |world: &mut World, revoker: &SecretKey| {
@@ -738,7 +824,7 @@ fn nobodys_tombstone_is_in_the_way_of_another() {
     assert_eq!(fill(&mut world, &helper), Rejection::Revoke(RevokeError::TooManyTombstones(16)));
     assert_eq!(fill(&mut world, &guardian), Rejection::Revoke(RevokeError::TooManyTombstones(16)));
     assert_eq!(fill(&mut world, &holder), Rejection::Revoke(RevokeError::TooManyTombstones(64)));
-    assert_eq!(world.study(study_id(1)).tombstones.len(), 64);
+    assert_eq!(world.study(world.id(1)).tombstones.len(), 64);
 }
 
 #[test]

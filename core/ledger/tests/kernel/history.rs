@@ -49,6 +49,8 @@ pub fn tight() -> Parameters {
         submit_window_ms: 12 * HOUR_MS,
         studies_per_epoch: 4,
         announcements_per_epoch: 2,
+        revisions_per_epoch: 8,
+        statuses_per_epoch: 5,
         holder_grants_per_day: 5,
         delegate_grants_per_day: 3,
         max_grant_days: 20,
@@ -85,24 +87,32 @@ pub struct History {
     pub grants: Vec<Signed>,
     past: Vec<Verified>,
     generation: u32,
-    focus: StudyId,
+    focus: usize,
+    hospital_of: Vec<usize>,
     crowded: bool,
 }
 
 impl History {
     pub fn new(seed: u64, parameters: Parameters) -> Self {
+        let world = World::new(parameters);
+        // Three in four are the first hospital's.
+        let hospital_of = |number: u64| if number % 4 == 3 { (1 + number % 3) as usize } else { 0 };
+        let id = |number| {
+            StudyId::of(&world.chain, world.hospitals[hospital_of(number)].id(&world.chain), world::digest(number))
+        };
         let keys = |word: &str, count| (0..count).map(|n| world::secret(&format!("{word} {n}"))).collect();
         Self {
-            world: World::new(parameters),
+            studies: (0..16).map(id).collect(),
+            hospital_of: (0..16).map(hospital_of).collect(),
+            world,
             dice: Dice::new(seed),
-            studies: (0..16).map(world::study_id).collect(),
             holders: keys("holder", 8),
             delegates: keys("delegate", 6),
             grantees: keys("grantee", 90),
             grants: Vec::new(),
             past: Vec::new(),
             generation: 0,
-            focus: world::study_id(0),
+            focus: 0,
             crowded: parameters.holder_grants_per_day > 100,
         }
     }
@@ -148,7 +158,7 @@ impl History {
     /// Some transactions for the next block, among them some that were there before.
     pub fn transactions(&mut self, count: u64) -> Vec<Verified> {
         if self.dice.one_in(if self.crowded { 300 } else { 6 }) {
-            self.focus = *self.dice.pick(&self.studies);
+            self.focus = self.dice.below(16) as usize;
         }
         let mut envelopes: Vec<Verified> = Vec::new();
         for _ in 0..count {
@@ -195,13 +205,21 @@ impl History {
         }
     }
 
-    fn any_study(&mut self) -> StudyId {
-        if self.dice.one_in(if self.crowded { 12 } else { 3 }) { *self.dice.pick(&self.studies) } else { self.focus }
+    fn any_number(&mut self) -> usize {
+        let elsewhere = self.dice.one_in(if self.crowded { 12 } else { 3 });
+        if elsewhere { self.dice.below(16) as usize } else { self.focus }
     }
 
-    fn any_hospital(&mut self) -> Hospital {
-        let at = if self.dice.one_in(4) { self.dice.below(4) as usize } else { 0 };
-        self.world.hospitals[at].clone()
+    fn any_study(&mut self) -> StudyId {
+        let number = self.any_number();
+        self.studies[number]
+    }
+
+    /// A study's number, and its hospital, mostly.
+    fn study_and_hospital(&mut self) -> (usize, Hospital) {
+        let number = self.any_number();
+        let at = if self.dice.one_in(6) { self.dice.below(4) as usize } else { self.hospital_of[number] };
+        (number, self.world.hospitals[at].clone())
     }
 
     /// The study's holder, mostly.
@@ -235,7 +253,7 @@ impl History {
     }
 
     fn define_study(&mut self) -> (Action, Vec<SecretKey>) {
-        let (study, hospital, holder) = (self.any_study(), self.any_hospital(), self.dice.pick(&self.holders).clone());
+        let ((number, hospital), holder) = (self.study_and_hospital(), self.dice.pick(&self.holders).clone());
         let roles = [DelegateRole::Guardian, DelegateRole::Helper, DelegateRole::CareTeam, DelegateRole::Emergency];
         let mut delegates: Ascending<Delegate, 8> = Ascending::new();
         for _ in 0..self.dice.below(4) {
@@ -248,7 +266,7 @@ impl History {
             delegates.insert(delegate).unwrap();
         }
         let action = DefineStudy {
-            study,
+            digest: world::digest(number as u64),
             source: hospital.operational.public(),
             holder: holder.public(),
             delegates,
@@ -259,7 +277,8 @@ impl History {
     }
 
     fn revise(&mut self) -> (Action, Vec<SecretKey>) {
-        let (study, hospital) = (self.any_study(), self.any_hospital());
+        let (number, hospital) = self.study_and_hospital();
+        let study = self.studies[number];
         let newest = self.world.seen(study).map_or(0, |study| study.revision);
         let action = ReviseStudy {
             study,
@@ -272,7 +291,8 @@ impl History {
     }
 
     fn set_status(&mut self) -> (Action, Vec<SecretKey>) {
-        let (study, hospital) = (self.any_study(), self.any_hospital());
+        let (number, hospital) = self.study_and_hospital();
+        let study = self.studies[number];
         let before = self.world.seen(study);
         let newest = before.as_ref().map_or(0, |study| study.status_number);
         let reasons = [Reason::Quality, Reason::WrongPatient, Reason::Retention, Reason::UnderReview];
@@ -342,9 +362,9 @@ impl History {
     }
 
     fn revoke(&mut self) -> (Action, Vec<SecretKey>) {
-        let live = self.world.seen(self.focus).map(|study| study.grants.to_vec()).unwrap_or_default();
+        let live = self.world.seen(self.studies[self.focus]).map(|study| study.grants.to_vec()).unwrap_or_default();
         let (study, grant, submit_by) = match self.dice.below(4) {
-            0 if !live.is_empty() => (self.focus, self.dice.pick(&live).id, Timestamp(0)),
+            0 if !live.is_empty() => (self.studies[self.focus], self.dice.pick(&live).id, Timestamp(0)),
             0 | 1 if !self.grants.is_empty() => {
                 let signed = self.dice.pick(&self.grants).clone();
                 (signed.study, signed.grant, signed.submit_by)

@@ -259,7 +259,7 @@ fn pruning_never_changes_an_answer_about_the_present() {
             let mut history = History::new(seed, tight());
             let mut rules = history.world.state.rules().unwrap();
             rules.parameters.block_sweep = block_sweep;
-            history.world.state.commit([(StateKey::Rules, Some(encoding::encode(&rules)))].into());
+            history.world.rewrite(StateKey::Rules, Some(encoding::encode(&rules)));
             history
         });
         let mut sizes = [0; 3];
@@ -383,18 +383,18 @@ fn a_block_that_says_anything_untrue_is_refused() {
         let envelopes = history.transactions(8);
         history.world.block(1_000, envelopes);
     }
-    let (before, previous) = (history.world.state.clone(), history.world.header);
+    let (before, previous, rules) = (history.world.state.clone(), history.world.header, history.world.rules());
     let envelopes = history.transactions(12);
     let world = &mut history.world;
     let time = BlockTime(world.now().plus(5));
     let proposal = execute::propose(&before, previous.height + 1, time, envelopes).unwrap();
     let commit = || block::CommitCertificate::new(previous.height, 0, previous.id(), Vec::new()).unwrap();
     let proposer = world.hospitals[1].id(&world.chain);
-    let (good, _) = block::seal(proposal, &before, &previous, Some(commit()), proposer, 3).unwrap();
+    let (good, _) = block::seal(proposal, &before, (&previous, &rules), Some(commit()), proposer, 3).unwrap();
     let chain = world.chain;
     let apply = |header, commit| {
         let envelopes = good.envelopes().to_vec();
-        let checked = CheckedBlock::assemble(header, Some(commit), envelopes, &chain).map_err(Ok)?;
+        let checked = CheckedBlock::assemble(header, Some(commit), envelopes, &rules).map_err(Ok)?;
         block::apply(&before, &before, &previous, &checked).map_err(Err)
     };
     let header = *good.header();
@@ -420,7 +420,7 @@ fn a_block_that_says_anything_untrue_is_refused() {
         block::Header { last_commit: block::CommitCertificate::NO_DIGEST, ..header },
         None,
         good.envelopes().to_vec(),
-        &chain,
+        &rules,
     );
     assert_eq!(bare.unwrap_err(), BlockError::CommitOfOther);
     lie = header;
@@ -436,7 +436,28 @@ fn a_block_that_says_anything_untrue_is_refused() {
     lie.time = previous.time;
     let still = Err(ApplyError::Execute(ExecuteError::Time { given: previous.time, previous: previous.time }));
     assert_eq!(apply(lie, commit()).unwrap_err(), still);
-    let skipping = CheckedBlock::assemble(header, Some(commit()), good.envelopes().to_vec(), &chain).unwrap();
+    let tight_rules =
+        clavicle_ledger::state::Rules { parameters: Parameters { block_envelopes: 0, ..rules.parameters }, ..rules };
+    let too_large = good.to_block().check(&tight_rules).unwrap_err();
+    assert!(matches!(too_large, BlockError::TooLarge { envelopes, .. } if envelopes == good.envelopes().len()));
+    let foreign = clavicle_ledger::state::Rules { chain: clavicle_ledger::id::ChainId::from_bytes([9; 32]), ..rules };
+    let header_there = block::Header {
+        chain: foreign.chain,
+        last_commit: block::CommitCertificate::digest_of(Some(&commit()), &foreign.chain),
+        ..header
+    };
+    let moved = CheckedBlock::assemble(header_there, Some(commit()), good.envelopes().to_vec(), &foreign);
+    assert_eq!(moved.unwrap_err(), BlockError::OtherChain(0));
+    let nobody = clavicle_ledger::id::SourceId::from_bytes([9; 32]);
+    let empty = || execute::propose(&before, previous.height + 1, time, Vec::new()).unwrap();
+    let sealed = block::seal(empty(), &before, (&previous, &rules), Some(commit()), nobody, 0);
+    assert_eq!(sealed.unwrap_err(), block::SealError::Proposer);
+    let sealed = block::seal(empty(), &before, (&previous, &rules), None, proposer, 0);
+    assert_eq!(sealed.unwrap_err(), block::SealError::Block(BlockError::CommitOfOther));
+    let damaged = clavicle_ledger::state::MemoryState::default();
+    let error = block::apply(&before, &damaged, &previous, &good).unwrap_err();
+    assert_eq!(error, ApplyError::OwnState, "damage here is never the block's fault");
+    let skipping = CheckedBlock::assemble(header, Some(commit()), good.envelopes().to_vec(), &rules).unwrap();
     let elsewhere = block::Header { round: 7, ..previous };
     assert_eq!(block::apply(&before, &before, &elsewhere, &skipping).unwrap_err(), ApplyError::Previous);
 }

@@ -10,7 +10,7 @@
 
 use clavicle_ledger::action::{DefineSource, DefineStudy, Grant, NewStatus, ReviseStudy, Revoke, SetStatus};
 use clavicle_ledger::genesis::{Genesis, Parameters};
-use clavicle_ledger::id::{GrantId, ManifestRoot, SourceId, StudyId, TxId};
+use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, SourceId, StudyId, TxId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::source::{KeyRole, SourceKeys, SourceKind};
 use clavicle_ledger::study::{Delegate, DelegateRole, Powers, Reason};
@@ -34,7 +34,9 @@ pub struct Model {
     rules: Parameters,
     now_ms: u64,
     epoch_began_ms: u64,
-    executed: Vec<TxId>,
+    chain: ChainId,
+    /// Every transaction ever, and until when it could have been submitted again.
+    executed: Vec<(TxId, u64)>,
     /// Every key ever announced, whose it is and what for.
     used_keys: Vec<(Key, SourceId, KeyRole)>,
     sources: Vec<Source>,
@@ -52,6 +54,8 @@ struct Source {
     keys_announced: SourceKeys,
     announcements_in_epoch: u32,
     studies_in_epoch: u32,
+    revisions_in_epoch: u32,
+    statuses_in_epoch: u32,
 }
 
 #[derive(Clone)]
@@ -136,6 +140,7 @@ impl Model {
             rules: genesis.parameters,
             now_ms: genesis.time.0.0,
             epoch_began_ms: genesis.time.0.0,
+            chain,
             executed: Vec::new(),
             used_keys: Vec::new(),
             sources: Vec::new(),
@@ -156,6 +161,8 @@ impl Model {
                 keys_announced: source.announcement.keys.clone(),
                 announcements_in_epoch: 0,
                 studies_in_epoch: 0,
+                revisions_in_epoch: 0,
+                statuses_in_epoch: 0,
             });
         }
         model
@@ -173,13 +180,15 @@ impl Model {
             source.keys_in_force = source.keys_announced.clone();
             source.announcements_in_epoch = 0;
             source.studies_in_epoch = 0;
+            source.revisions_in_epoch = 0;
+            source.statuses_in_epoch = 0;
         }
     }
 
     /// Executes a transaction whose signatures hold: true if it was done, false if it was refused and changed nothing.
     pub fn execute(&mut self, id: TxId, body: &Body) -> bool {
         let Body { submit_by, nonce: _, action } = body;
-        if self.executed.contains(&id) {
+        if self.executed.iter().any(|(done, _)| *done == id) {
             return false;
         }
         if submit_by.0 < self.now_ms || submit_by.0 > self.now_ms.saturating_add(self.rules.submit_window_ms) {
@@ -195,7 +204,7 @@ impl Model {
             unknown => panic!("the model has no rules for {unknown:?}"),
         };
         if done {
-            self.executed.push(id);
+            self.executed.push((id, submit_by.0));
         }
         done
     }
@@ -264,11 +273,12 @@ impl Model {
     }
 
     fn define_study(&mut self, action: &DefineStudy) -> bool {
-        let DefineStudy { study, source, holder, delegates, manifest_root, open } = action;
+        let DefineStudy { digest, source, holder, delegates, manifest_root, open } = action;
         let Some(source) = self.sources.iter_mut().find(|known| known.keys_in_force.operational == *source) else {
             return false;
         };
-        if self.studies.iter().any(|known| known.id == *study)
+        let id = StudyId::of(&self.chain, source.id, *digest);
+        if self.studies.iter().any(|known| known.id == id)
             || source.studies_in_epoch >= self.rules.studies_per_epoch
             || delegates.iter().any(|delegate| self.now_ms >= start_ms(delegate.expiry_day))
         {
@@ -276,7 +286,7 @@ impl Model {
         }
         source.studies_in_epoch += 1;
         self.studies.push(Study {
-            id: *study,
+            id,
             source: source.id,
             holder: *holder,
             delegates: delegates.to_vec(),
@@ -296,12 +306,14 @@ impl Model {
     fn revise_study(&mut self, action: &ReviseStudy) -> bool {
         let ReviseStudy { study, source, revision, manifest_root, open } = action;
         let Some(study) = self.studies.iter_mut().find(|known| known.id == *study) else { return false };
-        if !speaks_for_source(&self.sources, study.source, *source)
+        let Some(source) = speaking(&mut self.sources, study.source, *source) else { return false };
+        if source.revisions_in_epoch >= self.rules.revisions_per_epoch
             || matches!(study.status(self.now_ms, &self.rules), SeenStatus::Withdrawn(_))
             || Some(*revision) != study.revision.checked_add(1)
         {
             return false;
         }
+        source.revisions_in_epoch += 1;
         study.revision = *revision;
         study.manifest_root = *manifest_root;
         study.open = *open;
@@ -312,7 +324,8 @@ impl Model {
     fn set_status(&mut self, action: &SetStatus) -> bool {
         let SetStatus { study, source, number, status } = action;
         let Some(study) = self.studies.iter_mut().find(|known| known.id == *study) else { return false };
-        if !speaks_for_source(&self.sources, study.source, *source)
+        let Some(source) = speaking(&mut self.sources, study.source, *source) else { return false };
+        if source.statuses_in_epoch >= self.rules.statuses_per_epoch
             || Some(*number) != study.status_number.checked_add(1)
         {
             return false;
@@ -323,6 +336,7 @@ impl Model {
             (_, NewStatus::Suspended(reason)) => SeenStatus::Suspended(*reason),
             (_, NewStatus::Withdrawn(reason)) => SeenStatus::Withdrawn(*reason),
         };
+        source.statuses_in_epoch += 1;
         study.status_set = set;
         study.status_set_ms = self.now_ms;
         study.status_number = *number;
@@ -355,9 +369,10 @@ impl Model {
             }
         }
 
-        // Revoked before it came: by any holder, or by the same delegate.
+        // Revoked before it came: by any holder, or by the granter itself as a delegate.
         if study.tombstones.iter().any(|tombstone| {
-            tombstone.grant == id && now_ms <= tombstone.until_ms && (tombstone.by == By::Holder || tombstone.by == by)
+            let stops = tombstone.by == By::Holder || tombstone.by == By::Delegate(*granter);
+            tombstone.grant == id && now_ms <= tombstone.until_ms && stops
         }) {
             return false;
         }
@@ -405,6 +420,14 @@ impl Model {
             return may;
         }
 
+        // What came and is over cannot come again, as long as that is remembered.
+        let came = |(id, submit_by_ms): &(TxId, u64)| *grant == GrantId::from(*id) && now_ms <= *submit_by_ms;
+        // And what could come later than anything is remembered must be revoked later.
+        let latest_ms = (now_ms / DAY_MS + u64::from(self.rules.max_grant_days)) * DAY_MS;
+        if self.executed.iter().any(came) || grant_submit_by.0 > latest_ms {
+            return false;
+        }
+
         // Anything else is buried, in case it is still to come.
         let standing = || study.tombstones.iter().filter(|tombstone| now_ms <= tombstone.until_ms);
         if standing().any(|tombstone| tombstone.grant == *grant && tombstone.by == by)
@@ -414,12 +437,7 @@ impl Model {
         {
             return false;
         }
-        // For as long as the revoker says, a delegate's not longer than it is one; at least the ordinary time.
-        let asked_ms = match study.delegates.iter().find(|delegate| by == By::Delegate(delegate.key)) {
-            Some(delegate) => grant_submit_by.0.min(start_ms(delegate.expiry_day)),
-            None => grant_submit_by.0,
-        };
-        let until_ms = now_ms.saturating_add(self.rules.tombstone_ms).max(asked_ms);
+        let until_ms = now_ms.saturating_add(self.rules.tombstone_ms).max(grant_submit_by.0);
         study.tombstones.push(Tombstone { grant: *grant, by, until_ms });
         study.events += 1;
         true
@@ -481,9 +499,9 @@ fn start_ms(day: Day) -> u64 {
     u64::from(day.0) * DAY_MS
 }
 
-/// Whether `key` is the operational key in force of this source (§2).
-fn speaks_for_source(sources: &[Source], source: SourceId, key: Key) -> bool {
-    sources.iter().any(|known| known.id == source && known.keys_in_force.operational == key)
+/// This source, if `key` is its operational key in force (§2).
+fn speaking(sources: &mut [Source], source: SourceId, key: Key) -> Option<&mut Source> {
+    sources.iter_mut().find(|known| known.id == source && known.keys_in_force.operational == key)
 }
 
 /// Every key announced, and what for.

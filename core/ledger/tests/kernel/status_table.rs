@@ -7,7 +7,7 @@ use clavicle_ledger::genesis::Parameters;
 use clavicle_ledger::state::StateKey;
 use clavicle_ledger::study::{Deed, Reason, Standing, Status};
 
-use crate::world::{DAY, World, revise, secret, study_id};
+use crate::world::{DAY, World, revise, secret};
 
 const REASONS: [Reason; 7] = [
     Reason::Quality,
@@ -53,8 +53,8 @@ fn every_cell_through_the_ledger() {
     for column in 0..4usize {
         for reason in REASONS {
             let mut world = World::new(Parameters::default());
-            let (id, mercy) = (study_id(1), world.hospitals[0].operational.clone());
-            world.define(id, &holder, Vec::new()).unwrap();
+            let (id, mercy) = (world.id(1), world.hospitals[0].operational.clone());
+            world.define(1, &holder, Vec::new()).unwrap();
             let granted = world.grant(id, &holder, &grantee.public(), world.terms(5 * DAY)).unwrap();
             match column {
                 0 => {}
@@ -64,7 +64,7 @@ fn every_cell_through_the_ledger() {
                     // Nothing in this part of the ledger freezes a study yet, so the record is written as it will be.
                     let mut study = world.study(id);
                     study.frozen = true;
-                    world.state.commit([(StateKey::Study(id), Some(clavicle_ledger::encoding::encode(&study)))].into());
+                    world.rewrite(StateKey::Study(id), Some(clavicle_ledger::encoding::encode(&study)));
                 }
             }
             let cell = |deed: Deed| TABLE.iter().find(|(row, _)| *row == deed).unwrap().1[column];
@@ -96,8 +96,8 @@ fn every_cell_through_the_ledger() {
 #[test]
 fn withdrawal_is_final() {
     let mut world = World::new(Parameters::default());
-    let id = study_id(1);
-    world.define(id, &secret("holder"), Vec::new()).unwrap();
+    let id = world.id(1);
+    world.define(1, &secret("holder"), Vec::new()).unwrap();
     world.set_status(id, NewStatus::Withdrawn(Reason::Retention)).unwrap();
     for status in [NewStatus::Active, NewStatus::Suspended(Reason::Other), NewStatus::Withdrawn(Reason::Other)] {
         assert_eq!(world.set_status(id, status), Err(Rejection::SetStatus(SetStatusError::Final)));
@@ -107,8 +107,8 @@ fn withdrawal_is_final() {
 #[test]
 fn a_suspension_for_a_wrong_patient_does_not_lapse() {
     let mut world = World::new(Parameters::default());
-    let id = study_id(1);
-    world.define(id, &secret("holder"), Vec::new()).unwrap();
+    let id = world.id(1);
+    world.define(1, &secret("holder"), Vec::new()).unwrap();
     world.set_status(id, NewStatus::Suspended(Reason::WrongPatient)).unwrap();
     world.wait(400 * DAY);
     let fetched = world.fetch(world.hello(id, Claim::Holder), &secret("holder"));
@@ -120,8 +120,8 @@ fn a_suspension_for_a_wrong_patient_does_not_lapse() {
 #[test]
 fn a_suspension_lapses_unless_renewed() {
     let mut world = World::new(Parameters::default());
-    let id = study_id(1);
-    world.define(id, &secret("holder"), Vec::new()).unwrap();
+    let id = world.id(1);
+    world.define(1, &secret("holder"), Vec::new()).unwrap();
     assert_eq!(world.set_status(id, NewStatus::Active), Err(Rejection::SetStatus(SetStatusError::NotSuspended)));
     world.set_status(id, NewStatus::Suspended(Reason::UnderReview)).unwrap();
     world.wait(20 * DAY);

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use clavicle_ledger::encoding::{self, Fault};
 use clavicle_ledger::id::TxId;
 use clavicle_ledger::state::{Changes, MemoryState, StateKey};
-use clavicle_ledger::tree::{self, KeyHash, Page, PagePath, Proof, ProofError, StateProof, ValueHash};
+use clavicle_ledger::tree::{
+    self, KeyHash, Page, PagePath, Proof, ProofError, ProveError, StateProof, TreeError, ValueHash,
+};
 
 use crate::history::Dice;
 
@@ -146,4 +148,39 @@ fn pages_have_one_form() {
     both[0] |= both[2];
     assert!(encoding::decode::<Page>(&both).is_err());
     assert_eq!(encoding::decode::<Page>(&bytes[..bytes.len() - 1]).unwrap_err().fault, Fault::Truncated);
+}
+
+#[test]
+fn a_missing_page_is_damage_and_not_a_statement_about_anything() {
+    let mut dice = Dice::new(9);
+    let mut state = MemoryState::default();
+    let keys: Vec<StateKey> = (0..2_000).map(|_| deep_key(&mut dice, 0)).collect();
+    state.commit(keys.iter().map(|key| (*key, Some(vec![1]))).collect());
+    let mut pages: BTreeMap<PagePath, Page> = BTreeMap::new();
+    let mut next = vec![PagePath::ROOT];
+    while let Some(path) = next.pop() {
+        let page = tree::TreeReader::page(&state, &path).unwrap().unwrap();
+        next.extend(page.branches().filter_map(|nibble| path.child(nibble)));
+        pages.insert(path, page);
+    }
+    let gone = *pages.keys().find(|path| path.level() == 1).unwrap();
+    pages.remove(&gone);
+    let under = *keys.iter().find(|key| gone.covers(&KeyHash::of(key))).unwrap();
+    let elsewhere = *keys.iter().find(|key| !gone.covers(&KeyHash::of(key))).unwrap();
+    let missing = TreeError::Missing(gone);
+    assert_eq!(tree::update(&pages, &[(under, Some(vec![2]))].into()).unwrap_err(), missing);
+    assert_eq!(tree::prove(&state, &pages, under).unwrap_err(), ProveError::Tree(missing));
+    assert!(tree::prove(&state, &pages, elsewhere).is_ok());
+}
+
+#[test]
+fn a_pages_path_has_one_form() {
+    let path = PagePath::ROOT.child(0xa).unwrap().child(3).unwrap();
+    let bytes = encoding::encode(&path);
+    assert_eq!(encoding::decode::<PagePath>(&bytes), Ok(path));
+    for (at, value) in [(0, 200), (0, 1), (2, 1), (32, 1)] {
+        let mut other = bytes.clone();
+        other[at] = value;
+        assert!(encoding::decode::<PagePath>(&other).is_err(), "{at} {value}");
+    }
 }

@@ -17,10 +17,10 @@ use clavicle_ledger::domain::Tag;
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
 use clavicle_ledger::expiry::{Due, Ending, Executed, SlotHead};
 use clavicle_ledger::genesis::{Genesis, Parameters};
-use clavicle_ledger::id::{EventHash, GrantId, SeriesId, TxId};
+use clavicle_ledger::id::{EventHash, GrantId, SeriesId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::salt::Salt;
-use clavicle_ledger::snapshot::{Chunk, Skeleton};
+use clavicle_ledger::snapshot::{Chunk, Import, Skeleton};
 use clavicle_ledger::source::{Activity, KeyRole, KeyUse, Roster, Source};
 use clavicle_ledger::state::{Head, ReadRows as _, Rules, StateKey};
 use clavicle_ledger::study::{Capacity, DelegateRole, Grave, PendingRecovery, Reason, Status, Study, Tombstone};
@@ -30,7 +30,7 @@ use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_ledger::tree::{KeyHash, Page, PagePath, Proof, StateProof, TreeReader as _, prove};
 use clavicle_ledger::validators::ValidatorSet;
 
-use crate::world::{DAY, World, define_study, delegate, grant, hospitals, revise, revoke, secret, study_id};
+use crate::world::{DAY, World, define_study, delegate, grant, hospitals, revise, revoke, secret};
 
 /// What the fuzzers and the vectors go over: every type with a place on the wire or in the store.
 macro_rules! wire_types {
@@ -92,7 +92,7 @@ struct Everything {
 
 fn everything() -> Everything {
     let mut world = World::new(Parameters::default());
-    let (id, holder, grantee) = (study_id(1), secret("holder"), secret("grantee"));
+    let (id, holder, grantee) = (world.id(1), secret("holder"), secret("grantee"));
     let mercy = hospitals()[0].clone();
     let until = world.now().day().plus(100);
     let delegates = vec![
@@ -115,7 +115,7 @@ fn everything() -> Everything {
     redefined.name = "St Luke's".into();
     let first = vec![
         add(&mut world, "define_source", redefined.define_source(1), &redefined.secrets()),
-        add(&mut world, "define_study", define_study(id, op.public(), holder.public(), delegates), &[&op, &holder]),
+        add(&mut world, "define_study", define_study(1, op.public(), holder.public(), delegates), &[&op, &holder]),
     ];
     world.block(1_000, first);
     let action = grant(&world.chain, id, holder.public(), &grantee.public(), &terms);
@@ -162,7 +162,7 @@ fn everything() -> Everything {
 
 fn accepted() -> Vec<Vector> {
     let Everything { world, envelopes, hello, terms, block } = everything();
-    let (mut out, chain, state, id) = (Accepted::default(), world.chain, &world.state, study_id(1));
+    let (mut out, chain, state, id) = (Accepted::default(), world.chain, &world.state, world.id(1));
 
     for tag in Tag::ALL {
         out.raw("tag", tag.as_bytes(), std::str::from_utf8(tag.as_bytes()).unwrap().trim_end_matches('\0'));
@@ -178,9 +178,17 @@ fn accepted() -> Vec<Vector> {
         "salt",
         &[4; 32],
         format!(
-            "study 1.2.840.1 {} series 1.2.840.1.1 {}",
-            salt.study_id("1.2.840.1\0"),
+            "digest 1.2.840.1 {} series 1.2.840.1.1 {}",
+            salt.study_digest("1.2.840.1\0"),
             salt.series_id("1.2.840.1.1 ")
+        ),
+    );
+    out.raw(
+        "study_id",
+        salt.study_digest("1.2.840.1").as_bytes(),
+        format!(
+            "of mercy {id}",
+            id = StudyId::of(&chain, world.hospitals[0].id(&chain), salt.study_digest("1.2.840.1"))
         ),
     );
     out.value("genesis", &world.genesis, format!("chain {chain}"));
@@ -224,8 +232,12 @@ fn accepted() -> Vec<Vector> {
     out.value("study", &study, "as on the chain");
     out.value("study", &full_study(study), "with every field filled");
     let ending = Ending::Study(id);
-    out.value("executed", &Executed { next: Some(Ending::Transaction(TxId::from_bytes([6; 32]))) }, "");
-    out.value("executed", &Executed { next: None }, "last");
+    out.value(
+        "executed",
+        &Executed { submit_by: Timestamp(8), next: Some(Ending::Transaction(TxId::from_bytes([6; 32]))) },
+        "",
+    );
+    out.value("executed", &Executed { submit_by: Timestamp(8), next: None }, "last");
     out.value("due", &Due { next: Some(ending) }, "");
     out.value("slot", &SlotHead { first: ending }, "");
     let event = EventHash::START.then(&chain, TxId::from_bytes([6; 32]), 7);
@@ -242,17 +254,17 @@ fn accepted() -> Vec<Vector> {
 
     out.value("page", &state.page(&PagePath::ROOT).unwrap().unwrap(), format!("root {}", state.root()));
     out.value("page_path", &PagePath::ROOT.child(0xa).unwrap().child(3).unwrap(), "a3");
-    for key in [StateKey::Study(id), StateKey::Study(study_id(2))] {
+    for key in [StateKey::Study(id), StateKey::Study(world.id(2))] {
         let proven = prove(state, state, key).unwrap();
         assert_eq!(proven.verify(state.root()), Ok(()));
         out.value("state_proof", &proven, format!("against {}", state.root()));
         out.value("proof", &proven.proof, "");
     }
-    let Ok(skeleton) = Skeleton::take(state, 2);
-    let path = skeleton.clone().check(&world.header).unwrap().chunks().next().unwrap();
+    let skeleton = Skeleton::take(state, PagePath::ROOT, 2).unwrap();
+    let (import, _) = Import::begin(&world.header, skeleton.clone()).unwrap();
     out.value("skeleton", &skeleton, "");
-    let Ok(chunk) = Chunk::take(state, path);
-    out.value("chunk", &chunk, "");
+    let Ok(chunk) = Chunk::take(state, import.parts().next().unwrap());
+    out.value("chunk", &chunk.unwrap(), "");
     out.0
 }
 
@@ -269,6 +281,8 @@ fn full_study(study: Study) -> Study {
             since_height: 6,
         }),
         last_recovery: Some(BlockTime(Timestamp(7))),
+        vetoed: Some(BlockTime(Timestamp(8))),
+        defined_in: 9,
         ..study
     };
     let grave = Grave { grant: GrantId::from_bytes([2; 32]), by: Capacity::Delegate(key) };
@@ -388,7 +402,7 @@ fn rejected() -> Vec<Vector> {
     let genesis = encoding::encode(&world.genesis);
     add("genesis", "a name that does not show", edited(&genesis, &|bytes| bytes[4] = 7));
     add("genesis", "a name that is not UTF-8", edited(&genesis, &|bytes| bytes[4] = 0xff));
-    let study = encoding::encode(&world.state.study(study_id(1)).unwrap().unwrap());
+    let study = encoding::encode(&world.state.study(world.id(1)).unwrap().unwrap());
     let open_at = study.len() - flag_distance(&world);
     add("study", "a flag that is neither yes nor no", edited(&study, &|bytes| bytes[open_at] = 2));
     out
@@ -396,7 +410,7 @@ fn rejected() -> Vec<Vector> {
 
 /// How far from the end of the first study's record its `open` flag stands: found by flipping it.
 fn flag_distance(world: &World) -> usize {
-    let study = world.state.study(study_id(1)).unwrap().unwrap();
+    let study = world.state.study(world.id(1)).unwrap().unwrap();
     let (bytes, flipped) = (encoding::encode(&study), encoding::encode(&Study { open: !study.open, ..study.clone() }));
     bytes.len() - bytes.iter().zip(&flipped).position(|(a, b)| a != b).unwrap()
 }

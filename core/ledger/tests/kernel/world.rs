@@ -8,10 +8,10 @@ use clavicle_ledger::block::{self, Applied, Block, Header};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
 use clavicle_ledger::execute::{self, Proposal, Rejection};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
-use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, SourceId, StudyId};
+use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, SourceId, StudyDigest, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
-use clavicle_ledger::state::{MemoryState, ReadRows as _};
+use clavicle_ledger::state::{MemoryState, ReadRows as _, Rules, StateKey};
 use clavicle_ledger::study::{Delegate, DelegateRole, Powers, Study};
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, Day, LocalTime, Timestamp};
@@ -129,6 +129,15 @@ impl World {
         self.header.time.timestamp()
     }
 
+    /// Writes rows past the ledger's rules: as a part of the ledger that is still to come would, or as damage.
+    pub fn rewrite(&mut self, key: StateKey, row: Option<Vec<u8>>) {
+        self.header.state_root = self.state.commit([(key, row)].into());
+    }
+
+    pub fn rules(&self) -> Rules {
+        self.state.rules().unwrap()
+    }
+
     /// A body with the next nonce, to be submitted within an hour.
     pub fn body(&mut self, action: Action) -> Body {
         self.nonce += 1;
@@ -153,11 +162,12 @@ impl World {
         let last_commit = (height > 1)
             .then(|| block::CommitCertificate::new(self.header.height, 0, self.header.id(), Vec::new()).unwrap());
         let proposer = self.hospitals[0].id(&self.chain);
+        let rules = self.rules();
         let (sealed, mine) =
-            block::seal(proposal.clone(), &self.state, &self.header, last_commit, proposer, 0).unwrap();
+            block::seal(proposal.clone(), &self.state, (&self.header, &rules), last_commit, proposer, 0).unwrap();
         // What travels is what was made.
         let travelled: Block = encoding::decode(&encoding::encode(&sealed.to_block())).unwrap();
-        let checked = travelled.check(&self.chain).unwrap();
+        let checked = travelled.check(&rules).unwrap();
         let applied = block::apply(&self.state, &self.state, &self.header, &checked).unwrap();
         assert_eq!(applied, mine);
         self.state.write(applied.outcome.changes.clone(), applied.tree.clone());
@@ -193,10 +203,15 @@ impl World {
         Some(study)
     }
 
-    /// Defines a study of the first hospital.
-    pub fn define(&mut self, id: StudyId, holder: &SecretKey, delegates: Vec<Delegate>) -> Result<(), Rejection> {
+    /// The id of study `number` of the first hospital.
+    pub fn id(&self, number: u64) -> StudyId {
+        StudyId::of(&self.chain, self.hospitals[0].id(&self.chain), digest(number))
+    }
+
+    /// Defines study `number` of the first hospital.
+    pub fn define(&mut self, number: u64, holder: &SecretKey, delegates: Vec<Delegate>) -> Result<(), Rejection> {
         let mercy = self.hospitals[0].operational.clone();
-        self.act(define_study(id, mercy.public(), holder.public(), delegates), &[&mercy, holder])
+        self.act(define_study(number, mercy.public(), holder.public(), delegates), &[&mercy, holder])
     }
 
     pub fn set_status(&mut self, id: StudyId, status: NewStatus) -> Result<(), Rejection> {
@@ -280,13 +295,13 @@ impl Granted {
     }
 }
 
-pub fn study_id(number: u64) -> StudyId {
-    StudyId::from_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes())
+pub fn digest(number: u64) -> StudyDigest {
+    StudyDigest::from_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes())
 }
 
-pub fn define_study(id: StudyId, source: Key, holder: Key, delegates: Vec<Delegate>) -> Action {
+pub fn define_study(number: u64, source: Key, holder: Key, delegates: Vec<Delegate>) -> Action {
     Action::DefineStudy(DefineStudy {
-        study: id,
+        digest: digest(number),
         source,
         holder,
         delegates: Ascending::from_items(delegates).unwrap(),
