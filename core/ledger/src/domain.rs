@@ -52,6 +52,10 @@ tags! {
     VALIDATORS = "clavicle/valid/1";
     /// A commit certificate's digest, as the next header carries it.
     COMMIT = "clavicle/commi/1";
+    /// A validator's vote.
+    VOTE = "clavicle/votes/1";
+    /// A proposer's proposal for a round.
+    PROPOSAL = "clavicle/propo/1";
     /// The opening message of a fetch.
     HELLO = "clavicle/hello/1";
 }

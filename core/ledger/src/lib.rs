@@ -11,7 +11,7 @@
 //! | [`source`], [`study`], [`terms`], [`validators`] | what there is: the records of the ledger, and what is kept off it |
 //! | [`transaction`], [`action`] | what can be done, who signs it, what makes it wrong |
 //! | [`genesis`], [`state`], [`expiry`], [`execute`] | what it does: rows in, changes and [`event`]s out |
-//! | [`tree`], [`block`], [`snapshot`] | how it is proven: state root, header, inclusion, a whole state |
+//! | [`tree`], [`block`], [`vote`], [`snapshot`] | how it is proven: state root, header, certificate, inclusion, a whole state |
 //! | [`authorise`] | what it is all for: who may fetch a study now |
 //!
 //! `RULES.md` beside this crate lists every rule with its place here.
@@ -55,3 +55,4 @@ pub mod time;
 pub mod transaction;
 pub mod tree;
 pub mod validators;
+pub mod vote;

@@ -41,6 +41,14 @@ impl ValidatorSet {
     }
 }
 
+impl ValidatorSet {
+    /// All voting power together.
+    #[must_use]
+    pub fn total_power(&self) -> u128 {
+        self.validators.iter().map(|validator| u128::from(validator.power)).sum()
+    }
+}
+
 impl Wire for ValidatorSet {
     const NAME: &'static str = "a validator set";
     const MAX_LEN: usize = 4 + 73 * MAX_SOURCES;

@@ -8,12 +8,14 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::domain::{self, Tag};
 use crate::encoding::{Bytes, Fault, Wire};
 use crate::id::{BlockId, ChainId, CommitDigest};
-use crate::key::Signature;
+use crate::key::{Signature, SignatureError};
 use crate::source::MAX_SOURCES;
 use crate::time::Height;
+use crate::validators::ValidatorSet;
+use crate::vote::{Vote, VoteKind};
 
-/// Precommits of more than two thirds of the voting power for one block, in Tendermint's sense. This type is their form
-/// alone: who signed what is verified where votes are, against the validator set of that height.
+/// Precommits of more than two thirds of the voting power for one block: Tendermint's reason to decide (L49). Whether they
+/// are that, [`CommitCertificate::verify`] says.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
 pub struct CommitCertificate {
     /// Of which height.
@@ -26,6 +28,31 @@ pub struct CommitCertificate {
     signers: Vec<u8>,
     /// The signers' signatures, in the same order.
     signatures: Vec<Signature>,
+}
+
+/// Why a certificate certifies nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CertificateError {
+    /// A signer beyond the set.
+    #[error("the certificate names signer {0}, which the validator set does not have")]
+    NoSuchValidator(usize),
+    /// A signature that does not hold.
+    #[error("the vote of signer {place}: {error}")]
+    Signature {
+        /// Whose, by place in the set.
+        place: usize,
+        /// Why not.
+        error: SignatureError,
+    },
+    /// Too few.
+    #[error("the certificate has {power} of {total} voting power; it needs more than two thirds")]
+    TooLittlePower {
+        /// The signers' power.
+        power: u128,
+        /// The set's.
+        total: u128,
+    },
 }
 
 impl CommitCertificate {
@@ -66,6 +93,32 @@ impl CommitCertificate {
                 .map(move |bit| at.saturating_mul(8).saturating_add(bit))
         });
         places.zip(&self.signatures)
+    }
+
+    /// Verifies that validators with more than two thirds of the power in `validators`, the set that decides this height,
+    /// precommitted to the block.
+    ///
+    /// # Errors
+    /// [`CertificateError`].
+    pub fn verify(&self, chain: &ChainId, validators: &ValidatorSet) -> Result<(), CertificateError> {
+        let mut power = 0u128;
+        for (place, signature) in self.votes() {
+            let validator = validators.validators.get(place).ok_or(CertificateError::NoSuchValidator(place))?;
+            let vote = Vote {
+                kind: VoteKind::Precommit,
+                height: self.height,
+                round: self.round,
+                block: Some(self.block),
+                validator: validator.source,
+            };
+            signature
+                .verify(&validator.key, &vote.preimage(chain))
+                .map_err(|error| CertificateError::Signature { place, error })?;
+            power = power.saturating_add(u128::from(validator.power));
+        }
+        let total = validators.total_power();
+        let enough = power.saturating_mul(3) > total.saturating_mul(2);
+        if enough { Ok(()) } else { Err(CertificateError::TooLittlePower { power, total }) }
     }
 
     /// What the next header says of a certificate, or of none.

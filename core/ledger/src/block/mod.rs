@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-pub use self::certificate::CommitCertificate;
+pub use self::certificate::{CertificateError, CommitCertificate};
 pub use self::envelopes::{InclusionError, InclusionProof, envelopes_root, prove_inclusion};
 use crate::domain::{self, Tag};
 use crate::encoding::{self, Fault, Wire};

@@ -4,8 +4,8 @@ use clavicle_ledger::action::{
     DefineSourceError, DefineStudyError, GrantError, NewStatus, ReviseStudyError, RevokeError, SetStatus,
     SetStatusError, SourceRefused, StudyRefused,
 };
-use clavicle_ledger::block::{Header, InclusionError, prove_inclusion};
-use clavicle_ledger::encoding::{self, Ascending, Text};
+use clavicle_ledger::block::{CertificateError, CommitCertificate, Header, InclusionError, prove_inclusion};
+use clavicle_ledger::encoding::{self, Ascending, Fault, Text};
 use clavicle_ledger::execute::{self, ExecuteError, Proposed, Rejection};
 use clavicle_ledger::genesis::{GenesisError, Parameters};
 use clavicle_ledger::id::{GrantId, StudyId};
@@ -16,6 +16,7 @@ use clavicle_ledger::study::{Capacity, DelegateRole, Powers, Reason, Standing};
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, Day, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope, Precedence, Signatures, StatelessError};
+use clavicle_ledger::vote::{Vote, VoteKind};
 
 use crate::world::{
     DAY, Hospital, World, define_study, delegate, genesis, grant, hospitals, reject, revise, revoke, secret,
@@ -193,6 +194,45 @@ fn being_in_a_block_is_proven_to_whoever_has_the_header() {
     bytes[0] = 5;
     let outside: clavicle_ledger::block::InclusionProof = encoding::decode(&bytes).unwrap();
     assert_eq!(outside.verify(&world.header, &hashes[3]), Err(InclusionError::Place { index: 5, count: 5 }));
+}
+
+#[test]
+fn a_certificate_takes_more_than_two_thirds_of_the_power() {
+    let mut world = world();
+    world.wait(1_000);
+    let (header, validators) = (world.header, world.state.validators().unwrap());
+    let keys = |place: usize| {
+        let id = validators.validators[place].source;
+        let hospital = hospitals().into_iter().find(|hospital| hospital.id(&world.chain) == id).unwrap();
+        hospital.consensus.unwrap()
+    };
+    let sign = |place: usize, kind, block| {
+        let validator = validators.validators[place].source;
+        let vote = Vote { kind, height: header.height, round: 2, block, validator };
+        (place, keys(place).sign(&vote.preimage(&world.chain)))
+    };
+    let good = |place| sign(place, VoteKind::Precommit, Some(header.id()));
+    let verify = |votes: Vec<_>| {
+        let certificate = CommitCertificate::new(header.height, 2, header.id(), votes).unwrap();
+        certificate.verify(&world.chain, &validators)
+    };
+    assert_eq!(verify(vec![good(0), good(1), good(3)]), Ok(()));
+    assert_eq!(verify((0..4).map(good).collect()), Ok(()));
+    let too_little = |power| Err(CertificateError::TooLittlePower { power, total: 4 });
+    assert_eq!(verify(vec![good(0), good(3)]), too_little(2));
+    assert_eq!(verify(Vec::new()), too_little(0));
+    let wrong = Err(CertificateError::Signature { place: 1, error: SignatureError::Wrong });
+    for bad in [
+        sign(1, VoteKind::Prevote, Some(header.id())),
+        sign(1, VoteKind::Precommit, None),
+        sign(1, VoteKind::Precommit, Some(header.previous)),
+        (1, good(2).1),
+    ] {
+        assert_eq!(verify(vec![good(0), bad, good(3)]), wrong);
+    }
+    assert_eq!(verify(vec![good(0), (9, good(1).1)]), Err(CertificateError::NoSuchValidator(9)));
+    assert_eq!(CommitCertificate::new(1, 0, header.id(), vec![good(1), good(0)]), Err(Fault::NotAscending));
+    assert_eq!(CommitCertificate::new(1, 0, header.id(), vec![(1_024, good(0).1)]), Err(Fault::TooMany));
 }
 
 // ── Genesis ─────────────────────────────────────────────────────────────────────────────────────────────────────────

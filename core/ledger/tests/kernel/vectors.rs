@@ -29,6 +29,7 @@ use clavicle_ledger::time::{BlockTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_ledger::tree::{KeyHash, Page, PagePath, Proof, StateProof, TreeReader as _, prove};
 use clavicle_ledger::validators::ValidatorSet;
+use clavicle_ledger::vote::{RoundProposal, Vote, VoteKind};
 
 use crate::world::{DAY, World, define_study, delegate, grant, hospitals, revise, revoke, secret};
 
@@ -40,7 +41,8 @@ macro_rules! wire_types {
             key_use: KeyUse, activity: Activity, roster: Roster, validators: ValidatorSet, study: Study, rules: Rules,
             head: Head, executed: Executed, due: Due, slot: SlotHead, state_key: StateKey, header: Header,
             commit: CommitCertificate, block: Block, inclusion: InclusionProof, page: Page, page_path: PagePath,
-            proof: Proof, state_proof: StateProof, skeleton: Skeleton, chunk: Chunk, hello: SignedHello,
+            proof: Proof, state_proof: StateProof, skeleton: Skeleton, chunk: Chunk, hello: SignedHello, vote: Vote,
+            proposal: RoundProposal,
         }
     };
 }
@@ -244,6 +246,12 @@ fn accepted() -> Vec<Vector> {
     out.raw("event", EventHash::START.as_bytes(), format!("then tx 32 × 06 at height 7 {event}"));
 
     out.value("header", &block.header, format!("block {}", block.header.id()));
+    let (height, round, validator) = (block.header.height, 1, mercy);
+    let vote = Vote { kind: VoteKind::Precommit, height, round, block: Some(block.header.id()), validator };
+    out.value("vote", &vote, format!("preimage {}", hex(&vote.preimage(&chain))));
+    out.value("vote", &Vote { kind: VoteKind::Prevote, block: None, ..vote }, "nil");
+    let proposal = RoundProposal { height, round, block: block.header.id(), valid_round: Some(0), proposer: mercy };
+    out.value("proposal", &proposal, format!("preimage {}", hex(&proposal.preimage(&chain))));
     let commit = block.last_commit.clone().unwrap();
     out.value("commit", &commit, format!("digest {}", CommitCertificate::digest_of(Some(&commit), &chain)));
     let hashes: Vec<_> = block.envelopes.iter().map(Envelope::hash).collect();
