@@ -157,7 +157,7 @@ mod tests {
     use alloc::vec::Vec;
 
     use super::*;
-    use crate::id::Hex;
+    use crate::encoding::Hex;
 
     fn unhex(text: &str) -> Vec<u8> {
         (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()

@@ -15,7 +15,7 @@ use crate::expiry;
 use crate::genesis::{Genesis, GenesisSource};
 use crate::id::SourceId;
 use crate::source::{Admitted, KeyRole, KeyUse, Roster, Source, SourceKind};
-use crate::state::{Changes, Head, Overlay, ReadError, ReadRows, Rules, StateKey, StateReader};
+use crate::state::{Changes, Head, Overlay, ReadError, ReadRows, Rules, Slot, StateKey, StateReader};
 use crate::time::{BlockTime, Epoch, Height, Timestamp};
 use crate::transaction::{Action, Precedence, Verified};
 use crate::validators::{Validator, ValidatorSet};
@@ -379,7 +379,7 @@ impl Genesis {
         state.put(StateKey::Roster, &roster);
         state.put(StateKey::Validators, &validators);
         state.put(StateKey::Rules, &Rules { chain, parameters: self.parameters });
-        let next_slot = expiry::Slot::after(self.time.timestamp());
+        let next_slot = Slot::after(self.time.timestamp());
         let head = Head { height: 0, time: self.time, epoch: 0, epoch_start: self.time, resumed: None, next_slot };
         state.put(StateKey::Head, &head);
         state.into_changes()

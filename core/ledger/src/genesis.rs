@@ -2,13 +2,17 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::block::{MAX_BLOCK_BYTES, MAX_BLOCK_ENVELOPES};
 use crate::encoding::{self, Ascending, Entry, Text, Wire};
 use crate::id::ChainId;
 use crate::key::{Key, KeyError};
 use crate::source::{Announcement, AnnouncementError, MAX_SOURCES, SourceKind};
 use crate::time::{BlockTime, DAY_MS, HOUR_MS};
 use crate::transaction::MAX_ENVELOPE_LEN;
+
+/// The most envelopes that a network's parameters may allow in a block.
+pub const MAX_BLOCK_ENVELOPES: usize = 16 * 1024;
+/// The most bytes of envelopes that a network's parameters may allow in a block.
+pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
 
 /// A network's first sources and its rules.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -5,17 +5,8 @@ use core::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::domain::{self, Tag};
-use crate::encoding::{Entry, Wire};
+use crate::encoding::{Entry, Hex, Wire};
 use crate::key::Key;
-
-/// Lower-case hexadecimal.
-pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
-
-impl fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident, $article:literal;)*) => {$(

@@ -9,8 +9,7 @@ use borsh::io::{Read, Result as IoResult, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 
-use crate::encoding::{Entry, Fault, Wire};
-use crate::id::Hex;
+use crate::encoding::{Entry, Fault, Hex, Wire};
 
 /// The algorithm tag in front of every key and signature.
 const ED25519: u8 = 0;

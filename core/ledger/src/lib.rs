@@ -10,7 +10,7 @@
 //! | [`derivation`], [`salt`] | where a person's keys and a study's id come from |
 //! | [`source`], [`study`], [`terms`], [`validators`] | what there is: the records of the ledger, and what is kept off it |
 //! | [`transaction`], [`action`] | what can be done, who signs it, what makes it wrong |
-//! | [`genesis`], [`state`], [`expiry`], [`execute`] | what it does: rows in, changes and [`event`]s out |
+//! | [`genesis`], [`state`], `expiry`, [`execute`] | what it does: rows in, changes and [`event`]s out |
 //! | [`tree`], [`block`], [`vote`], [`snapshot`] | how it is proven: state root, header, certificate, inclusion, a whole state |
 //! | [`authorise`] | what it is all for: who may fetch a study now |
 //!
@@ -41,7 +41,7 @@ pub mod domain;
 pub mod encoding;
 pub mod event;
 pub mod execute;
-pub mod expiry;
+mod expiry;
 pub mod genesis;
 pub mod id;
 pub mod key;

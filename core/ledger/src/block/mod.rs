@@ -15,7 +15,7 @@ pub use self::envelopes::{InclusionError, InclusionProof, envelopes_root, prove_
 use crate::domain::{self, Tag};
 use crate::encoding::{self, Fault, Wire};
 use crate::execute::{self, ExecuteError, Outcome, Proposal, Proposed};
-use crate::genesis::Genesis;
+use crate::genesis::{Genesis, MAX_BLOCK_BYTES, MAX_BLOCK_ENVELOPES};
 use crate::id::{BlockId, ChainId, CommitDigest, EnvelopeHash, EnvelopesRoot, SourceId, StateRoot, ValidatorsHash};
 use crate::state::{MemoryState, ReadRows as _, Rules, StateReader};
 use crate::time::{BlockTime, Height};
@@ -24,11 +24,6 @@ use crate::tree::{self, TreeChanges, TreeError, TreeReader};
 
 /// The version of the rules in this crate.
 pub const PROTOCOL_VERSION: u32 = 1;
-
-/// The most envelopes that a network's parameters may allow in a block.
-pub const MAX_BLOCK_ENVELOPES: usize = 16 * 1024;
-/// The most bytes of envelopes that a network's parameters may allow in a block.
-pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
 
 /// What everybody agrees on of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -4,6 +4,7 @@
 //! execution wants to change is [`Changes`], plain data, applied elsewhere. Every row is a leaf of the state tree, so
 //! that the state root covers all that execution depends on, and a snapshot can be verified to the last byte.
 
+mod ending;
 mod fragment;
 mod memory;
 
@@ -12,10 +13,10 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+pub use self::ending::{Due, Ending, Executed, Slot, SlotHead};
 pub use self::fragment::{NotProven, ProvenFragment};
 pub use self::memory::MemoryState;
 use crate::encoding::{self, DecodeError, Wire};
-use crate::expiry::{Due, Executed, Slot, SlotHead};
 use crate::genesis::Parameters;
 use crate::id::{ChainId, SourceId, StudyId, TxId};
 use crate::key::Key;

@@ -6,12 +6,11 @@
 use clavicle_ledger::authorise::SignedHello;
 use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof};
 use clavicle_ledger::encoding::{self, Wire};
-use clavicle_ledger::expiry::{Due, Executed, SlotHead};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::snapshot::{Chunk, Skeleton};
 use clavicle_ledger::source::{Activity, KeyUse, Roster, Source};
-use clavicle_ledger::state::{Head, Rules, StateKey};
+use clavicle_ledger::state::{Due, Executed, Head, Rules, SlotHead, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::transaction::{Body, Envelope};

@@ -3,10 +3,9 @@
 use clavicle_ledger::block::Header;
 use clavicle_ledger::encoding::{self, DecodeError, Wire};
 use clavicle_ledger::execute;
-use clavicle_ledger::expiry::Executed;
 use clavicle_ledger::id::{StateRoot, TxId};
 use clavicle_ledger::snapshot::{Chunk, Import, Skeleton, SnapshotError};
-use clavicle_ledger::state::{Changes, MemoryState, StateKey};
+use clavicle_ledger::state::{Changes, Executed, MemoryState, StateKey};
 use clavicle_ledger::time::{BlockTime, Timestamp};
 use clavicle_ledger::tree::PagePath;
 

@@ -15,14 +15,13 @@ use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof, p
 use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::domain::Tag;
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
-use clavicle_ledger::expiry::{Due, Ending, Executed, SlotHead};
 use clavicle_ledger::genesis::{Genesis, Parameters};
 use clavicle_ledger::id::{EventHash, GrantId, SeriesId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::snapshot::{Chunk, Import, Skeleton};
 use clavicle_ledger::source::{Activity, KeyRole, KeyUse, Roster, Source};
-use clavicle_ledger::state::{Head, ReadRows as _, Rules, StateKey};
+use clavicle_ledger::state::{Due, Ending, Executed, Head, ReadRows as _, Rules, SlotHead, StateKey};
 use clavicle_ledger::study::{Capacity, DelegateRole, Grave, PendingRecovery, Reason, Status, Study, Tombstone};
 use clavicle_ledger::terms::{SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, Timestamp};
