@@ -1,0 +1,315 @@
+//! The chain: the state's rows, its tree, and the blocks that led to it, each block in one commit.
+//!
+//! ```text
+//! rows_v1          path of the row (32)       ─► length of its key (1) ‖ key ‖ row      by path, so that a part of a snapshot is one range
+//! pages_v1         path of the page (33)      ─► page
+//! headers_v1       height                     ─► header
+//! blocks_v1        height                     ─► block
+//! certificates_v1  height                     ─► commit certificate of that height
+//! envelopes_v1     envelope hash (32)         ─► height, place in the block
+//! genesis_v1       ()                         ─► genesis
+//! ```
+
+use std::path::Path;
+
+use clavicle_ledger::block::{Applied, Block, CheckedBlock, CommitCertificate, Header};
+use clavicle_ledger::encoding::{self, Wire};
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::{EnvelopeHash, StateRoot};
+use clavicle_ledger::snapshot::SnapshotReader;
+use clavicle_ledger::state::{Changes, StateKey, StateReader};
+use clavicle_ledger::time::Height;
+use clavicle_ledger::transaction::Verified;
+use clavicle_ledger::tree::{self, KeyHash, Page, PagePath, TreeChanges, TreeReader};
+use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+
+use super::{CACHE_BYTES, StoreError};
+
+const ROWS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("rows_v1");
+const PAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pages_v1");
+const HEADERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("headers_v1");
+const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks_v1");
+const CERTIFICATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("certificates_v1");
+const ENVELOPES: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("envelopes_v1");
+const GENESIS: TableDefinition<'_, (), &[u8]> = TableDefinition::new("genesis_v1");
+
+/// The chain on disk.
+#[derive(Debug)]
+pub struct ChainStore {
+    database: Database,
+    genesis: Header,
+}
+
+/// Why a block was not committed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommitError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Not the next block.
+    #[error("block {given} was to be committed; the next one is {due}")]
+    Height {
+        /// As given.
+        given: Height,
+        /// As due.
+        due: Height,
+    },
+    /// The certificate is of another block.
+    #[error("the certificate is not of the block it was given with")]
+    OtherBlock,
+    /// What the block does was worked out for another one.
+    #[error("the changes given with the block do not lead to its state root")]
+    OtherChanges,
+}
+
+impl ChainStore {
+    /// Opens the chain at `path`, or begins it there from `genesis`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; also when the newest header and the state do not belong together.
+    ///
+    /// # Panics
+    /// When [`Genesis::check`] was not heeded.
+    pub fn open(path: &Path, genesis: &Genesis) -> Result<Self, StoreError> {
+        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let header = Header::genesis(genesis);
+        let store = Self { database, genesis: header };
+        if !store.is_begun(genesis)? {
+            store.begin(genesis)?;
+        }
+        let (head, root) = (store.head()?, store.snapshot()?.root()?);
+        if head.state_root == root {
+            Ok(store)
+        } else {
+            Err(StoreError::Damaged { what: "the state root", error: None })
+        }
+    }
+
+    fn is_begun(&self, genesis: &Genesis) -> Result<bool, StoreError> {
+        let transaction = self.database.begin_read()?;
+        let table = match transaction.open_table(GENESIS) {
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(false),
+            other => other?,
+        };
+        let Some(stored) = table.get(())? else { return Ok(false) };
+        if stored.value() == encoding::encode(genesis) { Ok(true) } else { Err(StoreError::OtherNetwork) }
+    }
+
+    fn begin(&self, genesis: &Genesis) -> Result<(), StoreError> {
+        let transaction = self.write()?;
+        let changes = genesis.state();
+        let Ok(update) = tree::update(&std::collections::BTreeMap::new(), &changes) else {
+            return Err(StoreError::Damaged { what: "the genesis", error: None });
+        };
+        write_state(&transaction, &changes, &update)?;
+        transaction.open_table(HEADERS)?.insert(0, encoding::encode(&self.genesis).as_slice())?;
+        transaction.open_table(GENESIS)?.insert((), encoding::encode(genesis).as_slice())?;
+        // Every table is there from the start, so that reading need not know which came when.
+        transaction.open_table(BLOCKS)?;
+        transaction.open_table(CERTIFICATES)?;
+        transaction.open_table(ENVELOPES)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// A transaction whose commit is on the disk when it returns, and after which opening again is quick.
+    fn write(&self) -> Result<WriteTransaction, StoreError> {
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_quick_repair(true);
+        Ok(transaction)
+    }
+
+    /// Commits a decided block: its rows, its pages, itself and its certificate, all or nothing.
+    ///
+    /// # Errors
+    /// [`CommitError`]; nothing is changed.
+    pub fn commit(
+        &self,
+        block: &CheckedBlock,
+        certificate: &CommitCertificate,
+        applied: &Applied,
+    ) -> Result<(), CommitError> {
+        let header = block.header();
+        let due = self.head()?.height.saturating_add(1);
+        if header.height != due {
+            return Err(CommitError::Height { given: header.height, due });
+        }
+        if certificate.block != header.id() || certificate.height != header.height {
+            return Err(CommitError::OtherBlock);
+        }
+        if applied.tree.root != header.state_root {
+            return Err(CommitError::OtherChanges);
+        }
+        Ok(self.write_block(block, certificate, applied)?)
+    }
+
+    fn write_block(
+        &self,
+        block: &CheckedBlock,
+        certificate: &CommitCertificate,
+        applied: &Applied,
+    ) -> Result<(), StoreError> {
+        let height = block.header().height;
+        let transaction = self.write()?;
+        write_state(&transaction, &applied.outcome.changes, &applied.tree)?;
+        transaction.open_table(HEADERS)?.insert(height, encoding::encode(block.header()).as_slice())?;
+        transaction.open_table(BLOCKS)?.insert(height, encoding::encode(&block.to_block()).as_slice())?;
+        transaction.open_table(CERTIFICATES)?.insert(height, encoding::encode(certificate).as_slice())?;
+        {
+            let mut envelopes = transaction.open_table(ENVELOPES)?;
+            for (place, hash) in (0u32..).zip(block.envelopes().iter().map(Verified::hash)) {
+                envelopes.insert(hash.as_bytes(), (height, place))?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// The newest header.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn head(&self) -> Result<Header, StoreError> {
+        let table = self.database.begin_read()?.open_table(HEADERS)?;
+        let newest = table.last()?.ok_or(StoreError::Damaged { what: "the headers", error: None })?;
+        decode("a header", newest.1.value())
+    }
+
+    /// The header at `height`, if the chain has come that far.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn header(&self, height: Height) -> Result<Option<Header>, StoreError> {
+        let table = self.database.begin_read()?.open_table(HEADERS)?;
+        table.get(height)?.map(|bytes| decode("a header", bytes.value())).transpose()
+    }
+
+    /// The block at `height` with the certificate that it was decided, if the chain has come that far.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn block(&self, height: Height) -> Result<Option<(Block, CommitCertificate)>, StoreError> {
+        let transaction = self.database.begin_read()?;
+        let (blocks, certificates) = (transaction.open_table(BLOCKS)?, transaction.open_table(CERTIFICATES)?);
+        let (Some(block), Some(certificate)) = (blocks.get(height)?, certificates.get(height)?) else {
+            return Ok(None);
+        };
+        Ok(Some((decode("a block", block.value())?, decode("a certificate", certificate.value())?)))
+    }
+
+    /// The height and the place in its block of an executed envelope.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn find_envelope(&self, hash: &EnvelopeHash) -> Result<Option<(Height, u32)>, StoreError> {
+        let table = self.database.begin_read()?.open_table(ENVELOPES)?;
+        Ok(table.get(hash.as_bytes())?.map(|place| place.value()))
+    }
+
+    /// The state at the newest block, unmoved by what is committed meanwhile.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let transaction = self.database.begin_read()?;
+        Ok(Snapshot { rows: transaction.open_table(ROWS)?, pages: transaction.open_table(PAGES)? })
+    }
+}
+
+fn write_state(transaction: &WriteTransaction, changes: &Changes, update: &TreeChanges) -> Result<(), StoreError> {
+    let mut rows = transaction.open_table(ROWS)?;
+    for (key, row) in changes {
+        let path = KeyHash::of(key);
+        match row {
+            Some(row) => rows.insert(&path.0, stored_row(key, row).as_slice())?,
+            None => rows.remove(&path.0)?,
+        };
+    }
+    let mut pages = transaction.open_table(PAGES)?;
+    for (path, page) in &update.pages {
+        let path = encoding::encode(path);
+        match page {
+            Some(page) => pages.insert(path.as_slice(), encoding::encode(page).as_slice())?,
+            None => pages.remove(path.as_slice())?,
+        };
+    }
+    Ok(())
+}
+
+/// A row as it is stored: the key with it, so that a snapshot can be taken from the rows alone.
+fn stored_row(key: &StateKey, row: &[u8]) -> Vec<u8> {
+    let key = encoding::encode(key);
+    let len = u8::try_from(key.len()).expect("a state key is 40 bytes at most");
+    [&[len], key.as_slice(), row].concat()
+}
+
+fn read_row(stored: &[u8]) -> Result<(StateKey, &[u8]), StoreError> {
+    let damaged = || StoreError::Damaged { what: "a row", error: None };
+    let (len, rest) = stored.split_first().ok_or_else(damaged)?;
+    let (key, row) = rest.split_at_checked(usize::from(*len)).ok_or_else(damaged)?;
+    Ok((decode("a row's key", key)?, row))
+}
+
+fn decode<T: Wire>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
+    encoding::decode(bytes).map_err(|error| StoreError::Damaged { what, error: Some(error) })
+}
+
+/// The state as of one block.
+#[derive(Debug)]
+pub struct Snapshot {
+    rows: ReadOnlyTable<&'static [u8; 32], &'static [u8]>,
+    pages: ReadOnlyTable<&'static [u8], &'static [u8]>,
+}
+
+impl Snapshot {
+    /// The state's root.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn root(&self) -> Result<StateRoot, StoreError> {
+        tree::root(self)
+    }
+}
+
+impl StateReader for Snapshot {
+    type Error = StoreError;
+
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(stored) = self.rows.get(&KeyHash::of(key).0)? else { return Ok(None) };
+        let (found, row) = read_row(stored.value())?;
+        if found == *key {
+            Ok(Some(row.to_vec()))
+        } else {
+            Err(StoreError::Damaged { what: "a row's key", error: None })
+        }
+    }
+}
+
+impl TreeReader for Snapshot {
+    type Error = StoreError;
+
+    fn page(&self, path: &PagePath) -> Result<Option<Page>, StoreError> {
+        let stored = self.pages.get(encoding::encode(path).as_slice())?;
+        stored.map(|page| decode("a tree page", page.value())).transpose()
+    }
+}
+
+impl SnapshotReader for Snapshot {
+    fn rows_between(
+        &self,
+        first: KeyHash,
+        last: KeyHash,
+        enough: &dyn Fn(usize, usize) -> bool,
+    ) -> Result<Vec<(StateKey, Vec<u8>)>, StoreError> {
+        let (mut rows, mut bytes) = (Vec::new(), 0usize);
+        for entry in self.rows.range::<&[u8; 32]>(&first.0..=&last.0)? {
+            if enough(rows.len(), bytes) {
+                break;
+            }
+            let (_, stored) = entry?;
+            let (key, row) = read_row(stored.value())?;
+            bytes = bytes.saturating_add(row.len());
+            rows.push((key, row.to_vec()));
+        }
+        Ok(rows)
+    }
+}

@@ -1,0 +1,89 @@
+//! A network of one hospital that makes blocks, to have something to keep.
+
+use clavicle_ledger::action::DefineStudy;
+use clavicle_ledger::block::{self, Applied, CheckedBlock, CommitCertificate, Header};
+use clavicle_ledger::encoding::{Ascending, Text};
+use clavicle_ledger::execute;
+use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
+use clavicle_ledger::id::{ManifestRoot, SourceId, StudyDigest, StudyId};
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::snapshot::SnapshotReader;
+use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
+use clavicle_ledger::state::{ReadRows as _, StateReader};
+use clavicle_ledger::time::{BlockTime, Timestamp};
+use clavicle_ledger::transaction::{Action, Body, Verified};
+
+pub(crate) fn secret(word: &str) -> SecretKey {
+    SecretKey::from_bytes(blake3::hash(word.as_bytes()).as_bytes())
+}
+
+pub(crate) fn genesis(name: &str) -> Genesis {
+    let key = |role: &str| secret(role).public();
+    let announcement = Announcement {
+        name: Text::new("Mercy hospital").unwrap(),
+        kind: SourceKind::Validator,
+        keys: SourceKeys {
+            operational: key("operational"),
+            consensus: Some(key("consensus")),
+            transfer: key("transfer"),
+            network: Ascending::from_items(vec![key("network")]).unwrap(),
+        },
+        addresses: Addresses::default(),
+        mailbox: Ascending::new(),
+    };
+    let source = GenesisSource { identity: key("identity"), announcement };
+    Genesis {
+        name: Text::new(name).unwrap(),
+        time: BlockTime(Timestamp(1_795_262_400_000)),
+        parameters: Parameters::default(),
+        sources: Ascending::from_items(vec![source]).unwrap(),
+    }
+}
+
+pub(crate) fn study(genesis: &Genesis, number: u64) -> StudyId {
+    let chain = genesis.chain_id();
+    StudyId::of(&chain, SourceId::of_identity(&chain, &secret("identity").public()), digest(number))
+}
+
+fn digest(number: u64) -> StudyDigest {
+    StudyDigest::from_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes())
+}
+
+/// A transaction that defines study `number`.
+pub(crate) fn define(genesis: &Genesis, head: &Header, number: u64) -> Verified {
+    let (source, holder) = (secret("operational"), secret("holder"));
+    let action = Action::DefineStudy(DefineStudy {
+        digest: digest(number),
+        source: source.public(),
+        holder: holder.public(),
+        delegates: Ascending::new(),
+        manifest_root: ManifestRoot::from_bytes([7; 32]),
+        open: false,
+    });
+    let body = Body { submit_by: head.time.timestamp().plus(60_000), nonce: [0; 16], action };
+    let chain = genesis.chain_id();
+    body.sign(&chain, &[&source, &holder]).unwrap().check_stateless(&chain).unwrap()
+}
+
+/// The block after `head` with these transactions, and a certificate in the right form.
+pub(crate) fn next_block<S>(
+    state: &S,
+    head: &Header,
+    last: Option<CommitCertificate>,
+    envelopes: Vec<Verified>,
+) -> (CheckedBlock, CommitCertificate, Applied)
+where
+    S: StateReader + SnapshotReader,
+    <S as StateReader>::Error: std::fmt::Debug,
+    <S as clavicle_ledger::tree::TreeReader>::Error: std::fmt::Debug,
+{
+    let rules = state.rules().unwrap();
+    let time = BlockTime(head.time.timestamp().plus(1_000));
+    let proposal = execute::propose(state, head.height + 1, time, envelopes).unwrap();
+    assert!(proposal.left_out.is_empty());
+    let proposer = SourceId::of_identity(&rules.chain, &secret("identity").public());
+    let (block, applied) = block::seal(proposal, state, (head, &rules), last, proposer, 0).unwrap();
+    let id = block.header().id();
+    let certificate = CommitCertificate::new(head.height + 1, 0, id, Vec::new()).unwrap();
+    (block, certificate, applied)
+}

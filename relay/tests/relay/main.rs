@@ -1,0 +1,5 @@
+//! The relay's tests, from outside.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod chain;
+mod store;
