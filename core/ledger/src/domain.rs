@@ -24,6 +24,8 @@ macro_rules! tags {
 }
 
 tags! {
+    /// A source's candidature for a genesis, which is signed for no network yet.
+    CANDIDATE = "clavicle/candi/1";
     /// Body of a DefineSource.
     DEFINE_SOURCE = "clavicle/defso/1";
     /// Body of a DefineStudy.

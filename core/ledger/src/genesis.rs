@@ -1,13 +1,16 @@
 //! The genesis: what a network starts from, and what its id is the hash of.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::domain::{self, Tag};
 use crate::encoding::{self, Ascending, Entry, Text, Wire};
 use crate::id::ChainId;
-use crate::key::{Key, KeyError};
+use crate::key::{Key, KeyError, SecretKey, Signature, SignatureError};
 use crate::source::{Announcement, AnnouncementError, MAX_SOURCES, SourceKind};
 use crate::time::{BlockTime, DAY_MS, HOUR_MS};
-use crate::transaction::MAX_ENVELOPE_LEN;
+use crate::transaction::{MAX_ENVELOPE_LEN, Signatures};
 
 /// The most envelopes that a network's parameters may allow in a block.
 pub const MAX_BLOCK_ENVELOPES: usize = 16 * 1024;
@@ -45,6 +48,93 @@ impl Entry for GenesisSource {
     type Key = Key;
     fn key(&self) -> &Key {
         &self.identity
+    }
+}
+
+/// A source that asks to be in a genesis: what it says of itself, signed by its identity key and by every key it announces,
+/// so that nobody can put another's keys into a genesis. A genesis has no chain id before it exists, so this is signed for
+/// none, under a tag of its own.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Candidate {
+    /// The source.
+    pub source: GenesisSource,
+    /// Its signatures: by the identity key, then by the keys of [`crate::source::SourceKeys::each`].
+    pub signatures: Signatures,
+}
+
+/// Why a candidature is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CandidateError {
+    /// See [`AnnouncementError`].
+    #[error(transparent)]
+    Announcement(#[from] AnnouncementError),
+    /// Not every key has signed.
+    #[error("the source announces {due} keys and {given} have signed")]
+    SignatureCount {
+        /// Signatures there are.
+        given: usize,
+        /// Signatures there must be.
+        due: usize,
+    },
+    /// A signature that does not hold.
+    #[error("signature {index}: {error}")]
+    Signature {
+        /// Which, from 0.
+        index: usize,
+        /// Why not.
+        error: SignatureError,
+    },
+}
+
+/// What stands for the chain id where there is no chain yet.
+const NO_CHAIN: ChainId = ChainId::from_bytes([0; 32]);
+
+impl Candidate {
+    /// Signs for a source with those of `keys` that it names.
+    ///
+    /// # Errors
+    /// [`CandidateError`].
+    pub fn sign(source: GenesisSource, keys: &[&SecretKey]) -> Result<Self, CandidateError> {
+        let preimage = domain::preimage(Tag::CANDIDATE, &NO_CHAIN, &source);
+        let by = |signer: Key| keys.iter().find(|key| key.public() == signer).map(|key| key.sign(&preimage));
+        let signatures: Vec<Signature> = source.signers().filter_map(by).collect();
+        let due = source.signers().count();
+        let given = signatures.len();
+        let signatures = Signatures::new(signatures).map_err(|_| CandidateError::SignatureCount { given, due })?;
+        let candidate = Self { source, signatures };
+        candidate.check()?;
+        Ok(candidate)
+    }
+
+    /// Checks what the source says and that all its keys say so.
+    ///
+    /// # Errors
+    /// [`CandidateError`].
+    pub fn check(&self) -> Result<(), CandidateError> {
+        let Self { source, signatures } = self;
+        source.announcement.check(&source.identity)?;
+        let (given, due) = (signatures.as_slice().len(), source.signers().count());
+        if given != due {
+            return Err(CandidateError::SignatureCount { given, due });
+        }
+        let preimage = domain::preimage(Tag::CANDIDATE, &NO_CHAIN, source);
+        for (index, (signature, key)) in signatures.as_slice().iter().zip(source.signers()).enumerate() {
+            signature.verify(&key, &preimage).map_err(|error| CandidateError::Signature { index, error })?;
+        }
+        Ok(())
+    }
+}
+
+impl Wire for Candidate {
+    const NAME: &'static str = "a source's candidature";
+    const MAX_LEN: usize = 8 * 1024;
+}
+
+impl GenesisSource {
+    /// Every key of the source, the identity first.
+    pub fn signers(&self) -> impl Iterator<Item = Key> + '_ {
+        core::iter::once(self.identity).chain(self.announcement.keys.each().map(|(_, key)| key))
     }
 }
 
@@ -224,9 +314,10 @@ impl Genesis {
             return Err(GenesisError::NoValidator);
         }
         let mut seen = alloc::collections::BTreeSet::new();
-        for (index, GenesisSource { identity, announcement }) in sources.iter().enumerate() {
+        for (index, source) in sources.iter().enumerate() {
+            let GenesisSource { identity, announcement } = source;
             announcement.check(identity).map_err(|error| GenesisError::Source(index, error))?;
-            for key in core::iter::once(*identity).chain(announcement.keys.each().map(|(_, key)| key)) {
+            for key in source.signers() {
                 key.check().map_err(|error| GenesisError::Key(index, error))?;
                 if !seen.insert(key) {
                     return Err(GenesisError::KeyTwice(index));

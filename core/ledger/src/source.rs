@@ -72,7 +72,9 @@ impl SourceKeys {
 /// Where a source is reached. The ledger is the directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Addresses {
-    /// libp2p multiaddresses.
+    /// libp2p multiaddresses of the validator, for other validators alone.
+    pub consensus: Ascending<Text<128>, 4>,
+    /// libp2p multiaddresses for everybody.
     pub libp2p: Ascending<Text<128>, 4>,
     /// iroh socket addresses or forwarding URLs.
     pub iroh: Ascending<Text<128>, 4>,

@@ -7,7 +7,7 @@ use clavicle_ledger::action::{
 use clavicle_ledger::block::{CertificateError, CommitCertificate, Header, InclusionError, prove_inclusion};
 use clavicle_ledger::encoding::{self, Ascending, Fault, Text};
 use clavicle_ledger::execute::{self, ExecuteError, Proposed, Rejection};
-use clavicle_ledger::genesis::{GenesisError, Parameters};
+use clavicle_ledger::genesis::{Candidate, CandidateError, GenesisError, GenesisSource, Parameters};
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::{Key, KeyError, SecretKey, SignatureError};
 use clavicle_ledger::source::{AnnouncementError, KeyRole, SourceKind};
@@ -241,13 +241,13 @@ fn a_certificate_takes_more_than_two_thirds_of_the_power() {
 fn a_genesis_must_be_able_to_start() {
     let good = genesis(Parameters::default());
     assert_eq!(good.check(), Ok(()));
-    let edited = |edit: &dyn Fn(&mut Vec<clavicle_ledger::genesis::GenesisSource>)| {
+    let edited = |edit: &dyn Fn(&mut Vec<GenesisSource>)| {
         let mut sources = good.sources.to_vec();
         edit(&mut sources);
         clavicle_ledger::genesis::Genesis { sources: Ascending::from_items(sources).unwrap(), ..good.clone() }.check()
     };
     assert_eq!(edited(&|sources| sources.clear()), Err(GenesisError::NoValidator));
-    let hosted = |sources: &mut Vec<clavicle_ledger::genesis::GenesisSource>| {
+    let hosted = |sources: &mut Vec<GenesisSource>| {
         for source in sources {
             source.announcement.kind = SourceKind::Hosted;
             source.announcement.keys.consensus = None;
@@ -278,6 +278,27 @@ fn a_genesis_must_be_able_to_start() {
     ] {
         assert_eq!(genesis(parameters).check(), Err(GenesisError::Parameter(name)));
     }
+}
+
+#[test]
+fn a_candidate_is_signed_by_every_key_it_names() {
+    let (mercy, stluke) = (&hospitals()[0], &hospitals()[1]);
+    let source = GenesisSource { identity: mercy.identity.public(), announcement: mercy.announcement() };
+    let good = Candidate::sign(source.clone(), &mercy.secrets()).unwrap();
+    assert_eq!(good.check(), Ok(()));
+    let missing = Candidate::sign(source.clone(), &mercy.secrets()[1..]);
+    assert_eq!(missing, Err(CandidateError::SignatureCount { given: 4, due: 5 }));
+    // Another's key cannot be announced, nor the announcement altered.
+    let mut stolen = good.clone();
+    stolen.source.announcement.keys.transfer = stluke.transfer.public();
+    let wrong = |index| Err(CandidateError::Signature { index, error: SignatureError::Wrong });
+    assert_eq!(stolen.check(), wrong(0));
+    let mut renamed = good.clone();
+    renamed.source.announcement.name = Text::new("merci").unwrap();
+    assert_eq!(renamed.check(), wrong(0));
+    let mut nameless = good;
+    nameless.source.announcement.name = Text::default();
+    assert_eq!(nameless.check(), Err(CandidateError::Announcement(AnnouncementError::Unnamed)));
 }
 
 // ── DefineSource ────────────────────────────────────────────────────────────────────────────────────────────────────

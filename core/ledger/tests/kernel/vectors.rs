@@ -15,7 +15,7 @@ use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof, p
 use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::domain::Tag;
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
-use clavicle_ledger::genesis::{Genesis, Parameters};
+use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{EventHash, GrantId, SeriesId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::salt::Salt;
@@ -36,7 +36,7 @@ use crate::world::{DAY, World, define_study, delegate, grant, hospitals, revise,
 macro_rules! wire_types {
     ($go:ident) => {
         $go! {
-            key: Key, signature: Signature, genesis: Genesis, body: Body, envelope: Envelope, terms: Terms, source: Source,
+            key: Key, signature: Signature, genesis: Genesis, candidate: Candidate, body: Body, envelope: Envelope, terms: Terms, source: Source,
             key_use: KeyUse, activity: Activity, roster: Roster, validators: ValidatorSet, study: Study, rules: Rules,
             head: Head, executed: Executed, due: Due, slot: SlotHead, state_key: StateKey, header: Header,
             commit: CommitCertificate, block: Block, inclusion: InclusionProof, page: Page, page_path: PagePath,
@@ -192,6 +192,9 @@ fn accepted() -> Vec<Vector> {
             id = StudyId::of(&chain, world.hospitals[0].id(&chain), salt.study_digest("1.2.840.1"))
         ),
     );
+    let mercy = &world.hospitals[0];
+    let source = GenesisSource { identity: mercy.identity.public(), announcement: mercy.announcement() };
+    out.value("candidate", &Candidate::sign(source, &mercy.secrets()).unwrap(), "");
     out.value("genesis", &world.genesis, format!("chain {chain}"));
     out.value("header", &Header::genesis(&world.genesis), format!("block {}", Header::genesis(&world.genesis).id()));
     out.value("terms", &terms, format!("commitment {}", terms.commitment(&chain, id, &secret("grantee").public())));
