@@ -1,6 +1,10 @@
-//! The hospital's node.
+//! The hospital's node: it keeps the chain, serves studies to those granted, and takes part in agreement.
 //!
-//! It keeps the chain, serves studies to those granted, and takes part in agreement. So far it keeps the chain:
-//! [`store`].
+//! A relay's [`home`] is a folder with its settings, its [`keys`] and its stores. The [`network_file`] says which network it is
+//! of. [`store`] is what it keeps on disk; [`command`] is what its operator can say to it.
 
+pub mod command;
+pub mod home;
+pub mod keys;
+pub mod network_file;
 pub mod store;

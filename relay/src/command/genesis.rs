@@ -1,0 +1,52 @@
+//! `genesis`: a new network.
+
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clavicle_ledger::encoding::{Ascending, Fault, Text};
+use clavicle_ledger::genesis::{Genesis, Parameters};
+use clavicle_ledger::source::MAX_SOURCES;
+use clavicle_ledger::time::{BlockTime, Timestamp};
+use serde_json::json;
+
+use super::{Answer, CommandError};
+use crate::network_file;
+
+pub(super) fn run(out: &Path, name: &str, files: &[PathBuf]) -> Result<Answer, CommandError> {
+    let shown = Text::new(name).map_err(|error| CommandError::Name { name: name.to_owned(), error })?;
+    let candidates = files.iter().map(|file| network_file::read_candidate(file)).collect::<Result<Vec<_>, _>>()?;
+    let sources = candidates.into_iter().map(|candidate| candidate.source).collect();
+    let sources = Ascending::from_items(sources).map_err(|fault| match fault {
+        Fault::TooMany => CommandError::TooManySources(MAX_SOURCES),
+        _ => CommandError::SourceTwice,
+    })?;
+    let genesis = Genesis { name: shown, time: now(), parameters: Parameters::default(), sources };
+    genesis.check()?;
+    network_file::write_genesis(out, &genesis)?;
+
+    let (chain, count) = (genesis.chain_id(), genesis.sources.len());
+    let names: Vec<String> = genesis.sources.iter().map(|source| source.announcement.name.to_string()).collect();
+    // Tendermint's bound: fewer than a third may fail or lie.
+    let faults = count.saturating_sub(1) / 3;
+    let advice = match faults {
+        0 => "\nWith fewer than four hospitals the network stops when one does.",
+        _ => "",
+    };
+    Ok(Answer {
+        text: format!(
+            "{name}: a new network of {count} hospitals ({})\nchain {chain}\nIt goes on while at most {faults} of them fail.{advice}\nNext: give {} to everybody in it.",
+            names.join(", "),
+            out.display()
+        ),
+        json: json!({ "network": name, "chain": chain.to_string(), "sources": names, "tolerated_faults": faults, "file": out }),
+    })
+}
+
+fn now() -> BlockTime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line is the edge: it reads the clock and passes time in"
+    )]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    BlockTime(Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}

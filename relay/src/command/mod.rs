@@ -1,0 +1,158 @@
+//! What an operator can say to a relay.
+
+mod genesis;
+mod init;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clavicle_ledger::encoding::Fault;
+use clavicle_ledger::genesis::{CandidateError, GenesisError};
+use serde_json::{Value, json};
+
+use crate::home::HomeError;
+use crate::keys::KeysError;
+use crate::network_file::NetworkFileError;
+
+/// A hospital's node in a Clavicle network.
+#[derive(Debug, Parser)]
+#[command(name = "clavicle-relay", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Answer with one JSON object, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a new relay: its folder, its keys, its settings
+    Init {
+        /// The folder to make
+        #[arg(long)]
+        dir: PathBuf,
+        /// The hospital's name, as patients know it
+        #[arg(long)]
+        name: String,
+        /// The address to listen on and to be reached at; free ports are chosen
+        #[arg(long, default_value = "127.0.0.1")]
+        host: std::net::IpAddr,
+    },
+    /// Make a new network of the hospitals whose source.json are given
+    Genesis {
+        /// The file to write; everybody in the network needs it
+        #[arg(long)]
+        out: PathBuf,
+        /// The network's name
+        #[arg(long, default_value = "clavicle")]
+        name: String,
+        /// The hospitals' source.json
+        #[arg(required = true)]
+        sources: Vec<PathBuf>,
+    },
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// See [`HomeError`].
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// See [`KeysError`].
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// See [`NetworkFileError`].
+    #[error(transparent)]
+    NetworkFile(#[from] NetworkFileError),
+    /// A name that is none.
+    #[error("the name {name:?} cannot be used")]
+    Name {
+        /// The name.
+        name: String,
+        /// Why not.
+        #[source]
+        error: Fault,
+    },
+    /// The relay's own candidature is wrong.
+    #[error("the relay cannot be in a genesis")]
+    Candidate(#[from] CandidateError),
+    /// The sources do not make a network.
+    #[error("these hospitals do not make a network")]
+    Genesis(#[from] GenesisError),
+    /// One hospital twice.
+    #[error("two of the files are of the same hospital")]
+    SourceTwice,
+    /// More than a network may have.
+    #[error("a network has {0} hospitals at most")]
+    TooManySources(usize),
+    /// No port to listen on.
+    #[error("no free port was found on {host}")]
+    NoPort {
+        /// Where.
+        host: std::net::IpAddr,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+}
+
+impl CommandError {
+    /// A word for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Home(HomeError::Exists(_)) => "exists",
+            Self::Home(_) => "home",
+            Self::Keys(_) => "keys",
+            Self::NetworkFile(NetworkFileError::Exists(_)) => "exists",
+            Self::NetworkFile(_) => "file",
+            Self::Name { .. } => "name",
+            Self::Candidate(_) => "candidate",
+            Self::Genesis(_) | Self::SourceTwice | Self::TooManySources(_) => "genesis",
+            Self::NoPort { .. } => "port",
+        }
+    }
+
+    /// What happened and why, in one sentence after another.
+    #[must_use]
+    pub fn sentences(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            cause = error.source();
+        }
+        text
+    }
+
+    /// The error as one JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({ "error": { "code": self.code(), "message": self.sentences() } })
+    }
+}
+
+/// What a command has to say: for people and for programs.
+#[derive(Debug)]
+pub struct Answer {
+    /// Lines for a person.
+    pub text: String,
+    /// The same as one JSON object.
+    pub json: Value,
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn run(command: Command) -> Result<Answer, CommandError> {
+    match command {
+        Command::Init { dir, name, host } => init::run(&dir, &name, host),
+        Command::Genesis { out, name, sources } => genesis::run(&out, &name, &sources),
+    }
+}

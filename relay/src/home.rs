@@ -1,0 +1,138 @@
+//! A relay's folder.
+//!
+//! ```text
+//! relay.toml     its settings, for its operator to read and change
+//! source.json    what it says of itself, to be given to whoever makes the genesis
+//! keys/          its private keys
+//! chain.redb     the chain
+//! ```
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// A relay's folder, by its path.
+#[derive(Clone, Debug)]
+pub struct Home(PathBuf);
+
+/// What `relay.toml` holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// The hospital's name, as people know it.
+    pub name: String,
+    /// Where the relay listens.
+    pub listen: Listen,
+}
+
+/// Where a relay listens, and is reached as announced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Listen {
+    /// For other validators, TCP.
+    pub consensus: SocketAddr,
+    /// For wallets and other relays, TCP.
+    pub network: SocketAddr,
+    /// For those who fetch, UDP.
+    pub transfer: SocketAddr,
+}
+
+/// Why a relay's folder could not be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HomeError {
+    /// There is a relay in it.
+    #[error("{0} is a relay's folder already; nothing was changed. Choose another with --dir")]
+    Exists(PathBuf),
+    /// There is none in it.
+    #[error("{0} is no relay's folder: it has no relay.toml. Make one with `clavicle-relay init --dir {0}`")]
+    NotAHome(PathBuf),
+    /// A file.
+    #[error("{path} could not be read or written")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// Settings that are none.
+    #[error("{path} cannot be understood")]
+    Settings {
+        /// Which file.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        error: Box<toml::de::Error>,
+    },
+}
+
+impl Home {
+    /// The relay's folder at `path`, there or not.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self(path.to_owned())
+    }
+
+    /// The settings' file.
+    #[must_use]
+    pub fn settings_file(&self) -> PathBuf {
+        self.0.join("relay.toml")
+    }
+
+    /// The file that is given to whoever makes the genesis.
+    #[must_use]
+    pub fn source_file(&self) -> PathBuf {
+        self.0.join("source.json")
+    }
+
+    /// The folder of the private keys.
+    #[must_use]
+    pub fn keys_folder(&self) -> PathBuf {
+        self.0.join("keys")
+    }
+
+    /// The chain's file.
+    #[must_use]
+    pub fn chain_file(&self) -> PathBuf {
+        self.0.join("chain.redb")
+    }
+
+    /// Makes the folder for a new relay.
+    ///
+    /// # Errors
+    /// [`HomeError`]; also when there is a relay in it.
+    pub fn create(&self) -> Result<(), HomeError> {
+        if self.settings_file().exists() || self.keys_folder().exists() {
+            return Err(HomeError::Exists(self.0.clone()));
+        }
+        fs::create_dir_all(&self.0).map_err(|error| HomeError::File { path: self.0.clone(), error })
+    }
+
+    /// Writes the settings.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub fn write_settings(&self, settings: &Settings) -> Result<(), HomeError> {
+        let path = self.settings_file();
+        let text = toml::to_string(settings).expect("names and addresses have a form in TOML");
+        fs::write(&path, text).map_err(|error| HomeError::File { path, error })
+    }
+
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// [`HomeError`].
+    pub fn settings(&self) -> Result<Settings, HomeError> {
+        let path = self.settings_file();
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(HomeError::NotAHome(self.0.clone())),
+            Err(error) => return Err(HomeError::File { path, error }),
+        };
+        toml::from_str(&text).map_err(|error| HomeError::Settings { path, error: Box::new(error) })
+    }
+}

@@ -1,0 +1,145 @@
+//! A source's private keys, one file each, readable by their owner alone.
+//!
+//! The identity key is needed only to announce the others: it can be taken away, kept cold, and brought back for that.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use clavicle_ledger::encoding::Ascending;
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::source::SourceKeys;
+use zeroize::Zeroizing;
+
+/// The keys of a source that runs a validator.
+#[derive(Debug)]
+pub struct Keys {
+    /// Announces the others.
+    pub identity: SecretKey,
+    /// Signs studies, revisions, statuses, receipts and anchors.
+    pub operational: SecretKey,
+    /// Signs votes and proposals.
+    pub consensus: SecretKey,
+    /// The iroh endpoint from which images are served.
+    pub transfer: SecretKey,
+    /// The libp2p peer.
+    pub network: SecretKey,
+}
+
+/// Why keys could not be made or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeysError {
+    /// The system gave no random bytes.
+    #[error("the system's random generator failed")]
+    Random(#[source] getrandom::Error),
+    /// A file.
+    #[error("the key file {path} could not be read or written")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// A file that holds no key.
+    #[error("the key file {path} does not hold a key: 64 hexadecimal digits")]
+    NoKey {
+        /// Which.
+        path: PathBuf,
+    },
+}
+
+const NAMES: [&str; 5] = ["identity", "operational", "consensus", "transfer", "network"];
+
+impl Keys {
+    /// Makes fresh keys and writes them into the new folder `folder`.
+    ///
+    /// # Errors
+    /// [`KeysError`]; also when the folder exists.
+    pub fn create(folder: &Path) -> Result<Self, KeysError> {
+        fs::DirBuilder::new().mode(0o700).create(folder).map_err(|error| file_error(folder, error))?;
+        for name in NAMES {
+            let mut seed = Zeroizing::new([0u8; 32]);
+            getrandom::fill(&mut *seed).map_err(KeysError::Random)?;
+            write_seed(&folder.join(name), &seed)?;
+        }
+        Self::read(folder)
+    }
+
+    /// Reads the keys from `folder`.
+    ///
+    /// # Errors
+    /// [`KeysError`].
+    pub fn read(folder: &Path) -> Result<Self, KeysError> {
+        let [identity, operational, consensus, transfer, network] = NAMES.map(|name| read_key(&folder.join(name)));
+        Ok(Self {
+            identity: identity?,
+            operational: operational?,
+            consensus: consensus?,
+            transfer: transfer?,
+            network: network?,
+        })
+    }
+
+    /// What is announced of them.
+    #[must_use]
+    pub fn announced(&self) -> SourceKeys {
+        let mut network = Ascending::new();
+        network.insert(self.network.public()).expect("a list of four has room for one");
+        SourceKeys {
+            operational: self.operational.public(),
+            consensus: Some(self.consensus.public()),
+            transfer: self.transfer.public(),
+            network,
+        }
+    }
+
+    /// All of them, to sign an announcement with.
+    #[must_use]
+    pub const fn all(&self) -> [&SecretKey; 5] {
+        [&self.identity, &self.operational, &self.consensus, &self.transfer, &self.network]
+    }
+}
+
+fn file_error(path: &Path, error: io::Error) -> KeysError {
+    KeysError::File { path: path.to_owned(), error }
+}
+
+fn write_seed(path: &Path, seed: &[u8; 32]) -> Result<(), KeysError> {
+    let mut line = Zeroizing::new(String::with_capacity(65));
+    for byte in seed {
+        for nibble in [byte >> 4, byte & 0x0f] {
+            line.push(char::from_digit(u32::from(nibble), 16).expect("a nibble is a digit"));
+        }
+    }
+    line.push('\n');
+    let write = || {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+        file.write_all(line.as_bytes())?;
+        file.sync_all()
+    };
+    write().map_err(|error| file_error(path, error))
+}
+
+fn read_key(path: &Path) -> Result<SecretKey, KeysError> {
+    let mut text = Zeroizing::new(String::with_capacity(128));
+    // No more than a key and some blanks, whatever the file is.
+    let read = |text: &mut String| fs::File::open(path)?.take(128).read_to_string(text);
+    read(&mut text).map_err(|error| file_error(path, error))?;
+    let no_key = || KeysError::NoKey { path: path.to_owned() };
+    let digits = text.trim().as_bytes();
+    if digits.len() != 64 {
+        return Err(no_key());
+    }
+    let mut seed = Zeroizing::new([0u8; 32]);
+    for (byte, pair) in seed.iter_mut().zip(digits.chunks_exact(2)) {
+        for digit in pair {
+            let nibble =
+                char::from(*digit).to_digit(16).and_then(|nibble| u8::try_from(nibble).ok()).ok_or_else(no_key)?;
+            *byte = *byte << 4 | nibble;
+        }
+    }
+    Ok(SecretKey::from_bytes(&seed))
+}

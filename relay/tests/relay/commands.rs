@@ -1,0 +1,148 @@
+//! The command line, as its operator meets it.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use clavicle_ledger::block::Header;
+use clavicle_relay::home::Home;
+use clavicle_relay::keys::Keys;
+use clavicle_relay::network_file;
+use clavicle_relay::store::ChainStore;
+
+fn relay(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_clavicle-relay")).current_dir(folder).args(arguments).output().unwrap()
+}
+
+/// What it printed when it did what was asked.
+fn done(folder: &Path, arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = relay(folder, arguments);
+    assert!(status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    String::from_utf8(stdout).unwrap()
+}
+
+/// What it complained about when it did not.
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let Output { status, stdout, stderr } = relay(folder, arguments);
+    assert!(!status.success() && stdout.is_empty(), "{arguments:?}: {}", String::from_utf8_lossy(&stdout));
+    String::from_utf8(stderr).unwrap()
+}
+
+const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
+
+fn four_relays(folder: &Path) -> Vec<String> {
+    for hospital in HOSPITALS {
+        done(folder, &["init", "--dir", hospital, "--name", &format!("{hospital} hospital")]);
+    }
+    HOSPITALS.iter().map(|hospital| format!("{hospital}/source.json")).collect()
+}
+
+fn genesis_of<'a>(files: &'a [String]) -> Vec<&'a str> {
+    ["genesis", "--out", "network.json"].into_iter().chain(files.iter().map(String::as_str)).collect()
+}
+
+#[test]
+fn four_hospitals_make_a_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = four_relays(folder.path());
+    let said = done(folder.path(), &genesis_of(&files));
+    assert!(said.contains("a new network of 4 hospitals") && said.contains("while at most 1 of them fail"), "{said}");
+
+    let genesis = network_file::read_genesis(&folder.path().join("network.json")).unwrap();
+    assert!(said.contains(&genesis.chain_id().to_string()));
+    let mut ports = Vec::new();
+    for hospital in HOSPITALS {
+        let home = Home::at(&folder.path().join(hospital));
+        let keys = Keys::read(&home.keys_folder()).unwrap();
+        let source = genesis.sources.find(&keys.identity.public()).unwrap();
+        assert_eq!(source.announcement.keys, keys.announced());
+        let listen = home.settings().unwrap().listen;
+        let address = format!("/ip4/127.0.0.1/tcp/{}", listen.consensus.port());
+        assert_eq!(source.announcement.addresses.consensus[0].as_str(), address);
+        ports.extend([listen.consensus.port(), listen.network.port(), listen.transfer.port()]);
+        for key in fs::read_dir(home.keys_folder()).unwrap() {
+            assert_eq!(key.unwrap().metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        // From here on it has a chain to keep.
+        let store = ChainStore::open(&home.chain_file(), &genesis).unwrap();
+        assert_eq!(store.head().unwrap(), Header::genesis(&genesis));
+    }
+    assert_eq!(ports.len(), 12);
+}
+
+#[test]
+fn nothing_is_ever_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = four_relays(folder.path());
+    let before = fs::read(folder.path().join("mercy/keys/identity")).unwrap();
+    let again = refused(folder.path(), &["init", "--dir", "mercy", "--name", "Mercy"]);
+    assert_eq!(again, "error: mercy is a relay's folder already; nothing was changed. Choose another with --dir\n");
+    assert_eq!(fs::read(folder.path().join("mercy/keys/identity")).unwrap(), before);
+    done(folder.path(), &genesis_of(&files));
+    let again = refused(folder.path(), &genesis_of(&files));
+    assert!(again.starts_with("error: network.json exists already; nothing was changed."), "{again}");
+}
+
+#[test]
+fn files_that_were_tampered_with_are_refused_and_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = four_relays(folder.path());
+    let path = folder.path().join("north/source.json");
+    let good = fs::read_to_string(&path).unwrap();
+    let tamper = |text: String| {
+        fs::write(&path, text).unwrap();
+        let said = refused(folder.path(), &genesis_of(&files));
+        assert!(!folder.path().join("network.json").exists());
+        said
+    };
+    let shown = tamper(good.replace("north hospital", "south hospital"));
+    assert!(shown.contains("north/source.json shows something else than it contains"), "{shown}");
+    // A digit of a signature at the end.
+    let end = good.rfind(|digit: char| digit.is_ascii_hexdigit()).unwrap();
+    let digit = if good.as_bytes()[end] == b'0' { "1" } else { "0" };
+    let signature = tamper(format!("{}{digit}{}", &good[..end], &good[end + 1..]));
+    assert!(signature.contains("cannot be in a genesis: signature 4: the signature is not this key's"), "{signature}");
+    let cut = tamper(good.replace(&good[end - 3..=end], ""));
+    assert!(
+        cut.contains("north/source.json is damaged: a source's candidature cannot be read: it ends too early"),
+        "{cut}"
+    );
+    let odd = tamper(good.replace(&good[end..=end], ""));
+    assert!(odd.contains("not made of hexadecimal digits") || odd.contains("shows something else"), "{odd}");
+    let other = tamper("{\"network\": true}".into());
+    assert!(other.contains("north/source.json is not a hospital's source.json: unknown field `network`"), "{other}");
+    fs::remove_file(&path).unwrap();
+    let gone = refused(folder.path(), &genesis_of(&files));
+    assert!(gone.contains("north/source.json could not be read or written: No such file"), "{gone}");
+}
+
+#[test]
+fn a_hospital_counts_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = four_relays(folder.path());
+    files.push(files[0].clone());
+    assert_eq!(refused(folder.path(), &genesis_of(&files)), "error: two of the files are of the same hospital\n");
+}
+
+#[test]
+fn programs_get_one_object() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = done(folder.path(), &["--json", "init", "--dir", "mercy", "--name", "Mercy"]);
+    let made: serde_json::Value = serde_json::from_str(&made).unwrap();
+    assert_eq!((made["name"].as_str(), made["source"].as_str()), (Some("Mercy"), Some("mercy/source.json")));
+    let Output { status, stdout, stderr } =
+        relay(folder.path(), &["init", "--dir", "mercy", "--name", "Mercy", "--json"]);
+    let error: serde_json::Value = serde_json::from_slice(&stdout).unwrap();
+    assert_eq!((status.success(), stderr.is_empty()), (false, true));
+    assert_eq!(error["error"]["code"], "exists");
+    assert!(error["error"]["message"].as_str().unwrap().contains("nothing was changed"));
+}
+
+#[test]
+fn a_name_must_show_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = refused(folder.path(), &["init", "--dir", "mercy", "--name", "Mer\u{202e}cy"]);
+    assert!(said.contains("cannot be used: a text in it is too long, not UTF-8, or holds characters that do not show"));
+    assert!(!folder.path().join("mercy").exists());
+}
