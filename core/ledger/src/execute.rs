@@ -134,7 +134,7 @@ pub enum ExecuteError<E> {
 /// # Errors
 /// [`ExecuteError`]; nothing is changed.
 pub fn execute<R: StateReader>(state: &R, block: &Proposed) -> Result<Outcome, ExecuteError<R::Error>> {
-    let mut execution = Execution::begin(state, block.height, block.time)?;
+    let mut execution = Execution::begin(state, block.height, block.time, ALL_DUE)?;
     for (index, envelope) in block.envelopes.iter().enumerate() {
         execution.apply(envelope).map_err(|failed| match failed {
             Failed::Refused(rejection) => ExecuteError::Envelope { index, rejection },
@@ -142,6 +142,22 @@ pub fn execute<R: StateReader>(state: &R, block: &Proposed) -> Result<Outcome, E
         })?;
     }
     Ok(execution.end())
+}
+
+/// Whether a transaction could be executed alone in the next block, at `time` or as soon after the head as can be: what
+/// a relay asks before it takes one in. Others that come before it may still change the answer.
+///
+/// # Errors
+/// [`ExecuteError`]; with [`ExecuteError::Envelope`] the transaction's rejection.
+pub fn admit<R: StateReader>(state: &R, time: BlockTime, envelope: &Verified) -> Result<(), ExecuteError<R::Error>> {
+    let head = state.head()?;
+    let time = time.max(BlockTime(head.time.timestamp().plus(1)));
+    // Sweeping changes no answer, and takes longer than the answer does.
+    let mut execution = Execution::begin(state, head.height.saturating_add(1), time, 0)?;
+    execution.apply(envelope).map_err(|failed| match failed {
+        Failed::Refused(rejection) => ExecuteError::Envelope { index: 0, rejection },
+        Failed::Read(error) => ExecuteError::Read(error),
+    })
 }
 
 /// A block made from what a proposer has, and what was left out of it.
@@ -166,7 +182,7 @@ pub fn propose<R: StateReader>(
     time: BlockTime,
     mut envelopes: Vec<Verified>,
 ) -> Result<Proposal, ExecuteError<R::Error>> {
-    let mut execution = Execution::begin(state, height, time)?;
+    let mut execution = Execution::begin(state, height, time, ALL_DUE)?;
     let (mut taken, mut left_out) = (Vec::new(), Vec::new());
     envelopes.sort_by_key(|envelope| envelope.body().action.precedence());
     for envelope in envelopes {
@@ -178,6 +194,9 @@ pub fn propose<R: StateReader>(
     }
     Ok(Proposal { block: Proposed { height, time, envelopes: taken }, outcome: execution.end(), left_out })
 }
+
+/// As much sweeping as a block is due to do.
+const ALL_DUE: u32 = u32::MAX;
 
 /// A block on its way through execution.
 struct Execution<'a, R> {
@@ -193,7 +212,8 @@ struct Execution<'a, R> {
 }
 
 impl<'a, R: StateReader> Execution<'a, R> {
-    fn begin(base: &'a R, height: Height, time: BlockTime) -> Result<Self, ExecuteError<R::Error>> {
+    /// Begins a block, sweeping what it is due to sweep, or `most` if that is less.
+    fn begin(base: &'a R, height: Height, time: BlockTime, most: u32) -> Result<Self, ExecuteError<R::Error>> {
         let (rules, before, validators) = (base.rules()?, base.head()?, base.validators()?);
         let due = before.height.saturating_add(1);
         if height != due {
@@ -221,7 +241,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
             &mut execution.state,
             before.next_slot,
             time,
-            rules.parameters.block_sweep,
+            rules.parameters.block_sweep.min(most),
             &mut execution.events,
         )?;
         Ok(execution)

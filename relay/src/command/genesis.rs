@@ -32,9 +32,10 @@ pub(super) fn run(out: &Path, name: &str, files: &[PathBuf]) -> Result<Answer, C
         0 => "\nWith fewer than four hospitals the network stops when one does.",
         _ => "",
     };
+    let hospitals = if count == 1 { "hospital" } else { "hospitals" };
     Ok(Answer {
         text: format!(
-            "{name}: a new network of {count} hospitals ({})\nchain {chain}\nIt goes on while at most {faults} of them fail.{advice}\nNext: give {} to everybody in it.",
+            "{name}: a new network of {count} {hospitals} ({})\nchain {chain}\nIt goes on while at most {faults} of them fail.{advice}\nNext: give {} to everybody in it.",
             names.join(", "),
             out.display()
         ),

@@ -6,6 +6,8 @@
 //! headers_v1       height                     ─► header
 //! blocks_v1        height                     ─► block
 //! certificates_v1  height                     ─► commit certificate of that height
+//! validators_v1    first height they decide   ─► validator set
+//! evidence_v1      (height, number)           ─► an equivocation, as it was seen
 //! envelopes_v1     envelope hash (32)         ─► height, place in the block
 //! genesis_v1       ()                         ─► genesis
 //! ```
@@ -17,10 +19,11 @@ use clavicle_ledger::encoding::{self, Wire};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{EnvelopeHash, StateRoot};
 use clavicle_ledger::snapshot::SnapshotReader;
-use clavicle_ledger::state::{Changes, StateKey, StateReader};
+use clavicle_ledger::state::{Changes, MemoryState, ReadRows as _, StateKey, StateReader};
 use clavicle_ledger::time::Height;
 use clavicle_ledger::transaction::Verified;
 use clavicle_ledger::tree::{self, KeyHash, Page, PagePath, TreeChanges, TreeReader};
+use clavicle_ledger::validators::ValidatorSet;
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 
 use super::{CACHE_BYTES, StoreError};
@@ -30,6 +33,8 @@ const PAGES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("pages_v1"
 const HEADERS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("headers_v1");
 const BLOCKS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("blocks_v1");
 const CERTIFICATES: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("certificates_v1");
+const VALIDATORS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("validators_v1");
+const EVIDENCE: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("evidence_v1");
 const ENVELOPES: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("envelopes_v1");
 const GENESIS: TableDefinition<'_, (), &[u8]> = TableDefinition::new("genesis_v1");
 
@@ -98,17 +103,20 @@ impl ChainStore {
 
     fn begin(&self, genesis: &Genesis) -> Result<(), StoreError> {
         let transaction = self.write()?;
-        let changes = genesis.state();
+        let (changes, first) = (genesis.state(), MemoryState::from_genesis(genesis).validators());
+        let Ok(first) = first else { return Err(StoreError::Damaged { what: "the genesis", error: None }) };
         let Ok(update) = tree::update(&std::collections::BTreeMap::new(), &changes) else {
             return Err(StoreError::Damaged { what: "the genesis", error: None });
         };
         write_state(&transaction, &changes, &update)?;
         transaction.open_table(HEADERS)?.insert(0, encoding::encode(&self.genesis).as_slice())?;
         transaction.open_table(GENESIS)?.insert((), encoding::encode(genesis).as_slice())?;
+        transaction.open_table(VALIDATORS)?.insert(1, encoding::encode(&first).as_slice())?;
         // Every table is there from the start, so that reading need not know which came when.
         transaction.open_table(BLOCKS)?;
         transaction.open_table(CERTIFICATES)?;
         transaction.open_table(ENVELOPES)?;
+        transaction.open_table(EVIDENCE)?;
         Ok(transaction.commit()?)
     }
 
@@ -155,6 +163,11 @@ impl ChainStore {
         transaction.open_table(HEADERS)?.insert(height, encoding::encode(block.header()).as_slice())?;
         transaction.open_table(BLOCKS)?.insert(height, encoding::encode(&block.to_block()).as_slice())?;
         transaction.open_table(CERTIFICATES)?.insert(height, encoding::encode(certificate).as_slice())?;
+        let next = &applied.outcome.next_validators;
+        if *next != applied.outcome.validators {
+            let from = height.saturating_add(1);
+            transaction.open_table(VALIDATORS)?.insert(from, encoding::encode(next).as_slice())?;
+        }
         {
             let mut envelopes = transaction.open_table(ENVELOPES)?;
             for (place, hash) in (0u32..).zip(block.envelopes().iter().map(Verified::hash)) {
@@ -194,6 +207,54 @@ impl ChainStore {
             return Ok(None);
         };
         Ok(Some((decode("a block", block.value())?, decode("a certificate", certificate.value())?)))
+    }
+
+    /// Who decides the block at `height`, if it is not later than the next one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn validators(&self, height: Height) -> Result<Option<ValidatorSet>, StoreError> {
+        if height == 0 || height > self.head()?.height.saturating_add(1) {
+            return Ok(None);
+        }
+        let table = self.database.begin_read()?.open_table(VALIDATORS)?;
+        let since = table.range(..=height)?.next_back().transpose()?;
+        since.map(|(_, set)| decode("a validator set", set.value())).transpose()
+    }
+
+    /// Puts a certificate with more signatures in the place of one that was committed, and keeps what was seen of
+    /// equivocation at that height, each with its encoding.
+    ///
+    /// # Errors
+    /// [`CommitError`]; also when the certificate is of another block than the committed one.
+    pub fn finalise(&self, certificate: &CommitCertificate, evidence: &[Vec<u8>]) -> Result<(), CommitError> {
+        let height = certificate.height;
+        if self.header(height)?.is_none_or(|header| header.id() != certificate.block) {
+            return Err(CommitError::OtherBlock);
+        }
+        Ok(self.write_finalised(certificate, evidence)?)
+    }
+
+    fn write_finalised(&self, certificate: &CommitCertificate, evidence: &[Vec<u8>]) -> Result<(), StoreError> {
+        let (height, transaction) = (certificate.height, self.write()?);
+        {
+            let mut certificates = transaction.open_table(CERTIFICATES)?;
+            let fuller = match certificates.get(height)? {
+                None => true,
+                Some(before) => {
+                    let before: CommitCertificate = decode("a certificate", before.value())?;
+                    certificate.votes().count() > before.votes().count()
+                }
+            };
+            if fuller {
+                certificates.insert(height, encoding::encode(certificate).as_slice())?;
+            }
+            let mut kept = transaction.open_table(EVIDENCE)?;
+            for (number, seen) in (0u64..).zip(evidence) {
+                kept.insert((height, number), seen.as_slice())?;
+            }
+        }
+        Ok(transaction.commit()?)
     }
 
     /// The height and the place in its block of an executed envelope.

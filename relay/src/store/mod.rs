@@ -1,11 +1,14 @@
 //! What a relay keeps on its disk, in [redb](https://docs.rs/redb) files.
 //!
-//! One file for each kind of thing that must not wait for another: the chain in [`ChainStore`]. Every commit is on the
+//! One file for each kind of thing that must not wait for another: the chain in [`ChainStore`], blocks on their way in
+//! [`ProposalStore`]. Every commit is on the
 //! disk when it returns; a process killed at any instant finds the last commit, whole.
 
 mod chain;
+mod proposals;
 
 pub use self::chain::{ChainStore, CommitError, Snapshot};
+pub use self::proposals::ProposalStore;
 
 use clavicle_ledger::encoding::DecodeError;
 

@@ -17,32 +17,44 @@ pub(crate) fn secret(word: &str) -> SecretKey {
     SecretKey::from_bytes(blake3::hash(word.as_bytes()).as_bytes())
 }
 
+/// A network of one hospital.
 pub(crate) fn genesis(name: &str) -> Genesis {
-    let key = |role: &str| secret(role).public();
-    let announcement = Announcement {
-        name: Text::new("Mercy hospital").unwrap(),
-        kind: SourceKind::Validator,
-        keys: SourceKeys {
-            operational: key("operational"),
-            consensus: Some(key("consensus")),
-            transfer: key("transfer"),
-            network: Ascending::from_items(vec![key("network")]).unwrap(),
-        },
-        addresses: Addresses::default(),
-        mailbox: Ascending::new(),
+    genesis_of(name, 1)
+}
+
+/// A network of `count` hospitals, number n with the keys "role n".
+pub(crate) fn genesis_of(name: &str, count: usize) -> Genesis {
+    let source = |n: usize| {
+        let key = |role: &str| secret(&format!("{role} {n}")).public();
+        let announcement = Announcement {
+            name: Text::new(format!("hospital {n}")).unwrap(),
+            kind: SourceKind::Validator,
+            keys: SourceKeys {
+                operational: key("operational"),
+                consensus: Some(key("consensus")),
+                transfer: key("transfer"),
+                network: Ascending::from_items(vec![key("network")]).unwrap(),
+            },
+            addresses: Addresses::default(),
+            mailbox: Ascending::new(),
+        };
+        GenesisSource { identity: key("identity"), announcement }
     };
-    let source = GenesisSource { identity: key("identity"), announcement };
     Genesis {
         name: Text::new(name).unwrap(),
         time: BlockTime(Timestamp(1_795_262_400_000)),
         parameters: Parameters::default(),
-        sources: Ascending::from_items(vec![source]).unwrap(),
+        sources: Ascending::from_items((0..count).map(source).collect()).unwrap(),
     }
 }
 
+/// The id of hospital `n`.
+pub(crate) fn source_id(genesis: &Genesis, n: usize) -> SourceId {
+    SourceId::of_identity(&genesis.chain_id(), &secret(&format!("identity {n}")).public())
+}
+
 pub(crate) fn study(genesis: &Genesis, number: u64) -> StudyId {
-    let chain = genesis.chain_id();
-    StudyId::of(&chain, SourceId::of_identity(&chain, &secret("identity").public()), digest(number))
+    StudyId::of(&genesis.chain_id(), source_id(genesis, 0), digest(number))
 }
 
 fn digest(number: u64) -> StudyDigest {
@@ -51,7 +63,7 @@ fn digest(number: u64) -> StudyDigest {
 
 /// A transaction that defines study `number`.
 pub(crate) fn define(genesis: &Genesis, head: &Header, number: u64) -> Verified {
-    let (source, holder) = (secret("operational"), secret("holder"));
+    let (source, holder) = (secret("operational 0"), secret("holder"));
     let action = Action::DefineStudy(DefineStudy {
         digest: digest(number),
         source: source.public(),
@@ -81,7 +93,7 @@ where
     let time = BlockTime(head.time.timestamp().plus(1_000));
     let proposal = execute::propose(state, head.height + 1, time, envelopes).unwrap();
     assert!(proposal.left_out.is_empty());
-    let proposer = SourceId::of_identity(&rules.chain, &secret("identity").public());
+    let proposer = SourceId::of_identity(&rules.chain, &secret("identity 0").public());
     let (block, applied) = block::seal(proposal, state, (head, &rules), last, proposer, 0).unwrap();
     let id = block.header().id();
     let certificate = CommitCertificate::new(head.height + 1, 0, id, Vec::new()).unwrap();

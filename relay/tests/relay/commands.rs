@@ -38,7 +38,7 @@ fn four_relays(folder: &Path) -> Vec<String> {
     HOSPITALS.iter().map(|hospital| format!("{hospital}/source.json")).collect()
 }
 
-fn genesis_of<'a>(files: &'a [String]) -> Vec<&'a str> {
+fn genesis_of(files: &[String]) -> Vec<&str> {
     ["genesis", "--out", "network.json"].into_iter().chain(files.iter().map(String::as_str)).collect()
 }
 
@@ -103,13 +103,13 @@ fn files_that_were_tampered_with_are_refused_and_named() {
     let digit = if good.as_bytes()[end] == b'0' { "1" } else { "0" };
     let signature = tamper(format!("{}{digit}{}", &good[..end], &good[end + 1..]));
     assert!(signature.contains("cannot be in a genesis: signature 4: the signature is not this key's"), "{signature}");
-    let cut = tamper(good.replace(&good[end - 3..=end], ""));
+    let cut = tamper(format!("{}{}", &good[..end - 3], &good[end + 1..]));
     assert!(
         cut.contains("north/source.json is damaged: a source's candidature cannot be read: it ends too early"),
         "{cut}"
     );
-    let odd = tamper(good.replace(&good[end..=end], ""));
-    assert!(odd.contains("not made of hexadecimal digits") || odd.contains("shows something else"), "{odd}");
+    let odd = tamper(format!("{}{}", &good[..end], &good[end + 1..]));
+    assert!(odd.contains("not made of hexadecimal digits"), "{odd}");
     let other = tamper("{\"network\": true}".into());
     assert!(other.contains("north/source.json is not a hospital's source.json: unknown field `network`"), "{other}");
     fs::remove_file(&path).unwrap();

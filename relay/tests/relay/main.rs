@@ -3,4 +3,5 @@
 
 mod chain;
 mod commands;
+mod keeper;
 mod store;
