@@ -262,14 +262,14 @@ fn block(cast: &Cast, name: &str, studies: usize, rows: &mut Rows) {
     let (state, chain) = state(cast, studies);
     let envelopes = transactions(cast, &chain, studies);
     let block = Proposed { height: 1, time: BlockTime(Timestamp(START + 1_000)), envelopes };
-    let outcome = execute::execute(&state, &block).unwrap();
-    let update = state.preview(&outcome.changes);
+    let executed = execute::execute(&state, &block).unwrap();
+    let update = state.preview(&executed.changes);
 
-    let executed = median(|| time(|| execute::execute(&state, &block).unwrap()));
-    let rooted = median(|| time(|| state.preview(&outcome.changes)));
+    let execution = median(|| time(|| execute::execute(&state, &block).unwrap()));
+    let rooted = median(|| time(|| state.preview(&executed.changes)));
     // The limit: hashing each changed row and, for each changed page, the 15 pairs in it.
     let input = [7; 64];
-    let changed: Vec<&[u8]> = outcome.changes.values().flatten().map(Vec::as_slice).collect();
+    let changed: Vec<&[u8]> = executed.changes.values().flatten().map(Vec::as_slice).collect();
     let hashed = median(|| {
         time(|| {
             for row in &changed {
@@ -281,9 +281,9 @@ fn block(cast: &Cast, name: &str, studies: usize, rows: &mut Rows) {
         })
     });
     let ms = |time: Duration| time.as_secs_f64() * 1_000.0;
-    rows.push((format!("{name} studies: 2,000 transactions executed"), ms(executed), "ms"));
-    rows.push((format!("{name} studies: {} rows rooted", outcome.changes.len()), ms(rooted), "ms"));
-    rows.push((format!("{name} studies: executed and rooted"), ms(executed + rooted), "ms"));
+    rows.push((format!("{name} studies: 2,000 transactions executed"), ms(execution), "ms"));
+    rows.push((format!("{name} studies: {} rows rooted", executed.changes.len()), ms(rooted), "ms"));
+    rows.push((format!("{name} studies: executed and rooted"), ms(execution + rooted), "ms"));
     rows.push((
         format!("{name} studies: of hashing alone ({} pages)", update.pages.len()),
         ms(rooted) / ms(hashed),

@@ -87,8 +87,8 @@ impl Network {
         let rules = self.state.rules()?;
         let (sealed, _) = block::seal(proposal, &self.state, (&self.header, &rules), commit, self.source, 0)?;
         let received: CheckedBlock = sealed.to_block().check(&rules)?;
-        let Applied { outcome, tree } = block::apply(&self.state, &self.state, &self.header, &received)?;
-        self.state.write(outcome.changes, tree);
+        let Applied { executed, tree } = block::apply(&self.state, &self.state, &self.header, &received)?;
+        self.state.write(executed.changes, tree);
         self.header = *received.header();
         Ok(id)
     }

@@ -33,7 +33,7 @@ pub struct Proposed {
 
 /// What a block does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Outcome {
+pub struct Executed {
     /// What it changes.
     pub changes: Changes,
     /// What happened.
@@ -133,7 +133,7 @@ pub enum ExecuteError<E> {
 ///
 /// # Errors
 /// [`ExecuteError`]; nothing is changed.
-pub fn execute<R: StateReader>(state: &R, block: &Proposed) -> Result<Outcome, ExecuteError<R::Error>> {
+pub fn execute<R: StateReader>(state: &R, block: &Proposed) -> Result<Executed, ExecuteError<R::Error>> {
     let mut execution = Execution::begin(state, block.height, block.time, ALL_DUE)?;
     for (index, envelope) in block.envelopes.iter().enumerate() {
         execution.apply(envelope).map_err(|failed| match failed {
@@ -166,7 +166,7 @@ pub struct Proposal {
     /// The block.
     pub block: Proposed,
     /// What it does.
-    pub outcome: Outcome,
+    pub executed: Executed,
     /// What was left out, and why.
     pub left_out: Vec<(Verified, Rejection)>,
 }
@@ -192,7 +192,7 @@ pub fn propose<R: StateReader>(
             Err(Failed::Read(error)) => return Err(error.into()),
         }
     }
-    Ok(Proposal { block: Proposed { height, time, envelopes: taken }, outcome: execution.end(), left_out })
+    Ok(Proposal { block: Proposed { height, time, envelopes: taken }, executed: execution.end(), left_out })
 }
 
 /// As much sweeping as a block is due to do.
@@ -312,9 +312,9 @@ impl<'a, R: StateReader> Execution<'a, R> {
         Ok(())
     }
 
-    fn end(mut self) -> Outcome {
+    fn end(mut self) -> Executed {
         self.state.put(StateKey::Head, &self.head);
-        Outcome {
+        Executed {
             changes: self.state.into_changes(),
             events: self.events,
             validators: self.validators,

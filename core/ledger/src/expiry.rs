@@ -12,7 +12,7 @@ use alloc::vec::Vec;
 
 use crate::event::Event;
 use crate::id::{StudyId, TxId};
-use crate::state::{Due, Ending, Executed, Overlay, ReadError, ReadRows as _, Slot, SlotHead, StateKey, StateReader};
+use crate::state::{Due, Ending, Overlay, ReadError, ReadRows as _, ReplayMark, Slot, SlotHead, StateKey, StateReader};
 use crate::study::Study;
 use crate::time::{BlockTime, Timestamp};
 
@@ -36,7 +36,7 @@ pub(crate) fn remember<R: StateReader>(
 ) -> Result<(), ReadError<R::Error>> {
     // One millisecond on: at `submit_by` itself the transaction could still be submitted.
     let next = link(state, Slot::after(submit_by.plus(1)), Ending::Transaction(tx))?;
-    state.put(StateKey::Executed(tx), &Executed { submit_by, next });
+    state.put(StateKey::Executed(tx), &ReplayMark { submit_by, next });
     Ok(())
 }
 
@@ -100,7 +100,7 @@ fn clear<R: StateReader>(
     match ending {
         Ending::Transaction(tx) => {
             let key = StateKey::Executed(tx);
-            let mark: Executed = state.required(&key)?;
+            let mark: ReplayMark = state.required(&key)?;
             state.remove(key);
             Ok(mark.next)
         }

@@ -159,12 +159,12 @@ impl ChainStore {
     ) -> Result<(), StoreError> {
         let height = block.header().height;
         let transaction = self.write()?;
-        write_state(&transaction, &applied.outcome.changes, &applied.tree)?;
+        write_state(&transaction, &applied.executed.changes, &applied.tree)?;
         transaction.open_table(HEADERS)?.insert(height, encoding::encode(block.header()).as_slice())?;
         transaction.open_table(BLOCKS)?.insert(height, encoding::encode(&block.to_block()).as_slice())?;
         transaction.open_table(CERTIFICATES)?.insert(height, encoding::encode(certificate).as_slice())?;
-        let next = &applied.outcome.next_validators;
-        if *next != applied.outcome.validators {
+        let next = &applied.executed.next_validators;
+        if *next != applied.executed.validators {
             let from = height.saturating_add(1);
             transaction.open_table(VALIDATORS)?.insert(from, encoding::encode(next).as_slice())?;
         }

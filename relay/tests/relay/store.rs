@@ -39,7 +39,7 @@ fn what_was_committed_is_there_after_opening_again() {
         let envelopes: Vec<Verified> = (first..first + 10).map(|number| define(&genesis, &head, number)).collect();
         let (block, certificate, applied) = next_block(&store.snapshot().unwrap(), &head, last, envelopes.clone());
         store.commit(&block, &certificate, &applied).unwrap();
-        twin.write(applied.outcome.changes, applied.tree);
+        twin.write(applied.executed.changes, applied.tree);
         assert_eq!(store.find_envelope(&envelopes[7].hash()).unwrap(), Some((block.header().height, 7)));
     }
     drop(store);

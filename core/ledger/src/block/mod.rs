@@ -14,7 +14,7 @@ pub use self::certificate::{CertificateError, CommitCertificate};
 pub use self::envelopes::{InclusionError, InclusionProof, envelopes_root, prove_inclusion};
 use crate::domain::{self, Tag};
 use crate::encoding::{self, Fault, Wire};
-use crate::execute::{self, ExecuteError, Outcome, Proposal, Proposed};
+use crate::execute::{self, ExecuteError, Executed, Proposal, Proposed};
 use crate::genesis::{Genesis, MAX_BLOCK_BYTES, MAX_BLOCK_ENVELOPES};
 use crate::id::{BlockId, ChainId, CommitDigest, EnvelopeHash, EnvelopesRoot, SourceId, StateRoot, ValidatorsHash};
 use crate::state::{MemoryState, ReadRows as _, Rules, StateReader};
@@ -266,7 +266,7 @@ impl CheckedBlock {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Applied {
     /// To the rows.
-    pub outcome: Outcome,
+    pub executed: Executed,
     /// To the tree.
     pub tree: TreeChanges,
 }
@@ -316,19 +316,19 @@ pub fn apply<S: StateReader, T: TreeReader>(
     if before != previous.state_root {
         return Err(ApplyError::OwnState);
     }
-    let outcome = execute::execute(state, &block.proposed)?;
-    if outcome.validators.validators.find(&block.header.proposer).is_none() {
+    let executed = execute::execute(state, &block.proposed)?;
+    if executed.validators.validators.find(&block.header.proposer).is_none() {
         return Err(ApplyError::Proposer);
     }
     let named = (block.header.validators, block.header.next_validators);
-    if named != (outcome.validators.hash(&chain), outcome.next_validators.hash(&chain)) {
+    if named != (executed.validators.hash(&chain), executed.next_validators.hash(&chain)) {
         return Err(ApplyError::Validators);
     }
-    let tree = tree::update(tree, &outcome.changes).map_err(ApplyError::Tree)?;
+    let tree = tree::update(tree, &executed.changes).map_err(ApplyError::Tree)?;
     if tree.root != block.header.state_root {
         return Err(ApplyError::StateRoot);
     }
-    Ok(Applied { outcome, tree })
+    Ok(Applied { executed, tree })
 }
 
 /// Why a proposal was not made into a block.
@@ -358,12 +358,12 @@ pub fn seal<T: TreeReader>(
     proposer: SourceId,
     round: u32,
 ) -> Result<(CheckedBlock, Applied), SealError<T::Error>> {
-    let Proposal { block: proposed, outcome, left_out: _ } = proposal;
+    let Proposal { block: proposed, executed, left_out: _ } = proposal;
     let chain = rules.chain;
-    if outcome.validators.validators.find(&proposer).is_none() {
+    if executed.validators.validators.find(&proposer).is_none() {
         return Err(SealError::Proposer);
     }
-    let tree = tree::update(tree, &outcome.changes)?;
+    let tree = tree::update(tree, &executed.changes)?;
     let header = Header {
         version: PROTOCOL_VERSION,
         chain,
@@ -372,14 +372,14 @@ pub fn seal<T: TreeReader>(
         previous: previous.id(),
         envelopes: root_of(&proposed.envelopes, &chain),
         state_root: tree.root,
-        validators: outcome.validators.hash(&chain),
-        next_validators: outcome.next_validators.hash(&chain),
+        validators: executed.validators.hash(&chain),
+        next_validators: executed.next_validators.hash(&chain),
         last_commit: CommitCertificate::digest_of(last_commit.as_ref(), &chain),
         proposer,
         round,
     };
     let block = CheckedBlock::assemble(header, last_commit, proposed.envelopes, rules)?;
-    Ok((block, Applied { outcome, tree }))
+    Ok((block, Applied { executed, tree }))
 }
 
 fn root_of(envelopes: &[Verified], chain: &ChainId) -> EnvelopesRoot {

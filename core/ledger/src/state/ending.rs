@@ -37,14 +37,14 @@ pub enum Ending {
 
 /// The mark of an executed transaction, kept until its `submit_by`: the whole replay memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Executed {
+pub struct ReplayMark {
     /// The last moment at which the transaction could be submitted again, and at which this mark means anything.
     pub submit_by: Timestamp,
     /// What else ends in the same hour.
     pub next: Option<Ending>,
 }
 
-impl Wire for Executed {
+impl Wire for ReplayMark {
     const NAME: &'static str = "an executed transaction's mark";
     const MAX_LEN: usize = 42;
 }

@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-pub use self::ending::{Due, Ending, Executed, Slot, SlotHead};
+pub use self::ending::{Due, Ending, ReplayMark, Slot, SlotHead};
 pub use self::fragment::{NotProven, ProvenFragment};
 pub use self::memory::MemoryState;
 use crate::encoding::{self, DecodeError, Wire};
@@ -44,7 +44,7 @@ pub enum StateKey {
     KeyUse(Key),
     /// A [`Study`].
     Study(StudyId),
-    /// A transaction's [`Executed`] mark.
+    /// A transaction's [`ReplayMark`].
     Executed(TxId),
     /// The [`SlotHead`] of what ends in an hour.
     Slot(Slot),
@@ -258,7 +258,7 @@ pub trait ReadRows: StateReader {
     ///
     /// # Errors
     /// [`ReadError`].
-    fn executed(&self, id: TxId) -> Result<Option<Executed>, ReadError<Self::Error>> {
+    fn executed(&self, id: TxId) -> Result<Option<ReplayMark>, ReadError<Self::Error>> {
         self.row(&StateKey::Executed(id))
     }
 }
@@ -276,7 +276,7 @@ pub(crate) fn check_row(key: &StateKey, bytes: &[u8]) -> Result<(), DecodeError>
         StateKey::Activity(_) => encoding::decode::<Activity>(bytes).map(drop),
         StateKey::KeyUse(_) => encoding::decode::<KeyUse>(bytes).map(drop),
         StateKey::Study(_) => encoding::decode::<Study>(bytes).map(drop),
-        StateKey::Executed(_) => encoding::decode::<Executed>(bytes).map(drop),
+        StateKey::Executed(_) => encoding::decode::<ReplayMark>(bytes).map(drop),
         StateKey::Slot(_) => encoding::decode::<SlotHead>(bytes).map(drop),
         StateKey::Due(..) => encoding::decode::<Due>(bytes).map(drop),
     }

@@ -10,7 +10,7 @@ use clavicle_ledger::genesis::{Candidate, Genesis};
 use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::snapshot::{Chunk, Skeleton};
 use clavicle_ledger::source::{Activity, KeyUse, Roster, Source};
-use clavicle_ledger::state::{Due, Executed, Head, Rules, SlotHead, StateKey};
+use clavicle_ledger::state::{Due, Head, ReplayMark, Rules, SlotHead, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::transaction::{Body, Envelope};

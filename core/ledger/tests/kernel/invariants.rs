@@ -100,7 +100,7 @@ fn all_or_nothing() {
             let (proposal, applied) = history.world.block(pause, envelopes);
             // Without those that failed, the block does the very same: they left no trace.
             let alone = execute::execute(&before.state, &proposal.block).unwrap();
-            assert_eq!(alone, applied.outcome);
+            assert_eq!(alone, applied.executed);
             // With any one of them, at its place in the order or at the end, the block is refused at that transaction.
             for (bad, why) in &proposal.left_out {
                 let mut block = proposal.block.clone();

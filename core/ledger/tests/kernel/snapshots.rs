@@ -5,7 +5,7 @@ use clavicle_ledger::encoding::{self, DecodeError, Wire};
 use clavicle_ledger::execute;
 use clavicle_ledger::id::{StateRoot, TxId};
 use clavicle_ledger::snapshot::{Chunk, Import, Skeleton, SnapshotError};
-use clavicle_ledger::state::{Changes, Executed, MemoryState, StateKey};
+use clavicle_ledger::state::{Changes, MemoryState, ReplayMark, StateKey};
 use clavicle_ledger::time::{BlockTime, Timestamp};
 use clavicle_ledger::tree::PagePath;
 
@@ -59,8 +59,8 @@ fn a_copy_is_the_state_to_the_last_row_and_goes_on_from_there() {
     let mut copy = carry_over(&state, &header, 2);
     let envelopes = history.transactions(20);
     let (proposal, applied) = history.world.block(1_000, envelopes);
-    let outcome = execute::execute(&copy, &proposal.block).unwrap();
-    assert_eq!(copy.commit(outcome.changes), applied.tree.root);
+    let executed = execute::execute(&copy, &proposal.block).unwrap();
+    assert_eq!(copy.commit(executed.changes), applied.tree.root);
     assert_eq!(proposal.block.time, BlockTime(header.time.timestamp().plus(1_000)));
 }
 
@@ -98,7 +98,7 @@ fn a_part_too_large_for_a_chunk_is_had_as_a_skeleton() {
 
 /// The bytes of some row.
 fn mark() -> Vec<u8> {
-    encoding::encode(&Executed { submit_by: Timestamp(1), next: None })
+    encoding::encode(&ReplayMark { submit_by: Timestamp(1), next: None })
 }
 
 #[test]

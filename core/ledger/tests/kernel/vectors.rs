@@ -21,7 +21,7 @@ use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::snapshot::{Chunk, Import, Skeleton};
 use clavicle_ledger::source::{Activity, KeyRole, KeyUse, Roster, Source};
-use clavicle_ledger::state::{Due, Ending, Executed, Head, ReadRows as _, Rules, SlotHead, StateKey};
+use clavicle_ledger::state::{Due, Ending, Head, ReadRows as _, ReplayMark, Rules, SlotHead, StateKey};
 use clavicle_ledger::study::{Capacity, DelegateRole, Grave, PendingRecovery, Reason, Status, Study, Tombstone};
 use clavicle_ledger::terms::{SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, Timestamp};
@@ -38,7 +38,7 @@ macro_rules! wire_types {
         $go! {
             key: Key, signature: Signature, genesis: Genesis, candidate: Candidate, body: Body, envelope: Envelope, terms: Terms, source: Source,
             key_use: KeyUse, activity: Activity, roster: Roster, validators: ValidatorSet, study: Study, rules: Rules,
-            head: Head, executed: Executed, due: Due, slot: SlotHead, state_key: StateKey, header: Header,
+            head: Head, executed: ReplayMark, due: Due, slot: SlotHead, state_key: StateKey, header: Header,
             commit: CommitCertificate, block: Block, inclusion: InclusionProof, page: Page, page_path: PagePath,
             proof: Proof, state_proof: StateProof, skeleton: Skeleton, chunk: Chunk, hello: SignedHello, vote: Vote,
             proposal: RoundProposal,
@@ -238,10 +238,10 @@ fn accepted() -> Vec<Vector> {
     let ending = Ending::Study(id);
     out.value(
         "executed",
-        &Executed { submit_by: Timestamp(8), next: Some(Ending::Transaction(TxId::from_bytes([6; 32]))) },
+        &ReplayMark { submit_by: Timestamp(8), next: Some(Ending::Transaction(TxId::from_bytes([6; 32]))) },
         "",
     );
-    out.value("executed", &Executed { submit_by: Timestamp(8), next: None }, "last");
+    out.value("executed", &ReplayMark { submit_by: Timestamp(8), next: None }, "last");
     out.value("due", &Due { next: Some(ending) }, "");
     out.value("slot", &SlotHead { first: ending }, "");
     let event = EventHash::START.then(&chain, TxId::from_bytes([6; 32]), 7);

@@ -170,7 +170,7 @@ impl World {
         let checked = travelled.check(&rules).unwrap();
         let applied = block::apply(&self.state, &self.state, &self.header, &checked).unwrap();
         assert_eq!(applied, mine);
-        self.state.write(applied.outcome.changes.clone(), applied.tree.clone());
+        self.state.write(applied.executed.changes.clone(), applied.tree.clone());
         assert_eq!(self.state.root(), sealed.header().state_root);
         self.header = *sealed.header();
         (proposal, applied)
