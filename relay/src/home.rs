@@ -4,7 +4,9 @@
 //! relay.toml     its settings, for its operator to read and change
 //! source.json    what it says of itself, to be given to whoever makes the genesis
 //! keys/          its private keys
+//! network.json   the network it is of
 //! chain.redb     the chain
+//! relay.sock     while it runs: where its operator's commands go
 //! ```
 
 use std::fs;
@@ -50,6 +52,9 @@ pub enum HomeError {
     /// There is none in it.
     #[error("{0} is no relay's folder: it has no relay.toml. Make one with `clavicle-relay init --dir {0}`")]
     NotAHome(PathBuf),
+    /// It is of no network yet.
+    #[error("the relay in {0} is of no network yet. Run it with --network and the network.json of its network")]
+    NoNetwork(PathBuf),
     /// A file.
     #[error("{path} could not be read or written")]
     File {
@@ -95,10 +100,31 @@ impl Home {
         self.0.join("keys")
     }
 
+    /// The network that the relay is of, copied there when it first joins.
+    #[must_use]
+    pub fn network_file(&self) -> PathBuf {
+        self.0.join("network.json")
+    }
+
+    /// The socket of the relay while it runs.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
+        self.0.join("relay.sock")
+    }
+
     /// The chain's file.
     #[must_use]
     pub fn chain_file(&self) -> PathBuf {
         self.0.join("chain.redb")
+    }
+
+    /// The network's file, if the relay has joined one.
+    ///
+    /// # Errors
+    /// [`HomeError::NoNetwork`].
+    pub fn joined(&self) -> Result<PathBuf, HomeError> {
+        let path = self.network_file();
+        if path.exists() { Ok(path) } else { Err(HomeError::NoNetwork(self.0.clone())) }
     }
 
     /// Makes the folder for a new relay.

@@ -5,9 +5,11 @@
 //! commits blocks. [`command`] is what its operator can say to it.
 
 pub mod command;
+pub mod control;
 pub mod home;
 pub mod keeper;
 pub mod keys;
 pub mod mempool;
 pub mod network_file;
+pub mod service;
 pub mod store;

@@ -8,14 +8,14 @@ use clavicle_relay::command::{self, Arguments};
 fn main() -> ExitCode {
     let Arguments { json, command } = Arguments::parse();
     match (command::run(command), json) {
-        (Ok(answer), false) => println!("{}", answer.text),
-        (Ok(answer), true) => println!("{}", answer.json),
+        (Ok(answer), false) => command::say(&answer.text),
+        (Ok(answer), true) => command::say(&answer.json.to_string()),
         (Err(error), false) => {
             eprintln!("error: {}", error.sentences());
             return ExitCode::FAILURE;
         }
         (Err(error), true) => {
-            println!("{}", error.to_json());
+            command::say(&error.to_json().to_string());
             return ExitCode::FAILURE;
         }
     }

@@ -1,15 +1,14 @@
 //! `genesis`: a new network.
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
 use clavicle_ledger::genesis::{Genesis, Parameters};
 use clavicle_ledger::source::MAX_SOURCES;
-use clavicle_ledger::time::{BlockTime, Timestamp};
+use clavicle_ledger::time::BlockTime;
 use serde_json::json;
 
-use super::{Answer, CommandError};
+use super::{Answer, CommandError, now};
 use crate::network_file;
 
 pub(super) fn run(out: &Path, name: &str, files: &[PathBuf]) -> Result<Answer, CommandError> {
@@ -20,7 +19,7 @@ pub(super) fn run(out: &Path, name: &str, files: &[PathBuf]) -> Result<Answer, C
         Fault::TooMany => CommandError::TooManySources(MAX_SOURCES),
         _ => CommandError::SourceTwice,
     })?;
-    let genesis = Genesis { name: shown, time: now(), parameters: Parameters::default(), sources };
+    let genesis = Genesis { name: shown, time: BlockTime(now().0), parameters: Parameters::default(), sources };
     genesis.check()?;
     network_file::write_genesis(out, &genesis)?;
 
@@ -41,13 +40,4 @@ pub(super) fn run(out: &Path, name: &str, files: &[PathBuf]) -> Result<Answer, C
         ),
         json: json!({ "network": name, "chain": chain.to_string(), "sources": names, "tolerated_faults": faults, "file": out }),
     })
-}
-
-fn now() -> BlockTime {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the command line is the edge: it reads the clock and passes time in"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    BlockTime(Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
 }

@@ -2,17 +2,25 @@
 
 mod genesis;
 mod init;
+mod inspect;
+mod run;
 
+use std::io::Write as _;
 use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
+use clavicle_ledger::time::{LocalTime, Timestamp};
 use serde_json::{Value, json};
 
+use crate::control::{ClientError, ControlError};
 use crate::home::HomeError;
 use crate::keys::KeysError;
 use crate::network_file::NetworkFileError;
+use crate::service::ServiceError;
+use crate::store::StoreError;
 
 /// A hospital's node in a Clavicle network.
 #[derive(Debug, Parser)]
@@ -53,6 +61,27 @@ pub enum Command {
         #[arg(required = true)]
         sources: Vec<PathBuf>,
     },
+    /// Run the relay until it is told to stop
+    Run {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The network's network.json; needed the first time
+        #[arg(long)]
+        network: Option<PathBuf>,
+    },
+    /// Tell how the relay is
+    Status {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Tell who decides the next block
+    Validators {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+    },
 }
 
 /// Why a command failed.
@@ -89,6 +118,26 @@ pub enum CommandError {
     /// More than a network may have.
     #[error("a network has {0} hospitals at most")]
     TooManySources(usize),
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// See [`ServiceError`].
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// See [`ClientError`].
+    #[error(transparent)]
+    Client(#[from] ClientError),
+    /// See [`ControlError`].
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// The system gave no thread, timer or signal.
+    #[error("the system gave no thread, timer or signal to run with")]
+    Runtime(#[source] std::io::Error),
+    /// Of another network before.
+    #[error(
+        "this relay is of another network already; a relay stays in its network. Make a new one with `init` for this one"
+    )]
+    OtherNetwork,
     /// No port to listen on.
     #[error("no free port was found on {host}")]
     NoPort {
@@ -106,6 +155,7 @@ impl CommandError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::Home(HomeError::Exists(_)) => "exists",
+            Self::Home(HomeError::NoNetwork(_)) | Self::OtherNetwork => "network",
             Self::Home(_) => "home",
             Self::Keys(_) => "keys",
             Self::NetworkFile(NetworkFileError::Exists(_)) => "exists",
@@ -113,6 +163,11 @@ impl CommandError {
             Self::Name { .. } => "name",
             Self::Candidate(_) => "candidate",
             Self::Genesis(_) | Self::SourceTwice | Self::TooManySources(_) => "genesis",
+            Self::Store(StoreError::InUse) | Self::Control(ControlError::Running) => "running",
+            Self::Store(_) | Self::Service(_) => "store",
+            Self::Client(_) => "relay",
+            Self::Control(_) => "socket",
+            Self::Runtime(_) => "system",
             Self::NoPort { .. } => "port",
         }
     }
@@ -146,6 +201,11 @@ pub struct Answer {
     pub json: Value,
 }
 
+/// Says something to whoever reads the output. That nobody does any more is no reason for a relay to fall over, as `println!` would.
+pub fn say(text: &str) {
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
 /// Does what was asked.
 ///
 /// # Errors
@@ -154,5 +214,18 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
     match command {
         Command::Init { dir, name, host } => init::run(&dir, &name, host),
         Command::Genesis { out, name, sources } => genesis::run(&out, &name, &sources),
+        Command::Run { dir, network } => run::run(&dir, network.as_deref()),
+        Command::Status { dir } => inspect::status(&dir),
+        Command::Validators { dir } => inspect::validators(&dir),
     }
+}
+
+/// The clock: read here, at the edge, and passed in everywhere else.
+fn now() -> LocalTime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line is the edge: it reads the clock and passes time in"
+    )]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    LocalTime(Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
 }

@@ -19,6 +19,9 @@ pub enum StoreError {
     /// The database or the disk under it.
     #[error("the store could not be read or written")]
     Database(#[source] Box<redb::Error>),
+    /// Another process has it.
+    #[error("another process has the store open: the relay is running already, or a command is at work in its folder")]
+    InUse,
     /// A value that is not what was written.
     #[error("the store is damaged at {what}: restore it from a snapshot or a backup")]
     Damaged {
@@ -35,7 +38,10 @@ pub enum StoreError {
 
 impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
-        Self::Database(Box::new(error.into()))
+        match error.into() {
+            redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            error => Self::Database(Box::new(error)),
+        }
     }
 }
 

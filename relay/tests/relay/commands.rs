@@ -1,9 +1,11 @@
 //! The command line, as its operator meets it.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use clavicle_ledger::block::Header;
 use clavicle_relay::home::Home;
@@ -145,4 +147,83 @@ fn a_name_must_show_as_it_is() {
     let said = refused(folder.path(), &["init", "--dir", "mercy", "--name", "Mer\u{202e}cy"]);
     assert!(said.contains("cannot be used: a text in it is too long, not UTF-8, or holds characters that do not show"));
     assert!(!folder.path().join("mercy").exists());
+}
+
+/// A relay that runs, ended with the test.
+struct Running(Child);
+
+impl Running {
+    fn start(folder: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+        let child = command.current_dir(folder).arg("run").args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut running = Self(child);
+        // It says how it is when it has opened its stores, and serves its socket right after.
+        let mut said = BufReader::new(running.0.stdout.take().unwrap());
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        assert!(line.contains("in the network"), "{line}");
+        running
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// Asks until the answer is the wanted one, for ten seconds at most.
+fn eventually(mut ask: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while !ask() {
+        assert!(Instant::now() < end, "not within ten seconds");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_relay_answers_while_it_runs_and_when_it_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = four_relays(folder.path());
+    done(folder.path(), &genesis_of(&files));
+    let folder = folder.path();
+    let alone = refused(folder, &["status", "--dir", "mercy"]);
+    assert!(alone.contains("is of no network yet. Run it with --network"), "{alone}");
+
+    let running = Running::start(folder, &["--dir", "mercy", "--network", "network.json"]);
+    eventually(|| relay(folder, &["status", "--dir", "mercy"]).status.success());
+    let socket = folder.join("mercy/relay.sock");
+    assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
+    let status = done(folder, &["status", "--dir", "mercy"]);
+    assert!(status.starts_with("mercy hospital in the network clavicle\n"), "{status}");
+    assert!(status.contains("height      0 (epoch 0)") && status.contains("4, this hospital among them"), "{status}");
+    let validators = done(folder, &["validators", "--dir", "mercy"]);
+    assert_eq!(validators.lines().count(), 4);
+    assert!(validators.contains("     1 of 4  mercy hospital  ← this one"), "{validators}");
+    let twice = refused(folder, &["run", "--dir", "mercy"]);
+    assert!(twice.contains("the relay is running already"), "{twice}");
+
+    // Killed, it leaves its socket behind; that is in nobody's way.
+    drop(running);
+    assert!(socket.exists());
+    let json: serde_json::Value = serde_json::from_str(&done(folder, &["status", "--dir", "mercy", "--json"])).unwrap();
+    assert_eq!((json["height"].as_u64(), json["votes"].as_bool()), (Some(0), Some(true)));
+    let again = Running::start(folder, &["--dir", "mercy"]);
+    eventually(|| relay(folder, &["validators", "--dir", "mercy"]).status.success());
+    // Told to stop, it takes its socket with it.
+    rustix::process::kill_process(rustix::process::Pid::from_child(&again.0), rustix::process::Signal::TERM).unwrap();
+    eventually(|| !socket.exists());
+}
+
+#[test]
+fn a_relay_stays_in_its_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = four_relays(folder.path());
+    let folder = folder.path();
+    done(folder, &genesis_of(&files));
+    done(folder, &["genesis", "--out", "other.json", "--name", "other", &files[0]]);
+    drop(Running::start(folder, &["--dir", "mercy", "--network", "network.json"]));
+    let moved = refused(folder, &["run", "--dir", "mercy", "--network", "other.json"]);
+    assert!(moved.contains("this relay is of another network already"), "{moved}");
 }

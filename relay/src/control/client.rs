@@ -1,0 +1,66 @@
+//! The side of a command.
+
+use std::io;
+use std::path::Path;
+
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper::Request;
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+
+/// The longest answer read, in bytes.
+const MAX_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Why a running relay was not asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// Nobody answers: no relay is running there.
+    #[error("no relay is running in this folder")]
+    NotRunning,
+    /// Somebody did not answer as a relay does.
+    #[error("the relay running in this folder could not be asked")]
+    Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The relay could not answer.
+    #[error("the relay running in this folder could not answer: {0}")]
+    Refused(String),
+}
+
+fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
+    ClientError::Connection(error.into())
+}
+
+/// Asks the relay whose socket is at `path`.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn get<T: DeserializeOwned>(path: &Path, route: &str) -> Result<T, ClientError> {
+    let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
+        _ => broken(error),
+    })?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
+    let request = Request::get(route).header("host", "relay").body(Empty::<Bytes>::new()).map_err(broken)?;
+    let answer = async {
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(broken)?.to_bytes();
+        if status.is_success() {
+            serde_json::from_slice(&body).map_err(broken)
+        } else {
+            Err(ClientError::Refused(String::from_utf8_lossy(&body).into_owned()))
+        }
+    };
+    // The connection is driven along with the request and ends with it: no task is left behind.
+    tokio::pin!(answer);
+    tokio::select! {
+        answer = &mut answer => answer,
+        ended = connection => match ended {
+            Err(error) => Err(broken(error)),
+            Ok(()) => answer.await,
+        },
+    }
+}

@@ -1,0 +1,107 @@
+//! The side of a running relay.
+
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::serve::Listener;
+use axum::{Json, Router};
+use serde::Serialize;
+use tokio::net::unix::SocketAddr;
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{MAX_SOCKET_PATH, STATUS, VALIDATORS};
+use crate::service::{Service, ServiceError};
+
+/// Why the socket could not be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// The path is longer than a socket's may be.
+    #[error("the socket's path {0} is longer than {MAX_SOCKET_PATH} bytes: choose a shorter folder")]
+    TooLong(PathBuf),
+    /// A relay is running in this folder.
+    #[error("a relay is running in this folder already")]
+    Running,
+    /// The socket itself.
+    #[error("the socket {path} could not be served")]
+    Socket {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// Serves the socket at `path` until `stop` comes.
+///
+/// # Errors
+/// [`ControlError`].
+pub async fn serve(
+    path: &Path,
+    service: Service,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> Result<(), ControlError> {
+    if path.as_os_str().as_bytes().len() > MAX_SOCKET_PATH {
+        return Err(ControlError::TooLong(path.to_owned()));
+    }
+    let socket_error = |error| ControlError::Socket { path: path.to_owned(), error };
+    if UnixStream::connect(path).await.is_ok() {
+        return Err(ControlError::Running);
+    }
+    // What a relay that was killed left behind.
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(socket_error(error)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(socket_error)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(socket_error)?;
+    let served = axum::serve(OwnerOnly(listener), router(service)).with_graceful_shutdown(stop).await;
+    let removed = fs::remove_file(path);
+    served.and(removed).map_err(socket_error)
+}
+
+/// The routes.
+fn router(service: Service) -> Router {
+    Router::new()
+        .route(STATUS, get(async |State(service): State<Service>| answer(service.status())))
+        .route(VALIDATORS, get(async |State(service): State<Service>| answer(service.validators())))
+        .with_state(service)
+}
+
+fn answer<T: Serialize>(result: Result<T, ServiceError>) -> Response {
+    match result {
+        Ok(value) => Json(value).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// Takes connections from this process's own user, and from root, who could take what it wants anyway.
+struct OwnerOnly(UnixListener);
+
+impl Listener for OwnerOnly {
+    type Io = UnixStream;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+        loop {
+            // axum's own listener waits out errors such as too many open files.
+            let (stream, address) = Listener::accept(&mut self.0).await;
+            let user = stream.peer_cred().map(|peer| peer.uid());
+            if user.is_ok_and(|user| user == rustix::process::getuid().as_raw() || user == 0) {
+                return (stream, address);
+            }
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}

@@ -1,0 +1,161 @@
+//! What a relay answers its operator: the same whether it is running, over its socket, or not, straight from its stores.
+
+use std::sync::Arc;
+
+use clavicle_ledger::block::Header;
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::SourceId;
+use clavicle_ledger::state::{ReadError, ReadRows as _};
+use clavicle_ledger::time::LocalTime;
+use serde::{Deserialize, Serialize};
+
+use crate::mempool::Mempool;
+use crate::store::{ChainStore, StoreError};
+
+/// A relay as its operator sees it.
+#[derive(Clone)]
+pub struct Service {
+    /// The hospital's name.
+    pub name: String,
+    /// Its id.
+    pub source: SourceId,
+    /// The network.
+    pub genesis: Arc<Genesis>,
+    /// The chain.
+    pub store: Arc<ChainStore>,
+    /// What waits for a block.
+    pub mempool: Arc<Mempool>,
+    /// Reads the clock.
+    pub clock: fn() -> LocalTime,
+}
+
+/// How a relay is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The hospital's name.
+    pub name: String,
+    /// Its id.
+    pub source: String,
+    /// The network's name.
+    pub network: String,
+    /// Its chain id.
+    pub chain: String,
+    /// The newest block's height.
+    pub height: u64,
+    /// Its id.
+    pub block: String,
+    /// Its state root.
+    pub state_root: String,
+    /// How long ago it was made, in milliseconds.
+    pub age_ms: u64,
+    /// Whether it is recent enough to serve studies on.
+    pub fresh: bool,
+    /// The epoch it is in.
+    pub epoch: u64,
+    /// Studies this hospital has registered.
+    pub studies: u64,
+    /// Validators that decide the next block.
+    pub validators: usize,
+    /// Whether this hospital is one of them.
+    pub votes: bool,
+}
+
+/// A validator as its operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ValidatorRow {
+    /// The hospital's name.
+    pub name: String,
+    /// Its id.
+    pub source: String,
+    /// Its voting power.
+    pub power: u64,
+    /// Whether it is this relay's own.
+    pub own: bool,
+}
+
+/// Why a relay could not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state could not be read.
+    #[error(transparent)]
+    State(#[from] ReadError<StoreError>),
+}
+
+impl Service {
+    /// How the relay is.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn status(&self) -> Result<Status, ServiceError> {
+        let snapshot = self.store.snapshot()?;
+        let (header, head, rules): (Header, _, _) = (self.store.head()?, snapshot.head()?, snapshot.rules()?);
+        let set = snapshot.validators()?;
+        let age_ms = (self.clock)().0.since(header.time.timestamp());
+        Ok(Status {
+            name: self.name.clone(),
+            source: self.source.to_string(),
+            network: self.genesis.name.to_string(),
+            chain: header.chain.to_string(),
+            height: header.height,
+            block: header.id().to_string(),
+            state_root: header.state_root.to_string(),
+            age_ms,
+            fresh: age_ms <= rules.parameters.fresh_ms,
+            epoch: head.epoch,
+            studies: snapshot.activity(self.source)?.studies_in_all,
+            validators: set.validators.len(),
+            votes: set.validators.find(&self.source).is_some(),
+        })
+    }
+
+    /// Who decides the next block.
+    ///
+    /// # Errors
+    /// [`ServiceError`].
+    pub fn validators(&self) -> Result<Vec<ValidatorRow>, ServiceError> {
+        let snapshot = self.store.snapshot()?;
+        let row = |validator: &clavicle_ledger::validators::Validator| {
+            let source = snapshot.source(validator.source)?;
+            Ok(ValidatorRow {
+                name: source.map_or_else(String::new, |source| source.announced.name.to_string()),
+                source: validator.source.to_string(),
+                power: validator.power,
+                own: validator.source == self.source,
+            })
+        };
+        snapshot.validators()?.validators.iter().map(row).collect()
+    }
+}
+
+impl Status {
+    /// The status in lines for a person.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let Self { name, network, chain, height, age_ms, fresh, epoch, studies, validators, votes, .. } = self;
+        let seconds = age_ms / 1_000;
+        let fresh = if *fresh {
+            "fresh"
+        } else {
+            "too old to serve studies on: is the relay running, and can it reach the others?"
+        };
+        let vote = if *votes { "this hospital among them" } else { "this hospital not among them" };
+        format!(
+            "{name} in the network {network}\nchain       {chain}\nheight      {height} (epoch {epoch}), {seconds} s old: {fresh}\nvalidators  {validators}, {vote}\nstudies     {studies} registered"
+        )
+    }
+}
+
+/// The validators in lines for a person.
+#[must_use]
+pub fn validator_lines(rows: &[ValidatorRow]) -> String {
+    let total: u64 = rows.iter().map(|row| row.power).sum();
+    let line = |row: &ValidatorRow| {
+        let own = if row.own { "  ← this one" } else { "" };
+        format!("{:>6} of {total}  {}{own}", row.power, row.name)
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
