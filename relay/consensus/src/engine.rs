@@ -1,0 +1,371 @@
+//! Starting, waking and stopping.
+//!
+//! The engine runs on a thread and a runtime of its own: it spawns tasks that nobody else owns, and the application's
+//! calls may block. Both end with it.
+
+use core::time::Duration;
+use std::error::Error;
+use std::fs::{File, TryLockError};
+use std::net::{IpAddr, TcpListener};
+use std::path::Path;
+use std::sync::Arc;
+use std::{io, thread};
+
+use arc_malachitebft_app_channel::app::config::{ConsensusConfig, NodeConfig, ValuePayload, ValueSyncConfig};
+use arc_malachitebft_app_channel::app::types::Keypair;
+use arc_malachitebft_app_channel::app::types::codec::Codec as _;
+use arc_malachitebft_app_channel::{
+    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity, RequestContext,
+    Signer as _, SyncContext, WalContext,
+};
+use arc_malachitebft_core_types::LinearTimeouts;
+use clavicle_ledger::time::Height;
+use tokio::runtime::Builder;
+use tokio::sync::{Notify, oneshot};
+use tracing::{error, info};
+
+use crate::application::Application;
+use crate::certificate::ConvertError;
+use crate::codec::{BorshCodec, MAX_BATCH};
+use crate::config::{Config, Timeouts};
+use crate::context::{Address, Network, SetError};
+use crate::drive::{Drive, Over, Settings};
+use crate::signing::{Checks, Signs};
+
+/// How long the engine's parts get to end by themselves.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A failure that this crate does not look into.
+pub type AnyError = Box<dyn Error + Send + Sync>;
+
+/// Why the engine did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// An address that is none, or not of a kind that the engine can use.
+    #[error("{0:?} is no address to use for consensus; write /ip4/…/tcp/… or /dns4/…/tcp/…")]
+    Address(String),
+    /// The port is taken, or the address is not this machine's.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// As configured.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+    /// No thread or runtime to be had.
+    #[error("the system gave no thread to run consensus on")]
+    Thread(#[source] io::Error),
+    /// The engine's own reason: its write-ahead log cannot be opened, most often.
+    #[error("the consensus engine did not start")]
+    Engine(#[source] AnyError),
+    /// The application's state allows no next height.
+    #[error("the chain cannot be continued")]
+    State(#[source] Stopped),
+}
+
+/// Why the engine stopped without being asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Stopped {
+    /// The store failed, or lacks a block that was voted for.
+    #[error("the store failed")]
+    Application(#[source] AnyError),
+    /// The engine will not go on: its write-ahead log is damaged or cannot be written, so that it might vote twice. To be
+    /// looked at by a person, and not to be started again by a machine.
+    #[error("the write-ahead log is damaged or cannot be written; starting again might vote twice")]
+    Unsafe,
+    /// The engine ended by itself; it may be started again.
+    #[error("the consensus engine ended by itself")]
+    Engine,
+    /// The state names validators that nothing can be decided with.
+    #[error(transparent)]
+    Set(SetError),
+    /// See [`ConvertError`].
+    #[error(transparent)]
+    Certificate(#[from] ConvertError),
+    /// Engine and application disagree where they are.
+    #[error("the engine is at height {engine} and the chain at {due}")]
+    Height {
+        /// The engine's.
+        engine: Height,
+        /// The application's.
+        due: Height,
+    },
+    /// A defect.
+    #[error("a defect ended the consensus thread")]
+    Panicked,
+}
+
+/// Says that there is something to put into a block.
+#[derive(Clone, Debug)]
+pub struct Waker(Arc<Notify>);
+
+impl Waker {
+    /// Ends the wait between two heights, if [`Application::pending`] agrees.
+    pub fn wake(&self) {
+        self.0.notify_one();
+    }
+}
+
+/// A running engine. Dropped, it stops, but is not waited for.
+#[derive(Debug)]
+pub struct Engine {
+    waker: Waker,
+    stop: Option<oneshot::Sender<()>>,
+    ended: oneshot::Receiver<Result<(), Stopped>>,
+}
+
+impl Engine {
+    /// Starts the engine where the application is.
+    ///
+    /// # Errors
+    /// [`StartError`]; nothing is left running.
+    pub async fn start<A: Application>(config: Config, application: A) -> Result<Self, StartError> {
+        let waker = Waker(Arc::new(Notify::new()));
+        let (stop, stopping) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let (begin, began) = oneshot::channel();
+        let wake = waker.clone();
+        thread::Builder::new()
+            .name("consensus".into())
+            .spawn(move || {
+                if let Some(result) = live(config, application, &wake, stopping, begin) {
+                    // Nobody may be waiting any more.
+                    let _: Result<(), _> = end.send(result);
+                }
+            })
+            .map_err(StartError::Thread)?;
+        match began.await {
+            Ok(Ok(())) => Ok(Self { waker, stop: Some(stop), ended }),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StartError::State(Stopped::Panicked)),
+        }
+    }
+
+    /// A way to wake it, for whoever takes in transactions.
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Waits until it stops: `Ok` when it was asked to. May be dropped and called again until it has answered.
+    ///
+    /// # Errors
+    /// [`Stopped`].
+    pub async fn ended(&mut self) -> Result<(), Stopped> {
+        (&mut self.ended).await.unwrap_or(Err(Stopped::Panicked))
+    }
+
+    /// Stops it and waits until its thread has given up the write-ahead log, the port and the application.
+    ///
+    /// # Errors
+    /// [`Stopped`], when it had stopped by itself.
+    pub async fn stop(mut self) -> Result<(), Stopped> {
+        // Already stopped is stopped.
+        drop(self.stop.take());
+        self.ended().await
+    }
+}
+
+/// The thread. None when the engine did not start, which `begin` was told.
+fn live<A: Application>(
+    config: Config,
+    application: A,
+    waker: &Waker,
+    mut stopping: oneshot::Receiver<()>,
+    begin: oneshot::Sender<Result<(), StartError>>,
+) -> Option<Result<(), Stopped>> {
+    let runtime = match Builder::new_multi_thread().worker_threads(2).thread_name("consensus-io").enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _: Result<(), _> = begin.send(Err(StartError::Thread(error)));
+            return None;
+        }
+    };
+    let wal = config.home.join("consensus.wal");
+    let result = runtime.block_on(async {
+        let (mut channels, handle, drive) = match build(config, application, &wal).await {
+            Ok(built) => built,
+            Err(error) => {
+                let _: Result<(), _> = begin.send(Err(error));
+                return None;
+            }
+        };
+        let _: Result<(), _> = begin.send(Ok(()));
+        let over = drive.run(&mut channels, &waker.0, &mut stopping).await;
+        drop(channels);
+        Some(end(handle, over).await)
+    });
+    runtime.shutdown_timeout(GRACE);
+    given_up(&wal);
+    match &result {
+        Some(Err(stopped)) => error!(error = %stopped, "consensus stopped"),
+        Some(Ok(())) => info!("consensus stopped, as asked"),
+        None => {}
+    }
+    result
+}
+
+async fn end(mut handle: EngineHandle, over: Result<Over, Stopped>) -> Result<(), Stopped> {
+    let result = match over {
+        Ok(Over::Asked) => Ok(()),
+        // A supervisor that outlives what it supervises is how the engine says that it must not be started again.
+        Ok(Over::Silent) => match tokio::time::timeout(GRACE, &mut handle.handle).await {
+            Ok(_) => return Err(Stopped::Engine),
+            Err(_) => Err(Stopped::Unsafe),
+        },
+        Err(stopped) => Err(stopped),
+    };
+    handle.actor.get_cell().stop_children_and_wait(None, Some(GRACE)).await;
+    handle.actor.stop(None);
+    // What is left after this ends with the runtime.
+    let _: Result<_, _> = tokio::time::timeout(GRACE, handle.handle).await;
+    result
+}
+
+/// Waits until the engine's thread for the write-ahead log has let go of its file, since it can be neither joined nor asked.
+fn given_up(wal: &Path) {
+    const STEP: Duration = Duration::from_millis(5);
+    let Ok(file) = File::open(wal) else { return };
+    for _ in 0..GRACE.as_millis() / STEP.as_millis() {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => thread::sleep(STEP),
+            Ok(()) | Err(TryLockError::Error(_)) => return,
+        }
+    }
+}
+
+type Built<A> = (Channels<Network>, EngineHandle, Drive<A>);
+
+async fn build<A: Application>(config: Config, application: A, wal: &Path) -> Result<Built<A>, StartError> {
+    let Config { chain, source, consensus, network, moniker, home: _, heartbeat, gather, timeouts, .. } = &config;
+    let mut seed = *network.clone();
+    let keypair = Keypair::ed25519_from_bytes(&mut seed).expect("32 bytes are a seed");
+    let peer = keypair.public().to_peer_id().to_bytes();
+    let address = Address(*source);
+    let signs = consensus.clone().map(|key| Signs { chain: *chain, key });
+    let verifier = Box::new(Checks { chain: *chain });
+    let (identity, context) = match signs.clone() {
+        Some(signs) => {
+            let key = signs.key.public().as_bytes().to_vec();
+            let proof =
+                signs.sign_validator_proof(key, peer).await.map_err(|error| StartError::Engine(error.into()))?;
+            let proof = BorshCodec.encode(&proof).map_err(|error| StartError::Engine(error.into()))?;
+            let identity = NetworkIdentity::new_validator(moniker.clone(), keypair, address.to_string(), proof);
+            (identity, ConsensusContext::new_validator(address, verifier, Box::new(signs)))
+        }
+        None => {
+            (NetworkIdentity::new(moniker.clone(), keypair, None), ConsensusContext::new_full_node(address, verifier))
+        }
+    };
+    let settings = Settings {
+        chain: *chain,
+        source: *source,
+        signs,
+        timeouts: linear(timeouts),
+        heartbeat: *heartbeat,
+        gather: *gather,
+    };
+    let node = Node::new(&config)?;
+    check_port(&config.listen)?;
+    let (channels, handle) = EngineBuilder::new(Network { chain: *chain }, node)
+        .with_default_wal(WalContext::new(wal.to_owned(), BorshCodec))
+        .with_default_network(NetworkContext::new(identity, BorshCodec))
+        .with_default_sync(SyncContext::new(BorshCodec))
+        .with_default_consensus(context)
+        .with_default_request(RequestContext::new(16))
+        .build()
+        .await
+        .map_err(|error| StartError::Engine(error.into()))?;
+    match Drive::new(settings, application, channels.network.clone()) {
+        Ok(drive) => Ok((channels, handle, drive)),
+        Err(stopped) => {
+            drop(channels);
+            Err(StartError::State(end(handle, Err(stopped)).await.err().unwrap_or(Stopped::Engine)))
+        }
+    }
+}
+
+fn linear(timeouts: &Timeouts) -> LinearTimeouts {
+    let Timeouts { propose, prevote, precommit, step, longest } = *timeouts;
+    LinearTimeouts {
+        propose,
+        propose_delta: step,
+        prevote,
+        prevote_delta: step,
+        precommit,
+        precommit_delta: step,
+        rebroadcast: propose + prevote + precommit,
+        max_timeout: longest,
+    }
+}
+
+/// The engine only logs when it cannot listen, and goes on without; so this asks before.
+fn check_port(address: &str) -> Result<(), StartError> {
+    let mut words = address.split('/').skip(1);
+    let (Some("ip4" | "ip6"), Some(ip), Some("tcp"), Some(port)) =
+        (words.next(), words.next(), words.next(), words.next())
+    else {
+        return Ok(());
+    };
+    let (Ok(ip), Ok(port)) = (ip.parse::<IpAddr>(), port.parse::<u16>()) else { return Ok(()) };
+    let refused = |source| StartError::Listen { address: address.into(), source };
+    TcpListener::bind((ip, port)).map(drop).map_err(refused)
+}
+
+/// The engine's own configuration.
+struct Node {
+    moniker: String,
+    consensus: ConsensusConfig,
+    sync: ValueSyncConfig,
+}
+
+impl Node {
+    fn new(config: &Config) -> Result<Self, StartError> {
+        let wrong = |address: &String| StartError::Address(address.clone());
+        // The engine panics at an address without a transport it knows.
+        if !config.listen.contains("/tcp/") && !config.listen.contains("/quic-v1") {
+            return Err(wrong(&config.listen));
+        }
+        let mut consensus = ConsensusConfig { value_payload: ValuePayload::ProposalAndParts, ..Default::default() };
+        consensus.p2p.listen_addr = config.listen.parse().map_err(|_| wrong(&config.listen))?;
+        consensus.p2p.persistent_peers =
+            config.peers.iter().map(|peer| peer.parse().map_err(|_| wrong(peer))).collect::<Result<_, _>>()?;
+        consensus.p2p.persistent_peers_only = config.only_peers;
+        consensus.p2p.discovery.max_connections_per_ip = config.connections_per_address;
+        // A block in parts, or a certificate of the largest set; and in an answer at least one block with its certificate.
+        consensus.p2p.pubsub_max_size = "512 KiB".parse().expect("a size");
+        consensus.p2p.rpc_max_size = "20 MiB".parse().expect("a size");
+        let sync = ValueSyncConfig {
+            status_update_interval: config.status_interval,
+            max_request_size: "1 KiB".parse().expect("a size"),
+            max_response_size: "18 MiB".parse().expect("a size"),
+            batch_size: MAX_BATCH,
+            ..Default::default()
+        };
+        Ok(Self { moniker: config.moniker.clone(), consensus, sync })
+    }
+}
+
+impl NodeConfig for Node {
+    fn moniker(&self) -> &str {
+        &self.moniker
+    }
+
+    fn consensus(&self) -> &ConsensusConfig {
+        &self.consensus
+    }
+
+    fn consensus_mut(&mut self) -> &mut ConsensusConfig {
+        &mut self.consensus
+    }
+
+    fn value_sync(&self) -> &ValueSyncConfig {
+        &self.sync
+    }
+
+    fn value_sync_mut(&mut self) -> &mut ValueSyncConfig {
+        &mut self.sync
+    }
+}
