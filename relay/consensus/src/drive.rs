@@ -317,7 +317,7 @@ impl<A: Application> Drive<A> {
     fn part(&mut self, from: PeerId, part: Part) -> Result<Option<ProposedValue<Network>>, Stopped> {
         let due = self.due.height;
         if part.proposal.height == due {
-            return self.add(part);
+            return self.add(from, part);
         }
         if part.proposal.height == due.saturating_add(1) {
             let theirs = self.early.iter().filter(|(peer, _)| *peer == from).count();
@@ -328,12 +328,12 @@ impl<A: Application> Drive<A> {
         Ok(None)
     }
 
-    fn add(&mut self, part: Part) -> Result<Option<ProposedValue<Network>>, Stopped> {
+    fn add(&mut self, from: PeerId, part: Part) -> Result<Option<ProposedValue<Network>>, Stopped> {
         let (proposal, signature) = (part.proposal, part.signature);
         if !self.is_signed(&proposal, &signature) {
             return Ok(None);
         }
-        let complete = self.assemblies.add(part);
+        let complete = self.assemblies.add(from, part);
         let value = complete.map(|bytes| self.judge(&proposal, &bytes)).transpose()?.flatten();
         // Whoever is due to propose has begun.
         self.release();
@@ -373,6 +373,7 @@ impl<A: Application> Drive<A> {
                 return Ok(None);
             }
         };
+        self.assemblies.settle(round, id);
         let origin = match valid_round {
             None => Origin::Proposed { round, proposer },
             Some(valid_round) => Origin::ProposedAgain { round, proposer, valid_round },
@@ -430,8 +431,8 @@ impl<A: Application> Drive<A> {
         self.proposals.clear();
         self.assemblies.clear();
         self.fresh.clear();
-        for (_, part) in core::mem::take(&mut self.early) {
-            let value = self.add(part)?;
+        for (from, part) in core::mem::take(&mut self.early) {
+            let value = self.add(from, part)?;
             self.fresh.extend(value);
         }
         Ok(())

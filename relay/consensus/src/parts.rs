@@ -4,8 +4,9 @@
 //! itself will carry: so a part from anybody else is dropped at once, and the claim that a block was proposed before
 //! (`valid_round`) is the proposer's word, not that of whoever passed it on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use arc_malachitebft_app_channel::app::types::PeerId;
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::Block;
 use clavicle_ledger::encoding::Wire as _;
@@ -18,8 +19,10 @@ use crate::context::PartBytes;
 /// Bytes in each part but the last.
 pub(crate) const PART_LEN: usize = 128 * 1024;
 
-/// The most blocks that are being put together at once. A proposer owns its rounds, so this bounds memory, not fairness.
-const MAX_ASSEMBLIES: usize = 8;
+/// The most blocks that are being put together at once.
+const MAX_ASSEMBLIES: usize = 16;
+/// Of these, how many of one publisher's.
+const MAX_ASSEMBLIES_EACH: usize = 2;
 
 /// One part of a proposed block.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -63,10 +66,15 @@ pub(crate) fn split(proposal: RoundProposal, signature: Signature, block: &[u8])
 }
 
 /// Blocks that are being put together, all of one height.
+///
+/// The proposer's signature does not cover a part's bytes, and once its first part is out anybody can send others under it.
+/// So what different publishers send is never mixed: a stream is put together whole, or not at all.
 #[derive(Debug, Default)]
 pub(crate) struct Assemblies {
-    /// By round and block. A proposer may equivocate, so there can be more than one block a round.
-    open: BTreeMap<(u32, BlockId), Assembly>,
+    /// By round and block, since a proposer may equivocate, and publisher.
+    open: BTreeMap<(u32, BlockId, PeerId), Assembly>,
+    /// What has been put together, and need not be again.
+    done: BTreeSet<(u32, BlockId)>,
 }
 
 #[derive(Debug)]
@@ -77,23 +85,21 @@ struct Assembly {
 }
 
 impl Assemblies {
-    /// Adds a part whose signature was verified; returns the block's bytes when it was the last one missing.
-    pub(crate) fn add(&mut self, part: Part) -> Option<Vec<u8>> {
-        if !part.is_sound() {
+    /// Adds a part whose proposal's signature was verified; returns the block's bytes when it was the last one missing.
+    pub(crate) fn add(&mut self, publisher: PeerId, part: Part) -> Option<Vec<u8>> {
+        let (round, block) = (part.proposal.round, part.proposal.block);
+        if !part.is_sound() || self.done.contains(&(round, block)) {
             return None;
         }
-        let key = (part.proposal.round, part.proposal.block);
+        let key = (round, block, publisher);
         if !self.open.contains_key(&key) {
-            while self.open.len() >= MAX_ASSEMBLIES {
-                // The oldest round is the one least likely to be decided.
-                self.open.pop_first();
-            }
+            self.make_room(round, &publisher)?;
             let count = part.count() as usize;
             let fresh = Assembly { len: part.len, missing: count, parts: vec![None; count] };
             self.open.insert(key, fresh);
         }
         let assembly = self.open.get_mut(&key)?;
-        // A proposer that gives its block two lengths gets neither put together.
+        // A publisher that gives its block two lengths gets neither put together.
         let place = assembly.parts.get_mut(part.index as usize).filter(|_| assembly.len == part.len)?;
         if place.is_some() {
             return None;
@@ -107,9 +113,30 @@ impl Assemblies {
         Some(assembly.parts.into_iter().flatten().flat_map(PartBytes::into_vec).collect())
     }
 
+    /// Only an earlier round gives way to a later one.
+    fn make_room(&mut self, round: u32, publisher: &PeerId) -> Option<()> {
+        let theirs = self.open.keys().filter(|(_, _, other)| other == publisher).count();
+        if theirs >= MAX_ASSEMBLIES_EACH {
+            let (&first, _) = self.open.iter().find(|((_, _, other), _)| other == publisher)?;
+            return (first.0 < round).then(|| drop(self.open.remove(&first)));
+        }
+        if self.open.len() >= MAX_ASSEMBLIES {
+            let (&first, _) = self.open.first_key_value()?;
+            return (first.0 < round).then(|| drop(self.open.remove(&first)));
+        }
+        Some(())
+    }
+
+    /// The bytes put together were the block's: drops what else is sent of it in this round.
+    pub(crate) fn settle(&mut self, round: u32, block: BlockId) {
+        self.done.insert((round, block));
+        self.open.retain(|(at, other, _), _| (*at, *other) != (round, block));
+    }
+
     /// Forgets all of them.
     pub(crate) fn clear(&mut self) {
         self.open.clear();
+        self.done.clear();
     }
 }
 
@@ -132,16 +159,36 @@ mod tests {
         (block, parts)
     }
 
+    fn peer(byte: u8) -> PeerId {
+        PeerId::from_bytes(&[&[0, 32][..], &[byte; 32]].concat()).unwrap()
+    }
+
     #[test]
     fn parts_in_any_order_make_the_block_again() {
         for len in [1, PART_LEN, PART_LEN + 1, 3 * PART_LEN - 1] {
             let (block, mut parts) = parts(len);
             parts.reverse();
-            parts.insert(0, parts[0].clone()); // and one of them twice
+            if parts.len() > 1 {
+                parts.insert(0, parts[0].clone()); // one of them twice
+            }
             let mut assemblies = Assemblies::default();
-            let done: Vec<_> = parts.into_iter().filter_map(|part| assemblies.add(part)).collect();
+            let done: Vec<_> = parts.iter().filter_map(|part| assemblies.add(peer(1), part.clone())).collect();
             assert_eq!(done, [block], "{len}");
+            // Put together once, not with each copy that somebody sends.
+            assemblies.settle(0, parts[0].proposal.block);
+            assert!(parts.into_iter().all(|part| assemblies.add(peer(2), part).is_none()));
         }
+    }
+
+    #[test]
+    fn what_one_publisher_sends_does_not_spoil_what_another_does() {
+        let (block, parts) = parts(PART_LEN + 1);
+        let mut spoilt = parts[1].clone();
+        spoilt.bytes = PartBytes::new(vec![0xff]).unwrap();
+        let mut assemblies = Assemblies::default();
+        assert_eq!(assemblies.add(peer(1), spoilt), None);
+        assert_eq!(assemblies.add(peer(2), parts[0].clone()), None);
+        assert_eq!(assemblies.add(peer(2), parts[1].clone()), Some(block));
     }
 
     #[test]
@@ -158,24 +205,25 @@ mod tests {
         ] {
             let mut part = parts[1].clone();
             spoil(&mut part);
-            assert_eq!(assemblies.add(part), None);
+            assert_eq!(assemblies.add(peer(1), part), None);
             assert!(assemblies.open.is_empty());
         }
-        assert_eq!(assemblies.add(parts[1].clone()), None);
+        assert_eq!(assemblies.add(peer(1), parts[1].clone()), None);
         let mut other_length = parts[0].clone();
         other_length.len += 1;
-        assert_eq!(assemblies.add(other_length), None);
-        assert!(assemblies.add(parts[0].clone()).is_some());
+        assert_eq!(assemblies.add(peer(1), other_length), None);
+        assert!(assemblies.add(peer(1), parts[0].clone()).is_some());
     }
 
     #[test]
     fn no_more_than_a_few_blocks_are_put_together_at_once() {
         let (_, parts) = parts(PART_LEN + 1);
         let mut assemblies = Assemblies::default();
-        for round in 0..100 {
+        for (publisher, round) in (0..20).flat_map(|publisher| (0..9).map(move |round| (publisher, round))) {
             let mut part = parts[0].clone();
             part.proposal.round = round;
-            assemblies.add(part);
+            assemblies.add(peer(publisher), part);
+            assert!(assemblies.open.len() <= MAX_ASSEMBLIES);
         }
         assert_eq!(assemblies.open.len(), MAX_ASSEMBLIES);
     }

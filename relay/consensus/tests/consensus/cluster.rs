@@ -1,0 +1,160 @@
+//! Four nodes, their ports and directories, and ways to wait for them.
+
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clavicle_consensus::config::Timeouts;
+use clavicle_consensus::{Config, Engine, StartError, Stopped};
+use clavicle_ledger::id::{BlockId, ChainId, SourceId};
+use clavicle_ledger::time::Height;
+use clavicle_ledger::transaction::Verified;
+use tempfile::TempDir;
+use tokio::sync::{Mutex, MutexGuard};
+use zeroize::Zeroizing;
+
+use crate::keeper::Keeper;
+use crate::world::{Hospital, genesis, hospitals, seed};
+
+/// No wait in these tests is longer: whatever is waited for is then not going to happen.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// One cluster at a time: sixteen engines on two cores would measure the scheduler.
+static TURN: Mutex<()> = Mutex::const_new(());
+
+pub struct Node {
+    pub keeper: Keeper,
+    pub source: SourceId,
+    pub engine: Option<Engine>,
+    config: Config,
+}
+
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    pub hospitals: Vec<Hospital>,
+    pub chain: ChainId,
+    _directory: TempDir,
+    _turn: MutexGuard<'static, ()>,
+}
+
+impl Cluster {
+    /// Four nodes that are yet to be started.
+    pub async fn new(heartbeat: Duration) -> Self {
+        let turn = TURN.lock().await;
+        let (genesis, hospitals, clock) = (genesis(), hospitals(), Instant::now());
+        let (chain, directory) = (genesis.chain_id(), tempfile::tempdir().unwrap());
+        // Held until all are known, so that no two are alike.
+        let listeners: Vec<_> = hospitals.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+        let addresses: Vec<_> = listeners
+            .iter()
+            .map(|listener| format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port()))
+            .collect();
+        let node = |(hospital, listen): (&Hospital, &String)| {
+            let source = hospital.id(&chain);
+            let config = Config {
+                chain,
+                source,
+                consensus: Some(hospital.consensus.clone()),
+                network: Zeroizing::new(seed(&format!("{} network", hospital.name))),
+                moniker: hospital.name.into(),
+                listen: listen.clone(),
+                peers: addresses.iter().filter(|address| *address != listen).cloned().collect(),
+                only_peers: false,
+                connections_per_address: 64,
+                home: directory.path().join(hospital.name),
+                timeouts: Timeouts::default(),
+                heartbeat,
+                gather: None,
+                status_interval: Duration::from_secs(1),
+            };
+            Node { keeper: Keeper::new(&genesis, source, clock), source, engine: None, config }
+        };
+        let nodes = hospitals.iter().zip(&addresses).map(node).collect();
+        Self { nodes, hospitals, chain, _directory: directory, _turn: turn }
+    }
+
+    pub async fn start(&mut self) {
+        for node in &mut self.nodes {
+            node.start().await;
+        }
+    }
+
+    /// What a relay's gossip does: the transaction reaches every pool. Returns when it did.
+    pub fn submit(&self, envelope: &Verified) -> Instant {
+        let at = Instant::now();
+        for node in self.nodes.iter().filter(|node| node.engine.is_some()) {
+            node.keeper.disk().pool.push(envelope.clone());
+        }
+        for engine in self.nodes.iter().filter_map(|node| node.engine.as_ref()) {
+            engine.waker().wake();
+        }
+        at
+    }
+
+    pub async fn stop(self) {
+        for node in self.nodes {
+            if let Some(engine) = node.engine {
+                engine.stop().await.unwrap();
+            }
+        }
+    }
+}
+
+impl Node {
+    pub async fn start(&mut self) {
+        self.engine = Some(Engine::start(self.config.clone(), self.keeper.clone()).await.unwrap());
+    }
+
+    pub async fn start_at(&self, listen: &str) -> Result<Engine, StartError> {
+        Engine::start(Config { listen: listen.into(), ..self.config.clone() }, self.keeper.clone()).await
+    }
+
+    pub fn listen(&self) -> String {
+        self.config.listen.clone()
+    }
+
+    pub async fn stop(&mut self) {
+        self.engine.take().unwrap().stop().await.unwrap();
+    }
+
+    /// Why the engine stopped without being asked to.
+    pub async fn stopped(&mut self) -> Stopped {
+        within("the engine stops", self.engine.as_mut().unwrap().ended()).await.unwrap_err()
+    }
+
+    pub fn wal(&self) -> PathBuf {
+        self.config.home.join("consensus.wal")
+    }
+
+    /// Waits until this node has decided the height.
+    pub async fn reaches(&self, height: Height) {
+        let mut head = self.keeper.head();
+        let reached = head.wait_for(|head| *head >= height);
+        within(&format!("{:?} reaches {height}", self.source), reached).await.unwrap();
+    }
+
+    /// Waits until this node has decided the transaction, and says when it did.
+    pub async fn has(&self, envelope: &Verified) -> Instant {
+        let mut head = self.keeper.head();
+        let at = || self.keeper.disk().decided_at.get(&envelope.hash()).copied();
+        within(&format!("{:?} decides a transaction", self.source), head.wait_for(|_| at().is_some())).await.unwrap();
+        at().unwrap()
+    }
+
+    /// The blocks decided here, from the first to `head`.
+    pub fn block_ids(&self, head: Height) -> Vec<BlockId> {
+        let disk = self.keeper.disk();
+        (1..=head).map(|height| disk.blocks[&height].certificate.block).collect()
+    }
+
+    pub fn height(&self) -> Height {
+        *self.keeper.head().borrow()
+    }
+}
+
+async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(LONGEST, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("in vain: {what}"),
+    }
+}
