@@ -101,11 +101,6 @@ impl Keeper {
 }
 
 impl Disk {
-    /// The transactions of a block.
-    pub fn envelopes(&self, height: Height) -> usize {
-        self.block(height).envelopes.len()
-    }
-
     pub fn block(&self, height: Height) -> Block {
         encoding::decode(&self.blocks[&height].bytes).unwrap()
     }
