@@ -27,7 +27,8 @@ pub trait Application: Send + 'static {
     /// The store's.
     fn next(&self) -> Result<(Height, ValidatorSet), Self::Error>;
 
-    /// Whether there is something to put into a block. When not, the next height begins with the heartbeat.
+    /// Whether there is something that would be put into a block: not merely something that was sent in, or empty blocks
+    /// follow each other. When not, the next height begins with the heartbeat.
     fn pending(&self) -> bool;
 
     /// Builds a block for this round and keeps it. Asked again for the same height and round, also after a restart, it

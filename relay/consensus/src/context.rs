@@ -117,17 +117,15 @@ impl Members {
         let mut low = [0; 16];
         low.copy_from_slice(&drawn.as_bytes()[..16]);
         let mut left = u128::from_le_bytes(low) % u128::from(self.total);
-        let first = self.members.iter().position(|member| {
-            let mine = u128::from(member.power);
-            let here = left < mine;
-            left = left.saturating_sub(mine);
-            here
-        });
         // Those without power neither vote nor propose.
         let able: Vec<&Member> = self.members.iter().filter(|member| member.power > 0).collect();
-        let first = first.and_then(|at| able.iter().position(|member| member.address == self.members[at].address));
-        let steps = round as usize % able.len();
-        able[(first.unwrap_or(0) + steps) % able.len()]
+        let first = able.iter().position(|member| {
+            let (here, power) = (left < u128::from(member.power), u128::from(member.power));
+            left = left.saturating_sub(power);
+            here
+        });
+        let first = first.expect("what was drawn is less than all powers together");
+        able[(first + round as usize % able.len()) % able.len()]
     }
 }
 
@@ -412,3 +410,58 @@ impl engine::ProposalPart<Network> for Part {
 
 /// The bytes of one part.
 pub(crate) type PartBytes = Bytes<{ crate::parts::PART_LEN }>;
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::encoding::Ascending;
+
+    use super::*;
+
+    const CHAIN: ChainId = ChainId::from_bytes([7; 32]);
+
+    fn set(powers: &[u64]) -> ValidatorSet {
+        let validator = |(at, power): (usize, &u64)| {
+            let byte = u8::try_from(at).unwrap();
+            let key = SecretKey::from_bytes(&[byte; 32]).public();
+            Validator { source: SourceId::from_bytes([byte; 32]), key, power: *power }
+        };
+        ValidatorSet { validators: Ascending::from_items(powers.iter().enumerate().map(validator).collect()).unwrap() }
+    }
+
+    fn place(set: &ValidatorSet, height: Height, round: u32) -> usize {
+        usize::from(proposer(&CHAIN, set, height, round).unwrap().as_bytes()[0])
+    }
+
+    #[test]
+    fn each_proposes_about_as_often_as_it_has_power() {
+        let (set, mut turns) = (set(&[1, 0, 3, 6]), [0u32; 4]);
+        for height in 1..=10_000 {
+            turns[place(&set, height, 0)] += 1;
+        }
+        assert_eq!(turns[1], 0);
+        for (turns, expected) in [(turns[0], 1_000), (turns[2], 3_000), (turns[3], 6_000)] {
+            assert!(turns.abs_diff(expected) < 200, "{turns} turns of {expected}");
+        }
+    }
+
+    #[test]
+    fn in_each_further_round_it_is_the_next_ones_turn() {
+        let set = set(&[1, 0, 1_000, 1]);
+        for height in 1..100 {
+            let places = [0, 1, 2].map(|round| place(&set, height, round));
+            let mut sorted = places;
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 2, 3]);
+            assert_eq!(place(&set, height, 3), places[0]);
+            assert_eq!(place(&set, height, u32::MAX), places[u32::MAX as usize % 3]);
+        }
+    }
+
+    #[test]
+    fn a_set_that_can_decide_nothing_is_refused() {
+        assert_eq!(Members::new(&set(&[])), Err(SetError::NoPower));
+        assert_eq!(Members::new(&set(&[0, 0])), Err(SetError::NoPower));
+        assert_eq!(Members::new(&set(&[u64::MAX, 1])), Err(SetError::TooMuchPower));
+        assert_eq!(Members::new(&set(&[u64::MAX / 3])), Err(SetError::TooMuchPower));
+    }
+}

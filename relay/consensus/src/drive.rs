@@ -234,6 +234,9 @@ impl<A: Application> Drive<A> {
 
     /// What is known of a round's blocks: put together early, or kept before a restart.
     fn started(&mut self, height: Height, round: u32) -> Result<Vec<ProposedValue<Network>>, Stopped> {
+        if height < self.due.height {
+            return Ok(Vec::new());
+        }
         self.check_height(height)?;
         self.round = round;
         let mut values: Vec<ProposedValue<Network>> = self.fresh.drain(..).collect();
@@ -258,6 +261,10 @@ impl<A: Application> Drive<A> {
         round: u32,
         reply: Reply<LocallyProposedValue<Network>>,
     ) -> Result<(), Stopped> {
+        if height < self.due.height {
+            // It was decided while the question was on its way.
+            return Ok(());
+        }
         self.check_height(height)?;
         let (block, bytes) = self.application.propose(height, round).map_err(failed)?;
         answer(reply, LocallyProposedValue::new(At(height), Round::new(round), Value(block)));

@@ -12,13 +12,14 @@ use std::sync::Arc;
 use std::{io, thread};
 
 use arc_malachitebft_app_channel::app::config::{ConsensusConfig, NodeConfig, ValuePayload, ValueSyncConfig};
-use arc_malachitebft_app_channel::app::types::Keypair;
 use arc_malachitebft_app_channel::app::types::codec::Codec as _;
+use arc_malachitebft_app_channel::app::types::{Keypair, PeerId};
 use arc_malachitebft_app_channel::{
     Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity, RequestContext,
     Signer as _, SyncContext, WalContext,
 };
 use arc_malachitebft_core_types::LinearTimeouts;
+use clavicle_ledger::key::Key;
 use clavicle_ledger::time::Height;
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, oneshot};
@@ -287,6 +288,15 @@ async fn build<A: Application>(config: Config, application: A, wal: &Path) -> Re
     }
 }
 
+/// The id that a source is known by in the swarm, from its public network key: what follows `/p2p/` in an address.
+#[must_use]
+pub fn peer_id(network: &Key) -> String {
+    // libp2p's peer ids: the identity multihash of a protobuf with the key's type, Ed25519, and its 32 bytes.
+    let mut bytes = vec![0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
+    bytes.extend_from_slice(network.as_bytes());
+    PeerId::from_bytes(&bytes).expect("36 bytes are an inline key").to_base58()
+}
+
 fn linear(timeouts: &Timeouts) -> LinearTimeouts {
     let Timeouts { propose, prevote, precommit, step, longest } = *timeouts;
     LinearTimeouts {
@@ -367,5 +377,21 @@ impl NodeConfig for Node {
 
     fn value_sync_mut(&mut self) -> &mut ValueSyncConfig {
         &mut self.sync
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::key::SecretKey;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_id_is_the_one_that_the_swarm_derives() {
+        for byte in 0..8 {
+            let keypair = Keypair::ed25519_from_bytes([byte; 32]).unwrap();
+            let mine = peer_id(&SecretKey::from_bytes(&[byte; 32]).public());
+            assert_eq!(mine, keypair.public().to_peer_id().to_base58());
+        }
     }
 }

@@ -32,6 +32,7 @@ mod parts;
 mod signing;
 
 pub use self::application::{Application, Candidate, Decided, Equivocation, Origin, Undecided, Verdict};
+pub use self::certificate::ConvertError;
 pub use self::config::Config;
-pub use self::context::proposer;
-pub use self::engine::{Engine, StartError, Stopped, Waker};
+pub use self::context::{SetError, proposer};
+pub use self::engine::{Engine, StartError, Stopped, Waker, peer_id};
