@@ -6,6 +6,8 @@
 //! keys/          its private keys
 //! network.json   the network it is of
 //! chain.redb     the chain
+//! proposals.redb blocks that are not decided yet
+//! consensus/     the engine's write-ahead log: never to be deleted, or the relay might vote twice
 //! relay.sock     while it runs: where its operator's commands go
 //! ```
 
@@ -40,6 +42,25 @@ pub struct Listen {
     pub network: SocketAddr,
     /// For those who fetch, UDP.
     pub transfer: SocketAddr,
+}
+
+impl Listen {
+    /// The address for other validators, as libp2p writes it.
+    #[must_use]
+    pub fn consensus_address(&self) -> String {
+        tcp_address(self.consensus)
+    }
+
+    /// The address for wallets and other relays, as libp2p writes it.
+    #[must_use]
+    pub fn network_address(&self) -> String {
+        tcp_address(self.network)
+    }
+}
+
+fn tcp_address(address: SocketAddr) -> String {
+    let kind = if address.is_ipv4() { "ip4" } else { "ip6" };
+    format!("/{kind}/{}/tcp/{}", address.ip(), address.port())
 }
 
 /// Why a relay's folder could not be used.
@@ -110,6 +131,18 @@ impl Home {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.0.join("relay.sock")
+    }
+
+    /// The file of blocks that are not decided yet.
+    #[must_use]
+    pub fn proposals_file(&self) -> PathBuf {
+        self.0.join("proposals.redb")
+    }
+
+    /// The folder of the engine's write-ahead log.
+    #[must_use]
+    pub fn consensus_folder(&self) -> PathBuf {
+        self.0.join("consensus")
     }
 
     /// The chain's file.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use clavicle_consensus::{Application, Candidate, Decided, Equivocation, Origin, Undecided, Verdict};
 use clavicle_ledger::block::{
     self, Applied, ApplyError, Block, BlockError, CheckedBlock, CommitCertificate, Header, SealError,
 };
@@ -19,6 +20,7 @@ use clavicle_ledger::time::{BlockTime, Height, LocalTime};
 use clavicle_ledger::transaction::{Envelope, StatelessError, Verified};
 use clavicle_ledger::tree::TreeError;
 use clavicle_ledger::validators::ValidatorSet;
+use tracing::warn;
 
 use crate::mempool::Mempool;
 use crate::store::{ChainStore, CommitError, ProposalStore, Snapshot, StoreError};
@@ -288,12 +290,6 @@ impl Keeper {
         Ok(self.proposals.forget(height)?)
     }
 
-    /// Whether there is something to put into a block.
-    #[must_use]
-    pub fn has_something(&self) -> bool {
-        !self.mempool.is_empty()
-    }
-
     /// The valid blocks kept for a height: id, round, proposer.
     ///
     /// # Errors
@@ -308,6 +304,77 @@ impl Keeper {
     /// [`KeeperError`].
     pub fn kept(&self, height: Height, id: BlockId) -> Result<Option<Vec<u8>>, KeeperError> {
         Ok(self.proposals.block(height, id)?)
+    }
+}
+
+impl Application for Keeper {
+    type Error = KeeperError;
+
+    fn next(&self) -> Result<(Height, ValidatorSet), KeeperError> {
+        Keeper::next(self)
+    }
+
+    fn pending(&self) -> bool {
+        !self.mempool.is_empty()
+    }
+
+    fn propose(&mut self, height: Height, round: u32) -> Result<(BlockId, Vec<u8>), KeeperError> {
+        Keeper::propose(self, height, round)
+    }
+
+    fn validate(&mut self, candidate: Candidate<'_>) -> Result<Verdict, KeeperError> {
+        let Candidate { height, id: _, block, bytes, origin } = candidate;
+        let came = match origin {
+            Origin::Proposed { proposer, .. } => Came::First(proposer),
+            Origin::ProposedAgain { proposer, .. } => Came::Again(proposer),
+            Origin::Decided { .. } => Came::Again(block.header.proposer),
+        };
+        Ok(match self.judge(block.clone(), bytes, origin.round(), came)? {
+            Ok(()) => Verdict::Valid,
+            Err(reason) => {
+                warn!(height, round = origin.round(), %reason, "refused a block");
+                Verdict::Invalid
+            }
+        })
+    }
+
+    fn undecided(&self, height: Height) -> Result<Vec<Undecided>, KeeperError> {
+        let kept = Keeper::undecided(self, height)?;
+        Ok(kept.into_iter().map(|(id, round, proposer)| Undecided { id, round, proposer }).collect())
+    }
+
+    fn kept(&self, height: Height, block: BlockId) -> Result<Option<Vec<u8>>, KeeperError> {
+        Keeper::kept(self, height, block)
+    }
+
+    fn decide(&mut self, certificate: CommitCertificate) -> Result<(), KeeperError> {
+        Keeper::decide(self, &certificate)
+    }
+
+    fn finalised(&mut self, certificate: CommitCertificate, evidence: Vec<Equivocation>) -> Result<(), KeeperError> {
+        let encoded: Vec<Vec<u8>> = evidence.iter().map(encode_evidence).collect();
+        Ok(self.store.finalise(&certificate, &encoded)?)
+    }
+
+    fn decided(&self, height: Height) -> Result<Option<Decided>, KeeperError> {
+        let (Some((block, certificate)), Some(validators)) =
+            (self.store.block(height)?, self.store.validators(height)?)
+        else {
+            return Ok(None);
+        };
+        Ok(Some(Decided { bytes: encoding::encode(&block), certificate, validators }))
+    }
+
+    fn earliest(&self) -> Result<Height, KeeperError> {
+        Ok(1)
+    }
+}
+
+/// Two signed messages one after the other, behind the number of their kind.
+fn encode_evidence(evidence: &Equivocation) -> Vec<u8> {
+    match evidence {
+        Equivocation::Proposals(pair) => encoding::encode(&(0u8, &**pair)),
+        Equivocation::Votes(pair) => encoding::encode(&(1u8, &**pair)),
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! The identity key is needed only to announce the others: it can be taken away, kept cold, and brought back for that.
 
+use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
@@ -13,7 +14,6 @@ use clavicle_ledger::source::SourceKeys;
 use zeroize::Zeroizing;
 
 /// The keys of a source that runs a validator.
-#[derive(Debug)]
 pub struct Keys {
     /// Announces the others.
     pub identity: SecretKey,
@@ -25,6 +25,9 @@ pub struct Keys {
     pub transfer: SecretKey,
     /// The libp2p peer.
     pub network: SecretKey,
+    /// The seed of the peer that it is in the validators' own swarm, derived from the one above: two swarms, two peers. Who
+    /// it is there is proven by the consensus key.
+    pub swarm_seed: Zeroizing<[u8; 32]>,
 }
 
 /// Why keys could not be made or read.
@@ -53,6 +56,12 @@ pub enum KeysError {
 
 const NAMES: [&str; 5] = ["identity", "operational", "consensus", "transfer", "network"];
 
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Keys(…)")
+    }
+}
+
 impl Keys {
     /// Makes fresh keys and writes them into the new folder `folder`.
     ///
@@ -73,13 +82,16 @@ impl Keys {
     /// # Errors
     /// [`KeysError`].
     pub fn read(folder: &Path) -> Result<Self, KeysError> {
-        let [identity, operational, consensus, transfer, network] = NAMES.map(|name| read_key(&folder.join(name)));
+        let [identity, operational, consensus, transfer, network] = NAMES.map(|name| read_seed(&folder.join(name)));
+        let network = network?;
+        let key = |seed: Zeroizing<[u8; 32]>| SecretKey::from_bytes(&seed);
         Ok(Self {
-            identity: identity?,
-            operational: operational?,
-            consensus: consensus?,
-            transfer: transfer?,
-            network: network?,
+            identity: key(identity?),
+            operational: key(operational?),
+            consensus: key(consensus?),
+            transfer: key(transfer?),
+            swarm_seed: Zeroizing::new(blake3::derive_key("clavicle 2026 validator swarm peer", &*network)),
+            network: key(network),
         })
     }
 
@@ -123,7 +135,7 @@ fn write_seed(path: &Path, seed: &[u8; 32]) -> Result<(), KeysError> {
     write().map_err(|error| file_error(path, error))
 }
 
-fn read_key(path: &Path) -> Result<SecretKey, KeysError> {
+fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeysError> {
     let mut text = Zeroizing::new(String::with_capacity(128));
     // No more than a key and some blanks, whatever the file is.
     let read = |text: &mut String| fs::File::open(path)?.take(128).read_to_string(text);
@@ -141,5 +153,5 @@ fn read_key(path: &Path) -> Result<SecretKey, KeysError> {
             *byte = *byte << 4 | nibble;
         }
     }
-    Ok(SecretKey::from_bytes(&seed))
+    Ok(seed)
 }

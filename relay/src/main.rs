@@ -12,11 +12,11 @@ fn main() -> ExitCode {
         (Ok(answer), true) => command::say(&answer.json.to_string()),
         (Err(error), false) => {
             eprintln!("error: {}", error.sentences());
-            return ExitCode::FAILURE;
+            return ExitCode::from(error.exit_code());
         }
         (Err(error), true) => {
             command::say(&error.to_json().to_string());
-            return ExitCode::FAILURE;
+            return ExitCode::from(error.exit_code());
         }
     }
     ExitCode::SUCCESS

@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Answer, CommandError, now};
 use crate::network_file;
 
-pub(super) fn run(out: &Path, name: &str, files: &[PathBuf]) -> Result<Answer, CommandError> {
+pub(super) fn run(out: &Path, name: &str, heartbeat_s: u16, files: &[PathBuf]) -> Result<Answer, CommandError> {
     let shown = Text::new(name).map_err(|error| CommandError::Name { name: name.to_owned(), error })?;
     let candidates = files.iter().map(|file| network_file::read_candidate(file)).collect::<Result<Vec<_>, _>>()?;
     let sources = candidates.into_iter().map(|candidate| candidate.source).collect();
@@ -19,7 +19,16 @@ pub(super) fn run(out: &Path, name: &str, files: &[PathBuf]) -> Result<Answer, C
         Fault::TooMany => CommandError::TooManySources(MAX_SOURCES),
         _ => CommandError::SourceTwice,
     })?;
-    let genesis = Genesis { name: shown, time: BlockTime(now().0), parameters: Parameters::default(), sources };
+    let heartbeat_ms = u64::from(heartbeat_s).saturating_mul(1_000);
+    let parameters = Parameters {
+        heartbeat_ms,
+        // Two heartbeats may be missed before a source refuses everybody; and no clock is off by a whole one.
+        fresh_ms: heartbeat_ms.saturating_mul(3),
+        halt_gap_ms: Parameters::default().halt_gap_ms.max(heartbeat_ms.saturating_mul(3)),
+        clock_tolerance_ms: Parameters::default().clock_tolerance_ms.min(heartbeat_ms),
+        ..Parameters::default()
+    };
+    let genesis = Genesis { name: shown, time: BlockTime(now().0), parameters, sources };
     genesis.check()?;
     network_file::write_genesis(out, &genesis)?;
 

@@ -59,13 +59,9 @@ fn announced(listen: &Listen) -> Addresses {
         list.insert(text).expect("a list of four has room for one");
         list
     }
-    let tcp = |address: SocketAddr| match address {
-        SocketAddr::V4(address) => format!("/ip4/{}/tcp/{}", address.ip(), address.port()),
-        SocketAddr::V6(address) => format!("/ip6/{}/tcp/{}", address.ip(), address.port()),
-    };
     Addresses {
-        consensus: one(tcp(listen.consensus)),
-        libp2p: one(tcp(listen.network)),
+        consensus: one(listen.consensus_address()),
+        libp2p: one(listen.network_address()),
         iroh: one(listen.transfer.to_string()),
         circuit: Ascending::new(),
     }

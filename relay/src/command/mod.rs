@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
+use clavicle_consensus::{StartError, Stopped};
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
 use clavicle_ledger::time::{LocalTime, Timestamp};
@@ -57,6 +58,9 @@ pub enum Command {
         /// The network's name
         #[arg(long, default_value = "clavicle")]
         name: String,
+        /// Seconds between blocks when there is nothing to put in them
+        #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..=600))]
+        heartbeat: u16,
         /// The hospitals' source.json
         #[arg(required = true)]
         sources: Vec<PathBuf>,
@@ -133,6 +137,15 @@ pub enum CommandError {
     /// The system gave no thread, timer or signal.
     #[error("the system gave no thread, timer or signal to run with")]
     Runtime(#[source] std::io::Error),
+    /// The consensus engine did not start.
+    #[error("the relay cannot take part in agreement")]
+    Start(#[from] StartError),
+    /// The consensus engine stopped.
+    #[error("the relay stopped: it can no longer take part in agreement")]
+    Stopped(#[from] Stopped),
+    /// The folder of the write-ahead log.
+    #[error("the folder of the write-ahead log could not be made")]
+    Log(#[source] std::io::Error),
     /// Of another network before.
     #[error(
         "this relay is of another network already; a relay stays in its network. Make a new one with `init` for this one"
@@ -167,8 +180,19 @@ impl CommandError {
             Self::Store(_) | Self::Service(_) => "store",
             Self::Client(_) => "relay",
             Self::Control(_) => "socket",
+            Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",
             Self::Runtime(_) => "system",
             Self::NoPort { .. } => "port",
+        }
+    }
+
+    /// The process's exit code. 78 says that starting again might do harm and a person must look first: a service manager must not
+    /// restart on it (`RestartPreventExitStatus=78`).
+    #[must_use]
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Stopped(Stopped::Unsafe) => 78,
+            _ => 1,
         }
     }
 
@@ -213,7 +237,7 @@ pub fn say(text: &str) {
 pub fn run(command: Command) -> Result<Answer, CommandError> {
     match command {
         Command::Init { dir, name, host } => init::run(&dir, &name, host),
-        Command::Genesis { out, name, sources } => genesis::run(&out, &name, &sources),
+        Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources),
         Command::Run { dir, network } => run::run(&dir, network.as_deref()),
         Command::Status { dir } => inspect::status(&dir),
         Command::Validators { dir } => inspect::validators(&dir),

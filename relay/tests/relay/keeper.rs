@@ -108,7 +108,7 @@ fn four_keepers_come_to_the_same_state() {
             }
         }
         four.decide_one(round as usize % 2);
-        assert!(four.hospitals.iter().all(|hospital| !hospital.keeper.has_something()));
+        assert!(four.hospitals.iter().all(|hospital| hospital.mempool.is_empty()));
     }
     let heads: Vec<_> = four.hospitals.iter().map(|hospital| hospital.store.head().unwrap()).collect();
     assert!(heads.windows(2).all(|pair| pair[0] == pair[1]));

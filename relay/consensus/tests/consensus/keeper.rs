@@ -194,7 +194,7 @@ impl Application for Keeper {
         let (checked, applied) = applied.ok_or(DiskError::Lost)?;
         let validators = disk.state.validators().unwrap();
         certificate.verify(&disk.rules.chain, &validators).expect("the engine decides by certificates that hold");
-        disk.state.write(applied.outcome.changes, applied.tree);
+        disk.state.write(applied.executed.changes, applied.tree);
         disk.header = *checked.header();
         let at = Instant::now();
         for envelope in checked.envelopes() {
