@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use clavicle_consensus::Waker;
 use clavicle_ledger::block::Header;
+use clavicle_ledger::encoding::{self, DecodeError};
+use clavicle_ledger::execute::{self, ExecuteError, Rejection};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
-use clavicle_ledger::time::LocalTime;
+use clavicle_ledger::time::{BlockTime, LocalTime};
+use clavicle_ledger::transaction::{Envelope, StatelessError};
 use serde::{Deserialize, Serialize};
 
-use crate::mempool::Mempool;
+use crate::mempool::{Mempool, Put};
 use crate::store::{ChainStore, StoreError};
 
 /// A relay as its operator sees it.
@@ -27,6 +31,57 @@ pub struct Service {
     pub mempool: Arc<Mempool>,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
+    /// Tells the engine that something waits; none while the relay is not running.
+    pub waker: Option<Waker>,
+}
+
+/// What became of a transaction that was submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Submitted {
+    /// The transaction's id.
+    pub transaction: String,
+    /// The envelope's hash, by which its inclusion is proven.
+    pub envelope: String,
+    /// The height at which it was executed, if it was already.
+    pub executed_at: Option<u64>,
+}
+
+/// Why a transaction was not taken in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// Not a transaction.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Wrong whatever the state.
+    #[error(transparent)]
+    Stateless(#[from] StatelessError),
+    /// Wrong now.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// No room.
+    #[error("too many transactions wait for a block: try again in a minute")]
+    Full,
+    /// The relay is not running.
+    #[error("the relay is not running, and takes nothing in")]
+    NotRunning,
+    /// See [`ServiceError`].
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+}
+
+impl<E: Into<StoreError>> From<ExecuteError<E>> for SubmitError {
+    fn from(error: ExecuteError<E>) -> Self {
+        match error {
+            ExecuteError::Read(ReadError::Storage(error)) => Self::Service(ServiceError::Store(error.into())),
+            ExecuteError::Read(ReadError::Corrupt { error, .. }) => {
+                Self::Service(ServiceError::Store(StoreError::Damaged { what: "a row", error }))
+            }
+            ExecuteError::Envelope { rejection, .. } => Self::Rejected(rejection),
+            // Height and time are the service's own, made to fit.
+            _ => Self::Service(ServiceError::Store(StoreError::Damaged { what: "the head", error: None })),
+        }
+    }
 }
 
 /// How a relay is.
@@ -110,6 +165,34 @@ impl Service {
             validators: set.validators.len(),
             votes: set.validators.find(&self.source).is_some(),
         })
+    }
+
+    /// Takes in an encoded envelope: checks it, puts it where it waits for a block, wakes the engine. One that was executed
+    /// before is an answer, not an error, so that whoever is unsure can ask again.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub fn submit(&self, bytes: &[u8]) -> Result<Submitted, SubmitError> {
+        let waker = self.waker.as_ref().ok_or(SubmitError::NotRunning)?;
+        let envelope = encoding::decode::<Envelope>(bytes)?.check_stateless(&self.genesis.chain_id())?;
+        let executed_at = self.store.find_envelope(&envelope.hash()).map_err(ServiceError::from)?;
+        let submitted = Submitted {
+            transaction: envelope.id().to_string(),
+            envelope: envelope.hash().to_string(),
+            executed_at: executed_at.map(|(height, _)| height),
+        };
+        if submitted.executed_at.is_some() {
+            return Ok(submitted);
+        }
+        let snapshot = self.store.snapshot().map_err(ServiceError::from)?;
+        execute::admit(&snapshot, BlockTime((self.clock)().0), &envelope)?;
+        match self.mempool.put(envelope) {
+            Put::Full => Err(SubmitError::Full),
+            Put::Waits | Put::Waited => {
+                waker.wake();
+                Ok(submitted)
+            }
+        }
     }
 
     /// Who decides the next block.

@@ -49,5 +49,5 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
     let source = clavicle_ledger::id::SourceId::of_identity(&genesis.chain_id(), &keys.identity.public());
     let store = Arc::new(ChainStore::open(&home.chain_file(), &genesis)?);
     let mempool = Arc::new(Mempool::new());
-    Ok(Service { name: settings.name, source, genesis: Arc::new(genesis), store, mempool, clock: now })
+    Ok(Service { name: settings.name, source, genesis: Arc::new(genesis), store, mempool, clock: now, waker: None })
 }

@@ -23,8 +23,9 @@ use crate::network_file;
 use crate::service::{Service, ServiceError};
 use crate::store::ProposalStore;
 
-/// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong.
-const LOG: &str = "error,clavicle_relay=info,clavicle_consensus=info";
+/// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong. To the engine's
+/// network every peer that is not there yet is an error, many times a second; who is not there shows in `status`.
+const LOG: &str = "error,arc_malachitebft_network=off,clavicle_relay=info,clavicle_consensus=info";
 
 pub(super) fn run(dir: &Path, network: Option<&Path>) -> Result<Answer, CommandError> {
     let home = Home::at(dir);
@@ -51,6 +52,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
         signal(SignalKind::terminate()).map_err(CommandError::Runtime)?,
     );
     let mut engine = start_engine(home, settings, &service).await?;
+    let service = Service { waker: Some(engine.waker()), ..service };
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.

@@ -3,10 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
+use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
@@ -25,7 +26,7 @@ pub enum ClientError {
     #[error("the relay running in this folder could not be asked")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The relay could not answer.
-    #[error("the relay running in this folder could not answer: {0}")]
+    #[error("the relay says: {0}")]
     Refused(String),
 }
 
@@ -38,12 +39,24 @@ fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientE
 /// # Errors
 /// [`ClientError`].
 pub async fn get<T: DeserializeOwned>(path: &Path, route: &str) -> Result<T, ClientError> {
+    ask(path, Request::get(route), Bytes::new()).await
+}
+
+/// Gives something to the relay whose socket is at `path`.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn post<T: DeserializeOwned>(path: &Path, route: &str, body: Vec<u8>) -> Result<T, ClientError> {
+    ask(path, Request::post(route), Bytes::from(body)).await
+}
+
+async fn ask<T: DeserializeOwned>(path: &Path, request: Builder, body: Bytes) -> Result<T, ClientError> {
     let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
         _ => broken(error),
     })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let request = Request::get(route).header("host", "relay").body(Empty::<Bytes>::new()).map_err(broken)?;
+    let request = request.header("host", "relay").body(Full::new(body)).map_err(broken)?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();

@@ -7,13 +7,16 @@
 mod client;
 mod server;
 
-pub use self::client::{ClientError, get};
+pub use self::client::{ClientError, get, post};
 pub use self::server::{ControlError, serve};
 
 /// The route that answers with a [`crate::service::Status`].
 pub const STATUS: &str = "/status";
 /// The route that answers with a list of [`crate::service::ValidatorRow`].
 pub const VALIDATORS: &str = "/validators";
+
+/// The route that takes an encoded envelope and answers with a [`crate::service::Submitted`].
+pub const SUBMIT: &str = "/submit";
 
 /// The longest path of a Unix socket on Linux, without its final zero.
 pub const MAX_SOCKET_PATH: usize = 107;

@@ -6,18 +6,20 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
-use axum::extract::State;
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::Listener;
 use axum::{Json, Router};
+use clavicle_ledger::transaction::MAX_ENVELOPE_LEN;
 use serde::Serialize;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{MAX_SOCKET_PATH, STATUS, VALIDATORS};
-use crate::service::{Service, ServiceError};
+use super::{MAX_SOCKET_PATH, STATUS, SUBMIT, VALIDATORS};
+use crate::service::{Service, ServiceError, SubmitError};
 
 /// Why the socket could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +75,19 @@ fn router(service: Service) -> Router {
     Router::new()
         .route(STATUS, get(async |State(service): State<Service>| answer(service.status())))
         .route(VALIDATORS, get(async |State(service): State<Service>| answer(service.validators())))
+        .route(SUBMIT, post(submit).layer(DefaultBodyLimit::max(MAX_ENVELOPE_LEN)))
         .with_state(service)
+}
+
+/// Verifying signatures takes a while: not where others wait to be answered.
+async fn submit(State(service): State<Service>, body: Bytes) -> Response {
+    let submitted = tokio::task::spawn_blocking(move || service.submit(&body)).await;
+    match submitted {
+        Ok(Ok(submitted)) => Json(submitted).into_response(),
+        Ok(Err(SubmitError::Service(error))) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        Ok(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "a defect ended the check").into_response(),
+    }
 }
 
 fn answer<T: Serialize>(result: Result<T, ServiceError>) -> Response {

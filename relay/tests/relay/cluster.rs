@@ -1,0 +1,209 @@
+//! Four relays as processes of their own, with real sockets and real stores, and what happens when they are killed.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clavicle_ledger::action::DefineStudy;
+use clavicle_ledger::encoding::{self, Ascending};
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::{ManifestRoot, StudyDigest};
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::time::Timestamp;
+use clavicle_ledger::transaction::{Action, Body};
+use clavicle_relay::control::{self, ClientError};
+use clavicle_relay::home::Home;
+use clavicle_relay::keys::Keys;
+use clavicle_relay::network_file;
+use clavicle_relay::service::{Status, Submitted};
+use clavicle_relay::store::ChainStore;
+use serde::de::DeserializeOwned;
+
+const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
+
+/// Longer than anything here takes, so that a test that hangs ends.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Cluster {
+    folder: tempfile::TempDir,
+    running: [Option<Child>; 4],
+}
+
+impl Cluster {
+    /// Four relays, made and joined, with a heartbeat of a second; none runs yet.
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cluster = Self { folder, running: [const { None }; 4] };
+        for hospital in HOSPITALS {
+            cluster.done(&["init", "--dir", hospital, "--name", hospital]);
+        }
+        let sources = HOSPITALS.map(|hospital| format!("{hospital}/source.json"));
+        let genesis = ["genesis", "--heartbeat", "1", "--out", "network.json"];
+        let all: Vec<&str> = genesis.into_iter().chain(sources.iter().map(String::as_str)).collect();
+        cluster.done(&all);
+        cluster
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+        command.current_dir(self.folder.path());
+        command
+    }
+
+    fn done(&self, arguments: &[&str]) {
+        assert!(self.command().args(arguments).stdout(Stdio::null()).status().unwrap().success());
+    }
+
+    fn home(&self, n: usize) -> Home {
+        Home::at(&self.folder.path().join(HOSPITALS[n]))
+    }
+
+    fn start(&mut self, n: usize) {
+        let log = fs::File::create(self.folder.path().join(format!("{}.log", HOSPITALS[n]))).unwrap();
+        let run = ["run", "--dir", HOSPITALS[n], "--network", "network.json"];
+        let child = self.command().args(run).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.running[n] = Some(child);
+    }
+
+    /// Ends a relay as a power cut would.
+    fn kill(&mut self, n: usize) {
+        if let Some(mut child) = self.running[n].take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    fn ask<T: DeserializeOwned>(&self, n: usize, route: &str) -> Result<T, ClientError> {
+        runtime().block_on(control::get(&self.home(n).socket(), route))
+    }
+
+    fn height(&self, n: usize) -> Option<u64> {
+        Some(self.ask::<Status>(n, control::STATUS).ok()?.height)
+    }
+
+    /// Waits until these relays have come to `height`.
+    fn reach(&mut self, relays: &[usize], height: u64) {
+        let end = Instant::now() + PATIENCE;
+        for n in relays {
+            while self.height(*n).is_none_or(|at| at < height) {
+                let exited = self.running[*n].as_mut().unwrap().try_wait().unwrap();
+                assert_eq!(exited, None, "{}: {}", HOSPITALS[*n], self.log(*n));
+                assert!(Instant::now() < end, "{} is at {:?}: {}", HOSPITALS[*n], self.height(*n), self.log(*n));
+                std::thread::park_timeout(Duration::from_millis(20));
+            }
+        }
+    }
+
+    fn log(&self, n: usize) -> String {
+        fs::read_to_string(self.folder.path().join(format!("{}.log", HOSPITALS[n]))).unwrap()
+    }
+
+    fn highest(&self) -> u64 {
+        (0..4).filter_map(|n| self.height(n)).max().unwrap()
+    }
+
+    fn genesis(&self) -> Genesis {
+        network_file::read_genesis(&self.folder.path().join("network.json")).unwrap()
+    }
+
+    /// A study that hospital `n` and a patient define.
+    fn define(&self, n: usize, number: u8) -> Vec<u8> {
+        let (keys, genesis) = (Keys::read(&self.home(n).keys_folder()).unwrap(), self.genesis());
+        let holder = SecretKey::from_bytes(&[number; 32]);
+        let action = Action::DefineStudy(DefineStudy {
+            digest: StudyDigest::from_bytes([number; 32]),
+            source: keys.operational.public(),
+            holder: holder.public(),
+            delegates: Ascending::new(),
+            manifest_root: ManifestRoot::from_bytes([number; 32]),
+            open: true,
+        });
+        let submit_by = Timestamp(genesis.time.timestamp().0 + 3_600_000);
+        let body = Body { submit_by, nonce: [number; 16], action };
+        encoding::encode(&body.sign(&genesis.chain_id(), &[&keys.operational, &holder]).unwrap())
+    }
+
+    fn submit(&self, n: usize, envelope: Vec<u8>) -> Result<Submitted, ClientError> {
+        runtime().block_on(control::post(&self.home(n).socket(), control::SUBMIT, envelope))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        (0..4).for_each(|n| self.kill(n));
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// The ids of all blocks that a relay which is not running has.
+fn blocks(folder: &Path, genesis: &Genesis) -> Vec<String> {
+    let store = ChainStore::open(&Home::at(folder).chain_file(), genesis).unwrap();
+    let head = store.head().unwrap().height;
+    (0..=head).map(|height| store.header(height).unwrap().unwrap().id().to_string()).collect()
+}
+
+#[test]
+fn killed_one_by_one_and_all_at_once_four_hospitals_keep_one_chain() {
+    let mut cluster = Cluster::new();
+    (0..4).for_each(|n| cluster.start(n));
+    cluster.reach(&[0, 1, 2, 3], 2);
+
+    // A study submitted to one is known to all.
+    let envelope = cluster.define(0, 1);
+    let submitted = cluster.submit(0, envelope.clone()).unwrap();
+    assert_eq!(submitted.executed_at, None);
+    let end = Instant::now() + PATIENCE;
+    let executed_at = loop {
+        if let Some(height) = cluster.submit(0, envelope.clone()).unwrap().executed_at {
+            break height;
+        }
+        assert!(Instant::now() < end, "{}", cluster.log(0));
+    };
+    cluster.reach(&[0, 1, 2, 3], executed_at);
+    assert_eq!(cluster.ask::<Status>(0, control::STATUS).unwrap().studies, 1);
+    let elsewhere = cluster.submit(3, envelope.clone()).unwrap();
+    assert_eq!((elsewhere.executed_at, elsewhere.transaction), (Some(executed_at), submitted.transaction));
+    // What cannot be executed is told why at once.
+    let refused = cluster.submit(1, envelope[..100].to_vec()).unwrap_err().to_string();
+    assert_eq!(refused, "the relay says: a transaction cannot be read: it ends too early; it was cut off");
+    let mut forged = envelope;
+    *forged.last_mut().unwrap() ^= 1;
+    let refused = cluster.submit(1, forged).unwrap_err().to_string();
+    assert!(refused.starts_with("the relay says: signature 1: the signature is not this key's"), "{refused}");
+
+    // Each in turn is killed while the others go on, and catches up.
+    for n in 0..4 {
+        let before = cluster.highest();
+        cluster.kill(n);
+        let others: Vec<usize> = (0..4).filter(|other| *other != n).collect();
+        cluster.reach(&others, before + 2);
+        let missed = cluster.highest();
+        cluster.start(n);
+        cluster.reach(&[n], missed + 1);
+    }
+
+    // All at once, as in a power cut; what was decided is there, and it goes on.
+    let before = cluster.highest();
+    (0..4).for_each(|n| cluster.kill(n));
+    (0..4).for_each(|n| cluster.start(n));
+    cluster.reach(&[0, 1, 2, 3], before + 2);
+    let late = cluster.submit(2, cluster.define(2, 2)).unwrap();
+    let goal = cluster.highest() + 4;
+    cluster.reach(&[0, 1, 2, 3], goal);
+    assert_eq!(cluster.ask::<Status>(0, control::STATUS).unwrap().studies, 1);
+    assert_eq!(cluster.ask::<Status>(2, control::STATUS).unwrap().studies, 1, "{late:?}");
+
+    // One chain: wherever two have a block of a height, it is the same.
+    (0..4).for_each(|n| cluster.kill(n));
+    let genesis = cluster.genesis();
+    let chains = HOSPITALS.map(|hospital| blocks(&cluster.folder.path().join(hospital), &genesis));
+    let shortest = chains.iter().map(Vec::len).min().unwrap();
+    assert!(shortest as u64 > goal);
+    for chain in &chains {
+        assert_eq!(chain[..shortest], chains[0][..shortest]);
+    }
+}
