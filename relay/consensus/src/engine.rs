@@ -32,6 +32,7 @@ use crate::config::{Config, Timeouts};
 use crate::context::{Address, Network, SetError};
 use crate::drive::{Drive, Over, Settings};
 use crate::signing::{Checks, Signs};
+use crate::wal::{self, LogError};
 
 /// How long the engine's parts get to end by themselves.
 const GRACE: Duration = Duration::from_secs(5);
@@ -57,7 +58,10 @@ pub enum StartError {
     /// No thread or runtime to be had.
     #[error("the system gave no thread to run consensus on")]
     Thread(#[source] io::Error),
-    /// The engine's own reason: its write-ahead log cannot be opened, most often.
+    /// See [`LogError`]. To be looked at by a person, and not to be started again by a machine.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The engine's own reason: another process holds its write-ahead log, most often.
     #[error("the consensus engine did not start")]
     Engine(#[source] AnyError),
     /// The application's state allows no next height.
@@ -184,9 +188,9 @@ fn live<A: Application>(
             return None;
         }
     };
-    let wal = config.home.join("consensus.wal");
+    let log = config.home.join("consensus.wal");
     let result = runtime.block_on(async {
-        let (mut channels, handle, drive) = match build(config, application, &wal).await {
+        let (mut channels, handle, drive) = match build(config, application, &log).await {
             Ok(built) => built,
             Err(error) => {
                 let _: Result<(), _> = begin.send(Err(error));
@@ -199,7 +203,7 @@ fn live<A: Application>(
         Some(end(handle, over).await)
     });
     runtime.shutdown_timeout(GRACE);
-    given_up(&wal);
+    given_up(&log);
     match &result {
         Some(Err(stopped)) => error!(error = %stopped, "consensus stopped"),
         Some(Ok(())) => info!("consensus stopped, as asked"),
@@ -226,9 +230,9 @@ async fn end(mut handle: EngineHandle, over: Result<Over, Stopped>) -> Result<()
 }
 
 /// Waits until the engine's thread for the write-ahead log has let go of its file, since it can be neither joined nor asked.
-fn given_up(wal: &Path) {
+fn given_up(log: &Path) {
     const STEP: Duration = Duration::from_millis(5);
-    let Ok(file) = File::open(wal) else { return };
+    let Ok(file) = File::open(log) else { return };
     for _ in 0..GRACE.as_millis() / STEP.as_millis() {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) => thread::sleep(STEP),
@@ -239,7 +243,7 @@ fn given_up(wal: &Path) {
 
 type Built<A> = (Channels<Network>, EngineHandle, Drive<A>);
 
-async fn build<A: Application>(config: Config, application: A, wal: &Path) -> Result<Built<A>, StartError> {
+async fn build<A: Application>(config: Config, application: A, log: &Path) -> Result<Built<A>, StartError> {
     let Config { chain, source, consensus, network, moniker, home: _, heartbeat, gather, timeouts, .. } = &config;
     let mut seed = *network.clone();
     let keypair = Keypair::ed25519_from_bytes(&mut seed).expect("32 bytes are a seed");
@@ -270,8 +274,11 @@ async fn build<A: Application>(config: Config, application: A, wal: &Path) -> Re
     };
     let node = Node::new(&config)?;
     check_port(&config.listen)?;
+    if consensus.is_some() {
+        wal::check(log)?;
+    }
     let (channels, handle) = EngineBuilder::new(Network { chain: *chain }, node)
-        .with_default_wal(WalContext::new(wal.to_owned(), BorshCodec))
+        .with_default_wal(WalContext::new(log.to_owned(), BorshCodec))
         .with_default_network(NetworkContext::new(identity, BorshCodec))
         .with_default_sync(SyncContext::new(BorshCodec))
         .with_default_consensus(context)

@@ -12,7 +12,7 @@
 //! | `parts`, `body` | a block cut into parts, put together again, and bound to the id that was voted for |
 //! | `certificate` | the engine's certificates to the ledger's and back |
 //! | `drive` | the loop: the engine's questions to the application, one at a time |
-//! | [`engine`], [`config`] | starting, waking, stopping |
+//! | [`engine`], [`config`], `wal` | starting, if nothing is damaged; waking, stopping |
 //!
 //! It promises that no block is voted for that the [`Application`] did not find valid and keep, that a block's bytes are
 //! those its id commits to before the application sees them, and that nobody but a round's proposer can make it
@@ -30,9 +30,11 @@ mod drive;
 pub mod engine;
 mod parts;
 mod signing;
+mod wal;
 
 pub use self::application::{Application, Candidate, Decided, Equivocation, Origin, Undecided, Verdict};
 pub use self::certificate::ConvertError;
 pub use self::config::Config;
 pub use self::context::{SetError, proposer};
 pub use self::engine::{Engine, StartError, Stopped, Waker, peer_id};
+pub use self::wal::LogError;

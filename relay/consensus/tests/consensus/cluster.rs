@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clavicle_consensus::config::Timeouts;
-use clavicle_consensus::{Config, Engine, StartError, Stopped};
+use clavicle_consensus::{Config, Engine, StartError, Stopped, peer_id};
 use clavicle_ledger::id::{BlockId, ChainId, SourceId};
+use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Height;
 use clavicle_ledger::transaction::Verified;
 use tempfile::TempDir;
@@ -45,10 +46,14 @@ impl Cluster {
         let (chain, directory) = (genesis.chain_id(), tempfile::tempdir().unwrap());
         // Held until all are known, so that no two are alike.
         let listeners: Vec<_> = hospitals.iter().map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let addresses: Vec<_> = listeners
-            .iter()
-            .map(|listener| format!("/ip4/127.0.0.1/tcp/{}", listener.local_addr().unwrap().port()))
-            .collect();
+        let port = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let addresses: Vec<_> =
+            listeners.iter().map(|listener| format!("/ip4/127.0.0.1/tcp/{}", port(listener))).collect();
+        let known = |(hospital, address): (&Hospital, &String)| {
+            let network = SecretKey::from_bytes(&seed(&format!("{} network", hospital.name)));
+            format!("{address}/p2p/{}", peer_id(&network.public()))
+        };
+        let peers: Vec<_> = hospitals.iter().zip(&addresses).map(known).collect();
         let node = |(hospital, listen): (&Hospital, &String)| {
             let source = hospital.id(&chain);
             let config = Config {
@@ -58,8 +63,8 @@ impl Cluster {
                 network: Zeroizing::new(seed(&format!("{} network", hospital.name))),
                 moniker: hospital.name.into(),
                 listen: listen.clone(),
-                peers: addresses.iter().filter(|address| *address != listen).cloned().collect(),
-                only_peers: false,
+                peers: peers.iter().filter(|peer| !peer.starts_with(&format!("{listen}/"))).cloned().collect(),
+                only_peers: true,
                 connections_per_address: 64,
                 home: directory.path().join(hospital.name),
                 timeouts: Timeouts::default(),
@@ -71,6 +76,25 @@ impl Cluster {
         };
         let nodes = hospitals.iter().zip(&addresses).map(node).collect();
         Self { nodes, hospitals, chain, _directory: directory, _turn: turn }
+    }
+
+    /// Adds a second process with the keys of a node's source: another disk, another log, another place in the swarm.
+    pub fn add_twin(&mut self, at: usize) {
+        for node in &mut self.nodes {
+            node.config.only_peers = false;
+        }
+        let node = &self.nodes[at];
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config = Config {
+            network: Zeroizing::new(seed("twin network")),
+            moniker: "twin".into(),
+            listen: format!("/ip4/127.0.0.1/tcp/{port}"),
+            home: node.config.home.with_extension("twin"),
+            ..node.config.clone()
+        };
+        let keeper = Keeper::new(&genesis(), node.source, Instant::now());
+        let twin = Node { keeper, source: node.source, engine: None, config };
+        self.nodes.push(twin);
     }
 
     pub async fn start(&mut self) {
@@ -122,7 +146,7 @@ impl Node {
         within("the engine stops", self.engine.as_mut().unwrap().ended()).await.unwrap_err()
     }
 
-    pub fn wal(&self) -> PathBuf {
+    pub fn log(&self) -> PathBuf {
         self.config.home.join("consensus.wal")
     }
 
@@ -145,6 +169,17 @@ impl Node {
     pub fn block_ids(&self, head: Height) -> Vec<BlockId> {
         let disk = self.keeper.disk();
         (1..=head).map(|height| disk.blocks[&height].certificate.block).collect()
+    }
+
+    /// Rounds that this node has begun since it was made.
+    pub fn begun(&self) -> u64 {
+        *self.keeper.rounds().borrow()
+    }
+
+    /// Waits until this node has begun so many rounds since it was made.
+    pub async fn begins(&self, rounds: u64) {
+        let mut begun = self.keeper.rounds();
+        within("a round begins", begun.wait_for(|begun| *begun >= rounds)).await.unwrap();
     }
 
     pub fn height(&self) -> Height {

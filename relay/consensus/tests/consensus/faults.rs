@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use clavicle_consensus::{StartError, Stopped, proposer};
+use clavicle_consensus::{Equivocation, StartError, Stopped, proposer};
 use clavicle_ledger::state::ReadRows as _;
 
 use crate::cluster::Cluster;
@@ -111,27 +111,35 @@ async fn a_store_that_fails_stops_its_engine_and_no_other() {
 #[tokio::test]
 async fn a_damaged_log_stops_the_engine_for_good() {
     let mut cluster = Cluster::new(Duration::from_secs(60)).await;
-    // Two of four decide nothing, and write down what they would have.
-    cluster.nodes[0].start().await;
-    cluster.nodes[1].start().await;
-    let envelope = cluster.hospitals[0].define(&cluster.chain, 1);
-    cluster.submit(&envelope);
-    let wal = cluster.nodes[0].wal();
-    let grown = async {
-        // The log is the engine's own, and says nothing when it grows.
-        while fs::metadata(&wal).map_or(0, |file| file.len()) < 300 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(30), grown).await.unwrap();
+    // Liars among themselves decide nothing. When a second round begins, what was voted in the first is written.
+    for node in &cluster.nodes {
+        node.keeper.disk().lies = true;
+    }
+    cluster.start().await;
+    cluster.nodes[0].begins(2).await;
     cluster.nodes[0].stop().await;
-    let mut bytes = fs::read(&wal).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle..middle + 16].fill(0xff);
-    fs::write(&wal, bytes).unwrap();
+    let log = cluster.nodes[0].log();
+    let sound = fs::read(&log).unwrap();
+
+    // The first entry's bytes: the engine sees it when it replays.
+    let mut damaged = sound.clone();
+    damaged[12 + 13..][..8].fill(0xff);
+    fs::write(&log, damaged).unwrap();
     cluster.nodes[0].start().await;
     assert!(matches!(cluster.nodes[0].stopped().await, Stopped::Unsafe));
     cluster.nodes[0].engine = None;
+
+    // Its length: the engine would take all that follows for a write that was cut off.
+    let mut damaged = sound.clone();
+    damaged[12 + 1..][..8].fill(0xff);
+    fs::write(&log, damaged).unwrap();
+    let error = cluster.nodes[0].start_at(&cluster.nodes[0].listen()).await.unwrap_err();
+    assert!(matches!(error, StartError::Log(_)));
+
+    fs::write(&log, sound).unwrap();
+    let begun = cluster.nodes[0].begun();
+    cluster.nodes[0].start().await;
+    cluster.nodes[0].begins(begun + 1).await;
     cluster.stop().await;
 }
 
@@ -144,4 +152,46 @@ async fn a_port_that_is_taken_is_said_at_the_start() {
     let error = cluster.nodes[1].start_at("/ip4/127.0.0.1").await.unwrap_err();
     assert!(matches!(error, StartError::Address(_)));
     cluster.stop().await;
+}
+
+#[tokio::test]
+async fn two_with_one_key_are_seen_and_both_signatures_kept() {
+    let mut cluster = Cluster::new(Duration::from_secs(60)).await;
+    cluster.add_twin(3);
+    cluster.start().await;
+    // Both may stop, when what they signed leads nowhere: it is the others that must go on.
+    let honest = &cluster.nodes[..3];
+    for number in 0.. {
+        let envelope = cluster.hospitals[0].define(&cluster.chain, number);
+        cluster.submit(&envelope);
+        for node in honest {
+            node.has(&envelope).await;
+        }
+        if honest.iter().any(|node| !node.keeper.disk().evidence.is_empty()) {
+            break;
+        }
+    }
+    let set = honest[0].keeper.disk().state.validators().unwrap();
+    let guilty = cluster.nodes[3].source;
+    let key = set.validators.find(&guilty).unwrap().key;
+    for evidence in honest.iter().flat_map(|node| node.keeper.disk().evidence.clone()) {
+        let signed = match evidence {
+            Equivocation::Proposals(pair) => {
+                assert_ne!(pair[0].0, pair[1].0);
+                pair.map(|(proposal, signature)| (proposal.proposer, proposal.preimage(&cluster.chain), signature))
+            }
+            Equivocation::Votes(pair) => {
+                assert_ne!(pair[0].0, pair[1].0);
+                pair.map(|(vote, signature)| (vote.validator, vote.preimage(&cluster.chain), signature))
+            }
+        };
+        for (source, preimage, signature) in signed {
+            assert_eq!(source, guilty);
+            assert_eq!(signature.verify(&key, &preimage), Ok(()));
+        }
+    }
+    for node in &mut cluster.nodes {
+        // Twins may have stopped by themselves.
+        let _: Result<(), Stopped> = node.engine.take().unwrap().stop().await;
+    }
 }

@@ -64,6 +64,7 @@ pub struct Keeper {
     source: SourceId,
     clock: Instant,
     head: watch::Sender<Height>,
+    rounds: watch::Sender<u64>,
 }
 
 impl Keeper {
@@ -83,7 +84,13 @@ impl Keeper {
             kept: BTreeMap::new(),
             proposed: BTreeMap::new(),
         };
-        Self { disk: Arc::new(Mutex::new(disk)), source, clock, head: watch::Sender::new(0) }
+        Self {
+            disk: Arc::new(Mutex::new(disk)),
+            source,
+            clock,
+            head: watch::Sender::new(0),
+            rounds: watch::Sender::new(0),
+        }
     }
 
     pub fn disk(&self) -> MutexGuard<'_, Disk> {
@@ -93,6 +100,11 @@ impl Keeper {
     /// Changes with each block.
     pub fn head(&self) -> watch::Receiver<Height> {
         self.head.subscribe()
+    }
+
+    /// Changes with each round that begins.
+    pub fn rounds(&self) -> watch::Receiver<u64> {
+        self.rounds.subscribe()
     }
 
     fn now(&self) -> Timestamp {
@@ -172,6 +184,7 @@ impl Application for Keeper {
     }
 
     fn undecided(&self, height: Height) -> Result<Vec<Undecided>, DiskError> {
+        self.rounds.send_modify(|rounds| *rounds += 1);
         let disk = self.disk();
         assert_eq!(height, disk.header.height + 1);
         let undecided = |(id, kept): (&BlockId, &Kept)| {
@@ -216,6 +229,8 @@ impl Application for Keeper {
         if let Some(decided) = disk.blocks.get_mut(&certificate.height) {
             decided.certificate = certificate;
         }
+        drop(disk);
+        self.head.send_modify(|_| ());
         Ok(())
     }
 
