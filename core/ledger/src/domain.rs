@@ -60,6 +60,12 @@ tags! {
     PROPOSAL = "clavicle/propo/1";
     /// The opening message of a fetch.
     HELLO = "clavicle/hello/1";
+    /// A manifest; its hash is the manifest's root.
+    MANIFEST = "clavicle/manif/1";
+    /// A branch of a manifest: a series or an attachment, with its blinding.
+    MANIFEST_BRANCH = "clavicle/branc/1";
+    /// A source's signature on a manifest.
+    MANIFEST_SIGNATURE = "clavicle/msign/1";
 }
 
 impl Tag {
