@@ -1,0 +1,224 @@
+//! Facts: the few attributes of an instance by which it is filed.
+//!
+//! Each is read by itself, in a data set made of it and Specific Character Set alone, so that one that is broken costs
+//! only itself. Without the four UIDs and the transfer syntax there is no instance; everything else may be missing.
+
+use std::fmt;
+use std::io::{Read, Seek};
+use std::panic::{self, AssertUnwindSafe};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_ledger::encoding::{Text, Wire};
+use clavicle_manifest::{Date, Uid};
+use dicom_core::Tag;
+use dicom_dictionary_std::tags;
+use dicom_object::InMemDicomObject;
+use dicom_transfer_syntax_registry::entries;
+
+use crate::scan::{self, Kept, Scanned, Unreadable};
+
+/// Who the images are of, as far as the instance says. Stays with the source: it is no part of a manifest.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Patient {
+    /// Patient ID (0010,0020).
+    pub id: Text<256>,
+    /// Issuer of Patient ID (0010,0021): whose id it is.
+    pub issuer: Text<256>,
+    /// Patient's Name (0010,0010), as written: components separated by `^`.
+    pub name: Text<256>,
+    /// Patient's Birth Date (0010,0030).
+    pub birth_date: Option<Date>,
+}
+
+impl Patient {
+    /// Whether both may be the same person: what both say must agree. Names are compared only where an id is missing, since they
+    /// are written in many ways.
+    #[must_use]
+    pub fn may_be(&self, other: &Self) -> bool {
+        let agree = |a: &Text<256>, b: &Text<256>| a == b || a.as_str().is_empty() || b.as_str().is_empty();
+        let dates = match (self.birth_date, other.birth_date) {
+            (Some(mine), Some(theirs)) => mine == theirs,
+            _ => true,
+        };
+        let same_id = !self.id.as_str().is_empty() && self.id == other.id;
+        dates
+            && agree(&self.id, &other.id)
+            && agree(&self.issuer, &other.issuer)
+            && (same_id || agree(&self.name, &other.name))
+    }
+}
+
+impl fmt::Debug for Patient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Patient(…)")
+    }
+}
+
+/// What is known of an instance. Texts are without characters that do not show.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Facts {
+    /// Study Instance UID (0020,000D).
+    pub study_instance_uid: Uid,
+    /// Series Instance UID (0020,000E).
+    pub series_instance_uid: Uid,
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Uid,
+    /// SOP Class UID (0008,0016).
+    pub sop_class_uid: Uid,
+    /// Transfer Syntax UID (0002,0010), or what the data set looks like where the file does not say.
+    pub transfer_syntax_uid: Uid,
+    /// Who the images are of.
+    pub patient: Patient,
+    /// Accession Number (0008,0050).
+    pub accession_number: Text<256>,
+    /// Study Date (0008,0020).
+    pub study_date: Option<Date>,
+    /// Study Description (0008,1030).
+    pub study_description: Text<256>,
+    /// Modality (0008,0060).
+    pub modality: Text<16>,
+    /// Series Number (0020,0011).
+    pub series_number: Option<i32>,
+    /// Series Description (0008,103E).
+    pub series_description: Text<256>,
+    /// Body Part Examined (0018,0015).
+    pub body_part: Text<16>,
+    /// Number of Frames (0028,0008); 1 where that is missing or unreadable, 0 where there are no pixels.
+    pub frames: u32,
+}
+
+impl Wire for Facts {
+    const NAME: &'static str = "the facts of an instance";
+    const MAX_LEN: usize = 4_096;
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Facts({:?})", self.sop_instance_uid)
+    }
+}
+
+impl Facts {
+    /// Reads the facts of an instance of `len` bytes. Memory does not depend on what the bytes claim; only a deflated data set is
+    /// held whole, up to 256 MiB.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn read<S: Read + Seek>(source: S, len: u64) -> Result<Self, Unreadable> {
+        // Nothing here is known to panic. If something does, it costs one file.
+        panic::catch_unwind(AssertUnwindSafe(|| Self::of(&scan::scan(source, len)?)))
+            .unwrap_or(Err(Unreadable::Panicked))
+    }
+
+    fn of(scanned: &Scanned) -> Result<Self, Unreadable> {
+        let uid = |tag: Tag| {
+            let value = scanned.value(tag).filter(|value| !value.is_empty()).ok_or(Unreadable::Missing(tag.into()))?;
+            Uid::new(&value).map_err(|_| Unreadable::NotAUid(tag.into()))
+        };
+        let line = |tag| shown(scanned.value(tag).unwrap_or_default());
+        let code = |tag| shown(scanned.value(tag).unwrap_or_default());
+        let number = |tag| scanned.value(tag).and_then(|value| value.trim().parse::<i32>().ok());
+        let date = |tag| scanned.value(tag).and_then(|value| day(&value));
+        let frames = number(tags::NUMBER_OF_FRAMES).and_then(|count| u32::try_from(count).ok()).unwrap_or(1).max(1);
+        Ok(Self {
+            study_instance_uid: uid(tags::STUDY_INSTANCE_UID)?,
+            series_instance_uid: uid(tags::SERIES_INSTANCE_UID)?,
+            sop_instance_uid: uid(tags::SOP_INSTANCE_UID)?,
+            sop_class_uid: uid(tags::SOP_CLASS_UID)?,
+            transfer_syntax_uid: scanned.transfer_syntax_uid,
+            patient: Patient {
+                id: line(tags::PATIENT_ID),
+                issuer: line(tags::ISSUER_OF_PATIENT_ID),
+                name: line(tags::PATIENT_NAME),
+                birth_date: date(tags::PATIENT_BIRTH_DATE),
+            },
+            accession_number: line(tags::ACCESSION_NUMBER),
+            study_date: date(tags::STUDY_DATE),
+            study_description: line(tags::STUDY_DESCRIPTION),
+            modality: code(tags::MODALITY),
+            series_number: number(tags::SERIES_NUMBER),
+            series_description: line(tags::SERIES_DESCRIPTION),
+            body_part: code(tags::BODY_PART_EXAMINED),
+            frames: if scanned.has_pixels { frames } else { 0 },
+        })
+    }
+}
+
+impl Scanned {
+    /// The value of a kept attribute as text, without padding; what cannot be read is not there.
+    fn value(&self, tag: Tag) -> Option<String> {
+        let find = |tag| self.kept.iter().find(|kept| kept.tag == tag);
+        let kept = find(tag)?;
+        let charset = find(tags::SPECIFIC_CHARACTER_SET).filter(|charset| charset.tag < tag);
+        let syntax = entries::IMPLICIT_VR_LITTLE_ENDIAN.erased();
+        let read = |bytes: &[u8]| {
+            let object = InMemDicomObject::read_dataset_with_ts(bytes, &syntax).ok()?;
+            object.element(tag).ok()?.to_str().ok().map(|text| text.trim_matches(['\0', ' ']).to_owned())
+        };
+        let with_charset = charset.and_then(|charset| read(&[charset.implicit(), kept.implicit()].concat()));
+        with_charset.or_else(|| read(&kept.implicit()))
+    }
+}
+
+impl Kept {
+    /// The element in implicit VR little endian (PS3.5 §7.1.3), so that the dictionary says what it is and not the file.
+    fn implicit(&self) -> Vec<u8> {
+        let Tag(group, number) = self.tag;
+        let len = u32::try_from(self.value.len()).expect("a value is kept only if it is short");
+        [&group.to_le_bytes()[..], &number.to_le_bytes(), &len.to_le_bytes(), &self.value].concat()
+    }
+}
+
+/// As much of `text` as there is room for, without what does not show.
+pub(crate) fn shown<const MAX: usize>(text: impl AsRef<str>) -> Text<MAX> {
+    let mut shown = String::new();
+    for char in text.as_ref().trim().chars() {
+        let fits = shown.len() + char.len_utf8() <= MAX;
+        if fits && Text::<4>::new(char).is_ok() {
+            shown.push(char);
+        }
+    }
+    Text::new(shown.trim_end()).unwrap_or_default()
+}
+
+/// DA (PS3.5 §6.2), in its present and in its former way.
+fn day(value: &str) -> Option<Date> {
+    let digits: String = value.trim().chars().filter(|char| *char != '.').collect();
+    if digits.len() != 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    Date::new(digits[..4].parse().ok()?, digits[4..6].parse().ok()?, digits[6..].parse().ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_read_in_both_ways_of_writing() {
+        assert_eq!(day("20260503"), Date::new(2026, 5, 3));
+        assert_eq!(day("2026.05.03 "), Date::new(2026, 5, 3));
+        for bad in ["", "2026", "20261301", "today123", "２０２６"] {
+            assert_eq!(day(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_does_not_show_is_left_out() {
+        assert_eq!(shown::<16>(" MR\n\u{202e}Brain ").as_str(), "MRBrain");
+        assert_eq!(shown::<4>("äöü").as_str(), "äö");
+    }
+
+    #[test]
+    fn a_patient_is_told_by_what_both_sides_say() {
+        let text = |text: &str| Text::new(text).unwrap();
+        let ana =
+            Patient { id: text("1"), issuer: text("mercy"), name: text("A^N"), birth_date: Date::new(1980, 1, 2) };
+        assert!(ana.may_be(&Patient { name: text("AN"), ..ana.clone() }));
+        assert!(ana.may_be(&Patient { issuer: text(""), birth_date: None, ..ana.clone() }));
+        assert!(!ana.may_be(&Patient { id: text("2"), ..ana.clone() }));
+        assert!(!ana.may_be(&Patient { issuer: text("stluke"), ..ana.clone() }));
+        assert!(!ana.may_be(&Patient { birth_date: Date::new(1980, 1, 3), ..ana.clone() }));
+        assert!(!ana.may_be(&Patient { id: text(""), name: text("B^O"), ..ana.clone() }));
+    }
+}

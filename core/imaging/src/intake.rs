@@ -1,0 +1,471 @@
+//! Intake: files become studies. Every file is accounted for, and no byte is changed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clavicle_ledger::encoding::{Ascending, Fault, Text};
+use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
+use clavicle_ledger::salt::Salt;
+use clavicle_manifest::{
+    Attachment, Date, Header, Instance, MAX_INSTANCE_LEN, Manifest, ManifestError, MediaType, Nonce, Series,
+    StoredDigest, StoredHasher, Subtrees, Uid,
+};
+
+use crate::facts::{Facts, Patient, shown};
+use crate::scan::Unreadable;
+use crate::walk;
+use crate::worker::{Reader, WorkerError};
+
+/// The largest attachment, in bytes.
+pub const MAX_ATTACHMENT_LEN: u64 = 64 << 20;
+
+/// Why a file is in no study.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Reason {
+    /// It cannot be opened or read.
+    #[error("it cannot be opened or read")]
+    Io(#[source] io::Error),
+    /// It is not an instance, or a broken one.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// Reading it ended the worker.
+    #[error(transparent)]
+    Worker(#[from] WorkerError),
+    /// A symbolic link.
+    #[error("it is a link, and links are not followed")]
+    Link,
+    /// A pipe, a socket, a device.
+    #[error("it is neither a file nor a folder")]
+    NotAFile,
+    /// A folder below [`walk::MAX_DEPTH`].
+    #[error("it lies more than {} folders deep", walk::MAX_DEPTH)]
+    TooDeep,
+    /// More than [`walk::MAX_FILES`].
+    #[error("there are more than {} files", walk::MAX_FILES)]
+    TooManyFiles,
+    /// Larger than an instance may be.
+    #[error("it is larger than 64 GiB")]
+    TooLarge,
+    /// Its study names several patients.
+    #[error("its study names more than one patient; which images are whose must be settled first")]
+    MixedPatients,
+}
+
+/// Why a folder was not taken in at all.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IntakeError {
+    /// It cannot be read.
+    #[error("the folder cannot be read")]
+    Folder(#[source] io::Error),
+    /// It holds too much.
+    #[error("the folder holds more than {} files; take it in by parts", walk::MAX_FILES)]
+    TooManyFiles,
+}
+
+/// A file that is in no study.
+#[derive(Debug)]
+pub struct Quarantined {
+    /// Which.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// A file with the same bytes as an instance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Duplicate {
+    /// Which.
+    pub path: PathBuf,
+    /// The file that stands for both.
+    pub of: PathBuf,
+}
+
+/// A file with other bytes under the SOP Instance UID of an instance. Both are to be kept; the first is in the manifest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// Which.
+    pub path: PathBuf,
+    /// The file in the manifest.
+    pub with: PathBuf,
+    /// The UID of both.
+    pub sop_instance_uid: Uid,
+    /// BLAKE3 of the bytes of the one that is not in the manifest.
+    pub stored: StoredDigest,
+}
+
+/// What a folder holds.
+#[derive(Debug, Default)]
+pub struct Intake {
+    /// The studies, by UID.
+    pub studies: Vec<StudyIntake>,
+    /// Files in no study, each with its reason.
+    pub quarantined: Vec<Quarantined>,
+    /// Files that add nothing.
+    pub duplicates: Vec<Duplicate>,
+    /// Files that contradict an instance.
+    pub conflicts: Vec<Conflict>,
+    /// DICOMDIRs, which were not needed.
+    pub skipped: Vec<PathBuf>,
+}
+
+/// A study, ready to be written into a manifest.
+#[derive(Clone, Debug)]
+pub struct StudyIntake {
+    /// Study Instance UID (0020,000D).
+    pub study_instance_uid: Uid,
+    /// Who the images are of. Not for the manifest.
+    pub patient: Patient,
+    /// Accession Number (0008,0050), of the first instance that has one. Not for the manifest.
+    pub accession_number: Text<256>,
+    /// Study Date (0008,0020), of the first instance that has one.
+    pub study_date: Option<Date>,
+    /// Study Description (0008,1030), of the first instance that has one.
+    pub description: Text<256>,
+    /// The series, by UID.
+    pub series: Vec<SeriesIntake>,
+    /// What was attached.
+    pub attachments: Vec<AttachmentIntake>,
+}
+
+/// A series. Its attributes are those of the first instance that has them.
+#[derive(Clone, Debug)]
+pub struct SeriesIntake {
+    /// Series Instance UID (0020,000E).
+    pub series_instance_uid: Uid,
+    /// Modality (0008,0060).
+    pub modality: Text<16>,
+    /// Series Number (0020,0011).
+    pub number: Option<i32>,
+    /// Body Part Examined (0018,0015).
+    pub body_part: Text<16>,
+    /// Series Description (0008,103E).
+    pub description: Text<256>,
+    /// The instances, by UID.
+    pub instances: Vec<InstanceIntake>,
+}
+
+/// An instance, and where its bytes are. Who copies them verifies [`Instance::stored`] while doing so: the file may have changed
+/// since.
+#[derive(Clone, Debug)]
+pub struct InstanceIntake {
+    /// The file.
+    pub path: PathBuf,
+    /// Its place in the manifest.
+    pub instance: Instance,
+    /// Its 1 MiB subtrees, to be kept beside its bytes.
+    pub subtrees: Subtrees,
+}
+
+/// An attachment, and where its bytes are.
+#[derive(Clone, Debug)]
+pub struct AttachmentIntake {
+    /// The file.
+    pub path: PathBuf,
+    /// Its place in the manifest.
+    pub attachment: Attachment,
+}
+
+/// Why something was not attached.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AttachError {
+    /// It cannot be opened or read.
+    #[error("the attachment cannot be opened or read")]
+    Io(#[source] io::Error),
+    /// Larger than [`MAX_ATTACHMENT_LEN`].
+    #[error("the attachment is larger than 64 MiB")]
+    TooLarge,
+    /// Not what it was said to be.
+    #[error("the attachment is not {}", match .0 { MediaType::Pdf => "a PDF", _ => "text in UTF-8" })]
+    NotThat(MediaType),
+}
+
+/// Which edition of a manifest to make of a study.
+#[derive(Clone, Debug)]
+pub struct Edition {
+    /// The network.
+    pub chain: ChainId,
+    /// Who keeps the study.
+    pub source: SourceId,
+    /// The study's salt.
+    pub salt: Salt,
+    /// 32 random bytes, new for each revision.
+    pub nonce: Nonce,
+    /// 0 for the first.
+    pub revision: u32,
+    /// The root of the revision before.
+    pub predecessor: Option<ManifestRoot>,
+    /// More instances are expected.
+    pub open: bool,
+}
+
+/// Why a study does not go into a manifest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StudyError {
+    /// A list does not fit.
+    #[error("the study does not fit a manifest: {0}")]
+    List(Fault),
+    /// See [`ManifestError`].
+    #[error(transparent)]
+    Manifest(#[from] ManifestError),
+}
+
+/// A file that was read.
+struct Taken {
+    path: PathBuf,
+    facts: Facts,
+    size: u64,
+    stored: StoredDigest,
+    subtrees: Subtrees,
+}
+
+impl Intake {
+    /// Takes in every file below `root`, or `root` itself when it is a file.
+    ///
+    /// # Errors
+    /// [`IntakeError`], when nothing was taken in at all. What is wrong with a single file is in [`Intake::quarantined`].
+    pub fn of_folder(root: &Path, reader: &mut Reader) -> Result<Self, IntakeError> {
+        let (files, quarantined) = walk::files(root)?;
+        let mut intake = Self { quarantined, ..Self::default() };
+        intake.take_all(files, reader);
+        Ok(intake)
+    }
+
+    /// Takes in these files, in this order.
+    #[must_use]
+    pub fn of_files(files: Vec<PathBuf>, reader: &mut Reader) -> Self {
+        let mut intake = Self::default();
+        intake.take_all(files, reader);
+        intake
+    }
+
+    fn take_all(&mut self, files: Vec<PathBuf>, reader: &mut Reader) {
+        // By SOP Instance UID, which names an instance everywhere, not only in its study.
+        let mut taken: Vec<Taken> = Vec::new();
+        let mut first: BTreeMap<Uid, usize> = BTreeMap::new();
+        for path in files {
+            match take(path, reader) {
+                Err(Quarantined { path, reason: Reason::Unreadable(Unreadable::Directory) }) => self.skipped.push(path),
+                Err(quarantined) => self.quarantined.push(quarantined),
+                Ok(one) => {
+                    let uid = one.facts.sop_instance_uid;
+                    match first.get(&uid).and_then(|at| taken.get(*at)) {
+                        None => {
+                            first.insert(uid, taken.len());
+                            taken.push(one);
+                        }
+                        Some(kept) if kept.stored == one.stored => {
+                            self.duplicates.push(Duplicate { path: one.path, of: kept.path.clone() });
+                        }
+                        Some(kept) => self.conflicts.push(Conflict {
+                            path: one.path,
+                            with: kept.path.clone(),
+                            sop_instance_uid: uid,
+                            stored: one.stored,
+                        }),
+                    }
+                }
+            }
+        }
+        let mut studies: BTreeMap<Uid, Vec<Taken>> = BTreeMap::new();
+        for one in taken {
+            studies.entry(one.facts.study_instance_uid).or_default().push(one);
+        }
+        for (uid, taken) in studies {
+            match one_patient(&taken) {
+                Some(patient) => self.studies.push(StudyIntake::of(uid, patient, taken)),
+                None => self
+                    .quarantined
+                    .extend(taken.into_iter().map(|one| Quarantined { path: one.path, reason: Reason::MixedPatients })),
+            }
+        }
+    }
+
+    /// How many files were looked at.
+    #[must_use]
+    pub fn files(&self) -> usize {
+        let instances: usize = self.studies.iter().map(StudyIntake::instances).sum();
+        instances + self.quarantined.len() + self.duplicates.len() + self.conflicts.len() + self.skipped.len()
+    }
+}
+
+fn take(path: PathBuf, reader: &mut Reader) -> Result<Taken, Quarantined> {
+    match try_take(&path, reader) {
+        Ok((facts, (size, stored, subtrees))) => Ok(Taken { path, facts, size, stored, subtrees }),
+        Err(reason) => Err(Quarantined { path, reason }),
+    }
+}
+
+fn try_take(path: &Path, reader: &mut Reader) -> Result<(Facts, (u64, StoredDigest, Subtrees)), Reason> {
+    let mut file = File::open(path).map_err(Reason::Io)?;
+    let metadata = file.metadata().map_err(Reason::Io)?;
+    if !metadata.is_file() {
+        return Err(Reason::NotAFile);
+    }
+    if metadata.len() > MAX_INSTANCE_LEN {
+        return Err(Reason::TooLarge);
+    }
+    // Facts first: most of what is no instance shows it in its first bytes, and need not be hashed.
+    let facts = reader.facts(path)??;
+    Ok((facts, hash(&mut file, MAX_INSTANCE_LEN).map_err(Reason::Io)?))
+}
+
+fn hash(file: &mut File, most: u64) -> io::Result<(u64, StoredDigest, Subtrees)> {
+    let mut hasher = StoredHasher::new();
+    let mut file = file.take(most);
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(hasher.finish()),
+            Ok(count) => hasher.update(&buffer[..count]),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The patient of all of them: what any says, if none contradicts another.
+fn one_patient(taken: &[Taken]) -> Option<Patient> {
+    let mut patient = Patient::default();
+    for Taken { facts: Facts { patient: next, .. }, .. } in taken {
+        // Held against everything said so far, and not only against the neighbour, who may have said nothing.
+        if !patient.may_be(next) {
+            return None;
+        }
+        let Patient { id, issuer, name, birth_date } = next;
+        fill(&mut patient.id, id);
+        fill(&mut patient.issuer, issuer);
+        fill(&mut patient.name, name);
+        patient.birth_date = patient.birth_date.or(*birth_date);
+    }
+    Some(patient)
+}
+
+fn fill<const MAX: usize>(empty: &mut Text<MAX>, from: &Text<MAX>) {
+    if empty.as_str().is_empty() {
+        *empty = from.clone();
+    }
+}
+
+impl StudyIntake {
+    fn of(study_instance_uid: Uid, patient: Patient, taken: Vec<Taken>) -> Self {
+        let mut study = Self {
+            study_instance_uid,
+            patient,
+            accession_number: Text::default(),
+            study_date: None,
+            description: Text::default(),
+            series: Vec::new(),
+            attachments: Vec::new(),
+        };
+        let mut all: BTreeMap<Uid, SeriesIntake> = BTreeMap::new();
+        for Taken { path, facts, size, stored, subtrees } in taken {
+            fill(&mut study.accession_number, &facts.accession_number);
+            fill(&mut study.description, &facts.study_description);
+            study.study_date = study.study_date.or(facts.study_date);
+            let series = all.entry(facts.series_instance_uid).or_insert_with(|| SeriesIntake {
+                series_instance_uid: facts.series_instance_uid,
+                modality: Text::default(),
+                number: None,
+                body_part: Text::default(),
+                description: Text::default(),
+                instances: Vec::new(),
+            });
+            fill(&mut series.modality, &facts.modality);
+            fill(&mut series.body_part, &facts.body_part);
+            fill(&mut series.description, &facts.series_description);
+            series.number = series.number.or(facts.series_number);
+            let instance = Instance {
+                sop_instance_uid: facts.sop_instance_uid,
+                sop_class_uid: facts.sop_class_uid,
+                transfer_syntax_uid: facts.transfer_syntax_uid,
+                size,
+                stored,
+                dataset: None,
+                pixels: None,
+                frames: facts.frames,
+            };
+            series.instances.push(InstanceIntake { path, instance, subtrees });
+        }
+        study.series = all.into_values().collect();
+        for series in &mut study.series {
+            series.instances.sort_by_key(|one| one.instance.sop_instance_uid);
+        }
+        study
+    }
+
+    /// How many instances it has.
+    #[must_use]
+    pub fn instances(&self) -> usize {
+        self.series.iter().map(|series| series.instances.len()).sum()
+    }
+
+    /// Attaches the file at `path`, under its name.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub fn attach(&mut self, path: &Path, media_type: MediaType) -> Result<(), AttachError> {
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(AttachError::Io)?;
+        file.take(MAX_ATTACHMENT_LEN + 1).read_to_end(&mut bytes).map_err(AttachError::Io)?;
+        if bytes.len() as u64 > MAX_ATTACHMENT_LEN {
+            return Err(AttachError::TooLarge);
+        }
+        let is_that = match media_type {
+            MediaType::Pdf => bytes.starts_with(b"%PDF-"),
+            // HL7 v2 says in MSH-18 what it is written in, and is kept as it came.
+            MediaType::Hl7V2 => bytes.starts_with(b"MSH"),
+            MediaType::Text | MediaType::FhirJson => core::str::from_utf8(&bytes).is_ok(),
+        };
+        if !is_that {
+            return Err(AttachError::NotThat(media_type));
+        }
+        let stored = StoredDigest::of(&bytes);
+        if self.attachments.iter().any(|one| one.attachment.stored == stored) {
+            return Ok(()); // the same once more
+        }
+        let title = shown(path.file_name().unwrap_or_default().to_string_lossy());
+        let attachment = Attachment { stored, size: bytes.len() as u64, media_type, title };
+        self.attachments.push(AttachmentIntake { path: path.to_owned(), attachment });
+        Ok(())
+    }
+
+    /// The manifest of the study.
+    ///
+    /// # Errors
+    /// [`StudyError`].
+    pub fn manifest(&self, edition: &Edition) -> Result<Manifest, StudyError> {
+        let Edition { chain, source, salt, nonce, revision, predecessor, open } = edition;
+        let header = Header {
+            study: StudyId::of(chain, *source, salt.study_digest(self.study_instance_uid.as_str())),
+            source: *source,
+            study_instance_uid: self.study_instance_uid,
+            revision: *revision,
+            predecessor: *predecessor,
+            open: *open,
+            study_date: self.study_date,
+            description: self.description.clone(),
+        };
+        let mut all = Vec::new();
+        for SeriesIntake { series_instance_uid, modality, number, body_part, description, instances } in &self.series {
+            let instances = instances.iter().map(|one| one.instance.clone()).collect();
+            all.push(Series {
+                series_instance_uid: *series_instance_uid,
+                modality: modality.clone(),
+                number: *number,
+                body_part: body_part.clone(),
+                description: description.clone(),
+                instances: Ascending::from_items(instances).map_err(StudyError::List)?,
+            });
+        }
+        let attachments = self.attachments.iter().map(|one| one.attachment.clone()).collect();
+        let series = Ascending::from_items(all).map_err(StudyError::List)?;
+        let attachments = Ascending::from_items(attachments).map_err(StudyError::List)?;
+        Ok(Manifest::new(header, nonce.clone(), series, attachments)?)
+    }
+}

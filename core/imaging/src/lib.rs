@@ -1,0 +1,37 @@
+//! DICOM in: a folder of files becomes studies, of which manifests are made.
+//!
+//! It stands between whatever a modality, an archive or a CD left on the disk and the manifest that a source signs. It promises that
+//! every file of the folder is accounted for: as an instance of a study, a duplicate, a conflict, or quarantined with a
+//! sentence that says why. It never changes a byte, and refuses to know what the pixels show.
+//!
+//! Files from outside are hostile. In the order in which data flows:
+//!
+//! | | |
+//! |---|---|
+//! | [`walk`] | finds the files, and follows no link |
+//! | [`scan`] | walks a file's elements without believing any length, and picks out the few that are needed |
+//! | [`facts`] | reads these few, each by itself, through dicom-rs |
+//! | [`worker`] | does both in a process of its own, with little memory and little time |
+//! | [`intake`] | groups into studies and series; finds duplicates, conflicts, mixed patients |
+//!
+//! The scan is what makes dicom-rs safe to use here: that believes the lengths a file declares and sets so much memory aside, while the
+//! scan has seen each of them to lie within the input, and hands on only short elements.
+//!
+//! ```no_run
+//! use clavicle_imaging::intake::Intake;
+//! use clavicle_imaging::worker::Reader;
+//!
+//! let intake = Intake::of_folder("from-the-cd".as_ref(), &mut Reader::Here)?;
+//! for one in &intake.quarantined {
+//!     println!("{}: {}", one.path.display(), one.reason);
+//! }
+//! # Ok::<(), clavicle_imaging::intake::IntakeError>(())
+//! ```
+
+pub mod facts;
+pub mod intake;
+pub mod scan;
+pub mod walk;
+pub mod worker;
+
+pub use scan::Unreadable;

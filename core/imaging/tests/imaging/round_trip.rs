@@ -1,0 +1,108 @@
+//! From a folder to a signed manifest, and from what arrived back to one sentence.
+
+use std::fs;
+use std::path::Path;
+
+use clavicle_imaging::intake::{Edition, Intake, StudyIntake};
+use clavicle_imaging::worker::Reader;
+use clavicle_ledger::id::{ChainId, SourceId};
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::salt::Salt;
+use clavicle_manifest::{Manifest, MediaType, Nonce, Received};
+
+use crate::corpus::{brain, pydicom};
+
+const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
+
+fn edition() -> Edition {
+    Edition {
+        chain: CHAIN,
+        source: SourceId::from_bytes([2; 32]),
+        salt: Salt::from_bytes([3; 32]),
+        nonce: Nonce::from_bytes([4; 32]),
+        revision: 0,
+        predecessor: None,
+        open: false,
+    }
+}
+
+fn study(root: &Path) -> StudyIntake {
+    let mut intake = Intake::of_folder(root, &mut Reader::Here).unwrap();
+    assert_eq!(intake.studies.len(), 1, "{:?}", intake.quarantined);
+    intake.studies.remove(0)
+}
+
+fn received(root: &Path) -> Vec<Received> {
+    let intake = Intake::of_folder(root, &mut Reader::Here).unwrap();
+    let series = intake.studies.iter().flat_map(|study| &study.series);
+    series.flat_map(|series| &series.instances).map(|one| Received::from(&one.instance)).collect()
+}
+
+fn copy(from: &Path) -> tempfile::TempDir {
+    let to = tempfile::tempdir().unwrap();
+    let (files, _) = clavicle_imaging::walk::files(from).unwrap();
+    for file in files {
+        fs::copy(&file, to.path().join(file.file_name().unwrap())).unwrap();
+    }
+    to
+}
+
+fn remove_alter_add(root: &Path, count: usize) {
+    let study = study(root);
+    let manifest: Manifest = study.manifest(&edition()).unwrap();
+    assert!(manifest.header().is_of(&CHAIN, &edition().salt));
+    let folder = copy(root);
+    let sentence = || manifest.compare(received(folder.path())).to_string();
+    assert_eq!(sentence(), format!("{count} of {count} instances as signed"));
+
+    let all: Vec<_> = study.series.iter().flat_map(|series| &series.instances).collect();
+    let place = |at: usize| folder.path().join(all[at].path.file_name().unwrap());
+    fs::remove_file(place(3)).unwrap();
+    let uid = |at: usize| all[at].instance.sop_instance_uid;
+    assert_eq!(sentence(), format!("{} of {count} instances as signed; 1 missing: {}", count - 1, uid(3)));
+
+    // One byte of the preamble, which means nothing to DICOM and is signed all the same.
+    let mut bytes = fs::read(place(4)).unwrap();
+    bytes[5] ^= 1;
+    fs::write(place(4), &bytes).unwrap();
+    let altered = format!("1 altered: {} (bytes differ)", uid(4));
+    assert_eq!(sentence(), format!("{} of {count} instances as signed; 1 missing: {}; {altered}", count - 2, uid(3)));
+
+    fs::copy(pydicom().join("test_files/CT_small.dcm"), folder.path().join("zz")).unwrap();
+    let comparison = manifest.compare(received(folder.path()));
+    assert_eq!((comparison.intact, comparison.missing.len(), comparison.altered.len()), (count - 2, 1, 1));
+    assert_eq!(comparison.extra.len(), 1);
+}
+
+#[test]
+fn fifty_instances_without_pixels() {
+    remove_alter_add(&pydicom().join("test_files/dicomdirtests/TINY_ALPHA/PT000000/ST000000"), 50);
+}
+
+#[test]
+fn twenty_slices_of_a_brain() {
+    remove_alter_add(&brain(), 20);
+}
+
+#[test]
+fn signed_with_a_report_and_read_again() {
+    let mut study = study(&brain());
+    let folder = tempfile::tempdir().unwrap();
+    let report = folder.path().join("report.txt");
+    fs::write(&report, "No finding.").unwrap();
+    study.attach(&report, MediaType::Text).unwrap();
+    let key = SecretKey::from_bytes(&[5; 32]);
+    let signed = study.manifest(&edition()).unwrap().sign(&CHAIN, &key);
+    let root = signed.verify(&CHAIN, &key.public()).unwrap();
+    assert_eq!((signed.manifest.counts().instances, signed.manifest.counts().attachments), (20, 1));
+    let bytes = clavicle_ledger::encoding::encode(&signed);
+    let read: clavicle_manifest::SignedManifest = clavicle_ledger::encoding::decode(&bytes).unwrap();
+    read.verify_is(&CHAIN, &key.public(), &root).unwrap();
+    // The first slice is followed by two megabytes of zeros, and so has subtrees.
+    let first = study.series[0].instances.iter().find(|one| one.instance.size > 1 << 20).unwrap();
+    let bytes = fs::read(&first.path).unwrap();
+    first.subtrees.check(first.instance.size, &first.instance.stored).unwrap();
+    for (place, part) in bytes.chunks(1 << 20).enumerate() {
+        first.subtrees.verify(place, part).unwrap();
+    }
+}

@@ -1,0 +1,124 @@
+//! Workers, as a binary has them: this test is started again as its own worker, and so has a `main` of its own.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use clavicle_imaging::Unreadable;
+use clavicle_imaging::intake::{Intake, Reason};
+use clavicle_imaging::worker::{self, Reader, WorkerError, Workers};
+
+fn main() {
+    worker::main_if_asked();
+    match std::env::args().nth(1).as_deref() {
+        Some("--die") => std::process::exit(1),
+        Some("--babble") => {
+            println!("0123456789012345678901234567890123456789");
+            std::process::exit(0)
+        }
+        Some("--hang") => std::thread::park(),
+        _ => {}
+    }
+    let tests: [(&str, fn()); 5] = [
+        ("a_worker_reads_what_this_process_reads", a_worker_reads_what_this_process_reads),
+        ("a_worker_that_ends_costs_one_file_each", a_worker_that_ends_costs_one_file_each),
+        ("a_worker_that_hangs_is_ended", a_worker_that_hangs_is_ended),
+        ("a_worker_has_little_memory", a_worker_has_little_memory),
+        ("no_worker_is_left_over", no_worker_is_left_over),
+    ];
+    // Harnesses that list tests, or filter them, find nothing to choose from.
+    if std::env::args().any(|argument| argument == "--list") {
+        return;
+    }
+    for (name, test) in tests {
+        test();
+        println!("test {name} ... ok");
+    }
+}
+
+fn test_files() -> PathBuf {
+    let root = std::env::var_os("CLAVICLE_TEST_DATA").map_or_else(
+        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/clavicle/test-data"),
+        PathBuf::from,
+    );
+    let path = root.join("pydicom-3.0.2/pydicom/data/test_files");
+    assert!(path.is_dir(), "the test data is not there: run .ci/test-data first (looked for {})", path.display());
+    path
+}
+
+fn summary(intake: &Intake) -> Vec<String> {
+    let instances = intake.studies.iter().flat_map(|study| &study.series).flat_map(|series| &series.instances);
+    let taken = instances.map(|one| format!("{} {:?}", one.path.display(), one.instance));
+    taken.chain(intake.quarantined.iter().map(|one| format!("{} {}", one.path.display(), one.reason))).collect()
+}
+
+fn a_worker_reads_what_this_process_reads() {
+    let from = Instant::now();
+    let here = Intake::of_folder(&test_files(), &mut Reader::Here).unwrap();
+    let between = Instant::now();
+    let mut reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let there = Intake::of_folder(&test_files(), &mut reader).unwrap();
+    println!("{} files: {:?} here, {:?} in a worker", here.files(), between - from, between.elapsed());
+    assert_eq!(summary(&here), summary(&there));
+    assert!(here.studies.len() > 10);
+}
+
+fn a_worker_that_ends_costs_one_file_each() {
+    for argument in ["--die", "--babble"] {
+        let program = std::env::current_exe().unwrap();
+        let mut reader = Reader::Workers(Workers::new(program, vec![OsString::from(argument)]));
+        let files = vec![test_files().join("CT_small.dcm"), test_files().join("MR_small.dcm")];
+        let intake = Intake::of_files(files, &mut reader);
+        assert_eq!((intake.studies.len(), intake.quarantined.len()), (0, 2));
+        for one in &intake.quarantined {
+            assert!(matches!(one.reason, Reason::Worker(WorkerError::Ended | WorkerError::Nonsense)), "{}", one.reason);
+        }
+    }
+    let mut reader = Reader::Workers(Workers::new("/nowhere/at/all".into(), Vec::new()));
+    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &mut reader);
+    assert!(matches!(intake.quarantined[0].reason, Reason::Worker(WorkerError::Start(_))));
+}
+
+fn a_worker_that_hangs_is_ended() {
+    let program = std::env::current_exe().unwrap();
+    let workers = Workers::new(program, vec![OsString::from("--hang")]).within(Duration::from_millis(200));
+    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &mut Reader::Workers(workers));
+    assert!(matches!(intake.quarantined[0].reason, Reason::Worker(WorkerError::TimedOut(_))));
+    assert_eq!(children(), Vec::<u32>::new());
+}
+
+fn a_worker_has_little_memory() {
+    // What is deflated to 300 MB of zeros is refused, and the worker lives to read the next.
+    let folder = tempfile::tempdir().unwrap();
+    let mut deflate = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::fast());
+    for _ in 0..300 {
+        deflate.write_all(&[0; 1 << 20]).unwrap();
+    }
+    let start = [&[0; 128][..], b"DICM\x02\0\x10\0UI\x16\x001.2.840.10008.1.2.1.99"].concat();
+    let bomb = folder.path().join("bomb");
+    std::fs::write(&bomb, [start, deflate.finish().unwrap()].concat()).unwrap();
+    let mut reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let intake = Intake::of_files(vec![bomb, test_files().join("CT_small.dcm")], &mut reader);
+    assert_eq!((intake.quarantined.len(), intake.studies.len()), (1, 1));
+    assert!(matches!(intake.quarantined[0].reason, Reason::Unreadable(Unreadable::Inflates)));
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", children()[0])).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap();
+    assert_eq!(line.split_whitespace().nth(3), Some(worker::MEMORY.to_string().as_str()), "{line}");
+}
+
+fn children() -> Vec<u32> {
+    let path = format!("/proc/self/task/{}/children", std::process::id());
+    let list = std::fs::read_to_string(Path::new(&path)).unwrap();
+    list.split_whitespace().map(|id| id.parse().unwrap()).collect()
+}
+
+fn no_worker_is_left_over() {
+    let mut reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &mut reader);
+    assert_eq!(intake.studies.len(), 1);
+    assert_eq!(children().len(), 1);
+    drop(reader);
+    assert_eq!(children(), Vec::<u32>::new());
+}
