@@ -1,8 +1,9 @@
 //! Intake: files become studies. Every file is accounted for, and no byte is changed.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
@@ -49,6 +50,9 @@ pub enum Reason {
     /// Larger than an instance may be.
     #[error("it is larger than 64 GiB")]
     TooLarge,
+    /// It changed between two looks.
+    #[error("it changed while it was read; it may be whole the next time")]
+    Changed,
     /// Its study names several patients.
     #[error("its study names more than one patient; which images are whose must be settled first")]
     MixedPatients,
@@ -302,17 +306,33 @@ fn take(path: PathBuf, reader: &mut Reader) -> Result<Taken, Quarantined> {
 }
 
 fn try_take(path: &Path, reader: &mut Reader) -> Result<(Facts, (u64, StoredDigest, Subtrees)), Reason> {
-    let mut file = File::open(path).map_err(Reason::Io)?;
-    let metadata = file.metadata().map_err(Reason::Io)?;
-    if !metadata.is_file() {
+    let before = fs::symlink_metadata(path).map_err(Reason::Io)?;
+    if before.is_symlink() {
+        return Err(Reason::Link);
+    }
+    // Asked before opening: to open a pipe would wait for somebody to write.
+    if !before.is_file() {
         return Err(Reason::NotAFile);
     }
-    if metadata.len() > MAX_INSTANCE_LEN {
+    if before.len() > MAX_INSTANCE_LEN {
         return Err(Reason::TooLarge);
     }
+    let mut file = File::open(path).map_err(Reason::Io)?;
     // Facts first: most of what is no instance shows it in its first bytes, and need not be hashed.
     let facts = reader.facts(path)??;
-    Ok((facts, hash(&mut file, MAX_INSTANCE_LEN).map_err(Reason::Io)?))
+    let hashed = hash(&mut file, MAX_INSTANCE_LEN).map_err(Reason::Io)?;
+    // Facts and digest must be of the same bytes, and a file that is still being written is not whole.
+    let after = fs::symlink_metadata(path).map_err(Reason::Io)?;
+    let opened = file.metadata().map_err(Reason::Io)?;
+    if state(&before) != state(&after) || state(&before) != state(&opened) || hashed.0 != before.len() {
+        return Err(Reason::Changed);
+    }
+    Ok((facts, hashed))
+}
+
+/// What tells one state of one file from another.
+fn state(metadata: &fs::Metadata) -> (u64, u64, u64, i64, i64) {
+    (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
 }
 
 fn hash(file: &mut File, most: u64) -> io::Result<(u64, StoredDigest, Subtrees)> {

@@ -17,7 +17,8 @@ pub const MAX_FILES: usize = 262_144;
 pub fn files(root: &Path) -> Result<(Vec<PathBuf>, Vec<Quarantined>), IntakeError> {
     let kind = fs::metadata(root).map_err(IntakeError::Folder)?;
     if kind.is_file() {
-        return Ok((vec![root.to_owned()], Vec::new()));
+        // The one place where a link is followed: who gives it means what it leads to.
+        return Ok((vec![fs::canonicalize(root).map_err(IntakeError::Folder)?], Vec::new()));
     }
     let mut walk = Walk::default();
     walk.folder(root, 0).map_err(|reason| match reason {

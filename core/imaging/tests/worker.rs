@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::Unreadable;
+use clavicle_imaging::facts::Facts;
 use clavicle_imaging::intake::{Intake, Reason};
 use clavicle_imaging::worker::{self, Reader, WorkerError, Workers};
 
@@ -19,11 +20,13 @@ fn main() {
             std::process::exit(0)
         }
         Some("--hang") => std::thread::park(),
+        Some("--meddle") => return meddle(),
         _ => {}
     }
-    let tests: [(&str, fn()); 5] = [
+    let tests: [(&str, fn()); 6] = [
         ("a_worker_reads_what_this_process_reads", a_worker_reads_what_this_process_reads),
         ("a_worker_that_ends_costs_one_file_each", a_worker_that_ends_costs_one_file_each),
+        ("a_file_that_is_still_being_written_is_left_for_later", a_file_that_is_still_being_written_is_left_for_later),
         ("a_worker_that_hangs_is_ended", a_worker_that_hangs_is_ended),
         ("a_worker_has_little_memory", a_worker_has_little_memory),
         ("no_worker_is_left_over", no_worker_is_left_over),
@@ -79,6 +82,32 @@ fn a_worker_that_ends_costs_one_file_each() {
     let mut reader = Reader::Workers(Workers::new("/nowhere/at/all".into(), Vec::new()));
     let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &mut reader);
     assert!(matches!(intake.quarantined[0].reason, Reason::Worker(WorkerError::Start(_))));
+}
+
+/// A worker that answers as it should, and in between plays the modality that has not finished writing.
+fn meddle() {
+    let mut len = [0; 4];
+    std::io::stdin().read_exact(&mut len).unwrap();
+    let mut path = vec![0; u32::from_le_bytes(len) as usize];
+    std::io::stdin().read_exact(&mut path).unwrap();
+    let path = PathBuf::from(String::from_utf8(path).unwrap());
+    let bytes = std::fs::read(&path).unwrap();
+    let facts = Facts::read(std::io::Cursor::new(&bytes), bytes.len() as u64);
+    std::fs::write(&path, [&bytes[..], &[0; 8]].concat()).unwrap();
+    let answer = borsh::to_vec(&facts).unwrap();
+    std::io::stdout().write_all(&(answer.len() as u32).to_le_bytes()).unwrap();
+    std::io::stdout().write_all(&answer).unwrap();
+}
+
+fn a_file_that_is_still_being_written_is_left_for_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    std::fs::copy(test_files().join("CT_small.dcm"), &path).unwrap();
+    let program = std::env::current_exe().unwrap();
+    let mut reader = Reader::Workers(Workers::new(program, vec![OsString::from("--meddle")]));
+    let intake = Intake::of_files(vec![path.clone()], &mut reader);
+    assert!(matches!(intake.quarantined[0].reason, Reason::Changed), "{:?}", intake.quarantined);
+    assert_eq!(Intake::of_files(vec![path], &mut Reader::Here).studies.len(), 1);
 }
 
 fn a_worker_that_hangs_is_ended() {

@@ -8,6 +8,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::{Ascending, Entry, Fault, Text, Wire};
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::salt::Salt;
+use clavicle_ledger::study::Study;
 use zeroize::Zeroize;
 
 use crate::digest::{DatasetDigest, MAX_SUBTREES, PixelDigest, SUBTREE_LEN, StoredDigest};
@@ -126,6 +127,20 @@ impl Header {
     #[must_use]
     pub fn is_of(&self, chain: &ChainId, salt: &Salt) -> bool {
         self.study == StudyId::of(chain, self.source, salt.study_digest(self.study_instance_uid.as_str()))
+    }
+
+    /// Whether it says of itself what the ledger's record of the study says: whose, which revision, open or not. That the root is the
+    /// recorded one is for [`SignedManifest::verify_is`](crate::SignedManifest::verify_is) to see.
+    #[must_use]
+    pub fn agrees_with(&self, record: &Study) -> bool {
+        self.source == record.source && self.revision == record.revision && self.open == record.open
+    }
+
+    /// The header of the next revision, whose predecessor has `root`; `None` after the last there can be.
+    #[must_use]
+    pub fn next(&self, root: ManifestRoot, open: bool) -> Option<Self> {
+        let revision = self.revision.checked_add(1)?;
+        Some(Self { revision, predecessor: Some(root), open, ..self.clone() })
     }
 }
 

@@ -5,6 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clavicle_imaging::Unreadable;
 use clavicle_imaging::facts::Facts;
 use clavicle_imaging::intake::{Intake, Reason};
 use clavicle_imaging::worker::Reader;
@@ -44,6 +45,7 @@ fn table(root: &Path, names: bool) -> String {
                 Ok(Facts { modality, transfer_syntax_uid, frames, .. }) => {
                     format!("accepted: {modality}, {transfer_syntax_uid}, {frames} frames")
                 }
+                Err(reason @ Unreadable::Directory) => format!("skipped: {reason}"),
                 Err(reason) => format!("quarantined: {reason}"),
             };
             let name = path.strip_prefix(root).unwrap().display();

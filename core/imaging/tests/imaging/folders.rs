@@ -64,6 +64,17 @@ fn links_are_not_followed() {
 }
 
 #[test]
+fn a_file_given_by_itself_is_taken() {
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("a"), Named::new(1, 1).file(&[])).unwrap();
+    symlink(root.path().join("a"), root.path().join("b")).unwrap();
+    assert_eq!(intake(&root.path().join("b")).studies.len(), 1, "who gives a link means what it leads to");
+    let listed = Intake::of_files(vec![root.path().join("b"), root.path().join("none")], &mut Reader::Here);
+    assert!(matches!(listed.quarantined[0].reason, Reason::Link));
+    assert!(matches!(listed.quarantined[1].reason, Reason::Io(_)));
+}
+
+#[test]
 fn folders_are_entered_only_so_deep() {
     let root = tempfile::tempdir().unwrap();
     let mut deep = root.path().to_owned();

@@ -56,6 +56,16 @@ fn a_manifest_that_contradicts_itself_is_none() {
 }
 
 #[test]
+fn the_next_revision_names_this_one() {
+    let whole = manifest(&[1], 1);
+    let root = whole.root(&CHAIN);
+    let next = whole.header().next(root, false).unwrap();
+    assert_eq!((next.revision, next.predecessor, next.open), (1, Some(root), false));
+    assert_eq!(next, Header { revision: 1, predecessor: Some(root), open: false, ..header() });
+    assert_eq!(Header { revision: u32::MAX, ..next }.next(root, false), None);
+}
+
+#[test]
 fn another_key_or_another_root_is_refused() {
     let signed = manifest(&[2], 1).sign(&CHAIN, &operational());
     let (root, key) = (signed.manifest.root(&CHAIN), operational().public());
