@@ -5,6 +5,8 @@
 //! source.json    what it says of itself, to be given to whoever makes the genesis
 //! keys/          its private keys
 //! network.json   the network it is of
+//! archive/       the instances' bytes, as they came
+//! catalogue.redb the studies over them
 //! chain.redb     the chain
 //! proposals.redb blocks that are not decided yet
 //! consensus/     the engine's write-ahead log: never to be deleted, or the relay might vote twice
@@ -137,6 +139,18 @@ impl Home {
     #[must_use]
     pub fn proposals_file(&self) -> PathBuf {
         self.0.join("proposals.redb")
+    }
+
+    /// The folder of the instances' bytes.
+    #[must_use]
+    pub fn archive_folder(&self) -> PathBuf {
+        self.0.join("archive")
+    }
+
+    /// The file of the catalogue of studies.
+    #[must_use]
+    pub fn catalogue_file(&self) -> PathBuf {
+        self.0.join("catalogue.redb")
     }
 
     /// The folder of the engine's write-ahead log.

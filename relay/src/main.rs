@@ -6,6 +6,8 @@ use clap::Parser as _;
 use clavicle_relay::command::{self, Arguments};
 
 fn main() -> ExitCode {
+    // Before anything else: this program may have been started as a worker that reads foreign files.
+    clavicle_imaging::worker::main_if_asked();
     let Arguments { json, command } = Arguments::parse();
     match (command::run(command), json) {
         (Ok(answer), false) => command::say(&answer.text),

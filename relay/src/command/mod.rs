@@ -1,6 +1,7 @@
 //! What an operator can say to a relay.
 
 mod genesis;
+mod ingest;
 mod init;
 mod inspect;
 mod run;
@@ -11,11 +12,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
 use clavicle_consensus::{StartError, Stopped};
+use clavicle_imaging::intake::{AttachError, IntakeError};
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use serde_json::{Value, json};
 
+use crate::archive::ArchiveError;
 use crate::control::{ClientError, ControlError};
 use crate::home::HomeError;
 use crate::keys::KeysError;
@@ -74,6 +77,23 @@ pub enum Command {
         #[arg(long)]
         network: Option<PathBuf>,
     },
+    /// Take a folder of DICOM files into the archive
+    Ingest {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The folder with the files; any files: what cannot be used is told with a reason
+        folder: PathBuf,
+        /// A report that belongs to the one study in the folder: text, .pdf, .hl7 or FHIR .json
+        #[arg(long)]
+        report: Option<PathBuf>,
+    },
+    /// List the studies in the archive
+    Studies {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Tell how the relay is
     Status {
         /// The relay's folder
@@ -125,6 +145,31 @@ pub enum CommandError {
     /// See [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// See [`ArchiveError`].
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// See [`IntakeError`].
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// A report for one study among several, or none.
+    #[error(
+        "{report} was not attached, and nothing was taken in: the folder holds {studies} studies, and a report belongs to one"
+    )]
+    WhichStudy {
+        /// The report.
+        report: PathBuf,
+        /// Studies in the folder.
+        studies: usize,
+    },
+    /// A report that is none.
+    #[error("{report} was not attached, and nothing was taken in")]
+    Attach {
+        /// The report.
+        report: PathBuf,
+        /// Why.
+        #[source]
+        error: AttachError,
+    },
     /// See [`ServiceError`].
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -178,6 +223,9 @@ impl CommandError {
             Self::Genesis(_) | Self::SourceTwice | Self::TooManySources(_) => "genesis",
             Self::Store(StoreError::InUse) | Self::Control(ControlError::Running) => "running",
             Self::Store(_) | Self::Service(_) => "store",
+            Self::Archive(_) => "archive",
+            Self::Intake(_) => "folder",
+            Self::WhichStudy { .. } | Self::Attach { .. } => "report",
             Self::Client(_) => "relay",
             Self::Control(_) => "socket",
             Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",
@@ -239,6 +287,8 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
         Command::Init { dir, name, host } => init::run(&dir, &name, host),
         Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources),
         Command::Run { dir, network } => run::run(&dir, network.as_deref()),
+        Command::Ingest { dir, folder, report } => ingest::ingest(&dir, &folder, report.as_deref()),
+        Command::Studies { dir } => ingest::studies(&dir),
         Command::Status { dir } => inspect::status(&dir),
         Command::Validators { dir } => inspect::validators(&dir),
     }

