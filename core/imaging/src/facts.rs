@@ -116,7 +116,17 @@ impl Facts {
             Uid::new(&value).map_err(|_| Unreadable::NotAUid(tag.into()))
         };
         let line = |tag| shown(scanned.value(tag).unwrap_or_default());
+        // PS3.5 §6.1.2.5.3: after an escape another character set begins, which dicom-rs does not follow. To a reader
+        // less is better than nonsense.
+        let description =
+            |tag| shown(scanned.value(tag).unwrap_or_default().split('\u{1b}').next().unwrap_or_default());
         let code = |tag| shown(scanned.value(tag).unwrap_or_default());
+        // What names a person must not lose what tells two people apart: what does not show is written out.
+        let identity = |tag| {
+            let text = scanned.value(tag).unwrap_or_default();
+            let lost = text.chars().any(|char| char == char::REPLACEMENT_CHARACTER || Text::<4>::new(char).is_err());
+            shown(if lost { scanned.written_out(tag) } else { text })
+        };
         let number = |tag| scanned.value(tag).and_then(|value| value.trim().parse::<i32>().ok());
         let date = |tag| scanned.value(tag).and_then(|value| day(&value));
         let frames = number(tags::NUMBER_OF_FRAMES).and_then(|count| u32::try_from(count).ok()).unwrap_or(1).max(1);
@@ -127,17 +137,17 @@ impl Facts {
             sop_class_uid: uid(tags::SOP_CLASS_UID)?,
             transfer_syntax_uid: scanned.transfer_syntax_uid,
             patient: Patient {
-                id: line(tags::PATIENT_ID),
-                issuer: line(tags::ISSUER_OF_PATIENT_ID),
-                name: line(tags::PATIENT_NAME),
+                id: identity(tags::PATIENT_ID),
+                issuer: identity(tags::ISSUER_OF_PATIENT_ID),
+                name: identity(tags::PATIENT_NAME),
                 birth_date: date(tags::PATIENT_BIRTH_DATE),
             },
             accession_number: line(tags::ACCESSION_NUMBER),
             study_date: date(tags::STUDY_DATE),
-            study_description: line(tags::STUDY_DESCRIPTION),
+            study_description: description(tags::STUDY_DESCRIPTION),
             modality: code(tags::MODALITY),
             series_number: number(tags::SERIES_NUMBER),
-            series_description: line(tags::SERIES_DESCRIPTION),
+            series_description: description(tags::SERIES_DESCRIPTION),
             body_part: code(tags::BODY_PART_EXAMINED),
             frames: if scanned.has_pixels { frames } else { 0 },
         })
@@ -145,7 +155,7 @@ impl Facts {
 }
 
 impl Scanned {
-    /// The value of a kept attribute as text, without padding; what cannot be read is not there.
+    /// The value of a kept attribute as text, without padding.
     fn value(&self, tag: Tag) -> Option<String> {
         let find = |tag| self.kept.iter().find(|kept| kept.tag == tag);
         let kept = find(tag)?;
@@ -153,10 +163,19 @@ impl Scanned {
         let syntax = entries::IMPLICIT_VR_LITTLE_ENDIAN.erased();
         let read = |bytes: &[u8]| {
             let object = InMemDicomObject::read_dataset_with_ts(bytes, &syntax).ok()?;
-            object.element(tag).ok()?.to_str().ok().map(|text| text.trim_matches(['\0', ' ']).to_owned())
+            Some(object.element(tag).ok()?.to_str().ok()?.into_owned())
         };
         let with_charset = charset.and_then(|charset| read(&[charset.implicit(), kept.implicit()].concat()));
-        with_charset.or_else(|| read(&kept.implicit()))
+        let text = with_charset.or_else(|| read(&kept.implicit()));
+        // Rather wrong letters than none: what is not there cannot contradict.
+        let text = text.unwrap_or_else(|| self.written_out(tag));
+        Some(text.trim_matches(['\0', ' ']).to_owned())
+    }
+
+    /// The value of a kept attribute byte for byte, as ASCII.
+    fn written_out(&self, tag: Tag) -> String {
+        let kept = self.kept.iter().find(|kept| kept.tag == tag);
+        kept.map(|kept| kept.value.trim_ascii_end().escape_ascii().to_string()).unwrap_or_default()
     }
 }
 

@@ -10,7 +10,7 @@ use clavicle_ledger::encoding::{Ascending, Fault, Text};
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{
-    Attachment, Date, Header, Instance, MAX_INSTANCE_LEN, Manifest, ManifestError, MediaType, Nonce, Series,
+    Attachment, Date, Header, Instance, MAX_INSTANCE_LEN, Manifest, ManifestError, MediaType, Nonce, Received, Series,
     StoredDigest, StoredHasher, Subtrees, Uid,
 };
 
@@ -97,7 +97,9 @@ pub struct Conflict {
     pub with: PathBuf,
     /// The UID of both.
     pub sop_instance_uid: Uid,
-    /// BLAKE3 of the bytes of the one that is not in the manifest.
+    /// Bytes of the one that is not in the manifest.
+    pub size: u64,
+    /// BLAKE3 of these bytes.
     pub stored: StoredDigest,
 }
 
@@ -270,6 +272,7 @@ impl Intake {
                             path: one.path,
                             with: kept.path.clone(),
                             sop_instance_uid: uid,
+                            size: one.size,
                             stored: one.stored,
                         }),
                     }
@@ -288,6 +291,24 @@ impl Intake {
                     .extend(taken.into_iter().map(|one| Quarantined { path: one.path, reason: Reason::MixedPatients })),
             }
         }
+    }
+
+    /// Everything that was taken in, contradictions included, to be held against a manifest that came with it.
+    pub fn received(&self) -> impl Iterator<Item = Received> {
+        let instances = self.studies.iter().flat_map(|study| &study.series).flat_map(|series| &series.instances);
+        let attachments = self.studies.iter().flat_map(|study| &study.attachments);
+        let conflicts = self.conflicts.iter().map(|one| {
+            let Conflict { path: _, with: _, sop_instance_uid, size, stored } = one;
+            Received::Instance {
+                sop_instance_uid: *sop_instance_uid,
+                size: *size,
+                stored: *stored,
+                dataset: None,
+                pixels: None,
+            }
+        });
+        let instances = instances.map(|one| Received::from(&one.instance)).chain(conflicts);
+        instances.chain(attachments.map(|one| Received::from(&one.attachment)))
     }
 
     /// How many files were looked at.

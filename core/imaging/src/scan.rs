@@ -107,6 +107,9 @@ pub enum Unreadable {
     /// A deflated data set cannot be inflated.
     #[error("it is deflated and damaged")]
     Deflate,
+    /// An attribute that names something is beyond every limit of the standard.
+    #[error("{0} is longer than {MAX_KEPT} bytes, which no such attribute is")]
+    Oversized(Attribute),
     /// A UID that every instance has is not there.
     #[error("{0} is missing, without which an instance has no name")]
     Missing(Attribute),
@@ -364,7 +367,8 @@ impl<S: Read + Seek> Scan<S> {
             (_, End::Delimiter(_)) => Err(Unreadable::NoLength(head.tag.into())),
             (_, End::At(_)) if depth == 0 && KEPT.contains(&head.tag) => match self.value(head)? {
                 Some(value) => self.keep(head.tag, value),
-                None => Ok(()),
+                // Not stepped over: without it two patients might be taken for one.
+                None => Err(Unreadable::Oversized(head.tag.into())),
             },
             (_, End::At(end)) => self.skip(end - self.at),
         }

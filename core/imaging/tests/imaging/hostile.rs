@@ -92,6 +92,27 @@ fn uids_that_are_none_are_refused() {
 }
 
 #[test]
+fn a_patient_id_is_never_overlooked() {
+    let named = |patient: &str| Named { patient: patient.into(), ..Named::new(1, 1) };
+    let long = named(&"9".repeat(5_000)).file(&[]);
+    assert_eq!(says(read(&long)), "(0010,0020) is longer than 4096 bytes, which no such attribute is");
+    // Neither in a character set that dicom-rs does not know, nor in one that nobody knows.
+    for charset in [&b"ISO 2022 IR 87\\"[..], b"ISO_IR 9999 "] {
+        let id = |id: &[u8]| {
+            let mut file = named("X").file(&[]);
+            let at = file.windows(4).position(|window| window == [8, 0, 0x16, 0]).unwrap();
+            file.splice(at..at, element(8, 5, "CS", charset));
+            let at = file.windows(4).position(|window| window == [0x10, 0, 0x20, 0]).unwrap();
+            file.splice(at..at + 10, element(0x10, 0x20, "LO", id));
+            read(&file).unwrap().patient
+        };
+        let (one, other) = (id(b"\x1b$B;3ED\x1b(B "), id(b"\x1b$BB@O:\x1b(B "));
+        assert!(!one.may_be(&other), "{:?} {:?}", one.id, other.id);
+        assert!(!id(b"\xff\xfe\x81\x8d").may_be(&id(b"\xff\xfe\x81\x90")));
+    }
+}
+
+#[test]
 fn sequences_are_followed_only_so_deep() {
     let nested = |depth| {
         let mut inner = Vec::new();

@@ -33,9 +33,7 @@ fn study(root: &Path) -> StudyIntake {
 }
 
 fn received(root: &Path) -> Vec<Received> {
-    let intake = Intake::of_folder(root, &mut Reader::Here).unwrap();
-    let series = intake.studies.iter().flat_map(|study| &study.series);
-    series.flat_map(|series| &series.instances).map(|one| Received::from(&one.instance)).collect()
+    Intake::of_folder(root, &mut Reader::Here).unwrap().received().collect()
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {
@@ -72,6 +70,11 @@ fn remove_alter_add(root: &Path, count: usize) {
     let comparison = manifest.compare(received(folder.path()));
     assert_eq!((comparison.intact, comparison.missing.len(), comparison.altered.len()), (count - 2, 1, 1));
     assert_eq!(comparison.extra.len(), 1);
+
+    // Brought back under another name, the altered one beside it is too much, and not in its place.
+    fs::copy(&all[4].path, folder.path().join("zzz")).unwrap();
+    let comparison = manifest.compare(received(folder.path()));
+    assert_eq!((comparison.intact, comparison.altered.len(), comparison.extra.len()), (count - 1, 0, 2));
 }
 
 #[test]
