@@ -87,15 +87,27 @@ fn a_part_tells_nothing_of_the_others() {
     // How many there are does not show below the fewest leaves, nor in the length.
     let fewer = manifest(&[3], 1);
     assert_eq!(encoding::encode(&fewer.scoped(&CHAIN, &salt(), wanted)).len(), part.len());
-    // With another nonce nothing stays the same but the series itself and the header.
-    let again =
-        Manifest::new(header(), Nonce::from_bytes([8; 32]), whole.series().clone(), whole.attachments().clone())
-            .unwrap();
-    let again = encoding::encode(&again.scoped(&CHAIN, &salt(), wanted));
-    let hashes = |part: &[u8]| -> BTreeSet<Vec<u8>> {
-        part[part.len() - 3 * 32..].chunks_exact(32).map(<[u8]>::to_vec).collect()
-    };
-    assert!(hashes(&part).is_disjoint(&hashes(&again)));
+}
+
+#[test]
+fn every_branch_is_blinded_by_itself_and_anew() {
+    // Seven series and a report fill eight leaves: every hash beside a path comes from branches, none from fillers alone.
+    let whole = manifest(&[1; 7], 1);
+    let nonce = Nonce::from_bytes([8; 32]);
+    let again = Manifest::new(header(), nonce, whole.series().clone(), whole.attachments().clone()).unwrap();
+    let (mut blindings, mut hashes) = (BTreeSet::new(), [BTreeSet::new(), BTreeSet::new()]);
+    for wanted in ids(&whole) {
+        for (manifest, hashes) in [&whole, &again].into_iter().zip(&mut hashes) {
+            let part = encoding::encode(&manifest.scoped(&CHAIN, &salt(), &[wanted]));
+            let (rest, beside) = part.split_at(part.len() - 3 * 32);
+            let blinding = &rest[rest.len() - 4 - 4 - 32..rest.len() - 4 - 4];
+            blindings.insert(blinding.to_vec());
+            hashes.extend(beside.chunks_exact(32).map(<[u8]>::to_vec));
+        }
+    }
+    // A grantee's own blinding opens no other branch, and the next revision shows nothing of what stayed the same.
+    assert_eq!(blindings.len(), 2 * 7);
+    assert!(hashes[0].is_disjoint(&hashes[1]));
 }
 
 #[test]
