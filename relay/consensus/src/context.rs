@@ -71,6 +71,12 @@ pub(crate) struct Members {
     total: u64,
 }
 
+impl Member {
+    pub(crate) const fn source(&self) -> SourceId {
+        self.address.0
+    }
+}
+
 /// A set of validators that nothing can be decided with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -134,7 +140,7 @@ impl Members {
 /// # Errors
 /// [`SetError`].
 pub fn proposer(chain: &ChainId, set: &ValidatorSet, height: Height, round: u32) -> Result<SourceId, SetError> {
-    Ok(Members::new(set)?.proposer(chain, height, round).address.0)
+    Ok(Members::new(set)?.proposer(chain, height, round).source())
 }
 
 impl Vote {

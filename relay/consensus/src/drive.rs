@@ -54,9 +54,16 @@ struct Due {
 }
 
 impl Due {
-    fn of<A: Application>(application: &A) -> Result<Self, Stopped> {
+    fn of<A: Application>(application: &A, settings: &Settings) -> Result<Self, Stopped> {
         let (height, set) = application.next().map_err(failed)?;
         let members = Members::new(&set)?;
+        // The engine counts its own votes unverified: with a key that is not the set's it would decide by certificates that
+        // do not hold.
+        if let Some((signs, key)) = settings.signs.as_ref().zip(members.key_of(&settings.source))
+            && signs.key.public() != *key
+        {
+            return Err(Stopped::OtherKey(height));
+        }
         Ok(Self { height, set, members })
     }
 }
@@ -119,7 +126,7 @@ impl<A: Application> Drive<A> {
         application: A,
         outbox: mpsc::Sender<NetworkMsg<Network>>,
     ) -> Result<Self, Stopped> {
-        let due = Due::of(&application)?;
+        let due = Due::of(&application, &settings)?;
         Ok(Self {
             settings,
             application,
@@ -227,9 +234,7 @@ impl<A: Application> Drive<A> {
     }
 
     fn is_proposer(&self, round: u32, source: &SourceId) -> bool {
-        let Settings { chain, .. } = &self.settings;
-        arc_malachitebft_core_types::Validator::address(self.due.members.proposer(chain, self.due.height, round)).0
-            == *source
+        self.due.members.proposer(&self.settings.chain, self.due.height, round).source() == *source
     }
 
     /// What is known of a round's blocks: put together early, or kept before a restart.
@@ -326,7 +331,7 @@ impl<A: Application> Drive<A> {
         if part.proposal.height == due {
             return self.add(from, part);
         }
-        if part.proposal.height == due.saturating_add(1) {
+        if part.proposal.height == due.saturating_add(1) && self.would_be_signed(&part) {
             let theirs = self.early.iter().filter(|(peer, _)| *peer == from).count();
             if self.early.len() < MAX_EARLY && theirs < MAX_EARLY_EACH {
                 self.early.push_back((from, part));
@@ -345,6 +350,16 @@ impl<A: Application> Drive<A> {
         // Whoever is due to propose has begun.
         self.release();
         Ok(value)
+    }
+
+    /// Whether a part for the height after would be its proposer's, if the same validators were to decide it. They nearly
+    /// always are; when they are not, a node that is behind at that moment waits for the next round.
+    fn would_be_signed(&self, part: &Part) -> bool {
+        let RoundProposal { height, round, proposer, .. } = part.proposal;
+        let (chain, members) = (&self.settings.chain, &self.due.members);
+        let theirs = members.key_of(&proposer).filter(|_| members.proposer(chain, height, round).source() == proposer);
+        round <= ROUNDS_AHEAD
+            && theirs.is_some_and(|key| part.signature.verify(key, &part.proposal.preimage(chain)).is_ok())
     }
 
     /// Whether a proposal is by the one who is due to make it.
@@ -429,7 +444,7 @@ impl<A: Application> Drive<A> {
 
     /// Goes on to the next height, and to what was already sent for it.
     fn advance(&mut self) -> Result<(), Stopped> {
-        let decided = core::mem::replace(&mut self.due, Due::of(&self.application)?);
+        let decided = core::mem::replace(&mut self.due, Due::of(&self.application, &self.settings)?);
         if self.due.height != decided.height.saturating_add(1) {
             return Err(Stopped::Height { engine: decided.height.saturating_add(1), due: self.due.height });
         }
@@ -537,3 +552,6 @@ impl From<SetError> for Stopped {
         Self::Set(error)
     }
 }
+
+#[cfg(test)]
+mod tests;

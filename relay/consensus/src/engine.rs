@@ -19,6 +19,7 @@ use arc_malachitebft_app_channel::{
     Signer as _, SyncContext, WalContext,
 };
 use arc_malachitebft_core_types::LinearTimeouts;
+use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::Height;
 use tokio::runtime::Builder;
@@ -86,6 +87,9 @@ pub enum Stopped {
     /// The state names validators that nothing can be decided with.
     #[error(transparent)]
     Set(SetError),
+    /// The chain knows this source by another consensus key, from this height on: start again with that one.
+    #[error("from height {0} on, this source votes with another consensus key than the one given")]
+    OtherKey(Height),
     /// See [`ConvertError`].
     #[error(transparent)]
     Certificate(#[from] ConvertError),
@@ -189,27 +193,32 @@ fn live<A: Application>(
         }
     };
     let log = config.home.join("consensus.wal");
-    let result = runtime.block_on(async {
-        let (mut channels, handle, drive) = match build(config, application, &log).await {
-            Ok(built) => built,
-            Err(error) => {
-                let _: Result<(), _> = begin.send(Err(error));
-                return None;
+    let (begin, result) = runtime.block_on(async {
+        match build(config, application, &log).await {
+            Ok((mut channels, handle, drive)) => {
+                let _: Result<(), _> = begin.send(Ok(()));
+                let over = drive.run(&mut channels, &waker.0, &mut stopping).await;
+                drop(channels);
+                (None, Ok(end(handle, over).await))
             }
-        };
-        let _: Result<(), _> = begin.send(Ok(()));
-        let over = drive.run(&mut channels, &waker.0, &mut stopping).await;
-        drop(channels);
-        Some(end(handle, over).await)
+            Err(error) => (Some(begin), Err(error)),
+        }
     });
+    // Only when nothing is left is it said.
     runtime.shutdown_timeout(GRACE);
     given_up(&log);
     match &result {
-        Some(Err(stopped)) => error!(error = %stopped, "consensus stopped"),
-        Some(Ok(())) => info!("consensus stopped, as asked"),
-        None => {}
+        Ok(Ok(())) => info!("consensus stopped, as asked"),
+        Ok(Err(stopped)) => error!(error = %stopped, "consensus stopped"),
+        Err(error) => error!(%error, "consensus did not start"),
     }
-    result
+    match (result, begin) {
+        (Ok(result), _) => Some(result),
+        (Err(error), begin) => {
+            let _: Option<Result<(), _>> = begin.map(|begin| begin.send(Err(error)));
+            None
+        }
+    }
 }
 
 async fn end(mut handle: EngineHandle, over: Result<Over, Stopped>) -> Result<(), Stopped> {
@@ -248,7 +257,8 @@ async fn build<A: Application>(config: Config, application: A, log: &Path) -> Re
     let mut seed = *network.clone();
     let keypair = Keypair::ed25519_from_bytes(&mut seed).expect("32 bytes are a seed");
     let peer = keypair.public().to_peer_id().to_bytes();
-    let address = Address(*source);
+    // The engine panics when a validator cannot sign; so whoever has no key is nobody there, also if the set names it.
+    let address = Address(if consensus.is_some() { *source } else { SourceId::from_bytes([0; 32]) });
     let signs = consensus.clone().map(|key| Signs { chain: *chain, key });
     let verifier = Box::new(Checks { chain: *chain });
     let (identity, context) = match signs.clone() {

@@ -93,3 +93,39 @@ async fn a_block_of_many_parts_is_put_together_by_three_and_sent_whole_to_the_fo
     }
     cluster.stop().await;
 }
+
+#[tokio::test]
+async fn a_transaction_that_reached_one_node_alone_is_decided_when_it_is_its_turn() {
+    let mut cluster = Cluster::new(Duration::from_secs(60)).await;
+    cluster.start().await;
+    for node in &cluster.nodes {
+        node.reaches(1).await;
+    }
+    let envelope = cluster.hospitals[2].define(&cluster.chain, 1);
+    let only = &cluster.nodes[2];
+    only.keeper.disk().pool.push(envelope.clone());
+    only.engine.as_ref().unwrap().waker().wake();
+    for node in &cluster.nodes {
+        node.has(&envelope).await;
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test]
+async fn one_without_a_key_follows_and_does_not_vote() {
+    let mut cluster = Cluster::new(Duration::from_secs(60)).await;
+    cluster.follow_only(3);
+    cluster.start().await;
+    for number in 0..4 {
+        let envelope = cluster.hospitals[0].define(&cluster.chain, number);
+        cluster.submit(&envelope);
+        for node in &cluster.nodes {
+            node.has(&envelope).await;
+        }
+    }
+    for decided in cluster.nodes[3].keeper.disk().blocks.values() {
+        let signers = decided.certificate.votes().map(|(place, _)| decided.validators.validators[place].source);
+        assert!(signers.into_iter().all(|source| source != cluster.nodes[3].source));
+    }
+    cluster.stop().await;
+}

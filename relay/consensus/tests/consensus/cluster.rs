@@ -78,6 +78,11 @@ impl Cluster {
         Self { nodes, hospitals, chain, _directory: directory, _turn: turn }
     }
 
+    /// Takes a node's consensus key away: it follows.
+    pub fn follow_only(&mut self, at: usize) {
+        self.nodes[at].config.consensus = None;
+    }
+
     /// Adds a second process with the keys of a node's source: another disk, another log, another place in the swarm.
     pub fn add_twin(&mut self, at: usize) {
         for node in &mut self.nodes {
@@ -131,6 +136,10 @@ impl Node {
 
     pub async fn start_at(&self, listen: &str) -> Result<Engine, StartError> {
         Engine::start(Config { listen: listen.into(), ..self.config.clone() }, self.keeper.clone()).await
+    }
+
+    pub async fn start_with(&self, key: SecretKey) -> Result<Engine, StartError> {
+        Engine::start(Config { consensus: Some(key), ..self.config.clone() }, self.keeper.clone()).await
     }
 
     pub fn listen(&self) -> String {

@@ -155,6 +155,18 @@ async fn a_port_that_is_taken_is_said_at_the_start() {
 }
 
 #[tokio::test]
+async fn a_key_that_the_chain_does_not_know_is_refused_at_the_start() {
+    let mut cluster = Cluster::new(Duration::from_secs(60)).await;
+    let other = cluster.hospitals[1].consensus.clone();
+    let error = cluster.nodes[0].start_with(other).await.unwrap_err();
+    assert!(matches!(error, StartError::State(Stopped::OtherKey(1))));
+    // And nothing is left of the attempt.
+    cluster.start().await;
+    cluster.nodes[0].reaches(1).await;
+    cluster.stop().await;
+}
+
+#[tokio::test]
 async fn two_with_one_key_are_seen_and_both_signatures_kept() {
     let mut cluster = Cluster::new(Duration::from_secs(60)).await;
     cluster.add_twin(3);
