@@ -239,7 +239,7 @@ impl CommandError {
     #[must_use]
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::Stopped(Stopped::Unsafe) => 78,
+            Self::Stopped(Stopped::Unsafe) | Self::Start(StartError::Log(_)) => 78,
             _ => 1,
         }
     }

@@ -207,3 +207,36 @@ fn killed_one_by_one_and_all_at_once_four_hospitals_keep_one_chain() {
         assert_eq!(chain[..shortest], chains[0][..shortest]);
     }
 }
+
+#[test]
+fn a_relay_whose_log_is_damaged_does_not_start_and_says_that_a_person_must_look() {
+    let folder = tempfile::tempdir().unwrap();
+    let relay = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+        command.current_dir(folder.path()).args(arguments).stdout(Stdio::null());
+        command
+    };
+    let done = |arguments: &[&str]| assert!(relay(arguments).status().unwrap().success());
+    done(&["init", "--dir", "mercy", "--name", "mercy"]);
+    done(&["genesis", "--heartbeat", "1", "--out", "mercy/network.json", "mercy/source.json"]);
+    let home = Home::at(&folder.path().join("mercy"));
+    let mut running = relay(&["run", "--dir", "mercy"]).spawn().unwrap();
+    let end = Instant::now() + PATIENCE;
+    let status = || runtime().block_on(control::get::<Status>(&home.socket(), control::STATUS));
+    while status().map_or(0, |status| status.height) < 2 {
+        assert!(Instant::now() < end);
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+
+    let log = home.consensus_folder().join("consensus.wal");
+    let mut bytes = fs::read(&log).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].iter_mut().for_each(|byte| *byte ^= 0xff);
+    fs::write(&log, bytes).unwrap();
+    let refused = relay(&["run", "--dir", "mercy"]).stderr(Stdio::piped()).output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(78), "{said}");
+    assert!(said.contains("the relay cannot take part in agreement") && said.contains("log"), "{said}");
+}
