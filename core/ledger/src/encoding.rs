@@ -120,8 +120,9 @@ pub fn decode<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
     Ok(value)
 }
 
-/// Lower-case hexadecimal.
-pub(crate) struct Hex<'a>(pub(crate) &'a [u8]);
+/// Shows bytes as lower-case hexadecimal.
+#[derive(Clone, Copy, Debug)]
+pub struct Hex<'a>(pub &'a [u8]);
 
 impl fmt::Display for Hex<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

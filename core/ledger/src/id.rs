@@ -1,23 +1,24 @@
 //! Ids: 32-byte hashes that cannot be mistaken for each other.
 
-use core::fmt;
-
-use borsh::{BorshDeserialize, BorshSerialize};
-
 use crate::domain::{self, Tag};
-use crate::encoding::{Entry, Hex, Wire};
 use crate::key::Key;
 
-macro_rules! ids {
+/// Declares types of 32 bytes that are a hash: each with its documentation, its name, and what it is called in errors.
+///
+/// The crate that uses it depends on `borsh` with its derives.
+#[macro_export]
+macro_rules! hash_types {
     ($($(#[$doc:meta])* $name:ident, $article:literal;)*) => {$(
         $(#[$doc])*
         ///
         /// `Display` is 64 hexadecimal digits; `Debug`, for logs, the first eight.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
+        #[derive(
+            Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ::borsh::BorshSerialize, ::borsh::BorshDeserialize,
+        )]
         pub struct $name([u8; 32]);
 
         impl $name {
-            /// Takes 32 bytes for an id, unexamined.
+            /// Takes 32 bytes for one, unexamined.
             #[must_use]
             pub const fn from_bytes(bytes: [u8; 32]) -> Self {
                 Self(bytes)
@@ -30,33 +31,33 @@ macro_rules! ids {
             }
         }
 
-        impl Wire for $name {
+        impl $crate::encoding::Wire for $name {
             const NAME: &'static str = $article;
             const MAX_LEN: usize = 32;
         }
 
-        impl Entry for $name {
+        impl $crate::encoding::Entry for $name {
             type Key = Self;
             fn key(&self) -> &Self {
                 self
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                Hex(&self.0).fmt(f)
+        impl ::core::fmt::Display for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                ::core::fmt::Display::fmt(&$crate::encoding::Hex(&self.0), f)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!(stringify!($name), "({}…)"), Hex(&self.0[..4]))
+        impl ::core::fmt::Debug for $name {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                write!(f, concat!(stringify!($name), "({}…)"), $crate::encoding::Hex(&self.0[..4]))
             }
         }
     )*};
 }
 
-ids! {
+hash_types! {
     /// A network: BLAKE3 of its encoded genesis, without a tag, since the genesis is what tags are bound to.
     ChainId, "a chain id";
     /// A transaction: BLAKE3 of its signed preimage. Used for replay alone, and set only on execution.

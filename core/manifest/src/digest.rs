@@ -11,7 +11,7 @@ use core::fmt;
 use blake3::hazmat::{self, HasherExt as _, Mode};
 use borsh::io::{Read, Result as IoResult};
 use borsh::{BorshDeserialize, BorshSerialize};
-use clavicle_ledger::encoding::{Entry, Fault, Wire};
+use clavicle_ledger::encoding::{Fault, Wire};
 
 use crate::raise;
 
@@ -20,57 +20,7 @@ pub const SUBTREE_LEN: u64 = 1 << 20;
 /// Most chaining values of one instance: those of 64 GiB.
 pub const MAX_SUBTREES: usize = 1 << 16;
 
-macro_rules! digests {
-    ($($(#[$doc:meta])* $name:ident, $article:literal;)*) => {$(
-        $(#[$doc])*
-        ///
-        /// `Display` is 64 hexadecimal digits; `Debug`, for logs, the first eight.
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, BorshSerialize, BorshDeserialize)]
-        pub struct $name([u8; 32]);
-
-        impl $name {
-            /// Takes 32 bytes for a digest, unexamined.
-            #[must_use]
-            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
-                Self(bytes)
-            }
-
-            /// The 32 bytes.
-            #[must_use]
-            pub const fn as_bytes(&self) -> &[u8; 32] {
-                &self.0
-            }
-        }
-
-        impl Wire for $name {
-            const NAME: &'static str = $article;
-            const MAX_LEN: usize = 32;
-        }
-
-        impl Entry for $name {
-            type Key = Self;
-            fn key(&self) -> &Self {
-                self
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-            }
-        }
-
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(concat!(stringify!($name), "("))?;
-                self.0[..4].iter().try_for_each(|byte| write!(f, "{byte:02x}"))?;
-                f.write_str("…)")
-            }
-        }
-    )*};
-}
-
-digests! {
+clavicle_ledger::hash_types! {
     /// BLAKE3 of the bytes as they are stored and sent.
     StoredDigest, "a digest of stored bytes";
     /// A digest of the data set that does not depend on its encoding: the same for the copy in the PACS.
