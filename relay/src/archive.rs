@@ -22,7 +22,7 @@ use clavicle_ledger::id::{ChainId, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{
-    Attachment, Header, Manifest, ManifestError, Nonce, Series, SignedManifest, StoredDigest, StoredHasher, Uid,
+    Header, Manifest, ManifestError, Nonce, Series, SignedManifest, StoredDigest, StoredHasher, Uid,
 };
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
@@ -162,8 +162,8 @@ impl Archive {
         for instance in study.series.iter().flat_map(|series| &series.instances) {
             self.keep(&instance.path, instance.instance.size, &instance.instance.stored)?;
         }
-        for AttachmentFile { path, attachment } in attachments(study) {
-            self.keep(path, attachment.size, &attachment.stored)?;
+        for one in &study.attachments {
+            self.keep(&one.path, one.attachment.size, &one.attachment.stored)?;
         }
 
         let salt = known.as_ref().map_or_else(|| random().map(Salt::from_bytes), |known| Ok(known.salt.clone()))?;
@@ -257,16 +257,6 @@ impl Archive {
         let table = self.catalogue.begin_read()?.open_table(STUDIES)?;
         table.iter()?.map(|entry| Ok(decode(entry?.1.value())?)).collect()
     }
-}
-
-/// An attachment's file, beside its place in the manifest.
-struct AttachmentFile<'a> {
-    path: &'a Path,
-    attachment: &'a Attachment,
-}
-
-fn attachments(study: &StudyIntake) -> impl Iterator<Item = AttachmentFile<'_>> {
-    study.attachments.iter().map(|one| AttachmentFile { path: &one.path, attachment: &one.attachment })
 }
 
 /// What there is and what came, in one manifest. Where both have an instance, the one that was there first stays.

@@ -1,6 +1,7 @@
 //! A source's private keys, one file each, readable by their owner alone.
 //!
-//! The identity key is needed only to announce the others: it can be taken away, kept cold, and brought back for that.
+//! The identity key is needed only to announce the others. It is still read at every start, to know which source this is, and
+//! so cannot be kept cold yet.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};

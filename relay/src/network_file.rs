@@ -8,7 +8,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use clavicle_ledger::encoding::{self, DecodeError, Wire};
+use clavicle_ledger::encoding::{self, DecodeError, Hex, Wire};
 use clavicle_ledger::genesis::{Candidate, CandidateError, Genesis, GenesisError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -108,7 +108,7 @@ impl SourceFile {
         Self {
             name: candidate.source.announcement.name.to_string(),
             identity: candidate.source.identity.to_string(),
-            candidate: hex(&encoding::encode(candidate)),
+            candidate: Hex(&encoding::encode(candidate)).to_string(),
         }
     }
 }
@@ -119,7 +119,7 @@ impl NetworkFile {
             network: genesis.name.to_string(),
             chain: genesis.chain_id().to_string(),
             sources: genesis.sources.iter().map(|source| source.announcement.name.to_string()).collect(),
-            genesis: hex(&encoding::encode(genesis)),
+            genesis: Hex(&encoding::encode(genesis)).to_string(),
         }
     }
 }
@@ -195,8 +195,4 @@ fn decode<T: Wire>(path: &Path, hex: &str) -> Result<T, NetworkFileError> {
     let digits = digits.ok_or_else(|| NetworkFileError::NotHex(path.to_owned()))?;
     let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
     encoding::decode(&bytes).map_err(|error| NetworkFileError::Damaged { path: path.to_owned(), error })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

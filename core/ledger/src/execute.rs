@@ -136,10 +136,7 @@ pub enum ExecuteError<E> {
 pub fn execute<R: StateReader>(state: &R, block: &Proposed) -> Result<Executed, ExecuteError<R::Error>> {
     let mut execution = Execution::begin(state, block.height, block.time, ALL_DUE)?;
     for (index, envelope) in block.envelopes.iter().enumerate() {
-        execution.apply(envelope).map_err(|failed| match failed {
-            Failed::Refused(rejection) => ExecuteError::Envelope { index, rejection },
-            Failed::Read(error) => ExecuteError::Read(error),
-        })?;
+        execution.apply(envelope).map_err(|failed| failed_at(index, failed))?;
     }
     Ok(execution.end())
 }
@@ -154,10 +151,14 @@ pub fn admit<R: StateReader>(state: &R, time: BlockTime, envelope: &Verified) ->
     let time = time.max(BlockTime(head.time.timestamp().plus(1)));
     // Sweeping changes no answer, and takes longer than the answer does.
     let mut execution = Execution::begin(state, head.height.saturating_add(1), time, 0)?;
-    execution.apply(envelope).map_err(|failed| match failed {
-        Failed::Refused(rejection) => ExecuteError::Envelope { index: 0, rejection },
+    execution.apply(envelope).map_err(|failed| failed_at(0, failed))
+}
+
+fn failed_at<E>(index: usize, failed: Failed<Rejection, E>) -> ExecuteError<E> {
+    match failed {
+        Failed::Refused(rejection) => ExecuteError::Envelope { index, rejection },
         Failed::Read(error) => ExecuteError::Read(error),
-    })
+    }
 }
 
 /// A block made from what a proposer has, and what was left out of it.

@@ -42,7 +42,6 @@ const GENESIS: TableDefinition<'_, (), &[u8]> = TableDefinition::new("genesis_v1
 #[derive(Debug)]
 pub struct ChainStore {
     database: Database,
-    genesis: Header,
 }
 
 /// Why a block was not committed.
@@ -78,8 +77,7 @@ impl ChainStore {
     /// When [`Genesis::check`] was not heeded.
     pub fn open(path: &Path, genesis: &Genesis) -> Result<Self, StoreError> {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-        let header = Header::genesis(genesis);
-        let store = Self { database, genesis: header };
+        let store = Self { database };
         if !store.is_begun(genesis)? {
             store.begin(genesis)?;
         }
@@ -109,7 +107,7 @@ impl ChainStore {
             return Err(StoreError::Damaged { what: "the genesis", error: None });
         };
         write_state(&transaction, &changes, &update)?;
-        transaction.open_table(HEADERS)?.insert(0, encoding::encode(&self.genesis).as_slice())?;
+        transaction.open_table(HEADERS)?.insert(0, encoding::encode(&Header::genesis(genesis)).as_slice())?;
         transaction.open_table(GENESIS)?.insert((), encoding::encode(genesis).as_slice())?;
         transaction.open_table(VALIDATORS)?.insert(1, encoding::encode(&first).as_slice())?;
         // Every table is there from the start, so that reading need not know which came when.

@@ -185,7 +185,7 @@ impl Block {
             envelope.check_stateless(&rules.chain).map_err(|error| BlockError::Envelope { index, error })
         };
         let envelopes = self.envelopes.into_iter().enumerate().map(verify).collect::<Result<_, _>>()?;
-        CheckedBlock::assemble(self.header, self.last_commit, envelopes, rules)
+        Ok(CheckedBlock::of(self.header, self.last_commit, envelopes))
     }
 }
 
@@ -235,8 +235,13 @@ impl CheckedBlock {
         if root_of(&envelopes, &rules.chain) != header.envelopes {
             return Err(BlockError::Envelopes);
         }
+        Ok(Self::of(header, last_commit, envelopes))
+    }
+
+    /// Parts that were found to belong together.
+    const fn of(header: Header, last_commit: Option<CommitCertificate>, envelopes: Vec<Verified>) -> Self {
         let proposed = Proposed { height: header.height, time: header.time, envelopes };
-        Ok(Self { header, last_commit, proposed })
+        Self { header, last_commit, proposed }
     }
 
     /// The header.
