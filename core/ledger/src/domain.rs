@@ -60,6 +60,14 @@ tags! {
     PROPOSAL = "clavicle/propo/1";
     /// The opening message of a fetch.
     HELLO = "clavicle/hello/1";
+    /// A visiting card.
+    CARD = "clavicle/cards/1";
+    /// The opening of a mailbox at a relay.
+    BOX_OPEN = "clavicle/boxop/1";
+    /// The collection of what is in a mailbox.
+    BOX_COLLECT = "clavicle/boxco/1";
+    /// A message from one person to another, under its seal.
+    LETTER = "clavicle/lettr/1";
     /// A manifest; its hash is the manifest's root.
     MANIFEST = "clavicle/manif/1";
     /// A branch of a manifest: a series or an attachment, with its blinding.

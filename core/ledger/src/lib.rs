@@ -45,6 +45,7 @@ mod expiry;
 pub mod genesis;
 pub mod id;
 pub mod key;
+pub mod light;
 pub mod salt;
 pub mod snapshot;
 pub mod source;

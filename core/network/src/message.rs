@@ -1,0 +1,340 @@
+//! What is asked of a relay over libp2p, and what it answers: `submit`, `query` and `mailbox` of one protocol.
+//!
+//! One request, one response, each with its one borsh encoding. Nothing in a response is to be believed for the relay's
+//! sake: headers come with certificates, rows and inclusions with proofs, and [`clavicle_ledger::light`] checks them.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_ledger::block::InclusionProof;
+use clavicle_ledger::domain::{self, Tag};
+use clavicle_ledger::encoding::{Ascending, Bytes, Text, Wire};
+use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
+use clavicle_ledger::key::{Key, SecretKey, Signature, SignatureError};
+use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
+use clavicle_ledger::state::StateKey;
+use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_ledger::transaction::{Envelope, MAX_ENVELOPE_LEN};
+use clavicle_ledger::tree::StateProof;
+
+/// The longest request, in bytes: a deposit and what stands around it.
+pub const MAX_REQUEST_LEN: usize = MAX_SEALED_LEN + 1024;
+/// The longest response, in bytes.
+pub const MAX_RESPONSE_LEN: usize = 2 * 1024 * 1024;
+/// Most rows proven in one response.
+pub const MAX_ROWS: usize = 16;
+/// Most changes of validators in one response.
+pub const MAX_CHANGES: usize = 32;
+/// Most waiting transactions named in one response.
+pub const MAX_WAITING: usize = 16 * 1024;
+/// Most transactions in one response.
+pub const MAX_ENVELOPES: usize = 256;
+/// The longest sealed message, in bytes.
+pub const MAX_SEALED_LEN: usize = 64 * 1024;
+/// Most messages in a mailbox.
+pub const MAX_DEPOSITS: usize = 64;
+/// Most messages in one response.
+pub const MAX_COLLECTED: usize = 16;
+
+/// What is asked.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Request {
+    /// Take a transaction in.
+    Submit(Box<Envelope>),
+    /// Say something about the chain.
+    Query(Query),
+    /// Do something about a mailbox.
+    Mailbox(MailboxRequest),
+}
+
+/// What can be asked about the chain.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Query {
+    /// The newest block's header.
+    Head,
+    /// The changes of validators that act after a height, the earliest first.
+    Changes {
+        /// After which.
+        after: Height,
+    },
+    /// Rows of the state at the newest block, or their absence.
+    Rows(Ascending<RowKey, MAX_ROWS>),
+    /// Whether a transaction was executed.
+    Inclusion(EnvelopeHash),
+    /// Which transactions wait for a block. For other relays, which take in what they miss.
+    Waiting,
+    /// Transactions that wait for a block.
+    Envelopes(Ascending<EnvelopeHash, MAX_ENVELOPES>),
+}
+
+/// A [`StateKey`] in a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct RowKey(pub StateKey);
+
+impl clavicle_ledger::encoding::Entry for RowKey {
+    type Key = StateKey;
+    fn key(&self) -> &StateKey {
+        &self.0
+    }
+}
+
+/// What is answered.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Response {
+    /// To [`Request::Submit`].
+    Verdict(Verdict),
+    /// To [`Query::Head`]; none before the first block.
+    Head(Option<Box<CertifiedHeader>>),
+    /// To [`Query::Changes`].
+    Changes(List<ValidatorChange, MAX_CHANGES>),
+    /// To [`Query::Rows`]; none before the first block.
+    Rows(Option<Box<ProvenRows>>),
+    /// To [`Query::Inclusion`]; none while it waits, or is not known.
+    Inclusion(Option<Box<Included>>),
+    /// To [`Query::Waiting`].
+    Waiting(Ascending<EnvelopeHash, MAX_WAITING>),
+    /// To [`Query::Envelopes`]: those that are still there.
+    Envelopes(List<Envelope, MAX_ENVELOPES>),
+    /// To [`Request::Mailbox`].
+    Mailbox(MailboxResponse),
+    /// The relay cannot answer now; ask another, or later.
+    Unavailable,
+}
+
+/// What became of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Verdict {
+    /// It waits for a block.
+    Waits,
+    /// It was executed.
+    Executed(Height),
+    /// It cannot be executed; why, in the relay's words.
+    Rejected(Text<256>),
+    /// Too many wait: try another relay, or again in a minute.
+    Full,
+}
+
+/// Rows of one block's state.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ProvenRows {
+    /// The block.
+    pub head: CertifiedHeader,
+    /// Each row, or its absence, in the order of the question.
+    pub rows: List<StateProof, MAX_ROWS>,
+}
+
+/// That a transaction is in a block.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Included {
+    /// The block.
+    pub header: CertifiedHeader,
+    /// The proof.
+    pub proof: InclusionProof,
+}
+
+/// What can be asked about a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum MailboxRequest {
+    /// Open one, or change its end.
+    Open(SignedOpening),
+    /// Put a message in.
+    Deposit {
+        /// Into which.
+        mailbox: Key,
+        /// What gives the right to.
+        token: Token,
+        /// The message, sealed and padded.
+        sealed: Bytes<MAX_SEALED_LEN>,
+    },
+    /// What is to be signed in a collection on this connection.
+    Challenge,
+    /// Take messages out.
+    Collect(SignedCollection),
+}
+
+/// What is answered about a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum MailboxResponse {
+    /// Done, and on the disk.
+    Done,
+    /// To [`MailboxRequest::Challenge`].
+    Challenge([u8; 32]),
+    /// To [`MailboxRequest::Collect`]: the oldest messages that were not acknowledged. They stay until they are.
+    Messages(List<Bytes<MAX_SEALED_LEN>, MAX_COLLECTED>),
+    /// Not done.
+    Refused(MailboxRefusal),
+}
+
+/// Why nothing was done about a mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
+pub enum MailboxRefusal {
+    /// No such mailbox, or not with this token, or no longer.
+    #[error("there is no such mailbox, or it has ended")]
+    NoMailbox,
+    /// The mailbox or the relay's share for mailboxes is full.
+    #[error("the mailbox is full")]
+    Full,
+    /// Not signed as it must be.
+    #[error("the request is not signed by the mailbox's key for this relay, connection and time")]
+    Signature,
+}
+
+/// What gives the right to deposit: it stands on a Card or a Pickup.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Token(pub [u8; 16]);
+
+impl core::fmt::Debug for Token {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// A mailbox is to be kept until a moment.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Opening {
+    /// By which relay.
+    pub relay: SourceId,
+    /// Its key.
+    pub mailbox: Key,
+    /// What gives the right to deposit.
+    pub token: Token,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// An [`Opening`], signed by the mailbox's key.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedOpening {
+    /// What is signed.
+    pub opening: Opening,
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl Opening {
+    /// Signs it with the mailbox's key.
+    #[must_use]
+    pub fn sign(self, chain: &ChainId, key: &SecretKey) -> SignedOpening {
+        let signature = key.sign(&domain::preimage(Tag::BOX_OPEN, chain, &self));
+        SignedOpening { opening: self, signature }
+    }
+}
+
+impl SignedOpening {
+    /// Verifies the signature.
+    ///
+    /// # Errors
+    /// [`SignatureError`].
+    pub fn verify(&self, chain: &ChainId) -> Result<(), SignatureError> {
+        let Self { opening, signature } = self;
+        signature.verify(&opening.mailbox, &domain::preimage(Tag::BOX_OPEN, chain, opening))
+    }
+}
+
+/// Messages are to be handed out on one connection, now.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Collection {
+    /// By which relay.
+    pub relay: SourceId,
+    /// The relay's libp2p key on this connection.
+    pub relay_peer: Key,
+    /// The asker's libp2p key on this connection.
+    pub own_peer: Key,
+    /// The relay's challenge.
+    pub challenge: [u8; 32],
+    /// By the asker's clock.
+    pub at: Timestamp,
+    /// Which mailbox.
+    pub mailbox: Key,
+    /// Messages that arrived, by BLAKE3 of their bytes: they are thrown away.
+    pub acknowledged: Ascending<Acknowledged, MAX_COLLECTED>,
+}
+
+/// BLAKE3 of a sealed message that arrived.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Acknowledged(pub [u8; 32]);
+
+impl clavicle_ledger::encoding::Entry for Acknowledged {
+    type Key = Self;
+    fn key(&self) -> &Self {
+        self
+    }
+}
+
+/// A [`Collection`], signed by the mailbox's key.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedCollection {
+    /// What is signed.
+    pub collection: Collection,
+    /// The signature.
+    pub signature: Signature,
+}
+
+impl Collection {
+    /// Signs it with the mailbox's key.
+    #[must_use]
+    pub fn sign(self, chain: &ChainId, key: &SecretKey) -> SignedCollection {
+        let signature = key.sign(&domain::preimage(Tag::BOX_COLLECT, chain, &self));
+        SignedCollection { collection: self, signature }
+    }
+}
+
+impl SignedCollection {
+    /// Verifies the signature.
+    ///
+    /// # Errors
+    /// [`SignatureError`].
+    pub fn verify(&self, chain: &ChainId) -> Result<(), SignatureError> {
+        let Self { collection, signature } = self;
+        signature.verify(&collection.mailbox, &domain::preimage(Tag::BOX_COLLECT, chain, collection))
+    }
+}
+
+impl Wire for Request {
+    const NAME: &'static str = "a request";
+    const MAX_LEN: usize = if MAX_REQUEST_LEN > MAX_ENVELOPE_LEN { MAX_REQUEST_LEN } else { MAX_ENVELOPE_LEN };
+}
+
+impl Wire for Response {
+    const NAME: &'static str = "a response";
+    const MAX_LEN: usize = MAX_RESPONSE_LEN;
+}
+
+/// At most `MAX` elements in an order that means something.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
+pub struct List<T, const MAX: usize>(Vec<T>);
+
+impl<T, const MAX: usize> List<T, MAX> {
+    /// The first `MAX` of `items`.
+    pub fn of(items: impl IntoIterator<Item = T>) -> Self {
+        Self(items.into_iter().take(MAX).collect())
+    }
+
+    /// The elements.
+    #[must_use]
+    pub fn as_slice(&self) -> &[T] {
+        &self.0
+    }
+
+    /// The elements.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<T> {
+        self.0
+    }
+}
+
+impl<T: BorshDeserialize, const MAX: usize> BorshDeserialize for List<T, MAX> {
+    fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
+        let count = u32::deserialize_reader(reader)? as usize;
+        if count > MAX {
+            return Err(borsh::io::Error::new(
+                borsh::io::ErrorKind::InvalidData,
+                "a list in it is longer than its limit",
+            ));
+        }
+        // One by one: a count is only a claim.
+        let mut all = Vec::new();
+        for _ in 0..count {
+            all.push(T::deserialize_reader(reader)?);
+        }
+        Ok(Self(all))
+    }
+}

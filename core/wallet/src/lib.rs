@@ -1,0 +1,1 @@
+//! Keys, vault, codes and consent: what a patient or a recipient holds.

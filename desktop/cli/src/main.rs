@@ -1,0 +1,3 @@
+//! The command line of patients and recipients.
+
+fn main() {}
