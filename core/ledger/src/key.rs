@@ -8,6 +8,7 @@ use core::fmt;
 use borsh::io::{Read, Result as IoResult, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use zeroize::Zeroizing;
 
 use crate::encoding::{Entry, Fault, Hex, Wire};
 
@@ -189,6 +190,12 @@ impl SecretKey {
     #[must_use]
     pub fn public(&self) -> Key {
         Key(self.0.verifying_key().to_bytes())
+    }
+
+    /// The 32-byte seed, for a transport whose endpoint this key is to be. Wiped when dropped.
+    #[must_use]
+    pub fn seed(&self) -> Zeroizing<[u8; 32]> {
+        Zeroizing::new(self.0.to_bytes())
     }
 
     /// Signs bytes that begin with a [`Tag`](crate::domain::Tag): see [`crate::domain::preimage`].

@@ -1,4 +1,9 @@
 //! The async edge: how transactions, proofs and images travel.
 
+pub mod endpoint;
 pub mod message;
 pub mod pickup;
+mod serve;
+pub mod transfer;
+
+pub use self::serve::Server;

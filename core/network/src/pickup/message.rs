@@ -1,0 +1,166 @@
+//! The code of a pickup, and what is said in one.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_ledger::block::InclusionProof;
+use clavicle_ledger::encoding::{Ascending, Text, Wire};
+use clavicle_ledger::id::{BlockId, ChainId, SourceId};
+use clavicle_ledger::key::{Key, Signature};
+use clavicle_ledger::light::CertifiedHeader;
+use clavicle_ledger::salt::Salt;
+use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
+use clavicle_manifest::SignedManifest;
+
+use crate::message::{Included, List};
+
+/// What opens a visit: 32 random bytes, on the code and nowhere else. The source keeps only their hash.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Ticket(pub [u8; 32]);
+
+impl core::fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Ticket(…)")
+    }
+}
+
+/// What is asked before anything is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Question {
+    /// The PIN that the desk told.
+    Pin,
+    /// The patient's date of birth, as eight digits: year, month, day.
+    BirthDate,
+}
+
+/// A block that whoever made the code had decided: a phone that trusts the code need not go back further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Checkpoint {
+    /// Its height.
+    pub height: Height,
+    /// Its id.
+    pub block: BlockId,
+}
+
+/// The code of a Pickup: on a screen, on paper, or a link.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct PickupCode {
+    /// The network.
+    pub chain: ChainId,
+    /// Which source.
+    pub source: SourceId,
+    /// Its transfer key.
+    pub transfer: Key,
+    /// Where it is reached, as socket addresses.
+    pub addresses: Ascending<Text<128>, 4>,
+    /// What opens the visit.
+    pub ticket: Ticket,
+    /// What is asked for it.
+    pub question: Question,
+    /// Until when.
+    pub expires: Timestamp,
+    /// A recent block.
+    pub checkpoint: Checkpoint,
+}
+
+impl Wire for PickupCode {
+    const NAME: &'static str = "a pickup code";
+    const MAX_LEN: usize = 1024;
+}
+
+/// The first thing said.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Ask {
+    /// From the code.
+    pub ticket: Ticket,
+    /// To the code's question.
+    pub answer: Text<32>,
+}
+
+impl Wire for Ask {
+    const NAME: &'static str = "the first message of a pickup";
+    const MAX_LEN: usize = 32 + 4 + 32;
+}
+
+/// What the source says to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) enum Told {
+    /// No.
+    Denied(Denied),
+    /// As many studies follow, each a message.
+    Offers(u32),
+}
+
+impl Wire for Told {
+    const NAME: &'static str = "a source's answer to a pickup";
+    const MAX_LEN: usize = 5;
+}
+
+/// Why nothing is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
+pub enum Denied {
+    /// Never issued, over, used by another wallet, or dead: the same for all.
+    #[error(
+        "the hospital does not accept this code: it has ended, was replaced by a newer one, was used by another wallet, or its answer was \
+         given wrongly too often. Ask the desk for a new one"
+    )]
+    NoPickup,
+    /// Not the right answer.
+    #[error("that is not the right answer; {left} tries are left")]
+    WrongAnswer {
+        /// Tries left.
+        left: u8,
+    },
+}
+
+/// A study of the visit.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Offered {
+    /// Its salt.
+    pub salt: Salt,
+    /// What is in it, as the source signs it.
+    pub manifest: SignedManifest,
+}
+
+impl Wire for Offered {
+    const NAME: &'static str = "an offered study";
+    const MAX_LEN: usize = 32 + SignedManifest::MAX_LEN;
+}
+
+/// What the wallet answers: the body of a DefineStudy with its holder's signature. The source's is still missing.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Claim {
+    /// The body.
+    pub body: Body,
+    /// The holder's signature on it.
+    pub holder: Signature,
+}
+
+/// One for each study claimed, at most [`MAX_OFFERS`].
+pub(crate) type Claims = List<Claim, MAX_OFFERS>;
+
+impl Wire for Claims {
+    const NAME: &'static str = "a list of claims";
+    const MAX_LEN: usize = 4 + MAX_OFFERS * MAX_ENVELOPE_LEN;
+}
+
+/// The most studies of one visit.
+pub const MAX_OFFERS: usize = 64;
+
+/// What became of a claim.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Claimed {
+    /// The study is on the ledger, with both signatures; here is the proof.
+    Final {
+        /// The transaction.
+        envelope: Box<Envelope>,
+        /// That it is in a block.
+        included: Box<Included>,
+    },
+    /// It is not, and why, in the source's words.
+    Failed(Text<256>),
+}
+
+impl Wire for Claimed {
+    const NAME: &'static str = "what became of a claim";
+    const MAX_LEN: usize = 1 + MAX_ENVELOPE_LEN + CertifiedHeader::MAX_LEN + InclusionProof::MAX_LEN;
+}

@@ -1,0 +1,357 @@
+//! The recipient's side: nothing is believed, and nothing has a name on the disk before it was verified.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clavicle_ledger::authorise::SignedHello;
+use clavicle_ledger::id::{ChainId, StudyId};
+use clavicle_ledger::key::Key;
+use clavicle_ledger::study::Study;
+use clavicle_manifest::{StoredDigest, StoredHasher, VerifyError};
+use iroh::Endpoint;
+use iroh::endpoint::{Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::message::{Answer, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reference, Wants};
+use super::{DONE, ENDED, REFUSED};
+use crate::endpoint::{CONNECT, ReadMessageError, Remote, read_message, write_message};
+
+/// How long the source may send nothing.
+const STALLED: Duration = Duration::from_secs(30);
+/// The most bytes taken from the connection at a time, and how many such pieces wait for the disk.
+const PIECE: usize = 64 * 1024;
+const PIECES: usize = 64;
+/// How much longer than signed an item may come before the connection is given up. It is altered either way; up to here it can be
+/// read to its end and the rest still be fetched.
+const MAX_SURPLUS: u64 = 1024 * 1024;
+
+/// Why nothing, or not everything, was fetched.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FetchError {
+    /// Nobody there.
+    #[error("the source cannot be reached at {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    Unreachable(Vec<SocketAddr>),
+    /// No.
+    #[error("the source refused{}", .0.map(|reference| format!("; its operator can look up why under {reference}")).unwrap_or_default())]
+    Refused(Option<Reference>),
+    /// No more.
+    #[error(
+        "the source stopped sending: the grant was revoked or has ended, or the source cannot reach the ledger any more"
+    )]
+    Ended,
+    /// The connection.
+    #[error("the connection to the source broke; what has arrived is kept, try again")]
+    Broken,
+    /// Not as the protocol goes.
+    #[error("the source does not keep to the protocol: {0}")]
+    Protocol(&'static str),
+    /// Another study.
+    #[error("the source sent the manifest of another study, or another revision than the one on the ledger")]
+    OtherStudy,
+    /// Not the manifest on the ledger.
+    #[error("the source's manifest is not to be believed")]
+    Manifest(#[from] VerifyError),
+    /// This side's disk.
+    #[error("{path} could not be written")]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+}
+
+/// Connects to a source with the endpoint of the key that was granted, and says hello.
+///
+/// # Errors
+/// [`FetchError`].
+pub async fn connect(endpoint: &Endpoint, source: &Remote, hello: &SignedHello) -> Result<Fetch, FetchError> {
+    let unreachable = || FetchError::Unreachable(source.addresses.clone());
+    let address = source.address().ok_or_else(unreachable)?;
+    let connecting = timeout(CONNECT, endpoint.connect(address, PROTOCOL)).await;
+    let connection = connecting.map_err(|_| unreachable())?.map_err(|_| unreachable())?;
+    let said = async {
+        let (mut send, mut receive) = connection.open_bi().await.map_err(|_| ReadMessageError::TooLong(0))?;
+        write_message(&mut send, hello).await.map_err(|_| ReadMessageError::TooLong(0))?;
+        let answer = read_message::<Answer>(&mut receive).await?;
+        Ok::<_, ReadMessageError>((send, receive, answer))
+    };
+    match timeout(STALLED, said).await {
+        Err(_) => Err(FetchError::Broken),
+        Ok(Err(ReadMessageError::Decode(_))) => Err(FetchError::Protocol("its answer cannot be read")),
+        Ok(Err(_)) => Err(why(&connection)),
+        Ok(Ok((_, _, Answer::Refused(reference)))) => Err(FetchError::Refused(Some(reference))),
+        Ok(Ok((send, receive, Answer::Welcome(offer)))) => Ok(Fetch { connection, send, receive, offer: *offer }),
+    }
+}
+
+/// What the end of a connection means.
+fn why(connection: &Connection) -> FetchError {
+    match connection.close_reason() {
+        Some(ConnectionError::ApplicationClosed(close)) if close.error_code == VarInt::from_u32(ENDED) => {
+            FetchError::Ended
+        }
+        Some(ConnectionError::ApplicationClosed(close)) if close.error_code == VarInt::from_u32(REFUSED) => {
+            FetchError::Refused(None)
+        }
+        _ => FetchError::Broken,
+    }
+}
+
+/// A source that let us in, and what it says there is.
+#[derive(Debug)]
+pub struct Fetch {
+    connection: Connection,
+    send: SendStream,
+    receive: RecvStream,
+    offer: Offer,
+}
+
+/// The same, when the manifest was found to be the one on the ledger.
+#[derive(Debug)]
+pub struct Verified(Fetch);
+
+/// Where an item is to go.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its place in [`Listing::items`].
+    pub place: u32,
+    /// The file to make; its folder exists.
+    pub path: PathBuf,
+}
+
+/// What became of an item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is on the disk as it was signed.
+    Intact,
+    /// What came is not what was signed; it was thrown away.
+    Altered {
+        /// Bytes that came.
+        received: u64,
+        /// What they hash to.
+        stored: StoredDigest,
+    },
+    /// The source does not have it, or does not send it on these terms.
+    Absent,
+}
+
+/// An item that was asked for, and what became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Got {
+    /// Its place in [`Listing::items`].
+    pub place: u32,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+/// How far a fetch is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Items that came to their end.
+    pub items: usize,
+    /// Bytes that came.
+    pub bytes: u64,
+}
+
+impl Fetch {
+    /// What the source says there is; not to be believed yet.
+    #[must_use]
+    pub const fn offer(&self) -> &Offer {
+        &self.offer
+    }
+
+    /// Verifies the manifest: of this study, of the revision and root that `record`, proven from the ledger, has, and signed by the
+    /// source's operational key.
+    ///
+    /// # Errors
+    /// [`FetchError::OtherStudy`], [`FetchError::Manifest`].
+    pub fn verify(
+        self,
+        chain: &ChainId,
+        study: StudyId,
+        record: &Study,
+        operational: &Key,
+    ) -> Result<Verified, FetchError> {
+        let header = self.offer.manifest.header();
+        if header.study != study || !header.is_of(chain, &self.offer.salt) || !header.agrees_with(record) {
+            return Err(FetchError::OtherStudy);
+        }
+        match &self.offer.manifest {
+            Listing::Whole(signed) => signed.verify_is(chain, operational, &record.manifest_root)?,
+            Listing::Part(signed) => signed.verify_is(chain, operational, &record.manifest_root)?,
+        }
+        Ok(Verified(self))
+    }
+}
+
+impl Verified {
+    /// What there is.
+    #[must_use]
+    pub const fn offer(&self) -> &Offer {
+        &self.0.offer
+    }
+
+    /// Fetches items, each into its file, verified before it has its name and on the disk when this returns. `progress` is told after every piece.
+    ///
+    /// # Errors
+    /// [`FetchError`]; what had arrived whole by then is on the disk.
+    pub async fn fetch(
+        &mut self,
+        wanted: &[Place],
+        mut progress: impl FnMut(Progress),
+    ) -> Result<Vec<Got>, FetchError> {
+        let (mut got, mut done) = (Vec::with_capacity(wanted.len()), Progress::default());
+        let items: Vec<_> = self.0.offer.manifest.items().iter().map(|item| (item.size(), item.stored())).collect();
+        let (pieces, writer) = Writer::start();
+        let taken: Result<(), FetchError> = async {
+            for batch in wanted.chunks(MAX_WANTS) {
+                let wants = Wants::of(batch.iter().map(|place| place.place));
+                write_message(&mut self.0.send, &wants).await.map_err(|_| why(&self.0.connection))?;
+                for place in batch {
+                    got.push(self.take(place, &items, &pieces, (&mut done, &mut progress)).await?);
+                }
+            }
+            Ok(())
+        }
+        .await;
+        // Its end is the writer's.
+        drop(pieces);
+        let mut verdicts = writer.await.map_err(|_| FetchError::Broken)??.into_iter();
+        taken?;
+        for one in &mut got {
+            if one.outcome == Outcome::Intact {
+                one.outcome = verdicts.next().ok_or(FetchError::Broken)?;
+            }
+        }
+        Ok(got)
+    }
+
+    async fn take(
+        &mut self,
+        wanted: &Place,
+        items: &[(u64, StoredDigest)],
+        pieces: &mpsc::Sender<Piece>,
+        (done, progress): (&mut Progress, &mut impl FnMut(Progress)),
+    ) -> Result<Got, FetchError> {
+        let place = wanted.place;
+        let item = usize::try_from(place).ok().and_then(|at| items.get(at).copied());
+        let (size, stored) = item.ok_or(FetchError::Protocol("there is no such place in its manifest"))?;
+        let mut lead = [0; Lead::LEN];
+        let read = timeout(STALLED, self.0.receive.read_exact(&mut lead)).await;
+        read.map_err(|_| FetchError::Broken)?.map_err(|_: ReadExactError| why(&self.0.connection))?;
+        let lead = Lead::from_bytes(lead);
+        if lead.place != place {
+            return Err(FetchError::Protocol("it sent another item than the one asked for"));
+        }
+        let Some(len) = lead.len else {
+            done.items = done.items.saturating_add(1);
+            progress(*done);
+            return Ok(Got { place, outcome: Outcome::Absent });
+        };
+        if len > size.saturating_add(MAX_SURPLUS) {
+            return Err(FetchError::Protocol("it announced an item far larger than the manifest says"));
+        }
+        let stopped = |_| FetchError::Broken;
+        pieces.send(Piece::Begin(wanted.path.clone(), size, stored)).await.map_err(stopped)?;
+        let mut left = len;
+        while left > 0 {
+            let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+            let read = timeout(STALLED, self.0.receive.read_chunk(most)).await.map_err(|_| FetchError::Broken)?;
+            let piece = read.map_err(|_: ReadError| why(&self.0.connection))?.ok_or_else(|| why(&self.0.connection))?;
+            left = left.saturating_sub(piece.len() as u64);
+            done.bytes = done.bytes.saturating_add(piece.len() as u64);
+            pieces.send(Piece::Bytes(piece.to_vec())).await.map_err(stopped)?;
+            progress(*done);
+        }
+        pieces.send(Piece::End).await.map_err(stopped)?;
+        done.items = done.items.saturating_add(1);
+        progress(*done);
+        // What it really is, the writer says at the end.
+        Ok(Got { place, outcome: Outcome::Intact })
+    }
+
+    /// Tells the source that all is there.
+    pub async fn close(mut self) {
+        self.0.send.finish().ok();
+        self.0.connection.close(VarInt::from_u32(DONE), b"");
+    }
+}
+
+/// What the writer is told.
+enum Piece {
+    Begin(PathBuf, u64, StoredDigest),
+    Bytes(Vec<u8>),
+    End,
+}
+
+/// Hashes and writes on a thread of its own, in order.
+struct Writer;
+
+/// A file on its way.
+struct Coming {
+    path: PathBuf,
+    part: PathBuf,
+    file: File,
+    size: u64,
+    stored: StoredDigest,
+    hasher: StoredHasher,
+}
+
+impl Writer {
+    fn start() -> (mpsc::Sender<Piece>, tokio::task::JoinHandle<Result<Vec<Outcome>, FetchError>>) {
+        let (sender, receiver) = mpsc::channel(PIECES);
+        (sender, tokio::task::spawn_blocking(move || Self::run(receiver)))
+    }
+
+    fn run(mut pieces: mpsc::Receiver<Piece>) -> Result<Vec<Outcome>, FetchError> {
+        let (mut outcomes, mut coming) = (Vec::new(), None);
+        while let Some(piece) = pieces.blocking_recv() {
+            match (piece, &mut coming) {
+                (Piece::Begin(path, size, stored), _) => coming = Some(Coming::new(path, size, stored)?),
+                (Piece::Bytes(bytes), Some(file)) => file.take(&bytes)?,
+                (Piece::End, _) => outcomes.extend(coming.take().map(Coming::finish).transpose()?),
+                (Piece::Bytes(_), None) => {}
+            }
+        }
+        // What was cut off has no name yet, and gets none.
+        if let Some(cut) = coming {
+            fs::remove_file(&cut.part).ok();
+        }
+        Ok(outcomes)
+    }
+}
+
+impl Coming {
+    fn new(path: PathBuf, size: u64, stored: StoredDigest) -> Result<Self, FetchError> {
+        let part = path.with_extension("part");
+        let file = File::create(&part).map_err(|error| disk(&part, error))?;
+        Ok(Self { path, part, file, size, stored, hasher: StoredHasher::new() })
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
+        self.hasher.update(bytes);
+        self.file.write_all(bytes).map_err(|error| disk(&self.part, error))
+    }
+
+    fn finish(self) -> Result<Outcome, FetchError> {
+        let Self { path, part, file, size, stored, hasher } = self;
+        let (received, found, _) = hasher.finish();
+        if (received, found) != (size, stored) {
+            fs::remove_file(&part).map_err(|error| disk(&part, error))?;
+            return Ok(Outcome::Altered { received, stored: found });
+        }
+        file.sync_all().and_then(|()| fs::rename(&part, &path)).map_err(|error| disk(&path, error))?;
+        Ok(Outcome::Intact)
+    }
+}
+
+fn disk(path: &Path, error: io::Error) -> FetchError {
+    FetchError::Disk { path: path.to_owned(), error }
+}
