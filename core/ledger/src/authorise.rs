@@ -1,11 +1,13 @@
 //! The gate: the one place where access is decided.
 //!
 //! A source asks [`authorise`] before it sends anything, and its sender takes nothing but the [`Authorisation`] that comes
-//! back, which cannot be made elsewhere. In doubt the answer is no: a state that cannot be read, a head too old, a
-//! clock that disagrees are refusals. The reason in [`Refused`] is for the source's operator; whoever was refused is told only that.
+//! back, which cannot be made elsewhere. While it sends, it asks again with [`Authorisation::renew`]. In doubt the answer is
+//! no: a state that cannot be read, a head too old, a clock that disagrees are refusals. The reason in [`Refused`] is for
+//! the source's operator; whoever was refused is told only that.
 //!
 //! Checks come in the order of RULES §10: signature, freshness or allowance, leaf, live, commitment, scope,
-//! status, seen revocations. Size comes first of all, in [`decode`](crate::encoding::decode).
+//! status, seen revocations. Size comes first of all, in [`decode`](crate::encoding::decode). The signature and the
+//! hello's own time are checked once; everything else is one function, for the first time and for every time after.
 
 use alloc::collections::BTreeSet;
 
@@ -95,22 +97,16 @@ pub struct View<'a, S> {
     pub seen_revocations: &'a BTreeSet<SeenRevocation>,
 }
 
-/// Leave to fetch, from [`authorise`] and from nowhere else.
+/// Leave to fetch, from [`authorise`] or [`Authorisation::renew`] and from nowhere else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorisation {
+    source: SourceId,
     study: StudyId,
     remote: Key,
-    right: Right,
+    claim: Claim,
     revision: u32,
     manifest_root: ManifestRoot,
     fresh_until: Timestamp,
-}
-
-/// By what right somebody was authorised.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Right {
-    Holder,
-    Grant(GrantId, Terms),
 }
 
 impl Authorisation {
@@ -129,22 +125,22 @@ impl Authorisation {
     /// Which grant; none for the holder.
     #[must_use]
     pub const fn grant(&self) -> Option<GrantId> {
-        match self.right {
-            Right::Holder => None,
-            Right::Grant(grant, _) => Some(grant),
+        match self.claim {
+            Claim::Holder => None,
+            Claim::Grant { grant, terms: _ } => Some(grant),
         }
     }
 
     /// The Terms of the grant; none for the holder.
     #[must_use]
     pub const fn terms(&self) -> Option<&Terms> {
-        match &self.right {
-            Right::Holder => None,
-            Right::Grant(_, terms) => Some(terms),
+        match &self.claim {
+            Claim::Holder => None,
+            Claim::Grant { grant: _, terms } => Some(terms),
         }
     }
 
-    /// The last moment at which the head it was decided on is recent enough. A sender that is still sending asks again
+    /// The last moment at which the head it was decided on is recent enough. A sender that is still sending renews it
     /// before then, on a newer head, or stops.
     #[must_use]
     pub const fn fresh_until(&self) -> Timestamp {
@@ -174,6 +170,22 @@ impl Authorisation {
     #[must_use]
     pub const fn current(&self) -> (u32, ManifestRoot) {
         (self.revision, self.manifest_root)
+    }
+
+    /// Decides again, on a newer view, for the same endpoint, study and right: all that [`authorise`] decides, but for the
+    /// hello's signature and time, which were checked when the connection said it. On a refusal the sender stops at once.
+    ///
+    /// Only for the connection that it was given to, which is what still proves that `remote` is there.
+    ///
+    /// # Errors
+    /// [`Refused`], in the order of the module's list; [`Refused::Signature`] and [`Refused::HelloTime`] never.
+    pub fn renew<S: StateReader>(&self, view: &View<'_, S>, clock: LocalTime) -> Result<Self, Refused<S::Error>> {
+        let Self { source, study, remote, claim, revision: _, manifest_root: _, fresh_until: _ } = self;
+        let (rules, head) = (view.state.rules()?, view.state.head()?);
+        if *source != view.source {
+            return Err(Refused::OtherSource);
+        }
+        decide(view, (&rules, &head), clock, *remote, *study, claim)
     }
 }
 
@@ -280,12 +292,11 @@ pub fn authorise<S: StateReader>(
     remote: Key,
     hello: &SignedHello,
 ) -> Result<Authorisation, Refused<S::Error>> {
-    let View { state, source, highest_seen, seen_revocations } = view;
     let SignedHello { hello: said, signature } = hello;
-    let (rules, head) = (state.rules()?, state.head()?);
+    let (rules, head) = (view.state.rules()?, view.state.head()?);
 
     // Signature. The hello's own time only keeps old ones from being used again.
-    if said.source != *source {
+    if said.source != view.source {
         return Err(Refused::OtherSource);
     }
     signature.verify(&remote, &domain::preimage(Tag::HELLO, &rules.chain, said)).map_err(Refused::Signature)?;
@@ -293,6 +304,19 @@ pub fn authorise<S: StateReader>(
     if off_ms > rules.parameters.hello_window_ms {
         return Err(Refused::HelloTime { off_ms });
     }
+    decide(view, (&rules, &head), clock, remote, said.study, &said.claim)
+}
+
+/// All that is decided by the view and the clock, and so again whenever they change.
+fn decide<S: StateReader>(
+    view: &View<'_, S>,
+    (rules, head): (&Rules, &Head),
+    clock: LocalTime,
+    remote: Key,
+    study_id: StudyId,
+    claim: &Claim,
+) -> Result<Authorisation, Refused<S::Error>> {
+    let View { state, source, highest_seen, seen_revocations } = view;
 
     // What the source decides by is the latest of its own clock and block time (RULES §3 "Expiry"). A clock that is behind
     // what a majority of hospitals agreed on would make an old head look fresh.
@@ -302,23 +326,23 @@ pub fn authorise<S: StateReader>(
         return Err(Refused::ClockBehind { behind_ms });
     }
     let now = BlockTime(clock.0.max(agreed));
-    let fresh_until = check_freshness(&rules, &head, now, &said.claim)?;
+    let fresh_until = check_freshness(rules, head, now, claim)?;
 
-    let study = state.study(said.study)?.ok_or(Refused::UnknownStudy)?;
+    let study = state.study(study_id)?.ok_or(Refused::UnknownStudy)?;
     if study.source != *source {
         return Err(Refused::NotOurStudy);
     }
 
-    let (right, deed, seen) = match &said.claim {
-        Claim::Holder if study.holder == remote => (Right::Holder, Deed::HolderFetch, false),
+    let (deed, seen) = match claim {
+        Claim::Holder if study.holder == remote => (Deed::HolderFetch, false),
         Claim::Holder => return Err(Refused::NotHolder),
         Claim::Grant { grant, terms } => {
             let live = study.grants.find(grant).ok_or(Refused::NoGrant)?;
-            check_grant(&rules, said.study, &study, now, remote, (live, terms))?;
+            check_grant(rules, study_id, &study, now, remote, (live, terms))?;
             let seen = [Capacity::Holder, Capacity::Delegate(study.holder), live.by]
                 .into_iter()
-                .any(|by| seen_revocations.contains(&(said.study, Grave { grant: *grant, by })));
-            (Right::Grant(*grant, terms.clone()), Deed::GranteeFetch, seen)
+                .any(|by| seen_revocations.contains(&(study_id, Grave { grant: *grant, by })));
+            (Deed::GranteeFetch, seen)
         }
     };
     // A suspension lapses by block time alone: one's own fast clock must not end it.
@@ -327,9 +351,10 @@ pub fn authorise<S: StateReader>(
         return Err(Refused::RevocationSeen);
     }
     Ok(Authorisation {
-        study: said.study,
+        source: *source,
+        study: study_id,
         remote,
-        right,
+        claim: claim.clone(),
         revision: study.revision,
         manifest_root: study.manifest_root,
         fresh_until,

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use clavicle_ledger::action::NewStatus;
-use clavicle_ledger::authorise::{Actor, Claim, Hello, Refused, SignedHello, View, authorise, seen_revocation};
+use clavicle_ledger::authorise::{
+    Actor, Authorisation, Claim, Hello, Refused, SeenRevocation, SignedHello, View, authorise, seen_revocation,
+};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Fault, Text};
 use clavicle_ledger::genesis::Parameters;
 use clavicle_ledger::id::{GrantId, ManifestRoot, SeriesId, SourceId};
@@ -348,6 +350,127 @@ fn a_revocation_binds_from_the_moment_it_is_seen() {
     // Anything else that is seen is no revocation.
     let other = scene.world.sign(revise(scene.world.id(1), holder.public(), 1), &[&holder]);
     assert_eq!(seen_revocation(&scene.world.state, &other), Ok(None));
+}
+
+/// What the gate says of a transfer that runs, a day after its hello or whenever it is.
+fn renewed(scene: &Scene, leave: &Authorisation) -> Result<Authorisation, Refused<std::convert::Infallible>> {
+    leave.renew(&scene.world.view(&BTreeSet::new()), LocalTime(scene.world.now()))
+}
+
+fn refused(scene: &Scene, leave: &Authorisation) -> Refused<std::convert::Infallible> {
+    renewed(scene, leave).unwrap_err()
+}
+
+#[test]
+fn a_transfer_goes_on_for_as_long_as_the_right_to_it_lasts() {
+    let mut scene = scene();
+    let granted = scene.grant(scene.world.terms(3 * DAY));
+    let mut leave = scene.world.fetch(scene.hello(&granted), &scene.grantee).unwrap();
+    let first = leave.clone();
+    let mercy = scene.world.hospitals[0].operational.clone();
+    scene.world.act(revise(scene.world.id(1), mercy.public(), 1), &[&mercy]).unwrap();
+    // Long after the hello's own time, and each time from the one before.
+    for _ in 0..10 {
+        scene.world.wait(3_600_000);
+        leave = renewed(&scene, &leave).unwrap();
+        assert_eq!(leave.fresh_until(), scene.world.now().plus(90_000));
+    }
+    assert_eq!((leave.study(), leave.remote(), leave.grant()), (first.study(), first.remote(), first.grant()));
+    assert_eq!((leave.terms(), leave.until()), (first.terms(), first.until()));
+    assert_eq!(first.current(), (0, ManifestRoot::from_bytes([0; 32])));
+    assert_eq!(leave.current(), (1, ManifestRoot::from_bytes([1; 32])));
+    // It is what a new hello would get, and a right once given does not outlast its grant.
+    assert_eq!(leave, scene.world.fetch(scene.hello(&granted), &scene.grantee).unwrap());
+    let end = granted.terms.expires;
+    scene.world.wait(end.since(scene.world.now()) - 1);
+    assert!(renewed(&scene, &leave).is_ok());
+    let on_the_dot = leave.renew(&scene.world.view(&BTreeSet::new()), LocalTime(end));
+    assert_eq!(on_the_dot.unwrap_err(), Refused::Expired(end));
+    scene.world.wait(1);
+    assert_eq!(refused(&scene, &leave), Refused::Expired(end));
+    scene.world.wait(DAY);
+    assert_eq!(refused(&scene, &leave), Refused::NoGrant);
+}
+
+#[test]
+fn a_revocation_ends_a_transfer_that_runs() {
+    let mut scene = scene();
+    let (id, holder) = (scene.world.id(1), scene.holder.clone());
+    let granted = scene.grant(scene.world.terms(3 * DAY));
+    let leave = scene.world.fetch(scene.hello(&granted), &scene.grantee).unwrap();
+    let envelope = scene.world.sign(revoke(id, holder.public(), granted.grant), &[&holder]);
+    let seen: BTreeSet<SeenRevocation> = seen_revocation(&scene.world.state, &envelope).unwrap().into_iter().collect();
+    let answer = leave.renew(&scene.world.view(&seen), LocalTime(scene.world.now()));
+    assert_eq!(answer.unwrap_err(), Refused::RevocationSeen);
+    assert!(renewed(&scene, &leave).is_ok());
+    scene.world.submit(envelope).unwrap();
+    assert_eq!(refused(&scene, &leave), Refused::NoGrant);
+    // Another grant to the same key is not the one that it was given for.
+    let terms = scene.world.terms(2 * DAY);
+    let helped = scene.world.grant(id, &secret("helper"), &scene.grantee.public(), terms).unwrap();
+    assert_eq!(refused(&scene, &leave), Refused::NoGrant);
+    // The holder's takes its place, and the transfer under the helper's ends.
+    let leave = scene.world.fetch(scene.hello(&helped), &scene.grantee).unwrap();
+    scene.grant(scene.world.terms(DAY));
+    assert_eq!(refused(&scene, &leave), Refused::NoGrant);
+}
+
+#[test]
+fn a_source_that_loses_the_ledger_while_it_sends_stops() {
+    let mut scene = scene();
+    let granted = scene.grant(scene.world.terms(3 * DAY));
+    let leave = scene.world.fetch(scene.hello(&granted), &scene.grantee).unwrap();
+    let none = BTreeSet::new();
+    let after = |ms| leave.renew(&scene.world.view(&none), LocalTime(scene.world.now().plus(ms))).map(drop);
+    assert_eq!(after(90_000), Ok(()));
+    assert_eq!(after(90_001), Err(Refused::Stale { age_ms: 90_001, bound_ms: 90_000 }));
+    let slow = LocalTime(Timestamp(scene.world.now().0 - 2_001));
+    let answer = leave.renew(&scene.world.view(&none), slow);
+    assert_eq!(answer.unwrap_err(), Refused::ClockBehind { behind_ms: 2_001 });
+    let heard = View { highest_seen: scene.world.now().plus(100_000), ..scene.world.view(&none) };
+    let answer = leave.renew(&heard, LocalTime(scene.world.now()));
+    assert_eq!(answer.unwrap_err(), Refused::ClockBehind { behind_ms: 100_000 });
+    let there = View { source: scene.world.hospitals[1].id(&scene.world.chain), ..scene.world.view(&none) };
+    let answer = leave.renew(&there, LocalTime(scene.world.now()));
+    assert_eq!(answer.unwrap_err(), Refused::OtherSource);
+    scene.world.rewrite(StateKey::Study(scene.world.id(1)), None);
+    assert_eq!(refused(&scene, &leave), Refused::UnknownStudy);
+    scene.world.rewrite(StateKey::Head, None);
+    assert!(matches!(refused(&scene, &leave), Refused::Read(ReadError::Corrupt { error: None, .. })));
+}
+
+#[test]
+fn suspension_withdrawal_and_another_holder_end_a_transfer_that_runs() {
+    let mut scene = scene();
+    let id = scene.world.id(1);
+    let granted = scene.grant(scene.world.terms(3 * DAY));
+    let leave = scene.world.fetch(scene.hello(&granted), &scene.grantee).unwrap();
+    let own = scene.world.fetch(scene.world.hello(id, Claim::Holder), &scene.holder).unwrap();
+    scene.world.set_status(id, NewStatus::Suspended(Reason::UnderReview)).unwrap();
+    assert_eq!(refused(&scene, &leave), Refused::Status(Standing::Suspended(Reason::UnderReview)));
+    assert!(renewed(&scene, &own).is_ok());
+    scene.world.set_status(id, NewStatus::Active).unwrap();
+    assert!(renewed(&scene, &leave).is_ok());
+    // Nothing in this part of the ledger changes the holder yet, so the record is written as it will be.
+    let mut study = scene.world.study(id);
+    study.holder = secret("new holder").public();
+    scene.world.rewrite(StateKey::Study(id), Some(encoding::encode(&study)));
+    assert_eq!(refused(&scene, &own), Refused::NotHolder);
+    scene.world.set_status(id, NewStatus::Withdrawn(Reason::WrongPatient)).unwrap();
+    assert_eq!(refused(&scene, &leave), Refused::Status(Standing::Withdrawn(Reason::WrongPatient)));
+}
+
+#[test]
+fn a_delegates_grant_that_is_being_used_ends_with_the_delegation() {
+    let mut scene = scene();
+    let (id, grantee) = (scene.world.id(1), scene.grantee.public());
+    let terms = scene.world.terms(20 * DAY);
+    let granted = scene.world.grant(id, &secret("helper"), &grantee, terms).unwrap();
+    let leave = scene.world.fetch(scene.hello(&granted), &scene.grantee).unwrap();
+    let mut study = scene.world.study(id);
+    study.delegates.remove(&secret("helper").public()).unwrap();
+    scene.world.rewrite(StateKey::Study(id), Some(encoding::encode(&study)));
+    assert_eq!(refused(&scene, &leave), Refused::DelegationOver);
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //! 2. **All or nothing.** A block with one transaction that fails changes nothing, and a transaction that fails leaves no trace.
 //! 3. **One holder per study.** A study on the ledger stays its holder's; nobody defines it again.
 //! 4. **Consent is never exceeded.** Nobody is authorised by a grant that was revoked, replaced or has ended, nor on a study
-//!    that is suspended or withdrawn, nor by a key it was not made to.
+//!    that is suspended or withdrawn, nor by a key it was not made to. Whoever was authorised once is so again exactly
+//!    when a new hello would be.
 //! 5. **Replay never applies.** A transaction is executed once, however often it is submitted, before and after
 //!    its mark is swept.
 //! 6. **Caps hold against a malicious proposer.** What `propose` leaves out, `execute` refuses.
@@ -16,15 +17,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
-use clavicle_ledger::authorise::{Claim, Hello, View, authorise};
+use clavicle_ledger::authorise::{Authorisation, Claim, Hello, View, authorise};
 use clavicle_ledger::block;
 use clavicle_ledger::encoding::{self, Bytes};
 use clavicle_ledger::execute::{self, ExecuteError, Proposed, Rejection};
 use clavicle_ledger::genesis::Parameters;
-use clavicle_ledger::id::{StateRoot, TxId};
+use clavicle_ledger::id::{GrantId, StateRoot, TxId};
 use clavicle_ledger::state::{ProvenFragment, ReadRows as _, StateKey, StateReader as _};
 use clavicle_ledger::study::{
-    Capacity, MAX_DELEGATE_GRANTS, MAX_DELEGATE_TOMBSTONES, MAX_HOLDER_GRANTS, MAX_TOMBSTONES,
+    Capacity, Grave, MAX_DELEGATE_GRANTS, MAX_DELEGATE_TOMBSTONES, MAX_HOLDER_GRANTS, MAX_TOMBSTONES,
 };
 use clavicle_ledger::time::{BlockTime, LocalTime};
 use clavicle_ledger::tree;
@@ -140,8 +141,13 @@ fn one_holder_per_study() {
 #[test]
 fn consent_is_never_exceeded() {
     let (mut allowed, mut denied) = (0, 0);
+    let mut leaves: BTreeMap<GrantId, Authorisation> = BTreeMap::new();
+    let (mut renewed, mut ended) = (0, 0);
     histories(|history, _| {
         let world = &history.world;
+        if world.header.height == 1 {
+            leaves.clear();
+        }
         for signed in &history.grants {
             let Some(stored) = world.state.study(signed.study).unwrap() else { continue };
             let hospital = world.hospitals.iter().find(|hospital| hospital.id(&world.chain) == stored.source).unwrap();
@@ -156,6 +162,19 @@ fn consent_is_never_exceeded() {
             let key = &history.grantees[signed.grantee];
             let verdict =
                 authorise(&view, LocalTime(world.now()), key.public(), &hello.clone().sign(&world.chain, key));
+
+            // A transfer that began at any time before goes on if it could begin now.
+            if let Some(leave) = leaves.get(&signed.grant) {
+                let again = leave.renew(&view, LocalTime(world.now()));
+                assert_eq!(again, verdict);
+                renewed += usize::from(again.is_ok());
+                ended += usize::from(again.is_err());
+                let seen = BTreeSet::from([(signed.study, Grave { grant: signed.grant, by: Capacity::Holder })]);
+                assert!(leave.renew(&View { seen_revocations: &seen, ..view }, LocalTime(world.now())).is_err());
+            }
+            if let Ok(leave) = &verdict {
+                leaves.entry(signed.grant).or_insert_with(|| leave.clone());
+            }
 
             // The record alone, without the gate: is the grant there, and may anything be fetched?
             let study = world.study(signed.study);
@@ -176,6 +195,7 @@ fn consent_is_never_exceeded() {
         }
     });
     assert!(allowed > 500 && denied > 500, "one-sided: {allowed} allowed, {denied} denied");
+    assert!(renewed > 500 && ended > 500, "one-sided: {renewed} renewed, {ended} ended");
 }
 
 #[test]

@@ -267,13 +267,17 @@ impl World {
         hello: Hello,
         key: &SecretKey,
     ) -> Result<Authorisation, Refused<std::convert::Infallible>> {
-        let view = View {
+        authorise(&self.view(seen), LocalTime(clock), key.public(), &hello.sign(&self.chain, key))
+    }
+
+    /// What the first hospital knows.
+    pub fn view<'a>(&'a self, seen: &'a BTreeSet<SeenRevocation>) -> View<'a, MemoryState> {
+        View {
             state: &self.state,
             source: self.hospitals[0].id(&self.chain),
             highest_seen: self.now(),
             seen_revocations: seen,
-        };
-        authorise(&view, LocalTime(clock), key.public(), &hello.sign(&self.chain, key))
+        }
     }
 
     pub fn hello(&self, study: StudyId, claim: Claim) -> Hello {
