@@ -8,6 +8,7 @@ use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof};
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_ledger::genesis::{Candidate, Genesis};
 use clavicle_ledger::key::{Key, Signature};
+use clavicle_ledger::light::{CertifiedHeader, LightClient, ValidatorChange};
 use clavicle_ledger::snapshot::{Chunk, Skeleton};
 use clavicle_ledger::source::{Activity, KeyUse, Roster, Source};
 use clavicle_ledger::state::{Due, Head, ReplayMark, Rules, SlotHead, StateKey};

@@ -9,6 +9,7 @@ mod fuzz;
 mod gate;
 mod history;
 mod invariants;
+mod light;
 mod model;
 mod model_test;
 mod snapshots;

@@ -18,13 +18,14 @@ use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
 use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{EventHash, GrantId, SeriesId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
+use clavicle_ledger::light::{CertifiedHeader, LightClient, ValidatorChange};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::snapshot::{Chunk, Import, Skeleton};
 use clavicle_ledger::source::{Activity, KeyRole, KeyUse, Roster, Source};
 use clavicle_ledger::state::{Due, Ending, Head, ReadRows as _, ReplayMark, Rules, SlotHead, StateKey};
 use clavicle_ledger::study::{Capacity, DelegateRole, Grave, PendingRecovery, Reason, Status, Study, Tombstone};
 use clavicle_ledger::terms::{SeriesScope, Terms};
-use clavicle_ledger::time::{BlockTime, Timestamp};
+use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_ledger::tree::{KeyHash, Page, PagePath, Proof, StateProof, TreeReader as _, prove};
 use clavicle_ledger::validators::ValidatorSet;
@@ -41,7 +42,8 @@ macro_rules! wire_types {
             head: Head, executed: ReplayMark, due: Due, slot: SlotHead, state_key: StateKey, header: Header,
             commit: CommitCertificate, block: Block, inclusion: InclusionProof, page: Page, page_path: PagePath,
             proof: Proof, state_proof: StateProof, skeleton: Skeleton, chunk: Chunk, hello: SignedHello, vote: Vote,
-            proposal: RoundProposal,
+            proposal: RoundProposal, certified: CertifiedHeader, validator_change: ValidatorChange,
+            light_client: LightClient,
         }
     };
 }
@@ -275,6 +277,20 @@ fn accepted() -> Vec<Vector> {
     out.value("skeleton", &skeleton, "");
     let Ok(chunk) = Chunk::take(state, import.parts().next().unwrap());
     out.value("chunk", &chunk.unwrap(), "");
+
+    // St Luke's has announced other keys, which are in force from the next epoch.
+    let mut later = world.clone();
+    let head = later.certified(1_000);
+    let last = later.certified(DAY);
+    let change = ValidatorChange { last, next: later.state.validators().unwrap() };
+    let (mut client, now) = (LightClient::from_genesis(&world.genesis), LocalTime(later.now()));
+    out.value("light_client", &client, "from the genesis");
+    client.accept(&head, now).unwrap();
+    out.value("certified", &head, format!("block {}", head.header.id()));
+    out.value("light_client", &client, format!("with block {}", head.header.id()));
+    client.change(&change, now).unwrap();
+    out.value("validator_change", &change, format!("to {}", change.next.hash(&chain)));
+    out.value("light_client", &client, "after the change");
     out.0
 }
 
@@ -412,6 +428,15 @@ fn rejected() -> Vec<Vector> {
     let genesis = encoding::encode(&world.genesis);
     add("genesis", "a name that does not show", edited(&genesis, &|bytes| bytes[4] = 7));
     add("genesis", "a name that is not UTF-8", edited(&genesis, &|bytes| bytes[4] = 0xff));
+    let light = encoding::encode(&LightClient::from_genesis(&world.genesis));
+    let since_at = 4 + 4 * 73;
+    add(
+        "light_client",
+        "validators who decide from before the first block",
+        edited(&light, &|bytes| bytes[since_at] = 0),
+    );
+    add("light_client", "validators whose first header is missing", edited(&light, &|bytes| bytes[since_at] = 2));
+    add("light_client", "other validators than the header's", edited(&light, &|bytes| bytes[4] ^= 1));
     let study = encoding::encode(&world.state.study(world.id(1)).unwrap().unwrap());
     let open_at = study.len() - flag_distance(&world);
     add("study", "a flag that is neither yes nor no", edited(&study, &|bytes| bytes[open_at] = 2));

@@ -4,18 +4,21 @@ use std::collections::BTreeSet;
 
 use clavicle_ledger::action::{DefineSource, DefineStudy, Grant, NewStatus, ReviseStudy, Revoke, SetStatus};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, Refused, SeenRevocation, View, authorise};
-use clavicle_ledger::block::{self, Applied, Block, Header};
+use clavicle_ledger::block::{self, Applied, Block, CommitCertificate, Header};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
 use clavicle_ledger::execute::{self, Proposal, Rejection};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, SourceId, StudyDigest, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _, Rules, StateKey};
 use clavicle_ledger::study::{Delegate, DelegateRole, Powers, Study};
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, Day, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope, Verified};
+use clavicle_ledger::validators::ValidatorSet;
+use clavicle_ledger::vote::{Vote, VoteKind};
 
 /// Noon on 2026-11-21, UTC.
 pub const START: u64 = 1_795_262_400_000;
@@ -192,6 +195,21 @@ impl World {
         self.block(later_ms, Vec::new());
     }
 
+    /// Lets time pass, in an empty block that all validators sign.
+    pub fn certified(&mut self, later_ms: u64) -> CertifiedHeader {
+        let validators = self.state.validators().unwrap();
+        self.wait(later_ms);
+        certify(&self.header, &validators, &consensus_keys())
+    }
+
+    /// Gives a hospital the keys of another generation, and goes on to the block that makes them those of a new epoch.
+    pub fn rekey(&mut self, hospital: usize, generation: u32) -> ValidatorChange {
+        let hospital = Hospital::new(&self.hospitals[hospital].name, generation);
+        self.act(hospital.define_source(generation.into()), &hospital.secrets()).unwrap();
+        let last = self.certified(DAY);
+        ValidatorChange { last, next: self.state.validators().unwrap() }
+    }
+
     pub fn study(&self, id: StudyId) -> Study {
         self.seen(id).unwrap()
     }
@@ -283,6 +301,29 @@ impl World {
     pub fn hello(&self, study: StudyId, claim: Claim) -> Hello {
         Hello { source: self.hospitals[0].id(&self.chain), study, claim, actor: None, at: self.now() }
     }
+}
+
+/// A header with the certificate that those of `signers` make who are among `validators`, in round 1.
+pub fn certify(header: &Header, validators: &ValidatorSet, signers: &[SecretKey]) -> CertifiedHeader {
+    let vote = |source| Vote {
+        kind: VoteKind::Precommit,
+        height: header.height,
+        round: 1,
+        block: Some(header.id()),
+        validator: source,
+    };
+    let votes = validators.validators.iter().enumerate().filter_map(|(place, validator)| {
+        let signer = signers.iter().find(|key| key.public() == validator.key)?;
+        Some((place, signer.sign(&vote(validator.source).preimage(&header.chain))))
+    });
+    let certificate = CommitCertificate::new(header.height, 1, header.id(), votes.collect()).unwrap();
+    CertifiedHeader { header: *header, certificate }
+}
+
+/// The consensus keys that hospitals have in any test.
+pub fn consensus_keys() -> Vec<SecretKey> {
+    let all = hospitals().into_iter().flat_map(|hospital| (0..3).map(move |of| Hospital::new(&hospital.name, of)));
+    all.filter_map(|hospital| hospital.consensus).collect()
 }
 
 /// What a grantee holds.
