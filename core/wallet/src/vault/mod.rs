@@ -1,0 +1,278 @@
+//! The vault: what a wallet keeps, sealed.
+//!
+//! ```text
+//! vault.age      32 random bytes, the data key, sealed by a passphrase (age, scrypt)
+//! vault.redb
+//!   rows_v1      row name (32) ─► nonce (24) ‖ XChaCha20-Poly1305 of kind, id and value
+//! ```
+//!
+//! A row's name is a keyed hash of its kind and id, so that the file tells how many rows there are and how long each is, and
+//! nothing else. The name is bound into the row's encryption, so that rows cannot be swapped. Whoever can write
+//! the file can still put an older state of it back, or take rows away; this is not noticed here.
+//!
+//! Every commit is on the disk when it returns; a process killed at any instant finds the last commit, whole.
+//!
+//! Opening takes half a second and 128 MiB on purpose. Call it where waiting is allowed.
+
+mod error;
+mod key;
+mod passphrase;
+
+pub use self::error::VaultError;
+pub use self::passphrase::{Passphrase, PassphraseError};
+
+use std::fmt;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::path::Path;
+
+use clavicle_ledger::encoding::{self, Wire};
+use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
+
+use self::error::{damaged_row, file_error};
+use self::key::{DataKey, PlainRow, RowName};
+
+const ROWS: TableDefinition<'_, &RowName, &[u8]> = TableDefinition::new("rows_v1");
+/// The memory that the vault may use for its cache.
+const CACHE_BYTES: usize = 8 * 1024 * 1024;
+/// The longest `vault.age` that is read, in bytes. It is some 200 bytes long.
+const MAX_KEY_FILE_LEN: u64 = 4 * 1024;
+/// The longest id of a row, in bytes.
+pub const MAX_ID_LEN: usize = 256;
+
+/// A type that has rows in the vault.
+pub trait Row: Wire {
+    /// What tells its rows from those of other types: a word, for ever the same.
+    const KIND: &'static str;
+}
+
+/// What a wallet keeps, open. One process at a time has it.
+pub struct Vault {
+    key: DataKey,
+    database: Database,
+}
+
+impl Vault {
+    /// Makes an empty vault in `folder`, which is made too if it is not there.
+    ///
+    /// `vault.age` comes last and at once, so that there is a vault or there is none. What an interrupted attempt left behind
+    /// is taken over.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn create(folder: &Path, passphrase: &Passphrase) -> Result<Self, VaultError> {
+        let (key_file, rows_file) = (folder.join("vault.age"), folder.join("vault.redb"));
+        make_folder(folder).map_err(|error| file_error(folder, error))?;
+        if key_file.exists() {
+            return Err(VaultError::Exists(folder.to_owned()));
+        }
+        let fresh = !rows_file.exists();
+        let file = owners(OpenOptions::new().read(true).write(true).create(true)).open(&rows_file);
+        let file = file.map_err(|error| file_error(&rows_file, error))?;
+        let database = Builder::new().set_cache_size(CACHE_BYTES).create_file(file);
+        let database = database.map_err(VaultError::from).map_err(|error| match error {
+            VaultError::Database(_) if !fresh => VaultError::KeyLost(folder.to_owned()),
+            error => error,
+        })?;
+        // Only now that no other process has the rows is it certain that none of them makes the key.
+        if key_file.exists() {
+            return Err(VaultError::Exists(folder.to_owned()));
+        }
+        let transaction = database.begin_write()?;
+        let empty = transaction.open_table(ROWS)?.is_empty()?;
+        transaction.commit()?;
+        if !empty {
+            return Err(VaultError::KeyLost(folder.to_owned()));
+        }
+        let (key, sealed) = DataKey::create(passphrase)?;
+        write_at_once(folder, &key_file, &sealed).map_err(|error| file_error(&key_file, error))?;
+        Ok(Self { key, database })
+    }
+
+    /// Opens the vault in `folder`.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn open(folder: &Path, passphrase: &Passphrase) -> Result<Self, VaultError> {
+        let (key_file, rows_file) = (folder.join("vault.age"), folder.join("vault.redb"));
+        let mut sealed = Vec::new();
+        match File::open(&key_file).and_then(|file| file.take(MAX_KEY_FILE_LEN).read_to_end(&mut sealed)) {
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Err(VaultError::NotThere(folder.to_owned()));
+            }
+            Err(error) => return Err(file_error(&key_file, error)),
+        }
+        if !rows_file.exists() {
+            return Err(VaultError::RowsLost(folder.to_owned()));
+        }
+        // Before the passphrase, so that nobody waits for an answer that does not matter.
+        let database = Builder::new().set_cache_size(CACHE_BYTES).open(&rows_file)?;
+        let key = DataKey::open(&sealed, passphrase)?;
+        Ok(Self { key, database })
+    }
+
+    /// The row of this kind with this id.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn get<T: Row>(&self, id: &[u8]) -> Result<Option<T>, VaultError> {
+        get(&self.key, &self.database.begin_read()?.open_table(ROWS)?, id)
+    }
+
+    /// Every row of this kind with its id, in the order of the ids. Looks at every row of the vault.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn all<T: Row>(&self) -> Result<Vec<(Vec<u8>, T)>, VaultError> {
+        let mut all = Vec::new();
+        for entry in self.database.begin_read()?.open_table(ROWS)?.iter()? {
+            let (name, stored) = entry?;
+            let row = self.key.decrypt(name.value(), stored.value()).ok_or_else(damaged_row)?;
+            let (kind, id, value) = row.parts().ok_or_else(damaged_row)?;
+            if kind == T::KIND.as_bytes() {
+                all.push((id.to_vec(), decode(value)?));
+            }
+        }
+        all.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(all)
+    }
+
+    /// Does what `change` does, in one commit; nothing of it if `change` fails.
+    ///
+    /// Waits for other changes in this process. A change inside a change would wait for ever.
+    ///
+    /// # Errors
+    /// [`VaultError`], or what `change` returned.
+    pub fn write<T>(&self, change: impl FnOnce(&mut Batch<'_>) -> Result<T, VaultError>) -> Result<T, VaultError> {
+        let mut transaction = self.database.begin_write()?;
+        // So that opening after a kill need not look at the whole file.
+        transaction.set_quick_repair(true);
+        let result = change(&mut Batch { key: &self.key, rows: transaction.open_table(ROWS)? })?;
+        transaction.commit()?;
+        Ok(result)
+    }
+
+    /// Keeps a row, in place of the one of its kind with its id.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn put<T: Row>(&self, id: &[u8], row: &T) -> Result<(), VaultError> {
+        self.write(|batch| batch.put(id, row))
+    }
+
+    /// Forgets a row; says whether there was one. Its encrypted bytes stay in the file until others take their place.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn remove<T: Row>(&self, id: &[u8]) -> Result<bool, VaultError> {
+        self.write(|batch| batch.remove::<T>(id))
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Vault(…)")
+    }
+}
+
+/// Changes that come into force together: see [`Vault::write`].
+pub struct Batch<'a> {
+    key: &'a DataKey,
+    rows: redb::Table<'a, &'static RowName, &'static [u8]>,
+}
+
+impl Batch<'_> {
+    /// The row of this kind with this id, as this batch has left it.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn get<T: Row>(&self, id: &[u8]) -> Result<Option<T>, VaultError> {
+        get(self.key, &self.rows, id)
+    }
+
+    /// Keeps a row, in place of the one of its kind with its id.
+    ///
+    /// # Errors
+    /// [`VaultError`]; [`VaultError::TooLong`] for what would not be read again.
+    pub fn put<T: Row>(&mut self, id: &[u8], row: &T) -> Result<(), VaultError> {
+        let len = borsh::object_length(row).expect("no type of ours refuses to be written");
+        for (what, len, max) in [("the id of a row", id.len(), MAX_ID_LEN), (T::NAME, len, T::MAX_LEN)] {
+            if len > max {
+                return Err(VaultError::TooLong { what, len, max });
+            }
+        }
+        let row = PlainRow::new(T::KIND, id, len, |bytes| {
+            row.serialize(bytes).expect("writing to memory succeeds, and no type of ours refuses to be written");
+        });
+        let name = self.key.name(T::KIND, id);
+        self.rows.insert(&name, self.key.encrypt(&name, &row)?.as_slice())?;
+        Ok(())
+    }
+
+    /// Forgets a row; says whether there was one.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub fn remove<T: Row>(&mut self, id: &[u8]) -> Result<bool, VaultError> {
+        Ok(self.rows.remove(&self.key.name(T::KIND, id))?.is_some())
+    }
+}
+
+impl fmt::Debug for Batch<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Batch(…)")
+    }
+}
+
+fn get<T: Row>(
+    key: &DataKey,
+    rows: &impl redb::ReadableTable<&'static RowName, &'static [u8]>,
+    id: &[u8],
+) -> Result<Option<T>, VaultError> {
+    let name = key.name(T::KIND, id);
+    let Some(stored) = rows.get(&name)? else { return Ok(None) };
+    let row = key.decrypt(&name, stored.value()).ok_or_else(damaged_row)?;
+    match row.parts() {
+        Some((kind, of, value)) if kind == T::KIND.as_bytes() && of == id => decode(value).map(Some),
+        _ => Err(damaged_row()),
+    }
+}
+
+fn decode<T: Row>(value: &[u8]) -> Result<T, VaultError> {
+    encoding::decode(value).map_err(|error| VaultError::Damaged { what: "a row", error: Some(error) })
+}
+
+/// For their owner alone, where the system knows owners.
+fn owners(options: &mut OpenOptions) -> &mut OpenOptions {
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
+    options
+}
+
+fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Writes a file that is whole or not there.
+fn write_at_once(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let beside = path.with_extension("age.new");
+    match fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = owners(OpenOptions::new().write(true).create_new(true)).open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&beside, path)?;
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::*;
+
+#[derive(Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Note(String);
+
+impl Wire for Note {
+    const NAME: &'static str = "a note";
+    const MAX_LEN: usize = 64;
+}
+
+impl Row for Note {
+    const KIND: &'static str = "note";
+}
+
+/// The same bytes under another kind.
+#[derive(Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+struct Other(String);
+
+impl Wire for Other {
+    const NAME: &'static str = "another thing";
+    const MAX_LEN: usize = 64;
+}
+
+impl Row for Other {
+    const KIND: &'static str = "other";
+}
+
+fn passphrase(text: &str) -> Passphrase {
+    Passphrase::new(text.to_owned()).unwrap()
+}
+
+/// A vault whose key took no work, for tests of what does not concern the passphrase.
+fn quick(folder: &Path) -> Vault {
+    let database = Builder::new().create(folder.join("vault.redb")).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(ROWS).unwrap();
+    transaction.commit().unwrap();
+    Vault { key: DataKey::below(&[7; 32]), database }
+}
+
+fn note(text: &str) -> Note {
+    Note(text.to_owned())
+}
+
+#[test]
+fn what_was_kept_is_there_after_opening_with_the_passphrase_and_no_other() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("ana");
+    assert!(matches!(Vault::open(&folder, &passphrase("a")), Err(VaultError::NotThere(_))));
+    let vault = Vault::create(&folder, &passphrase("correct horse")).unwrap();
+    vault.put(b"1", &note("one")).unwrap();
+    assert!(matches!(Vault::open(&folder, &passphrase("correct horse")), Err(VaultError::InUse)));
+    assert!(matches!(Vault::create(&folder, &passphrase("a")), Err(VaultError::Exists(_))));
+    drop(vault);
+    let error = Vault::open(&folder, &passphrase("correct horses")).unwrap_err();
+    assert!(matches!(error, VaultError::WrongPassphrase));
+    let vault = Vault::open(&folder, &passphrase("correct horse")).unwrap();
+    assert_eq!(vault.get(b"1").unwrap(), Some(note("one")));
+    assert_eq!(format!("{vault:?}"), "Vault(…)");
+}
+
+#[test]
+fn the_files_are_their_owners_and_hold_nothing_readable() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("ana");
+    let vault = Vault::create(&folder, &passphrase("correct horse")).unwrap();
+    vault.put(b"identifier", &note("readable")).unwrap();
+    drop(vault);
+    let bytes = fs::read(folder.join("vault.redb")).unwrap();
+    for text in ["readable", "identifier", "note"] {
+        assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text}");
+    }
+    #[cfg(unix)]
+    for (name, mode) in [("vault.age", 0o600), ("vault.redb", 0o600), ("", 0o700)] {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = if name.is_empty() { folder.clone() } else { folder.join(name) };
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, mode, "{name}");
+    }
+}
+
+#[test]
+fn an_interrupted_creation_is_taken_over_and_a_lost_key_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = quick(folder.path());
+    vault.put(b"1", &note("one")).unwrap();
+    assert!(matches!(Vault::create(folder.path(), &passphrase("a")), Err(VaultError::InUse)));
+    drop(vault);
+    assert!(matches!(Vault::create(folder.path(), &passphrase("a")), Err(VaultError::KeyLost(_))));
+    quick(folder.path()).remove::<Note>(b"1").unwrap();
+    fs::write(folder.path().join("vault.age.new"), "half").unwrap();
+    Vault::create(folder.path(), &passphrase("a")).unwrap();
+    fs::remove_file(folder.path().join("vault.redb")).unwrap();
+    assert!(matches!(Vault::open(folder.path(), &passphrase("a")), Err(VaultError::RowsLost(_))));
+    fs::remove_file(folder.path().join("vault.age")).unwrap();
+    fs::write(folder.path().join("vault.redb"), [0; 4096]).unwrap();
+    assert!(matches!(Vault::create(folder.path(), &passphrase("a")), Err(VaultError::KeyLost(_))));
+}
+
+#[test]
+fn a_damaged_key_file_is_told_from_a_wrong_passphrase() {
+    let (key, sealed) = DataKey::create(&passphrase("a")).unwrap();
+    drop(key);
+    assert!(DataKey::open(&sealed, &passphrase("a")).is_ok());
+    let mut cut = sealed.clone();
+    cut.pop();
+    let mut altered = sealed.clone();
+    *altered.last_mut().unwrap() ^= 1;
+    for wrong in [&b"nothing"[..], &[], &cut, &altered] {
+        let error = DataKey::open(wrong, &passphrase("a")).unwrap_err();
+        assert!(matches!(error, VaultError::Damaged { what: "vault.age", .. }), "{error}");
+    }
+    let text = String::from_utf8_lossy(&sealed[..80]).into_owned();
+    let (start, end) = text.split_once(" 17\n").unwrap();
+    let more = [start.as_bytes(), b" 25\n", end.as_bytes(), &sealed[80..]].concat();
+    assert!(matches!(DataKey::open(&more, &passphrase("a")), Err(VaultError::TooMuchWork)));
+}
+
+#[test]
+fn rows_of_a_kind_are_listed_in_the_order_of_their_ids() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = quick(folder.path());
+    assert_eq!(vault.all::<Note>().unwrap(), []);
+    for id in [&b"b"[..], b"", b"a", b"ab"] {
+        vault.put(id, &Note(format!("{id:?}"))).unwrap();
+        vault.put(id, &Other("else".to_owned())).unwrap();
+    }
+    let ids: Vec<_> = vault.all::<Note>().unwrap().into_iter().map(|(id, _)| id).collect();
+    assert_eq!(ids, [&b""[..], b"a", b"ab", b"b"]);
+    assert!(vault.remove::<Note>(b"a").unwrap());
+    assert!(!vault.remove::<Note>(b"a").unwrap());
+    assert_eq!(vault.get::<Note>(b"a").unwrap(), None);
+    assert_eq!(vault.get(b"a").unwrap(), Some(Other("else".to_owned())));
+}
+
+#[test]
+fn a_batch_is_kept_whole_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = quick(folder.path());
+    vault.put(b"1", &note("one")).unwrap();
+    let refused = vault.write(|batch| {
+        batch.put(b"2", &note("two"))?;
+        assert_eq!(batch.get(b"2")?, Some(note("two")));
+        batch.remove::<Note>(b"1")?;
+        batch.put(b"3", &Note("x".repeat(61)))
+    });
+    let Err(VaultError::TooLong { what: "a note", len: 65, max: 64 }) = refused else { panic!("{refused:?}") };
+    assert_eq!(vault.all().unwrap(), [(b"1".to_vec(), note("one"))]);
+    assert!(vault.put(&[0; MAX_ID_LEN], &note("")).is_ok());
+    assert!(matches!(vault.put(&[0; MAX_ID_LEN + 1], &note("")), Err(VaultError::TooLong { .. })));
+}
+
+#[test]
+fn rows_that_changed_places_or_bytes_are_damaged() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = quick(folder.path());
+    let edit = |one: &[u8], stored: &[u8]| {
+        let transaction = vault.database.begin_write().unwrap();
+        transaction.open_table(ROWS).unwrap().insert(&vault.key.name(Note::KIND, one), stored).unwrap();
+        transaction.commit().unwrap();
+    };
+    let stored = |id: &[u8]| {
+        let rows = vault.database.begin_read().unwrap().open_table(ROWS).unwrap();
+        rows.get(&vault.key.name(Note::KIND, id)).unwrap().unwrap().value().to_vec()
+    };
+    vault.put(b"1", &note("one")).unwrap();
+    vault.put(b"2", &note("two")).unwrap();
+    edit(b"1", &stored(b"2"));
+    assert!(matches!(vault.get::<Note>(b"1"), Err(VaultError::Damaged { what: "a row", .. })));
+    assert!(matches!(vault.all::<Note>(), Err(VaultError::Damaged { what: "a row", .. })));
+    let mut bytes = stored(b"2");
+    bytes[30] ^= 1;
+    edit(b"2", &bytes);
+    assert!(matches!(vault.get::<Note>(b"2"), Err(VaultError::Damaged { what: "a row", .. })));
+}
