@@ -6,13 +6,52 @@
 //! |---|---|
 //! | [`vault`] | what a wallet keeps, sealed by a passphrase |
 //! | [`identity`] | the key that messages to a person are sealed to |
+//! | [`code`] | codes that people show each other: text, and QR in a picture |
 //! | [`card`] | who a recipient is, which keys it fetches with, where messages reach it |
 //! | [`letter`] | what one person tells another: that something was granted, and what it takes to fetch it |
 //! | [`seal`] | a letter as it travels: signed inside, sealed, of one of four sizes |
 //!
 //! Random bytes come from the system; time is passed in. Nothing here opens a socket.
+//!
+//! ```
+//! use clavicle_ledger::encoding::{Ascending, Text};
+//! use clavicle_ledger::id::{BlockId, ChainId, SourceId};
+//! use clavicle_ledger::key::SecretKey;
+//! use clavicle_ledger::time::{HOUR_MS, Timestamp};
+//! use clavicle_network::{message::Token, pickup::Checkpoint};
+//! use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
+//! use clavicle_wallet::{code, identity::Identity};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A recipient shows a card…
+//! let (chain, now) = (ChainId::from_bytes([1; 32]), Timestamp(1_790_000_000_000));
+//! let (grantee, mailbox) = (SecretKey::from_bytes(&[2; 32]), SecretKey::from_bytes(&[3; 32]));
+//! let card = Card {
+//!     chain,
+//!     name: Text::new("Dr Rossi")?,
+//!     credential: Credential::Unverified,
+//!     grantees: Ascending::from_items(vec![grantee.public()])?,
+//!     mailbox: Mailbox {
+//!         key: mailbox.public(),
+//!         relays: Ascending::from_items(vec![SourceId::from_bytes([4; 32])])?,
+//!         token: Token([5; 16]),
+//!     },
+//!     recipient: Identity::generate()?.recipient(),
+//!     wish: Text::new("brain MR, five years")?,
+//!     checkpoint: Checkpoint { height: 9, block: BlockId::from_bytes([6; 32]) },
+//!     expires: now.plus(HOUR_MS),
+//! };
+//! let picture = code::to_png(&code::to_text(&card.sign(&grantee)?))?;
+//!
+//! // …and a patient reads it.
+//! let signed: SignedCard = code::from_text(&code::from_png(&picture)?)?;
+//! assert_eq!(signed.verify(&chain, now)?.name.as_str(), "Dr Rossi");
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod card;
+pub mod code;
 pub mod identity;
 pub mod letter;
 pub mod seal;

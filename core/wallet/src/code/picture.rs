@@ -1,0 +1,293 @@
+//! Codes as pictures: QR in a PNG, drawn and found again.
+
+use std::io::Cursor;
+
+use png::{BitDepth, ColorType, DecodingError, InterlaceInfo, Transformations};
+use qrcode::{Color, EcLevel, QrCode};
+
+use super::{MAX_FILE_LEN, SCHEME};
+
+/// Pixels along the side of a module.
+const MODULE_PX: usize = 8;
+/// Modules of white around the code (ISO/IEC 18004 §6.3.8).
+const QUIET_ZONE: usize = 4;
+/// The widest and highest picture that is looked at, in pixels.
+const MAX_SIDE: u32 = 8192;
+const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Why a picture could not be drawn or read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PictureError {
+    /// More than the largest QR code holds.
+    #[error("the text is {0} characters long, more than a QR code holds; send it as text")]
+    TooLong(usize),
+    /// A file larger than any picture that is looked at.
+    #[error("the picture is {0} bytes long and may be 32 MiB at most; cut it to the code")]
+    TooLarge(usize),
+    /// A picture with more pixels than are looked at.
+    #[error(
+        "the picture is {width} × {height} pixels large and may be {MAX_SIDE} × {MAX_SIDE} at most; cut it to the code"
+    )]
+    TooManyPixels {
+        /// Its width.
+        width: u32,
+        /// Its height.
+        height: u32,
+    },
+    /// Not a PNG, or a damaged one.
+    #[error("the picture cannot be read; save it as a PNG file, again")]
+    Png(#[source] DecodingError),
+    /// No QR code in it.
+    #[error("there is no QR code in the picture, or it is blurred or cut; take it again, near, straight and whole")]
+    NoCode,
+    /// A QR code that cannot be read.
+    #[error("the QR code in the picture cannot be read; take it again, near, straight and sharp")]
+    Unreadable,
+}
+
+pub(super) fn is_png(bytes: &[u8]) -> bool {
+    bytes.starts_with(PNG_SIGNATURE)
+}
+
+/// Draws a text as a QR code, with the stronger error correction if there is room.
+///
+/// # Errors
+/// [`PictureError::TooLong`].
+pub fn to_png(text: &str) -> Result<Vec<u8>, PictureError> {
+    let code = QrCode::with_error_correction_level(text, EcLevel::M)
+        .or_else(|_| QrCode::with_error_correction_level(text, EcLevel::L))
+        .map_err(|_| PictureError::TooLong(text.len()))?;
+    let side = (code.width() + 2 * QUIET_ZONE) * MODULE_PX;
+    let mut pixels = vec![0xff; side * side];
+    for (at, color) in code.to_colors().into_iter().enumerate() {
+        if color == Color::Dark {
+            let (x, y) = (at % code.width() + QUIET_ZONE, at / code.width() + QUIET_ZONE);
+            for row in y * MODULE_PX..(y + 1) * MODULE_PX {
+                let start = row * side + x * MODULE_PX;
+                pixels[start..start + MODULE_PX].fill(0);
+            }
+        }
+    }
+    let side = u32::try_from(side).expect("the largest QR code has 177 modules a side");
+    let mut png = Vec::new();
+    let mut encoder = png::Encoder::new(&mut png, side, side);
+    encoder.set_color(ColorType::Grayscale);
+    encoder.set_depth(BitDepth::Eight);
+    let written = encoder.write_header().and_then(|mut writer| {
+        writer.write_image_data(&pixels)?;
+        writer.finish()
+    });
+    written.expect("there are as many pixels as the header says, and memory takes what is written");
+    Ok(png)
+}
+
+/// Finds a QR code in a picture and reads it; of several, the first that is a Clavicle code, if one is.
+///
+/// Made for screenshots, scans and what [`to_png`] drew. A photograph is read when it is near and almost straight, and
+/// not always when it is askew.
+///
+/// # Errors
+/// [`PictureError`].
+pub fn from_png(bytes: &[u8]) -> Result<String, PictureError> {
+    let Luma { width, pixels } = decode(bytes)?;
+    let height = pixels.len() / width;
+    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
+    let grids = image.detect_grids();
+    if grids.is_empty() {
+        return Err(PictureError::NoCode);
+    }
+    let mut texts: Vec<String> = grids.iter().filter_map(|grid| grid.decode().ok()).map(|(_, text)| text).collect();
+    let of_ours = texts.iter().position(|text| text.starts_with(SCHEME)).unwrap_or(0);
+    if texts.is_empty() { Err(PictureError::Unreadable) } else { Ok(texts.swap_remove(of_ours)) }
+}
+
+/// A picture in shades of grey, 0 black, row by row.
+struct Luma {
+    width: usize,
+    pixels: Vec<u8>,
+}
+
+/// Reads a PNG of any kind row by row, so that it takes no more memory than its shades of grey.
+fn decode(bytes: &[u8]) -> Result<Luma, PictureError> {
+    if bytes.len() > MAX_FILE_LEN {
+        return Err(PictureError::TooLarge(bytes.len()));
+    }
+    let mut decoder = png::Decoder::new(Cursor::new(bytes));
+    decoder.set_transformations(Transformations::normalize_to_color8());
+    decoder.set_ignore_text_chunk(true);
+    decoder.set_ignore_iccp_chunk(true);
+    let header = decoder.read_header_info().map_err(PictureError::Png)?;
+    let (width, height) = (header.width, header.height);
+    if width > MAX_SIDE || height > MAX_SIDE {
+        return Err(PictureError::TooManyPixels { width, height });
+    }
+    let mut reader = decoder.read_info().map_err(PictureError::Png)?;
+    let (color, _) = reader.output_color_type();
+    let width = width as usize;
+    let mut pixels = vec![0xff; width * height as usize];
+    let mut rows = 0;
+    while let Some(row) = reader.next_interlaced_row().map_err(PictureError::Png)? {
+        let shades: Vec<u8> = row.data().chunks_exact(color.samples()).map(shade).collect();
+        match row.interlace() {
+            InterlaceInfo::Null(_) => {
+                pixels[rows * width..(rows + 1) * width].copy_from_slice(&shades);
+                rows += 1;
+            }
+            InterlaceInfo::Adam7(place) => png::expand_interlaced_row(&mut pixels, width, &shades, place, 8),
+        }
+    }
+    Ok(Luma { width, pixels })
+}
+
+/// The shade of a pixel on white paper (Rec. ITU-R BT.601 §2.5.1).
+fn shade(samples: &[u8]) -> u8 {
+    let rgb = |r: u8, g: u8, b: u8| (299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b)) / 1000;
+    let (shade, alpha) = match *samples {
+        [grey] => (u32::from(grey), 255),
+        [grey, alpha] => (u32::from(grey), u32::from(alpha)),
+        [r, g, b] => (rgb(r, g, b), 255),
+        [r, g, b, alpha] => (rgb(r, g, b), u32::from(alpha)),
+        _ => unreachable!("a pixel has one to four samples"),
+    };
+    u8::try_from((shade * alpha + 255 * (255 - alpha)) / 255).expect("a mean of bytes is a byte")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Characters of QR's alphanumeric set, the same for the same seed.
+    fn random_text(seed: u64, len: usize) -> String {
+        let mut out = vec![0; len];
+        blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
+        let body: String =
+            out.iter().map(|byte| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from(byte % 32)])).collect();
+        format!("{SCHEME}CARD:{body}")[..len.max(14)].to_owned()
+    }
+
+    /// As another program would write the same picture.
+    fn rewritten(png: &[u8], color: ColorType, depth: BitDepth, row: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+        let Luma { width, pixels } = decode(png).unwrap();
+        let height = pixels.len() / width;
+        let mut out = Vec::new();
+        let mut encoder = png::Encoder::new(&mut out, width as u32, height as u32);
+        encoder.set_color(color);
+        encoder.set_depth(depth);
+        if color == ColorType::Indexed {
+            encoder.set_palette(vec![10, 20, 30, 250, 240, 230]);
+        }
+        let data: Vec<u8> = pixels.chunks(width).flat_map(row).collect();
+        encoder.write_header().unwrap().write_image_data(&data).unwrap();
+        out
+    }
+
+    fn packed(row: &[u8]) -> Vec<u8> {
+        row.chunks(8).map(|bits| bits.iter().enumerate().fold(0, |byte, (at, v)| byte | (v >> 7) << (7 - at))).collect()
+    }
+
+    #[test]
+    fn texts_of_every_length_come_back() {
+        for len in (20..=4296).step_by(150).chain([1241, 3391, 3392, 4296]) {
+            let text = random_text(len as u64, len);
+            assert_eq!(from_png(&to_png(&text).unwrap()).unwrap(), text, "{len}");
+        }
+        assert!(matches!(to_png(&"A".repeat(4297)), Err(PictureError::TooLong(4297))));
+    }
+
+    #[test]
+    fn pictures_of_every_kind_are_read() {
+        let text = random_text(1, 600);
+        let png = to_png(&text).unwrap();
+        let each = |to: fn(u8) -> Vec<u8>| move |row: &[u8]| row.iter().flat_map(|&v| to(v)).collect::<Vec<u8>>();
+        let pictures = [
+            rewritten(&png, ColorType::Grayscale, BitDepth::One, packed),
+            rewritten(&png, ColorType::Indexed, BitDepth::One, packed),
+            rewritten(&png, ColorType::Grayscale, BitDepth::Sixteen, each(|v| vec![v, v])),
+            rewritten(&png, ColorType::Rgb, BitDepth::Eight, each(|v| vec![v, v, v])),
+            // Black on nothing, as many programs save it.
+            rewritten(&png, ColorType::Rgba, BitDepth::Eight, each(|v| vec![0, 0, 0, 255 - v])),
+            rewritten(&png, ColorType::GrayscaleAlpha, BitDepth::Eight, each(|v| vec![0, 255 - v])),
+        ];
+        for (at, picture) in pictures.iter().enumerate() {
+            assert_eq!(from_png(picture).unwrap(), text, "{at}");
+        }
+    }
+
+    /// Somebody's photograph: the code askew, small, grey on grey.
+    fn photographed(text: &str, angle: f64, scale: f64, dark: u8, light: u8) -> Vec<u8> {
+        let Luma { width, pixels } = decode(&to_png(text).unwrap()).unwrap();
+        let (side, mut out) = (1200u32, Vec::new());
+        let (half, (sin, cos)) = (width as f64 / 2.0, angle.sin_cos());
+        for y in 0..side {
+            for x in 0..side {
+                let (x, y) = (f64::from(x) - 600.0, f64::from(y) - 600.0);
+                let (u, v) = ((cos * x + sin * y) / scale + half, (cos * y - sin * x) / scale + half);
+                let inside = u >= 0.0 && v >= 0.0 && (u as usize) < width && (v as usize) < width;
+                let white = !inside || pixels[v as usize * width + u as usize] != 0;
+                out.push(if white { light } else { dark });
+            }
+        }
+        let mut picture = Vec::new();
+        let mut encoder = png::Encoder::new(&mut picture, side, side);
+        encoder.set_color(ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(&out).unwrap();
+        picture
+    }
+
+    #[test]
+    fn a_code_small_faint_or_a_little_askew_is_found() {
+        for len in [100, 400, 800, 1241] {
+            let text = random_text(2, len);
+            for (angle, scale, dark, light) in
+                [(0.0, 0.5, 0, 255), (0.0, 0.8, 60, 187), (0.1, 1.0, 60, 187), (0.2, 1.0, 0, 255)]
+            {
+                let picture = photographed(&text, angle, scale, dark, light);
+                assert_eq!(from_png(&picture).unwrap(), text, "{len} {angle} {scale}");
+            }
+        }
+    }
+
+    /// Pictures come from anywhere: whatever is in them, reading ends with an answer.
+    #[test]
+    fn noise_is_answered() {
+        for seed in 0..200u64 {
+            let mut noise = vec![0u8; 40_000];
+            blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut noise);
+            let text = random_text(seed, 14 + seed as usize);
+            // Pieces of a code in the wrong places, or no code at all.
+            let picture = rewritten(&to_png(&text).unwrap(), ColorType::Grayscale, BitDepth::Eight, |row| row.to_vec());
+            let Luma { width, mut pixels } = decode(&picture).unwrap();
+            for change in noise.chunks_exact(8).take(1 + (seed as usize % 40) * 20) {
+                let place =
+                    |at: usize| usize::from(u16::from_le_bytes([change[at], change[at + 1]])) * 3 % pixels.len();
+                let (from, to) = (place(0), place(2));
+                let len = usize::from(change[4]) % (pixels.len() - from.max(to));
+                pixels.copy_within(from..from + len, to);
+            }
+            let mut picture = Vec::new();
+            let mut encoder = png::Encoder::new(&mut picture, width as u32, (pixels.len() / width) as u32);
+            encoder.set_color(ColorType::Grayscale);
+            encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
+            let _ = from_png(&picture);
+            let mut picture = Vec::new();
+            let mut encoder = png::Encoder::new(&mut picture, 200, 200);
+            encoder.set_color(ColorType::Grayscale);
+            encoder.write_header().unwrap().write_image_data(&noise).unwrap();
+            let _ = from_png(&picture);
+        }
+    }
+
+    #[test]
+    fn what_is_no_picture_of_a_code_is_refused() {
+        let png = to_png("CLAVICLE:CARD:AA").unwrap();
+        assert!(matches!(from_png(b"GIF89a"), Err(PictureError::Png(_))));
+        assert!(matches!(from_png(&png[..png.len() / 2]), Err(PictureError::Png(_))));
+        assert!(matches!(from_png(&vec![0; MAX_FILE_LEN + 1]), Err(PictureError::TooLarge(_))));
+        let white = rewritten(&png, ColorType::Grayscale, BitDepth::Eight, |row| vec![255; row.len()]);
+        assert!(matches!(from_png(&white), Err(PictureError::NoCode)));
+        let mut wide = Vec::new();
+        drop(png::Encoder::new(&mut wide, MAX_SIDE + 1, 1).write_header().unwrap());
+        assert!(matches!(from_png(&wide), Err(PictureError::TooManyPixels { width: 8193, height: 1 })));
+    }
+}
