@@ -1,0 +1,165 @@
+//! Golden vectors: what is signed, shown and sent, on disk.
+//!
+//! `vectors.txt` has a line per value: name, bytes, and what is derived from them. `letter.age` is a sealed letter, which must
+//! open for ever. A format changes only together with its tag; then `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-wallet` writes
+//! them anew.
+
+use std::fmt::Debug;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clavicle_ledger::action::Grant;
+use clavicle_ledger::encoding::{self, Ascending, Bytes, Hex, Text, Wire};
+use clavicle_ledger::id::{BlockId, ChainId, ManifestRoot, RequestDigest, SourceId, StudyId};
+use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::salt::Salt;
+use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
+use clavicle_ledger::transaction::{Action, Body};
+use clavicle_manifest::Uid;
+use clavicle_network::message::Token;
+use clavicle_network::pickup::{Checkpoint, PickupCode, Question, Ticket};
+use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
+use clavicle_wallet::code;
+use clavicle_wallet::identity::Identity;
+use clavicle_wallet::letter::{Content, GrantLetter, Letter};
+use clavicle_wallet::seal;
+
+const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
+const NOW: Timestamp = Timestamp(1_790_000_000_000);
+const CHECKPOINT: Checkpoint = Checkpoint { height: 9, block: BlockId::from_bytes([6; 32]) };
+
+fn secret(number: u8) -> SecretKey {
+    SecretKey::from_bytes(&[number; 32])
+}
+
+fn recipient() -> Identity {
+    Identity::from_bytes(&[3; 32])
+}
+
+/// A card with these grantee keys.
+fn card(numbers: std::ops::Range<u8>, name: &str, wish: &str, relays: &[u8]) -> SignedCard {
+    let mut keys: Vec<SecretKey> = numbers.map(secret).collect();
+    keys.sort_by_key(SecretKey::public);
+    let card = Card {
+        chain: CHAIN,
+        name: Text::new(name).unwrap(),
+        credential: Credential::Unverified,
+        grantees: Ascending::from_items(keys.iter().map(SecretKey::public).collect::<Vec<Key>>()).unwrap(),
+        mailbox: Mailbox {
+            key: secret(2).public(),
+            relays: Ascending::from_items(relays.iter().map(|n| SourceId::from_bytes([*n; 32])).collect()).unwrap(),
+            token: Token([5; 16]),
+        },
+        recipient: recipient().recipient(),
+        wish: Text::new(wish).unwrap(),
+        checkpoint: CHECKPOINT,
+        expires: NOW,
+    };
+    card.sign(&keys[0]).unwrap()
+}
+
+fn pickup() -> PickupCode {
+    PickupCode {
+        chain: CHAIN,
+        source: SourceId::from_bytes([4; 32]),
+        transfer: secret(7).public(),
+        addresses: Ascending::from_items(vec![Text::new("192.0.2.1:4433").unwrap()]).unwrap(),
+        ticket: Ticket([8; 32]),
+        question: Question::BirthDate,
+        expires: NOW,
+        checkpoint: CHECKPOINT,
+    }
+}
+
+fn letter() -> Letter {
+    let (holder, grantee, source) = (secret(20), secret(10).public(), SourceId::from_bytes([4; 32]));
+    let salt = Salt::from_bytes([7; 32]);
+    let study = StudyId::of(&CHAIN, source, salt.study_digest("1.2.840.1"));
+    let terms = Terms {
+        not_before: NOW,
+        expires: NOW.plus(7 * DAY_MS),
+        series: SeriesScope::All,
+        purpose: PurposeOfUse::Treatment,
+        revision: 0,
+        manifest_root: ManifestRoot::from_bytes([5; 32]),
+        later_revisions: true,
+        staleness_ms: 0,
+        emergency: false,
+        note: Bytes::default(),
+        blinding: [6; 32],
+    };
+    let grant = Grant {
+        study,
+        granter: holder.public(),
+        grantee,
+        expiry_day: terms.expires.day_rounded_up(),
+        terms: terms.commitment(&CHAIN, study, &grantee),
+        request: RequestDigest::NONE,
+    };
+    let body = Body { submit_by: NOW.plus(HOUR_MS), nonce: [8; 16], action: Action::Grant(grant) };
+    let content = GrantLetter {
+        envelope: body.sign(&CHAIN, &[&holder]).unwrap(),
+        terms,
+        salt,
+        study_instance_uid: Uid::new("1.2.840.1").unwrap(),
+        description: Text::new("MR of the brain").unwrap(),
+        source,
+    };
+    let content = Content::Grant(Box::new(content));
+    Letter { chain: CHAIN, to: recipient().recipient(), from: holder.public(), sent: NOW, content }
+}
+
+fn line<T: Wire + PartialEq + Debug>(name: &str, value: &T, rest: &str) -> String {
+    let bytes = encoding::encode(value);
+    assert_eq!(encoding::decode::<T>(&bytes).as_ref(), Ok(value), "{name}");
+    format!("{name} {} {rest}\n", Hex(&bytes))
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
+}
+
+fn is_writing() -> bool {
+    let is = std::env::var_os("CLAVICLE_WRITE_VECTORS").is_some();
+    if is {
+        fs::create_dir_all(folder()).unwrap();
+    }
+    is
+}
+
+#[test]
+fn what_is_signed_and_shown_is_as_on_disk() {
+    let smallest = card(10..11, "", "", &[]);
+    let usual = card(10..12, "Dr Rossi", "brain MR, five years", &[4]);
+    let largest = card(10..18, &"ü".repeat(32), &"w".repeat(128), &[4, 5]);
+    let mut text = String::new();
+    for card in [smallest, usual, largest] {
+        assert_eq!(card.verify(&CHAIN, NOW), Ok(&card.card));
+        text += &line("card", &card, &code::to_text(&card));
+    }
+    text += &line("pickup", &pickup(), &code::to_text(&pickup()));
+    text += &line("identity", &recipient(), &recipient().recipient().to_string());
+    text += &line("letter", &letter(), "");
+    let path = folder().join("vectors.txt");
+    if is_writing() {
+        fs::write(&path, &text).unwrap();
+    }
+    let disk = fs::read_to_string(&path).unwrap();
+    for (now, then) in text.lines().zip(disk.lines()) {
+        assert_eq!(now, then, "another value is on disk");
+    }
+    assert_eq!(text.lines().count(), disk.lines().count());
+}
+
+#[test]
+fn a_letter_sealed_once_opens_for_ever() {
+    let path = folder().join("letter.age");
+    if is_writing() {
+        fs::write(&path, seal::seal(&letter(), &secret(20)).unwrap()).unwrap();
+    }
+    let opened = seal::open(&fs::read(path).unwrap(), &recipient(), &CHAIN).unwrap();
+    assert_eq!(opened, letter());
+    let Content::Grant(content) = &opened.content else { panic!("it is about a grant") };
+    content.check(&CHAIN, &opened.from).unwrap();
+}
