@@ -9,6 +9,7 @@
 //! catalogue.redb the studies over them
 //! chain.redb     the chain
 //! proposals.redb blocks that are not decided yet
+//! mailboxes.redb other people's messages, sealed
 //! consensus/     the engine's write-ahead log: never to be deleted, or the relay might vote twice
 //! relay.sock     while it runs: where its operator's commands go
 //! ```
@@ -139,6 +140,12 @@ impl Home {
     #[must_use]
     pub fn proposals_file(&self) -> PathBuf {
         self.0.join("proposals.redb")
+    }
+
+    /// The file of other people's messages.
+    #[must_use]
+    pub fn mailboxes_file(&self) -> PathBuf {
+        self.0.join("mailboxes.redb")
     }
 
     /// The folder of the instances' bytes.

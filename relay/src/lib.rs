@@ -5,6 +5,7 @@
 //! commits blocks. [`command`] is what its operator can say to it.
 
 pub mod archive;
+pub mod challenge;
 pub mod command;
 pub mod control;
 pub mod home;

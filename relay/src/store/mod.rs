@@ -1,16 +1,20 @@
 //! What a relay keeps on its disk, in [redb](https://docs.rs/redb) files.
 //!
 //! One file for each kind of thing that must not wait for another: the chain in [`ChainStore`], blocks on their way in
-//! [`ProposalStore`]. Every commit is on the
+//! [`ProposalStore`], other people's sealed messages in [`mailboxes`]. Every commit is on the
 //! disk when it returns; a process killed at any instant finds the last commit, whole.
 
 mod chain;
+pub mod mailboxes;
 mod proposals;
 
 pub use self::chain::{ChainStore, CommitError, Snapshot};
 pub use self::proposals::ProposalStore;
 
-use clavicle_ledger::encoding::DecodeError;
+use std::path::Path;
+
+use clavicle_ledger::encoding::{self, DecodeError, Wire};
+use redb::{Database, WriteTransaction};
 
 /// Why the store failed. Never a statement about a block, a transaction or a peer: the relay stops, or is told to.
 #[derive(Debug, thiserror::Error)]
@@ -47,3 +51,31 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
 
 /// The memory that a store may use for its cache. redb's own default is a gibibyte.
 const CACHE_BYTES: usize = 32 * 1024 * 1024;
+
+/// The memory that a small store may use for its cache.
+const SMALL_CACHE_BYTES: usize = 2 * 1024 * 1024;
+
+/// Opens a small store at `path`, or makes it, with the tables that `tables` opens.
+fn open_small(
+    path: &Path,
+    tables: impl FnOnce(&WriteTransaction) -> Result<(), redb::TableError>,
+) -> Result<Database, StoreError> {
+    let database = Database::builder().set_cache_size(SMALL_CACHE_BYTES).create(path)?;
+    let transaction = begin_write(&database)?;
+    // Every table is there from the start, so that reading need not know which came when.
+    tables(&transaction)?;
+    transaction.commit()?;
+    Ok(database)
+}
+
+/// A transaction whose commit is on the disk when it returns, and after which opening again is quick.
+fn begin_write(database: &Database) -> Result<WriteTransaction, StoreError> {
+    let mut transaction = database.begin_write()?;
+    transaction.set_quick_repair(true);
+    Ok(transaction)
+}
+
+/// Reads a row, or says that the store is damaged.
+fn read_row<T: Wire>(bytes: &[u8]) -> Result<T, StoreError> {
+    encoding::decode(bytes).map_err(|error| StoreError::Damaged { what: T::NAME, error: Some(error) })
+}

@@ -6,4 +6,5 @@ mod cluster;
 mod commands;
 mod ingest;
 mod keeper;
+mod mailboxes;
 mod store;
