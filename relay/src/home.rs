@@ -10,6 +10,7 @@
 //! chain.redb     the chain
 //! proposals.redb blocks that are not decided yet
 //! mailboxes.redb other people's messages, sealed
+//! pickups.redb   codes that the desk gave out
 //! consensus/     the engine's write-ahead log: never to be deleted, or the relay might vote twice
 //! relay.sock     while it runs: where its operator's commands go
 //! ```
@@ -146,6 +147,12 @@ impl Home {
     #[must_use]
     pub fn mailboxes_file(&self) -> PathBuf {
         self.0.join("mailboxes.redb")
+    }
+
+    /// The file of the codes that the desk gave out.
+    #[must_use]
+    pub fn pickups_file(&self) -> PathBuf {
+        self.0.join("pickups.redb")
     }
 
     /// The folder of the instances' bytes.

@@ -7,4 +7,5 @@ mod commands;
 mod ingest;
 mod keeper;
 mod mailboxes;
+mod pickups;
 mod store;

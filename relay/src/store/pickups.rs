@@ -1,0 +1,380 @@
+//! Pickups: the codes with which the right person takes hold of the studies of a visit.
+//!
+//! The desk gives out a ticket on paper or a screen, and tells a PIN apart from it, or has the date of birth asked. Here is
+//! what of this is kept:
+//!
+//! ```text
+//! pickups_v1   hash of the ticket (32)                              ─► whose, the answer's hash, tries, who claimed it
+//! visits_v1    BLAKE3 of the visit (32), hash of the ticket (32)    ─► ()
+//! ```
+//!
+//! The ticket is nowhere, only its hash. A PIN has few digits and a date of birth few days, so their hash, under a
+//! random key that stands beside it, keeps them from those who merely see the file, and not from those who take it away.
+//! What protects them is that a wrong answer costs one of five tries: a try is counted in the same commit that judges the
+//! answer, and nobody is told anything before that commit is on the disk. A kill or many connections at once give no sixth.
+//!
+//! The first right answer binds the ticket to the endpoint that gave it. That endpoint may come again, after a crash say;
+//! nobody else may. Those outside are told [`Told`] and nothing more.
+
+mod row;
+
+use std::fmt;
+use std::path::Path;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_ledger::encoding::{self, Text, Wire};
+use clavicle_ledger::hash_types;
+use clavicle_ledger::id::StudyId;
+use clavicle_ledger::key::Key;
+use clavicle_ledger::time::{DAY_MS, LocalTime, Timestamp};
+use clavicle_network::pickup::{Question, Ticket};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
+
+use self::row::{Row, hash_answer, is_date, plain};
+use super::{StoreError, begin_write, open_small, read_row};
+
+const PICKUPS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("pickups_v1");
+const VISITS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), ()> = TableDefinition::new("visits_v1");
+
+/// Wrong answers after which a ticket is dead.
+pub const MAX_WRONG: u8 = 5;
+/// The most pickups that are kept, ended ones too.
+pub const MAX_PICKUPS: u64 = 100_000;
+/// How long the desk still sees a pickup after it has ended, in milliseconds.
+pub const KEPT_MS: u64 = DAY_MS * 30;
+/// The most rows that one sweep takes away.
+pub const MAX_SWEPT: usize = 1024;
+/// The fewest characters of a PIN.
+pub const MIN_PIN_LEN: usize = 4;
+/// The longest answer, in bytes.
+pub const MAX_ANSWER_LEN: usize = 64;
+
+hash_types! {
+    /// A ticket as it is kept, and as the desk refers to it: its BLAKE3, derived for this purpose.
+    TicketHash, "a ticket's hash";
+}
+
+impl TicketHash {
+    /// The hash of a ticket.
+    #[must_use]
+    pub fn of(ticket: &Ticket) -> Self {
+        Self::from_bytes(blake3::derive_key("clavicle 2026 pickup ticket", &ticket.0))
+    }
+}
+
+/// Which studies a pickup is for.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Visit {
+    /// Those with this Accession Number (0008,0050).
+    Accession(Text<256>),
+    /// Those of the patient with this Patient ID (0010,0020).
+    Patient(Text<256>),
+    /// This one.
+    Study(StudyId),
+}
+
+impl Wire for Visit {
+    const NAME: &'static str = "a visit";
+    const MAX_LEN: usize = 261;
+}
+
+impl fmt::Debug for Visit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Accession(_) => f.write_str("Accession(…)"),
+            Self::Patient(_) => f.write_str("Patient(…)"),
+            Self::Study(study) => f.debug_tuple("Study").field(study).finish(),
+        }
+    }
+}
+
+/// What the desk gives out.
+#[derive(Clone)]
+pub struct Issue<'a> {
+    /// Which studies it is for.
+    pub visit: Visit,
+    /// What is asked.
+    pub question: Question,
+    /// The right answer.
+    pub answer: &'a str,
+    /// The first moment at which it is good no more.
+    pub expires: Timestamp,
+}
+
+/// A pickup as the desk sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What the desk calls it by.
+    pub ticket: TicketHash,
+    /// Which studies it is for.
+    pub visit: Visit,
+    /// What is asked.
+    pub question: Question,
+    /// When it was given out.
+    pub issued: LocalTime,
+    /// The first moment at which it is good no more.
+    pub expires: Timestamp,
+    /// Wrong answers since the last right one.
+    pub wrong: u8,
+    /// How it stands.
+    pub state: State,
+}
+
+/// How a pickup stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It waits for its first right answer.
+    Open,
+    /// The endpoint with this key answered rightly, and may come again until the pickup expires.
+    Claimed(Key),
+    /// Too many wrong answers were given; the desk issues another.
+    Dead,
+    /// Another was issued for the same visit.
+    Void,
+    /// Its time is over.
+    Expired,
+}
+
+/// Why a pickup was not issued.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IssueError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A PIN that is too short or too long.
+    #[error("a PIN has {MIN_PIN_LEN} characters at least and {MAX_ANSWER_LEN} at most: choose another")]
+    Pin,
+    /// No date of birth.
+    #[error("a date of birth has eight digits, year, month, day, as in 1953-01-17: correct it in the patient's record")]
+    BirthDate,
+    /// Over before it began.
+    #[error("the pickup would have ended already: choose a later end, or set this machine's clock right")]
+    Over,
+    /// The same ticket.
+    #[error("the ticket was issued before: draw another, and see why the random generator repeats itself")]
+    Twice,
+    /// No room.
+    #[error("{MAX_PICKUPS} pickups are kept, the most there may be: wait until old ones are swept")]
+    Full,
+}
+
+impl<E: Into<redb::Error>> From<E> for IssueError {
+    fn from(error: E) -> Self {
+        Self::Store(error.into().into())
+    }
+}
+
+/// Why an answer opened nothing: for the operator's log, never for whoever answered. They get [`PickupRefused::told`].
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PickupRefused {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No such ticket.
+    #[error("no such ticket was issued here, or it was swept")]
+    Unknown,
+    /// Another took its place.
+    #[error("the ticket is void: another was issued for the same visit")]
+    Void,
+    /// Too many wrong answers.
+    #[error("the ticket is dead after {MAX_WRONG} wrong answers: issue another")]
+    Dead,
+    /// Too late.
+    #[error("the ticket has expired: issue another")]
+    Expired,
+    /// Somebody else's by now.
+    #[error(
+        "the ticket was claimed from another endpoint: the code was seen by somebody else, or the phone was set up anew"
+    )]
+    OtherKey,
+    /// Not the answer.
+    #[error("the answer was wrong; {left} tries are left")]
+    Wrong {
+        /// Tries that are left.
+        left: u8,
+    },
+}
+
+impl<E: Into<redb::Error>> From<E> for PickupRefused {
+    fn from(error: E) -> Self {
+        Self::Store(error.into().into())
+    }
+}
+
+/// What those outside are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// No, whatever the reason.
+    Refused,
+    /// The answer was wrong, and may be given again this often.
+    WrongAnswer(u8),
+}
+
+impl PickupRefused {
+    /// What whoever answered is told.
+    #[must_use]
+    pub const fn told(&self) -> Told {
+        match self {
+            Self::Wrong { left } if *left > 0 => Told::WrongAnswer(*left),
+            _ => Told::Refused,
+        }
+    }
+}
+
+/// The pickups that a relay's desk gave out.
+#[derive(Debug)]
+pub struct Pickups {
+    database: Database,
+}
+
+impl Pickups {
+    /// Opens the pickups at `path`, or makes the file.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let database = open_small(path, |transaction| {
+            transaction.open_table(PICKUPS)?;
+            transaction.open_table(VISITS).map(drop)
+        })?;
+        Ok(Self { database })
+    }
+
+    /// Gives out a ticket, which is random and new, as is `key`, under which the answer is hashed. Earlier ones for the same
+    /// visit that nobody has claimed are void from now on; how many of these were open.
+    ///
+    /// # Errors
+    /// [`IssueError`].
+    pub fn issue(&self, ticket: &Ticket, issue: Issue<'_>, key: [u8; 32], now: LocalTime) -> Result<usize, IssueError> {
+        let Issue { visit, question, answer, expires } = issue;
+        let answer = plain(question, answer);
+        match question {
+            Question::Pin if answer.chars().count() < MIN_PIN_LEN || answer.len() > MAX_ANSWER_LEN => {
+                return Err(IssueError::Pin);
+            }
+            Question::BirthDate if !is_date(&answer) => return Err(IssueError::BirthDate),
+            Question::Pin | Question::BirthDate => {}
+        }
+        if expires <= now.0 {
+            return Err(IssueError::Over);
+        }
+        let (hash, place) = (TicketHash::of(ticket), visit_hash(&visit));
+        let row = Row {
+            visit,
+            question,
+            issued: now.0,
+            expires,
+            answer_hash: *hash_answer(&key, &answer).as_bytes(),
+            answer_key: key,
+            wrong: 0,
+            void: false,
+            bound: None,
+        };
+        let transaction = begin_write(&self.database)?;
+        let mut voided = 0;
+        {
+            let (mut pickups, mut visits) = (transaction.open_table(PICKUPS)?, transaction.open_table(VISITS)?);
+            if pickups.len()? >= MAX_PICKUPS {
+                return Err(IssueError::Full);
+            }
+            if pickups.get(hash.as_bytes())?.is_some() {
+                return Err(IssueError::Twice);
+            }
+            for earlier in visits.range((&place, &[0; 32])..=(&place, &[0xff; 32]))? {
+                let (_, earlier) = owned(earlier?.0.value());
+                let damaged = StoreError::Damaged { what: "the pickups of a visit", error: None };
+                let mut row: Row = read_row(pickups.get(&earlier)?.ok_or(damaged)?.value())?;
+                if row.bound.is_none() && !row.void {
+                    voided += usize::from(row.state(now) == State::Open);
+                    row.void = true;
+                    pickups.insert(&earlier, encoding::encode(&row).as_slice())?;
+                }
+            }
+            pickups.insert(hash.as_bytes(), encoding::encode(&row).as_slice())?;
+            visits.insert((&place, hash.as_bytes()), ())?;
+        }
+        transaction.commit()?;
+        Ok(voided)
+    }
+
+    /// Judges an answer that came with a ticket from the endpoint `remote`. Which studies it opens.
+    ///
+    /// A PIN is compared without the blanks around it. In a date of birth, blanks, `-`, `.` and `/` are left out; the digits
+    /// that remain stand for year, month, day in this order and in no other, so that no date is taken for another one.
+    ///
+    /// # Errors
+    /// [`PickupRefused`]. Whoever answered learns [`PickupRefused::told`] of it.
+    pub fn answer(&self, ticket: &Ticket, answer: &str, remote: Key, now: LocalTime) -> Result<Visit, PickupRefused> {
+        let hash = TicketHash::of(ticket);
+        // Looked at before anything is written: a stranger keeps nobody from writing.
+        if self.database.begin_read()?.open_table(PICKUPS)?.get(hash.as_bytes())?.is_none() {
+            return Err(PickupRefused::Unknown);
+        }
+        // Read, judged and counted in one commit, and nothing is said before it is on the disk.
+        let transaction = begin_write(&self.database)?;
+        let (row, judged) = {
+            let mut pickups = transaction.open_table(PICKUPS)?;
+            let stored = pickups.get(hash.as_bytes())?.map(|row| row.value().to_vec()).ok_or(PickupRefused::Unknown)?;
+            let mut row: Row = read_row(&stored)?;
+            let judged = row.judge(answer, remote, now);
+            let counted = encoding::encode(&row);
+            if counted == stored {
+                return judged.map(|()| row.visit);
+            }
+            pickups.insert(hash.as_bytes(), counted.as_slice())?;
+            (row, judged)
+        };
+        transaction.commit()?;
+        judged.map(|()| row.visit)
+    }
+
+    /// Every pickup that is kept, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn list(&self, now: LocalTime) -> Result<Vec<Listed>, StoreError> {
+        let table = self.database.begin_read()?.open_table(PICKUPS)?;
+        let listed = table.iter()?.map(|entry| {
+            let (ticket, row) = entry?;
+            let (ticket, row) = (TicketHash::from_bytes(*ticket.value()), read_row::<Row>(row.value())?);
+            let (state, issued) = (row.state(now), LocalTime(row.issued));
+            let Row { visit, question, expires, wrong, .. } = row;
+            Ok(Listed { ticket, visit, question, issued, expires, wrong, state })
+        });
+        let mut listed = listed.collect::<Result<Vec<Listed>, StoreError>>()?;
+        listed.sort_by_key(|one| (std::cmp::Reverse(one.issued), one.ticket));
+        Ok(listed)
+    }
+
+    /// Takes away rows that expired more than [`KEPT_MS`] ago, [`MAX_SWEPT`] at most. How many.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn sweep(&self, now: LocalTime) -> Result<usize, StoreError> {
+        let old = self.list(now)?.into_iter().filter(|one| now.0 > one.expires.plus(KEPT_MS));
+        let old: Vec<Listed> = old.take(MAX_SWEPT).collect();
+        if old.is_empty() {
+            return Ok(0);
+        }
+        let transaction = begin_write(&self.database)?;
+        {
+            let (mut pickups, mut visits) = (transaction.open_table(PICKUPS)?, transaction.open_table(VISITS)?);
+            for Listed { ticket, visit, .. } in &old {
+                pickups.remove(ticket.as_bytes())?;
+                visits.remove((&visit_hash(visit), ticket.as_bytes()))?;
+            }
+        }
+        transaction.commit()?;
+        Ok(old.len())
+    }
+}
+
+fn owned((visit, ticket): (&[u8; 32], &[u8; 32])) -> ([u8; 32], [u8; 32]) {
+    (*visit, *ticket)
+}
+
+fn visit_hash(visit: &Visit) -> [u8; 32] {
+    *blake3::hash(&encoding::encode(visit)).as_bytes()
+}
