@@ -11,6 +11,7 @@
 //! proposals.redb blocks that are not decided yet
 //! mailboxes.redb other people's messages, sealed
 //! pickups.redb   codes that the desk gave out
+//! seen.redb      revocations that are not in a block yet
 //! consensus/     the engine's write-ahead log: never to be deleted, or the relay might vote twice
 //! relay.sock     while it runs: where its operator's commands go
 //! ```
@@ -153,6 +154,12 @@ impl Home {
     #[must_use]
     pub fn pickups_file(&self) -> PathBuf {
         self.0.join("pickups.redb")
+    }
+
+    /// The file of revocations that were seen and are not in a block yet.
+    #[must_use]
+    pub fn seen_file(&self) -> PathBuf {
+        self.0.join("seen.redb")
     }
 
     /// The folder of the instances' bytes.

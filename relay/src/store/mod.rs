@@ -1,13 +1,15 @@
 //! What a relay keeps on its disk, in [redb](https://docs.rs/redb) files.
 //!
 //! One file for each kind of thing that must not wait for another: the chain in [`ChainStore`], blocks on their way in
-//! [`ProposalStore`], other people's sealed messages in [`mailboxes`], codes that the desk gave out in [`pickups`]. Every commit is on the
+//! [`ProposalStore`], other people's sealed messages in [`mailboxes`], codes that the desk gave out in [`pickups`], revocations
+//! on their way in [`seen`]. Every commit is on the
 //! disk when it returns; a process killed at any instant finds the last commit, whole.
 
 mod chain;
 pub mod mailboxes;
 pub mod pickups;
 mod proposals;
+pub mod seen;
 
 pub use self::chain::{ChainStore, CommitError, Snapshot};
 pub use self::proposals::ProposalStore;

@@ -8,4 +8,5 @@ mod ingest;
 mod keeper;
 mod mailboxes;
 mod pickups;
+mod seen;
 mod store;
