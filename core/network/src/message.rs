@@ -42,7 +42,7 @@ pub enum Request {
     /// Say something about the chain.
     Query(Query),
     /// Do something about a mailbox.
-    Mailbox(MailboxRequest),
+    Mailbox(Box<MailboxRequest>),
 }
 
 /// What can be asked about the chain.
