@@ -4,6 +4,7 @@ pub mod endpoint;
 pub mod message;
 pub mod pickup;
 mod serve;
+pub mod swarm;
 pub mod transfer;
 
 pub use self::serve::Server;

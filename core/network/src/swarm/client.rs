@@ -1,0 +1,185 @@
+//! Whoever only asks: wallets and commands.
+
+use core::fmt;
+use core::time::Duration;
+
+use clavicle_ledger::id::ChainId;
+use clavicle_ledger::key::{Key, SecretKey};
+use libp2p::futures::{FutureExt as _, StreamExt as _};
+use libp2p::request_response::{self, OutboundFailure, ProtocolSupport};
+use libp2p::swarm::dial_opts::DialOpts;
+use libp2p::swarm::{DialError, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm};
+use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
+
+use super::codec::{self, AskCodec};
+use super::{keypair, peer_of, transport};
+use crate::message::{Request, Response};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// The relay's key is none.
+    #[error("the relay's key is no key; the network file or the ledger names it wrongly")]
+    Key,
+    /// None of the relay's addresses is one.
+    #[error("no address of the relay can be used; an address is written /ip4/…/tcp/… or /ip6/…/tcp/…")]
+    Address,
+    /// Nothing at the relay's addresses.
+    #[error("the relay cannot be reached at {0}")]
+    Unreachable(String),
+    /// Somebody else is at the relay's address.
+    #[error("at {0} answers another key than the relay's; nothing was asked")]
+    OtherKey(String),
+    /// No answer in time. Whether the relay read the question is not known.
+    #[error("the relay did not answer in time")]
+    TimedOut,
+    /// The connection ended before the answer. Whether the relay read the question is not known.
+    #[error("the connection to the relay ended before its answer")]
+    Closed,
+    /// The relay is on another network, or of another version.
+    #[error("the relay does not speak this network's protocol")]
+    OtherNetwork,
+    /// What came is no answer.
+    #[error("the relay's answer cannot be read")]
+    Protocol(#[source] std::io::Error),
+    /// The system gave no random numbers.
+    #[error("the system gives no random numbers")]
+    Random,
+}
+
+/// A connection to one relay, under a name that is thrown away with it.
+///
+/// Nothing runs between questions. A connection that ended meanwhile is made anew, under the same name, with the
+/// next question.
+pub struct Client {
+    swarm: Swarm<request_response::Behaviour<AskCodec>>,
+    own: Key,
+    relay: Key,
+    peer: PeerId,
+    addresses: Vec<Multiaddr>,
+    patience: Duration,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("relay", &self.relay).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Connects to a relay, by its libp2p key. `timeout` is for this and for each question; relays wait no longer
+    /// than 10 seconds.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time and I/O.
+    pub async fn connect(
+        chain: ChainId,
+        relay: &Key,
+        addresses: &[String],
+        timeout: Duration,
+    ) -> Result<Self, AskError> {
+        let peer = peer_of(relay).ok_or(AskError::Key)?;
+        let addresses: Vec<Multiaddr> = addresses.iter().filter_map(|address| address.parse().ok()).collect();
+        if addresses.is_empty() {
+            return Err(AskError::Address);
+        }
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut seed[..]).map_err(|_| AskError::Random)?;
+        let own = SecretKey::from_bytes(&seed).public();
+        let keypair = keypair(seed);
+        // Without an executor, connections live inside of the swarm and go no further than it is driven.
+        let config = libp2p::swarm::Config::without_executor().with_idle_connection_timeout(Duration::from_secs(3600));
+        let behaviour = codec::behaviour(&chain, ProtocolSupport::Outbound);
+        let swarm = Swarm::new(transport(&keypair), behaviour, keypair.public().to_peer_id(), config);
+        let mut client = Self { swarm, own, relay: *relay, peer, addresses, patience: timeout };
+        client.reach(Instant::now() + timeout).await?;
+        Ok(client)
+    }
+
+    /// This client's own key, which the relay knows it by.
+    #[must_use]
+    pub const fn own_key(&self) -> Key {
+        self.own
+    }
+
+    /// The relay's libp2p key.
+    #[must_use]
+    pub const fn relay_key(&self) -> Key {
+        self.relay
+    }
+
+    /// Asks, and waits for the answer.
+    ///
+    /// # Errors
+    /// [`AskError`]. After one, the next question may be asked, or the client thrown away.
+    pub async fn ask(&mut self, request: Request) -> Result<Response, AskError> {
+        let deadline = Instant::now() + self.patience;
+        // What happened since the last question: most of all, whether the connection ended.
+        while self.swarm.next().now_or_never().is_some() {}
+        if !self.swarm.is_connected(&self.peer) {
+            self.reach(deadline).await?;
+        }
+        let asked = self.swarm.behaviour_mut().send_request(&self.peer, request);
+        loop {
+            use request_response::{Event, Message};
+            match self.next(deadline).await? {
+                SwarmEvent::Behaviour(Event::Message {
+                    message: Message::Response { request_id, response }, ..
+                }) if request_id == asked => {
+                    return Ok(response);
+                }
+                SwarmEvent::Behaviour(Event::OutboundFailure { request_id, error, .. }) if request_id == asked => {
+                    return Err(match error {
+                        OutboundFailure::Timeout => AskError::TimedOut,
+                        OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => AskError::Closed,
+                        OutboundFailure::UnsupportedProtocols => AskError::OtherNetwork,
+                        OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                            AskError::Protocol(error)
+                        }
+                        OutboundFailure::Io(_) => AskError::Closed,
+                    });
+                }
+                _ => {}
+            }
+        }
+    }
+
+    async fn reach(&mut self, deadline: Instant) -> Result<(), AskError> {
+        let dial = DialOpts::peer_id(self.peer).addresses(self.addresses.clone()).build();
+        if let Err(error) = self.swarm.dial(dial) {
+            return Err(self.not_reached(&error));
+        }
+        loop {
+            match self.next(deadline).await {
+                Ok(SwarmEvent::ConnectionEstablished { .. }) => return Ok(()),
+                Ok(SwarmEvent::OutgoingConnectionError { error, .. }) => return Err(self.not_reached(&error)),
+                Ok(_) => {}
+                Err(_) => return Err(AskError::Unreachable(self.places())),
+            }
+        }
+    }
+
+    async fn next(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<SwarmEvent<request_response::Event<Request, Response>>, AskError> {
+        timeout_at(deadline, self.swarm.select_next_some()).await.map_err(|_| AskError::TimedOut)
+    }
+
+    fn not_reached(&self, error: &DialError) -> AskError {
+        match error {
+            DialError::WrongPeerId { address, .. } => AskError::OtherKey(address.to_string()),
+            _ => AskError::Unreachable(self.places()),
+        }
+    }
+
+    fn places(&self) -> String {
+        self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    }
+}

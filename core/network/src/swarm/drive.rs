@@ -1,0 +1,229 @@
+//! The task that serves the network. It owns the swarm; whatever blocks happens elsewhere.
+
+mod exchange;
+
+use core::time::Duration;
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::sync::Arc;
+
+use clavicle_ledger::id::ChainId;
+use clavicle_ledger::key::Key;
+use libp2p::core::transport::TransportError;
+use libp2p::futures::StreamExt as _;
+use libp2p::gossipsub::{self, IdentTopic};
+use libp2p::identity::Keypair;
+use libp2p::request_response::{self, InboundRequestId, OutboundRequestId, ProtocolSupport};
+use libp2p::swarm::dial_opts::DialOpts;
+use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
+use libp2p::{Multiaddr, PeerId, Swarm};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Instant, sleep_until};
+use tracing::debug;
+
+use self::exchange::{Answer, Looked};
+use super::codec::{self, AskCodec};
+use super::desk::Desk;
+use super::dials::Dials;
+use super::door::Door;
+use super::gossip::{gossip, topic};
+use super::jobs::Jobs;
+use super::missing::Missing;
+use super::node::{Peer, Stopped, dialled};
+use super::{key_of, transport};
+use crate::message::Query;
+
+/// Jobs of one kind that run at once.
+const RUNNING: usize = 8;
+/// Guests' questions that wait for their turn.
+const QUESTIONS_WAITING: usize = 256;
+/// Guests' questions whose answers are not yet sent: each may hold a request or response in memory.
+const ANSWERING: usize = 512;
+/// Messages and answers of relays that wait to be looked at.
+const RECEIVED_WAITING: usize = 1024;
+/// A guest that neither asks nor answers is let go.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// The door comes first: what it refuses, nothing after it has seen.
+#[derive(NetworkBehaviour)]
+struct Relay {
+    door: Door,
+    ask: request_response::Behaviour<AskCodec>,
+}
+
+/// The task's ends of what a node holds.
+pub(super) struct Handles {
+    pub(super) publishing: mpsc::Receiver<Vec<u8>>,
+    pub(super) peers: watch::Receiver<Vec<Peer>>,
+    pub(super) listening: watch::Sender<Option<Multiaddr>>,
+    pub(super) gossiping: watch::Sender<BTreeSet<Key>>,
+    pub(super) stopping: oneshot::Receiver<()>,
+}
+
+/// The task.
+pub(super) struct Drive {
+    swarm: Swarm<Relay>,
+    topic: IdentTopic,
+    desk: Arc<dyn Desk>,
+    handles: Handles,
+    dials: Dials,
+    missing: Missing,
+    /// What relays were asked, and have not answered.
+    asked: HashSet<OutboundRequestId>,
+    /// Guests' questions, until their answers are sent.
+    answering: HashSet<InboundRequestId>,
+    answers: Jobs<Answer>,
+    looks: Jobs<Looked>,
+}
+
+impl Drive {
+    pub(super) fn new(
+        chain: &ChainId,
+        keypair: &Keypair,
+        listen: Multiaddr,
+        reconcile_every: Duration,
+        desk: Arc<dyn Desk>,
+        mut handles: Handles,
+    ) -> Result<Self, TransportError<io::Error>> {
+        let relay = Relay {
+            door: Door::new(gossip(chain), keypair.public().to_peer_id()),
+            ask: codec::behaviour(chain, ProtocolSupport::Full),
+        };
+        let config = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
+        let mut swarm = Swarm::new(transport(keypair), relay, keypair.public().to_peer_id(), config);
+        swarm.listen_on(listen)?;
+        handles.peers.mark_changed();
+        Ok(Self {
+            swarm,
+            topic: topic(chain),
+            desk,
+            handles,
+            dials: Dials::new(keypair.public().to_peer_id()),
+            missing: Missing::new(reconcile_every, Instant::now()),
+            asked: HashSet::new(),
+            answering: HashSet::new(),
+            answers: Jobs::new(RUNNING, QUESTIONS_WAITING),
+            looks: Jobs::new(RUNNING, RECEIVED_WAITING),
+        })
+    }
+
+    /// Serves until it is asked to stop, or cannot.
+    pub(super) async fn run(mut self) -> Result<(), Stopped> {
+        let result = self.serve().await;
+        let Self { swarm, answers, looks, .. } = self;
+        drop(swarm);
+        answers.finish().await;
+        looks.finish().await;
+        result
+    }
+
+    async fn serve(&mut self) -> Result<(), Stopped> {
+        loop {
+            let wake = self.dials.next_at().map_or(self.missing.next_at(), |at| at.min(self.missing.next_at()));
+            tokio::select! {
+                // Dropped is stopped, too.
+                _ = &mut self.handles.stopping => return Ok(()),
+                Ok(()) = self.handles.peers.changed() => self.set_peers(),
+                Some(envelope) = self.handles.publishing.recv() => self.publish(envelope),
+                Some((channel, response)) = self.answers.next() => self.respond(channel, response),
+                Some(looked) = self.looks.next() => self.looked(looked),
+                event = self.swarm.select_next_some() => self.event(event)?,
+                () = sleep_until(wake) => self.tick(Instant::now()),
+            }
+        }
+    }
+
+    fn set_peers(&mut self) {
+        let peers = dialled(&self.handles.peers.borrow_and_update(), self.swarm.local_peer_id());
+        let changed = self.swarm.behaviour_mut().door.set_members(peers.keys().copied().collect());
+        let swarm = &self.swarm;
+        self.dials.set(peers, |peer| swarm.is_connected(peer), Instant::now());
+        for peer in changed {
+            self.forget(&peer);
+            self.drop_connections(peer);
+        }
+    }
+
+    fn publish(&mut self, envelope: Vec<u8>) {
+        let topic = self.topic.hash();
+        if let Err(error) = self.swarm.behaviour_mut().door.gossip.publish(topic, envelope) {
+            debug!("a transaction was not gossiped: {error}");
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        while let Some((peer, addresses)) = self.dials.due(now) {
+            if let Err(error) = self.swarm.dial(DialOpts::peer_id(peer).addresses(addresses).build()) {
+                debug!("a relay was not dialled: {error}");
+                self.dials.lost(&peer, now);
+            }
+        }
+        while let Some(peer) = self.dials.silent(now) {
+            debug!(relay = ?key_of(&peer), "connected, but in no gossip");
+            self.drop_connections(peer);
+        }
+        if let Some(peer) = self.missing.due(now) {
+            self.ask(&peer, Query::Waiting);
+        }
+    }
+
+    fn event(&mut self, event: SwarmEvent<RelayEvent>) -> Result<(), Stopped> {
+        match event {
+            SwarmEvent::Behaviour(RelayEvent::Door(gossipsub::Event::Message {
+                propagation_source,
+                message_id,
+                message,
+            })) => self.gossiped(propagation_source, message_id, message.data),
+            SwarmEvent::Behaviour(RelayEvent::Door(gossipsub::Event::Subscribed { peer_id, .. })) => {
+                self.dials.heard(&peer_id);
+                self.handles.gossiping.send_modify(|relays| relays.extend(key_of(&peer_id)));
+            }
+            SwarmEvent::Behaviour(RelayEvent::Ask(event)) => self.ask_event(event),
+            SwarmEvent::ConnectionEstablished { peer_id, .. } if self.dials.contains(&peer_id) => {
+                self.connected(peer_id);
+            }
+            SwarmEvent::ConnectionClosed { peer_id, num_established: 0, .. } => {
+                self.dials.lost(&peer_id, Instant::now());
+                self.forget(&peer_id);
+            }
+            SwarmEvent::OutgoingConnectionError { peer_id: Some(peer), error, .. }
+                if !self.swarm.is_connected(&peer) =>
+            {
+                debug!(relay = ?key_of(&peer), "not reached: {error}");
+                self.dials.lost(&peer, Instant::now());
+            }
+            SwarmEvent::NewListenAddr { address, .. } => {
+                self.handles.listening.send_if_modified(|known| known.is_none() && known.replace(address).is_none());
+            }
+            SwarmEvent::ListenerClosed { reason, .. } => {
+                let source = reason.err().unwrap_or_else(|| io::ErrorKind::NotConnected.into());
+                return Err(Stopped::Listener(source));
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// A relay is connected, or connected anew: the door lets it have one connection, and gossip begins again on that.
+    fn connected(&mut self, peer: PeerId) {
+        let now = Instant::now();
+        debug!(relay = ?key_of(&peer), "connected");
+        self.forget(&peer);
+        self.dials.connected(&peer, now);
+        if self.missing.connected(peer, now) {
+            self.ask(&peer, Query::Waiting);
+        }
+    }
+
+    fn forget(&mut self, peer: &PeerId) {
+        if let Some(key) = key_of(peer) {
+            self.handles.gossiping.send_if_modified(|relays| relays.remove(&key));
+        }
+        self.missing.lost(peer);
+    }
+
+    fn drop_connections(&mut self, peer: PeerId) {
+        // There may be none any more.
+        let _: Result<(), ()> = self.swarm.disconnect_peer_id(peer);
+    }
+}

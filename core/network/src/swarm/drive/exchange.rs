@@ -1,0 +1,169 @@
+//! What is asked, answered and gossiped: between the swarm, the desk and what is missing here.
+
+use std::sync::Arc;
+
+use clavicle_ledger::encoding::{self, Ascending};
+use clavicle_ledger::id::EnvelopeHash;
+use clavicle_ledger::transaction::Envelope;
+use libp2p::PeerId;
+use libp2p::gossipsub::{MessageAcceptance, MessageId};
+use libp2p::request_response::{self, InboundRequestId, OutboundFailure, ResponseChannel};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::{ANSWERING, Drive};
+use crate::message::{List, MAX_WAITING, Query, Request, Response};
+use crate::swarm::desk::{Desk, Received};
+use crate::swarm::key_of;
+
+/// A guest's question, answered.
+pub(super) type Answer = (ResponseChannel<Response>, Response);
+
+/// What came out of looking at something that a relay sent.
+pub(super) enum Looked {
+    /// At a gossiped message.
+    Gossip { message: MessageId, from: PeerId, received: Received },
+    /// At what waits at a relay: these are missing here.
+    Missing { at: PeerId, hashes: Vec<EnvelopeHash> },
+    /// At what was missing; whether all of it was sound.
+    Taken { from: PeerId, sound: bool },
+    /// At a relay's question.
+    Question(Answer),
+}
+
+impl Drive {
+    pub(super) fn gossiped(&mut self, from: PeerId, message: MessageId, data: Vec<u8>) {
+        if self.looks.is_full() || !self.dials.contains(&from) {
+            // Whoever waits for it asks for it.
+            return self.looked(Looked::Gossip { message, from, received: Received::Ignore });
+        }
+        let desk = Arc::clone(&self.desk);
+        self.looks.start(move || Looked::Gossip { message, from, received: desk.receive(&data) });
+    }
+
+    pub(super) fn ask(&mut self, peer: &PeerId, query: Query) {
+        let id = self.swarm.behaviour_mut().ask.send_request(peer, Request::Query(query));
+        self.asked.insert(id);
+    }
+
+    pub(super) fn ask_event(&mut self, event: request_response::Event<Request, Response>) {
+        use request_response::{Event, Message};
+        match event {
+            Event::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
+                self.asked_by(peer, request_id, request, channel);
+            }
+            Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
+                if self.asked.remove(&request_id) {
+                    self.answered(peer, response);
+                }
+            }
+            Event::OutboundFailure { peer, request_id, error, .. } => {
+                if self.asked.remove(&request_id) {
+                    debug!(relay = ?key_of(&peer), "did not say what waits there: {error}");
+                    self.missing.end(&peer);
+                    if matches!(error, OutboundFailure::Timeout) {
+                        // A dead connection looks like this, and nothing else would tell for a quarter of an hour.
+                        self.drop_connections(peer);
+                    }
+                }
+            }
+            Event::InboundFailure { request_id, .. } | Event::ResponseSent { request_id, .. } => {
+                self.answering.remove(&request_id);
+            }
+        }
+    }
+
+    fn asked_by(&mut self, peer: PeerId, id: InboundRequestId, request: Request, channel: ResponseChannel<Response>) {
+        let desk = Arc::clone(&self.desk);
+        match request {
+            // For relays alone, and never behind guests.
+            Request::Query(query @ (Query::Waiting | Query::Envelopes(_))) => {
+                if self.looks.is_full() || !self.dials.contains(&peer) {
+                    return self.respond(channel, Response::Unavailable);
+                }
+                self.looks.start(move || Looked::Question((channel, of_what_waits(&*desk, &query))));
+            }
+            request => {
+                let Some(asker) = key_of(&peer) else { return self.respond(channel, Response::Unavailable) };
+                if self.answers.is_full() || self.answering.len() >= ANSWERING {
+                    return self.respond(channel, Response::Unavailable);
+                }
+                self.answering.insert(id);
+                self.answers.start(move || {
+                    let response = if channel.is_open() { desk.answer(asker, request) } else { Response::Unavailable };
+                    (channel, response)
+                });
+            }
+        }
+    }
+
+    pub(super) fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {
+        if self.swarm.behaviour_mut().ask.send_response(channel, response).is_err() {
+            debug!("an answer came too late for whoever asked");
+        }
+    }
+
+    fn answered(&mut self, from: PeerId, response: Response) {
+        let desk = Arc::clone(&self.desk);
+        match response {
+            _ if self.looks.is_full() => self.missing.end(&from),
+            Response::Waiting(hashes) => self.looks.start(move || {
+                let missing = |hash: &&EnvelopeHash| desk.envelope(hash).is_none();
+                Looked::Missing { at: from, hashes: hashes.iter().filter(missing).copied().collect() }
+            }),
+            Response::Envelopes(envelopes) => self.looks.start(move || {
+                let received = |envelope: Envelope| desk.receive(&encoding::encode(&envelope));
+                let sound = envelopes.into_vec().into_iter().all(|envelope| received(envelope) != Received::Reject);
+                Looked::Taken { from, sound }
+            }),
+            _ => self.missing.end(&from),
+        }
+    }
+
+    pub(super) fn looked(&mut self, looked: Looked) {
+        let now = Instant::now();
+        let next = match looked {
+            Looked::Gossip { message, from, received } => {
+                let acceptance = match received {
+                    Received::Accept => MessageAcceptance::Accept,
+                    Received::Ignore => MessageAcceptance::Ignore,
+                    Received::Reject => {
+                        debug!(relay = ?key_of(&from), "gossiped what is unsound");
+                        MessageAcceptance::Reject
+                    }
+                };
+                let gossip = &mut self.swarm.behaviour_mut().door.gossip;
+                gossip.report_message_validation_result(&message, &from, acceptance);
+                return;
+            }
+            Looked::Question((channel, response)) => return self.respond(channel, response),
+            Looked::Missing { at, hashes } => self.missing.found(at, hashes, now).map(|query| (at, query)),
+            Looked::Taken { from, sound: true } => self.missing.more(from).map(|query| (from, query)),
+            Looked::Taken { from, sound: false } => {
+                debug!(relay = ?key_of(&from), "handed out what is unsound");
+                self.missing.ban(from, now);
+                return;
+            }
+        };
+        if let Some((peer, query)) = next {
+            self.ask(&peer, query);
+        }
+    }
+}
+
+/// What waits here, or those of it that are named.
+fn of_what_waits(desk: &dyn Desk, query: &Query) -> Response {
+    match query {
+        Query::Envelopes(hashes) => {
+            let known = hashes.iter().filter_map(|hash| desk.envelope(hash));
+            Response::Envelopes(List::of(known.filter_map(|bytes| encoding::decode(&bytes).ok())))
+        }
+        _ => {
+            let mut hashes = desk.waiting();
+            hashes.truncate(MAX_WAITING);
+            hashes.sort_unstable();
+            hashes.dedup();
+            Ascending::from_items(hashes).map_or(Response::Unavailable, Response::Waiting)
+        }
+    }
+}
