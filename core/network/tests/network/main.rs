@@ -1,0 +1,11 @@
+//! Nodes and clients over TCP on the loopback device.
+
+#![expect(unreachable_pub, reason = "nobody uses a test binary")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod world;
+
+mod asking;
+mod gossip;
+mod reconciling;
+mod strangers;
