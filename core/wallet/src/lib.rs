@@ -10,8 +10,13 @@
 //! | [`card`] | who a recipient is, which keys it fetches with, where messages reach it |
 //! | [`letter`] | what one person tells another: that something was granted, and what it takes to fetch it |
 //! | [`seal`] | a letter as it travels: signed inside, sealed, of one of four sizes |
+//! | [`rows`] | what is kept in the vault |
+//! | [`ledger`] | the network: relays that are asked, and believed nothing without proof |
+//! | [`patient`] | pick up, grant, revoke, look |
+//! | [`recipient`] | show a card, read what came, fetch |
+//! | [`download`] | a study into a folder, verified |
 //!
-//! Random bytes come from the system; time is passed in. Nothing here opens a socket.
+//! Random bytes come from the system; time is passed in.
 //!
 //! ```
 //! use clavicle_ledger::encoding::{Ascending, Text};
@@ -52,7 +57,16 @@
 
 pub mod card;
 pub mod code;
+pub mod download;
+mod error;
 pub mod identity;
+pub mod ledger;
 pub mod letter;
+pub mod patient;
+pub mod recipient;
+pub mod rows;
 pub mod seal;
 pub mod vault;
+mod wallet;
+
+pub use self::error::WalletError;

@@ -1,0 +1,203 @@
+//! Why something a person asked for was not done.
+
+use std::io;
+use std::path::PathBuf;
+
+use clavicle_ledger::block::InclusionError;
+use clavicle_ledger::encoding::Fault;
+use clavicle_ledger::light::LightError;
+use clavicle_ledger::state::{NotProven, ReadError};
+use clavicle_ledger::study::Standing;
+use clavicle_ledger::time::Timestamp;
+use clavicle_ledger::transaction::StatelessError;
+use clavicle_ledger::tree::ProofError;
+use clavicle_manifest::VerifyError;
+use clavicle_network::endpoint::EndpointError;
+use clavicle_network::pickup::PickupError;
+use clavicle_network::swarm::AskError;
+use clavicle_network::transfer::FetchError;
+
+use crate::card::CardError;
+use crate::seal::SealError;
+use crate::vault::VaultError;
+
+/// Why something a person asked for was not done.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WalletError {
+    /// See [`VaultError`].
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The system gave no random bytes.
+    #[error("the system's random generator failed")]
+    Random(#[source] getrandom::Error),
+    /// The genesis is no network.
+    #[error("the network file cannot be a network")]
+    Genesis(#[from] clavicle_ledger::genesis::GenesisError),
+    /// A name that cannot be shown.
+    #[error("the name cannot be used")]
+    Name(#[source] Fault),
+    /// A patient's wallet where a recipient's is needed, or the other way round.
+    #[error("this folder is a {is}'s; the command is for a {needed}'s")]
+    OtherKind {
+        /// What it is.
+        is: &'static str,
+        /// What is needed.
+        needed: &'static str,
+    },
+    /// All keys of a branch were used.
+    #[error("the wallet has used up its keys")]
+    NoMoreKeys,
+    /// No relay answered.
+    #[error("none of the network's relays answers; check the connection and try again")]
+    NoRelay(#[source] Option<AskError>),
+    /// No block yet.
+    #[error("the network has made no block yet; try again in a moment")]
+    NoBlock,
+    /// A relay said something that is not so.
+    #[error(transparent)]
+    Light(#[from] LightError),
+    /// A row that is not proven.
+    #[error("a relay's proof does not hold; it was not believed")]
+    Proof(#[from] ProofError),
+    /// An inclusion that is not proven.
+    #[error("a relay's proof of inclusion does not hold; it was not believed")]
+    Inclusion(#[from] InclusionError),
+    /// A row that was not asked for, or cannot be read.
+    #[error("a relay's answer does not hold what was asked for")]
+    Rows(#[from] ReadError<NotProven>),
+    /// A relay answered something else.
+    #[error("a relay answered something else than it was asked")]
+    OtherAnswer,
+    /// The hospitals refused it.
+    #[error("the hospitals refused it: {0}")]
+    Rejected(String),
+    /// Not final yet.
+    #[error(
+        "the hospitals have not agreed on it yet; it stays submitted, and the same command goes on where this one stopped"
+    )]
+    NotFinal,
+    /// A transaction that could never be executed.
+    #[error(transparent)]
+    Stateless(#[from] StatelessError),
+    /// Another network's code.
+    #[error("the code is of another network than this wallet")]
+    OtherNetwork,
+    /// An old code.
+    #[error("the code has expired; ask the desk for a new one")]
+    Expired,
+    /// A source that is not there.
+    #[error("the code names a hospital that the network does not have")]
+    NoSource,
+    /// See [`PickupError`].
+    #[error(transparent)]
+    Pickup(#[from] PickupError),
+    /// What was offered is not what the source signed.
+    #[error("the hospital's offer is not to be believed")]
+    Offer(#[source] Option<VerifyError>),
+    /// The claim failed.
+    #[error("the hospital did not hand the study over: {0}")]
+    NotClaimed(String),
+    /// See [`CardError`].
+    #[error(transparent)]
+    Card(#[from] CardError),
+    /// All keys of the card are used.
+    #[error("every key on this card was granted something already; ask for a new card")]
+    CardUsedUp,
+    /// See [`SealError`].
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// The letter could not be left.
+    #[error(
+        "the grant is final, but the recipient's mailbox could not be reached; the same command tries to deliver it again"
+    )]
+    NotDelivered,
+    /// No mailbox could be opened.
+    #[error("no relay would keep a mailbox for the card; try again later")]
+    NoMailbox,
+    /// No such study.
+    #[error("no study in this wallet begins with {0:?}; see the list of studies")]
+    NoStudy(String),
+    /// No such grant.
+    #[error("no grant in this wallet begins with {0:?}")]
+    NoGrant(String),
+    /// More than one.
+    #[error("{count} of them begin with {begin:?}; give more of it")]
+    Ambiguous {
+        /// As typed.
+        begin: String,
+        /// How many.
+        count: usize,
+    },
+    /// Not final.
+    #[error("the study is not final yet: take its pickup code once more")]
+    StudyNotFinal,
+    /// Somebody else's.
+    #[error("the study is not this wallet's any more: it has another holder on the ledger")]
+    OtherHolder,
+    /// Not on the ledger.
+    #[error("the study is not on the ledger")]
+    NotOnLedger,
+    /// Not served.
+    #[error("the hospital has {0} the study; nothing can be granted or fetched until it resumes it")]
+    Standing(Standing),
+    /// A grant that ends before it begins.
+    #[error("the grant would have ended already")]
+    TooShort,
+    /// A grant that is not there any more, by the ledger.
+    #[error("it was revoked, replaced, or has ended: the ledger does not have it any more (as of height {height})")]
+    GrantGone {
+        /// As of when.
+        height: u64,
+    },
+    /// A grant that is over.
+    #[error("it ended at {}", .0.day())]
+    GrantOver(Timestamp),
+    /// See [`EndpointError`].
+    #[error(transparent)]
+    Endpoint(#[from] EndpointError),
+    /// See [`FetchError`].
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// A file.
+    #[error("{path} could not be read or written")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl WalletError {
+    /// A word for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Vault(VaultError::WrongPassphrase) => "passphrase",
+            Self::Vault(_) => "vault",
+            Self::Random(_) => "system",
+            Self::Genesis(_) | Self::OtherNetwork | Self::NoSource => "network",
+            Self::Name(_) => "name",
+            Self::OtherKind { .. } => "kind",
+            Self::NoMoreKeys => "keys",
+            Self::NoRelay(_) | Self::NoBlock => "unreachable",
+            Self::Light(_) | Self::Proof(_) | Self::Inclusion(_) | Self::Rows(_) | Self::OtherAnswer => "proof",
+            Self::Rejected(_) | Self::Stateless(_) => "rejected",
+            Self::NotFinal | Self::StudyNotFinal => "not_final",
+            Self::Expired => "expired",
+            Self::Pickup(_) | Self::Offer(_) | Self::NotClaimed(_) => "pickup",
+            Self::Card(_) | Self::CardUsedUp => "card",
+            Self::Seal(_) | Self::NotDelivered | Self::NoMailbox => "mailbox",
+            Self::NoStudy(_) | Self::NoGrant(_) | Self::Ambiguous { .. } => "not_found",
+            Self::OtherHolder | Self::NotOnLedger | Self::Standing(_) => "study",
+            Self::TooShort => "terms",
+            Self::GrantGone { .. } | Self::GrantOver(_) => "ended",
+            Self::Endpoint(_) => "system",
+            Self::Fetch(FetchError::Refused(_)) => "refused",
+            Self::Fetch(_) => "fetch",
+            Self::File { .. } => "file",
+        }
+    }
+}

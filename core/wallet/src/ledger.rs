@@ -1,0 +1,362 @@
+//! The network as a wallet sees it: relays that are asked, and believed nothing without proof.
+//!
+//! Every question goes to a relay chosen at random, over a connection of its own under a throw-away name, so that relays cannot tell
+//! which questions are of one person. (They still see an address and a time.)
+
+use std::time::Duration;
+
+use clavicle_ledger::encoding::{Ascending, Bytes};
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
+use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::light::{CertifiedHeader, LightClient};
+use clavicle_ledger::state::{ProvenFragment, StateKey};
+use clavicle_ledger::time::{Height, LocalTime};
+use clavicle_ledger::transaction::Envelope;
+use clavicle_network::message::{
+    Acknowledged, Collection, MAX_DEPOSITS, MAX_SEALED_LEN, MailboxRequest, MailboxResponse, Opening, Query, Request,
+    Response, RowKey, Token, Verdict,
+};
+use clavicle_network::swarm::{AskError, Client};
+use tokio::time::{Instant, sleep};
+use tracing::debug;
+
+use crate::error::WalletError;
+
+/// How long a relay may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the hospitals may take to agree.
+const FINAL: Duration = Duration::from_secs(30);
+/// How long a relay may be behind what is known already, before others are asked for good.
+const BEHIND: Duration = Duration::from_secs(10);
+/// How many relays a transaction is given to at once.
+const SUBMIT_TO: usize = 2;
+
+/// A relay, as the network's file has it.
+#[derive(Clone, Debug)]
+pub struct Relay {
+    /// Whose it is.
+    pub source: SourceId,
+    key: Key,
+    addresses: Vec<String>,
+}
+
+/// The network as a wallet sees it.
+pub struct Ledger {
+    chain: ChainId,
+    light: LightClient,
+    relays: Vec<Relay>,
+    clock: fn() -> LocalTime,
+}
+
+/// Rows proven against one header.
+#[derive(Debug)]
+pub struct Proven {
+    /// The rows.
+    pub rows: ProvenFragment,
+    /// The header's height.
+    pub height: Height,
+    /// How old the header is, in milliseconds by this device's clock.
+    pub age_ms: u64,
+}
+
+impl Ledger {
+    /// The network of `genesis`, from what is believed of it so far.
+    #[must_use]
+    pub fn new(genesis: &Genesis, light: LightClient, clock: fn() -> LocalTime) -> Self {
+        let chain = genesis.chain_id();
+        let relays = genesis.sources.iter().filter_map(|source| {
+            let announced = &source.announcement;
+            Some(Relay {
+                source: SourceId::of_identity(&chain, &source.identity),
+                key: *announced.keys.network.first()?,
+                addresses: announced.addresses.libp2p.iter().map(ToString::to_string).collect(),
+            })
+        });
+        Self { chain, light, relays: relays.collect(), clock }
+    }
+
+    /// The network's id.
+    #[must_use]
+    pub const fn chain(&self) -> ChainId {
+        self.chain
+    }
+
+    /// What is believed.
+    #[must_use]
+    pub const fn light(&self) -> &LightClient {
+        &self.light
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> LocalTime {
+        (self.clock)()
+    }
+
+    /// The relays, in a random order.
+    ///
+    /// # Errors
+    /// [`WalletError::Random`].
+    pub fn relays(&self) -> Result<Vec<Relay>, WalletError> {
+        let mut relays = self.relays.clone();
+        // Fisher and Yates; that some orders are a little likelier tells nobody anything.
+        for left in (1..relays.len()).rev() {
+            let mut random = [0; 8];
+            getrandom::fill(&mut random).map_err(WalletError::Random)?;
+            let at = u64::from_le_bytes(random) % (left as u64 + 1);
+            relays.swap(left, usize::try_from(at).unwrap_or(0));
+        }
+        Ok(relays)
+    }
+
+    fn relay(&self, source: &SourceId) -> Option<&Relay> {
+        self.relays.iter().find(|relay| relay.source == *source)
+    }
+
+    async fn connect(&self, relay: &Relay) -> Result<Client, AskError> {
+        Client::connect(self.chain, &relay.key, &relay.addresses, PATIENCE).await
+    }
+
+    async fn ask_one(&self, relay: &Relay, request: Request) -> Result<Response, AskError> {
+        self.connect(relay).await?.ask(request).await
+    }
+
+    /// Asks relays, one after another, until one has an answer.
+    async fn ask(&self, request: &Request) -> Result<Response, WalletError> {
+        let mut last = None;
+        for relay in self.relays()? {
+            match self.ask_one(&relay, request.clone()).await {
+                Ok(Response::Unavailable) => {}
+                Ok(response) => return Ok(response),
+                Err(error) => {
+                    debug!(%error, "a relay does not answer");
+                    last = Some(error);
+                }
+            }
+        }
+        Err(WalletError::NoRelay(last))
+    }
+
+    /// Believes a header, following the changes of validators that lead to it.
+    async fn believe(&mut self, head: &CertifiedHeader) -> Result<(), WalletError> {
+        while self.light.needs_change(&head.header) {
+            let after = self.light.newest().height;
+            let Response::Changes(changes) = self.ask(&Request::Query(Query::Changes { after })).await? else {
+                return Err(WalletError::OtherAnswer);
+            };
+            if changes.as_slice().is_empty() {
+                break;
+            }
+            for change in changes.as_slice() {
+                self.light.change(change, (self.clock)())?;
+            }
+        }
+        self.light.accept(head, (self.clock)())?;
+        Ok(())
+    }
+
+    /// Rows of the newest state, or their absence, proven.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn rows(&mut self, keys: &[StateKey]) -> Result<Proven, WalletError> {
+        let keys = Ascending::from_items(keys.iter().copied().map(RowKey).collect());
+        let request = Request::Query(Query::Rows(keys.map_err(|_| WalletError::OtherAnswer)?));
+        let until = Instant::now() + BEHIND;
+        loop {
+            let Response::Rows(answer) = self.ask(&request).await? else { return Err(WalletError::OtherAnswer) };
+            if let Some(proven) = answer {
+                self.believe(&proven.head).await?;
+                // A relay that is behind what is known already proves what was.
+                if proven.head.header == *self.light.newest() {
+                    let rows = self.light.fragment(proven.rows.as_slice())?;
+                    let header = self.light.newest();
+                    let age_ms = self.now().0.since(header.time.timestamp());
+                    return Ok(Proven { rows, height: header.height, age_ms });
+                }
+            } else if Instant::now() >= until {
+                return Err(WalletError::NoBlock);
+            }
+            if Instant::now() >= until {
+                return Err(WalletError::NoRelay(None));
+            }
+            sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Gives a transaction to relays, those in `first` before others, and waits until it is final and proven.
+    ///
+    /// # Errors
+    /// [`WalletError::Rejected`], [`WalletError::NotFinal`] and others; what was submitted stays so.
+    pub async fn submit(&mut self, envelope: &Envelope, first: &[SourceId]) -> Result<Height, WalletError> {
+        let hash = envelope.hash();
+        let until = Instant::now() + FINAL;
+        let mut again = Instant::now();
+        let mut pause = Duration::from_millis(10);
+        loop {
+            if Instant::now() >= again {
+                if let Some(height) = self.give(envelope, first).await? {
+                    debug!(height, "executed before");
+                }
+                again = Instant::now() + Duration::from_secs(5);
+            }
+            if let Some(height) = self.included(&hash).await? {
+                return Ok(height);
+            }
+            if Instant::now() >= until {
+                return Err(WalletError::NotFinal);
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(200));
+        }
+    }
+
+    /// Gives a transaction to relays. The height, if one says that it was executed.
+    async fn give(&self, envelope: &Envelope, first: &[SourceId]) -> Result<Option<Height>, WalletError> {
+        let mut relays: Vec<Relay> = first.iter().filter_map(|source| self.relay(source)).cloned().collect();
+        relays.extend(self.relays()?.into_iter().filter(|relay| !first.contains(&relay.source)));
+        let enough = SUBMIT_TO.max(first.len());
+        let (mut taken, mut refused, mut last) = (0, None, None);
+        for relay in &relays {
+            match self.ask_one(relay, Request::Submit(Box::new(envelope.clone()))).await {
+                Ok(Response::Verdict(Verdict::Executed(height))) => return Ok(Some(height)),
+                Ok(Response::Verdict(Verdict::Waits)) => taken += 1,
+                Ok(Response::Verdict(Verdict::Rejected(why))) => refused = Some(why.to_string()),
+                Ok(_) => {}
+                Err(error) => last = Some(error),
+            }
+            if taken >= enough {
+                break;
+            }
+        }
+        match (taken, refused) {
+            // One that is behind, or wrong, says nothing as long as another takes it.
+            (1.., _) => Ok(None),
+            (0, Some(why)) => Err(WalletError::Rejected(why)),
+            (0, None) => Err(WalletError::NoRelay(last)),
+        }
+    }
+
+    /// The height at which a transaction was executed, proven; none if it was not yet.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn included(&mut self, hash: &EnvelopeHash) -> Result<Option<Height>, WalletError> {
+        let request = Request::Query(Query::Inclusion(*hash));
+        let Response::Inclusion(answer) = self.ask(&request).await? else { return Err(WalletError::OtherAnswer) };
+        let Some(included) = answer else { return Ok(None) };
+        self.check_inclusion(&included.header, &included.proof, hash).await.map(Some)
+    }
+
+    /// Checks a proof of inclusion that came from elsewhere.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn check_inclusion(
+        &mut self,
+        header: &CertifiedHeader,
+        proof: &clavicle_ledger::block::InclusionProof,
+        hash: &EnvelopeHash,
+    ) -> Result<Height, WalletError> {
+        self.believe(header).await?;
+        proof.verify(&header.header, hash)?;
+        Ok(header.header.height)
+    }
+
+    /// Opens a mailbox at relays until `count` keep it.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn open_mailbox(
+        &self,
+        key: &SecretKey,
+        token: Token,
+        until: clavicle_ledger::time::Timestamp,
+        count: usize,
+    ) -> Result<Vec<SourceId>, WalletError> {
+        let mut kept = Vec::new();
+        for relay in self.relays()? {
+            if kept.len() >= count {
+                break;
+            }
+            let opening = Opening { relay: relay.source, mailbox: key.public(), token, until };
+            let request = MailboxRequest::Open(opening.sign(&self.chain, key));
+            match self.ask_one(&relay, Request::Mailbox(Box::new(request))).await {
+                Ok(Response::Mailbox(MailboxResponse::Done)) => kept.push(relay.source),
+                answer => debug!(?answer, "a relay does not keep a mailbox"),
+            }
+        }
+        if kept.is_empty() { Err(WalletError::NoMailbox) } else { Ok(kept) }
+    }
+
+    /// Leaves a sealed message in a mailbox, at every relay that keeps it. Says how many took it.
+    pub async fn deposit(&self, relays: &[SourceId], mailbox: Key, token: Token, sealed: &[u8]) -> usize {
+        let Ok(sealed) = Bytes::<MAX_SEALED_LEN>::new(sealed.to_vec()) else { return 0 };
+        let mut taken = 0;
+        for relay in relays.iter().filter_map(|source| self.relay(source)) {
+            let request = MailboxRequest::Deposit { mailbox, token, sealed: sealed.clone() };
+            match self.ask_one(relay, Request::Mailbox(Box::new(request))).await {
+                Ok(Response::Mailbox(MailboxResponse::Done)) => taken += 1,
+                answer => debug!(?answer, "a relay does not take a message"),
+            }
+        }
+        taken
+    }
+
+    /// Collects from a mailbox at one relay: each message is handed to `keep`, and thrown away there once `keep` has it.
+    ///
+    /// # Errors
+    /// [`WalletError`], also those of `keep`.
+    pub async fn collect(
+        &self,
+        source: &SourceId,
+        key: &SecretKey,
+        mut keep: impl FnMut(&[u8]) -> Result<(), WalletError>,
+    ) -> Result<(), WalletError> {
+        let relay = self.relay(source).ok_or(WalletError::NoRelay(None))?;
+        let unreachable = |error| WalletError::NoRelay(Some(error));
+        let mut client = self.connect(relay).await.map_err(unreachable)?;
+        let mut acknowledged = Vec::new();
+        // A mailbox holds no more than that; a relay that goes on is not followed.
+        for _ in 0..=MAX_DEPOSITS {
+            let challenge =
+                match client.ask(Request::Mailbox(Box::new(MailboxRequest::Challenge))).await.map_err(unreachable)? {
+                    Response::Mailbox(MailboxResponse::Challenge(challenge)) => challenge,
+                    _ => return Err(WalletError::OtherAnswer),
+                };
+            let collection = Collection {
+                relay: relay.source,
+                relay_peer: client.relay_key(),
+                own_peer: client.own_key(),
+                challenge,
+                at: self.now().0,
+                mailbox: key.public(),
+                acknowledged: Ascending::from_items(std::mem::take(&mut acknowledged))
+                    .map_err(|_| WalletError::OtherAnswer)?,
+            };
+            let request = MailboxRequest::Collect(collection.sign(&self.chain, key));
+            let messages = match client.ask(Request::Mailbox(Box::new(request))).await.map_err(unreachable)? {
+                Response::Mailbox(MailboxResponse::Messages(messages)) => messages.into_vec(),
+                Response::Mailbox(MailboxResponse::Refused(_)) => return Ok(()),
+                _ => return Err(WalletError::OtherAnswer),
+            };
+            if messages.is_empty() {
+                return Ok(());
+            }
+            for message in &messages {
+                keep(message.as_slice())?;
+                acknowledged.push(Acknowledged(*blake3::hash(message.as_slice()).as_bytes()));
+            }
+            acknowledged.sort_unstable();
+            acknowledged.dedup();
+        }
+        Err(WalletError::OtherAnswer)
+    }
+}
+
+impl std::fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ledger").field("chain", &self.chain).field("newest", &self.light.newest().height).finish()
+    }
+}

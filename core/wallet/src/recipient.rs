@@ -1,0 +1,298 @@
+//! What a recipient does: show a card, read what came, fetch.
+
+use std::path::Path;
+
+use clavicle_ledger::authorise::{Actor, Claim};
+use clavicle_ledger::derivation::{Branch, Words};
+use clavicle_ledger::encoding::{Ascending, Bytes, Text};
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::GrantId;
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::state::{ReadRows as _, StateKey};
+use clavicle_ledger::study::{Deed, Study};
+use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime};
+use clavicle_network::message::Token;
+use clavicle_network::pickup::Checkpoint;
+use clavicle_network::transfer::Progress;
+use tracing::debug;
+
+use crate::card::{Card, Credential, MAX_GRANTEES, Mailbox, SignedCard};
+use crate::download::{Download, Downloaded};
+use crate::error::WalletError;
+use crate::identity::Identity;
+use crate::ledger::Proven;
+use crate::letter::Content;
+use crate::patient::one;
+use crate::rows::{Numbered, Received, Shown};
+use crate::seal;
+use crate::vault::Passphrase;
+use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
+
+/// How many relays keep a card's mailbox.
+const KEPT_BY: usize = 2;
+/// The longest that a card is good, in days: mailboxes are kept no longer.
+pub const MAX_CARD_DAYS: u64 = 30;
+
+/// A recipient's wallet.
+#[derive(Debug)]
+pub struct Recipient {
+    wallet: Wallet,
+}
+
+/// A study that was granted to this recipient.
+#[derive(Clone)]
+pub struct Granted {
+    /// The grant's id.
+    pub id: GrantId,
+    /// What is kept of it.
+    pub received: Received,
+}
+
+impl Recipient {
+    /// Makes a recipient's wallet, and gives the words to be written down. The name stands on its cards.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn create(
+        folder: &Path,
+        passphrase: &Passphrase,
+        genesis: Genesis,
+        name: &str,
+        clock: fn() -> LocalTime,
+    ) -> Result<(Self, Words), WalletError> {
+        let name = name.trim();
+        Text::<64>::new(name).map_err(WalletError::Name)?;
+        if name.is_empty() {
+            return Err(WalletError::Name(clavicle_ledger::encoding::Fault::BadText));
+        }
+        let (wallet, words) = Wallet::create(folder, passphrase, genesis, name, clock)?;
+        Ok((Self { wallet }, words))
+    }
+
+    /// Opens a recipient's wallet.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn open(folder: &Path, passphrase: &Passphrase, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
+        Ok(Self { wallet: Wallet::open(folder, passphrase, Kind::Recipient, clock)? })
+    }
+
+    fn name(&self) -> Result<Text<64>, WalletError> {
+        let profile = self.wallet.profile()?;
+        let name = std::str::from_utf8(&profile.name).map_err(|_| damaged())?;
+        Text::new(name).map_err(WalletError::Name)
+    }
+
+    /// Makes a card with fresh keys, `keys` of them, good for `days`. Its mailbox is open when this returns.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn card(&mut self, keys: usize, days: u64, wish: &str) -> Result<SignedCard, WalletError> {
+        let count = u32::try_from(keys.clamp(1, MAX_GRANTEES)).unwrap_or(1);
+        let wish = Text::new(wish.trim()).map_err(WalletError::Name)?;
+        let taken = self.wallet.vault.write(|batch| {
+            let card = Wallet::take_numbers(batch, Branch::Card, count)?;
+            let mailbox = Wallet::take_numbers(batch, Branch::Mailbox, 1)?;
+            Ok(card.zip(mailbox))
+        })?;
+        let (first, mailbox) = taken.ok_or(WalletError::NoMoreKeys)?;
+        let mut grantees = Ascending::<Numbered, MAX_GRANTEES>::new();
+        for number in first..first + count {
+            let key = self.wallet.key(Branch::Card, number)?.public();
+            grantees.insert(Numbered { key, number }).map_err(WalletError::Name)?;
+        }
+        // A block that is known to be decided, for whoever reads the card.
+        self.wallet.rows(&[StateKey::Head]).await?;
+        let newest = self.wallet.ledger.light().newest();
+        let checkpoint = Checkpoint { height: newest.height, block: newest.id() };
+        let expires = self.wallet.now().plus(days.clamp(1, MAX_CARD_DAYS).saturating_mul(DAY_MS));
+        let (key, token) = (self.wallet.key(Branch::Mailbox, mailbox)?, Token(random()?));
+        let relays = self.wallet.ledger.open_mailbox(&key, token, expires, KEPT_BY).await?;
+        let identity = Identity::generate().map_err(WalletError::Random)?;
+        let keys: Vec<_> = grantees.iter().map(|numbered| numbered.key).collect();
+        let card = Card {
+            chain: self.wallet.chain(),
+            name: self.name()?,
+            credential: Credential::Unverified,
+            grantees: Ascending::from_items(keys).map_err(WalletError::Name)?,
+            mailbox: Mailbox {
+                key: key.public(),
+                relays: Ascending::from_items(relays).map_err(WalletError::Name)?,
+                token,
+            },
+            recipient: identity.recipient(),
+            wish,
+            checkpoint,
+            expires,
+        };
+        let signer = grantees.iter().next().map_or(first, |numbered| numbered.number);
+        let card = card.sign(&self.wallet.key(Branch::Card, signer)?)?;
+        let shown = Shown { card: card.clone(), grantees, mailbox, identity };
+        // Before anybody sees it.
+        self.wallet.vault.put(card.card.mailbox.key.as_bytes(), &shown)?;
+        Ok(card)
+    }
+
+    /// Reads what came to the mailboxes of all cards, and gives what is new. What cannot be read is thrown away: somebody else sealed it, or it was
+    /// altered.
+    ///
+    /// # Errors
+    /// [`WalletError`], when no relay of a mailbox answers.
+    pub async fn read_mail(&mut self) -> Result<Vec<Granted>, WalletError> {
+        let mut new = Vec::new();
+        let now = self.wallet.now();
+        for (_, shown) in self.wallet.vault.all::<Shown>()? {
+            let card = &shown.card.card;
+            if now > card.expires {
+                continue;
+            }
+            let key = self.wallet.key(Branch::Mailbox, shown.mailbox)?;
+            let (mut reached, mut last) = (false, None);
+            for relay in &card.mailbox.relays {
+                let collected = self.wallet.ledger.collect(relay, &key, |sealed| {
+                    new.extend(self.take(&shown, sealed)?);
+                    Ok(())
+                });
+                match collected.await {
+                    Ok(()) => reached = true,
+                    Err(error @ WalletError::NoRelay(_)) => last = Some(error),
+                    Err(error) => return Err(error),
+                }
+            }
+            if let (false, Some(error)) = (reached, last) {
+                return Err(error);
+            }
+        }
+        Ok(new)
+    }
+
+    /// Opens a message and keeps what it brings; nothing, when it brings nothing new.
+    fn take(&self, shown: &Shown, sealed: &[u8]) -> Result<Option<Granted>, WalletError> {
+        let chain = self.wallet.chain();
+        let letter = match seal::open(sealed, &shown.identity, &chain) {
+            Ok(letter) => letter,
+            Err(error) => {
+                debug!(%error, "a message cannot be read");
+                return Ok(None);
+            }
+        };
+        let Content::Grant(letter_of) = &letter.content;
+        let checked = match letter_of.check(&chain, &letter.from) {
+            Ok(checked) => checked,
+            Err(error) => {
+                debug!(%error, "a letter does not hold together");
+                return Ok(None);
+            }
+        };
+        let Some(numbered) = shown.grantees.find(&checked.grant().grantee) else { return Ok(None) };
+        let id = checked.id();
+        if self.wallet.vault.get::<Received>(id.as_bytes())?.is_some() {
+            return Ok(None);
+        }
+        let received = Received {
+            study: checked.grant().study,
+            source: letter_of.source,
+            salt: letter_of.salt.clone(),
+            study_instance_uid: letter_of.study_instance_uid,
+            description: letter_of.description.clone(),
+            grant: id,
+            grantee: numbered.number,
+            terms: letter_of.terms.clone(),
+            at: self.wallet.now(),
+        };
+        self.wallet.vault.put(id.as_bytes(), &received)?;
+        Ok(Some(Granted { id, received }))
+    }
+
+    /// Everything that was granted to this recipient, the earliest first.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn inbox(&self) -> Result<Vec<Granted>, WalletError> {
+        let all = self.wallet.vault.all::<Received>()?.into_iter();
+        let mut all: Vec<Granted> = all.map(|(_, received)| Granted { id: received.grant, received }).collect();
+        all.sort_by_key(|granted| (granted.received.at, granted.id));
+        Ok(all)
+    }
+
+    /// The one that was granted on the study, or by the grant, whose id begins like this.
+    ///
+    /// # Errors
+    /// [`WalletError::NoStudy`], [`WalletError::Ambiguous`].
+    pub fn granted(&self, begin: &str) -> Result<Granted, WalletError> {
+        let all = self.inbox()?;
+        let by_grant: Vec<Granted> =
+            all.iter().filter(|granted| granted.id.to_string().starts_with(begin)).cloned().collect();
+        if let [one] = by_grant.as_slice() {
+            return Ok(one.clone());
+        }
+        // Of several grants on one study the newest counts.
+        let mut by_study: std::collections::BTreeMap<_, Granted> = std::collections::BTreeMap::new();
+        for granted in all {
+            by_study.insert(granted.received.study, granted);
+        }
+        one(begin, by_study.into_values().collect(), |granted| granted.received.study.to_string(), WalletError::NoStudy)
+    }
+
+    /// The key that something was granted to.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn grantee(&self, granted: &Granted) -> Result<SecretKey, WalletError> {
+        self.wallet.key(Branch::Card, granted.received.grantee)
+    }
+
+    /// What the ledger says of a grant: the study's record, if the grant is good by it now.
+    ///
+    /// # Errors
+    /// [`WalletError::GrantGone`], [`WalletError::GrantOver`] and others: why not, from the ledger and not from the source.
+    pub async fn check(&mut self, granted: &Granted) -> Result<(Study, Proven), WalletError> {
+        let Received { study, source, terms, .. } = &granted.received;
+        let keys = [StateKey::Head, StateKey::Study(*study), StateKey::Source(*source)];
+        let proven = self.wallet.rows(&keys).await?;
+        let record = proven.rows.study(*study)?.ok_or(WalletError::NotOnLedger)?;
+        let time = proven.rows.head()?.time;
+        let now = self.wallet.now().max(time.timestamp());
+        if now >= terms.expires {
+            return Err(WalletError::GrantOver(terms.expires));
+        }
+        record.permits(Deed::GranteeFetch, time).map_err(WalletError::Standing)?;
+        let live = record.grants.find(&granted.id).filter(|grant| grant.is_live(BlockTime(now)));
+        if live.is_none() {
+            return Err(WalletError::GrantGone { height: proven.height });
+        }
+        Ok((record, proven))
+    }
+
+    /// Fetches a study that was granted into a folder.
+    ///
+    /// # Errors
+    /// [`WalletError`]; what had arrived whole by then is in the folder, and is not fetched again.
+    pub async fn fetch(
+        &mut self,
+        granted: &Granted,
+        out: &Path,
+        progress: impl FnMut(Progress, usize),
+    ) -> Result<Downloaded, WalletError> {
+        let (record, proven) = self.check(granted).await?;
+        self.download(granted, record, &proven)?.run(&self.grantee(granted)?, out, progress).await
+    }
+
+    fn download(&self, granted: &Granted, record: Study, proven: &Proven) -> Result<Download, WalletError> {
+        let Received { study, source: source_id, terms, .. } = &granted.received;
+        let (source, operational) = source_in(proven, *source_id)?;
+        let name = self.name()?;
+        let actor = Actor { name: Text::new(name.as_str()).map_err(WalletError::Name)?, credential: Bytes::default() };
+        Ok(Download {
+            chain: self.wallet.chain(),
+            study: *study,
+            source: *source_id,
+            remote: served_at(proven, &source)?,
+            operational,
+            record,
+            claim: Claim::Grant { grant: granted.id, terms: terms.clone() },
+            actor: Some(actor),
+            at: self.wallet.now(),
+        })
+    }
+}

@@ -1,0 +1,232 @@
+//! What a wallet keeps in its vault, row by row.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_ledger::encoding::{Ascending, Text, Wire};
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::{GrantId, SourceId, StudyId};
+use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::light::LightClient;
+use clavicle_ledger::salt::Salt;
+use clavicle_ledger::terms::Terms;
+use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
+use clavicle_manifest::{Date, Manifest, Uid};
+use clavicle_network::pickup::PickupCode;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::card::{MAX_GRANTEES, SignedCard};
+use crate::identity::Identity;
+use crate::vault::Row;
+
+/// Whose wallet it is: what all its keys come from. One row.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, BorshSerialize, BorshDeserialize)]
+pub struct Profile {
+    /// The entropy of the 24 words.
+    pub entropy: [u8; 32],
+    /// The number of this device: its keys are its own.
+    pub device: u32,
+    /// The next study's key.
+    pub next_study: u32,
+    /// The next card's first key.
+    pub next_card: u32,
+    /// The next mailbox's key.
+    pub next_mailbox: u32,
+    /// The name that cards carry; empty for a patient.
+    pub name: Vec<u8>,
+}
+
+/// The network. One row.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Network {
+    /// What it starts from.
+    pub genesis: Genesis,
+}
+
+/// A pickup that was begun. By the study's source and ticket.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Begun {
+    /// The code.
+    pub code: PickupCode,
+    /// The seed of the key that the wallet comes with for this code, each time.
+    pub seed: [u8; 32],
+}
+
+/// What a person wants to know of a study.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Summary {
+    /// Study Instance UID.
+    pub study_instance_uid: Uid,
+    /// Study Date.
+    pub date: Option<Date>,
+    /// Study Description.
+    pub description: Text<256>,
+    /// The modalities in it.
+    pub modalities: Text<64>,
+    /// Series.
+    pub series: u32,
+    /// Instances.
+    pub instances: u32,
+    /// Bytes.
+    pub bytes: u64,
+}
+
+/// A study that the patient holds, or is about to. By its id.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Held {
+    /// Its source.
+    pub source: SourceId,
+    /// Its salt.
+    pub salt: Salt,
+    /// The number of the key that holds it.
+    pub holder: u32,
+    /// What it is.
+    pub summary: Summary,
+    /// The definition, without signatures.
+    pub claim: Body,
+    /// The height at which it became final, if it has.
+    pub final_at: Option<Height>,
+}
+
+/// A grant that the patient made. By its id.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Made {
+    /// On which study.
+    pub study: StudyId,
+    /// To whom, as they said.
+    pub card: SignedCard,
+    /// To which of the card's keys.
+    pub grantee: Key,
+    /// On which terms.
+    pub terms: Terms,
+    /// The signed transaction.
+    pub envelope: Envelope,
+    /// When it was signed.
+    pub at: Timestamp,
+    /// How far it is.
+    pub stage: Stage,
+    /// The signed revocation, if it was revoked.
+    pub revocation: Option<Envelope>,
+}
+
+/// How far a grant is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum Stage {
+    /// Signed, perhaps submitted.
+    Signed,
+    /// Final at this height.
+    Final(Height),
+    /// Final, and its letter is in the recipient's mailbox.
+    Delivered(Height),
+    /// Revoked, and the revocation is final at this height.
+    Revoked(Height),
+}
+
+/// A card that was shown. By the mailbox's key.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Shown {
+    /// The card.
+    pub card: SignedCard,
+    /// The numbers of its grantee keys.
+    pub grantees: Ascending<Numbered, MAX_GRANTEES>,
+    /// The number of its mailbox's key.
+    pub mailbox: u32,
+    /// What opens letters to it.
+    pub identity: Identity,
+}
+
+/// A key, and its number in the wallet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Numbered {
+    /// The key.
+    pub key: Key,
+    /// Its number.
+    pub number: u32,
+}
+
+impl clavicle_ledger::encoding::Entry for Numbered {
+    type Key = Key;
+    fn key(&self) -> &Key {
+        &self.key
+    }
+}
+
+/// A grant that was received. By its id.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Received {
+    /// On which study.
+    pub study: StudyId,
+    /// Where the study is.
+    pub source: SourceId,
+    /// Its salt.
+    pub salt: Salt,
+    /// Study Instance UID.
+    pub study_instance_uid: Uid,
+    /// What the granter calls it.
+    pub description: Text<256>,
+    /// Which grant.
+    pub grant: GrantId,
+    /// The number of the key that it was granted to.
+    pub grantee: u32,
+    /// On which terms.
+    pub terms: Terms,
+    /// When it came.
+    pub at: Timestamp,
+}
+
+impl Summary {
+    /// Of a manifest.
+    #[must_use]
+    pub fn of(manifest: &Manifest) -> Self {
+        let (header, counts) = (manifest.header(), manifest.counts());
+        let mut modalities: Vec<&str> = manifest.series().iter().map(|series| series.modality.as_str()).collect();
+        modalities.sort_unstable();
+        modalities.dedup();
+        let mut modalities = modalities.join(" ");
+        // What does not fit a line is not worth keeping; every modality is two or three letters.
+        modalities.truncate(modalities.char_indices().take_while(|(at, _)| *at < 60).count());
+        Self {
+            study_instance_uid: header.study_instance_uid,
+            date: header.study_date,
+            description: header.description.clone(),
+            modalities: Text::new(&modalities).unwrap_or_default(),
+            series: u32::try_from(counts.series).unwrap_or(u32::MAX),
+            instances: u32::try_from(counts.instances).unwrap_or(u32::MAX),
+            bytes: counts.bytes,
+        }
+    }
+}
+
+impl Begun {
+    /// The key that the wallet comes with.
+    #[must_use]
+    pub fn key(&self) -> SecretKey {
+        SecretKey::from_bytes(&self.seed)
+    }
+}
+
+macro_rules! rows {
+    ($($type:ty, $kind:literal, $name:literal, $len:expr;)*) => {$(
+        impl Wire for $type {
+            const NAME: &'static str = $name;
+            const MAX_LEN: usize = $len;
+        }
+
+        impl Row for $type {
+            const KIND: &'static str = $kind;
+        }
+    )*};
+}
+
+rows! {
+    Profile, "profile", "a wallet's profile", 256;
+    Network, "network", "a wallet's network", Genesis::MAX_LEN;
+    Begun, "pickup", "a pickup that was begun", PickupCode::MAX_LEN + 32;
+    Held, "study", "a study that is held", MAX_ENVELOPE_LEN + 1024;
+    Made, "made", "a grant that was made", 4 * MAX_ENVELOPE_LEN;
+    Shown, "card", "a card that was shown", 4 * 1024;
+    Received, "received", "a grant that was received", 8 * 1024;
+}
+
+impl Row for LightClient {
+    const KIND: &'static str = "light";
+}

@@ -1,0 +1,179 @@
+//! A wallet: a vault, and the network as it knows it. What patients and recipients have in common.
+
+use std::path::Path;
+
+use clavicle_ledger::derivation::{Branch, Seed, Words};
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::{ChainId, SourceId};
+use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::light::LightClient;
+use clavicle_ledger::source::Source;
+use clavicle_ledger::state::{ReadRows as _, StateKey};
+use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_network::endpoint::Remote;
+use zeroize::Zeroizing;
+
+use crate::error::WalletError;
+use crate::ledger::{Ledger, Proven};
+use crate::rows::{Network, Profile};
+use crate::vault::{Batch, Passphrase, Vault, VaultError};
+
+/// A wallet, open.
+#[derive(Debug)]
+pub(crate) struct Wallet {
+    pub(crate) vault: Vault,
+    pub(crate) ledger: Ledger,
+}
+
+/// Whose wallet it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Patient,
+    Recipient,
+}
+
+impl Kind {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Patient => "patient",
+            Self::Recipient => "recipient",
+        }
+    }
+}
+
+impl Wallet {
+    /// Makes a wallet in a new folder, from 32 random bytes, and gives the words to be written down.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub(crate) fn create(
+        folder: &Path,
+        passphrase: &Passphrase,
+        genesis: Genesis,
+        name: &str,
+        clock: fn() -> LocalTime,
+    ) -> Result<(Self, Words), WalletError> {
+        genesis.check()?;
+        let entropy: Zeroizing<[u8; 32]> = Zeroizing::new(random()?);
+        let vault = Vault::create(folder, passphrase)?;
+        let light = LightClient::from_genesis(&genesis);
+        let profile = Profile {
+            entropy: *entropy,
+            device: 0,
+            next_study: 0,
+            next_card: 0,
+            next_mailbox: 0,
+            name: name.as_bytes().to_vec(),
+        };
+        let network = Network { genesis };
+        vault.write(|batch| {
+            batch.put(b"", &light)?;
+            batch.put(b"", &network)?;
+            // Last, since it is what makes the folder a wallet.
+            batch.put(b"", &profile)
+        })?;
+        let ledger = Ledger::new(&network.genesis, light, clock);
+        Ok((Self { vault, ledger }, Words::from_entropy(&entropy)))
+    }
+
+    /// Opens the wallet in a folder.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub(crate) fn open(
+        folder: &Path,
+        passphrase: &Passphrase,
+        kind: Kind,
+        clock: fn() -> LocalTime,
+    ) -> Result<Self, WalletError> {
+        let vault = Vault::open(folder, passphrase)?;
+        let (Some(network), Some(light)) = (vault.get::<Network>(b"")?, vault.get::<LightClient>(b"")?) else {
+            return Err(damaged());
+        };
+        let wallet = Self { vault, ledger: Ledger::new(&network.genesis, light, clock) };
+        let is = if wallet.profile()?.name.is_empty() { Kind::Patient } else { Kind::Recipient };
+        if is == kind { Ok(wallet) } else { Err(WalletError::OtherKind { is: is.name(), needed: kind.name() }) }
+    }
+
+    /// The network's id.
+    #[must_use]
+    pub(crate) const fn chain(&self) -> ChainId {
+        self.ledger.chain()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.ledger.now().0
+    }
+
+    pub(crate) fn profile(&self) -> Result<Profile, WalletError> {
+        self.vault.get(b"")?.ok_or_else(damaged)
+    }
+
+    fn seed(&self) -> Result<Seed, WalletError> {
+        Ok(Words::from_entropy(&self.profile()?.entropy).seed())
+    }
+
+    /// A key of this wallet, by its number.
+    pub(crate) fn key(&self, branch: Branch, number: u32) -> Result<SecretKey, WalletError> {
+        let device = self.profile()?.device;
+        self.seed()?.derive_key(device, branch, number).ok_or(WalletError::NoMoreKeys)
+    }
+
+    /// Uses up `count` numbers of a branch, and gives the first.
+    pub(crate) fn take_numbers(batch: &mut Batch<'_>, branch: Branch, count: u32) -> Result<Option<u32>, VaultError> {
+        let Some(mut profile) = batch.get::<Profile>(b"")? else { return Ok(None) };
+        let next = match branch {
+            Branch::Study => &mut profile.next_study,
+            Branch::Card => &mut profile.next_card,
+            Branch::Mailbox => &mut profile.next_mailbox,
+        };
+        let first = *next;
+        let Some(after) = first.checked_add(count) else { return Ok(None) };
+        *next = after;
+        batch.put(b"", &profile)?;
+        Ok(Some(first))
+    }
+
+    /// Proven rows; what is believed since is kept.
+    pub(crate) async fn rows(&mut self, keys: &[StateKey]) -> Result<Proven, WalletError> {
+        let proven = self.ledger.rows(keys).await?;
+        self.keep_light()?;
+        Ok(proven)
+    }
+
+    pub(crate) fn keep_light(&self) -> Result<(), WalletError> {
+        Ok(self.vault.put(b"", self.ledger.light())?)
+    }
+
+    /// A source as the ledger has it, with its operational key now.
+    pub(crate) async fn source(&mut self, id: SourceId) -> Result<(Source, Key), WalletError> {
+        let proven = self.rows(&[StateKey::Head, StateKey::Source(id)]).await?;
+        source_in(&proven, id)
+    }
+}
+
+/// A source in proven rows, with its operational key now.
+pub(crate) fn source_in(proven: &Proven, id: SourceId) -> Result<(Source, Key), WalletError> {
+    let epoch = proven.rows.head()?.epoch;
+    let source = proven.rows.source(id)?.ok_or(WalletError::NoSource)?;
+    let operational = source.keys_in(epoch).operational;
+    Ok((source, operational))
+}
+
+/// Where a source's images are served.
+pub(crate) fn served_at(proven: &Proven, source: &Source) -> Result<Remote, WalletError> {
+    let epoch = proven.rows.head()?.epoch;
+    let addresses = source.announced.addresses.iroh.iter().map(clavicle_ledger::encoding::Text::as_str);
+    Ok(Remote::announced(source.keys_in(epoch).transfer, addresses))
+}
+
+/// A wallet that lacks what every wallet has: making it was interrupted, too.
+pub(crate) const fn damaged() -> WalletError {
+    WalletError::Vault(VaultError::Damaged { what: "the profile", error: None })
+}
+
+pub(crate) fn random<const LEN: usize>() -> Result<[u8; LEN], WalletError> {
+    let mut bytes = [0; LEN];
+    getrandom::fill(&mut bytes).map_err(WalletError::Random)?;
+    Ok(bytes)
+}
