@@ -3,8 +3,10 @@
 //! ```text
 //! archive/ab/cdef…     the bytes whose BLAKE3 is abcdef…, as they came
 //! catalogue.redb
-//!   studies_v1         study id ─► who it is of, its salt, its signed manifest
+//!   studies_v1         study id ─► who it is of, its salt, its newest signed manifest
 //!   by_uid_v1          Study Instance UID ─► study id
+//!   editions_v1        manifest root ─► signed manifest: every one there ever was
+//!   unpublished_v1     study id: its newest manifest is a revision that is not on the ledger yet
 //! ```
 //!
 //! Bytes first, each file on the disk under its name or not there at all; then the catalogue, in one commit. So a study in the
@@ -13,12 +15,13 @@
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_imaging::facts::Patient;
 use clavicle_imaging::intake::{Edition, StudyError, StudyIntake};
 use clavicle_ledger::encoding::{self, Ascending, Text, Wire};
-use clavicle_ledger::id::{ChainId, SourceId, StudyId};
+use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{
@@ -31,6 +34,9 @@ use crate::store::StoreError;
 const STUDIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("studies_v1");
 const BY_UID: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("by_uid_v1");
 
+const EDITIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("editions_v1");
+const UNPUBLISHED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("unpublished_v1");
+
 /// The memory that the catalogue may use for its cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -39,6 +45,8 @@ const CACHE_BYTES: usize = 8 * 1024 * 1024;
 pub struct Archive {
     folder: PathBuf,
     catalogue: Database,
+    /// Held while an entry is read, worked on and written.
+    changing: Mutex<()>,
 }
 
 /// What the catalogue has of a study.
@@ -50,7 +58,18 @@ pub struct Entry {
     pub accession_number: Text<256>,
     /// What makes the study's id say nothing.
     pub salt: Salt,
+    /// Whether its definition was co-signed: from then on what is new makes a revision.
+    pub claimed: bool,
     /// What is in the study, signed.
+    pub manifest: SignedManifest,
+}
+
+/// A manifest that was signed once, with what makes it readable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedEdition {
+    /// The study's salt.
+    pub salt: Salt,
+    /// The manifest.
     pub manifest: SignedManifest,
 }
 
@@ -124,6 +143,12 @@ pub enum ArchiveError {
     /// The system gave no random bytes.
     #[error("the system's random generator failed")]
     Random(#[source] getrandom::Error),
+    /// The study grew after it was offered.
+    #[error("the study has grown since it was offered: take the pickup code once more")]
+    Grown,
+    /// No such study.
+    #[error("no such study is in the archive")]
+    Unknown,
 }
 
 impl<E: Into<redb::Error>> From<E> for ArchiveError {
@@ -143,8 +168,10 @@ impl Archive {
         let transaction = catalogue.begin_write()?;
         transaction.open_table(STUDIES)?;
         transaction.open_table(BY_UID)?;
+        transaction.open_table(EDITIONS)?;
+        transaction.open_table(UNPUBLISHED)?;
         transaction.commit()?;
-        Ok(Self { folder: folder.to_owned(), catalogue })
+        Ok(Self { folder: folder.to_owned(), catalogue, changing: Mutex::new(()) })
     }
 
     /// Takes in a study: its bytes, then its entry. What is there already stays; what is new is added.
@@ -152,6 +179,7 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`]; the catalogue is then unchanged.
     pub fn take(&self, study: &StudyIntake, signer: &Signer<'_>) -> Result<Taken, ArchiveError> {
+        let _changing = self.changing();
         let uid = study.study_instance_uid;
         let known = self.find(&uid)?;
         if let Some(known) = &known
@@ -181,7 +209,8 @@ impl Archive {
         let taken = match &known {
             None => Taken::New(id),
             Some(known) => {
-                manifest = joined(known.manifest.manifest.clone(), &manifest, edition.nonce, uid)?;
+                let header = next_header(known, &signer.chain).ok_or(ArchiveError::TooLarge(uid))?;
+                manifest = joined(&known.manifest.manifest, header, &manifest, edition.nonce)?;
                 let before = known.manifest.manifest.counts();
                 if manifest.counts() == before {
                     return Ok(Taken::Known(id));
@@ -189,20 +218,113 @@ impl Archive {
                 Taken::Grown(id)
             }
         };
-        let (patient, accession_number) = known.map_or_else(
-            || (study.patient.clone(), study.accession_number.clone()),
-            |known| (known.patient, known.accession_number),
+        let (patient, accession_number, claimed) = known.map_or_else(
+            || (study.patient.clone(), study.accession_number.clone(), false),
+            |known| (known.patient, known.accession_number, known.claimed),
         );
+        let root = manifest.root(&signer.chain);
         let manifest = manifest.sign(&signer.chain, signer.operational);
-        self.write(id, &uid, &Entry { patient, accession_number, salt, manifest })?;
+        self.write(id, &root, &Entry { patient, accession_number, salt, claimed, manifest })?;
         Ok(taken)
     }
 
-    fn write(&self, id: StudyId, uid: &Uid, entry: &Entry) -> Result<(), ArchiveError> {
+    fn write(&self, id: StudyId, root: &ManifestRoot, entry: &Entry) -> Result<(), ArchiveError> {
+        let uid = entry.manifest.manifest.header().study_instance_uid;
         let transaction = self.catalogue.begin_write()?;
         transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
         transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;
+        transaction.open_table(EDITIONS)?.insert(root.as_bytes(), encoding::encode(&entry.manifest).as_slice())?;
+        if entry.claimed {
+            transaction.open_table(UNPUBLISHED)?.insert(id.as_bytes(), ())?;
+        }
         Ok(transaction.commit()?)
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        // It guards no value that a panic could have left half changed.
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says that the definition of a study with this root is about to be co-signed: from then on what is new makes a revision.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Grown`] when the study's newest manifest is another one.
+    pub fn claim(&self, id: StudyId, root: &ManifestRoot, chain: &ChainId) -> Result<(), ArchiveError> {
+        let _changing = self.changing();
+        let entry = self.entry(id)?.ok_or(ArchiveError::Unknown)?;
+        // A claim that is made again after the study grew is of an edition that was claimed then.
+        if entry.claimed && self.edition(id, root)?.is_some() {
+            return Ok(());
+        }
+        if entry.manifest.manifest.root(chain) != *root {
+            return Err(ArchiveError::Grown);
+        }
+        let transaction = self.catalogue.begin_write()?;
+        let entry = Entry { claimed: true, ..entry };
+        transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(&entry).as_slice())?;
+        Ok(transaction.commit()?)
+    }
+
+    /// The study with this id.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn entry(&self, id: StudyId) -> Result<Option<Entry>, ArchiveError> {
+        let table = self.catalogue.begin_read()?.open_table(STUDIES)?;
+        table.get(id.as_bytes())?.map(|entry| Ok(decode(entry.value())?)).transpose()
+    }
+
+    /// The manifest with this root, of this study.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn edition(&self, id: StudyId, root: &ManifestRoot) -> Result<Option<SignedEdition>, ArchiveError> {
+        let transaction = self.catalogue.begin_read()?;
+        let (studies, editions) = (transaction.open_table(STUDIES)?, transaction.open_table(EDITIONS)?);
+        let (Some(entry), Some(edition)) = (studies.get(id.as_bytes())?, editions.get(root.as_bytes())?) else {
+            return Ok(None);
+        };
+        let Entry { salt, .. } = decode(entry.value())?;
+        let manifest: SignedManifest = decode(edition.value())?;
+        Ok((manifest.manifest.header().study == id).then_some(SignedEdition { salt, manifest }))
+    }
+
+    /// Studies whose newest manifest may not be on the ledger yet.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn unpublished(&self) -> Result<Vec<StudyId>, ArchiveError> {
+        let table = self.catalogue.begin_read()?.open_table(UNPUBLISHED)?;
+        table.iter()?.map(|entry| Ok(StudyId::from_bytes(*entry?.0.value()))).collect()
+    }
+
+    /// The manifest that follows the one with root `on_ledger` on the way to the newest; none when that is the newest, which is
+    /// then remembered.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn next_revision(
+        &self,
+        id: StudyId,
+        on_ledger: &ManifestRoot,
+        chain: &ChainId,
+    ) -> Result<Option<SignedManifest>, ArchiveError> {
+        let _changing = self.changing();
+        let mut newest = self.entry(id)?.ok_or(ArchiveError::Unknown)?.manifest;
+        if newest.manifest.root(chain) == *on_ledger {
+            let transaction = self.catalogue.begin_write()?;
+            transaction.open_table(UNPUBLISHED)?.remove(id.as_bytes())?;
+            transaction.commit()?;
+            return Ok(None);
+        }
+        // Back from the newest, each by its predecessor.
+        loop {
+            match newest.manifest.header().predecessor {
+                Some(root) if root == *on_ledger => return Ok(Some(newest)),
+                Some(root) => newest = self.edition(id, &root)?.ok_or(ArchiveError::Unknown)?.manifest,
+                None => return Err(ArchiveError::Unknown),
+            }
+        }
     }
 
     /// Copies a file's bytes to where their digest says, unless they are there, and sees that they are those.
@@ -259,8 +381,16 @@ impl Archive {
     }
 }
 
+/// The header of what grows out of an entry: the same while nobody holds the study, the next revision's after that.
+fn next_header(known: &Entry, chain: &ChainId) -> Option<Header> {
+    let manifest = &known.manifest.manifest;
+    let header = manifest.header();
+    if known.claimed { header.next(manifest.root(chain), header.open) } else { Some(header.clone()) }
+}
+
 /// What there is and what came, in one manifest. Where both have an instance, the one that was there first stays.
-fn joined(known: Manifest, came: &Manifest, nonce: Nonce, uid: Uid) -> Result<Manifest, ArchiveError> {
+fn joined(known: &Manifest, header: Header, came: &Manifest, nonce: Nonce) -> Result<Manifest, ArchiveError> {
+    let uid = header.study_instance_uid;
     let too_large = |_| ArchiveError::TooLarge(uid);
     let mut all: Vec<Series> = known.series().to_vec();
     for series in came.series() {
@@ -281,7 +411,6 @@ fn joined(known: Manifest, came: &Manifest, nonce: Nonce, uid: Uid) -> Result<Ma
             attachments.insert(attachment.clone()).map_err(too_large)?;
         }
     }
-    let header: Header = known.header().clone();
     let series = Ascending::from_items(all).map_err(too_large)?;
     Manifest::new(header, nonce, series, attachments).map_err(ArchiveError::Manifest)
 }
@@ -304,7 +433,7 @@ fn random() -> Result<[u8; 32], ArchiveError> {
     Ok(bytes)
 }
 
-fn decode(bytes: &[u8]) -> Result<Entry, StoreError> {
+fn decode<T: Wire>(bytes: &[u8]) -> Result<T, StoreError> {
     encoding::decode(bytes).map_err(|error| StoreError::Damaged { what: "the catalogue", error: Some(error) })
 }
 

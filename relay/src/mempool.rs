@@ -79,6 +79,12 @@ impl Mempool {
         self.waiting().by_hash.get(hash).map(|(_, envelope)| envelope.clone())
     }
 
+    /// The hashes of what waits.
+    #[must_use]
+    pub fn hashes(&self) -> Vec<EnvelopeHash> {
+        self.waiting().by_hash.keys().copied().collect()
+    }
+
     /// Takes transactions out: they were executed, or never can be.
     pub fn remove<'a>(&self, hashes: impl IntoIterator<Item = &'a EnvelopeHash>) {
         let mut waiting = self.waiting();

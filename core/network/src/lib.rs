@@ -1,6 +1,7 @@
 //! The async edge: how transactions, proofs and images travel.
 
 pub mod endpoint;
+pub mod file;
 pub mod message;
 pub mod pickup;
 mod serve;

@@ -9,7 +9,7 @@ use clavicle_ledger::time::BlockTime;
 use serde_json::json;
 
 use super::{Answer, CommandError, now};
-use crate::network_file;
+use clavicle_network::file as network_file;
 
 pub(super) fn run(out: &Path, name: &str, heartbeat_s: u16, files: &[PathBuf]) -> Result<Answer, CommandError> {
     let shown = Text::new(name).map_err(|error| CommandError::Name { name: name.to_owned(), error })?;

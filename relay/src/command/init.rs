@@ -11,7 +11,7 @@ use serde_json::json;
 use super::{Answer, CommandError};
 use crate::home::{Home, Listen, Settings};
 use crate::keys::Keys;
-use crate::network_file;
+use clavicle_network::file as network_file;
 
 pub(super) fn run(dir: &Path, name: &str, host: IpAddr) -> Result<Answer, CommandError> {
     let shown = Text::new(name).map_err(|error| CommandError::Name { name: name.to_owned(), error })?;

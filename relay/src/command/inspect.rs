@@ -1,42 +1,76 @@
-//! `status` and `validators`: asked of a running relay, or, with none running, of its stores.
+//! `status`, `validators`, `explain`: asked of a running relay, or, with none running, of its stores.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
+use clavicle_ledger::id::SourceId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use super::{Answer, CommandError, now};
+use crate::archive::Archive;
 use crate::control::{self, ClientError};
+use crate::gate::{Refusal, Refusals};
 use crate::home::Home;
 use crate::keys::Keys;
 use crate::mempool::Mempool;
-use crate::network_file;
-use crate::service::{self, Service, ServiceError, Status, ValidatorRow};
-use crate::store::ChainStore;
+use crate::service::{self, Service, Status, ValidatorRow};
+use crate::store::{ChainStore, Mailboxes, Pickups, Seen};
+use crate::submission::Submission;
+use clavicle_network::file as network_file;
 
 pub(super) fn status(dir: &Path) -> Result<Answer, CommandError> {
-    let status: Status = ask(dir, control::STATUS, Service::status)?;
+    let status: Status = ask(dir, control::STATUS, |service| Ok(service.status()?))?;
     Ok(Answer { text: status.lines(), json: json!(status) })
 }
 
 pub(super) fn validators(dir: &Path) -> Result<Answer, CommandError> {
-    let rows: Vec<ValidatorRow> = ask(dir, control::VALIDATORS, Service::validators)?;
+    let rows: Vec<ValidatorRow> = ask(dir, control::VALIDATORS, |service| Ok(service.validators()?))?;
     Ok(Answer { text: service::validator_lines(&rows), json: json!({ "validators": rows }) })
 }
 
-fn ask<T: Serialize + DeserializeOwned>(
+pub(super) fn explain(dir: &Path, reference: &str) -> Result<Answer, CommandError> {
+    let body = reference.as_bytes().to_vec();
+    let home = Home::at(dir);
+    let asked = async { control::post(&home.socket(), control::EXPLAIN, body).await };
+    let refusal: Refusal = either(&home, asked, |service| Ok(service.explain(reference)?))?;
+    Ok(Answer { text: refusal.lines(), json: json!(refusal) })
+}
+
+/// Asks a running relay, or its stores.
+pub(super) fn ask<T: DeserializeOwned>(
     dir: &Path,
     route: &str,
-    directly: impl Fn(&Service) -> Result<T, ServiceError>,
+    directly: impl FnOnce(&Service) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     let home = Home::at(dir);
+    let asked = async { control::get(&home.socket(), route).await };
+    either(&home, asked, directly)
+}
+
+/// Gives a running relay something to do, or does it on its stores.
+pub(super) fn tell<T: DeserializeOwned>(
+    dir: &Path,
+    route: &str,
+    request: &impl Serialize,
+    directly: impl FnOnce(&Service) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let home = Home::at(dir);
+    let told = async { control::post_json(&home.socket(), route, request).await };
+    either(&home, told, directly)
+}
+
+fn either<T>(
+    home: &Home,
+    running: impl Future<Output = Result<T, ClientError>>,
+    directly: impl FnOnce(&Service) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
     home.settings()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
-    match runtime.block_on(control::get(&home.socket(), route)) {
+    match runtime.block_on(running) {
         Ok(answer) => Ok(answer),
-        Err(ClientError::NotRunning) => Ok(directly(&open(&home)?)?),
+        Err(ClientError::NotRunning) => directly(&open(home)?),
         Err(error) => Err(error.into()),
     }
 }
@@ -46,8 +80,30 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
     let settings = home.settings()?;
     let genesis = network_file::read_genesis(&home.joined()?)?;
     let keys = Keys::read(&home.keys_folder())?;
-    let source = clavicle_ledger::id::SourceId::of_identity(&genesis.chain_id(), &keys.identity.public());
+    let chain = genesis.chain_id();
+    let source = SourceId::of_identity(&chain, &keys.identity.public());
     let store = Arc::new(ChainStore::open(&home.chain_file(), &genesis)?);
-    let mempool = Arc::new(Mempool::new());
-    Ok(Service { name: settings.name, source, genesis: Arc::new(genesis), store, mempool, clock: now, waker: None })
+    let submission = Submission {
+        chain,
+        store: Arc::clone(&store),
+        mempool: Arc::new(Mempool::new()),
+        seen: Arc::new(Seen::open(&home.seen_file())?),
+        clock: now,
+        waker: OnceLock::new(),
+        publish: OnceLock::new(),
+    };
+    Ok(Service {
+        name: settings.name,
+        source,
+        genesis: Arc::new(genesis),
+        chain,
+        store,
+        archive: Arc::new(Archive::open(&home.archive_folder(), &home.catalogue_file())?),
+        pickups: Arc::new(Pickups::open(&home.pickups_file())?),
+        mailboxes: Arc::new(Mailboxes::open(&home.mailboxes_file())?),
+        submission: Arc::new(submission),
+        refusals: Arc::new(Refusals::default()),
+        operational: keys.operational,
+        clock: now,
+    })
 }

@@ -1,7 +1,7 @@
 //! What an operator can say to a relay.
 
+mod desk;
 mod genesis;
-mod ingest;
 mod init;
 mod inspect;
 mod run;
@@ -10,21 +10,22 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Parser, Subcommand};
+use clap::{ArgGroup, Parser, Subcommand};
 use clavicle_consensus::{StartError, Stopped};
-use clavicle_imaging::intake::{AttachError, IntakeError};
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_network::endpoint::EndpointError;
+use clavicle_wallet::code::PictureError;
 use serde_json::{Value, json};
 
 use crate::archive::ArchiveError;
 use crate::control::{ClientError, ControlError};
 use crate::home::HomeError;
 use crate::keys::KeysError;
-use crate::network_file::NetworkFileError;
-use crate::service::ServiceError;
+use crate::service::{DeskError, IngestError, PickupRequest, ServiceError, UnknownReference, VisitRequest};
 use crate::store::StoreError;
+use clavicle_network::file::NetworkFileError;
 
 /// A hospital's node in a Clavicle network.
 #[derive(Debug, Parser)]
@@ -94,6 +95,39 @@ pub enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Give out a pickup: the code with which a patient takes hold of the studies of a visit
+    #[command(group(ArgGroup::new("visit").required(true)))]
+    Pickup {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// For the studies with this Accession Number
+        #[arg(long, group = "visit")]
+        accession: Option<String>,
+        /// For the studies of the patient with this Patient ID
+        #[arg(long, group = "visit")]
+        patient: Option<String>,
+        /// For the study whose id begins like this
+        #[arg(long, group = "visit")]
+        study: Option<String>,
+        /// The PIN to ask for, told to the patient apart from the code; without it the date of birth is asked for
+        #[arg(long)]
+        pin: Option<String>,
+        /// For how many hours the code is good
+        #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(u32).range(1..=720))]
+        hours: u32,
+        /// The picture to write the code into; it holds the ticket, so give it to nobody but the patient
+        #[arg(long)]
+        png: Option<PathBuf>,
+    },
+    /// Tell why somebody was refused, by the reference they were told
+    Explain {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The reference: 16 hexadecimal digits
+        reference: String,
+    },
     /// Tell how the relay is
     Status {
         /// The relay's folder
@@ -148,28 +182,51 @@ pub enum CommandError {
     /// See [`ArchiveError`].
     #[error(transparent)]
     Archive(#[from] ArchiveError),
-    /// See [`IntakeError`].
+    /// See [`IngestError`].
     #[error(transparent)]
-    Intake(#[from] IntakeError),
-    /// A report for one study among several, or none.
-    #[error(
-        "{report} was not attached, and nothing was taken in: the folder holds {studies} studies, and a report belongs to one"
-    )]
-    WhichStudy {
-        /// The report.
-        report: PathBuf,
-        /// Studies in the folder.
-        studies: usize,
-    },
-    /// A report that is none.
-    #[error("{report} was not attached, and nothing was taken in")]
-    Attach {
-        /// The report.
-        report: PathBuf,
+    Ingest(#[from] IngestError),
+    /// See [`DeskError`].
+    #[error(transparent)]
+    Desk(#[from] DeskError),
+    /// See [`UnknownReference`].
+    #[error(transparent)]
+    Explain(#[from] UnknownReference),
+    /// See [`PictureError`].
+    #[error(transparent)]
+    Draw(#[from] PictureError),
+    /// A picture that could not be written.
+    #[error("{path} could not be written; the pickup was given out all the same, and a new one voids it")]
+    Picture {
+        /// Which.
+        path: PathBuf,
         /// Why.
         #[source]
-        error: AttachError,
+        error: std::io::Error,
     },
+    /// A folder that is none.
+    #[error("{path} cannot be opened")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The endpoint for those who fetch.
+    #[error("the relay cannot serve images at {at}")]
+    Endpoint {
+        /// Where.
+        at: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        error: EndpointError,
+    },
+    /// The network of relays and wallets.
+    #[error("the relay cannot take part in the network")]
+    Node(#[from] clavicle_network::swarm::StartError),
+    /// The same, later.
+    #[error("the relay fell out of the network")]
+    NodeStopped(#[from] clavicle_network::swarm::Stopped),
     /// See [`ServiceError`].
     #[error(transparent)]
     Service(#[from] ServiceError),
@@ -224,8 +281,12 @@ impl CommandError {
             Self::Store(StoreError::InUse) | Self::Control(ControlError::Running) => "running",
             Self::Store(_) | Self::Service(_) => "store",
             Self::Archive(_) => "archive",
-            Self::Intake(_) => "folder",
-            Self::WhichStudy { .. } | Self::Attach { .. } => "report",
+            Self::Ingest(IngestError::WhichStudy { .. } | IngestError::Attach { .. }) => "report",
+            Self::Ingest(_) | Self::Folder { .. } => "folder",
+            Self::Desk(_) => "pickup",
+            Self::Explain(_) => "reference",
+            Self::Picture { .. } | Self::Draw(_) => "file",
+            Self::Endpoint { .. } | Self::Node(_) | Self::NodeStopped(_) => "network",
             Self::Client(_) => "relay",
             Self::Control(_) => "socket",
             Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",
@@ -247,14 +308,7 @@ impl CommandError {
     /// What happened and why, in one sentence after another.
     #[must_use]
     pub fn sentences(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = std::error::Error::source(self);
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        sentences(self)
     }
 
     /// The error as one JSON object.
@@ -262,6 +316,18 @@ impl CommandError {
     pub fn to_json(&self) -> Value {
         json!({ "error": { "code": self.code(), "message": self.sentences() } })
     }
+}
+
+/// An error and what caused it, in one sentence after another.
+pub(crate) fn sentences(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 /// What a command has to say: for people and for programs.
@@ -287,8 +353,14 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
         Command::Init { dir, name, host } => init::run(&dir, &name, host),
         Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources),
         Command::Run { dir, network } => run::run(&dir, network.as_deref()),
-        Command::Ingest { dir, folder, report } => ingest::ingest(&dir, &folder, report.as_deref()),
-        Command::Studies { dir } => ingest::studies(&dir),
+        Command::Ingest { dir, folder, report } => desk::ingest(&dir, &folder, report.as_deref()),
+        Command::Studies { dir } => desk::studies(&dir),
+        Command::Pickup { dir, accession, patient, study, pin, hours, png } => {
+            let visit = accession.map(VisitRequest::Accession).or(patient.map(VisitRequest::Patient));
+            let visit = visit.or(study.map(VisitRequest::Study)).expect("the arguments name one visit");
+            desk::pickup(&dir, &PickupRequest { visit, pin, hours }, png.as_deref())
+        }
+        Command::Explain { dir, reference } => inspect::explain(&dir, &reference),
         Command::Status { dir } => inspect::status(&dir),
         Command::Validators { dir } => inspect::validators(&dir),
     }

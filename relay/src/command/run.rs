@@ -6,26 +6,34 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clavicle_consensus::config::Timeouts;
-use clavicle_consensus::{Config, Engine, Stopped};
+use clavicle_consensus::{Config, Engine};
 use clavicle_ledger::encoding;
 use clavicle_ledger::state::ReadRows as _;
+use clavicle_network::Server;
+use clavicle_network::swarm::{Node, Peer, RECONCILE_EVERY};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::{Answer, CommandError, inspect, now, say};
+use crate::challenge::Challenger;
 use crate::control;
+use crate::counter::RelayCounter;
+use crate::desk::RelayDesk;
+use crate::gate::RelayGate;
 use crate::home::{Home, Settings};
 use crate::keeper::Keeper;
-use crate::keys::Keys;
-use crate::network_file;
+use crate::keys::{Keys, KeysError};
 use crate::service::{Service, ServiceError};
 use crate::store::ProposalStore;
+use crate::upkeep::Upkeep;
+use clavicle_network::file as network_file;
 
 /// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong. To the engine's
 /// network every peer that is not there yet is an error, many times a second; who is not there shows in `status`.
-const LOG: &str = "error,arc_malachitebft_network=off,clavicle_relay=info,clavicle_consensus=info";
+const LOG: &str =
+    "error,arc_malachitebft_network=off,libp2p=error,clavicle_relay=info,clavicle_consensus=info,clavicle_network=info";
 
 pub(super) fn run(dir: &Path, network: Option<&Path>) -> Result<Answer, CommandError> {
     let home = Home::at(dir);
@@ -51,8 +59,15 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
         signal(SignalKind::interrupt()).map_err(CommandError::Runtime)?,
         signal(SignalKind::terminate()).map_err(CommandError::Runtime)?,
     );
-    let mut engine = start_engine(home, settings, &service).await?;
-    let service = Service { waker: Some(engine.waker()), ..service };
+    let keys = Keys::read(&home.keys_folder())?;
+    let mut node = start_node(settings, &service, &keys)?;
+    let server = start_server(settings, &service, &keys).await?;
+    let mut engine = start_engine(home, settings, &service, keys).await?;
+    let publisher = node.publisher();
+    // Set once, since this is the one place that starts anything.
+    service.submission.waker.set(engine.waker()).ok();
+    service.submission.publish.set(Box::new(move |envelope| publisher.publish(envelope))).ok();
+    let mut upkeep = Upkeep::start(service.clone());
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.
@@ -61,31 +76,82 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     let socket = home.socket();
     let serving = control::serve(&socket, service, stopped);
     tokio::pin!(serving);
-    let (ended, served): (Option<Result<(), Stopped>>, _) = tokio::select! {
-        _ = interrupt.recv() => (None, None),
-        _ = terminate.recv() => (None, None),
-        ended = engine.ended() => (Some(ended), None),
-        served = &mut serving => (None, Some(served)),
+    let mut served = None;
+    let ended: Result<(), CommandError> = tokio::select! {
+        _ = interrupt.recv() => Ok(()),
+        _ = terminate.recv() => Ok(()),
+        ended = engine.ended() => ended.map_err(CommandError::from),
+        ended = node.ended() => ended.map_err(CommandError::from),
+        ended = upkeep.ended() => ended.map_err(|error| CommandError::Service(error.into())),
+        early = &mut serving => { served = Some(early); Ok(()) }
     };
+    // Nothing more comes in; then what is at work ends; the engine, which decides, is the last.
     stop.send_replace(true);
     let served = match served {
         Some(served) => served,
         None => serving.await,
     };
-    match ended {
-        Some(ended) => ended?,
-        None => engine.stop().await?,
-    }
-    Ok(served?)
+    server.stop().await;
+    upkeep.stop().await;
+    let left = node.stop().await;
+    let stopped = engine.stop().await;
+    ended.and(Ok(served?)).and(Ok(left?)).and(Ok(stopped?))
 }
 
-async fn start_engine(home: &Home, settings: &Settings, service: &Service) -> Result<Engine, CommandError> {
-    let keys = Keys::read(&home.keys_folder())?;
+/// The node among relays and wallets.
+fn start_node(settings: &Settings, service: &Service, keys: &Keys) -> Result<Node, CommandError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(KeysError::Random)?;
+    let desk = RelayDesk {
+        chain: service.chain,
+        source: service.source,
+        network: keys.network.public(),
+        submission: Arc::clone(&service.submission),
+        mailboxes: Arc::clone(&service.mailboxes),
+        challenger: Challenger::new(secret),
+        clock: service.clock,
+    };
+    let config = clavicle_network::swarm::Config {
+        chain: service.chain,
+        seed: keys.network.seed(),
+        listen: settings.listen.network_address(),
+        peers: relays(service)?,
+        reconcile_every: RECONCILE_EVERY,
+    };
+    Ok(Node::start(config, Arc::new(desk))?)
+}
+
+/// The endpoint of those who fetch and those who pick up.
+async fn start_server(settings: &Settings, service: &Service, keys: &Keys) -> Result<Server, CommandError> {
+    let gate = RelayGate {
+        chain: service.chain,
+        source: service.source,
+        store: Arc::clone(&service.store),
+        archive: Arc::clone(&service.archive),
+        seen: Arc::clone(&service.submission.seen),
+        refusals: Arc::clone(&service.refusals),
+        clock: service.clock,
+    };
+    let counter = RelayCounter {
+        chain: service.chain,
+        source: service.source,
+        pickups: Arc::clone(&service.pickups),
+        archive: Arc::clone(&service.archive),
+        submission: Arc::clone(&service.submission),
+        operational: service.operational.clone(),
+        clock: service.clock,
+    };
+    let at = settings.listen.transfer;
+    let started = Server::start(&keys.transfer, at, Arc::new(gate), Arc::new(counter)).await;
+    started.map_err(|error| CommandError::Endpoint { at, error })
+}
+
+async fn start_engine(home: &Home, settings: &Settings, service: &Service, keys: Keys) -> Result<Engine, CommandError> {
     let folder = home.consensus_folder();
     fs::create_dir_all(&folder).map_err(CommandError::Log)?;
     let parameters = service.store.snapshot()?.rules().map_err(ServiceError::from)?.parameters;
     let config = Config {
-        chain: service.genesis.chain_id(),
+        chain: service.chain,
         source: service.source,
         consensus: Some(keys.consensus),
         network: keys.swarm_seed,
@@ -101,9 +167,26 @@ async fn start_engine(home: &Home, settings: &Settings, service: &Service) -> Re
         status_interval: Duration::from_secs(1),
     };
     let proposals = ProposalStore::open(&home.proposals_file())?;
-    let (store, mempool) = (Arc::clone(&service.store), Arc::clone(&service.mempool));
+    let (store, mempool) = (Arc::clone(&service.store), Arc::clone(&service.submission.mempool));
     let keeper = Keeper::new(store, proposals, mempool, service.source, Box::new(now));
     Ok(Engine::start(config, keeper).await?)
+}
+
+/// The other relays, as the ledger has them.
+fn relays(service: &Service) -> Result<Vec<Peer>, ServiceError> {
+    let snapshot = service.store.snapshot()?;
+    let epoch = snapshot.head()?.epoch;
+    let mut peers = Vec::new();
+    for admitted in &snapshot.roster()?.admitted {
+        if admitted.source != service.source
+            && let Some(source) = snapshot.source(admitted.source)?
+        {
+            let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
+            let keys = source.keys_in(epoch).network.iter();
+            peers.extend(keys.map(|key| Peer { key: *key, addresses: addresses.clone() }));
+        }
+    }
+    Ok(peers)
 }
 
 /// The other validators' addresses, as the ledger has them: the ledger is the directory.

@@ -9,6 +9,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -48,6 +49,15 @@ pub async fn get<T: DeserializeOwned>(path: &Path, route: &str) -> Result<T, Cli
 /// [`ClientError`].
 pub async fn post<T: DeserializeOwned>(path: &Path, route: &str, body: Vec<u8>) -> Result<T, ClientError> {
     ask(path, Request::post(route), Bytes::from(body)).await
+}
+
+/// Gives a value to the relay whose socket is at `path`, as JSON.
+///
+/// # Errors
+/// [`ClientError`].
+pub async fn post_json<T: DeserializeOwned>(path: &Path, route: &str, body: &impl Serialize) -> Result<T, ClientError> {
+    let body = serde_json::to_vec(body).map_err(broken)?;
+    ask(path, Request::post(route).header("content-type", "application/json"), Bytes::from(body)).await
 }
 
 async fn ask<T: DeserializeOwned>(path: &Path, request: Builder, body: Bytes) -> Result<T, ClientError> {

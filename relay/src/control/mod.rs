@@ -7,7 +7,7 @@
 mod client;
 mod server;
 
-pub use self::client::{ClientError, get, post};
+pub use self::client::{ClientError, get, post, post_json};
 pub use self::server::{ControlError, serve};
 
 /// The route that answers with a [`crate::service::Status`].
@@ -15,8 +15,27 @@ pub const STATUS: &str = "/status";
 /// The route that answers with a list of [`crate::service::ValidatorRow`].
 pub const VALIDATORS: &str = "/validators";
 
-/// The route that takes an encoded envelope and answers with a [`crate::service::Submitted`].
+/// The route that takes an encoded envelope and answers with a [`Submitted`].
 pub const SUBMIT: &str = "/submit";
+/// The route that takes an [`IngestRequest`](crate::service::IngestRequest) and answers with an [`Ingested`](crate::service::Ingested).
+pub const INGEST: &str = "/ingest";
+/// The route that answers with a list of [`StudyRow`](crate::service::StudyRow)s.
+pub const STUDIES: &str = "/studies";
+/// The route that takes a [`PickupRequest`](crate::service::PickupRequest) and answers with an [`Issued`](crate::service::Issued).
+pub const PICKUP: &str = "/pickup";
+/// The route that takes a reference and answers with a [`Refusal`](crate::gate::Refusal).
+pub const EXPLAIN: &str = "/explain";
+
+/// What became of a transaction that was submitted.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Submitted {
+    /// The transaction's id.
+    pub transaction: String,
+    /// The envelope's hash, by which its inclusion is proven.
+    pub envelope: String,
+    /// The height at which it was executed, if it was already.
+    pub executed_at: Option<u64>,
+}
 
 /// The longest path of a Unix socket on Linux, without its final zero.
 pub const MAX_SOCKET_PATH: usize = 107;

@@ -1,5 +1,6 @@
 //! The side of a running relay.
 
+use std::error::Error;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -18,8 +19,10 @@ use serde::Serialize;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{MAX_SOCKET_PATH, STATUS, SUBMIT, VALIDATORS};
-use crate::service::{Service, ServiceError, SubmitError};
+use super::{EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS};
+use crate::command::sentences;
+use crate::service::{IngestRequest, PickupRequest, Service};
+use crate::submission::{Fate, From, SubmitError};
 
 /// Why the socket could not be served.
 #[derive(Debug, thiserror::Error)]
@@ -73,27 +76,54 @@ pub async fn serve(
 /// The routes.
 fn router(service: Service) -> Router {
     Router::new()
-        .route(STATUS, get(async |State(service): State<Service>| answer(service.status())))
-        .route(VALIDATORS, get(async |State(service): State<Service>| answer(service.validators())))
+        .route(STATUS, get(async |State(service): State<Service>| answer(move || service.status()).await))
+        .route(VALIDATORS, get(async |State(service): State<Service>| answer(move || service.validators()).await))
+        .route(STUDIES, get(async |State(service): State<Service>| answer(move || service.studies()).await))
+        .route(
+            INGEST,
+            post(async |State(service): State<Service>, Json(request): Json<IngestRequest>| {
+                answer(move || service.ingest(&request)).await
+            }),
+        )
+        .route(
+            PICKUP,
+            post(async |State(service): State<Service>, Json(request): Json<PickupRequest>| {
+                answer(move || service.pickup(&request)).await
+            }),
+        )
+        .route(
+            EXPLAIN,
+            post(async |State(service): State<Service>, reference: String| {
+                answer(move || service.explain(&reference)).await
+            }),
+        )
         .route(SUBMIT, post(submit).layer(DefaultBodyLimit::max(MAX_ENVELOPE_LEN)))
         .with_state(service)
 }
 
-/// Verifying signatures takes a while: not where others wait to be answered.
 async fn submit(State(service): State<Service>, body: Bytes) -> Response {
-    let submitted = tokio::task::spawn_blocking(move || service.submit(&body)).await;
-    match submitted {
-        Ok(Ok(submitted)) => Json(submitted).into_response(),
-        Ok(Err(SubmitError::Service(error))) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-        Ok(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, error.to_string()).into_response(),
-        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "a defect ended the check").into_response(),
-    }
+    let submitted = move || {
+        let taken = service.submission.take(&body, From::Somebody)?;
+        let executed_at = match taken.fate {
+            Fate::Executed(height) => Some(height),
+            Fate::Waits | Fate::Waited => None,
+        };
+        let (transaction, envelope) = (taken.transaction.to_string(), taken.envelope.to_string());
+        Ok::<_, SubmitError>(Submitted { transaction, envelope, executed_at })
+    };
+    answer(submitted).await
 }
 
-fn answer<T: Serialize>(result: Result<T, ServiceError>) -> Response {
-    match result {
-        Ok(value) => Json(value).into_response(),
-        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+/// Answers with what `work` brings. Files are read and signatures verified where nobody else waits to be answered.
+async fn answer<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Response
+where
+    T: Serialize + Send + 'static,
+    E: Error + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(Ok(value)) => Json(value).into_response(),
+        Ok(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, sentences(&error)).into_response(),
+        Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "a defect ended the work").into_response(),
     }
 }
 

@@ -14,17 +14,21 @@
 
 use std::path::Path;
 
-use clavicle_ledger::block::{Applied, Block, CheckedBlock, CommitCertificate, Header};
+use clavicle_ledger::block::{
+    Applied, Block, CheckedBlock, CommitCertificate, Header, InclusionProof, prove_inclusion,
+};
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{EnvelopeHash, StateRoot};
+use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
 use clavicle_ledger::snapshot::SnapshotReader;
 use clavicle_ledger::state::{Changes, MemoryState, ReadRows as _, StateKey, StateReader};
 use clavicle_ledger::time::Height;
-use clavicle_ledger::transaction::Verified;
+use clavicle_ledger::transaction::{Envelope, Verified};
 use clavicle_ledger::tree::{self, KeyHash, Page, PagePath, TreeChanges, TreeReader};
 use clavicle_ledger::validators::ValidatorSet;
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
+use tokio::sync::watch;
 
 use super::{CACHE_BYTES, StoreError};
 
@@ -42,6 +46,7 @@ const GENESIS: TableDefinition<'_, (), &[u8]> = TableDefinition::new("genesis_v1
 #[derive(Debug)]
 pub struct ChainStore {
     database: Database,
+    changes: watch::Sender<u64>,
 }
 
 /// Why a block was not committed.
@@ -77,7 +82,7 @@ impl ChainStore {
     /// When [`Genesis::check`] was not heeded.
     pub fn open(path: &Path, genesis: &Genesis) -> Result<Self, StoreError> {
         let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-        let store = Self { database };
+        let store = Self { database, changes: watch::Sender::new(0) };
         if !store.is_begun(genesis)? {
             store.begin(genesis)?;
         }
@@ -146,7 +151,20 @@ impl ChainStore {
         if applied.tree.root != header.state_root {
             return Err(CommitError::OtherChanges);
         }
-        Ok(self.write_block(block, certificate, applied)?)
+        self.write_block(block, certificate, applied)?;
+        self.note();
+        Ok(())
+    }
+
+    /// Changes with every block, and with everything else that may change what is consented to.
+    #[must_use]
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Says that what is consented to may have changed.
+    pub fn note(&self) {
+        self.changes.send_modify(|count| *count = count.wrapping_add(1));
     }
 
     fn write_block(
@@ -205,6 +223,52 @@ impl ChainStore {
             return Ok(None);
         };
         Ok(Some((decode("a block", block.value())?, decode("a certificate", certificate.value())?)))
+    }
+
+    /// The header at `height` with its certificate, if the chain has come that far; the genesis has none.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn certified(&self, height: Height) -> Result<Option<CertifiedHeader>, StoreError> {
+        let transaction = self.database.begin_read()?;
+        let (headers, certificates) = (transaction.open_table(HEADERS)?, transaction.open_table(CERTIFICATES)?);
+        let (Some(header), Some(certificate)) = (headers.get(height)?, certificates.get(height)?) else {
+            return Ok(None);
+        };
+        let header = decode("a header", header.value())?;
+        Ok(Some(CertifiedHeader { header, certificate: decode("a certificate", certificate.value())? }))
+    }
+
+    /// The changes of validators whose last block by the earlier set is at `after` or later, the first `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn validator_changes(&self, after: Height, most: usize) -> Result<Vec<ValidatorChange>, StoreError> {
+        let table = self.database.begin_read()?.open_table(VALIDATORS)?;
+        // The set of height 1 is the genesis's own, and no change.
+        let from = after.saturating_add(1).max(2);
+        let mut changes = Vec::new();
+        for entry in table.range(from..)?.take(most) {
+            let (since, next) = entry?;
+            let last = self.certified(since.value().saturating_sub(1))?;
+            let last = last.ok_or(StoreError::Damaged { what: "the certificates", error: None })?;
+            changes.push(ValidatorChange { last, next: decode("a validator set", next.value())? });
+        }
+        Ok(changes)
+    }
+
+    /// Proves that an envelope is in a block, if it is.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn inclusion(&self, envelope: &EnvelopeHash) -> Result<Option<(CertifiedHeader, InclusionProof)>, StoreError> {
+        let Some((height, place)) = self.find_envelope(envelope)? else { return Ok(None) };
+        let (Some(header), Some((block, _))) = (self.certified(height)?, self.block(height)?) else {
+            return Err(StoreError::Damaged { what: "the blocks", error: None });
+        };
+        let hashes: Vec<EnvelopeHash> = block.envelopes.iter().map(Envelope::hash).collect();
+        let proof = usize::try_from(place).ok().and_then(|place| prove_inclusion(&hashes, place));
+        Ok(Some((header, proof.ok_or(StoreError::Damaged { what: "the envelopes", error: None })?)))
     }
 
     /// Who decides the block at `height`, if it is not later than the next one.

@@ -12,7 +12,10 @@ mod proposals;
 pub mod seen;
 
 pub use self::chain::{ChainStore, CommitError, Snapshot};
+pub use self::mailboxes::{MailboxError, Mailboxes};
+pub use self::pickups::{Issue, IssueError, PickupRefused, Pickups, Told, Visit};
 pub use self::proposals::ProposalStore;
+pub use self::seen::{Remembered, Seen, SeenError};
 
 use std::path::Path;
 

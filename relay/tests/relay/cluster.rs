@@ -12,11 +12,11 @@ use clavicle_ledger::id::{ManifestRoot, StudyDigest};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body};
-use clavicle_relay::control::{self, ClientError};
+use clavicle_network::file as network_file;
+use clavicle_relay::control::{self, ClientError, Submitted};
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
-use clavicle_relay::network_file;
-use clavicle_relay::service::{Status, Submitted};
+use clavicle_relay::service::Status;
 use clavicle_relay::store::ChainStore;
 use serde::de::DeserializeOwned;
 

@@ -8,9 +8,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use clavicle_ledger::block::Header;
+use clavicle_network::file as network_file;
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
-use clavicle_relay::network_file;
 use clavicle_relay::store::ChainStore;
 
 fn relay(folder: &Path, arguments: &[&str]) -> Output {

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use clavicle_manifest::StoredDigest;
+use clavicle_network::file as network_file;
 use clavicle_relay::archive::Archive;
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
-use clavicle_relay::network_file;
 use serde_json::Value;
 
 /// Where `.ci/test-data` puts real files.
@@ -156,5 +156,5 @@ fn a_report_belongs_to_one_study() {
     assert!(said.contains("nothing was taken in: the attachment is not a PDF"), "{said}");
     assert!(archive(folder).studies().unwrap().is_empty());
     let said = refused(folder, &["ingest", "--dir", "mercy", "nowhere"]);
-    assert!(said.contains("the folder cannot be read"), "{said}");
+    assert!(said.contains("nowhere cannot be opened"), "{said}");
 }

@@ -1,20 +1,26 @@
 //! What a relay answers its operator: the same whether it is running, over its socket, or not, straight from its stores.
 
+mod desk;
+
 use std::sync::Arc;
 
-use clavicle_consensus::Waker;
 use clavicle_ledger::block::Header;
-use clavicle_ledger::encoding::{self, DecodeError};
-use clavicle_ledger::execute::{self, ExecuteError, Rejection};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::SourceId;
+use clavicle_ledger::id::{ChainId, SourceId};
+use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
-use clavicle_ledger::time::{BlockTime, LocalTime};
-use clavicle_ledger::transaction::{Envelope, StatelessError};
+use clavicle_ledger::time::LocalTime;
 use serde::{Deserialize, Serialize};
 
-use crate::mempool::{Mempool, Put};
-use crate::store::{ChainStore, StoreError};
+use crate::archive::Archive;
+use crate::gate::{Refusal, Refusals};
+use crate::store::{ChainStore, Mailboxes, Pickups, StoreError};
+use crate::submission::Submission;
+
+pub use self::desk::{
+    ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, QuarantinedRow, StudyRow,
+    VisitRequest,
+};
 
 /// A relay as its operator sees it.
 #[derive(Clone)]
@@ -25,63 +31,24 @@ pub struct Service {
     pub source: SourceId,
     /// The network.
     pub genesis: Arc<Genesis>,
+    /// Its id.
+    pub chain: ChainId,
     /// The chain.
     pub store: Arc<ChainStore>,
-    /// What waits for a block.
-    pub mempool: Arc<Mempool>,
+    /// The images.
+    pub archive: Arc<Archive>,
+    /// What the desk issued.
+    pub pickups: Arc<Pickups>,
+    /// The mailboxes kept here.
+    pub mailboxes: Arc<Mailboxes>,
+    /// Takes transactions in.
+    pub submission: Arc<Submission>,
+    /// Why the gate said no.
+    pub refusals: Arc<Refusals>,
+    /// Signs studies.
+    pub operational: SecretKey,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
-    /// Tells the engine that something waits; none while the relay is not running.
-    pub waker: Option<Waker>,
-}
-
-/// What became of a transaction that was submitted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Submitted {
-    /// The transaction's id.
-    pub transaction: String,
-    /// The envelope's hash, by which its inclusion is proven.
-    pub envelope: String,
-    /// The height at which it was executed, if it was already.
-    pub executed_at: Option<u64>,
-}
-
-/// Why a transaction was not taken in.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum SubmitError {
-    /// Not a transaction.
-    #[error(transparent)]
-    Decode(#[from] DecodeError),
-    /// Wrong whatever the state.
-    #[error(transparent)]
-    Stateless(#[from] StatelessError),
-    /// Wrong now.
-    #[error(transparent)]
-    Rejected(#[from] Rejection),
-    /// No room.
-    #[error("too many transactions wait for a block: try again in a minute")]
-    Full,
-    /// The relay is not running.
-    #[error("the relay is not running, and takes nothing in")]
-    NotRunning,
-    /// See [`ServiceError`].
-    #[error(transparent)]
-    Service(#[from] ServiceError),
-}
-
-impl<E: Into<StoreError>> From<ExecuteError<E>> for SubmitError {
-    fn from(error: ExecuteError<E>) -> Self {
-        match error {
-            ExecuteError::Read(ReadError::Storage(error)) => Self::Service(ServiceError::Store(error.into())),
-            ExecuteError::Read(ReadError::Corrupt { error, .. }) => {
-                Self::Service(ServiceError::Store(StoreError::Damaged { what: "a row", error }))
-            }
-            ExecuteError::Envelope { rejection, .. } => Self::Rejected(rejection),
-            // Height and time are the service's own, made to fit.
-            _ => Self::Service(ServiceError::Store(StoreError::Damaged { what: "the head", error: None })),
-        }
-    }
 }
 
 /// How a relay is.
@@ -140,6 +107,13 @@ pub enum ServiceError {
     State(#[from] ReadError<StoreError>),
 }
 
+/// Nothing is kept under that reference.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error(
+    "nothing is kept under that reference: it is not of this relay, or from before its last start, or too many came since"
+)]
+pub struct UnknownReference;
+
 impl Service {
     /// How the relay is.
     ///
@@ -167,32 +141,12 @@ impl Service {
         })
     }
 
-    /// Takes in an encoded envelope: checks it, puts it where it waits for a block, wakes the engine. One that was executed
-    /// before is an answer, not an error, so that whoever is unsure can ask again.
+    /// Why somebody was refused, by the reference they were told.
     ///
     /// # Errors
-    /// [`SubmitError`].
-    pub fn submit(&self, bytes: &[u8]) -> Result<Submitted, SubmitError> {
-        let waker = self.waker.as_ref().ok_or(SubmitError::NotRunning)?;
-        let envelope = encoding::decode::<Envelope>(bytes)?.check_stateless(&self.genesis.chain_id())?;
-        let executed_at = self.store.find_envelope(&envelope.hash()).map_err(ServiceError::from)?;
-        let submitted = Submitted {
-            transaction: envelope.id().to_string(),
-            envelope: envelope.hash().to_string(),
-            executed_at: executed_at.map(|(height, _)| height),
-        };
-        if submitted.executed_at.is_some() {
-            return Ok(submitted);
-        }
-        let snapshot = self.store.snapshot().map_err(ServiceError::from)?;
-        execute::admit(&snapshot, BlockTime((self.clock)().0), &envelope)?;
-        match self.mempool.put(envelope) {
-            Put::Full => Err(SubmitError::Full),
-            Put::Waits | Put::Waited => {
-                waker.wake();
-                Ok(submitted)
-            }
-        }
+    /// [`UnknownReference`].
+    pub fn explain(&self, reference: &str) -> Result<Refusal, UnknownReference> {
+        self.refusals.find(reference.trim()).ok_or(UnknownReference)
     }
 
     /// Who decides the next block.

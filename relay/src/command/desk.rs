@@ -1,0 +1,82 @@
+//! `ingest`, `studies` and `pickup`: what the desk does.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+
+use super::inspect::{ask, tell};
+use super::{Answer, CommandError};
+use crate::control;
+use crate::service::{IngestRequest, Ingested, Issued, PickupRequest, Service, StudyRow};
+
+/// How many quarantined files are told one by one before the rest is only counted.
+const MOST_TOLD: usize = 20;
+
+pub(super) fn ingest(dir: &Path, folder: &Path, report: Option<&Path>) -> Result<Answer, CommandError> {
+    // The relay that does the work has another working directory.
+    let absolute = |path: &Path| -> Result<PathBuf, CommandError> {
+        path.canonicalize().map_err(|error| CommandError::Folder { path: path.to_owned(), error })
+    };
+    let request = IngestRequest { folder: absolute(folder)?, report: report.map(absolute).transpose()? };
+    let ingested: Ingested = tell(dir, control::INGEST, &request, |service| Ok(service.ingest(&request)?))?;
+    let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined } = &ingested;
+    let mut lines = vec![format!(
+        "{} studies ({new} new, {grown} grown), {instances} instances; {duplicates} duplicates, {} conflicts, {} quarantined",
+        studies.len(),
+        conflicts.len(),
+        quarantined.len()
+    )];
+    lines.extend(conflicts.iter().map(|conflict| {
+        let (one, other) = (conflict.path.display(), conflict.with.display());
+        format!(
+            "conflict     {one}: other bytes than {other} under the same SOP Instance UID; the latter is in the study"
+        )
+    }));
+    let told = quarantined.iter().take(MOST_TOLD);
+    lines.extend(told.map(|one| format!("quarantined  {}: {}", one.path.display(), one.reason)));
+    if quarantined.len() > MOST_TOLD {
+        lines.push(format!("             and {} more; --json has all", quarantined.len() - MOST_TOLD));
+    }
+    Ok(Answer { text: lines.join("\n"), json: json!(ingested) })
+}
+
+pub(super) fn studies(dir: &Path) -> Result<Answer, CommandError> {
+    let rows: Vec<StudyRow> = ask(dir, control::STUDIES, |service: &Service| Ok(service.studies()?))?;
+    let mut lines: Vec<String> = rows.iter().map(StudyRow::line).collect();
+    lines.push(format!("{} studies", rows.len()));
+    Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows }) })
+}
+
+pub(super) fn pickup(dir: &Path, request: &PickupRequest, png: Option<&Path>) -> Result<Answer, CommandError> {
+    let issued: Issued = tell(dir, control::PICKUP, request, |service| Ok(service.pickup(request)?))?;
+    let mut json = json!(issued);
+    let shown = match png {
+        None => issued.code.clone(),
+        Some(path) => {
+            let picture = clavicle_wallet::code::to_png(&issued.code)?;
+            write_new(path, &picture).map_err(|error| CommandError::Picture { path: path.to_owned(), error })?;
+            json["png"] = json!(path);
+            format!("the code is in {}", path.display())
+        }
+    };
+    let Issued { studies, question, voided, .. } = &issued;
+    let asked =
+        if question == "pin" { "the PIN, to be told apart from the code" } else { "the patient's date of birth" };
+    let mut lines =
+        vec![format!("a pickup for {} studies, good for {} hours; asks for {asked}", studies.len(), request.hours)];
+    if *voided > 0 {
+        lines.push(format!("{voided} earlier pickups for the same visit are void now"));
+    }
+    lines.push(shown);
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
+/// Writes a file that only its owner can read, over an earlier one.
+fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    file.sync_all()
+}

@@ -1,0 +1,150 @@
+//! What this relay says over libp2p: to other relays, and to wallets.
+
+use std::sync::Arc;
+
+use clavicle_ledger::encoding::{self, Text};
+use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
+use clavicle_ledger::key::Key;
+use clavicle_ledger::state::{ReadRows as _, StateKey};
+use clavicle_ledger::time::LocalTime;
+use clavicle_ledger::transaction::Envelope;
+use clavicle_ledger::tree::{self, StateProof};
+use clavicle_network::message::{
+    Included, List, MAX_CHANGES, MailboxRefusal, MailboxRequest, MailboxResponse, ProvenRows, Query, Request, Response,
+    RowKey, Verdict,
+};
+use clavicle_network::swarm::{Desk, Received};
+use tracing::error;
+
+use crate::challenge::{Challenger, Connection};
+use crate::store::{ChainStore, MailboxError, Mailboxes, StoreError};
+use crate::submission::{Fate, From, Submission, SubmitError};
+
+/// Answers over libp2p.
+pub struct RelayDesk {
+    /// The network.
+    pub chain: ChainId,
+    /// This source.
+    pub source: SourceId,
+    /// Its libp2p key.
+    pub network: Key,
+    /// Takes transactions in.
+    pub submission: Arc<Submission>,
+    /// The mailboxes kept here.
+    pub mailboxes: Arc<Mailboxes>,
+    /// What is to be signed in collections.
+    pub challenger: Challenger,
+    /// Reads the clock.
+    pub clock: fn() -> LocalTime,
+}
+
+impl RelayDesk {
+    fn store(&self) -> &ChainStore {
+        &self.submission.store
+    }
+
+    fn submit(&self, envelope: &Envelope) -> Result<Response, StoreError> {
+        let verdict = match self.submission.take(&encoding::encode(envelope), From::Somebody) {
+            Ok(taken) => match taken.fate {
+                Fate::Waits | Fate::Waited => Verdict::Waits,
+                Fate::Executed(height) => Verdict::Executed(height),
+            },
+            Err(SubmitError::Full) => Verdict::Full,
+            Err(SubmitError::Store(error)) => return Err(error),
+            Err(SubmitError::NotRunning) => return Ok(Response::Unavailable),
+            Err(error) => Verdict::Rejected(sentence(&error.to_string())),
+        };
+        Ok(Response::Verdict(verdict))
+    }
+
+    fn query(&self, query: Query) -> Result<Response, StoreError> {
+        let store = self.store();
+        Ok(match query {
+            Query::Head => Response::Head(store.certified(store.head()?.height)?.map(Box::new)),
+            Query::Changes { after } => Response::Changes(List::of(store.validator_changes(after, MAX_CHANGES)?)),
+            Query::Rows(keys) => Response::Rows(self.rows(keys.iter().map(|RowKey(key)| *key))?.map(Box::new)),
+            Query::Inclusion(hash) => {
+                let included = store.inclusion(&hash)?;
+                Response::Inclusion(included.map(|(header, proof)| Box::new(Included { header, proof })))
+            }
+            // The node answers these itself, and only to relays.
+            Query::Waiting | Query::Envelopes(_) => Response::Unavailable,
+        })
+    }
+
+    /// Rows with their proofs, all of one block.
+    fn rows(&self, keys: impl Iterator<Item = StateKey>) -> Result<Option<ProvenRows>, StoreError> {
+        let snapshot = self.store().snapshot()?;
+        let head = snapshot.head().map_err(|_| StoreError::Damaged { what: "the head", error: None })?;
+        let Some(certified) = self.store().certified(head.height)? else { return Ok(None) };
+        let proven = keys.map(|key| tree::prove(&snapshot, &snapshot, key)).collect::<Result<Vec<StateProof>, _>>();
+        let rows = proven.map_err(|_| StoreError::Damaged { what: "a row", error: None })?;
+        Ok(Some(ProvenRows { head: certified, rows: List::of(rows) }))
+    }
+
+    fn mailbox(&self, asker: Key, request: MailboxRequest) -> Result<MailboxResponse, StoreError> {
+        let now = (self.clock)();
+        let answered = match request {
+            MailboxRequest::Open(opening) => {
+                self.mailboxes.open_box(&opening, &self.chain, self.source, now).map(|()| MailboxResponse::Done)
+            }
+            MailboxRequest::Deposit { mailbox, token, sealed } => {
+                let deposited = self.mailboxes.deposit(&mailbox, &token, sealed.as_slice(), now);
+                deposited.map(|()| MailboxResponse::Done)
+            }
+            MailboxRequest::Challenge => Ok(MailboxResponse::Challenge(self.challenger.challenge(&asker, now))),
+            MailboxRequest::Collect(signed) => {
+                let connection = Connection { chain: self.chain, relay: self.source, relay_peer: self.network, asker };
+                match self.challenger.check(&signed, &connection, now) {
+                    Ok(()) => self.mailboxes.collect(&signed.collection, now).map(MailboxResponse::Messages),
+                    Err(refusal) => Ok(MailboxResponse::Refused(refusal)),
+                }
+            }
+        };
+        answered.or_else(|error| match (error.refusal(), error) {
+            (Some(refusal), _) => Ok(MailboxResponse::Refused(refusal)),
+            (None, MailboxError::Store(error)) => Err(error),
+            (None, _) => Ok(MailboxResponse::Refused(MailboxRefusal::NoMailbox)),
+        })
+    }
+}
+
+/// As much of a sentence as fits a text of the wire.
+pub(crate) fn sentence(text: &str) -> Text<256> {
+    let mut short: String = text.chars().filter(|c| !c.is_control()).collect();
+    while short.len() > 256 {
+        short.pop();
+    }
+    Text::new(&short).unwrap_or_default()
+}
+
+impl Desk for RelayDesk {
+    fn receive(&self, envelope: &[u8]) -> Received {
+        match self.submission.take(envelope, From::Gossip) {
+            Ok(taken) if taken.fate == Fate::Waits => Received::Accept,
+            Err(SubmitError::Decode(_) | SubmitError::Stateless(_)) => Received::Reject,
+            // Known, or refused on a state that the others need not share.
+            Ok(_) | Err(_) => Received::Ignore,
+        }
+    }
+
+    fn answer(&self, asker: Key, request: Request) -> Response {
+        let answered = match request {
+            Request::Submit(envelope) => self.submit(&envelope),
+            Request::Query(query) => self.query(query),
+            Request::Mailbox(request) => self.mailbox(asker, *request).map(Response::Mailbox),
+        };
+        answered.unwrap_or_else(|error| {
+            error!(%error, "a question could not be answered");
+            Response::Unavailable
+        })
+    }
+
+    fn waiting(&self) -> Vec<EnvelopeHash> {
+        self.submission.mempool.hashes()
+    }
+
+    fn envelope(&self, hash: &EnvelopeHash) -> Option<Vec<u8>> {
+        self.submission.mempool.find(hash).map(|envelope| encoding::encode(envelope.envelope()))
+    }
+}

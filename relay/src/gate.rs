@@ -1,0 +1,220 @@
+//! The gate: decides on those who fetch, with what this relay knows now, and keeps why it said no.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use clavicle_ledger::authorise::{Authorisation, Refused, SignedHello, View, authorise};
+use clavicle_ledger::id::{ChainId, GrantId, SourceId, StudyId};
+use clavicle_ledger::key::Key;
+use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::terms::SeriesScope;
+use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
+use clavicle_network::transfer::{Admission, Gate, Listing, Offer, Reference};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tracing::{error, info};
+
+use crate::archive::{Archive, ArchiveError};
+use crate::store::{ChainStore, Seen, Snapshot, StoreError};
+
+/// How many refusals are kept; the oldest go.
+const MAX_REFUSALS: usize = 10_000;
+
+/// Decides on those who fetch.
+pub struct RelayGate {
+    /// The network.
+    pub chain: ChainId,
+    /// This source.
+    pub source: SourceId,
+    /// The chain.
+    pub store: Arc<ChainStore>,
+    /// The images.
+    pub archive: Arc<Archive>,
+    /// Revocations that bind before they are in a block.
+    pub seen: Arc<Seen>,
+    /// Why it said no.
+    pub refusals: Arc<Refusals>,
+    /// Reads the clock.
+    pub clock: fn() -> LocalTime,
+}
+
+/// Why it said no, for the operator: in memory, and in the log.
+#[derive(Debug, Default)]
+pub struct Refusals(Mutex<VecDeque<Refusal>>);
+
+/// One refusal.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Refusal {
+    /// What whoever was refused was told.
+    pub reference: String,
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The key that connected.
+    pub key: String,
+    /// The study that was asked for, if it came to that.
+    pub study: Option<String>,
+    /// The grant that was claimed.
+    pub grant: Option<String>,
+    /// Why, in a sentence.
+    pub reason: String,
+}
+
+impl Refusals {
+    /// The refusal under a reference, if it is still kept.
+    #[must_use]
+    pub fn find(&self, reference: &str) -> Option<Refusal> {
+        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refusals.iter().rev().find(|refusal| refusal.reference == reference).cloned()
+    }
+
+    fn keep(&self, at: LocalTime, key: Key, asked: (Option<StudyId>, Option<GrantId>), reason: String) -> Reference {
+        let mut random = [0; 8];
+        // Without a random number the reference is of no use to anybody, and gives nothing away either.
+        getrandom::fill(&mut random).ok();
+        let reference = Reference(random);
+        let (study, grant) = asked;
+        info!(%reference, study = ?study, %reason, "refused");
+        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if refusals.len() >= MAX_REFUSALS {
+            refusals.pop_front();
+        }
+        refusals.push_back(Refusal {
+            reference: reference.to_string(),
+            at_ms: at.0.0,
+            key: key.to_string(),
+            study: study.map(|study| study.to_string()),
+            grant: grant.map(|grant| grant.to_string()),
+            reason,
+        });
+        reference
+    }
+}
+
+/// Why somebody was not let in.
+#[derive(Debug, thiserror::Error)]
+enum No {
+    #[error(transparent)]
+    Refused(#[from] Refused<StoreError>),
+    #[error("the archive cannot be read: {0}")]
+    Archive(#[from] ArchiveError),
+    #[error("the manifest that the ledger names is not in the archive")]
+    ManifestMissing,
+    #[error("the grant names series that the study does not have any more")]
+    SeriesGone,
+    #[error("more revocations of this study were seen than can be kept: nobody it was granted to is served")]
+    Full,
+}
+
+impl RelayGate {
+    /// Asks on what is known now.
+    fn view(
+        &self,
+        ask: impl FnOnce(&View<'_, Snapshot>) -> Result<Authorisation, Refused<StoreError>>,
+    ) -> Result<Authorisation, No> {
+        let read = |error| No::Refused(Refused::Read(clavicle_ledger::state::ReadError::Storage(error)));
+        // The revocations first: one that is settled between the two reads is in the state already.
+        let seen = self.seen.set();
+        let state = self.store.snapshot().map_err(read)?;
+        let head = self.store.head().map_err(read)?;
+        let view =
+            View { state: &state, source: self.source, highest_seen: head.time.timestamp(), seen_revocations: &seen };
+        let authorisation = ask(&view)?;
+        if let Some(grant) = authorisation.grant() {
+            let study = state.study(authorisation.study()).map_err(Refused::Read)?.ok_or(No::ManifestMissing)?;
+            if self.seen.closes(authorisation.study(), &study, grant) {
+                return Err(No::Full);
+            }
+        }
+        Ok(authorisation)
+    }
+
+    fn decide(&self, remote: Key, hello: &SignedHello) -> Result<Admission, No> {
+        let authorisation = self.view(|view| authorise(view, (self.clock)(), remote, hello))?;
+        let (_, root) = authorisation.current();
+        let edition = self.archive.edition(authorisation.study(), &root)?.ok_or(No::ManifestMissing)?;
+        let withheld = match authorisation.consented_to() {
+            Some((_, consented)) if consented != root => {
+                let then = self.archive.edition(authorisation.study(), &consented)?.ok_or(No::ManifestMissing)?;
+                beyond(&edition.manifest, &then.manifest)
+            }
+            _ => BTreeSet::new(),
+        };
+        let scope = authorisation.terms().map_or(&SeriesScope::All, |terms| &terms.series);
+        let manifest = match scope {
+            SeriesScope::All => Listing::Whole(edition.manifest),
+            SeriesScope::These(series) => {
+                let SignedManifest { manifest, endorsement } = edition.manifest;
+                let wanted: Vec<_> = series.iter().copied().collect();
+                let scoped = manifest.scoped(&self.chain, &edition.salt, &wanted);
+                if scoped.series().is_empty() {
+                    return Err(No::SeriesGone);
+                }
+                Listing::Part(SignedScopedManifest { scoped, endorsement })
+            }
+        };
+        Ok(Admission { authorisation, offer: Offer { salt: edition.salt, manifest }, withheld })
+    }
+
+    fn keep(&self, key: Key, asked: (Option<StudyId>, Option<GrantId>), no: &No) -> Reference {
+        if matches!(no, No::Archive(_) | No::ManifestMissing | No::Full | No::Refused(Refused::Read(_))) {
+            error!(reason = %no, "refused somebody for a fault of this relay's own");
+        }
+        self.refusals.keep((self.clock)(), key, asked, no.to_string())
+    }
+}
+
+/// What is in the newer manifest and was not in the older one.
+fn beyond(now: &SignedManifest, then: &SignedManifest) -> BTreeSet<StoredDigest> {
+    fn all(signed: &SignedManifest) -> BTreeSet<StoredDigest> {
+        let attachments = signed.manifest.attachments().iter().map(|one| one.stored);
+        signed.manifest.instances().map(|one| one.stored).chain(attachments).collect()
+    }
+    all(now).difference(&all(then)).copied().collect()
+}
+
+impl Gate for RelayGate {
+    fn admit(&self, remote: Key, hello: &SignedHello) -> Result<Admission, Reference> {
+        let grant = match &hello.hello.claim {
+            clavicle_ledger::authorise::Claim::Holder => None,
+            clavicle_ledger::authorise::Claim::Grant { grant, .. } => Some(*grant),
+        };
+        self.decide(remote, hello).map_err(|no| self.keep(remote, (Some(hello.hello.study), grant), &no))
+    }
+
+    fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
+        let asked = (Some(authorisation.study()), authorisation.grant());
+        self.view(|view| authorisation.renew(view, (self.clock)()))
+            .map_err(|no| self.keep(authorisation.remote(), asked, &no))
+    }
+
+    fn refuse(&self, remote: Key, why: &'static str) -> Reference {
+        self.refusals.keep((self.clock)(), remote, (None, None), why.to_owned())
+    }
+
+    fn open(&self, stored: &StoredDigest) -> io::Result<File> {
+        File::open(self.archive.place(stored))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.store.changes()
+    }
+
+    fn clock(&self) -> LocalTime {
+        (self.clock)()
+    }
+}
+
+impl Refusal {
+    /// The refusal in lines for a person.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let Self { reference, at_ms, key, study, grant, reason } = self;
+        let none = || "none".to_owned();
+        let (study, grant) = (study.clone().unwrap_or_else(none), grant.clone().unwrap_or_else(none));
+        let day = Timestamp(*at_ms).day();
+        format!("{reference}  {day}\nreason  {reason}\nstudy   {study}\ngrant   {grant}\nkey     {key}")
+    }
+}

@@ -1,0 +1,388 @@
+//! What the desk does: files taken in, pickups given out.
+
+use std::path::{Path, PathBuf};
+
+use clavicle_imaging::intake::{AttachError, Intake, IntakeError};
+use clavicle_imaging::worker::{Reader, Workers};
+use clavicle_ledger::encoding::Text;
+use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::time::HOUR_MS;
+use clavicle_manifest::MediaType;
+use clavicle_network::pickup::{Checkpoint, PickupCode, Question, Ticket};
+use serde::{Deserialize, Serialize};
+
+use super::{Service, ServiceError};
+use crate::archive::{ArchiveError, Entry, Signer, Taken};
+use crate::counter::studies_of;
+use crate::store::{Issue, IssueError, StoreError, Visit};
+
+/// What is to be taken in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct IngestRequest {
+    /// The folder, as an absolute path.
+    pub folder: PathBuf,
+    /// A report that belongs to the one study in it.
+    pub report: Option<PathBuf>,
+}
+
+/// What was taken in.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ingested {
+    /// The studies, by id.
+    pub studies: Vec<String>,
+    /// How many were not there before.
+    pub new: usize,
+    /// How many grew.
+    pub grown: usize,
+    /// Instances in the folder.
+    pub instances: usize,
+    /// Files that were there twice.
+    pub duplicates: usize,
+    /// Files that contradict another.
+    pub conflicts: Vec<ConflictRow>,
+    /// Files that could not be used.
+    pub quarantined: Vec<QuarantinedRow>,
+}
+
+/// A file that contradicts another.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConflictRow {
+    /// The file.
+    pub path: PathBuf,
+    /// The one that is in the study.
+    pub with: PathBuf,
+}
+
+/// A file that could not be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QuarantinedRow {
+    /// The file.
+    pub path: PathBuf,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why nothing was taken in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IngestError {
+    /// See [`ArchiveError`].
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// See [`IntakeError`].
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    /// No process to read foreign files in.
+    #[error("the system gave no process to read foreign files in")]
+    Workers(#[source] std::io::Error),
+    /// A report for one study among several, or none.
+    #[error(
+        "{report} was not attached, and nothing was taken in: the folder holds {studies} studies, and a report belongs to one"
+    )]
+    WhichStudy {
+        /// The report.
+        report: PathBuf,
+        /// Studies in the folder.
+        studies: usize,
+    },
+    /// A report that is none.
+    #[error("{report} was not attached, and nothing was taken in")]
+    Attach {
+        /// The report.
+        report: PathBuf,
+        /// Why.
+        #[source]
+        error: AttachError,
+    },
+}
+
+/// A pickup that is to be given out.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PickupRequest {
+    /// For which studies.
+    pub visit: VisitRequest,
+    /// The PIN to ask for; the date of birth is asked for without one.
+    pub pin: Option<String>,
+    /// For how many hours it is good.
+    pub hours: u32,
+}
+
+/// For which studies a pickup is.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum VisitRequest {
+    /// Those with this Accession Number.
+    Accession(String),
+    /// Those of the patient with this Patient ID.
+    Patient(String),
+    /// The one whose id begins like this.
+    Study(String),
+}
+
+/// A pickup that was given out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Issued {
+    /// The code, as text.
+    pub code: String,
+    /// The studies it is for, as of now, by id.
+    pub studies: Vec<String>,
+    /// What is asked for it: a PIN or the date of birth.
+    pub question: String,
+    /// Until when, in milliseconds since 1970.
+    pub expires_ms: u64,
+    /// Earlier pickups for the same visit that are void now.
+    pub voided: usize,
+}
+
+/// Why no pickup was given out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DeskError {
+    /// See [`ArchiveError`].
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// See [`ServiceError`].
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// See [`IssueError`].
+    #[error(transparent)]
+    Issue(#[from] IssueError),
+    /// Nothing to pick up.
+    #[error("no such study is in the archive; see `clavicle-relay studies`")]
+    NoStudy,
+    /// More than one.
+    #[error("{0} studies begin like this; give more of the id")]
+    Ambiguous(usize),
+    /// Several patients under one number.
+    #[error("the studies are of more than one patient; give out a pickup for each")]
+    OtherPatients,
+    /// Nothing to ask.
+    #[error("the patient's date of birth is not known; give out a PIN with --pin")]
+    NoBirthDate,
+    /// A number that cannot be one.
+    #[error("the number is longer than DICOM allows, or holds characters that do not show")]
+    Number,
+    /// This source is not on the ledger.
+    #[error("this hospital is not on the ledger")]
+    NoSource,
+    /// The system gave no random bytes.
+    #[error("the system's random generator failed")]
+    Random(#[source] getrandom::Error),
+}
+
+impl From<StoreError> for DeskError {
+    fn from(error: StoreError) -> Self {
+        Self::Service(error.into())
+    }
+}
+
+impl Service {
+    /// Takes a folder into the archive.
+    ///
+    /// # Errors
+    /// [`IngestError`].
+    pub fn ingest(&self, request: &IngestRequest) -> Result<Ingested, IngestError> {
+        // What comes from outside is read by a process that can do nothing else.
+        let mut reader = Reader::Workers(Workers::of_this_program().map_err(IngestError::Workers)?);
+        let mut intake = Intake::of_folder(&request.folder, &mut reader)?;
+        if let Some(report) = &request.report {
+            attach(&mut intake, report)?;
+        }
+        let signer = Signer { chain: self.chain, source: self.source, operational: &self.operational };
+        let take = |study| self.archive.take(study, &signer);
+        let taken = intake.studies.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+        // Revisions of studies that somebody holds go to the ledger.
+        self.store.note();
+        let count = |wanted: fn(&Taken) -> bool| taken.iter().filter(|taken| wanted(taken)).count();
+        let conflict = |one: clavicle_imaging::intake::Conflict| ConflictRow { path: one.path, with: one.with };
+        let quarantined = |one: clavicle_imaging::intake::Quarantined| QuarantinedRow {
+            reason: one.reason.to_string(),
+            path: one.path,
+        };
+        Ok(Ingested {
+            studies: taken.iter().map(|taken| taken.study().to_string()).collect(),
+            new: count(|taken| matches!(taken, Taken::New(_))),
+            grown: count(|taken| matches!(taken, Taken::Grown(_))),
+            instances: intake.studies.iter().map(|study| study.instances()).sum(),
+            duplicates: intake.duplicates.len(),
+            conflicts: intake.conflicts.into_iter().map(conflict).collect(),
+            quarantined: intake.quarantined.into_iter().map(quarantined).collect(),
+        })
+    }
+
+    /// Gives out a pickup.
+    ///
+    /// # Errors
+    /// [`DeskError`].
+    pub fn pickup(&self, request: &PickupRequest) -> Result<Issued, DeskError> {
+        let visit = self.visit(&request.visit)?;
+        let studies = studies_of(&self.archive, &visit)?;
+        let first = studies.first().ok_or(DeskError::NoStudy)?;
+        if studies.iter().any(|study| !study.patient.may_be(&first.patient)) {
+            return Err(DeskError::OtherPatients);
+        }
+        let (question, answer) = match &request.pin {
+            Some(pin) => (Question::Pin, pin.clone()),
+            None => {
+                let born = studies.iter().find_map(|study| study.patient.birth_date).ok_or(DeskError::NoBirthDate)?;
+                (Question::BirthDate, born.to_string())
+            }
+        };
+        let now = (self.clock)();
+        let expires = now.0.plus(u64::from(request.hours).saturating_mul(HOUR_MS));
+        let ticket = Ticket(random()?);
+        let code = self.code(ticket.clone(), question, expires)?;
+        let voided =
+            self.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, random()?, now)?;
+        let id = |study: &Entry| study.manifest.manifest.header().study.to_string();
+        Ok(Issued {
+            code: clavicle_wallet::code::to_text(&code),
+            studies: studies.iter().map(id).collect(),
+            question: match question {
+                Question::Pin => "pin".to_owned(),
+                Question::BirthDate => "birth_date".to_owned(),
+            },
+            expires_ms: expires.0,
+            voided,
+        })
+    }
+
+    fn visit(&self, request: &VisitRequest) -> Result<Visit, DeskError> {
+        let number = |text: &str| Text::new(text.trim()).map_err(|_| DeskError::Number);
+        Ok(match request {
+            VisitRequest::Accession(accession) => Visit::Accession(number(accession)?),
+            VisitRequest::Patient(patient) => Visit::Patient(number(patient)?),
+            VisitRequest::Study(begin) => {
+                let begin = begin.to_lowercase();
+                let ids = self.archive.studies()?.into_iter().map(|entry| entry.manifest.manifest.header().study);
+                let ids: Vec<_> = ids.filter(|id| id.to_string().starts_with(&begin)).collect();
+                match ids.as_slice() {
+                    [] => return Err(DeskError::NoStudy),
+                    [one] => Visit::Study(*one),
+                    more => return Err(DeskError::Ambiguous(more.len())),
+                }
+            }
+        })
+    }
+
+    fn code(
+        &self,
+        ticket: Ticket,
+        question: Question,
+        expires: clavicle_ledger::time::Timestamp,
+    ) -> Result<PickupCode, DeskError> {
+        let (snapshot, head) = (self.store.snapshot()?, self.store.head()?);
+        let source = snapshot.source(self.source).map_err(ServiceError::from)?.ok_or(DeskError::NoSource)?;
+        let epoch = snapshot.head().map_err(ServiceError::from)?.epoch;
+        Ok(PickupCode {
+            chain: self.chain,
+            source: self.source,
+            transfer: source.keys_in(epoch).transfer,
+            addresses: source.announced.addresses.iroh,
+            ticket,
+            question,
+            expires,
+            checkpoint: Checkpoint { height: head.height, block: head.id() },
+        })
+    }
+}
+
+fn random() -> Result<[u8; 32], DeskError> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes).map_err(DeskError::Random)?;
+    Ok(bytes)
+}
+
+/// Attaches a report to the one study that was taken in; to which of several, nobody could say.
+fn attach(intake: &mut Intake, report: &Path) -> Result<(), IngestError> {
+    let [study] = intake.studies.as_mut_slice() else {
+        return Err(IngestError::WhichStudy { report: report.to_owned(), studies: intake.studies.len() });
+    };
+    let extension = report.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let media_type = match extension.to_lowercase().as_str() {
+        "pdf" => MediaType::Pdf,
+        "hl7" => MediaType::Hl7V2,
+        "json" => MediaType::FhirJson,
+        _ => MediaType::Text,
+    };
+    let attached = study.attach(report, media_type);
+    attached.map_err(|error| IngestError::Attach { report: report.to_owned(), error })
+}
+
+/// A study in the archive, as its operator sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StudyRow {
+    /// Its id.
+    pub study: String,
+    /// Study Instance UID.
+    pub study_instance_uid: String,
+    /// Accession Number.
+    pub accession_number: String,
+    /// Study Date.
+    pub date: Option<String>,
+    /// Study Description.
+    pub description: String,
+    /// The modalities in it.
+    pub modalities: String,
+    /// Series.
+    pub series: usize,
+    /// Instances.
+    pub instances: usize,
+    /// Attachments.
+    pub attachments: usize,
+    /// Bytes.
+    pub bytes: u64,
+    /// Whether more is expected.
+    pub open: bool,
+    /// The manifest's revision.
+    pub revision: u32,
+    /// Whether somebody holds it, or is about to.
+    pub claimed: bool,
+}
+
+impl Service {
+    /// Every study in the archive.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn studies(&self) -> Result<Vec<StudyRow>, ArchiveError> {
+        Ok(self.archive.studies()?.iter().map(StudyRow::of).collect())
+    }
+}
+
+impl StudyRow {
+    fn of(entry: &Entry) -> Self {
+        let manifest = &entry.manifest.manifest;
+        let (header, counts) = (manifest.header(), manifest.counts());
+        let mut modalities: Vec<&str> = manifest.series().iter().map(|series| series.modality.as_str()).collect();
+        modalities.sort_unstable();
+        modalities.dedup();
+        Self {
+            study: header.study.to_string(),
+            study_instance_uid: header.study_instance_uid.as_str().to_owned(),
+            accession_number: entry.accession_number.to_string(),
+            date: header.study_date.map(|date| date.to_string()),
+            description: header.description.to_string(),
+            modalities: modalities.join(" "),
+            series: counts.series,
+            instances: counts.instances,
+            attachments: counts.attachments,
+            bytes: counts.bytes,
+            open: header.open,
+            revision: header.revision,
+            claimed: entry.claimed,
+        }
+    }
+
+    /// The study in a line for a person.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { study, date, modalities, instances, series, description, claimed, .. } = self;
+        let held = if *claimed { "held    " } else { "unclaimed" };
+        format!(
+            "{}  {:<10}  {modalities:<8} {instances:>5} instances in {series:>3} series  {held:<9}  {description}",
+            study.get(..12).unwrap_or(study),
+            date.as_deref().unwrap_or("no date"),
+        )
+    }
+}

@@ -1,0 +1,180 @@
+//! Taking transactions in: from the operator, from wallets, from other relays, from this relay's own counter.
+//!
+//! Checked, then put where it waits for a block, then handed on. A revocation binds this relay before any of that is said to have
+//! happened: it is on the disk first.
+
+use std::sync::{Arc, OnceLock};
+
+use clavicle_consensus::Waker;
+use clavicle_ledger::authorise::seen_revocation;
+use clavicle_ledger::encoding::{self, DecodeError};
+use clavicle_ledger::execute::{self, ExecuteError, Rejection};
+use clavicle_ledger::id::{ChainId, EnvelopeHash, TxId};
+use clavicle_ledger::state::ReadError;
+use clavicle_ledger::time::{BlockTime, Height, LocalTime};
+use clavicle_ledger::transaction::{Envelope, StatelessError, Verified};
+
+use crate::mempool::{Mempool, Put};
+use crate::store::{ChainStore, Remembered, Seen, SeenError, Snapshot, StoreError};
+
+/// Takes transactions in.
+pub struct Submission {
+    /// The network.
+    pub chain: ChainId,
+    /// The chain.
+    pub store: Arc<ChainStore>,
+    /// What waits for a block.
+    pub mempool: Arc<Mempool>,
+    /// Revocations that bind before they are in a block.
+    pub seen: Arc<Seen>,
+    /// Reads the clock.
+    pub clock: fn() -> LocalTime,
+    /// Tells the engine that something waits; none while the relay is not running.
+    pub waker: OnceLock<Waker>,
+    /// Hands a transaction on to the other relays; nothing while the relay is not running.
+    pub publish: OnceLock<Box<dyn Fn(Vec<u8>) + Send + Sync>>,
+}
+
+/// Where a transaction came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum From {
+    /// Somebody who gave it to this relay, which hands it on.
+    Somebody,
+    /// Gossip, which hands it on by itself.
+    Gossip,
+}
+
+/// What became of a transaction that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Its id.
+    pub transaction: TxId,
+    /// Its hash, by which its inclusion is proven.
+    pub envelope: EnvelopeHash,
+    /// What became of it.
+    pub fate: Fate,
+}
+
+/// What became of a transaction that was not refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits for a block, since now.
+    Waits,
+    /// It waited already.
+    Waited,
+    /// It was executed at this height.
+    Executed(Height),
+}
+
+/// Why a transaction was not taken in.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubmitError {
+    /// Not a transaction.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Wrong whatever the state.
+    #[error(transparent)]
+    Stateless(#[from] StatelessError),
+    /// Wrong now.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// No room.
+    #[error("too many transactions wait for a block: try again in a minute")]
+    Full,
+    /// The relay is not running.
+    #[error("the relay is not running, and takes nothing in")]
+    NotRunning,
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl<E: Into<StoreError>> std::convert::From<ExecuteError<E>> for SubmitError {
+    fn from(error: ExecuteError<E>) -> Self {
+        match error {
+            ExecuteError::Read(error) => Self::Store(read_error(error)),
+            ExecuteError::Envelope { rejection, .. } => Self::Rejected(rejection),
+            // Height and time are this relay's own, made to fit.
+            _ => Self::Store(StoreError::Damaged { what: "the head", error: None }),
+        }
+    }
+}
+
+fn read_error<E: Into<StoreError>>(error: ReadError<E>) -> StoreError {
+    match error {
+        ReadError::Storage(error) => error.into(),
+        ReadError::Corrupt { error, .. } => StoreError::Damaged { what: "a row", error },
+        _ => StoreError::Damaged { what: "a row", error: None },
+    }
+}
+
+impl Submission {
+    /// Takes in an encoded envelope. One that waits or was executed is an answer, not an error, so that whoever is unsure can ask again.
+    ///
+    /// # Errors
+    /// [`SubmitError`].
+    pub fn take(&self, bytes: &[u8], from: From) -> Result<Taken, SubmitError> {
+        let waker = self.waker.get().ok_or(SubmitError::NotRunning)?;
+        let envelope: Envelope = encoding::decode(bytes)?;
+        let (hash, id) = (envelope.hash(), envelope.body.id(&self.chain));
+        let taken = |fate| Taken { transaction: id, envelope: hash, fate };
+        // What is known by its hash was checked before it became known.
+        if let Some((height, _)) = self.store.find_envelope(&hash)? {
+            return Ok(taken(Fate::Executed(height)));
+        }
+        if self.mempool.find(&hash).is_some() {
+            return Ok(taken(Fate::Waited));
+        }
+        let envelope = envelope.check_stateless(&self.chain)?;
+        let snapshot = self.store.snapshot()?;
+        self.remember(&snapshot, &envelope)?;
+        execute::admit(&snapshot, BlockTime((self.clock)().0), &envelope)?;
+        match self.mempool.put(envelope) {
+            Put::Full => return Err(SubmitError::Full),
+            Put::Waited => return Ok(taken(Fate::Waited)),
+            Put::Waits => {}
+        }
+        waker.wake();
+        if from == From::Somebody
+            && let Some(publish) = self.publish.get()
+        {
+            publish(bytes.to_vec());
+        }
+        Ok(taken(Fate::Waits))
+    }
+
+    /// Lets a revocation bind, whatever becomes of its transaction.
+    fn remember(&self, snapshot: &Snapshot, envelope: &Verified) -> Result<(), SubmitError> {
+        let Some(seen) = seen_revocation(snapshot, envelope).map_err(read_error)? else { return Ok(()) };
+        match self.seen.remember(snapshot, envelope, seen) {
+            // Whoever is being sent the study is asked about again now.
+            Ok(Remembered::New | Remembered::Closed) => self.store.note(),
+            Ok(Remembered::Known | Remembered::Settled) => {}
+            Err(SeenError::Store(error)) => return Err(error.into()),
+            Err(SeenError::State(error)) => return Err(read_error(error).into()),
+        }
+        Ok(())
+    }
+
+    /// Puts what is remembered and in no block where it waits for one: after a start, and now and then, since a proposer drops what its
+    /// state refuses.
+    ///
+    /// # Errors
+    /// [`SubmitError`], of the store alone; what cannot be executed now is passed over.
+    pub fn resume(&self) -> Result<(), SubmitError> {
+        for envelope in self.seen.envelopes()? {
+            let taken = self.take(&encoding::encode(&envelope), From::Somebody);
+            if let Err(error @ (SubmitError::Store(_) | SubmitError::NotRunning)) = taken {
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Submission {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Submission").field("chain", &self.chain).finish_non_exhaustive()
+    }
+}
