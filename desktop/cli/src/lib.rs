@@ -1,1 +1,31 @@
 //! The command line of patients and recipients.
+//!
+//! [`command`] says what can be asked for; what is done is in [`clavicle_wallet`]. Everything takes `--json` and then answers with one
+//! object, errors too.
+
+pub mod command;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::command::{Arguments, say};
+
+/// The whole program: reads the arguments, does what they say, and tells.
+#[must_use]
+pub fn main() -> ExitCode {
+    let Arguments { json, command } = Arguments::parse();
+    match (command::run(command), json) {
+        (Ok(answer), false) => say(&answer.text),
+        (Ok(answer), true) => say(&answer.json.to_string()),
+        (Err(error), false) => {
+            eprintln!("error: {}", error.sentences());
+            return ExitCode::FAILURE;
+        }
+        (Err(error), true) => {
+            say(&error.to_json().to_string());
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}

@@ -1,3 +1,7 @@
 //! The command line of patients and recipients.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    clavicle::main()
+}

@@ -1,0 +1,357 @@
+//! What patients and recipients can say.
+
+mod recipient;
+mod terms;
+mod wallet;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use clap::{Args, Parser, Subcommand};
+use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_network::file::NetworkFileError;
+use clavicle_wallet::WalletError;
+use clavicle_wallet::code::{PictureError, ReadCodeError};
+use clavicle_wallet::vault::{Passphrase, PassphraseError};
+use serde_json::{Value, json};
+
+pub use self::terms::{Length, Purpose};
+
+/// Consent to imaging studies, and the studies themselves: for patients and for those they grant.
+#[derive(Debug, Parser)]
+#[command(name = "clavicle", version, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Answer with one JSON object, errors too
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// A patient's wallet: pick studies up, grant them, revoke, look
+    #[command(subcommand)]
+    Wallet(WalletCommand),
+    /// A recipient: show a card, read what came, fetch
+    #[command(subcommand)]
+    Recipient(RecipientCommand),
+}
+
+/// Which wallet, and what opens it.
+#[derive(Debug, Args)]
+pub struct Folder {
+    /// The wallet's folder
+    #[arg(long)]
+    pub dir: PathBuf,
+    /// A file that holds the passphrase; it is asked for without one
+    #[arg(long, env = "CLAVICLE_PASSPHRASE_FILE")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// What a patient can do.
+#[derive(Debug, Subcommand)]
+pub enum WalletCommand {
+    /// Make a wallet, and show the 24 words to be written down
+    Init {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The network's network.json
+        #[arg(long)]
+        network: PathBuf,
+    },
+    /// Take hold of the studies of a visit
+    Pickup {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The code: a picture, a text file, or the code itself
+        code: String,
+        /// The PIN that the desk told
+        #[arg(long, group = "answer")]
+        pin: Option<String>,
+        /// The date of birth, if the code asks for it: 1953-01-17
+        #[arg(long, group = "answer")]
+        birth_date: Option<String>,
+    },
+    /// List the studies
+    Studies {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Let somebody fetch a study; returns when it is final
+    Grant {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study, by the beginning of its id
+        study: String,
+        /// The recipient's card: a picture, a text file, or the code itself
+        #[arg(long)]
+        to: String,
+        /// For how long: 30m, 12h, 7d, 4w
+        #[arg(long = "for", value_name = "LENGTH")]
+        length: Length,
+        /// What for
+        #[arg(long, value_enum, default_value_t = Purpose::Treatment)]
+        purpose: Purpose,
+        /// Leave out what later revisions of the study bring
+        #[arg(long)]
+        this_revision_only: bool,
+        /// For how long the grant stays good while the hospital cannot reach the others: 30m, at most 24h
+        #[arg(long, value_name = "LENGTH")]
+        offline: Option<Length>,
+    },
+    /// List the grants that were made
+    Grants {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Tell who has access to a study, as the ledger proves it
+    Who {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study, by the beginning of its id
+        study: String,
+    },
+    /// End a grant; the hospital stops serving at once
+    Revoke {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The grant, by the beginning of its id
+        grant: String,
+    },
+    /// Fetch a study of one's own
+    Fetch {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study, by the beginning of its id
+        study: String,
+        /// The folder to put it in
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+/// What a recipient can do.
+#[derive(Debug, Subcommand)]
+pub enum RecipientCommand {
+    /// Make a recipient, and show the 24 words to be written down
+    Init {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The network's network.json
+        #[arg(long)]
+        network: PathBuf,
+        /// The name that stands on cards
+        #[arg(long)]
+        name: String,
+    },
+    /// Make a card, to be shown to a patient
+    Card {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The picture to write it into
+        #[arg(long)]
+        png: Option<PathBuf>,
+        /// How many studies can be granted to it
+        #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+        keys: u8,
+        /// For how many days it is good
+        #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u64).range(1..=30))]
+        days: u64,
+        /// What is asked for, in a few words
+        #[arg(long, default_value = "")]
+        wish: String,
+    },
+    /// Read what came, and list what was granted
+    Inbox {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Fetch what was granted, verified
+    Fetch {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study or the grant, by the beginning of its id; everything without one
+        study: Option<String>,
+        /// The folder to put it in
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CommandError {
+    /// See [`WalletError`].
+    #[error(transparent)]
+    Wallet(#[from] WalletError),
+    /// See [`NetworkFileError`].
+    #[error(transparent)]
+    NetworkFile(#[from] NetworkFileError),
+    /// See [`PassphraseError`].
+    #[error(transparent)]
+    Passphrase(#[from] PassphraseError),
+    /// Nobody typed one.
+    #[error("no passphrase was typed; give --passphrase-file where there is no terminal")]
+    NoPassphrase(#[source] std::io::Error),
+    /// Typed differently.
+    #[error("the two passphrases differ; nothing was made")]
+    PassphrasesDiffer,
+    /// See [`ReadCodeError`].
+    #[error(transparent)]
+    Code(#[from] ReadCodeError),
+    /// See [`PictureError`].
+    #[error(transparent)]
+    Picture(#[from] PictureError),
+    /// What the code asks for.
+    #[error("the code asks for {0}")]
+    NoAnswer(&'static str),
+    /// A file.
+    #[error("{path} could not be written")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// Not all of it arrived as signed.
+    #[error("not everything arrived as it was signed: {0}")]
+    Incomplete(String),
+    /// Nothing was fetched, each for its own reason.
+    #[error("nothing was fetched: {0}")]
+    NothingFetched(String),
+    /// Nothing to fetch.
+    #[error("nothing was granted yet; see `clavicle recipient inbox`")]
+    NothingGranted,
+    /// The system gave no thread or timer.
+    #[error("the system gave no thread or timer to run with")]
+    Runtime(#[source] std::io::Error),
+}
+
+impl CommandError {
+    /// A word for programs.
+    #[must_use]
+    pub const fn code(&self) -> &'static str {
+        match self {
+            Self::Wallet(error) => error.code(),
+            Self::NetworkFile(_) | Self::File { .. } => "file",
+            Self::Passphrase(_) | Self::NoPassphrase(_) | Self::PassphrasesDiffer => "passphrase",
+            Self::Code(_) | Self::Picture(_) => "code",
+            Self::NoAnswer(_) => "answer",
+            Self::Incomplete(_) => "incomplete",
+            Self::NothingFetched(_) => "refused",
+            Self::NothingGranted => "not_found",
+            Self::Runtime(_) => "system",
+        }
+    }
+
+    /// What happened and why, in one sentence after another.
+    #[must_use]
+    pub fn sentences(&self) -> String {
+        sentences(self)
+    }
+
+    /// The error as one JSON object.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        json!({ "error": { "code": self.code(), "message": self.sentences() } })
+    }
+}
+
+/// An error and what caused it, in one sentence after another.
+fn sentences(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
+
+/// What a command has to say: for people and for programs.
+#[derive(Debug)]
+pub struct Answer {
+    /// Lines for a person.
+    pub text: String,
+    /// The same as one JSON object.
+    pub json: Value,
+}
+
+/// Says something to whoever reads the output; that nobody does any more is no reason to fall over.
+pub(crate) fn say(text: &str) {
+    writeln!(std::io::stdout(), "{text}").ok();
+}
+
+/// Does what was asked.
+///
+/// # Errors
+/// [`CommandError`].
+pub fn run(command: Command) -> Result<Answer, CommandError> {
+    // One thread: it is the fastest for one transfer.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
+    runtime.block_on(async {
+        match command {
+            Command::Wallet(command) => Box::pin(wallet::run(command)).await,
+            Command::Recipient(command) => Box::pin(recipient::run(command)).await,
+        }
+    })
+}
+
+/// The clock: read here, at the edge, and passed in everywhere else.
+fn now() -> LocalTime {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the command line is the edge: it reads the clock and passes time in"
+    )]
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    LocalTime(Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
+impl Folder {
+    /// The passphrase that opens the wallet.
+    fn passphrase(&self) -> Result<Passphrase, CommandError> {
+        match &self.passphrase_file {
+            Some(path) => Ok(Passphrase::read(path)?),
+            None => typed("Passphrase: "),
+        }
+    }
+
+    /// The passphrase of a new wallet, typed twice.
+    fn new_passphrase(&self) -> Result<Passphrase, CommandError> {
+        if self.passphrase_file.is_some() {
+            return self.passphrase();
+        }
+        let prompt = |prompt| rpassword::prompt_password(prompt).map_err(CommandError::NoPassphrase);
+        let (first, second) = (prompt("New passphrase: ")?, prompt("Once more: ")?);
+        if first == second { Ok(Passphrase::new(first)?) } else { Err(CommandError::PassphrasesDiffer) }
+    }
+}
+
+fn typed(prompt: &str) -> Result<Passphrase, CommandError> {
+    let typed = rpassword::prompt_password(prompt).map_err(CommandError::NoPassphrase)?;
+    Ok(Passphrase::new(typed)?)
+}
+
+/// Writes a picture, over an earlier one.
+fn write_picture(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    std::fs::write(path, bytes).map_err(|error| CommandError::File { path: path.to_owned(), error })
+}

@@ -1,0 +1,174 @@
+//! `clavicle recipient …`: what a recipient does.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use clavicle_network::file;
+use clavicle_network::transfer::Progress;
+use clavicle_wallet::code;
+use clavicle_wallet::download::Downloaded;
+use clavicle_wallet::recipient::{Granted, Recipient};
+use serde_json::{Value, json};
+
+use super::terms::moment;
+use super::wallet::{made, short};
+use super::{Answer, CommandError, Folder, RecipientCommand, now, sentences, write_picture};
+
+pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
+    match command {
+        RecipientCommand::Init { folder, network, name } => {
+            let genesis = file::read_genesis(&network)?;
+            let (_, words) = Recipient::create(&folder.dir, &folder.new_passphrase()?, genesis, &name, now)?;
+            Ok(made("a new recipient", &folder, &words))
+        }
+        RecipientCommand::Card { folder, png, keys, days, wish } => {
+            card(&folder, png.as_deref(), usize::from(keys), days, &wish).await
+        }
+        RecipientCommand::Inbox { folder } => {
+            let mut recipient = open(&folder)?;
+            let new = recipient.read_mail().await?.len();
+            let all = recipient.inbox()?;
+            let mut lines: Vec<String> = all.iter().map(line).collect();
+            lines.push(format!("{} studies were granted, {new} of them new", all.len()));
+            let rows: Vec<Value> = all.iter().map(row).collect();
+            Ok(Answer { text: lines.join("\n"), json: json!({ "granted": rows, "new": new }) })
+        }
+        RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), &out).await,
+    }
+}
+
+fn open(folder: &Folder) -> Result<Recipient, CommandError> {
+    Ok(Recipient::open(&folder.dir, &folder.passphrase()?, now)?)
+}
+
+async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish: &str) -> Result<Answer, CommandError> {
+    let card = open(folder)?.card(keys, days, wish).await?;
+    let text = code::to_text(&card);
+    let until = moment(card.card.expires);
+    let mut json =
+        json!({ "code": text, "name": card.card.name.as_str(), "expires_ms": card.card.expires.0, "keys": keys });
+    let shown = match png {
+        None => text,
+        Some(path) => {
+            write_picture(path, &code::to_png(&text)?)?;
+            json["png"] = json!(path);
+            format!("it is in {}", path.display())
+        }
+    };
+    let studies = if keys == 1 { "one study".to_owned() } else { format!("{keys} studies") };
+    Ok(Answer { text: format!("a card of {}, for {studies}, good until {until}\n{shown}", card.card.name), json })
+}
+
+async fn fetch(folder: &Folder, study: Option<&str>, out: &Path) -> Result<Answer, CommandError> {
+    let mut recipient = open(folder)?;
+    // What came since is fetched too. That no relay answers is told by what follows.
+    let mail = recipient.read_mail().await;
+    let wanted: Vec<Granted> = match study {
+        Some(begin) => vec![recipient.granted(begin)?],
+        None => recipient.inbox()?,
+    };
+    if wanted.is_empty() {
+        mail?;
+        return Err(CommandError::NothingGranted);
+    }
+    let from = Instant::now();
+    let (mut fetched, mut failed) = (Vec::new(), Vec::new());
+    for granted in &wanted {
+        match recipient.fetch(granted, out, progress()).await {
+            Ok(downloaded) => fetched.push(downloaded),
+            Err(error) => failed.push((granted, error)),
+        }
+    }
+    let reasons: Vec<String> = failed
+        .iter()
+        .map(|(granted, error)| format!("study {}: {}", short(&granted.received.study.to_string()), sentences(error)))
+        .collect();
+    if fetched.is_empty() {
+        // One alone fails with its own reason and code.
+        return match failed.pop() {
+            Some((_, error)) if failed.is_empty() => Err(error.into()),
+            _ => Err(CommandError::NothingFetched(reasons.join("; "))),
+        };
+    }
+    let mut answer = downloaded(&fetched, from.elapsed())?;
+    for reason in &reasons {
+        answer.text.push_str("\nnot fetched  ");
+        answer.text.push_str(reason);
+    }
+    answer.json["not_fetched"] = json!(reasons);
+    Ok(answer)
+}
+
+/// Tells what was fetched; an error, when not all of it is as it was signed.
+pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, CommandError> {
+    let incomplete: Vec<String> =
+        all.iter().filter(|one| !one.comparison.is_complete()).map(|one| one.comparison.to_string()).collect();
+    if !incomplete.is_empty() {
+        return Err(CommandError::Incomplete(incomplete.join("; ")));
+    }
+    let ms = took.as_millis();
+    let mut lines = Vec::new();
+    for one in all {
+        let before = if one.before > 0 { format!(" ({} were there before)", one.before) } else { String::new() };
+        lines.push(format!("{}{before}, in {}", one.comparison, one.folder.display()));
+    }
+    let bytes: u64 = all.iter().map(|one| one.bytes).sum();
+    lines.push(format!("verified; {} in {ms} ms", size(bytes)));
+    let rows: Vec<Value> = all
+        .iter()
+        .map(|one| {
+            json!({
+                "folder": one.folder, "listed": one.comparison.listed, "intact": one.comparison.intact,
+                "before": one.before, "bytes": one.bytes, "revision": one.revision,
+            })
+        })
+        .collect();
+    Ok(Answer { text: lines.join("\n"), json: json!({ "fetched": rows, "ms": ms }) })
+}
+
+/// Shows how far a fetch is, where somebody looks.
+pub(super) fn progress() -> impl FnMut(Progress, usize) {
+    let (shown, mut last) = (std::io::stderr().is_terminal(), None::<Instant>);
+    move |so_far, all| {
+        let due = last.is_none_or(|at| at.elapsed() > Duration::from_millis(100)) || so_far.items == all;
+        if shown && due {
+            last = Some(Instant::now());
+            let end = if so_far.items == all { "\n" } else { "" };
+            let mut out = std::io::stderr();
+            write!(out, "\r{} of {all}, {}   {end}", so_far.items, size(so_far.bytes)).ok();
+            out.flush().ok();
+        }
+    }
+}
+
+/// Bytes as a person reads them.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_000 => format!("{bytes} bytes"),
+        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
+        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+fn line(granted: &Granted) -> String {
+    let received = &granted.received;
+    format!(
+        "{}  grant {}  until {}  {}  {}",
+        short(&received.study.to_string()),
+        short(&granted.id.to_string()),
+        moment(received.terms.expires),
+        received.terms.purpose.code(),
+        received.description
+    )
+}
+
+fn row(granted: &Granted) -> Value {
+    let received = &granted.received;
+    json!({
+        "study": received.study.to_string(), "grant": granted.id.to_string(),
+        "study_instance_uid": received.study_instance_uid.as_str(), "description": received.description.as_str(),
+        "source": received.source.to_string(), "expires_ms": received.terms.expires.0,
+        "purpose": received.terms.purpose.code(),
+    })
+}

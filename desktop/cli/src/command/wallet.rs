@@ -1,0 +1,247 @@
+//! `clavicle wallet …`: what a patient does.
+
+use std::time::Instant;
+
+use clavicle_network::file;
+use clavicle_network::pickup::{PickupCode, Question};
+use clavicle_wallet::card::SignedCard;
+use clavicle_wallet::code;
+use clavicle_wallet::patient::{Access, GrantRequest, Granted, OwnStudy, Patient, PickedUp};
+use clavicle_wallet::rows::Stage;
+use serde_json::{Value, json};
+
+use super::recipient::{downloaded, progress};
+use super::terms::{ago, moment};
+use super::{Answer, CommandError, Folder, WalletCommand, now};
+
+pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> {
+    match command {
+        WalletCommand::Init { folder, network } => {
+            let genesis = file::read_genesis(&network)?;
+            let (_, words) = Patient::create(&folder.dir, &folder.new_passphrase()?, genesis, now)?;
+            Ok(made("a new wallet", &folder, &words))
+        }
+        WalletCommand::Pickup { folder, code, pin, birth_date } => {
+            pickup(&folder, &code, pin.as_deref(), birth_date.as_deref()).await
+        }
+        WalletCommand::Studies { folder } => {
+            let studies = open(&folder)?.studies()?;
+            let mut lines: Vec<String> = studies.iter().map(study_line).collect();
+            lines.push(format!("{} studies", studies.len()));
+            let rows: Vec<Value> = studies.iter().map(study_row).collect();
+            Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows }) })
+        }
+        WalletCommand::Grant { folder, study, to, length, purpose, this_revision_only, offline } => {
+            let request = GrantRequest {
+                for_ms: length.ms,
+                purpose: purpose.into(),
+                later_revisions: !this_revision_only,
+                staleness_ms: offline.map_or(0, |length| length.ms),
+            };
+            grant(&folder, &study, &to, &request).await
+        }
+        WalletCommand::Grants { folder } => {
+            let grants = open(&folder)?.grants()?;
+            let mut lines: Vec<String> = grants.iter().map(grant_line).collect();
+            lines.push(format!("{} grants", grants.len()));
+            let rows: Vec<Value> = grants.iter().map(grant_row).collect();
+            Ok(Answer { text: lines.join("\n"), json: json!({ "grants": rows }) })
+        }
+        WalletCommand::Who { folder, study } => {
+            let mut patient = open(&folder)?;
+            let study = patient.study(&study)?;
+            let access = patient.who(&study).await?;
+            Ok(who(&study, &access))
+        }
+        WalletCommand::Revoke { folder, grant } => {
+            let mut patient = open(&folder)?;
+            let mut grant = patient.grant_by(&grant)?;
+            let from = Instant::now();
+            let height = patient.revoke(&mut grant).await?;
+            let ms = from.elapsed().as_millis();
+            let name = &grant.made.card.card.name;
+            Ok(Answer {
+                text: format!(
+                    "revoked: {name} can no longer fetch; final at height {height} after {ms} ms\nWhat was fetched before stays with them."
+                ),
+                json: json!({ "grant": grant.id.to_string(), "height": height, "ms": ms }),
+            })
+        }
+        WalletCommand::Fetch { folder, study, out } => {
+            let mut patient = open(&folder)?;
+            let study = patient.study(&study)?;
+            let from = Instant::now();
+            let fetched = patient.fetch(&study, &out, progress()).await?;
+            downloaded(&[fetched], from.elapsed())
+        }
+    }
+}
+
+fn open(folder: &Folder) -> Result<Patient, CommandError> {
+    Ok(Patient::open(&folder.dir, &folder.passphrase()?, now)?)
+}
+
+/// What is said of a new wallet: the words, once.
+pub(super) fn made(what: &str, folder: &Folder, words: &clavicle_ledger::derivation::Words) -> Answer {
+    let words = words.reveal();
+    let numbered: Vec<String> = (1..).zip(words.split(' ')).map(|(n, word)| format!("{n:>2} {word:<10}")).collect();
+    let rows: Vec<String> = numbered.chunks(6).map(|row| row.join(" ").trim_end().to_owned()).collect();
+    Answer {
+        text: format!(
+            "{what} in {}\nThese words are the wallet. Write them down, and show them to nobody; they are not shown again.\n\n{}",
+            folder.dir.display(),
+            rows.join("\n")
+        ),
+        json: json!({ "dir": folder.dir, "words": words.as_str() }),
+    }
+}
+
+async fn pickup(
+    folder: &Folder,
+    given: &str,
+    pin: Option<&str>,
+    birth_date: Option<&str>,
+) -> Result<Answer, CommandError> {
+    let code: PickupCode = code::read_code(given)?;
+    let answer = match code.question {
+        Question::Pin => pin.ok_or(CommandError::NoAnswer("the PIN that the desk told: give --pin"))?,
+        Question::BirthDate => {
+            birth_date.ok_or(CommandError::NoAnswer("the date of birth: give --birth-date, as in 1953-01-17"))?
+        }
+    };
+    let mut patient = open(folder)?;
+    let from = Instant::now();
+    let picked_up = patient.pick_up(&code, answer).await?;
+    let ms = from.elapsed().as_millis();
+    let mut lines: Vec<String> = picked_up.iter().map(picked_up_line).collect();
+    let yours = picked_up.iter().filter(|one| one.failed.is_none()).count();
+    lines.push(format!("{yours} of {} studies are yours, final after {ms} ms", picked_up.len()));
+    let row = |one: &PickedUp| {
+        let mut row = study_row(&one.study);
+        row["before"] = json!(one.before);
+        row["failed"] = json!(one.failed);
+        row
+    };
+    let rows: Vec<Value> = picked_up.iter().map(row).collect();
+    Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows, "ms": ms }) })
+}
+
+fn picked_up_line(one: &PickedUp) -> String {
+    let line = study_line(&one.study);
+    match (&one.failed, one.before) {
+        (Some(why), _) => format!("{line}\n              not yours: {why}"),
+        (None, true) => format!("{line}  (was yours already)"),
+        (None, false) => line,
+    }
+}
+
+async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -> Result<Answer, CommandError> {
+    let card: SignedCard = code::read_code(to)?;
+    let mut patient = open(folder)?;
+    let study = patient.study(study)?;
+    let from = Instant::now();
+    let granted = patient.grant(&study, &card, request).await?;
+    let ms = from.elapsed().as_millis();
+    let made = &granted.made;
+    let height = match made.stage {
+        Stage::Final(height) | Stage::Delivered(height) => Some(height),
+        Stage::Signed | Stage::Revoked(_) => None,
+    };
+    let at = height.map_or_else(String::new, |height| format!(" at height {height}"));
+    let (id, name, expires) = (granted.id.to_string(), &made.card.card.name, moment(made.terms.expires));
+    Ok(Answer {
+        text: format!(
+            "granted to {name} (unverified: nobody vouches for this name) until {expires}\ngrant {id}\nfinal{at} and delivered after {ms} ms"
+        ),
+        json: json!({
+            "grant": id, "study": study.id.to_string(), "to": name.as_str(), "expires_ms": made.terms.expires.0,
+            "height": height, "ms": ms,
+        }),
+    })
+}
+
+fn who(study: &OwnStudy, access: &Access) -> Answer {
+    let Access { height, age_ms, events, grants } = access;
+    let mut lines = Vec::new();
+    for row in grants {
+        let name = row.name.as_ref().map_or("somebody this wallet did not grant to", |name| name.as_str());
+        let until = row.expires.map_or_else(|| row.expiry_day.to_string(), moment);
+        let purpose = row.purpose.map_or("", |purpose| purpose.code());
+        lines.push(format!("{}  {name} until {until}  {purpose}", short(&row.grant.to_string())));
+    }
+    let nobody = if grants.is_empty() { "nobody but you has access to this study" } else { "nobody else" };
+    lines.push(format!("{nobody}; proven at height {height}, {} old; {events} transactions so far", ago(*age_ms)));
+    let rows: Vec<Value> = grants
+        .iter()
+        .map(|row| {
+            json!({
+                "grant": row.grant.to_string(), "grantee": row.grantee.to_string(),
+                "name": row.name.as_ref().map(|name| name.as_str()),
+                "expires_ms": row.expires.map(|expires| expires.0), "expiry_day": row.expiry_day.to_string(),
+                "purpose": row.purpose.map(|purpose| purpose.code()),
+            })
+        })
+        .collect();
+    let json = json!({
+        "study": study.id.to_string(), "height": height, "age_ms": age_ms, "events": events, "grants": rows,
+    });
+    Answer { text: lines.join("\n"), json }
+}
+
+/// The beginning of an id, enough to name it by.
+pub(super) fn short(id: &str) -> &str {
+    id.get(..12).unwrap_or(id)
+}
+
+fn study_line(study: &OwnStudy) -> String {
+    let summary = &study.held.summary;
+    let date = summary.date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
+    let pending = if study.held.final_at.is_some() { "" } else { "  (not final yet)" };
+    format!(
+        "{}  {date:<10}  {:<8} {:>5} instances in {:>3} series  {}{pending}",
+        short(&study.id.to_string()),
+        summary.modalities,
+        summary.instances,
+        summary.series,
+        summary.description
+    )
+}
+
+fn study_row(study: &OwnStudy) -> Value {
+    let summary = &study.held.summary;
+    json!({
+        "study": study.id.to_string(), "study_instance_uid": summary.study_instance_uid.as_str(),
+        "date": summary.date.map(|date| date.to_string()), "description": summary.description.as_str(),
+        "modalities": summary.modalities.as_str(), "series": summary.series, "instances": summary.instances,
+        "bytes": summary.bytes, "source": study.held.source.to_string(), "final_at": study.held.final_at,
+    })
+}
+
+fn stage(granted: &Granted) -> String {
+    match granted.made.stage {
+        Stage::Signed => "signed, not final yet".to_owned(),
+        Stage::Final(height) => format!("final at height {height}, not delivered yet"),
+        Stage::Delivered(height) => format!("final at height {height}"),
+        Stage::Revoked(height) => format!("revoked at height {height}"),
+    }
+}
+
+fn grant_line(granted: &Granted) -> String {
+    let made = &granted.made;
+    format!(
+        "{}  study {}  {} until {}  {}",
+        short(&granted.id.to_string()),
+        short(&made.study.to_string()),
+        made.card.card.name,
+        moment(made.terms.expires),
+        stage(granted)
+    )
+}
+
+fn grant_row(granted: &Granted) -> Value {
+    let made = &granted.made;
+    json!({
+        "grant": granted.id.to_string(), "study": made.study.to_string(), "to": made.card.card.name.as_str(),
+        "expires_ms": made.terms.expires.0, "purpose": made.terms.purpose.code(), "stage": stage(granted),
+    })
+}
