@@ -58,8 +58,8 @@ pub struct Entry {
     pub accession_number: Text<256>,
     /// What makes the study's id say nothing.
     pub salt: Salt,
-    /// Whether its definition was co-signed: from then on what is new makes a revision.
-    pub claimed: bool,
+    /// The root that a definition of it was co-signed with: no other is, and what is new makes a revision.
+    pub claimed: Option<ManifestRoot>,
     /// What is in the study, signed.
     pub manifest: SignedManifest,
 }
@@ -219,7 +219,7 @@ impl Archive {
             }
         };
         let (patient, accession_number, claimed) = known.map_or_else(
-            || (study.patient.clone(), study.accession_number.clone(), false),
+            || (study.patient.clone(), study.accession_number.clone(), None),
             |known| (known.patient, known.accession_number, known.claimed),
         );
         let root = manifest.root(&signer.chain);
@@ -234,7 +234,7 @@ impl Archive {
         transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
         transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;
         transaction.open_table(EDITIONS)?.insert(root.as_bytes(), encoding::encode(&entry.manifest).as_slice())?;
-        if entry.claimed {
+        if entry.claimed.is_some() {
             transaction.open_table(UNPUBLISHED)?.insert(id.as_bytes(), ())?;
         }
         Ok(transaction.commit()?)
@@ -245,22 +245,21 @@ impl Archive {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that the definition of a study with this root is about to be co-signed: from then on what is new makes a revision.
+    /// Says that a definition of a study with this root is about to be co-signed: from then on what is new makes a revision. There is one
+    /// such root for each study, for ever: two definitions that race must be of the same manifest.
     ///
     /// # Errors
-    /// [`ArchiveError::Grown`] when the study's newest manifest is another one.
+    /// [`ArchiveError::Grown`] when it is another one.
     pub fn claim(&self, id: StudyId, root: &ManifestRoot, chain: &ChainId) -> Result<(), ArchiveError> {
         let _changing = self.changing();
         let entry = self.entry(id)?.ok_or(ArchiveError::Unknown)?;
-        // A claim that is made again after the study grew is of an edition that was claimed then.
-        if entry.claimed && self.edition(id, root)?.is_some() {
-            return Ok(());
-        }
-        if entry.manifest.manifest.root(chain) != *root {
-            return Err(ArchiveError::Grown);
+        match entry.claimed {
+            Some(claimed) if claimed == *root => return Ok(()),
+            None if entry.manifest.manifest.root(chain) == *root => {}
+            Some(_) | None => return Err(ArchiveError::Grown),
         }
         let transaction = self.catalogue.begin_write()?;
-        let entry = Entry { claimed: true, ..entry };
+        let entry = Entry { claimed: Some(*root), ..entry };
         transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(&entry).as_slice())?;
         Ok(transaction.commit()?)
     }
@@ -385,7 +384,7 @@ impl Archive {
 fn next_header(known: &Entry, chain: &ChainId) -> Option<Header> {
     let manifest = &known.manifest.manifest;
     let header = manifest.header();
-    if known.claimed { header.next(manifest.root(chain), header.open) } else { Some(header.clone()) }
+    if known.claimed.is_some() { header.next(manifest.root(chain), header.open) } else { Some(header.clone()) }
 }
 
 /// What there is and what came, in one manifest. Where both have an instance, the one that was there first stays.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::LocalTime;
 use clavicle_ledger::transaction::{Action, Envelope, Signatures};
 use clavicle_network::message::Included;
@@ -64,20 +63,16 @@ pub fn studies_of(archive: &Archive, visit: &Visit) -> Result<Vec<Entry>, Archiv
 }
 
 impl RelayCounter {
-    /// Whether the study is in the hands of somebody, by the ledger or by a definition on its way.
+    /// The studies of a visit, each as it was claimed, or as it can be.
     fn offers(&self, visit: &Visit) -> Result<Vec<Offered>, ArchiveError> {
-        let entries = studies_of(&self.archive, visit)?;
-        let offer = |entry: Entry| {
-            // A study that is on its way to the ledger, or there, is offered as it was claimed: the holder's own wallet comes again.
+        let mut offers = Vec::new();
+        for entry in studies_of(&self.archive, visit)?.into_iter().take(MAX_OFFERS) {
             let id = entry.manifest.manifest.header().study;
-            let on_ledger = self.submission.store.snapshot().ok()?.study(id).ok()?;
-            let manifest = match on_ledger {
-                Some(study) => self.archive.edition(id, &study.manifest_root).ok()??.manifest,
-                None => entry.manifest,
-            };
-            Some(Offered { salt: entry.salt, manifest })
-        };
-        Ok(entries.into_iter().filter_map(offer).take(MAX_OFFERS).collect())
+            let claimed = entry.claimed.map(|root| self.archive.edition(id, &root)).transpose()?.flatten();
+            let manifest = claimed.map_or(entry.manifest, |edition| edition.manifest);
+            offers.push(Offered { salt: entry.salt, manifest });
+        }
+        Ok(offers)
     }
 
     fn sign(&self, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), NotSigned> {

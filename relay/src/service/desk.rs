@@ -370,7 +370,7 @@ impl StudyRow {
             bytes: counts.bytes,
             open: header.open,
             revision: header.revision,
-            claimed: entry.claimed,
+            claimed: entry.claimed.is_some(),
         }
     }
 
