@@ -14,6 +14,8 @@
 //! | [`worker`] | does both in a process of its own, with little memory and little time |
 //! | [`intake`] | groups into studies and series; finds duplicates, conflicts, mixed patients |
 //!
+//! Apart from these, [`phantom`] writes a study of nobody, to try all of it with.
+//!
 //! The scan is what makes dicom-rs safe to use here: that believes the lengths a file declares and sets so much memory aside, while the
 //! scan has seen each of them to lie within the input, and hands on only short elements.
 //!
@@ -30,6 +32,7 @@
 
 pub mod facts;
 pub mod intake;
+pub mod phantom;
 pub mod scan;
 pub mod walk;
 pub mod worker;

@@ -7,4 +7,5 @@ mod corpus;
 mod folders;
 mod hostile;
 mod made;
+mod phantom;
 mod round_trip;
