@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use clavicle_manifest::StoredDigest;
 use clavicle_network::file as network_file;
-use clavicle_relay::archive::Archive;
+use clavicle_relay::archive::{Archive, ArchiveError};
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
 use serde_json::Value;
@@ -124,6 +124,34 @@ fn taken_in_again_it_is_known_and_with_more_slices_it_grows() {
     let said = refused(folder, &["ingest", "--dir", "mercy", "other"]);
     assert!(said.contains("is in the archive as another patient's"), "{said}");
     assert_eq!(archive(folder).studies().unwrap(), after);
+}
+
+#[test]
+fn a_study_that_somebody_holds_grows_by_revisions_and_is_claimed_in_one_edition_only() {
+    let folder = hospital();
+    let folder = folder.path();
+    let chain = network_file::read_genesis(&folder.join("mercy/network.json")).unwrap().chain_id();
+    let (first, more) = (brain(folder, "first", 2..=8), brain(folder, "more", 6..=12));
+    done(folder, &["ingest", "--dir", "mercy", &first]);
+    let claimed = archive(folder).studies().unwrap()[0].manifest.clone();
+    let (id, root) = (claimed.manifest.header().study, claimed.manifest.root(&chain));
+    archive(folder).claim(id, &root, &chain).unwrap();
+    archive(folder).claim(id, &root, &chain).unwrap(); // once more, after a crash
+
+    done(folder, &["ingest", "--dir", "mercy", &more]);
+    let archive = archive(folder);
+    let newest = archive.entry(id).unwrap().unwrap().manifest;
+    assert_eq!((newest.manifest.header().revision, newest.manifest.header().predecessor), (1, Some(root)));
+    assert_eq!(newest.manifest.counts().instances, 11);
+    let newest_root = newest.manifest.root(&chain);
+    assert!(matches!(archive.claim(id, &newest_root, &chain), Err(ArchiveError::Grown)));
+
+    // Both can be served; what follows the one on the ledger is the other, and after it nothing.
+    assert_eq!(archive.edition(id, &root).unwrap().unwrap().manifest, claimed);
+    assert_eq!(archive.unpublished().unwrap(), [id]);
+    assert_eq!(archive.next_revision(id, &root, &chain).unwrap().unwrap(), newest);
+    assert_eq!(archive.next_revision(id, &newest_root, &chain).unwrap(), None);
+    assert!(archive.unpublished().unwrap().is_empty());
 }
 
 #[test]
