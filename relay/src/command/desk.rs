@@ -1,4 +1,4 @@
-//! `ingest`, `studies` and `pickup`: what the desk does.
+//! `ingest`, `studies`, `pickup` and `pickups`: what the desk does.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use serde_json::json;
 use super::inspect::{ask, tell};
 use super::{Answer, CommandError};
 use crate::control;
-use crate::service::{IngestRequest, Ingested, Issued, PickupRequest, Service, StudyRow};
+use crate::service::{IngestRequest, Ingested, Issued, PickupRequest, PickupRow, Service, StudyRow};
 
 /// How many quarantined files are told one by one before the rest is only counted.
 const MOST_TOLD: usize = 20;
@@ -72,6 +72,13 @@ pub(super) fn pickup(dir: &Path, request: &PickupRequest, png: Option<&Path>) ->
     }
     lines.push(shown);
     Ok(Answer { text: lines.join("\n"), json })
+}
+
+pub(super) fn pickups(dir: &Path) -> Result<Answer, CommandError> {
+    let rows: Vec<PickupRow> = ask(dir, control::PICKUPS, |service: &Service| Ok(service.pickups()?))?;
+    let mut lines: Vec<String> = rows.iter().map(PickupRow::line).collect();
+    lines.push(format!("{} pickups", rows.len()));
+    Ok(Answer { text: lines.join("\n"), json: json!({ "pickups": rows }) })
 }
 
 /// Writes a file that only its owner can read, over an earlier one.

@@ -120,6 +120,12 @@ pub enum Command {
         #[arg(long)]
         png: Option<PathBuf>,
     },
+    /// List the pickups that were given out, and how they stand
+    Pickups {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Tell why somebody was refused, by the reference they were told
     Explain {
         /// The relay's folder
@@ -360,6 +366,7 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
             let visit = visit.or(study.map(VisitRequest::Study)).expect("the arguments name one visit");
             desk::pickup(&dir, &PickupRequest { visit, pin, hours }, png.as_deref())
         }
+        Command::Pickups { dir } => desk::pickups(&dir),
         Command::Explain { dir, reference } => inspect::explain(&dir, &reference),
         Command::Status { dir } => inspect::status(&dir),
         Command::Validators { dir } => inspect::validators(&dir),

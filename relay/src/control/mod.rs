@@ -23,6 +23,8 @@ pub const INGEST: &str = "/ingest";
 pub const STUDIES: &str = "/studies";
 /// The route that takes a [`PickupRequest`](crate::service::PickupRequest) and answers with an [`Issued`](crate::service::Issued).
 pub const PICKUP: &str = "/pickup";
+/// The route that answers with a list of [`PickupRow`](crate::service::PickupRow)s.
+pub const PICKUPS: &str = "/pickups";
 /// The route that takes a reference and answers with a [`Refusal`](crate::gate::Refusal).
 pub const EXPLAIN: &str = "/explain";
 

@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS};
+use super::{EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, PICKUPS, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS};
 use crate::command::sentences;
 use crate::service::{IngestRequest, PickupRequest, Service};
 use crate::submission::{Fate, From, SubmitError};
@@ -79,6 +79,7 @@ fn router(service: Service) -> Router {
         .route(STATUS, get(async |State(service): State<Service>| answer(move || service.status()).await))
         .route(VALIDATORS, get(async |State(service): State<Service>| answer(move || service.validators()).await))
         .route(STUDIES, get(async |State(service): State<Service>| answer(move || service.studies()).await))
+        .route(PICKUPS, get(async |State(service): State<Service>| answer(move || service.pickups()).await))
         .route(
             INGEST,
             post(async |State(service): State<Service>, Json(request): Json<IngestRequest>| {

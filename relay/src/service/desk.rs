@@ -6,7 +6,7 @@ use clavicle_imaging::intake::{AttachError, Intake, IntakeError};
 use clavicle_imaging::worker::{Reader, Workers};
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::time::HOUR_MS;
+use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_manifest::MediaType;
 use clavicle_network::pickup::{Checkpoint, PickupCode, Question, Ticket};
 use serde::{Deserialize, Serialize};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{Service, ServiceError};
 use crate::archive::{ArchiveError, Entry, Signer, Taken};
 use crate::counter::studies_of;
+use crate::store::pickups::{Listed, State};
 use crate::store::{Issue, IssueError, StoreError, Visit};
 
 /// What is to be taken in.
@@ -108,7 +109,7 @@ pub struct PickupRequest {
 }
 
 /// For which studies a pickup is.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum VisitRequest {
     /// Those with this Accession Number.
@@ -265,12 +266,7 @@ impl Service {
         })
     }
 
-    fn code(
-        &self,
-        ticket: Ticket,
-        question: Question,
-        expires: clavicle_ledger::time::Timestamp,
-    ) -> Result<PickupCode, DeskError> {
+    fn code(&self, ticket: Ticket, question: Question, expires: Timestamp) -> Result<PickupCode, DeskError> {
         let (snapshot, head) = (self.store.snapshot()?, self.store.head()?);
         let source = snapshot.source(self.source).map_err(ServiceError::from)?.ok_or(DeskError::NoSource)?;
         let epoch = snapshot.head().map_err(ServiceError::from)?.epoch;
@@ -307,6 +303,75 @@ fn attach(intake: &mut Intake, report: &Path) -> Result<(), IngestError> {
     };
     let attached = study.attach(report, media_type);
     attached.map_err(|error| IngestError::Attach { report: report.to_owned(), error })
+}
+
+/// A pickup as the desk sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PickupRow {
+    /// For which studies.
+    pub visit: VisitRequest,
+    /// When it was given out, in milliseconds since 1970.
+    pub issued_ms: u64,
+    /// Until when.
+    pub expires_ms: u64,
+    /// Wrong answers since the last right one.
+    pub wrong: u8,
+    /// How it stands: open, claimed, dead, void or expired.
+    pub state: String,
+}
+
+impl Service {
+    /// Every pickup that is kept, the newest first.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn pickups(&self) -> Result<Vec<PickupRow>, StoreError> {
+        let mut listed = self.pickups.list((self.clock)())?;
+        listed.sort_by_key(|one| std::cmp::Reverse(one.issued));
+        Ok(listed.into_iter().map(PickupRow::of).collect())
+    }
+}
+
+impl PickupRow {
+    fn of(listed: Listed) -> Self {
+        let Listed { ticket: _, visit, question: _, issued, expires, wrong, state } = listed;
+        let state = match state {
+            State::Open => "open",
+            State::Claimed(_) => "claimed",
+            State::Dead => "dead",
+            State::Void => "void",
+            State::Expired => "expired",
+        };
+        Self {
+            visit: match visit {
+                Visit::Accession(number) => VisitRequest::Accession(number.to_string()),
+                Visit::Patient(id) => VisitRequest::Patient(id.to_string()),
+                Visit::Study(id) => VisitRequest::Study(id.to_string()),
+            },
+            issued_ms: issued.0.0,
+            expires_ms: expires.0,
+            wrong,
+            state: state.to_owned(),
+        }
+    }
+
+    /// The pickup in a line for a person.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let Self { visit, issued_ms, expires_ms, wrong, state } = self;
+        let visit = match visit {
+            VisitRequest::Accession(number) => format!("accession {number}"),
+            VisitRequest::Patient(id) => format!("patient {id}"),
+            VisitRequest::Study(id) => format!("study {}", id.get(..12).unwrap_or(id)),
+        };
+        let (issued, expires) = (Timestamp(*issued_ms).day(), Timestamp(*expires_ms).day());
+        let wrong = match wrong {
+            0 => String::new(),
+            1 => "  1 wrong answer".to_owned(),
+            more => format!("  {more} wrong answers"),
+        };
+        format!("{state:<8} {visit:<32} given out {issued}, good until {expires}{wrong}")
+    }
 }
 
 /// A study in the archive, as its operator sees it.

@@ -18,8 +18,8 @@ use crate::store::{ChainStore, Mailboxes, Pickups, StoreError};
 use crate::submission::Submission;
 
 pub use self::desk::{
-    ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, QuarantinedRow, StudyRow,
-    VisitRequest,
+    ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, PickupRow, QuarantinedRow,
+    StudyRow, VisitRequest,
 };
 
 /// A relay as its operator sees it.
