@@ -20,3 +20,30 @@ pub mod service;
 pub mod store;
 pub mod submission;
 pub mod upkeep;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::command::{Arguments, say};
+
+/// The whole program: reads the arguments, does what they say, and tells. Nothing may run before it: the process may have been
+/// started as a worker that reads foreign files, and then does only that.
+#[must_use]
+pub fn main() -> ExitCode {
+    clavicle_imaging::worker::main_if_asked();
+    let Arguments { json, command } = Arguments::parse();
+    match (command::run(command), json) {
+        (Ok(answer), false) => say(&answer.text),
+        (Ok(answer), true) => say(&answer.json.to_string()),
+        (Err(error), false) => {
+            eprintln!("error: {}", error.sentences());
+            return ExitCode::from(error.exit_code());
+        }
+        (Err(error), true) => {
+            say(&error.to_json().to_string());
+            return ExitCode::from(error.exit_code());
+        }
+    }
+    ExitCode::SUCCESS
+}
