@@ -11,13 +11,19 @@ use iroh::endpoint::{
     VarInt, WriteError, presets,
 };
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode};
+use tokio::time::timeout;
 
 /// How long a connection may be silent before it is given up.
 const IDLE: Duration = Duration::from_secs(20);
 /// How long connecting may take.
 pub(crate) const CONNECT: Duration = Duration::from_secs(10);
-/// How many bytes of a message are asked for at a time, whatever length it claims.
+/// How many bytes of a message are asked for or written at a time, whatever its length.
 const STEP: usize = 64 * 1024;
+/// The most bytes that somebody may send to a listening endpoint before they are read. Nobody sends it more than short messages, and
+/// what strangers make it keep is as much as this for each of them.
+const LISTENING_WINDOW: u32 = 64 * 1024;
+/// The most bytes on their way to one other side that it has not acknowledged.
+const SEND_WINDOW: u64 = 2 * 1024 * 1024;
 
 /// Why an endpoint could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -36,17 +42,26 @@ pub enum EndpointError {
 /// # Errors
 /// [`EndpointError`].
 pub async fn bind(key: &SecretKey, at: Option<SocketAddr>, protocols: &[&[u8]]) -> Result<Endpoint, EndpointError> {
+    let listens = !protocols.is_empty();
     let transport = QuicTransportConfig::builder()
         .max_idle_timeout(Some(IdleTimeout::try_from(IDLE).expect("twenty seconds are a timeout")))
-        .max_concurrent_bidi_streams(VarInt::from_u32(1))
+        // Whoever connects opens the one stream there is.
+        .max_concurrent_bidi_streams(VarInt::from_u32(listens.into()))
         .max_concurrent_uni_streams(VarInt::from_u32(0))
-        .build();
+        .datagram_receive_buffer_size(None)
+        .send_window(SEND_WINDOW);
+    let transport = if listens {
+        let window = VarInt::from_u32(LISTENING_WINDOW);
+        transport.stream_receive_window(window).receive_window(window)
+    } else {
+        transport
+    };
     let builder = Endpoint::builder(presets::Minimal)
         .secret_key(iroh::SecretKey::from_bytes(&key.seed()))
         .relay_mode(RelayMode::Disabled)
         .clear_address_lookup()
         .portmapper_config(PortmapperConfig::Disabled)
-        .transport_config(transport)
+        .transport_config(transport.build())
         .alpns(protocols.iter().map(|protocol| protocol.to_vec()).collect());
     let builder = match at {
         None => builder,
@@ -98,36 +113,74 @@ pub(crate) fn remote_key(connection: &Connection) -> Key {
     Key::from_bytes(*connection.remote_id().as_bytes())
 }
 
-/// Why no message was read.
+/// Why a message was not read or written.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum ReadMessageError {
+pub(crate) enum MessageError {
     #[error("the connection broke")]
-    Broken(#[from] ReadExactError),
+    Read(#[from] ReadExactError),
+    #[error("the connection broke")]
+    Write(#[from] WriteError),
+    #[error("the other side took too long")]
+    Silent,
     #[error("{0} bytes were announced, more than such a message may have")]
     TooLong(u32),
     #[error(transparent)]
     Decode(#[from] DecodeError),
 }
 
-/// Writes a message: its length in four bytes, high byte first, and its encoding.
-pub(crate) async fn write_message<T: BorshSerialize>(send: &mut SendStream, message: &T) -> Result<(), WriteError> {
-    let bytes = encoding::encode(message);
-    let len = u32::try_from(bytes.len()).expect("no message has four gigabytes");
-    send.write_all(&len.to_be_bytes()).await?;
-    send.write_all(&bytes).await
+impl MessageError {
+    /// Whether something came, and it was not what it should be.
+    pub(crate) const fn is_wrong(&self) -> bool {
+        matches!(self, Self::TooLong(_) | Self::Decode(_))
+    }
 }
 
-/// Reads a message. What is allocated follows what has arrived, not what was announced.
-pub(crate) async fn read_message<T: Wire>(receive: &mut RecvStream) -> Result<T, ReadMessageError> {
+/// A message as it is sent: its length in four bytes, high byte first, and its encoding.
+pub(crate) fn framed<T: BorshSerialize>(message: &T) -> Vec<u8> {
+    let bytes = encoding::encode(message);
+    let len = u32::try_from(bytes.len()).expect("no message has four gigabytes");
+    [&len.to_be_bytes()[..], &bytes].concat()
+}
+
+/// Writes a message. Each step of it may take as long as `patience`.
+pub(crate) async fn write_message<T: BorshSerialize>(
+    send: &mut SendStream,
+    message: &T,
+    patience: Duration,
+) -> Result<(), MessageError> {
+    write_bytes(send, &framed(message), patience).await
+}
+
+/// Writes bytes. Each step may take as long as `patience`.
+pub(crate) async fn write_bytes(send: &mut SendStream, bytes: &[u8], patience: Duration) -> Result<(), MessageError> {
+    for step in bytes.chunks(STEP) {
+        timeout(patience, send.write_all(step)).await.map_err(|_| MessageError::Silent)??;
+    }
+    Ok(())
+}
+
+/// Reads a message. Each step of it may take as long as `patience`.
+pub(crate) async fn read_message<T: Wire>(receive: &mut RecvStream, patience: Duration) -> Result<T, MessageError> {
+    read_within(receive, patience, &mut { T::MAX_LEN }).await
+}
+
+/// Reads one of several messages that may have `room` bytes together. What is allocated follows what has arrived, not what was
+/// announced.
+pub(crate) async fn read_within<T: Wire>(
+    receive: &mut RecvStream,
+    patience: Duration,
+    room: &mut usize,
+) -> Result<T, MessageError> {
     let mut len = [0; 4];
-    receive.read_exact(&mut len).await?;
+    timeout(patience, receive.read_exact(&mut len)).await.map_err(|_| MessageError::Silent)??;
     let len = u32::from_be_bytes(len);
-    let due = usize::try_from(len).ok().filter(|len| *len <= T::MAX_LEN).ok_or(ReadMessageError::TooLong(len))?;
+    let due = usize::try_from(len).ok().filter(|due| *due <= T::MAX_LEN).ok_or(MessageError::TooLong(len))?;
+    *room = room.checked_sub(due).ok_or(MessageError::TooLong(len))?;
     let mut bytes = Vec::new();
     while bytes.len() < due {
         let from = bytes.len();
         bytes.resize(due.min(from.saturating_add(STEP)), 0);
-        receive.read_exact(&mut bytes[from..]).await?;
+        timeout(patience, receive.read_exact(&mut bytes[from..])).await.map_err(|_| MessageError::Silent)??;
     }
     Ok(encoding::decode(&bytes)?)
 }

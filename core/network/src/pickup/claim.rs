@@ -7,8 +7,8 @@ use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
 use super::PROTOCOL;
-use super::message::{Ask, Claim, Claimed, Claims, Denied, MAX_OFFERS, Offered, Told};
-use crate::endpoint::{CONNECT, ReadMessageError, Remote, read_message, write_message};
+use super::message::{Ask, Claim, Claimed, Claims, Denied, MAX_OFFERED, MAX_OFFERS, Offered, Told};
+use crate::endpoint::{CONNECT, MessageError, Remote, read_message, read_within, write_message};
 
 /// How long the source may be silent; the hospitals must agree meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -48,18 +48,19 @@ pub async fn open(endpoint: &Endpoint, source: &Remote, ask: &Ask) -> Result<Ope
     let address = source.address().ok_or(PickupError::Unreachable)?;
     let connecting = timeout(CONNECT, endpoint.connect(address, PROTOCOL)).await;
     let connection = connecting.map_err(|_| PickupError::Unreachable)?.map_err(|_| PickupError::Unreachable)?;
-    let (mut send, mut receive) = connection.open_bi().await.map_err(|_| PickupError::Broken)?;
-    write_message(&mut send, ask).await.map_err(|_| PickupError::Broken)?;
-    let count = match read::<Told>(&mut receive).await? {
+    let opened = timeout(CONNECT, connection.open_bi()).await.map_err(|_| PickupError::Broken)?;
+    let (mut send, mut receive) = opened.map_err(|_| PickupError::Broken)?;
+    write_message(&mut send, ask, PATIENCE).await.map_err(failed)?;
+    let count = match read_message::<Told>(&mut receive, PATIENCE).await.map_err(failed)? {
         Told::Denied(denied) => return Err(PickupError::Denied(denied)),
         Told::Offers(count) => usize::try_from(count).unwrap_or(usize::MAX),
     };
     if count > MAX_OFFERS {
         return Err(PickupError::Protocol("it offers more studies than one visit has"));
     }
-    let mut offers = Vec::new();
+    let (mut offers, mut room) = (Vec::new(), MAX_OFFERED);
     for _ in 0..count {
-        offers.push(read(&mut receive).await?);
+        offers.push(read_within(&mut receive, PATIENCE, &mut room).await.map_err(failed)?);
     }
     Ok(Opened { connection, send, receive, offers })
 }
@@ -76,23 +77,17 @@ impl Opened {
     /// # Errors
     /// [`PickupError`].
     pub async fn claim(mut self, claims: Vec<Claim>) -> Result<Vec<Claimed>, PickupError> {
-        let count = claims.len();
-        write_message(&mut self.send, &Claims::of(claims)).await.map_err(|_| PickupError::Broken)?;
+        let claims = Claims::of(claims);
+        write_message(&mut self.send, &claims, PATIENCE).await.map_err(failed)?;
         let mut claimed = Vec::new();
-        for _ in 0..count {
-            claimed.push(read(&mut self.receive).await?);
+        for _ in claims.as_slice() {
+            claimed.push(read_message(&mut self.receive, PATIENCE).await.map_err(failed)?);
         }
         self.connection.close(VarInt::from_u32(0), b"");
         Ok(claimed)
     }
 }
 
-async fn read<T: clavicle_ledger::encoding::Wire>(receive: &mut RecvStream) -> Result<T, PickupError> {
-    match timeout(PATIENCE, read_message(receive)).await {
-        Ok(Ok(message)) => Ok(message),
-        Ok(Err(ReadMessageError::Decode(_) | ReadMessageError::TooLong(_))) => {
-            Err(PickupError::Protocol("its answer cannot be read"))
-        }
-        Err(_) | Ok(Err(ReadMessageError::Broken(_))) => Err(PickupError::Broken),
-    }
+fn failed(error: MessageError) -> PickupError {
+    if error.is_wrong() { PickupError::Protocol("its answer cannot be read") } else { PickupError::Broken }
 }

@@ -7,14 +7,20 @@ use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{EnvelopeHash, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::transaction::Envelope;
-use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
+use iroh::endpoint::{Connection, VarInt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
 
-use super::message::{Ask, Claim, Claimed, Claims, Denied, MAX_OFFERS, Offered, Told};
-use crate::endpoint::{ReadMessageError, read_message, remote_key, write_message};
+use super::message::{Ask, Claim, Claimed, Claims, Denied, MAX_OFFERED, MAX_OFFERS, Offered, Told};
+use crate::endpoint::{MessageError, framed, read_message, remote_key, write_bytes, write_message};
 use crate::message::Included;
+use crate::serve::Hall;
+
+/// How long a wallet may take to say what it was given, and to take what it is told.
+const PROMPT: Duration = Duration::from_secs(10);
+/// How long a wallet may take nothing before it is given up.
+const STALLED: Duration = Duration::from_secs(30);
 
 /// How long a wallet may take to answer: a person may be reading what is offered.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -44,12 +50,12 @@ pub trait Counter: Send + Sync + 'static {
 }
 
 /// Serves one connection until its end.
-pub(crate) async fn serve(connection: Connection, counter: Arc<dyn Counter>) {
-    if let Err(error) = answer(&connection, counter).await {
+pub(crate) async fn serve(connection: &Connection, hall: &Hall) {
+    if let Err(error) = answer(connection, hall).await {
         debug!(%error, "a pickup broke off");
         connection.close(VarInt::from_u32(1), b"");
     } else {
-        timeout(Duration::from_secs(10), connection.closed()).await.ok();
+        timeout(PROMPT, connection.closed()).await.ok();
     }
 }
 
@@ -57,49 +63,56 @@ pub(crate) async fn serve(connection: Connection, counter: Arc<dyn Counter>) {
 enum Broken {
     #[error("the connection broke")]
     Connection,
-    #[error("the wallet took too long")]
-    Silent,
     #[error(transparent)]
-    Message(#[from] ReadMessageError),
+    Message(#[from] MessageError),
     #[error("a defect ended it")]
     Defect,
 }
 
-async fn answer(connection: &Connection, counter: Arc<dyn Counter>) -> Result<(), Broken> {
+async fn answer(connection: &Connection, hall: &Hall) -> Result<(), Broken> {
     let remote = remote_key(connection);
-    let (mut send, mut receive) = soon(Duration::from_secs(10), connection.accept_bi()).await?;
-    let ask: Ask = read(Duration::from_secs(10), &mut receive).await?;
-    let opened = Arc::clone(&counter);
-    let offers = match blocking(move || opened.open(remote, &ask)).await? {
-        Ok(offers) => offers,
+    let opened = timeout(PROMPT, connection.accept_bi()).await.map_err(|_| MessageError::Silent)?;
+    let (mut send, mut receive) = opened.map_err(|_| Broken::Connection)?;
+    let ask: Ask = read_message(&mut receive, PROMPT).await?;
+    let opened = decide(hall, move |counter| counter.open(remote, &ask).map(frames)).await?;
+    let (offered, frames) = match opened {
+        Ok(opened) => opened,
         Err(denied) => {
-            write(&mut send, &Told::Denied(denied)).await?;
+            write_message(&mut send, &Told::Denied(denied), STALLED).await?;
             send.finish().ok();
             return Ok(());
         }
     };
-    let offered: Vec<StudyId> = offers.iter().map(|offer| offer.manifest.manifest.header().study).collect();
-    let count = offers.len().min(MAX_OFFERS);
-    write(&mut send, &Told::Offers(u32::try_from(count).unwrap_or(u32::MAX))).await?;
-    for offer in offers.iter().take(count) {
-        write(&mut send, offer).await?;
+    write_message(&mut send, &Told::Offers(u32::try_from(frames.len()).unwrap_or(u32::MAX)), STALLED).await?;
+    for frame in frames {
+        write_bytes(&mut send, &frame, STALLED).await?;
     }
-    drop(offers);
-    let claims: Claims = read(PATIENCE, &mut receive).await?;
-    let claiming = Arc::clone(&counter);
-    let submitted =
-        blocking(move || claims.into_vec().iter().map(|claim| claiming.claim(&offered, claim)).collect::<Vec<_>>())
-            .await?;
+    let claims: Claims = read_message(&mut receive, PATIENCE).await?;
+    let submitted = decide(hall, move |counter| {
+        claims.into_vec().iter().map(|claim| counter.claim(&offered, claim)).collect::<Vec<_>>()
+    })
+    .await?;
     let end = Instant::now() + FINAL;
     for one in submitted {
         let claimed = match one {
             Err(why) => Claimed::Failed(why),
-            Ok((hash, envelope)) => finality(&counter, hash, envelope, end).await?,
+            Ok((hash, envelope)) => finality(&hall.counter, hash, envelope, end).await?,
         };
-        write(&mut send, &claimed).await?;
+        write_message(&mut send, &claimed, STALLED).await?;
     }
     send.finish().ok();
     Ok(())
+}
+
+/// The studies that are offered, of those of a visit, and how they are sent: as many as fit.
+fn frames(offers: Vec<Offered>) -> (Vec<StudyId>, Vec<Vec<u8>>) {
+    let mut room = MAX_OFFERED;
+    let fitting = offers.iter().take(MAX_OFFERS).map_while(|offer| {
+        let frame = framed(offer);
+        room = room.checked_sub(frame.len())?;
+        Some((offer.manifest.manifest.header().study, frame))
+    });
+    fitting.unzip()
 }
 
 /// Waits until a transaction is final.
@@ -123,16 +136,14 @@ async fn finality(
     }
 }
 
-async fn soon<T, E>(within: Duration, what: impl Future<Output = Result<T, E>>) -> Result<T, Broken> {
-    timeout(within, what).await.map_err(|_| Broken::Silent)?.map_err(|_| Broken::Connection)
-}
-
-async fn read<T: clavicle_ledger::encoding::Wire>(within: Duration, receive: &mut RecvStream) -> Result<T, Broken> {
-    Ok(timeout(within, read_message(receive)).await.map_err(|_| Broken::Silent)??)
-}
-
-async fn write<T: borsh::BorshSerialize>(send: &mut SendStream, message: &T) -> Result<(), Broken> {
-    soon(Duration::from_secs(30), write_message(send, message)).await
+/// Asks the counter something that takes its time.
+async fn decide<T: Send + 'static>(
+    hall: &Hall,
+    ask: impl FnOnce(&dyn Counter) -> T + Send + 'static,
+) -> Result<T, Broken> {
+    let _turn = hall.deciding.acquire().await;
+    let counter = Arc::clone(&hall.counter);
+    blocking(move || ask(&*counter)).await
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Broken> {

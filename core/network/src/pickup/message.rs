@@ -146,6 +146,9 @@ impl Wire for Claims {
 /// The most studies of one visit.
 pub const MAX_OFFERS: usize = 64;
 
+/// The most bytes of all studies that are offered at once.
+pub(crate) const MAX_OFFERED: usize = 64 * 1024 * 1024;
+
 /// What became of a claim.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum Claimed {

@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Messages are a length of four bytes and borsh; numbers of the framing have their high byte first. The endpoint *is* the
-//! granted key, so that the handshake proves it; [`Gate`] asks [`authorise`](clavicle_ledger::authorise::authorise). While it sends, the source asks
-//! again whenever the consent may have changed, and closes the connection when the answer is no. The recipient believes
+//! granted key, so that the handshake proves it; [`Gate`] asks [`authorise`](clavicle_ledger::authorise::authorise). Until the connection ends,
+//! the source asks again whenever the consent may have changed, and closes the connection when the answer is no. The recipient believes
 //! nothing: manifest and bytes are verified before they have a name on its disk.
 
 mod message;
@@ -28,5 +28,9 @@ pub(crate) use self::send::{Refusals, serve};
 const REFUSED: u32 = 1;
 /// The code with which a source closes a connection whose consent has ended.
 const ENDED: u32 = 2;
+/// The code with which a source closes a connection because the study was revised.
+const REVISED: u32 = 3;
+/// The code with which a source closes a connection that went wrong otherwise.
+const FAILED: u32 = 4;
 /// The code with which a recipient says that it has all it wanted.
 const DONE: u32 = 0;

@@ -17,8 +17,8 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::message::{Answer, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reference, Wants};
-use super::{DONE, ENDED, REFUSED};
-use crate::endpoint::{CONNECT, ReadMessageError, Remote, read_message, write_message};
+use super::{DONE, ENDED, REFUSED, REVISED};
+use crate::endpoint::{CONNECT, Remote, read_message, write_message};
 
 /// How long the source may send nothing.
 const STALLED: Duration = Duration::from_secs(30);
@@ -44,6 +44,9 @@ pub enum FetchError {
         "the source stopped sending: the grant was revoked or has ended, or the source cannot reach the ledger any more"
     )]
     Ended,
+    /// Another revision.
+    #[error("the study was revised meanwhile; what has arrived is kept, try again")]
+    Revised,
     /// The connection.
     #[error("the connection to the source broke; what has arrived is kept, try again")]
     Broken,
@@ -76,30 +79,27 @@ pub async fn connect(endpoint: &Endpoint, source: &Remote, hello: &SignedHello) 
     let address = source.address().ok_or_else(unreachable)?;
     let connecting = timeout(CONNECT, endpoint.connect(address, PROTOCOL)).await;
     let connection = connecting.map_err(|_| unreachable())?.map_err(|_| unreachable())?;
-    let said = async {
-        let (mut send, mut receive) = connection.open_bi().await.map_err(|_| ReadMessageError::TooLong(0))?;
-        write_message(&mut send, hello).await.map_err(|_| ReadMessageError::TooLong(0))?;
-        let answer = read_message::<Answer>(&mut receive).await?;
-        Ok::<_, ReadMessageError>((send, receive, answer))
-    };
-    match timeout(STALLED, said).await {
-        Err(_) => Err(FetchError::Broken),
-        Ok(Err(ReadMessageError::Decode(_))) => Err(FetchError::Protocol("its answer cannot be read")),
-        Ok(Err(_)) => Err(why(&connection)),
-        Ok(Ok((_, _, Answer::Refused(reference)))) => Err(FetchError::Refused(Some(reference))),
-        Ok(Ok((send, receive, Answer::Welcome(offer)))) => Ok(Fetch { connection, send, receive, offer: *offer }),
+    let opened = timeout(STALLED, connection.open_bi()).await.map_err(|_| FetchError::Broken)?;
+    let (mut send, mut receive) = opened.map_err(|_| why(&connection))?;
+    write_message(&mut send, hello, STALLED).await.map_err(|_| why(&connection))?;
+    match read_message(&mut receive, STALLED).await {
+        Ok(Answer::Welcome(offer)) => Ok(Fetch { connection, send, receive, offer: *offer }),
+        Ok(Answer::Refused(reference)) => Err(FetchError::Refused(Some(reference))),
+        Err(error) if error.is_wrong() => Err(FetchError::Protocol("its answer cannot be read")),
+        Err(_) => Err(why(&connection)),
     }
 }
 
 /// What the end of a connection means.
 fn why(connection: &Connection) -> FetchError {
-    match connection.close_reason() {
-        Some(ConnectionError::ApplicationClosed(close)) if close.error_code == VarInt::from_u32(ENDED) => {
-            FetchError::Ended
-        }
-        Some(ConnectionError::ApplicationClosed(close)) if close.error_code == VarInt::from_u32(REFUSED) => {
-            FetchError::Refused(None)
-        }
+    let code = match connection.close_reason() {
+        Some(ConnectionError::ApplicationClosed(close)) => u32::try_from(close.error_code.into_inner()).ok(),
+        _ => None,
+    };
+    match code {
+        Some(REFUSED) => FetchError::Refused(None),
+        Some(ENDED) => FetchError::Ended,
+        Some(REVISED) => FetchError::Revised,
         _ => FetchError::Broken,
     }
 }
@@ -213,7 +213,8 @@ impl Verified {
         let taken: Result<(), FetchError> = async {
             for batch in wanted.chunks(MAX_WANTS) {
                 let wants = Wants::of(batch.iter().map(|place| place.place));
-                write_message(&mut self.0.send, &wants).await.map_err(|_| why(&self.0.connection))?;
+                let asked = write_message(&mut self.0.send, &wants, STALLED).await;
+                asked.map_err(|_| why(&self.0.connection))?;
                 for place in batch {
                     got.push(self.take(place, &items, &pieces, (&mut done, &mut progress)).await?);
                 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,29 +11,43 @@ use clavicle_ledger::authorise::{Authorisation, SignedHello};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::StoredDigest;
-use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt, WriteError};
-use tokio::sync::{Semaphore, watch};
+use iroh::endpoint::{Connection, ReadExactError, RecvStream, SendStream, VarInt};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::message::{Answer, Lead, Offer, Reference, Wants};
-use super::{ENDED, REFUSED};
-use crate::endpoint::{ReadMessageError, read_message, remote_key, write_message};
+use super::{ENDED, FAILED, REFUSED, REVISED};
+use crate::endpoint::{MessageError, framed, read_message, remote_key, write_bytes, write_message};
+use crate::serve::{Crowd, Hall};
 
 /// How long whoever connected may take to say something.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long a recipient may take nothing before it is given up.
 const STALLED: Duration = Duration::from_secs(30);
+/// How long a recipient may take for the end of what was sent.
+const LINGER: Duration = Duration::from_secs(120);
+/// How long a chunk may take before its recipient goes on outside the line.
+const SLOW: Duration = Duration::from_secs(1);
+/// How many bytes are sent before the next in line is sent to.
+const TURN: usize = 4 * 1024 * 1024;
+/// After how long the gate is asked again although nothing has changed: a clock may have been set.
+const RENEW: Duration = Duration::from_secs(30);
 /// Refusals go out at ticks of this length, so that the time they take says nothing.
 const TICK: Duration = Duration::from_millis(50);
-/// The most refusals that wait for a tick; whoever comes beyond is cut off at once.
-const MAX_REFUSALS: usize = 256;
+/// How long whoever was refused may take to hear it.
+const HEARD: Duration = Duration::from_secs(2);
+/// The most refusals on their way, and to one address; whoever comes beyond is cut off at once.
+const MAX_REFUSALS: (usize, usize) = (256, 64);
+/// How often each item may be asked for on one connection, all of them taken together.
+const MAX_TIMES: usize = 2;
 /// How many bytes are read from the disk at a time.
 const CHUNK: usize = 256 * 1024;
 
 /// What decides and has the images: a relay.
 ///
-/// All but [`Gate::changes`] may read files and verify signatures; they are called where that keeps nobody waiting.
+/// [`Gate::admit`], [`Gate::renew`] and [`Gate::open`] may read files and verify signatures: they are called where that keeps nobody
+/// waiting. The others answer at once.
 pub trait Gate: Send + Sync + 'static {
     /// Decides on a hello from `remote`, whose possession of its key the connection has proven. A refusal is kept for the operator under its
     /// reference.
@@ -74,90 +89,109 @@ pub struct Admission {
     pub withheld: BTreeSet<StoredDigest>,
 }
 
-/// Refusals that wait for their tick: bounded.
-#[derive(Clone, Debug)]
+/// Refusals on their way: bounded.
+#[derive(Debug)]
 pub(crate) struct Refusals {
-    room: Arc<Semaphore>,
+    crowd: Crowd<IpAddr>,
     from: Instant,
 }
 
 impl Refusals {
     pub(crate) fn new() -> Self {
-        Self { room: Arc::new(Semaphore::new(MAX_REFUSALS)), from: Instant::now() }
+        Self { crowd: Crowd::new(MAX_REFUSALS.0, MAX_REFUSALS.1), from: Instant::now() }
     }
 
-    /// Says no, at the next tick but one: deciding never takes as long as a tick on a healthy machine.
-    async fn refuse(&self, connection: &Connection, send: &mut SendStream, reference: Reference) {
-        let Ok(_place) = self.room.try_acquire() else {
-            return connection.close(VarInt::from_u32(REFUSED), b"");
+    /// Says no to what was `asked` then, at the next tick but one. It is counted from the question and not from the decision: asked just
+    /// before a tick, a quick decision would else be told from a slow one. Deciding takes less than a tick on a healthy machine.
+    async fn refuse(&self, send: &mut SendStream, address: IpAddr, asked: Instant, reference: Reference) {
+        let Some(_place) = self.crowd.enter(address) else { return };
+        sleep_until(self.tick_after(asked, 1).max(self.tick_after(Instant::now(), 0))).await;
+        let told = async {
+            write_message(send, &Answer::Refused(reference), HEARD).await?;
+            send.finish().ok();
+            // Until it has arrived: closing at once would throw it away.
+            send.stopped().await.ok();
+            Ok::<_, MessageError>(())
         };
-        let ticks = self.from.elapsed().as_millis() / TICK.as_millis();
-        let next = u32::try_from(ticks).unwrap_or(u32::MAX).saturating_add(2);
-        sleep_until(self.from + TICK * next).await;
-        if write_message(send, &Answer::Refused(reference)).await.is_ok() && send.finish().is_ok() {
-            // Until it has arrived, or for a moment: closing at once would throw it away.
-            timeout(Duration::from_secs(2), send.stopped()).await.ok();
-        }
-        connection.close(VarInt::from_u32(REFUSED), b"");
+        timeout(HEARD, told).await.ok();
+    }
+
+    /// The tick with number `later` after the one that is next.
+    fn tick_after(&self, moment: Instant, later: u32) -> Instant {
+        let ticks = moment.saturating_duration_since(self.from).as_millis().div_ceil(TICK.as_millis());
+        self.from + TICK * u32::try_from(ticks).unwrap_or(u32::MAX).saturating_add(later)
     }
 }
 
-/// Serves one connection until its end. `turn` bounds how many are sent to at once.
-pub(crate) async fn serve(connection: Connection, gate: Arc<dyn Gate>, refusals: Refusals, turn: Arc<Semaphore>) {
-    let remote = remote_key(&connection);
+/// Serves one connection until its end.
+pub(crate) async fn serve(connection: &Connection, address: IpAddr, hall: &Hall) {
+    let close = |code| connection.close(VarInt::from_u32(code), b"");
     // From before the decision, so that nothing that comes between it and the sending is missed.
-    let changes = gate.changes();
+    let changes = hall.gate.changes();
     let Ok(Ok((mut send, mut receive))) = timeout(PATIENCE, connection.accept_bi()).await else {
-        return connection.close(VarInt::from_u32(REFUSED), b"");
+        return close(REFUSED);
     };
-    let admitted = match timeout(PATIENCE, read_message::<SignedHello>(&mut receive)).await {
-        Err(_) | Ok(Err(ReadMessageError::Broken(_))) => return connection.close(VarInt::from_u32(REFUSED), b""),
-        Ok(Err(_)) => Err(gate.refuse(remote, "what came was no hello")),
-        Ok(Ok(hello)) => {
-            let asked = Arc::clone(&gate);
-            match tokio::task::spawn_blocking(move || asked.admit(remote, &hello)).await {
-                Ok(decided) => decided,
-                // In doubt the answer is no.
-                Err(_) => Err(gate.refuse(remote, "a defect ended the decision")),
-            }
-        }
-    };
-    let admission = match admitted {
+    let (asked, decided) = decide(&mut receive, remote_key(connection), hall).await;
+    let admission = match decided {
         Ok(admission) => admission,
-        Err(reference) => return refusals.refuse(&connection, &mut send, reference).await,
+        Err(reference) => {
+            hall.refusals.refuse(&mut send, address, asked, reference).await;
+            return close(REFUSED);
+        }
     };
     let authorisation = admission.authorisation.clone();
-    tokio::select! {
+    let sender = Sender { send, receive, gate: &hall.gate, turn: Turn::new(&hall.sending) };
+    let sent = async {
+        if let Err(error) = sender.send_all(admission).await {
+            debug!(%error, "a transfer broke off");
+            return FAILED;
+        }
+        // The other side closes when it has everything. Until then a part of it is still here, and can be held back.
+        timeout(LINGER, connection.closed()).await.ok();
+        FAILED
+    };
+    close(tokio::select! {
         // First what may stop: data never wins over a no.
         biased;
-        () = ended(Arc::clone(&gate), changes, authorisation) => connection.close(VarInt::from_u32(ENDED), b""),
-        sent = send_all(&mut send, &mut receive, &admission, &gate, &turn) => {
-            if let Err(error) = sent {
-                debug!(%error, "a transfer broke off");
-                connection.close(VarInt::from_u32(REFUSED), b"");
-            } else {
-                // The other side closes when it has everything.
-                timeout(STALLED, connection.closed()).await.ok();
-            }
-        }
-    }
+        code = ended(&hall.gate, changes, authorisation) => code,
+        code = sent => code,
+    });
 }
 
-/// Returns when the leave has ended.
-async fn ended(gate: Arc<dyn Gate>, mut changes: watch::Receiver<u64>, mut authorisation: Authorisation) {
+/// Reads a hello and decides on it. Also when it was there.
+async fn decide(receive: &mut RecvStream, remote: Key, hall: &Hall) -> (Instant, Result<Admission, Reference>) {
+    let hello = read_message::<SignedHello>(receive, PATIENCE).await;
+    let _turn = hall.deciding.acquire().await;
+    let asked = Instant::now();
+    let decided = match hello {
+        Err(_) => Err(hall.gate.refuse(remote, "what came was no hello")),
+        Ok(hello) => {
+            let gate = Arc::clone(&hall.gate);
+            let decided = tokio::task::spawn_blocking(move || gate.admit(remote, &hello)).await;
+            // In doubt the answer is no.
+            decided.unwrap_or_else(|_| Err(hall.gate.refuse(remote, "a defect ended the decision")))
+        }
+    };
+    (asked, decided)
+}
+
+/// Returns when the leave has ended, or is not for what is being sent any more, with the code to close with.
+async fn ended(gate: &Arc<dyn Gate>, mut changes: watch::Receiver<u64>, mut authorisation: Authorisation) -> u32 {
+    let current = authorisation.current();
     loop {
-        let now = gate.clock().0;
-        let until =
-            authorisation.until().map_or(authorisation.fresh_until(), |until| until.min(authorisation.fresh_until()));
-        let wait = Duration::from_millis(until.since(now)).max(TICK);
+        let fresh_until = authorisation.fresh_until();
+        let until = authorisation.until().map_or(fresh_until, |until| until.min(fresh_until));
+        let wait = Duration::from_millis(until.since(gate.clock().0)).clamp(TICK, RENEW);
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return },
+            changed = changes.changed() => if changed.is_err() { return ENDED },
             () = sleep(wait) => {}
         }
-        let (asked, before) = (Arc::clone(&gate), authorisation);
-        match tokio::task::spawn_blocking(move || asked.renew(&before)).await {
+        let asked = Arc::clone(gate);
+        match tokio::task::spawn_blocking(move || asked.renew(&authorisation)).await {
+            // What is being sent is from a manifest that was replaced: some of it may have been withdrawn.
+            Ok(Ok(renewed)) if renewed.current() != current => return REVISED,
             Ok(Ok(renewed)) => authorisation = renewed,
-            Ok(Err(_)) | Err(_) => return,
+            Ok(Err(_)) | Err(_) => return ENDED,
         }
     }
 }
@@ -166,83 +200,131 @@ async fn ended(gate: Arc<dyn Gate>, mut changes: watch::Receiver<u64>, mut autho
 #[derive(Debug, thiserror::Error)]
 enum SendError {
     #[error(transparent)]
-    Read(#[from] ReadMessageError),
-    #[error("the connection broke: {0}")]
-    Write(#[from] WriteError),
-    #[error("the recipient took nothing for too long")]
-    Stalled,
+    Message(#[from] MessageError),
+    #[error("the recipient asked for nothing")]
+    Nothing,
     #[error("the recipient asked for place {0}, which there is not")]
     Place(u32),
+    #[error("the recipient asked for everything again and again")]
+    TooOften,
     #[error("the source's disk failed")]
     Disk(#[from] io::Error),
 }
 
-async fn send_all(
-    send: &mut SendStream,
-    receive: &mut RecvStream,
-    admission: &Admission,
-    gate: &Arc<dyn Gate>,
-    turn: &Semaphore,
-) -> Result<(), SendError> {
-    let _turn = turn.acquire().await;
-    stalling(write_message(send, &Answer::Welcome(Box::new(admission.offer.clone())))).await?;
-    let items: Vec<StoredDigest> = admission.offer.manifest.items().iter().map(super::Item::stored).collect();
-    loop {
-        let wants = match timeout(STALLED, read_message::<Wants>(receive)).await {
-            Err(_) => return Err(SendError::Stalled),
-            // The end of the stream: all that was wanted was sent.
-            Ok(Err(ReadMessageError::Broken(iroh::endpoint::ReadExactError::FinishedEarly(0)))) => {
-                send.finish().ok();
-                return Ok(());
-            }
-            Ok(wants) => wants?,
-        };
-        for place in wants.into_vec() {
-            let index = usize::try_from(place).ok();
-            let stored = index.and_then(|index| items.get(index)).ok_or(SendError::Place(place))?;
-            if admission.withheld.contains(stored) {
-                stalling(send.write_all(&Lead { place, len: None }.to_bytes())).await?;
-            } else {
-                send_item(send, place, *stored, gate).await?;
-            }
+/// A place in the line of those who are sent to.
+///
+/// It goes to the end of the line after [`TURN`] bytes. Who takes a chunk slowly keeps nobody else from being sent to, and
+/// goes on without a place.
+struct Turn<'a> {
+    line: &'a Semaphore,
+    held: Option<SemaphorePermit<'a>>,
+    left: usize,
+    slow: bool,
+}
+
+impl<'a> Turn<'a> {
+    const fn new(line: &'a Semaphore) -> Self {
+        Self { line, held: None, left: 0, slow: false }
+    }
+
+    fn leave(&mut self) {
+        self.held = None;
+    }
+
+    /// Sends `len` bytes when it is their turn.
+    async fn take<T>(&mut self, len: usize, sending: impl Future<Output = T>) -> T {
+        if self.held.is_none() && !self.slow {
+            (self.held, self.left) = (self.line.acquire().await.ok(), TURN);
+        }
+        let mut sending = std::pin::pin!(sending);
+        let sent = timeout(SLOW, &mut sending).await;
+        self.left = self.left.saturating_sub(len);
+        self.slow |= sent.is_err();
+        if self.slow || self.left == 0 {
+            self.leave();
+        }
+        match sent {
+            Ok(sent) => sent,
+            Err(_) => sending.await,
         }
     }
 }
 
-/// Sends an item's bytes as they are on the disk. Whether they are what was signed is for the recipient to see: a source that checked
-/// and then sent something else would be no better.
-async fn send_item(
-    send: &mut SendStream,
-    place: u32,
-    stored: StoredDigest,
-    gate: &Arc<dyn Gate>,
-) -> Result<(), SendError> {
-    let opened = Arc::clone(gate);
-    let opened = blocking(move || {
-        let mut file = opened.open(&stored)?;
-        let len = file.metadata()?.len();
-        let first = read_chunk(&mut file, len)?;
-        Ok((file, len, first))
-    })
-    .await;
-    let (mut file, len, mut chunk) = match opened {
-        Ok(opened) => opened,
-        Err(error) => {
-            warn!(%stored, %error, "an instance is not where the archive says");
-            return stalling(send.write_all(&Lead { place, len: None }.to_bytes())).await;
+/// Sends to one recipient.
+struct Sender<'a> {
+    send: SendStream,
+    receive: RecvStream,
+    gate: &'a Arc<dyn Gate>,
+    turn: Turn<'a>,
+}
+
+impl Sender<'_> {
+    async fn send_all(mut self, admission: Admission) -> Result<(), SendError> {
+        let Admission { authorisation: _, offer, withheld } = admission;
+        let items: Vec<StoredDigest> = offer.manifest.items().iter().map(super::Item::stored).collect();
+        let welcome = framed(&Answer::Welcome(Box::new(offer)));
+        for chunk in welcome.chunks(CHUNK) {
+            self.write(chunk).await?;
         }
-    };
-    stalling(send.write_all(&Lead { place, len: Some(len) }.to_bytes())).await?;
-    let mut left = len;
-    loop {
-        left = left.saturating_sub(chunk.len() as u64);
-        if !chunk.is_empty() {
-            stalling(send.write_all(&chunk)).await?;
+        drop(welcome);
+        let mut left = items.len().saturating_mul(MAX_TIMES);
+        while let Some(wants) = self.wants().await? {
+            left = left.checked_sub(wants.len()).ok_or(SendError::TooOften)?;
+            for place in wants {
+                let index = usize::try_from(place).ok();
+                let stored = index.and_then(|index| items.get(index)).ok_or(SendError::Place(place))?;
+                if withheld.contains(stored) {
+                    self.write(&Lead { place, len: None }.to_bytes()).await?;
+                } else {
+                    self.send_item(place, *stored).await?;
+                }
+            }
         }
-        if left == 0 {
-            return Ok(());
+        self.send.finish().ok();
+        Ok(())
+    }
+
+    /// What is wanted next; nothing at the end of the stream.
+    async fn wants(&mut self) -> Result<Option<Vec<u32>>, SendError> {
+        self.turn.leave();
+        match read_message::<Wants>(&mut self.receive, STALLED).await {
+            Err(MessageError::Read(ReadExactError::FinishedEarly(0))) => Ok(None),
+            wants => Some(wants?.into_vec()).filter(|wants| !wants.is_empty()).ok_or(SendError::Nothing).map(Some),
         }
-        (file, chunk) = blocking(move || read_chunk(&mut file, left).map(|chunk| (file, chunk))).await?;
+    }
+
+    /// Sends an item's bytes as they are on the disk. Whether they are what was signed is for the recipient to see: a source that
+    /// checked and then sent something else would be no better.
+    async fn send_item(&mut self, place: u32, stored: StoredDigest) -> Result<(), SendError> {
+        let gate = Arc::clone(self.gate);
+        let opened = blocking(move || {
+            let mut file = gate.open(&stored)?;
+            let len = file.metadata()?.len();
+            let first = read_chunk(&mut file, len)?;
+            Ok((file, len, first))
+        })
+        .await;
+        let (mut file, len, mut chunk) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                warn!(%stored, %error, "an instance is not where the archive says");
+                return self.write(&Lead { place, len: None }.to_bytes()).await;
+            }
+        };
+        self.write(&Lead { place, len: Some(len) }.to_bytes()).await?;
+        let mut left = len;
+        loop {
+            left = left.saturating_sub(chunk.len() as u64);
+            self.write(&chunk).await?;
+            if left == 0 {
+                return Ok(());
+            }
+            (file, chunk) = blocking(move || read_chunk(&mut file, left).map(|chunk| (file, chunk))).await?;
+        }
+    }
+
+    async fn write(&mut self, bytes: &[u8]) -> Result<(), SendError> {
+        Ok(self.turn.take(bytes.len(), write_bytes(&mut self.send, bytes, STALLED)).await?)
     }
 }
 
@@ -258,7 +340,20 @@ async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send
     tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
 }
 
-/// Fails when nothing moves.
-async fn stalling(write: impl Future<Output = Result<(), WriteError>>) -> Result<(), SendError> {
-    timeout(STALLED, write).await.map_err(|_| SendError::Stalled)?.map_err(SendError::Write)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Asked at any moment, the answer is at a tick, and one tick or two later, however long the decision took within it.
+    #[test]
+    fn a_refusal_goes_out_at_a_tick() {
+        let refusals = Refusals::new();
+        for ms in [0, 1, 49, 50, 51, 99, 100, 1_234_567] {
+            let asked = refusals.from + Duration::from_millis(ms);
+            let told = refusals.tick_after(asked, 1);
+            assert_eq!((told - refusals.from).as_millis() % TICK.as_millis(), 0);
+            assert!((TICK..TICK * 2).contains(&(told - asked)), "{ms}");
+            assert!(refusals.tick_after(asked + TICK, 0) <= told, "{ms}");
+        }
+    }
 }
