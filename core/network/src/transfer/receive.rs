@@ -1,5 +1,6 @@
 //! The recipient's side: nothing is believed, and nothing has a name on the disk before it was verified.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
@@ -7,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clavicle_ledger::authorise::SignedHello;
+use clavicle_ledger::encoding::Hex;
 use clavicle_ledger::id::{ChainId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::study::Study;
@@ -207,9 +209,14 @@ impl Verified {
         wanted: &[Place],
         mut progress: impl FnMut(Progress),
     ) -> Result<Vec<Got>, FetchError> {
+        let paths: BTreeSet<&Path> = wanted.iter().map(|place| place.path.as_path()).collect();
+        if paths.len() != wanted.len() {
+            return Err(FetchError::Protocol("two of its items would have the same name"));
+        }
         let (mut got, mut done) = (Vec::with_capacity(wanted.len()), Progress::default());
         let items: Vec<_> = self.0.offer.manifest.items().iter().map(|item| (item.size(), item.stored())).collect();
-        let (pieces, writer) = Writer::start();
+        let folders = paths.into_iter().filter_map(Path::parent).map(Path::to_owned).collect();
+        let (pieces, writer) = Writer::start(folders);
         let taken: Result<(), FetchError> = async {
             for batch in wanted.chunks(MAX_WANTS) {
                 let wants = Wants::of(batch.iter().map(|place| place.place));
@@ -295,23 +302,16 @@ enum Piece {
 /// Hashes and writes on a thread of its own, in order.
 struct Writer;
 
-/// A file on its way.
-struct Coming {
-    path: PathBuf,
-    part: PathBuf,
-    file: File,
-    size: u64,
-    stored: StoredDigest,
-    hasher: StoredHasher,
-}
-
 impl Writer {
-    fn start() -> (mpsc::Sender<Piece>, tokio::task::JoinHandle<Result<Vec<Outcome>, FetchError>>) {
+    fn start(
+        folders: BTreeSet<PathBuf>,
+    ) -> (mpsc::Sender<Piece>, tokio::task::JoinHandle<Result<Vec<Outcome>, FetchError>>) {
         let (sender, receiver) = mpsc::channel(PIECES);
-        (sender, tokio::task::spawn_blocking(move || Self::run(receiver)))
+        (sender, tokio::task::spawn_blocking(move || Self::run(&folders, receiver)))
     }
 
-    fn run(mut pieces: mpsc::Receiver<Piece>) -> Result<Vec<Outcome>, FetchError> {
+    fn run(folders: &BTreeSet<PathBuf>, mut pieces: mpsc::Receiver<Piece>) -> Result<Vec<Outcome>, FetchError> {
+        folders.iter().for_each(|folder| sweep(folder));
         let (mut outcomes, mut coming) = (Vec::new(), None);
         while let Some(piece) = pieces.blocking_recv() {
             match (piece, &mut coming) {
@@ -321,18 +321,45 @@ impl Writer {
                 (Piece::Bytes(_), None) => {}
             }
         }
-        // What was cut off has no name yet, and gets none.
-        if let Some(cut) = coming {
-            fs::remove_file(&cut.part).ok();
-        }
         Ok(outcomes)
     }
 }
 
+/// How the names of files end that are on their way.
+const PART: &str = ".clavicle-part";
+
+/// Removes what fetches left that were killed. Those that are still going on hold a lock on theirs.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_part = entry.file_name().to_str().is_some_and(|name| name.ends_with(PART));
+        if is_part && entry.file_type().is_ok_and(|found| found.is_file()) {
+            let left = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
+            if left {
+                fs::remove_file(entry.path()).ok();
+            }
+        }
+    }
+}
+
+/// A file on its way. It goes with this, unless it was given its name.
+struct Coming {
+    path: PathBuf,
+    part: PathBuf,
+    file: File,
+    size: u64,
+    stored: StoredDigest,
+    hasher: StoredHasher,
+}
+
 impl Coming {
+    /// Makes a file that was not there, under a name that nobody could know: no link is followed, and two fetches into one folder
+    /// do not write one file.
     fn new(path: PathBuf, size: u64, stored: StoredDigest) -> Result<Self, FetchError> {
-        let part = path.with_extension("part");
-        let file = File::create(&part).map_err(|error| disk(&part, error))?;
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| disk(&path, io::Error::other(error)))?;
+        let part = path.with_file_name(format!(".{}{PART}", Hex(&random)));
+        let file = File::create_new(&part).map_err(|error| disk(&part, error))?;
+        file.try_lock().ok();
         Ok(Self { path, part, file, size, stored, hasher: StoredHasher::new() })
     }
 
@@ -341,15 +368,20 @@ impl Coming {
         self.file.write_all(bytes).map_err(|error| disk(&self.part, error))
     }
 
-    fn finish(self) -> Result<Outcome, FetchError> {
-        let Self { path, part, file, size, stored, hasher } = self;
-        let (received, found, _) = hasher.finish();
-        if (received, found) != (size, stored) {
-            fs::remove_file(&part).map_err(|error| disk(&part, error))?;
-            return Ok(Outcome::Altered { received, stored: found });
+    fn finish(mut self) -> Result<Outcome, FetchError> {
+        let (received, stored, _) = std::mem::take(&mut self.hasher).finish();
+        if (received, stored) != (self.size, self.stored) {
+            return Ok(Outcome::Altered { received, stored });
         }
-        file.sync_all().and_then(|()| fs::rename(&part, &path)).map_err(|error| disk(&path, error))?;
+        let named = self.file.sync_all().and_then(|()| fs::rename(&self.part, &self.path));
+        named.map_err(|error| disk(&self.path, error))?;
         Ok(Outcome::Intact)
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        fs::remove_file(&self.part).ok();
     }
 }
 
