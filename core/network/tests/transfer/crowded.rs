@@ -1,0 +1,102 @@
+//! Many at once.
+
+use std::time::{Duration, Instant};
+
+use clavicle_network::transfer::PROTOCOL;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::world::{DEADLINE, Grantee, LARGE, MIDDLE, SMALL, Scene, closed, file, found, places, secret, signed, soon};
+
+/// So many grantees as the ledger lets each of some studies have.
+fn grantees(scene: &Scene, count: u32) -> Vec<Grantee> {
+    let studies: Vec<_> = (0..count.div_ceil(30)).map(|number| scene.hospital.define(100 + number)).collect();
+    let grantee = |number: u32| {
+        let (key, study) = (secret(&format!("grantee {number}")), studies[(number / 30) as usize]);
+        let (grant, terms) = scene.hospital.grant(study, &key.public());
+        Grantee { key, study, grant, terms }
+    };
+    (0..count).map(grantee).collect()
+}
+
+/// More than there are turns, and more than are let in without showing their address.
+#[tokio::test(flavor = "multi_thread")]
+async fn three_hundred_at_once_are_all_served() {
+    let scene = std::sync::Arc::new(Scene::new().await);
+    let mut all = JoinSet::new();
+    for grantee in grantees(&scene, 300) {
+        let scene = std::sync::Arc::clone(&scene);
+        all.spawn(async move {
+            let (endpoint, mut verified) = scene.verified(&grantee).await;
+            let folder = TempDir::new().unwrap();
+            soon(verified.fetch(&places(folder.path(), &[SMALL]), |_| ())).await.unwrap();
+            assert_eq!(found(folder.path()), signed(&[SMALL]));
+            verified.close().await;
+            endpoint.close().await;
+        });
+    }
+    while let Some(one) = all.join_next().await {
+        one.unwrap();
+    }
+}
+
+/// As many as there are turns want much and take nothing. Whoever takes what it asked for is served long before they are given up.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_takes_nothing_keeps_nobody_waiting() {
+    let scene = Scene::new().await;
+    let mut all = grantees(&scene, 70);
+    let honest = all.pop().unwrap();
+    let mut stalled = Vec::new();
+    for grantee in &all {
+        let mut raw = scene.let_in(grantee).await;
+        raw.want(&[LARGE]).await;
+        stalled.push(raw);
+    }
+    let (_endpoint, mut verified) = scene.verified(&honest).await;
+    let folder = TempDir::new().unwrap();
+    let wanted = places(folder.path(), &[MIDDLE]);
+    let got = tokio::time::timeout(Duration::from_secs(20), verified.fetch(&wanted, |_| ())).await;
+    got.expect("it waited for those who take nothing").unwrap();
+    assert_eq!(found(folder.path()), signed(&[MIDDLE]));
+    // And they, should they think better of it, are served too.
+    for mut raw in stalled {
+        assert_eq!(raw.lead().await, (LARGE, file(LARGE).len() as u64));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_key_has_few_connections() {
+    let scene = Scene::new().await;
+    let grantee = scene.grantee("grantee");
+    let mut all = Vec::new();
+    for _ in 0..8 {
+        all.push(scene.let_in(&grantee).await);
+    }
+    let (_endpoint, one_more) = scene.connection(&grantee.key, PROTOCOL).await;
+    assert_eq!(closed(&one_more).await, 0);
+    // Whoever goes makes room.
+    all.pop().unwrap().leave().await;
+    let begun = Instant::now();
+    while Box::pin(scene.connect(&grantee)).await.is_err() {
+        assert!(begun.elapsed() < DEADLINE);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_asked_for_without_end() {
+    let scene = Scene::new().await;
+    let mut empty = scene.let_in(&scene.grantee("empty")).await;
+    empty.want(&[]).await;
+    assert_eq!(empty.closed().await, 4);
+    let mut again = scene.let_in(&scene.grantee("again")).await;
+    for _ in 0..10 {
+        again.want(&[SMALL]).await;
+        assert_eq!(again.lead().await, (SMALL, 1_000));
+        soon(again.receive.read_exact(&mut [0; 1_000])).await.unwrap();
+    }
+    again.want(&[SMALL]).await;
+    assert_eq!(again.closed().await, 4);
+    let mut beyond = scene.let_in(&scene.grantee("beyond")).await;
+    beyond.want(&[5]).await;
+    assert_eq!(beyond.closed().await, 4);
+}

@@ -1,0 +1,122 @@
+//! A transfer ends when its consent does.
+
+use std::sync::{Mutex, mpsc};
+
+use clavicle_ledger::action::ReviseStudy;
+use clavicle_ledger::id::ManifestRoot;
+use clavicle_ledger::time::DAY_MS;
+use clavicle_ledger::transaction::Action;
+use clavicle_network::transfer::FetchError;
+use tempfile::TempDir;
+use tokio::task::JoinSet;
+
+use crate::world::{DEADLINE, Grantee, LARGE, REPORT, SMALL, Scene, found, places, signed, soon};
+
+/// Fetches with a recipient that waits in the midst of the large file until `end` was done and the gate was asked again.
+async fn ended_by(end: impl FnOnce(&Scene, &Grantee) + Send) -> FetchError {
+    let scene = Scene::new().await;
+    let grantee = scene.grantee("grantee");
+    let (_endpoint, mut verified) = scene.verified(&grantee).await;
+    let folder = TempDir::new().unwrap();
+    let wanted = places(folder.path(), &[REPORT, LARGE, SMALL]);
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (go, goes) = mpsc::sync_channel::<()>(1);
+    let mut fetching = JoinSet::new();
+    fetching.spawn(async move {
+        let goes = Mutex::new(goes);
+        let mut begun = Some(begun);
+        let result = verified
+            .fetch(&wanted, |progress| {
+                if progress.bytes > 1_000_000
+                    && let Some(begun) = begun.take()
+                {
+                    begun.send(()).unwrap();
+                    goes.lock().unwrap().recv_timeout(DEADLINE).unwrap();
+                }
+            })
+            .await;
+        result.unwrap_err()
+    });
+    soon(has_begun).await.unwrap();
+    let mut renewals = scene.hospital.renewals.subscribe();
+    let before = *renewals.borrow_and_update();
+    end(&scene, &grantee);
+    soon(renewals.wait_for(|renewals| *renewals > before)).await.unwrap();
+    go.send(()).unwrap();
+    let error = soon(fetching.join_next()).await.unwrap().unwrap();
+    // What had come before is kept; of the rest there is nothing, under no name.
+    assert_eq!(found(folder.path()), signed(&[REPORT]));
+    error
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revocation_cuts() {
+    let error = ended_by(|scene, grantee| scene.hospital.revoke(scene.study, grantee.grant)).await;
+    assert!(matches!(error, FetchError::Ended), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_grants_end_cuts() {
+    let error = ended_by(|scene, _| scene.hospital.wait(DAY_MS)).await;
+    assert!(matches!(error, FetchError::Ended), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_cuts_and_says_so() {
+    let error = ended_by(|scene, _| {
+        let source = scene.hospital.operational.public();
+        let manifest_root = ManifestRoot::from_bytes([1; 32]);
+        let revise = ReviseStudy { study: scene.study, source, revision: 1, manifest_root, open: true };
+        scene.hospital.act(Action::ReviseStudy(revise), &[&scene.hospital.operational]);
+    })
+    .await;
+    assert!(matches!(error, FetchError::Revised), "{error:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_the_cut_no_more_flows_than_had_left() {
+    let scene = Scene::new().await;
+    let grantee = scene.grantee("grantee");
+    let mut raw = scene.let_in(&grantee).await;
+    raw.want(&[LARGE]).await;
+    assert_eq!(raw.lead().await, (LARGE, 12 * 1024 * 1024));
+    scene.hospital.revoke(scene.study, grantee.grant);
+    assert_eq!(raw.closed().await, 2);
+    let mut more = 0;
+    while let Ok(Some(chunk)) = soon(raw.receive.read_chunk(1 << 20)).await {
+        more += chunk.len();
+    }
+    // What a recipient takes in without being asked is a window of its stream.
+    assert!(more < 2 * 1024 * 1024, "{more}");
+}
+
+/// Once everything was written it is still on its way: the consent is watched until the recipient has said that it has everything.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_end_of_the_stream_is_not_the_end_of_the_watch() {
+    let scene = Scene::new().await;
+    let grantee = scene.grantee("grantee");
+    let mut raw = scene.let_in(&grantee).await;
+    raw.want(&[SMALL]).await;
+    raw.send.finish().unwrap();
+    assert_eq!(soon(raw.receive.read_to_end(10_000)).await.unwrap().len(), 12 + 1_000);
+    scene.hospital.revoke(scene.study, grantee.grant);
+    assert_eq!(raw.closed().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_stops_cuts_everybody() {
+    let scene = Scene::new().await;
+    let mut all = Vec::new();
+    for number in 0..5 {
+        let mut raw = scene.let_in(&scene.grantee(&format!("grantee {number}"))).await;
+        raw.want(&[LARGE]).await;
+        raw.lead().await;
+        all.push(raw);
+    }
+    let begun = std::time::Instant::now();
+    soon(scene.server.stop()).await;
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    for raw in all {
+        assert_eq!(raw.closed().await, 0);
+    }
+}

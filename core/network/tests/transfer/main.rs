@@ -1,0 +1,13 @@
+//! Transfers and pickups over loopback, between the real server and the real clients, on a real ledger's state: what is
+//! fetched, in [`fetching`]; who is refused, in [`refused`]; when a transfer ends, in [`cut`]; many at once, in [`crowded`]; sources
+//! and disks that lie, in [`hostile`]; and how a study is picked up, in [`pickups`].
+#![expect(unreachable_pub, reason = "nobody uses a test binary")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crowded;
+mod cut;
+mod fetching;
+mod hostile;
+mod pickups;
+mod refused;
+mod world;

@@ -1,0 +1,550 @@
+//! A hospital on loopback: a ledger in memory, an archive in a folder, and a server before them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::Duration;
+
+use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
+use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SignedHello, View, authorise};
+use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
+use clavicle_ledger::execute;
+use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
+use clavicle_ledger::id::{ChainId, GrantId, RequestDigest, SourceId, StudyId};
+use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::salt::Salt;
+use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
+use clavicle_ledger::state::{MemoryState, ReadRows as _};
+use clavicle_ledger::study::Study;
+use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
+use clavicle_ledger::transaction::{Action, Body};
+use clavicle_manifest::{
+    Attachment, Header, Instance, Manifest, MediaType, Nonce, Series, SignedManifest, StoredDigest, Uid,
+};
+use clavicle_network::Server;
+use clavicle_network::endpoint::{Remote, bind_towards};
+use clavicle_network::transfer::{
+    self, Admission, Fetch, FetchError, Gate, Listing, Offer, PROTOCOL, Place, Reference, Verified,
+};
+use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
+use iroh::{Endpoint, EndpointAddr, EndpointId};
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::pickups::Desk;
+
+/// Noon on 2026-11-21, UTC.
+const START: u64 = 1_795_262_400_000;
+/// How long anything may take that a test waits for.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// Waits for something, for so long and no longer.
+pub async fn soon<T>(what: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, what).await.expect("it did not happen in time")
+}
+
+/// A key from a word, the same in every run.
+pub fn secret(word: &str) -> SecretKey {
+    SecretKey::from_bytes(blake3::hash(word.as_bytes()).as_bytes())
+}
+
+pub fn salt() -> Salt {
+    Salt::from_bytes([4; 32])
+}
+
+/// Bytes that look like nothing, and no two files alike.
+fn noise(name: &str, len: usize) -> Vec<u8> {
+    let mut bytes = vec![0; len];
+    blake3::Hasher::new().update(name.as_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// The places of the files of a study.
+pub const SMALL: u32 = 0;
+pub const EMPTY: u32 = 1;
+pub const MIDDLE: u32 = 2;
+pub const LARGE: u32 = 3;
+pub const REPORT: u32 = 4;
+
+/// Every file of a study, by place, and their digests.
+static FILES: LazyLock<Vec<(Vec<u8>, StoredDigest)>> = LazyLock::new(|| {
+    let files = [
+        noise("small", 1_000),
+        Vec::new(),
+        noise("middle", 3 * 1024 * 1024 + 17),
+        noise("large", 12 * 1024 * 1024),
+        b"No finding.".to_vec(),
+    ];
+    files.map(|bytes| (bytes.clone(), StoredDigest::of(&bytes))).into()
+});
+
+/// The file with this place in a study.
+pub fn file(place: u32) -> &'static [u8] {
+    &FILES[place as usize].0
+}
+
+/// Its digest.
+pub fn digest(place: u32) -> StoredDigest {
+    FILES[place as usize].1
+}
+
+/// The hospital.
+pub struct Hospital {
+    pub chain: ChainId,
+    pub genesis: Genesis,
+    pub id: SourceId,
+    pub operational: SecretKey,
+    pub holder: SecretKey,
+    archive: TempDir,
+    state: Mutex<MemoryState>,
+    offers: Mutex<BTreeMap<StudyId, Offer>>,
+    pub withheld: Mutex<BTreeSet<StoredDigest>>,
+    nonce: AtomicU64,
+    clock: AtomicU64,
+    changes: watch::Sender<u64>,
+    /// How often it was asked again.
+    pub renewals: watch::Sender<usize>,
+    /// Why it said no, each time.
+    pub refusals: watch::Sender<Vec<String>>,
+}
+
+impl Hospital {
+    fn new() -> Self {
+        let secrets = ["operational", "consensus", "transfer", "network"].map(secret);
+        let [operational, consensus, transfer, network] = &secrets;
+        let announcement = Announcement {
+            name: Text::new("mercy").unwrap(),
+            kind: SourceKind::Validator,
+            keys: SourceKeys {
+                operational: operational.public(),
+                consensus: Some(consensus.public()),
+                transfer: transfer.public(),
+                network: Ascending::from_items(vec![network.public()]).unwrap(),
+            },
+            addresses: Addresses::default(),
+            mailbox: Ascending::new(),
+        };
+        let identity = secret("identity").public();
+        let genesis = Genesis {
+            name: Text::new("test").unwrap(),
+            time: BlockTime(Timestamp(START)),
+            parameters: Parameters::default(),
+            sources: Ascending::from_items(vec![GenesisSource { identity, announcement }]).unwrap(),
+        };
+        let hospital = Self {
+            chain: genesis.chain_id(),
+            id: SourceId::of_identity(&genesis.chain_id(), &identity),
+            operational: operational.clone(),
+            holder: secret("holder"),
+            archive: TempDir::new().unwrap(),
+            state: Mutex::new(MemoryState::from_genesis(&genesis)),
+            genesis,
+            offers: Mutex::default(),
+            withheld: Mutex::default(),
+            nonce: AtomicU64::new(0),
+            clock: AtomicU64::new(START),
+            changes: watch::Sender::new(0),
+            renewals: watch::Sender::new(0),
+            refusals: watch::Sender::new(Vec::new()),
+        };
+        for place in ALL {
+            fs::write(hospital.file(place), file(place)).unwrap();
+        }
+        hospital
+    }
+
+    /// Where the archive keeps a file.
+    pub fn place(&self, stored: &StoredDigest) -> PathBuf {
+        self.archive.path().join(stored.to_string())
+    }
+
+    /// Where the archive keeps the file with this place in a study.
+    pub fn file(&self, place: u32) -> PathBuf {
+        self.place(&digest(place))
+    }
+
+    pub fn now(&self) -> Timestamp {
+        Timestamp(self.clock.load(Ordering::SeqCst))
+    }
+
+    /// Something happened that may have changed a consent.
+    pub fn stir(&self) {
+        self.changes.send_modify(|changes| *changes += 1);
+    }
+
+    /// Lets time pass, with a block at its end.
+    pub fn wait(&self, later_ms: u64) {
+        self.clock.fetch_add(later_ms, Ordering::SeqCst);
+        self.block(Vec::new());
+    }
+
+    fn block(&self, envelopes: Vec<clavicle_ledger::transaction::Verified>) {
+        let mut state = self.state.lock().unwrap();
+        let head = state.head().unwrap();
+        let time = self.now().max(head.time.timestamp().plus(1));
+        let proposal = execute::propose(&*state, head.height + 1, BlockTime(time), envelopes).unwrap();
+        assert_eq!(proposal.left_out, Vec::new());
+        state.commit(proposal.executed.changes);
+        drop(state);
+        self.clock.fetch_max(time.0, Ordering::SeqCst);
+        self.stir();
+    }
+
+    pub fn body(&self, action: Action) -> Body {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&self.nonce.fetch_add(1, Ordering::SeqCst).to_le_bytes());
+        Body { submit_by: self.now().plus(3_600_000), nonce, action }
+    }
+
+    /// Executes a transaction in a block of its own.
+    pub fn act(&self, action: Action, keys: &[&SecretKey]) -> GrantId {
+        let envelope = self.body(action).sign(&self.chain, keys).unwrap().check_stateless(&self.chain).unwrap();
+        let id = envelope.id().into();
+        self.block(vec![envelope]);
+        id
+    }
+
+    /// Study number `number`, as the hospital has it.
+    pub fn offer(&self, number: u32) -> Offer {
+        let uid = |text: String| Uid::new(&text).unwrap();
+        let study_instance_uid = uid(format!("1.2.840.{number}"));
+        let named = salt().study_digest(study_instance_uid.as_str());
+        let instance = |place: u32| Instance {
+            sop_instance_uid: uid(format!("1.2.840.{number}.1.{place}")),
+            sop_class_uid: uid("1.2.840.10008.5.1.4.1.1.4".into()),
+            transfer_syntax_uid: uid("1.2.840.10008.1.2.1".into()),
+            size: file(place).len() as u64,
+            stored: digest(place),
+            dataset: None,
+            pixels: None,
+            frames: 1,
+        };
+        let series = Series {
+            series_instance_uid: uid(format!("1.2.840.{number}.1")),
+            modality: Text::new("MR").unwrap(),
+            number: None,
+            body_part: Text::default(),
+            description: Text::default(),
+            instances: Ascending::from_items((SMALL..REPORT).map(instance).collect()).unwrap(),
+        };
+        let attachment = Attachment {
+            stored: digest(REPORT),
+            size: file(REPORT).len() as u64,
+            media_type: MediaType::Text,
+            title: Text::default(),
+        };
+        let header = Header {
+            study: StudyId::of(&self.chain, self.id, named),
+            source: self.id,
+            study_instance_uid,
+            revision: 0,
+            predecessor: None,
+            open: true,
+            study_date: None,
+            description: Text::default(),
+        };
+        let manifest = Manifest::new(
+            header,
+            Nonce::from_bytes([7; 32]),
+            Ascending::from_items(vec![series]).unwrap(),
+            Ascending::from_items(vec![attachment]).unwrap(),
+        );
+        let signed = manifest.unwrap().sign(&self.chain, &self.operational);
+        Offer { salt: salt(), manifest: Listing::Whole(signed) }
+    }
+
+    /// Signs a manifest as it is in an offer.
+    pub fn signed(offer: &Offer) -> &SignedManifest {
+        match &offer.manifest {
+            Listing::Whole(signed) => signed,
+            Listing::Part(_) => panic!("the offer is of a part"),
+        }
+    }
+
+    /// The transaction that defines a study, without signatures.
+    pub fn definition(&self, offer: &Offer) -> Action {
+        let manifest = &Self::signed(offer).manifest;
+        Action::DefineStudy(DefineStudy {
+            digest: salt().study_digest(manifest.header().study_instance_uid.as_str()),
+            source: self.operational.public(),
+            holder: self.holder.public(),
+            delegates: Ascending::new(),
+            manifest_root: manifest.root(&self.chain),
+            open: true,
+        })
+    }
+
+    /// Puts study number `number` on the ledger.
+    pub fn define(&self, number: u32) -> StudyId {
+        let offer = self.offer(number);
+        let id = offer.manifest.header().study;
+        self.act(self.definition(&offer), &[&self.operational, &self.holder]);
+        self.publish(id, offer);
+        id
+    }
+
+    /// What is offered of a study from now on.
+    pub fn publish(&self, study: StudyId, offer: Offer) {
+        self.offers.lock().unwrap().insert(study, offer);
+    }
+
+    pub fn record(&self, study: StudyId) -> Study {
+        self.state.lock().unwrap().study(study).unwrap().unwrap()
+    }
+
+    /// Terms for everything in the study, until a day from now.
+    pub fn terms(&self, study: StudyId) -> Terms {
+        Terms {
+            not_before: self.now(),
+            expires: self.now().plus(DAY_MS),
+            series: SeriesScope::All,
+            purpose: PurposeOfUse::Treatment,
+            revision: 0,
+            manifest_root: self.record(study).manifest_root,
+            later_revisions: true,
+            staleness_ms: 0,
+            emergency: false,
+            note: Bytes::default(),
+            blinding: [5; 32],
+        }
+    }
+
+    pub fn grant(&self, study: StudyId, grantee: &Key) -> (GrantId, Terms) {
+        let terms = self.terms(study);
+        let action = Action::Grant(Grant {
+            study,
+            granter: self.holder.public(),
+            grantee: *grantee,
+            expiry_day: terms.expires.day_rounded_up(),
+            terms: terms.commitment(&self.chain, study, grantee),
+            request: RequestDigest::NONE,
+        });
+        (self.act(action, &[&self.holder]), terms)
+    }
+
+    pub fn revoke(&self, study: StudyId, grant: GrantId) {
+        let revoke = Revoke { study, revoker: self.holder.public(), grant, grant_submit_by: Timestamp(0) };
+        self.act(Action::Revoke(revoke), &[&self.holder]);
+    }
+
+    fn refusal(&self, why: String) -> Reference {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).unwrap();
+        self.refusals.send_modify(|refusals| refusals.push(why));
+        Reference(random)
+    }
+
+    fn view<T>(&self, ask: impl FnOnce(&View<'_, MemoryState>) -> T) -> T {
+        let (state, none) = (self.state.lock().unwrap(), BTreeSet::new());
+        let highest_seen = state.head().unwrap().time.timestamp();
+        ask(&View { state: &state, source: self.id, highest_seen, seen_revocations: &none })
+    }
+}
+
+impl Gate for Hospital {
+    fn admit(&self, remote: Key, hello: &SignedHello) -> Result<Admission, Reference> {
+        let authorisation = self
+            .view(|view| authorise(view, self.clock(), remote, hello))
+            .map_err(|why| self.refusal(why.to_string()))?;
+        let offer = self.offers.lock().unwrap()[&authorisation.study()].clone();
+        Ok(Admission { authorisation, offer, withheld: self.withheld.lock().unwrap().clone() })
+    }
+
+    fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
+        let renewed = self.view(|view| authorisation.renew(view, self.clock()));
+        self.renewals.send_modify(|renewals| *renewals += 1);
+        renewed.map_err(|why| self.refusal(why.to_string()))
+    }
+
+    fn refuse(&self, _: Key, why: &'static str) -> Reference {
+        self.refusal(why.into())
+    }
+
+    fn open(&self, stored: &StoredDigest) -> io::Result<File> {
+        File::open(self.place(stored))
+    }
+
+    fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn clock(&self) -> LocalTime {
+        LocalTime(self.now())
+    }
+}
+
+/// The hospital with its server, and study 1 of it.
+pub struct Scene {
+    pub hospital: Arc<Hospital>,
+    pub desk: Arc<Desk>,
+    pub server: Server,
+    pub study: StudyId,
+}
+
+/// Somebody with a grant.
+#[derive(Clone)]
+pub struct Grantee {
+    pub key: SecretKey,
+    pub study: StudyId,
+    pub grant: GrantId,
+    pub terms: Terms,
+}
+
+impl Scene {
+    pub async fn new() -> Self {
+        let hospital = Arc::new(Hospital::new());
+        let study = hospital.define(1);
+        let desk = Arc::new(Desk::new(Arc::clone(&hospital)));
+        let (gate, counter) = (Arc::clone(&hospital), Arc::clone(&desk));
+        let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let server = Server::start(&secret("transfer"), at, gate, counter).await.unwrap();
+        Self { hospital, desk, server, study }
+    }
+
+    pub fn remote(&self) -> Remote {
+        Remote { key: secret("transfer").public(), addresses: vec![self.server.address()] }
+    }
+
+    /// Grants study 1 to the key from a word.
+    pub fn grantee(&self, word: &str) -> Grantee {
+        let (key, study) = (secret(word), self.study);
+        let (grant, terms) = self.hospital.grant(study, &key.public());
+        Grantee { key, study, grant, terms }
+    }
+
+    pub fn hello(&self, grantee: &Grantee) -> SignedHello {
+        let Grantee { key, study, grant, terms } = grantee;
+        let claim = Claim::Grant { grant: *grant, terms: terms.clone() };
+        let hello = Hello { source: self.hospital.id, study: *study, claim, actor: None, at: self.hospital.now() };
+        hello.sign(&self.hospital.chain, key)
+    }
+
+    pub async fn endpoint(&self, key: &SecretKey) -> Endpoint {
+        bind_towards(key, self.server.address()).await.unwrap()
+    }
+
+    pub async fn connect(&self, grantee: &Grantee) -> Result<(Endpoint, Fetch), FetchError> {
+        let endpoint = self.endpoint(&grantee.key).await;
+        let fetch = soon(transfer::connect(&endpoint, &self.remote(), &self.hello(grantee))).await?;
+        Ok((endpoint, fetch))
+    }
+
+    /// Verifies what was offered, against the ledger.
+    pub fn verify(&self, fetch: Fetch, study: StudyId) -> Result<Verified, FetchError> {
+        let record = self.hospital.record(study);
+        fetch.verify(&self.hospital.chain, study, &record, &self.hospital.operational.public())
+    }
+
+    /// Connects, and verifies what is offered.
+    pub async fn verified(&self, grantee: &Grantee) -> (Endpoint, Verified) {
+        let (endpoint, fetch) = self.connect(grantee).await.unwrap();
+        (endpoint, self.verify(fetch, grantee.study).unwrap())
+    }
+
+    /// Connects without saying anything yet.
+    pub async fn raw(&self, key: &SecretKey, protocol: &[u8]) -> Raw {
+        let (endpoint, connection) = self.connection(key, protocol).await;
+        let (send, receive) = soon(connection.open_bi()).await.unwrap();
+        Raw { endpoint, connection, send, receive }
+    }
+
+    pub async fn connection(&self, key: &SecretKey, protocol: &[u8]) -> (Endpoint, Connection) {
+        let endpoint = self.endpoint(key).await;
+        let connection = soon(endpoint.connect(self.address(), protocol)).await.unwrap();
+        (endpoint, connection)
+    }
+
+    pub fn address(&self) -> EndpointAddr {
+        let id = EndpointId::from_bytes(secret("transfer").public().as_bytes()).unwrap();
+        EndpointAddr::new(id).with_ip_addr(self.server.address())
+    }
+
+    /// Somebody who was let in, and has read the offer.
+    pub async fn let_in(&self, grantee: &Grantee) -> Raw {
+        let mut raw = self.raw(&grantee.key, PROTOCOL).await;
+        raw.say(&encoding::encode(&self.hello(grantee))).await;
+        assert_eq!(raw.hear().await[0], 1);
+        raw
+    }
+}
+
+/// One side of a connection, byte by byte.
+pub struct Raw {
+    endpoint: Endpoint,
+    pub connection: Connection,
+    pub send: SendStream,
+    pub receive: RecvStream,
+}
+
+impl Raw {
+    /// Says a message.
+    pub async fn say(&mut self, message: &[u8]) {
+        soon(self.send.write_all(&(message.len() as u32).to_be_bytes())).await.unwrap();
+        soon(self.send.write_all(message)).await.unwrap();
+    }
+
+    /// Hears a message.
+    pub async fn hear(&mut self) -> Vec<u8> {
+        let mut len = [0; 4];
+        soon(self.receive.read_exact(&mut len)).await.unwrap();
+        let mut message = vec![0; u32::from_be_bytes(len) as usize];
+        soon(self.receive.read_exact(&mut message)).await.unwrap();
+        message
+    }
+
+    /// Asks for places.
+    pub async fn want(&mut self, places: &[u32]) {
+        self.say(&encoding::encode(&places.to_vec())).await;
+    }
+
+    /// Hears the begin of an item.
+    pub async fn lead(&mut self) -> (u32, u64) {
+        let mut lead = [0; 12];
+        soon(self.receive.read_exact(&mut lead)).await.unwrap();
+        let (place, len) = lead.split_at(4);
+        (u32::from_be_bytes(place.try_into().unwrap()), u64::from_be_bytes(len.try_into().unwrap()))
+    }
+
+    /// Goes, and waits until the other side has heard it.
+    pub async fn leave(self) {
+        self.connection.close(0u32.into(), b"");
+        soon(self.endpoint.close()).await;
+    }
+
+    /// Waits until the other side closes, and says with which code.
+    pub async fn closed(&self) -> u64 {
+        closed(&self.connection).await
+    }
+}
+
+/// Waits until the other side closes, and says with which code.
+pub async fn closed(connection: &Connection) -> u64 {
+    match soon(connection.closed()).await {
+        ConnectionError::ApplicationClosed(close) => close.error_code.into_inner(),
+        other => panic!("{other}"),
+    }
+}
+
+/// Where places go in a folder.
+pub fn places(folder: &Path, places: &[u32]) -> Vec<Place> {
+    places.iter().map(|place| Place { place: *place, path: folder.join(format!("{place}.dcm")) }).collect()
+}
+
+pub const ALL: [u32; 5] = [SMALL, EMPTY, MIDDLE, LARGE, REPORT];
+
+/// The files in a folder, by name.
+pub fn found(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+}
+
+/// The files of a study at these places, by name.
+pub fn signed(places: &[u32]) -> BTreeMap<String, Vec<u8>> {
+    places.iter().map(|place| (format!("{place}.dcm"), file(*place).to_vec())).collect()
+}
