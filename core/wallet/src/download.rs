@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! out/<Study Instance UID>/<Series Instance UID>/<SOP Instance UID>.dcm
-//! out/<Study Instance UID>/report-<first digits of its digest>.<txt, pdf, hl7, json>
+//! out/<Study Instance UID>/report-<its digest>.<txt, pdf, hl7, json>
 //! ```
 //!
 //! A file that is there already is taken for nothing but its bytes: when they are what was signed, they are not fetched again.
@@ -131,14 +131,14 @@ fn places(folder: &Path, manifest: &Listing) -> Result<Vec<Place>, WalletError> 
 
 /// What an attachment is called. Its title is the source's words, and no name for a file.
 fn report_name(attachment: &Attachment) -> String {
-    let digest = attachment.stored.to_string();
     let extension = match attachment.media_type {
         MediaType::Text => "txt",
         MediaType::Pdf => "pdf",
         MediaType::Hl7V2 => "hl7",
         MediaType::FhirJson => "json",
     };
-    format!("report-{}.{extension}", &digest[..12])
+    // All of the digest: a source could make two that begin alike.
+    format!("report-{}.{extension}", attachment.stored)
 }
 
 /// What is there as it was signed, and what is not.

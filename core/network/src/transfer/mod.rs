@@ -24,6 +24,10 @@ pub use self::receive::{Fetch, FetchError, Got, Outcome, Place, Progress, Verifi
 pub use self::send::{Admission, Gate};
 pub(crate) use self::send::{Refusals, serve};
 
+/// How much longer than signed an item may come. It is altered either way; up to here it is read to its end, so that the rest can
+/// follow. What is longer still, an honest source does not send at all, and from another nothing more is taken.
+const MAX_SURPLUS: u64 = 1024 * 1024;
+
 /// The code with which a source closes a connection that it has refused.
 const REFUSED: u32 = 1;
 /// The code with which a source closes a connection whose consent has ended.

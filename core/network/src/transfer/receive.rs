@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::message::{Answer, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reference, Wants};
-use super::{DONE, ENDED, REFUSED, REVISED};
+use super::{DONE, ENDED, MAX_SURPLUS, REFUSED, REVISED};
 use crate::endpoint::{CONNECT, Remote, read_message, write_message};
 
 /// How long the source may send nothing.
@@ -27,10 +27,6 @@ const STALLED: Duration = Duration::from_secs(30);
 /// The most bytes taken from the connection at a time, and how many such pieces wait for the disk.
 const PIECE: usize = 64 * 1024;
 const PIECES: usize = 64;
-/// How much longer than signed an item may come before the connection is given up. It is altered either way; up to here it can be
-/// read to its end and the rest still be fetched.
-const MAX_SURPLUS: u64 = 1024 * 1024;
-
 /// Why nothing, or not everything, was fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

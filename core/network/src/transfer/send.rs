@@ -17,7 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, warn};
 
 use super::message::{Answer, Lead, Offer, Reference, Wants};
-use super::{ENDED, FAILED, REFUSED, REVISED};
+use super::{ENDED, FAILED, MAX_SURPLUS, REFUSED, REVISED};
 use crate::endpoint::{MessageError, framed, read_message, remote_key, write_bytes, write_message};
 use crate::serve::{Crowd, Hall};
 
@@ -261,7 +261,7 @@ struct Sender<'a> {
 impl Sender<'_> {
     async fn send_all(mut self, admission: Admission) -> Result<(), SendError> {
         let Admission { authorisation: _, offer, withheld } = admission;
-        let items: Vec<StoredDigest> = offer.manifest.items().iter().map(super::Item::stored).collect();
+        let items: Vec<_> = offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
         let welcome = framed(&Answer::Welcome(Box::new(offer)));
         for chunk in welcome.chunks(CHUNK) {
             self.write(chunk).await?;
@@ -272,11 +272,11 @@ impl Sender<'_> {
             left = left.checked_sub(wants.len()).ok_or(SendError::TooOften)?;
             for place in wants {
                 let index = usize::try_from(place).ok();
-                let stored = index.and_then(|index| items.get(index)).ok_or(SendError::Place(place))?;
+                let (stored, size) = index.and_then(|index| items.get(index)).ok_or(SendError::Place(place))?;
                 if withheld.contains(stored) {
                     self.write(&Lead { place, len: None }.to_bytes()).await?;
                 } else {
-                    self.send_item(place, *stored).await?;
+                    self.send_item(place, *stored, *size).await?;
                 }
             }
         }
@@ -295,11 +295,14 @@ impl Sender<'_> {
 
     /// Sends an item's bytes as they are on the disk. Whether they are what was signed is for the recipient to see: a source that
     /// checked and then sent something else would be no better.
-    async fn send_item(&mut self, place: u32, stored: StoredDigest) -> Result<(), SendError> {
+    async fn send_item(&mut self, place: u32, stored: StoredDigest, size: u64) -> Result<(), SendError> {
         let gate = Arc::clone(self.gate);
         let opened = blocking(move || {
             let mut file = gate.open(&stored)?;
             let len = file.metadata()?.len();
+            if len > size.saturating_add(MAX_SURPLUS) {
+                return Err(io::Error::other("it is far longer than it was"));
+            }
             let first = read_chunk(&mut file, len)?;
             Ok((file, len, first))
         })
@@ -307,7 +310,7 @@ impl Sender<'_> {
         let (mut file, len, mut chunk) = match opened {
             Ok(opened) => opened,
             Err(error) => {
-                warn!(%stored, %error, "an instance is not where the archive says");
+                warn!(%stored, %error, "an instance is not as the archive had it");
                 return self.write(&Lead { place, len: None }.to_bytes()).await;
             }
         };

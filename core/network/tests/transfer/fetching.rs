@@ -97,15 +97,11 @@ async fn files_that_are_longer_shorter_or_not_there_are_named() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_far_longer_than_signed_is_not_taken() {
-    let scene = Scene::new().await;
-    let (_endpoint, mut verified) = scene.verified(&scene.grantee("grantee")).await;
-    fs::write(scene.hospital.file(SMALL), vec![0; 2_000_000]).unwrap();
-    let folder = TempDir::new().unwrap();
-    let got = soon(verified.fetch(&places(folder.path(), &[REPORT, SMALL, MIDDLE]), |_| ())).await;
-    assert!(matches!(got, Err(FetchError::Protocol(_))), "{got:?}");
-    // What had come before is there, and nothing else.
-    assert_eq!(found(folder.path()), signed(&[REPORT]));
+async fn a_file_far_longer_than_signed_is_not_sent_and_keeps_nothing_else_from_coming() {
+    let (folder, outcomes) = fetched(|hospital| fs::write(hospital.file(SMALL), vec![0; 2_000_000]).unwrap()).await;
+    let expected = ALL.map(|place| if place == SMALL { Outcome::Absent } else { Outcome::Intact });
+    assert_eq!(outcomes, expected);
+    assert_eq!(found(folder.path()), signed(&[EMPTY, MIDDLE, LARGE, REPORT]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
