@@ -3,13 +3,14 @@
 //! A relay's [`home`] is a folder with its settings, its [`keys`] and its stores. Its network's file says which network it is of. What comes from outside comes through [`submission`] (transactions), [`desk`] (questions of wallets and other relays),
 //! [`counter`] (pickups) and [`gate`] (those who fetch). [`store`] is what it keeps on disk, [`mempool`] what waits for a block,
 //! [`archive`] the images; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is what its
-//! operator can ask, [`command`] how.
+//! operator can ask, [`command`] how; [`demo`] shows all of it on one machine.
 
 pub mod archive;
 pub mod challenge;
 pub mod command;
 pub mod control;
 pub mod counter;
+pub mod demo;
 pub mod desk;
 pub mod gate;
 pub mod home;
@@ -32,8 +33,9 @@ use crate::command::{Arguments, say};
 #[must_use]
 pub fn main() -> ExitCode {
     clavicle_imaging::worker::main_if_asked();
-    let Arguments { json, command } = Arguments::parse();
-    match (command::run(command), json) {
+    let arguments = Arguments::parse();
+    let json = arguments.json;
+    match (command::run(arguments), json) {
         (Ok(answer), false) => say(&answer.text),
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {

@@ -21,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::archive::ArchiveError;
 use crate::control::{ClientError, ControlError};
+use crate::demo::{self, DemoError};
 use crate::home::HomeError;
 use crate::keys::KeysError;
 use crate::service::{DeskError, IngestError, PickupRequest, ServiceError, UnknownReference, VisitRequest};
@@ -146,6 +147,15 @@ pub enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Tell the whole story with four hospitals on this machine, and measure it
+    Demo {
+        /// A folder with DICOM files to take in, any files; a small made study without one
+        #[arg(long)]
+        dicom: Option<PathBuf>,
+        /// Leave everything in this new folder; nothing is left without it
+        #[arg(long, value_name = "DIR")]
+        keep: Option<PathBuf>,
+    },
 }
 
 /// Why a command failed.
@@ -254,6 +264,9 @@ pub enum CommandError {
     /// The folder of the write-ahead log.
     #[error("the folder of the write-ahead log could not be made")]
     Log(#[source] std::io::Error),
+    /// See [`DemoError`].
+    #[error(transparent)]
+    Demo(#[from] DemoError),
     /// Of another network before.
     #[error(
         "this relay is of another network already; a relay stays in its network. Make a new one with `init` for this one"
@@ -296,7 +309,9 @@ impl CommandError {
             Self::Client(_) => "relay",
             Self::Control(_) => "socket",
             Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",
-            Self::Runtime(_) => "system",
+            Self::Runtime(_) | Self::Demo(DemoError::Runtime(_)) => "system",
+            Self::Demo(DemoError::Interrupted) => "interrupted",
+            Self::Demo(DemoError::Step { .. }) => "demo",
             Self::NoPort { .. } => "port",
         }
     }
@@ -307,6 +322,8 @@ impl CommandError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Stopped(Stopped::Unsafe) | Self::Start(StartError::Log(_)) => 78,
+            // As a shell tells of a program that SIGINT ended.
+            Self::Demo(DemoError::Interrupted) => 130,
             _ => 1,
         }
     }
@@ -354,7 +371,7 @@ pub fn say(text: &str) {
 ///
 /// # Errors
 /// [`CommandError`].
-pub fn run(command: Command) -> Result<Answer, CommandError> {
+pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandError> {
     match command {
         Command::Init { dir, name, host } => init::run(&dir, &name, host),
         Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources),
@@ -370,6 +387,7 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
         Command::Explain { dir, reference } => inspect::explain(&dir, &reference),
         Command::Status { dir } => inspect::status(&dir),
         Command::Validators { dir } => inspect::validators(&dir),
+        Command::Demo { dicom, keep } => Ok(demo::run(dicom.as_deref(), keep.as_deref(), json, now)?),
     }
 }
 

@@ -4,6 +4,7 @@
 mod chain;
 mod cluster;
 mod commands;
+mod demo;
 mod ingest;
 mod keeper;
 mod mailboxes;
