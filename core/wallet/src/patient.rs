@@ -153,7 +153,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError::NoStudy`], [`WalletError::Ambiguous`].
     pub fn study(&self, begin: &str) -> Result<OwnStudy, WalletError> {
-        one(begin, self.studies()?, |study| study.id.to_string(), WalletError::NoStudy)
+        one(begin, self.studies()?, |study, begin| study.id.to_string().starts_with(begin), WalletError::NoStudy)
     }
 
     /// The grants that were made.
@@ -173,7 +173,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError::NoGrant`], [`WalletError::Ambiguous`].
     pub fn grant_by(&self, begin: &str) -> Result<Granted, WalletError> {
-        one(begin, self.grants()?, |grant| grant.id.to_string(), WalletError::NoGrant)
+        one(begin, self.grants()?, |grant, begin| grant.id.to_string().starts_with(begin), WalletError::NoGrant)
     }
 
     /// Takes hold of the studies behind a pickup code, and returns when they are final.
@@ -574,17 +574,17 @@ fn defines(body: &Body, root: &ManifestRoot, operational: &Key) -> bool {
     matches!(&body.action, Action::DefineStudy(define) if define.manifest_root == *root && define.source == *operational)
 }
 
-/// The one whose name begins like this.
+/// The one of which `is`, given the beginning of a name, says that it is meant. Without a beginning none is.
 pub(crate) fn one<T>(
     begin: &str,
     all: Vec<T>,
-    name: impl Fn(&T) -> String,
+    is: impl Fn(&T, &str) -> bool,
     none: impl FnOnce(String) -> WalletError,
 ) -> Result<T, WalletError> {
     let begins = begin.trim().to_lowercase();
-    let mut found: Vec<T> = all.into_iter().filter(|one| name(one).starts_with(&begins)).collect();
+    let mut found: Vec<T> = all.into_iter().filter(|one| !begins.is_empty() && is(one, &begins)).collect();
     match (found.pop(), found.len()) {
-        (Some(one), 0) if !begins.is_empty() => Ok(one),
+        (Some(one), 0) => Ok(one),
         (None, _) => Err(none(begin.to_owned())),
         (Some(_), more) => Err(WalletError::Ambiguous { begin: begin.to_owned(), count: more + 1 }),
     }

@@ -1,12 +1,13 @@
 //! What a recipient does: show a card, read what came, fetch.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use clavicle_ledger::authorise::{Actor, Claim};
 use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::encoding::{Ascending, Bytes, Text};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::GrantId;
+use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Study};
@@ -221,17 +222,15 @@ impl Recipient {
     /// [`WalletError::NoStudy`], [`WalletError::Ambiguous`].
     pub fn granted(&self, begin: &str) -> Result<Granted, WalletError> {
         let all = self.inbox()?;
-        let by_grant: Vec<Granted> =
-            all.iter().filter(|granted| granted.id.to_string().starts_with(begin)).cloned().collect();
-        if let [one] = by_grant.as_slice() {
-            return Ok(one.clone());
-        }
         // Of several grants on one study the newest counts.
-        let mut by_study: std::collections::BTreeMap<_, Granted> = std::collections::BTreeMap::new();
-        for granted in all {
-            by_study.insert(granted.received.study, granted);
-        }
-        one(begin, by_study.into_values().collect(), |granted| granted.received.study.to_string(), WalletError::NoStudy)
+        let newest: BTreeMap<StudyId, GrantId> =
+            all.iter().map(|granted| (granted.received.study, granted.id)).collect();
+        let is = |granted: &Granted, begin: &str| {
+            let study = granted.received.study;
+            granted.id.to_string().starts_with(begin)
+                || newest.get(&study) == Some(&granted.id) && study.to_string().starts_with(begin)
+        };
+        one(begin, all, is, WalletError::NoStudy)
     }
 
     /// The key that something was granted to.
