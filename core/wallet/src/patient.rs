@@ -337,8 +337,8 @@ impl Patient {
         Ok((record, proven))
     }
 
-    /// Signs a grant of `study` to whoever showed `card`, and keeps it; nobody has seen it yet. A grant to the same card that was not revoked
-    /// is that grant again.
+    /// Signs a grant of `study` to whoever showed `card`, and keeps it; nobody has seen it yet. One to the same card that is not finished is
+    /// that grant again; so is a finished one that was asked for in the same words, until it ends or is revoked.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -351,14 +351,23 @@ impl Patient {
         let (chain, now) = (self.wallet.chain(), self.wallet.now());
         let shown = card.verify(&chain, now)?;
         let grants = self.grants()?;
-        let unfinished = |grant: &&Granted| {
-            grant.made.study == study.id
-                && grant.made.card == *card
-                && matches!(grant.made.stage, Stage::Signed | Stage::Final(_))
-                && grant.made.revocation.is_none()
-                && now < grant.made.envelope.body.submit_by
+        let again = |grant: &&Granted| {
+            let Made { study: of, card: to, terms, envelope, at, stage, revocation, .. } = &grant.made;
+            let asked = terms.expires == at.plus(request.for_ms)
+                && terms.purpose == request.purpose
+                && terms.later_revisions == request.later_revisions
+                && terms.staleness_ms == request.staleness_ms;
+            *of == study.id
+                && to == card
+                && revocation.is_none()
+                && match stage {
+                    Stage::Signed | Stage::Final(_) => now < envelope.body.submit_by,
+                    // Whoever asks once more has not seen the answer: killed after the last step, say.
+                    Stage::Delivered(_) => asked && now < terms.expires,
+                    Stage::Revoked(_) => false,
+                }
         };
-        if let Some(grant) = grants.iter().find(unfinished) {
+        if let Some(grant) = grants.iter().find(again) {
             return Ok(grant.clone());
         }
         let used = |key: &Key| grants.iter().any(|grant| grant.made.grantee == *key);
