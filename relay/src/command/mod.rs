@@ -26,6 +26,7 @@ use crate::home::HomeError;
 use crate::keys::KeysError;
 use crate::service::{DeskError, IngestError, PickupRequest, ServiceError, UnknownReference, VisitRequest};
 use crate::store::StoreError;
+use crate::submission::SubmitError;
 use clavicle_network::file::NetworkFileError;
 
 /// A hospital's node in a Clavicle network.
@@ -207,6 +208,9 @@ pub enum CommandError {
     /// See [`UnknownReference`].
     #[error(transparent)]
     Explain(#[from] UnknownReference),
+    /// See [`SubmitError`].
+    #[error(transparent)]
+    Submit(#[from] SubmitError),
     /// See [`PictureError`].
     #[error(transparent)]
     Draw(#[from] PictureError),
@@ -286,7 +290,7 @@ pub enum CommandError {
 impl CommandError {
     /// A word for programs.
     #[must_use]
-    pub const fn code(&self) -> &'static str {
+    pub fn code(&self) -> &str {
         match self {
             Self::Home(HomeError::Exists(_)) => "exists",
             Self::Home(HomeError::NoNetwork(_)) | Self::OtherNetwork => "network",
@@ -304,8 +308,11 @@ impl CommandError {
             Self::Ingest(_) | Self::Folder { .. } => "folder",
             Self::Desk(_) => "pickup",
             Self::Explain(_) => "reference",
+            Self::Submit(_) => "rejected",
             Self::Picture { .. } | Self::Draw(_) => "file",
             Self::Endpoint { .. } | Self::Node(_) | Self::NodeStopped(_) => "network",
+            // The relay's own word, as if it were not running and the command did it.
+            Self::Client(ClientError::Refused { code, .. }) => code,
             Self::Client(_) => "relay",
             Self::Control(_) => "socket",
             Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",

@@ -11,6 +11,7 @@ use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tokio::net::UnixStream;
 
 /// The longest answer read, in bytes.
@@ -27,8 +28,13 @@ pub enum ClientError {
     #[error("the relay running in this folder could not be asked")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The relay could not answer.
-    #[error("the relay says: {0}")]
-    Refused(String),
+    #[error("the relay says: {message}")]
+    Refused {
+        /// A word for programs.
+        code: String,
+        /// What it says.
+        message: String,
+    },
 }
 
 fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
@@ -60,6 +66,14 @@ pub async fn post_json<T: DeserializeOwned>(path: &Path, route: &str, body: &imp
     ask(path, Request::post(route).header("content-type", "application/json"), Bytes::from(body)).await
 }
 
+/// What the relay says when it does not do what it was asked. What the web framework itself refuses comes as bare text.
+fn refused(body: &[u8]) -> ClientError {
+    let error = serde_json::from_slice::<Value>(body).map(|mut value| value["error"].take()).unwrap_or_default();
+    let part = |name: &str| error[name].as_str().map(str::to_owned);
+    let message = part("message").unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    ClientError::Refused { code: part("code").unwrap_or_else(|| "relay".to_owned()), message }
+}
+
 async fn ask<T: DeserializeOwned>(path: &Path, request: Builder, body: Bytes) -> Result<T, ClientError> {
     let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
@@ -71,11 +85,7 @@ async fn ask<T: DeserializeOwned>(path: &Path, request: Builder, body: Bytes) ->
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
         let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(broken)?.to_bytes();
-        if status.is_success() {
-            serde_json::from_slice(&body).map_err(broken)
-        } else {
-            Err(ClientError::Refused(String::from_utf8_lossy(&body).into_owned()))
-        }
+        if status.is_success() { serde_json::from_slice(&body).map_err(broken) } else { Err(refused(&body)) }
     };
     // The connection is driven along with the request and ends with it: no task is left behind.
     tokio::pin!(answer);

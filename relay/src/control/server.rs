@@ -1,6 +1,5 @@
 //! The side of a running relay.
 
-use std::error::Error;
 use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
@@ -20,7 +19,7 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, PICKUPS, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS};
-use crate::command::sentences;
+use crate::command::CommandError;
 use crate::service::{IngestRequest, PickupRequest, Service};
 use crate::submission::{Fate, From, SubmitError};
 
@@ -115,15 +114,15 @@ async fn submit(State(service): State<Service>, body: Bytes) -> Response {
     answer(submitted).await
 }
 
-/// Answers with what `work` brings. Files are read and signatures verified where nobody else waits to be answered.
+/// Answers with what `work` brings, or with the error as a command would tell it. Files are read and signatures verified where nobody else waits to be answered.
 async fn answer<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Response
 where
     T: Serialize + Send + 'static,
-    E: Error + Send + 'static,
+    E: Into<CommandError> + Send + 'static,
 {
     match tokio::task::spawn_blocking(work).await {
         Ok(Ok(value)) => Json(value).into_response(),
-        Ok(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, sentences(&error)).into_response(),
+        Ok(Err(error)) => (StatusCode::UNPROCESSABLE_ENTITY, Json(error.into().to_json())).into_response(),
         Err(_) => (StatusCode::INTERNAL_SERVER_ERROR, "a defect ended the work").into_response(),
     }
 }
