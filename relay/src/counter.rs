@@ -48,6 +48,23 @@ enum NotSigned {
     Submit(#[from] crate::submission::SubmitError),
 }
 
+/// Why nothing is offered.
+#[derive(Debug, thiserror::Error)]
+enum NotOffered {
+    #[error(
+        "by now studies of more than one patient have the pickup's number: correct it where it is wrong, or give out a pickup for each study"
+    )]
+    OtherPatients,
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+}
+
+/// Whether all of them may be of one patient.
+#[must_use]
+pub fn are_of_one_patient(studies: &[Entry]) -> bool {
+    studies.iter().enumerate().all(|(at, one)| studies[..at].iter().all(|other| one.patient.may_be(&other.patient)))
+}
+
 /// The studies of a visit.
 ///
 /// # Errors
@@ -64,9 +81,14 @@ pub fn studies_of(archive: &Archive, visit: &Visit) -> Result<Vec<Entry>, Archiv
 
 impl RelayCounter {
     /// The studies of a visit, each as it was claimed, or as it can be.
-    fn offers(&self, visit: &Visit) -> Result<Vec<Offered>, ArchiveError> {
+    fn offers(&self, visit: &Visit) -> Result<Vec<Offered>, NotOffered> {
         let mut offers = Vec::new();
-        for entry in studies_of(&self.archive, visit)?.into_iter().take(MAX_OFFERS) {
+        let studies = studies_of(&self.archive, visit)?;
+        // Since the pickup was given out, another patient's study may have come with the same number.
+        if !are_of_one_patient(&studies) {
+            return Err(NotOffered::OtherPatients);
+        }
+        for entry in studies.into_iter().take(MAX_OFFERS) {
             let id = entry.manifest.manifest.header().study;
             let claimed = entry.claimed.map(|root| self.archive.edition(id, &root)).transpose()?.flatten();
             let manifest = claimed.map_or(entry.manifest, |edition| edition.manifest);

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Service, ServiceError};
 use crate::archive::{ArchiveError, Entry, Signer, Taken};
-use crate::counter::studies_of;
+use crate::counter::{are_of_one_patient, studies_of};
 use crate::store::pickups::{Listed, State};
 use crate::store::{Issue, IssueError, StoreError, Visit};
 
@@ -161,7 +161,7 @@ pub enum DeskError {
     #[error("the patient's date of birth is not known; give out a PIN with --pin")]
     NoBirthDate,
     /// A number that cannot be one.
-    #[error("the number is longer than DICOM allows, or holds characters that do not show")]
+    #[error("the number is empty, longer than DICOM allows, or holds characters that do not show")]
     Number,
     /// This source is not on the ledger.
     #[error("this hospital is not on the ledger")]
@@ -218,8 +218,10 @@ impl Service {
     pub fn pickup(&self, request: &PickupRequest) -> Result<Issued, DeskError> {
         let visit = self.visit(&request.visit)?;
         let studies = studies_of(&self.archive, &visit)?;
-        let first = studies.first().ok_or(DeskError::NoStudy)?;
-        if studies.iter().any(|study| !study.patient.may_be(&first.patient)) {
+        if studies.is_empty() {
+            return Err(DeskError::NoStudy);
+        }
+        if !are_of_one_patient(&studies) {
             return Err(DeskError::OtherPatients);
         }
         let (question, answer) = match &request.pin {
@@ -249,14 +251,18 @@ impl Service {
     }
 
     fn visit(&self, request: &VisitRequest) -> Result<Visit, DeskError> {
-        let number = |text: &str| Text::new(text.trim()).map_err(|_| DeskError::Number);
+        // Studies without a number have nothing in common.
+        let number = |text: &str| match text.trim() {
+            "" => Err(DeskError::Number),
+            text => Text::new(text).map_err(|_| DeskError::Number),
+        };
         Ok(match request {
             VisitRequest::Accession(accession) => Visit::Accession(number(accession)?),
             VisitRequest::Patient(patient) => Visit::Patient(number(patient)?),
             VisitRequest::Study(begin) => {
-                let begin = begin.to_lowercase();
+                let begin = begin.trim().to_lowercase();
                 let ids = self.archive.studies()?.into_iter().map(|entry| entry.manifest.manifest.header().study);
-                let ids: Vec<_> = ids.filter(|id| id.to_string().starts_with(&begin)).collect();
+                let ids: Vec<_> = ids.filter(|id| !begin.is_empty() && id.to_string().starts_with(&begin)).collect();
                 match ids.as_slice() {
                     [] => return Err(DeskError::NoStudy),
                     [one] => Visit::Study(*one),
