@@ -185,6 +185,31 @@ pub(crate) fn slice(number: usize) -> (String, Vec<u8>) {
     (name, bytes)
 }
 
+/// Bytes with `new` wherever they had `old`.
+pub(crate) fn with(bytes: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
+    let (mut changed, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        if bytes[at..].starts_with(old) {
+            changed.extend_from_slice(new);
+            at += old.len();
+        } else {
+            changed.push(bytes[at]);
+            at += 1;
+        }
+    }
+    changed
+}
+
+/// A file of that series with an Accession Number (0008,0050) of four characters; it came without one.
+pub(crate) fn with_accession(bytes: &[u8], number: &str) -> Vec<u8> {
+    with(bytes, b"\x08\x00\x50\x00SH\x00\x00", &[b"\x08\x00\x50\x00SH\x04\x00", number.as_bytes()].concat())
+}
+
+/// A file of that series in another study and series, as another image: its UIDs differ in four digits.
+pub(crate) fn in_another_study(bytes: &[u8], number: usize) -> Vec<u8> {
+    with(bytes, b"20010413115754", format!("2001041311{number:04}").as_bytes())
+}
+
 /// Puts slices of that series into a folder.
 pub(crate) fn brain(cluster: &Cluster, into: &str, slices: RangeInclusive<usize>) {
     let folder = cluster.path(into);

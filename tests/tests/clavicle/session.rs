@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::cluster::{Cluster, HOSPITAL, PERSON, brain, slice, test_data};
-use crate::people::text;
+use crate::cluster::{
+    Cluster, HOSPITAL, PERSON, brain, files_in, in_another_study, slice, test_data, with, with_accession,
+};
+use crate::people::{PIN, text};
 use crate::process::{Doing, PATIENCE, Said, program};
 
 /// A shell in a folder, where the two programs have their own names.
@@ -90,10 +92,8 @@ fn the_session_of_the_design_works_as_it_stands_there() {
     let dicom = shell.cluster.path("path/to/dicom");
     fs::create_dir_all(&dicom).unwrap();
     for number in 1..=20 {
-        // The real series came without an Accession Number (0008,0050).
         let (name, bytes) = slice(number);
-        let at = bytes.windows(8).position(|at| at == b"\x08\x00\x50\x00SH\x00\x00").unwrap();
-        let bytes = [&bytes[..at], b"\x08\x00\x50\x00SH\x04\x00A123", &bytes[at + 8..]].concat();
+        let bytes = with_accession(&bytes, "A123");
         fs::write(dicom.join(name), bytes).unwrap();
     }
     fs::write(shell.cluster.path("report.txt"), "No acute finding.\n").unwrap();
@@ -166,7 +166,7 @@ fn the_session_of_the_design_works_as_it_stands_there() {
 
 /// The bytes of all files in a folder.
 fn files(cluster: &Cluster, folder: &str) -> Vec<Vec<u8>> {
-    crate::cluster::files_in(&cluster.path(folder)).iter().map(|path| fs::read(path).unwrap()).collect()
+    files_in(&cluster.path(folder)).iter().map(|path| fs::read(path).unwrap()).collect()
 }
 
 #[test]
@@ -214,4 +214,37 @@ fn real_files_are_picked_up_by_study_by_accession_number_and_by_date_of_birth() 
     // The patient's own copy, without any grant.
     let own = cluster.person(&["wallet", "fetch", "--dir", "ana", &ecg, "--out", "own"]);
     assert_eq!((&own["fetched"][0]["intact"], &own["fetched"][0]["before"]), (&Value::from(1), &Value::from(0)));
+}
+
+#[test]
+fn a_number_that_two_patients_share_gives_neither_the_others_study() {
+    let cluster = Cluster::running();
+    let (_, bytes) = slice(2);
+    let mine = with_accession(&bytes, "A123");
+    let theirs = with(&in_another_study(&mine, 1), b"123565", b"123566");
+    let without = in_another_study(&bytes, 2);
+    for (folder, bytes) in [("mine", mine), ("theirs", theirs), ("without", without)] {
+        fs::create_dir(cluster.path(folder)).unwrap();
+        fs::write(cluster.path(folder).join("one.dcm"), bytes).unwrap();
+    }
+    cluster.patient("ana");
+    let study = cluster.ingest(0, "mine");
+    let issue =
+        |visit: [&str; 2]| cluster.try_hospital(&["pickup", "--dir", "mercy", visit[0], visit[1], "--pin", PIN]);
+    let early = text(&issue(["--accession", "A123"]).done()["code"]);
+    // While the code lies on the patient's table, the number comes again.
+    cluster.ingest(0, "theirs");
+    let (code, why) = cluster.try_person(&["wallet", "pickup", "--dir", "ana", &early, "--pin", PIN]).refused();
+    assert_eq!(code, "pickup", "{why}");
+    let (code, why) = issue(["--accession", "A123"]).refused();
+    assert!(code == "pickup" && why.contains("more than one patient"), "{why}");
+    // No number is no number that several have.
+    cluster.ingest(0, "without");
+    for visit in ["--accession", "--patient", "--study"] {
+        for nothing in ["", " "] {
+            let (code, why) = issue([visit, nothing]).refused();
+            assert_eq!(code, "pickup", "{visit}: {why}");
+        }
+    }
+    cluster.pick_up(0, &study, "ana");
 }
