@@ -129,7 +129,13 @@ impl Submission {
         let envelope = envelope.check_stateless(&self.chain)?;
         let snapshot = self.store.snapshot()?;
         self.remember(&snapshot, &envelope)?;
-        execute::admit(&snapshot, BlockTime((self.clock)().0), &envelope)?;
+        if let Err(refused) = execute::admit(&snapshot, BlockTime((self.clock)().0), &envelope) {
+            // A block may have taken it since it was looked for: then it cannot be executed, because it was.
+            return match self.store.find_envelope(&hash)? {
+                Some((height, _)) => Ok(taken(Fate::Executed(height))),
+                None => Err(refused.into()),
+            };
+        }
         match self.mempool.put(envelope) {
             Put::Full => return Err(SubmitError::Full),
             Put::Waited => return Ok(taken(Fate::Waited)),
