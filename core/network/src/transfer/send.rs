@@ -181,7 +181,8 @@ async fn ended(gate: &Arc<dyn Gate>, mut changes: watch::Receiver<u64>, mut auth
     loop {
         let fresh_until = authorisation.fresh_until();
         let until = authorisation.until().map_or(fresh_until, |until| until.min(fresh_until));
-        let wait = Duration::from_millis(until.since(gate.clock().0)).clamp(TICK, RENEW);
+        // Not at once again: a head is recent enough up to its last millisecond and with it.
+        let wait = Duration::from_millis(until.since(gate.clock().0).max(1)).min(RENEW);
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return ENDED },
             () = sleep(wait) => {}
