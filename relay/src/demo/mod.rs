@@ -1,7 +1,7 @@
 //! The whole story in one command: four hospitals, a patient, her physician, and a stranger.
 //!
-//! Nothing in it is simulated. The [`hospitals`] are processes of their own, this program once more, with their own stores and
-//! sockets; the [`story`] is what people do with them, through the library that their apps use; [`telling`] says it as it happens,
+//! Nothing in it is simulated. The `hospitals` are processes of their own, this program once more, with their own stores and
+//! sockets; the `story` is what people do with them, through the library that their apps use; `telling` says it as it happens,
 //! with what was measured. However it ends, the processes end with it, and what was not to be kept is removed; only when this very
 //! process is killed outright do they stay.
 
