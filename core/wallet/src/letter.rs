@@ -9,7 +9,7 @@ use clavicle_ledger::id::{ChainId, GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::terms::Terms;
-use clavicle_ledger::time::{Day, Timestamp};
+use clavicle_ledger::time::{Day, Height, Timestamp};
 use clavicle_ledger::transaction::{Action, Envelope, StatelessError};
 use clavicle_manifest::Uid;
 
@@ -55,6 +55,8 @@ pub struct GrantLetter {
     pub description: Text<256>,
     /// The source that has it.
     pub source: SourceId,
+    /// The height at which the grant became final. A relay that is not there yet cannot know of it.
+    pub final_at: Height,
 }
 
 /// A grant whose letter holds together: made by [`GrantLetter::check`] and nothing else.
@@ -95,8 +97,8 @@ impl GrantLetter {
     /// # Errors
     /// [`GrantLetterError`].
     pub fn check(&self, chain: &ChainId, from: &Key) -> Result<CheckedGrant, GrantLetterError> {
-        // The description is the granter's words.
-        let Self { envelope, terms, salt, study_instance_uid, description: _, source } = self;
+        // Description and height are the granter's words.
+        let Self { envelope, terms, salt, study_instance_uid, description: _, source, final_at: _ } = self;
         let verified = envelope.clone().check_stateless(chain)?;
         let Action::Grant(grant) = &verified.body().action else { return Err(GrantLetterError::NotAGrant) };
         if grant.granter != *from {
@@ -211,6 +213,7 @@ pub(crate) mod tests {
             study_instance_uid: Uid::new("1.2.840.1").unwrap(),
             description: Text::new("MR of the brain, May").unwrap(),
             source: SOURCE,
+            final_at: 9,
         }
     }
 

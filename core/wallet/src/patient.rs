@@ -472,6 +472,11 @@ impl Patient {
             study_instance_uid: study.held.summary.study_instance_uid,
             description: study.held.summary.description.clone(),
             source: study.held.source,
+            final_at: match grant.made.stage {
+                // One that is handed over unsubmitted waits for nothing.
+                Stage::Signed => 0,
+                Stage::Final(height) | Stage::Delivered(height) | Stage::Revoked(height) => height,
+            },
         };
         let letter = Letter {
             chain: self.wallet.chain(),

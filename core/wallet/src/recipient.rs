@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::time::Duration;
 
 use clavicle_ledger::authorise::{Actor, Claim};
 use clavicle_ledger::derivation::{Branch, Words};
@@ -15,6 +16,7 @@ use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime};
 use clavicle_network::message::Token;
 use clavicle_network::pickup::Checkpoint;
 use clavicle_network::transfer::Progress;
+use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use crate::card::{Card, Credential, MAX_GRANTEES, Mailbox, SignedCard};
@@ -29,6 +31,8 @@ use crate::seal;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 
+/// How long relays may be behind a grant that a letter says is final.
+const BEHIND: Duration = Duration::from_secs(10);
 /// How many relays keep a card's mailbox.
 const KEPT_BY: usize = 2;
 /// The longest that a card is good, in days: mailboxes are kept no longer.
@@ -199,6 +203,7 @@ impl Recipient {
             grant: id,
             grantee: numbered.number,
             terms: letter_of.terms.clone(),
+            final_at: letter_of.final_at,
             at: self.wallet.now(),
         };
         self.wallet.vault.put(id.as_bytes(), &received)?;
@@ -246,9 +251,15 @@ impl Recipient {
     /// # Errors
     /// [`WalletError::GrantGone`], [`WalletError::GrantOver`] and others: why not, from the ledger and not from the source.
     pub async fn check(&mut self, granted: &Granted) -> Result<(Study, Proven), WalletError> {
-        let Received { study, source, terms, .. } = &granted.received;
+        let Received { study, source, terms, final_at, .. } = &granted.received;
         let keys = [StateKey::Head, StateKey::Study(*study), StateKey::Source(*source)];
-        let proven = self.wallet.rows(&keys).await?;
+        let mut proven = self.wallet.rows(&keys).await?;
+        let until = Instant::now() + BEHIND;
+        // A relay that has not come as far as the grant cannot know of it, and says nothing about it.
+        while proven.height < *final_at && Instant::now() < until {
+            sleep(Duration::from_millis(50)).await;
+            proven = self.wallet.rows(&keys).await?;
+        }
         let record = proven.rows.study(*study)?.ok_or(WalletError::NotOnLedger)?;
         let time = proven.rows.head()?.time;
         let now = self.wallet.now().max(time.timestamp());

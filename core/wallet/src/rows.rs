@@ -169,6 +169,8 @@ pub struct Received {
     pub grantee: u32,
     /// On which terms.
     pub terms: Terms,
+    /// The height at which it became final, by the granter's word.
+    pub final_at: Height,
     /// When it came.
     pub at: Timestamp,
 }

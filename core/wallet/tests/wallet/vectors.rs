@@ -105,6 +105,7 @@ fn letter() -> Letter {
         study_instance_uid: Uid::new("1.2.840.1").unwrap(),
         description: Text::new("MR of the brain").unwrap(),
         source,
+        final_at: 9,
     };
     let content = Content::Grant(Box::new(content));
     Letter { chain: CHAIN, to: recipient().recipient(), from: holder.public(), sent: NOW, content }
