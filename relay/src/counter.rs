@@ -42,6 +42,8 @@ enum NotSigned {
     NotOffered,
     #[error("the claim does not name this hospital's key; its software may be older or newer than this hospital's")]
     OtherSource,
+    #[error("the claim and the study's manifest disagree on whether more images are expected")]
+    Open,
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
@@ -106,6 +108,11 @@ impl RelayCounter {
         }
         if define.source != self.operational.public() {
             return Err(NotSigned::OtherSource);
+        }
+        // What the ledger shows of a study is this hospital's word as well. Which manifest, `Archive::claim` checks.
+        let claimed = self.archive.edition(study, &define.manifest_root)?;
+        if claimed.is_some_and(|edition| edition.manifest.manifest.header().open != define.open) {
+            return Err(NotSigned::Open);
         }
         let source = self.operational.sign(&body.preimage(&self.chain));
         let signatures = Signatures::new(vec![source, *holder]).expect("an envelope has room for two signatures");
