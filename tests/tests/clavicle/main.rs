@@ -1,6 +1,7 @@
 //! Everything together: hospitals and people as processes of their own, with real sockets, real stores and real images.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod adversary;
 mod altered;
 mod cluster;
 mod killed;
