@@ -249,13 +249,13 @@ pub enum Refused<E> {
     #[error("the terms are not those the grant commits to")]
     OtherTerms,
     /// Not yet.
-    #[error("the grant begins only at {0:?}")]
+    #[error("the grant begins only at {0}")]
     NotYet(Timestamp),
     /// Over to the millisecond.
-    #[error("the grant ended at {0:?}")]
+    #[error("the grant ended at {0}")]
     Expired(Timestamp),
     /// The Terms and the ledger say different things about the end.
-    #[error("the terms end at {expires:?}, which is not on the grant's last day before {expiry_day}")]
+    #[error("the terms end at {expires}, which is not on the grant's last day before {expiry_day}")]
     ExpiryMismatch {
         /// By the Terms.
         expires: Timestamp,

@@ -79,6 +79,15 @@ impl Day {
     }
 }
 
+impl fmt::Display for Timestamp {
+    /// To the second, `2026-11-21 08:15:30 UTC`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 % DAY_MS / 1_000;
+        let (hours, minutes, seconds) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+        write!(f, "{} {hours:02}:{minutes:02}:{seconds:02} UTC", self.day())
+    }
+}
+
 impl fmt::Display for Day {
     /// As a calendar date, `2026-11-21` (Hinnant, "chrono-compatible low-level date algorithms").
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

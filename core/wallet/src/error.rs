@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clavicle_ledger::block::InclusionError;
 use clavicle_ledger::encoding::Fault;
+use clavicle_ledger::id::GrantId;
 use clavicle_ledger::light::LightError;
 use clavicle_ledger::state::{NotProven, ReadError};
 use clavicle_ledger::study::Standing;
@@ -107,6 +108,12 @@ pub enum WalletError {
     /// See [`SealError`].
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// One to the same card on other terms.
+    #[error(
+        "a grant to this card was begun on other terms and is not finished: ask for it again in the words of then, or \
+         revoke it first (grant {0})"
+    )]
+    Unfinished(GrantId),
     /// The letter could not be left.
     #[error(
         "the grant is final, but the recipient's mailbox could not be reached; the same command tries to deliver it again"
@@ -151,7 +158,7 @@ pub enum WalletError {
         height: u64,
     },
     /// A grant that is over.
-    #[error("it ended at {}", .0.day())]
+    #[error("it ended at {0}")]
     GrantOver(Timestamp),
     /// See [`EndpointError`].
     #[error(transparent)]
@@ -189,6 +196,7 @@ impl WalletError {
             Self::Expired => "expired",
             Self::Pickup(_) | Self::Offer(_) | Self::NotClaimed(_) => "pickup",
             Self::Card(_) | Self::CardUsedUp => "card",
+            Self::Unfinished(_) => "unfinished",
             Self::Seal(_) | Self::NotDelivered | Self::NoMailbox => "mailbox",
             Self::NoStudy(_) | Self::NoGrant(_) | Self::Ambiguous { .. } => "not_found",
             Self::OtherHolder | Self::NotOnLedger | Self::Standing(_) => "study",

@@ -337,11 +337,11 @@ impl Patient {
         Ok((record, proven))
     }
 
-    /// Signs a grant of `study` to whoever showed `card`, and keeps it; nobody has seen it yet. One to the same card that is not finished is
-    /// that grant again; so is a finished one that was asked for in the same words, until it ends or is revoked.
+    /// Signs a grant of `study` to whoever showed `card`, and keeps it; nobody has seen it yet. Asked for once more in the same words, it is
+    /// that grant again, finished or not, until it ends or is revoked.
     ///
     /// # Errors
-    /// [`WalletError`].
+    /// [`WalletError`]; [`WalletError::Unfinished`] when one on other terms is on its way.
     pub async fn sign_grant(
         &mut self,
         study: &OwnStudy,
@@ -351,24 +351,24 @@ impl Patient {
         let (chain, now) = (self.wallet.chain(), self.wallet.now());
         let shown = card.verify(&chain, now)?;
         let grants = self.grants()?;
-        let again = |grant: &&Granted| {
+        for grant in &grants {
             let Made { study: of, card: to, terms, envelope, at, stage, revocation, .. } = &grant.made;
             let asked = terms.expires == at.plus(request.for_ms)
                 && terms.purpose == request.purpose
                 && terms.later_revisions == request.later_revisions
                 && terms.staleness_ms == request.staleness_ms;
-            *of == study.id
-                && to == card
-                && revocation.is_none()
-                && match stage {
-                    Stage::Signed | Stage::Final(_) => now < envelope.body.submit_by,
-                    // Whoever asks once more has not seen the answer: killed after the last step, say.
-                    Stage::Delivered(_) => asked && now < terms.expires,
-                    Stage::Revoked(_) => false,
-                }
-        };
-        if let Some(grant) = grants.iter().find(again) {
-            return Ok(grant.clone());
+            let unfinished = matches!(stage, Stage::Signed | Stage::Final(_)) && now < envelope.body.submit_by;
+            // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
+            let finished = matches!(stage, Stage::Delivered(_)) && now < terms.expires;
+            if *of != study.id || to != card || revocation.is_some() {
+                continue;
+            }
+            match (asked, unfinished, finished) {
+                (true, true, _) | (true, _, true) => return Ok(grant.clone()),
+                // Going on with it would grant something else than is asked for now.
+                (false, true, _) => return Err(WalletError::Unfinished(grant.id)),
+                _ => {}
+            }
         }
         let used = |key: &Key| grants.iter().any(|grant| grant.made.grantee == *key);
         let grantee = *shown.grantees.iter().find(|key| !used(key)).ok_or(WalletError::CardUsedUp)?;

@@ -88,6 +88,11 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
 
     // Signed, and given to nobody yet, as when there is no network; and revoked before anybody has seen it.
     let mut granted = ana.sign_grant(&study, &card, &request).await.unwrap();
+    // Asked for in the same words it is that one again; in others it is not, and does not go on in secret.
+    assert_eq!(ana.sign_grant(&study, &card, &request).await.unwrap().id, granted.id);
+    let shorter = GrantRequest { for_ms: HOUR_MS / 2, ..request.clone() };
+    let refused = ana.sign_grant(&study, &card, &shorter).await.err().unwrap();
+    assert!(refused.to_string().contains("begun on other terms and is not finished"), "{refused}");
     ana.revoke(&mut granted).await.unwrap();
     let revocation = granted.made.revocation.clone().unwrap();
     ground.make_final_at(&[0, 1, 2, 3], &revocation).await;
