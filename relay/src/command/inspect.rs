@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use clavicle_ledger::id::SourceId;
 use serde::Serialize;
@@ -12,13 +13,18 @@ use super::{Answer, CommandError, now};
 use crate::archive::Archive;
 use crate::control::{self, ClientError};
 use crate::gate::{Refusal, Refusals};
-use crate::home::Home;
+use crate::home::{Home, HomeError};
 use crate::keys::Keys;
 use crate::mempool::Mempool;
 use crate::service::{self, Service, Status, ValidatorRow};
-use crate::store::{ChainStore, Mailboxes, Pickups, Seen};
+use crate::store::{ChainStore, Mailboxes, Pickups, Seen, StoreError};
 use crate::submission::Submission;
 use clavicle_network::file as network_file;
+
+/// How long a relay may take from having its stores to having its socket.
+const STARTING: Duration = Duration::from_secs(10);
+/// How long it may take to having its network.
+const JOINING: Duration = Duration::from_millis(500);
 
 pub(super) fn status(dir: &Path) -> Result<Answer, CommandError> {
     let status: Status = ask(dir, control::STATUS, |service| Ok(service.status()?))?;
@@ -33,7 +39,7 @@ pub(super) fn validators(dir: &Path) -> Result<Answer, CommandError> {
 pub(super) fn explain(dir: &Path, reference: &str) -> Result<Answer, CommandError> {
     let body = reference.as_bytes().to_vec();
     let home = Home::at(dir);
-    let asked = async { control::post(&home.socket(), control::EXPLAIN, body).await };
+    let asked = async || control::post(&home.socket(), control::EXPLAIN, body.clone()).await;
     let refusal: Refusal = either(&home, asked, |service| Ok(service.explain(reference)?))?;
     Ok(Answer { text: refusal.lines(), json: json!(refusal) })
 }
@@ -45,7 +51,7 @@ pub(super) fn ask<T: DeserializeOwned>(
     directly: impl FnOnce(&Service) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     let home = Home::at(dir);
-    let asked = async { control::get(&home.socket(), route).await };
+    let asked = async || control::get(&home.socket(), route).await;
     either(&home, asked, directly)
 }
 
@@ -57,21 +63,35 @@ pub(super) fn tell<T: DeserializeOwned>(
     directly: impl FnOnce(&Service) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     let home = Home::at(dir);
-    let told = async { control::post_json(&home.socket(), route, request).await };
+    let told = async || control::post_json(&home.socket(), route, request).await;
     either(&home, told, directly)
 }
 
 fn either<T>(
     home: &Home,
-    running: impl Future<Output = Result<T, ClientError>>,
+    running: impl AsyncFn() -> Result<T, ClientError>,
     directly: impl FnOnce(&Service) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     home.settings()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
-    match runtime.block_on(running) {
-        Ok(answer) => Ok(answer),
-        Err(ClientError::NotRunning) => directly(&open(home)?),
-        Err(error) => Err(error.into()),
+    let from = Instant::now();
+    loop {
+        match runtime.block_on(running()) {
+            Ok(answer) => return Ok(answer),
+            Err(ClientError::NotRunning) => {}
+            Err(error) => return Err(error.into()),
+        }
+        // A relay that was started just before has the stores already and no socket yet, or not even its network.
+        let patience = match open(home) {
+            Ok(service) => return directly(&service),
+            Err(CommandError::Store(StoreError::InUse)) => STARTING,
+            Err(CommandError::Home(HomeError::NoNetwork(_))) => JOINING,
+            Err(error) => return Err(error),
+        };
+        if from.elapsed() >= patience {
+            return directly(&open(home)?);
+        }
+        std::thread::sleep(Duration::from_millis(20));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clavicle_consensus::config::Timeouts;
 use clavicle_consensus::{Config, Engine};
@@ -18,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::{Answer, CommandError, inspect, now, say};
 use crate::challenge::Challenger;
-use crate::control;
+use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
 use crate::desk::RelayDesk;
 use crate::gate::RelayGate;
@@ -26,7 +26,7 @@ use crate::home::{Home, Settings};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, KeysError};
 use crate::service::{Service, ServiceError};
-use crate::store::ProposalStore;
+use crate::store::{ProposalStore, StoreError};
 use crate::upkeep::Upkeep;
 use clavicle_network::file as network_file;
 
@@ -34,6 +34,9 @@ use clavicle_network::file as network_file;
 /// network every peer that is not there yet is an error, many times a second; who is not there shows in `status`.
 const LOG: &str =
     "error,arc_malachitebft_network=off,libp2p=error,clavicle_relay=info,clavicle_consensus=info,clavicle_network=info";
+
+/// How long commands that work on the stores may take.
+const COMMANDS: Duration = Duration::from_secs(30);
 
 pub(super) fn run(dir: &Path, network: Option<&Path>) -> Result<Answer, CommandError> {
     let home = Home::at(dir);
@@ -44,13 +47,29 @@ pub(super) fn run(dir: &Path, network: Option<&Path>) -> Result<Answer, CommandE
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     // Nothing else of this process logs; a second one would only be ignored.
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
-    let service = inspect::open(&home)?;
+    let service = open(&home)?;
     say(&service.status()?.lines());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.map_err(CommandError::Runtime)?.block_on(live(&home, &settings, service.clone()))?;
     let status = service.status()?;
     let (name, height) = (&status.name, status.height);
     Ok(Answer { text: format!("{name}: stopped at height {height}"), json: json!({ "stopped_at": height }) })
+}
+
+/// The relay's stores, when no command is at work on them any more. Where a relay runs already nothing is waited for.
+fn open(home: &Home) -> Result<Service, CommandError> {
+    let from = Instant::now();
+    loop {
+        match inspect::open(home) {
+            Err(CommandError::Store(StoreError::InUse)) if from.elapsed() < COMMANDS => {
+                if control::is_served(&home.socket()) {
+                    return Err(ControlError::Running.into());
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            opened => return opened,
+        }
+    }
 }
 
 /// Everything that runs, until a signal comes or a part of it ends; then everything is stopped.

@@ -8,7 +8,7 @@ mod client;
 mod server;
 
 pub use self::client::{ClientError, get, post, post_json};
-pub use self::server::{ControlError, serve};
+pub use self::server::{ControlError, is_served, serve};
 
 /// The route that answers with a [`crate::service::Status`].
 pub const STATUS: &str = "/status";

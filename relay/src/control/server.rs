@@ -72,6 +72,12 @@ pub async fn serve(
     served.and(removed).map_err(socket_error)
 }
 
+/// Whether a relay answers at the socket at `path`.
+#[must_use]
+pub fn is_served(path: &Path) -> bool {
+    std::os::unix::net::UnixStream::connect(path).is_ok()
+}
+
 /// The routes.
 fn router(service: Service) -> Router {
     Router::new()
