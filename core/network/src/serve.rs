@@ -1,13 +1,13 @@
 //! A source's iroh endpoint: who connects, and to what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clavicle_ledger::key::{Key, SecretKey};
 use iroh::Endpoint;
-use iroh::endpoint::{Incoming, IncomingAddr};
+use iroh::endpoint::{Connection, Incoming, IncomingAddr, VarInt, WeakConnectionHandle};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
@@ -20,8 +20,11 @@ use crate::transfer::{self, Gate, Refusals};
 const MAX_CONNECTIONS: (usize, usize) = (4_096, 1_024);
 /// With more connections than this, whoever comes must first show that its address is its own.
 const BUSY: usize = 256;
-/// The most connections of one key.
+/// The most connections of one key. One more takes the place of its oldest: whoever was cut off and comes again is let in before the one that is
+/// gone was missed.
 const MAX_OF_A_KEY: usize = 8;
+/// The code with which a connection is closed for a newer one of its own key.
+const REPLACED: u32 = 5;
 /// How many hellos and pickups are decided on at once; the others wait.
 const MAX_DECIDING: usize = 16;
 /// How many are sent images at once; the others wait. More at once only makes all of them slower.
@@ -54,7 +57,7 @@ impl Server {
         let hall = Arc::new(Hall {
             gate,
             counter,
-            keys: Crowd::new(MAX_CONNECTIONS.0, MAX_OF_A_KEY),
+            keys: Keys::default(),
             refusals: Refusals::new(),
             deciding: Semaphore::new(MAX_DECIDING),
             sending: Semaphore::new(MAX_SENDING),
@@ -81,7 +84,7 @@ impl Server {
 pub(crate) struct Hall {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) counter: Arc<dyn Counter>,
-    keys: Crowd<Key>,
+    keys: Keys,
     pub(crate) refusals: Refusals,
     pub(crate) deciding: Semaphore,
     pub(crate) sending: Semaphore,
@@ -121,11 +124,48 @@ async fn accept(endpoint: Endpoint, hall: Arc<Hall>, mut stopping: watch::Receiv
 async fn connection(incoming: Incoming, from: IpAddr, hall: &Hall) {
     let Ok(accepting) = incoming.accept() else { return };
     let Ok(Ok(connection)) = timeout(HANDSHAKE, accepting).await else { return };
-    let Some(_place) = hall.keys.enter(remote_key(&connection)) else { return };
+    let _place = hall.keys.enter(&connection);
     match connection.alpn() {
         transfer::PROTOCOL => transfer::serve(&connection, from, hall).await,
         pickup::PROTOCOL => pickup::serve(&connection, hall).await,
         _ => {}
+    }
+}
+
+/// The connections of each key, the oldest first.
+#[derive(Debug, Default)]
+struct Keys(Mutex<BTreeMap<Key, VecDeque<WeakConnectionHandle>>>);
+
+/// A connection among those of its key, until it is dropped.
+struct OfKey<'a> {
+    keys: &'a Keys,
+    connection: &'a Connection,
+}
+
+impl Keys {
+    fn enter<'a>(&'a self, connection: &'a Connection) -> OfKey<'a> {
+        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = keys.entry(remote_key(connection)).or_default();
+        if own.len() >= MAX_OF_A_KEY
+            && let Some(oldest) = own.pop_front().and_then(|oldest| oldest.upgrade())
+        {
+            oldest.close(VarInt::from_u32(REPLACED), b"");
+        }
+        own.push_back(connection.weak_handle());
+        OfKey { keys: self, connection }
+    }
+}
+
+impl Drop for OfKey<'_> {
+    fn drop(&mut self) {
+        let (key, this) = (remote_key(self.connection), self.connection.stable_id());
+        let mut keys = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(own) = keys.get_mut(&key) {
+            own.retain(|one| one.upgrade().is_some_and(|one| one.stable_id() != this));
+            if own.is_empty() {
+                keys.remove(&key);
+            }
+        }
     }
 }
 

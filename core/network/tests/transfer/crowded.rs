@@ -1,12 +1,11 @@
 //! Many at once.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use clavicle_network::transfer::PROTOCOL;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::world::{DEADLINE, Grantee, LARGE, MIDDLE, SMALL, Scene, closed, file, found, places, secret, signed, soon};
+use crate::world::{Grantee, LARGE, MIDDLE, SMALL, Scene, file, found, places, secret, signed, soon};
 
 /// So many grantees as the ledger lets each of some studies have.
 fn grantees(scene: &Scene, count: u32) -> Vec<Grantee> {
@@ -65,20 +64,19 @@ async fn who_takes_nothing_keeps_nobody_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_key_has_few_connections() {
+async fn one_key_has_few_connections_and_a_newer_one_takes_the_place_of_its_oldest() {
     let scene = Scene::new().await;
-    let grantee = scene.grantee("grantee");
+    let (grantee, other) = (scene.grantee("grantee"), scene.grantee("other"));
+    let mut bystander = scene.let_in(&other).await;
     let mut all = Vec::new();
-    for _ in 0..8 {
+    for _ in 0..9 {
         all.push(scene.let_in(&grantee).await);
     }
-    let (_endpoint, one_more) = scene.connection(&grantee.key, PROTOCOL).await;
-    assert_eq!(closed(&one_more).await, 0);
-    // Whoever goes makes room.
-    all.pop().unwrap().leave().await;
-    let begun = Instant::now();
-    while Box::pin(scene.connect(&grantee)).await.is_err() {
-        assert!(begun.elapsed() < DEADLINE);
+    assert_eq!(all.remove(0).closed().await, 5);
+    // The others, and everybody else, go on.
+    for raw in all.iter_mut().chain([&mut bystander]) {
+        raw.want(&[SMALL]).await;
+        assert_eq!(raw.lead().await, (SMALL, 1_000));
     }
 }
 

@@ -451,7 +451,7 @@ impl Scene {
     pub async fn raw(&self, key: &SecretKey, protocol: &[u8]) -> Raw {
         let (endpoint, connection) = self.connection(key, protocol).await;
         let (send, receive) = soon(connection.open_bi()).await.unwrap();
-        Raw { endpoint, connection, send, receive }
+        Raw { _endpoint: endpoint, connection, send, receive }
     }
 
     pub async fn connection(&self, key: &SecretKey, protocol: &[u8]) -> (Endpoint, Connection) {
@@ -476,7 +476,8 @@ impl Scene {
 
 /// One side of a connection, byte by byte.
 pub struct Raw {
-    endpoint: Endpoint,
+    /// Its connection ends with it.
+    _endpoint: Endpoint,
     pub connection: Connection,
     pub send: SendStream,
     pub receive: RecvStream,
@@ -509,12 +510,6 @@ impl Raw {
         soon(self.receive.read_exact(&mut lead)).await.unwrap();
         let (place, len) = lead.split_at(4);
         (u32::from_be_bytes(place.try_into().unwrap()), u64::from_be_bytes(len.try_into().unwrap()))
-    }
-
-    /// Goes, and waits until the other side has heard it.
-    pub async fn leave(self) {
-        self.connection.close(0u32.into(), b"");
-        soon(self.endpoint.close()).await;
     }
 
     /// Waits until the other side closes, and says with which code.

@@ -11,7 +11,7 @@ use clavicle_ledger::time::{DAY_MS, Timestamp};
 use clavicle_ledger::transaction::Action;
 
 use super::ground::{Ground, SOURCE, now, wait_for};
-use super::hands::{ENDED, Held, Line, NO_GRANT, REFUSED, framed, has_grant, wants};
+use super::hands::{ENDED, FAILED, Held, Line, NO_GRANT, REFUSED, framed, has_grant, wants};
 
 const NOT_GRANTEE: &str = "the grant is to another key than the connection's";
 const NOT_HOLDER: &str = "the key of the connection does not hold the study";
@@ -105,7 +105,7 @@ pub(super) async fn whoever_is_granted_one_series_gets_no_other(ground: &Ground)
     assert!(!first.is_empty() && !second.is_empty());
     line.send.write_all(&wants(&[2])).await.unwrap();
     assert_eq!(line.rest().await, (0, false));
-    assert_eq!(line.closed().await, (REFUSED, Vec::new()));
+    assert_eq!(line.closed().await, (FAILED, Vec::new()));
 }
 
 pub(super) async fn a_hello_is_for_one_key_one_hospital_and_one_moment(ground: &Ground) {
@@ -219,19 +219,20 @@ async fn served_to_holder(ground: &Ground, held: &Held) {
 pub(super) async fn a_flood_of_strangers_keeps_nobody_out_who_was_granted(ground: &Ground) {
     let held = ground.study(10).await;
     let granted = ground.grant(&held, |_| {}).await;
-    let stranger = ground.key();
     let right = Right::Grant { grant: granted.id, terms: granted.terms.clone() };
-    let hello = framed(&encoding::encode(&ground.hello(held.study, right).sign(&ground.chain, &stranger)));
     // More than refusals that wait for their tick; each is told no, or cut off at once.
     let mut lines = Vec::new();
     for _ in 0..300 {
-        lines.push(Line::open_on(lines.first(), &stranger, &ground.hospitals[SOURCE].served).await);
+        let stranger = ground.key();
+        let hello = ground.hello(held.study, right.clone()).sign(&ground.chain, &stranger);
+        let line = Line::open(&stranger, &ground.hospitals[SOURCE].served, None).await;
+        lines.push((line, framed(&encoding::encode(&hello))));
     }
-    for line in &mut lines {
-        line.send.write_all(&hello).await.ok();
+    for (line, hello) in &mut lines {
+        line.send.write_all(hello).await.ok();
     }
     ground.served(&granted).await;
-    for line in &lines {
+    for (line, _) in &lines {
         assert_eq!(line.closed().await.0, REFUSED);
     }
 }

@@ -23,6 +23,8 @@ use crate::process::PATIENCE;
 
 /// The code with which a source closes what it has refused.
 pub(super) const REFUSED: VarInt = VarInt::from_u32(1);
+/// The code of a connection that did not go as the protocol does.
+pub(super) const FAILED: VarInt = VarInt::from_u32(4);
 /// The code with which a source closes what has ended.
 pub(super) const ENDED: VarInt = VarInt::from_u32(2);
 
@@ -254,7 +256,7 @@ pub(super) fn wants(places: &[u32]) -> Vec<u8> {
 /// A bare connection to a source's images.
 pub(super) struct Line {
     /// Kept: with it the connection ends.
-    endpoint: Endpoint,
+    _endpoint: Endpoint,
     pub(super) connection: Connection,
     pub(super) send: SendStream,
     pub(super) receive: RecvStream,
@@ -279,16 +281,7 @@ impl Line {
         let connecting = timeout(PATIENCE, endpoint.connect(address(to), transfer::PROTOCOL)).await;
         let connection = connecting.unwrap().unwrap();
         let (send, receive) = connection.open_bi().await.unwrap();
-        Self { endpoint, connection, send, receive }
-    }
-
-    /// Connects once more from the endpoint of `first`, or from a new one.
-    pub(super) async fn open_on(first: Option<&Self>, key: &SecretKey, to: &Remote) -> Self {
-        let Some(first) = first else { return Self::open(key, to, None).await };
-        let connecting = timeout(PATIENCE, first.endpoint.connect(address(to), transfer::PROTOCOL)).await;
-        let connection = connecting.unwrap().unwrap();
-        let (send, receive) = connection.open_bi().await.unwrap();
-        Self { endpoint: first.endpoint.clone(), connection, send, receive }
+        Self { _endpoint: endpoint, connection, send, receive }
     }
 
     /// Says hello, is let in, and says whether the manifest was whole.
