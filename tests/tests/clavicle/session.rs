@@ -1,4 +1,4 @@
-//! The session that the design promises, in its own words: its lines are given to a shell as they stand there, but for ids.
+//! The whole session as people type it: its lines are given to a shell as they stand, but for ids.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -87,7 +87,7 @@ fn assert_says(said: &str, parts: &[&str]) {
 }
 
 #[test]
-fn the_session_of_the_design_works_as_it_stands_there() {
+fn the_whole_session_works_as_people_type_it() {
     let mut shell = Shell::new();
     let dicom = shell.cluster.path("path/to/dicom");
     fs::create_dir_all(&dicom).unwrap();
