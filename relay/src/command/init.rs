@@ -1,6 +1,8 @@
 //! `init`: a new relay's folder.
 
-use std::net::{IpAddr, SocketAddr, TcpListener, UdpSocket};
+use std::io;
+use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::ops::RangeInclusive;
 use std::path::Path;
 
 use clavicle_ledger::encoding::{Ascending, Text};
@@ -45,11 +47,31 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr) -> Result<Answer, Comman
     })
 }
 
-/// Ports that are free now. All are held until the last is found, so that they differ.
-fn free_ports(host: IpAddr) -> std::io::Result<Listen> {
-    let any = SocketAddr::new(host, 0);
-    let (consensus, network, transfer) = (TcpListener::bind(any)?, TcpListener::bind(any)?, UdpSocket::bind(any)?);
+/// From where ports are taken: below those that systems give to outgoing connections, which would now and then have one when the relay starts.
+const PORTS: RangeInclusive<u16> = 20_000..=31_999;
+/// How many ports are tried before it is told that none is free.
+const TRIES: usize = 200;
+
+/// Ports that are free now, chosen at random. All are held until the last is found, so that they differ.
+fn free_ports(host: IpAddr) -> io::Result<Listen> {
+    let consensus = free(|port| TcpListener::bind((host, port)))?;
+    let network = free(|port| TcpListener::bind((host, port)))?;
+    let transfer = free(|port| UdpSocket::bind((host, port)))?;
     Ok(Listen { consensus: consensus.local_addr()?, network: network.local_addr()?, transfer: transfer.local_addr()? })
+}
+
+fn free<T>(bind: impl Fn(u16) -> io::Result<T>) -> io::Result<T> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..TRIES {
+        let mut random = [0; 2];
+        getrandom::fill(&mut random).map_err(io::Error::other)?;
+        let count = PORTS.end() - PORTS.start() + 1;
+        match bind(PORTS.start() + u16::from_le_bytes(random) % count) {
+            Ok(bound) => return Ok(bound),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 fn announced(listen: &Listen) -> Addresses {

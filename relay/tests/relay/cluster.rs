@@ -36,7 +36,7 @@ impl Cluster {
         let folder = tempfile::tempdir().unwrap();
         let cluster = Self { folder, running: [const { None }; 4] };
         for hospital in HOSPITALS {
-            cluster.done(&["init", "--dir", hospital, "--name", hospital]);
+            cluster.done(&["init", "--dir", hospital, "--name", hospital, "--host", "127.0.1.1"]);
         }
         let sources = HOSPITALS.map(|hospital| format!("{hospital}/source.json"));
         let genesis = ["genesis", "--heartbeat", "1", "--out", "network.json"];

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use clavicle_relay::control;
@@ -27,6 +28,13 @@ pub(crate) struct Cluster {
     running: [Option<Child>; 4],
 }
 
+/// A loopback address of a cluster's own, so that clusters side by side never want the same port.
+fn own_host() -> String {
+    static NEXT: AtomicU8 = AtomicU8::new(1);
+    let [low, high, ..] = std::process::id().to_le_bytes();
+    format!("127.{}.{}.{}", 1 + high % 254, low, NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
 impl Cluster {
     /// A folder with a passphrase in the file `pw`, and no hospitals yet.
     pub(crate) fn empty() -> Self {
@@ -39,8 +47,10 @@ impl Cluster {
     /// Four hospitals, made and joined in network.json, with a heartbeat of a second; none runs yet.
     pub(crate) fn made() -> Self {
         let cluster = Self::empty();
+        let host = own_host();
         for hospital in HOSPITALS {
-            cluster.hospital(&["init", "--dir", hospital, "--name", &format!("{hospital} hospital")]);
+            let name = format!("{hospital} hospital");
+            cluster.hospital(&["init", "--dir", hospital, "--name", &name, "--host", &host]);
         }
         let sources = HOSPITALS.map(|hospital| format!("{hospital}/source.json"));
         let genesis = ["genesis", "--heartbeat", "1", "--out", "network.json"];
