@@ -57,7 +57,7 @@ pub async fn serve(
         return Err(ControlError::TooLong(path.to_owned()));
     }
     let socket_error = |error| ControlError::Socket { path: path.to_owned(), error };
-    if UnixStream::connect(path).await.is_ok() {
+    if is_served(path) {
         return Err(ControlError::Running);
     }
     // What a relay that was killed left behind.
