@@ -156,6 +156,26 @@ impl Ledger {
         Ok(())
     }
 
+    /// Asks every relay how far it is, so that what is proven from here on is no older than what any of them knows.
+    ///
+    /// # Errors
+    /// [`WalletError::Random`]; a relay that does not answer, or is wrong, is passed over.
+    pub async fn catch_up(&mut self) -> Result<(), WalletError> {
+        for relay in self.relays()? {
+            let head = match self.ask_one(&relay, Request::Query(Query::Head)).await {
+                Ok(Response::Head(Some(head))) => head,
+                answer => {
+                    debug!(?answer, "a relay does not say how far it is");
+                    continue;
+                }
+            };
+            if let Err(error) = self.believe(&head).await {
+                debug!(%error, "a relay says what cannot be believed");
+            }
+        }
+        Ok(())
+    }
+
     /// Rows of the newest state, or their absence, proven.
     ///
     /// # Errors

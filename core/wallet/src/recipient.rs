@@ -15,7 +15,7 @@ use clavicle_ledger::study::{Deed, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime};
 use clavicle_network::message::Token;
 use clavicle_network::pickup::Checkpoint;
-use clavicle_network::transfer::Progress;
+use clavicle_network::transfer::{FetchError, Progress};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
@@ -285,7 +285,13 @@ impl Recipient {
         progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
         let (record, proven) = self.check(granted).await?;
-        self.download(granted, record, &proven)?.run(&self.grantee(granted)?, out, progress).await
+        let done = self.download(granted, record, &proven)?.run(&self.grantee(granted)?, out, progress).await;
+        if let Err(WalletError::Fetch(FetchError::Refused(_))) = done {
+            // The source may know a newer block than the relay that was asked, and never says why it refuses.
+            self.wallet.catch_up().await?;
+            self.check(granted).await?;
+        }
+        done
     }
 
     fn download(&self, granted: &Granted, record: Study, proven: &Proven) -> Result<Download, WalletError> {

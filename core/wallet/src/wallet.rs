@@ -141,6 +141,12 @@ impl Wallet {
         Ok(proven)
     }
 
+    /// Asks every relay how far it is.
+    pub(crate) async fn catch_up(&mut self) -> Result<(), WalletError> {
+        self.ledger.catch_up().await?;
+        self.keep_light()
+    }
+
     pub(crate) fn keep_light(&self) -> Result<(), WalletError> {
         Ok(self.vault.put(b"", self.ledger.light())?)
     }
