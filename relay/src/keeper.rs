@@ -164,7 +164,8 @@ impl Keeper {
         let limits = rules.parameters;
         let waiting = self.mempool.in_turn(limits.block_envelopes as usize, limits.block_bytes as usize);
         let own = |error| KeeperError::OwnBlock(OwnBlockError::Place(Box::new(error)));
-        let proposal = execute::propose(&snapshot, height, time, waiting).map_err(own)?;
+        let last_commit = self.store.block(head.height)?.map(|(_, certificate)| certificate);
+        let proposal = execute::propose(&snapshot, height, time, last_commit, waiting).map_err(own)?;
         // What failed on this state can fail only more: later in time, or on a state where something stands against it. A
         // full block says nothing about what did not fit.
         let hopeless =
@@ -172,8 +173,7 @@ impl Keeper {
         let gone: Vec<EnvelopeHash> = proposal.left_out.iter().filter(hopeless).map(|(out, _)| out.hash()).collect();
         self.mempool.remove(&gone);
 
-        let last_commit = self.store.block(head.height)?.map(|(_, certificate)| certificate);
-        let sealed = block::seal(proposal, &snapshot, (&head, &rules), last_commit, self.source, round);
+        let sealed = block::seal(proposal, &snapshot, (&head, &rules), self.source, round);
         let (checked, applied) = sealed.map_err(|error| match error {
             SealError::Tree(error) => KeeperError::Tree(error),
             SealError::Block(error) => KeeperError::OwnBlock(OwnBlockError::Form(error)),

@@ -18,7 +18,7 @@ use clavicle_ledger::id::{
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{Changes, MemoryState, StateKey};
-use clavicle_ledger::study::{Capacity, GrantRate, LiveGrant, Status, Study};
+use clavicle_ledger::study::{Capacity, DayCounts, LiveGrant, Status, Study};
 use clavicle_ledger::time::{BlockTime, Day, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope, Verified};
 use clavicle_ledger::tree;
@@ -194,7 +194,7 @@ fn state(cast: &Cast, studies: usize) -> (MemoryState, ChainId) {
             open: true,
             grants: Ascending::from_items(vec![grant]).unwrap(),
             tombstones: Ascending::new(),
-            granted_on: GrantRate::default(),
+            today: DayCounts::default(),
             pending_recovery: None,
             last_recovery: None,
             vetoed: None,
@@ -261,7 +261,7 @@ fn transactions(cast: &Cast, chain: &ChainId, studies: usize) -> Vec<Verified> {
 fn block(cast: &Cast, name: &str, studies: usize, rows: &mut Rows) {
     let (state, chain) = state(cast, studies);
     let envelopes = transactions(cast, &chain, studies);
-    let block = Proposed { height: 1, time: BlockTime(Timestamp(START + 1_000)), envelopes };
+    let block = Proposed { height: 1, time: BlockTime(Timestamp(START + 1_000)), last_commit: None, envelopes };
     let executed = execute::execute(&state, &block).unwrap();
     let update = state.preview(&executed.changes);
 

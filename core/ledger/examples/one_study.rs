@@ -77,15 +77,15 @@ impl Network {
         let envelope = body.sign(&self.header.chain, keys)?.check_stateless(&self.header.chain)?;
         let id = GrantId::from(envelope.id());
         let (height, time) = (self.header.height.saturating_add(1), BlockTime(now.plus(1)));
-        let proposal = execute::propose(&self.state, height, time, vec![envelope])?;
-        if let Some((_, rejection)) = proposal.left_out.first() {
-            return Err((*rejection).into());
-        }
         let commit = (height > 1)
             .then(|| CommitCertificate::new(self.header.height, 0, self.header.id(), Vec::new()))
             .transpose()?;
+        let proposal = execute::propose(&self.state, height, time, commit, vec![envelope])?;
+        if let Some((_, rejection)) = proposal.left_out.first() {
+            return Err((*rejection).into());
+        }
         let rules = self.state.rules()?;
-        let (sealed, _) = block::seal(proposal, &self.state, (&self.header, &rules), commit, self.source, 0)?;
+        let (sealed, _) = block::seal(proposal, &self.state, (&self.header, &rules), self.source, 0)?;
         let received: CheckedBlock = sealed.to_block().check(&rules)?;
         let Applied { executed, tree } = block::apply(&self.state, &self.state, &self.header, &received)?;
         self.state.write(executed.changes, tree);

@@ -329,7 +329,7 @@ fn decide<S: StateReader>(
     let fresh_until = check_freshness(rules, head, now, claim)?;
 
     let study = state.study(study_id)?.ok_or(Refused::UnknownStudy)?;
-    if study.source != *source {
+    if study.source != *source && state.keeper(&study)? != *source {
         return Err(Refused::NotOurStudy);
     }
 

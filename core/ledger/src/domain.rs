@@ -38,6 +38,26 @@ tags! {
     GRANT = "clavicle/grant/1";
     /// Body of a Revoke.
     REVOKE = "clavicle/revok/1";
+    /// Body of a Delegate.
+    DELEGATE = "clavicle/deleg/1";
+    /// Body of an Undelegate.
+    UNDELEGATE = "clavicle/undel/1";
+    /// Body of a TransferStudy.
+    TRANSFER_STUDY = "clavicle/trans/1";
+    /// Body of a RecoverStudy.
+    RECOVER_STUDY = "clavicle/recov/1";
+    /// Body of a Veto.
+    VETO = "clavicle/vetoe/1";
+    /// Body of an Anchor.
+    ANCHOR = "clavicle/ancho/1";
+    /// Body of a Vote on how the network goes on; a validator's vote on a block is [`Tag::VOTE`].
+    CAST = "clavicle/casts/1";
+    /// Body of an Evidence.
+    EVIDENCE = "clavicle/evide/1";
+    /// What is voted on.
+    BALLOT = "clavicle/ballo/1";
+    /// What an equivocation is known by.
+    EQUIVOCATION = "clavicle/equiv/1";
     /// A source's id, from the identity key it was admitted with.
     SOURCE_ID = "clavicle/srcid/1";
     /// A study's id, from its source and its digest.

@@ -1,6 +1,6 @@
 //! Events: what a block did, for those who watch. They add nothing to the state and are not agreed on separately.
 
-use crate::id::{GrantId, SourceId, StudyId};
+use crate::id::{AnchorRoot, BallotId, GrantId, SourceId, StudyId, TxId};
 use crate::key::Key;
 use crate::study::{Lapse, Status};
 use crate::time::{Epoch, Height};
@@ -75,6 +75,94 @@ pub enum Event {
         study: StudyId,
         /// Which.
         grant: GrantId,
+    },
+    /// Somebody may grant in the holder's place.
+    Delegated {
+        /// On which study.
+        study: StudyId,
+        /// Who.
+        delegate: Key,
+    },
+    /// Somebody may no more.
+    Undelegated {
+        /// On which study.
+        study: StudyId,
+        /// Who.
+        delegate: Key,
+    },
+    /// A study has another holder.
+    ChangedHands {
+        /// Which.
+        study: StudyId,
+        /// Whose it is.
+        holder: Key,
+    },
+    /// A recovery was asked for, and can be vetoed.
+    RecoveryAsked {
+        /// Of which study.
+        study: StudyId,
+        /// By which transaction.
+        recovery: TxId,
+        /// For whom.
+        new_holder: Key,
+    },
+    /// A recovery was vetoed.
+    Vetoed {
+        /// Of which study.
+        study: StudyId,
+        /// Which.
+        recovery: TxId,
+    },
+    /// A study is frozen until a vote says whose it is.
+    Frozen {
+        /// Which.
+        study: StudyId,
+    },
+    /// A vote said whose a study is.
+    Settled {
+        /// Which.
+        study: StudyId,
+        /// Whose it is.
+        holder: Key,
+    },
+    /// A source committed to its receipts.
+    Anchored {
+        /// Which.
+        source: SourceId,
+        /// The anchor's number.
+        sequence: u64,
+        /// To what.
+        root: AnchorRoot,
+        /// To how many.
+        count: u64,
+    },
+    /// A validator voted.
+    Voted {
+        /// Which.
+        source: SourceId,
+        /// For what.
+        ballot: BallotId,
+    },
+    /// A vote passed.
+    Passed {
+        /// For what.
+        ballot: BallotId,
+    },
+    /// A vote changed what a source is.
+    SourceChanged {
+        /// Which.
+        source: SourceId,
+    },
+    /// A validator was shown to have signed twice.
+    Equivocated {
+        /// Which.
+        source: SourceId,
+        /// At which height.
+        height: Height,
+        /// In which round.
+        round: u32,
+        /// Whether that suspended it.
+        suspended: bool,
     },
     /// Something on a study ended by itself.
     Lapsed {

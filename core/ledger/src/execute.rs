@@ -2,23 +2,31 @@
 //!
 //! [`execute`] takes a block as it was proposed: one failing envelope makes the whole block invalid, so that being in a
 //! block proves having been executed. [`propose`] makes such a block from what a proposer has, leaving out what fails.
-//! Both go through the same steps, in this order: a new epoch if one is due, what has ended swept, then the
-//! envelopes.
+//! Both go through the same steps, in this order: the certificate of the block before counted, a new epoch if one is due,
+//! what has ended swept, then the envelopes.
 
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::action::{
-    Context, DefineSourceError, DefineStudyError, Failed, GrantError, ReviseStudyError, RevokeError, SetStatusError,
+    AnchorError, Context, DefineSourceError, DefineStudyError, DelegateError, EvidenceError, Failed, GrantError,
+    RecoverStudyError, ReviseStudyError, RevokeError, SetStatusError, TransferStudyError, UndelegateError, VetoError,
+    VoteError,
 };
+use crate::block::{CommitCertificate, PROTOCOL_VERSION};
+use crate::encoding::Ascending;
 use crate::event::Event;
 use crate::expiry;
 use crate::genesis::{Genesis, GenesisSource};
 use crate::id::SourceId;
-use crate::source::{Admitted, KeyRole, KeyUse, Roster, Source, SourceKind};
+use crate::key::Key;
+use crate::power::{self, Work};
+use crate::record::{EpochRecord, MAX_RECORDS};
+use crate::source::{Admitted, KeyRole, KeyUse, Registered, Roster, Source, SourceKind};
 use crate::state::{Changes, Head, Overlay, ReadError, ReadRows, Rules, Slot, StateKey, StateReader};
 use crate::time::{BlockTime, Epoch, Height, Timestamp};
 use crate::transaction::{Action, Precedence, Verified};
-use crate::validators::{Validator, ValidatorSet};
+use crate::validators::{EarlierValidators, Validator, ValidatorSet};
 
 /// What execution needs to know of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +35,8 @@ pub struct Proposed {
     pub height: Height,
     /// Later than the head's.
     pub time: BlockTime,
+    /// Why the head is decided: counted in the epoch's record. Whoever hands it in has verified it.
+    pub last_commit: Option<CommitCertificate>,
     /// The transactions, in order.
     pub envelopes: Vec<Verified>,
 }
@@ -94,6 +104,30 @@ pub enum Rejection {
     /// See [`RevokeError`].
     #[error(transparent)]
     Revoke(RevokeError),
+    /// See [`DelegateError`].
+    #[error(transparent)]
+    Delegate(DelegateError),
+    /// See [`UndelegateError`].
+    #[error(transparent)]
+    Undelegate(UndelegateError),
+    /// See [`TransferStudyError`].
+    #[error(transparent)]
+    TransferStudy(TransferStudyError),
+    /// See [`RecoverStudyError`].
+    #[error(transparent)]
+    RecoverStudy(RecoverStudyError),
+    /// See [`VetoError`].
+    #[error(transparent)]
+    Veto(VetoError),
+    /// See [`AnchorError`].
+    #[error(transparent)]
+    Anchor(AnchorError),
+    /// See [`VoteError`].
+    #[error(transparent)]
+    Vote(VoteError),
+    /// See [`EvidenceError`].
+    #[error(transparent)]
+    Evidence(EvidenceError),
 }
 
 /// Why a block was not executed.
@@ -119,6 +153,11 @@ pub enum ExecuteError<E> {
         /// The head's.
         previous: BlockTime,
     },
+    /// The network goes on under rules that are not in this software.
+    #[error(
+        "from here on the network is of protocol version {0}, and this software knows {PROTOCOL_VERSION}: update it"
+    )]
+    Version(u32),
     /// A transaction that cannot be executed.
     #[error("transaction {index}: {rejection}")]
     Envelope {
@@ -134,7 +173,7 @@ pub enum ExecuteError<E> {
 /// # Errors
 /// [`ExecuteError`]; nothing is changed.
 pub fn execute<R: StateReader>(state: &R, block: &Proposed) -> Result<Executed, ExecuteError<R::Error>> {
-    let mut execution = Execution::begin(state, block.height, block.time, ALL_DUE)?;
+    let mut execution = Execution::begin(state, (block.height, block.time), block.last_commit.as_ref(), ALL_DUE)?;
     for (index, envelope) in block.envelopes.iter().enumerate() {
         execution.apply(envelope).map_err(|failed| failed_at(index, failed))?;
     }
@@ -150,7 +189,7 @@ pub fn admit<R: StateReader>(state: &R, time: BlockTime, envelope: &Verified) ->
     let head = state.head()?;
     let time = time.max(BlockTime(head.time.timestamp().plus(1)));
     // Sweeping changes no answer, and takes longer than the answer does.
-    let mut execution = Execution::begin(state, head.height.saturating_add(1), time, 0)?;
+    let mut execution = Execution::begin(state, (head.height.saturating_add(1), time), None, 0)?;
     execution.apply(envelope).map_err(|failed| failed_at(0, failed))
 }
 
@@ -172,7 +211,7 @@ pub struct Proposal {
     pub left_out: Vec<(Verified, Rejection)>,
 }
 
-/// Makes a block at `height` and `time` from `envelopes`: puts them into the order that is due, keeping the given one within a precedence, and
+/// Makes a block at `height` and `time`, after the one that `last_commit` decided, from `envelopes`: puts them into the order that is due, keeping the given one within a precedence, and
 /// leaves out what fails.
 ///
 /// # Errors
@@ -181,9 +220,10 @@ pub fn propose<R: StateReader>(
     state: &R,
     height: Height,
     time: BlockTime,
+    last_commit: Option<CommitCertificate>,
     mut envelopes: Vec<Verified>,
 ) -> Result<Proposal, ExecuteError<R::Error>> {
-    let mut execution = Execution::begin(state, height, time, ALL_DUE)?;
+    let mut execution = Execution::begin(state, (height, time), last_commit.as_ref(), ALL_DUE)?;
     let (mut taken, mut left_out) = (Vec::new(), Vec::new());
     envelopes.sort_by_key(|envelope| envelope.body().action.precedence());
     for envelope in envelopes {
@@ -193,7 +233,8 @@ pub fn propose<R: StateReader>(
             Err(Failed::Read(error)) => return Err(error.into()),
         }
     }
-    Ok(Proposal { block: Proposed { height, time, envelopes: taken }, executed: execution.end(), left_out })
+    let block = Proposed { height, time, last_commit, envelopes: taken };
+    Ok(Proposal { block, executed: execution.end(), left_out })
 }
 
 /// As much sweeping as a block is due to do.
@@ -214,7 +255,12 @@ struct Execution<'a, R> {
 
 impl<'a, R: StateReader> Execution<'a, R> {
     /// Begins a block, sweeping what it is due to sweep, or `most` if that is less.
-    fn begin(base: &'a R, height: Height, time: BlockTime, most: u32) -> Result<Self, ExecuteError<R::Error>> {
+    fn begin(
+        base: &'a R,
+        (height, time): (Height, BlockTime),
+        last_commit: Option<&CommitCertificate>,
+        most: u32,
+    ) -> Result<Self, ExecuteError<R::Error>> {
         let (rules, before, validators) = (base.rules()?, base.head()?, base.validators()?);
         let due = before.height.saturating_add(1);
         if height != due {
@@ -235,6 +281,9 @@ impl<'a, R: StateReader> Execution<'a, R> {
             count: 0,
             bytes: 0,
         };
+        if let Some(commit) = last_commit {
+            execution.count(commit)?;
+        }
         if time.timestamp().since(before.epoch_start.timestamp()) >= rules.parameters.epoch_ms {
             execution.begin_epoch(before.epoch.saturating_add(1))?;
         }
@@ -248,19 +297,96 @@ impl<'a, R: StateReader> Execution<'a, R> {
         Ok(execution)
     }
 
-    /// Starts an epoch: the keys announced in the one before are in force from here on, and the validator set that they make decides
-    /// the next block.
-    fn begin_epoch(&mut self, epoch: Epoch) -> Result<(), ReadError<R::Error>> {
+    /// Counts the block that the certificate decided, among those of its epoch.
+    fn count(&mut self, commit: &CommitCertificate) -> Result<(), ReadError<R::Error>> {
+        let earlier = self.state.row::<EarlierValidators>(&StateKey::EarlierValidators)?;
+        let decided = match &earlier {
+            Some(earlier) if earlier.until >= commit.height => &earlier.validators,
+            _ => &self.validators,
+        };
+        let mut record: EpochRecord = self.state.required(&StateKey::Record(self.head.epoch))?;
+        record.count(&self.rules.chain, decided, commit);
+        self.state.put(StateKey::Record(self.head.epoch), &record);
+        Ok(())
+    }
+
+    /// Starts an epoch: what was announced and decided on in the one before is in force from here on, and the validator set
+    /// that it makes decides the next block.
+    fn begin_epoch(&mut self, epoch: Epoch) -> Result<(), ExecuteError<R::Error>> {
+        self.begin_rules(epoch)?;
+        let roster = self.state.roster()?;
+        self.close_record(&roster)?;
         self.head.epoch = epoch;
         self.head.epoch_start = self.head.time;
-        let derived = derive_validators(&self.state, &self.state.roster()?, epoch)?;
+
+        let window = u64::from(self.rules.parameters.power_window_epochs);
+        if let Some(passed) = epoch.checked_sub(window.saturating_add(1)) {
+            forget_registered(&mut self.state, &roster, passed)?;
+        }
+        let percent = self.rules.parameters.power_change_percent;
+        let derived = derive_validators(&self.state, &roster, epoch, (&self.validators, percent))?;
         // A set nobody is in could decide nothing, ever; the old one goes on.
         if !derived.validators.is_empty() && derived != self.validators {
+            let earlier = EarlierValidators { until: self.head.height, validators: self.validators.clone() };
+            self.state.put(StateKey::EarlierValidators, &earlier);
             self.state.put(StateKey::Validators, &derived);
             self.next_validators = derived;
         }
+
+        let record = EpochRecord::begin(epoch, self.head.height, self.head.time, &self.next_validators);
+        self.state.put(StateKey::Record(epoch), &record);
+        if let Some(passed) = epoch.checked_sub(MAX_RECORDS) {
+            self.state.remove(StateKey::Record(passed));
+        }
+        self.head.evidence_from = self.evidence_from(epoch)?;
         self.events.push(Event::EpochBegan { epoch, height: self.head.height });
         Ok(())
+    }
+
+    /// Puts into force what votes decided of the rules.
+    fn begin_rules(&mut self, epoch: Epoch) -> Result<(), ExecuteError<R::Error>> {
+        let before = self.rules;
+        if let Some(parameters) = self.rules.next_parameters.take() {
+            self.rules.parameters = parameters;
+        }
+        if let Some(upgrade) = self.rules.upgrade.filter(|upgrade| upgrade.epoch <= epoch) {
+            (self.rules.version, self.rules.upgrade) = (upgrade.version, None);
+        }
+        if self.rules.version != PROTOCOL_VERSION {
+            return Err(ExecuteError::Version(self.rules.version));
+        }
+        if self.rules != before {
+            self.state.put(StateKey::Rules, &self.rules);
+        }
+        Ok(())
+    }
+
+    /// Completes the record of the epoch that is over.
+    fn close_record(&mut self, roster: &Roster) -> Result<(), ReadError<R::Error>> {
+        let epoch = self.head.epoch;
+        let mut record: EpochRecord = self.state.required(&StateKey::Record(epoch))?;
+        for Admitted { source, kind: _ } in &roster.admitted {
+            let activity = self.state.activity(*source)?;
+            if activity.epoch == epoch && activity.studies > 0 {
+                record.line(*source, |line| line.studies = u64::from(activity.studies));
+            }
+        }
+        self.state.put(StateKey::Record(epoch), &record);
+        Ok(())
+    }
+
+    /// The earliest epoch that began no longer before this one than evidence may be old, and whose record is there.
+    fn evidence_from(&self, epoch: Epoch) -> Result<Epoch, ReadError<R::Error>> {
+        let mut from = self.head.evidence_from;
+        while from < epoch {
+            let began = self.state.record(from)?.map(|record| record.began.timestamp());
+            let age = began.map(|began| self.head.time.timestamp().since(began));
+            if age.is_some_and(|age| age <= self.rules.parameters.evidence_ms) {
+                break;
+            }
+            from = from.saturating_add(1);
+        }
+        Ok(from)
     }
 
     /// Executes one envelope, or leaves no trace of it.
@@ -299,6 +425,9 @@ impl<'a, R: StateReader> Execution<'a, R> {
                 now,
                 height: self.head.height,
                 epoch: self.head.epoch,
+                resumed: self.head.resumed,
+                evidence_from: self.head.evidence_from,
+                validators: &self.validators,
                 id: envelope.id(),
             },
         )
@@ -333,27 +462,58 @@ fn act<R: StateReader>(action: &Action, context: &mut Context<'_, '_, R>) -> Res
         Action::SetStatus(action) => action.execute(context).map_err(|failed| failed.map(Rejection::SetStatus)),
         Action::Grant(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Grant)),
         Action::Revoke(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Revoke)),
+        Action::Delegate(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Delegate)),
+        Action::Undelegate(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Undelegate)),
+        Action::TransferStudy(action) => action.execute(context).map_err(|failed| failed.map(Rejection::TransferStudy)),
+        Action::RecoverStudy(action) => action.execute(context).map_err(|failed| failed.map(Rejection::RecoverStudy)),
+        Action::Veto(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Veto)),
+        Action::Anchor(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Anchor)),
+        Action::Vote(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Vote)),
+        Action::Evidence(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Evidence)),
     }
 }
 
-/// The validators of an epoch: every admitted validator that is not suspended, with power 1.
+/// The validators of an epoch, with the power that RULES §6 gives them after those of the epoch before.
 fn derive_validators<R: StateReader>(
     state: &R,
     roster: &Roster,
     epoch: Epoch,
+    (before, change_percent): (&ValidatorSet, u8),
 ) -> Result<ValidatorSet, ReadError<R::Error>> {
-    let mut validators = ValidatorSet::default();
+    let (mut keys, mut studies) = (Vec::new(), BTreeMap::<SourceId, u64>::new());
     for Admitted { source: id, kind } in &roster.admitted {
         let source: Source = state.required(&StateKey::Source(*id))?;
-        if *kind == SourceKind::Validator
-            && !source.suspended
-            && let Some(key) = source.keys_in(epoch).consensus
-        {
-            let validator = Validator { source: *id, key, power: 1 };
-            validators.validators.insert(validator).expect("a set has room for every source the roster has room for");
+        let counts_for = studies.entry(source.successor.unwrap_or(*id)).or_default();
+        *counts_for = counts_for.saturating_add(state.activity(*id)?.registered);
+        if let (SourceKind::Validator, Some(key)) = (kind, source.decides_in(epoch)) {
+            keys.push((*id, key));
         }
     }
-    Ok(validators)
+    let work = |(id, _): &(SourceId, Key)| Work {
+        studies: studies.get(id).copied().unwrap_or(0),
+        before: before.validators.find(id).map_or(0, |validator| validator.power),
+    };
+    let works: Vec<Work> = keys.iter().map(work).collect();
+    let validators = keys.into_iter().zip(power::powers(&works, change_percent));
+    let validators = validators.map(|((source, key), power)| Validator { source, key, power }).collect();
+    // The roster has as many places as the set, and is in order.
+    Ok(ValidatorSet { validators: Ascending::from_items(validators).expect("each source of a roster is in it once") })
+}
+
+/// Lets the studies of an epoch count no more.
+fn forget_registered<R: StateReader>(
+    state: &mut Overlay<'_, R>,
+    roster: &Roster,
+    epoch: Epoch,
+) -> Result<(), ReadError<R::Error>> {
+    for Admitted { source, kind: _ } in &roster.admitted {
+        let Some(Registered(count)) = state.registered(*source, epoch)? else { continue };
+        let mut activity = state.activity(*source)?;
+        activity.registered = activity.registered.saturating_sub(u64::from(count));
+        state.put(StateKey::Activity(*source), &activity);
+        state.remove(StateKey::Registered(*source, epoch));
+    }
+    Ok(())
 }
 
 /// A state with nothing in it: what a genesis is laid over.
@@ -381,27 +541,28 @@ impl Genesis {
             for (role, key) in used {
                 state.put(StateKey::KeyUse(key), &KeyUse { source: id, role });
             }
-            let source = Source {
-                identity: *identity,
-                version: 0,
-                announced: announcement.clone(),
-                earlier_keys: announcement.keys.clone(),
-                keys_act_in: 0,
-                suspended: false,
-                successor: None,
-                anchors: 0,
-                admitted_at: 0,
-            };
-            state.put(StateKey::Source(id), &source);
+            state.put(StateKey::Source(id), &Source::admitted(*identity, announcement.clone(), 0, 0));
             let admitted = Admitted { source: id, kind: announcement.kind };
             roster.admitted.insert(admitted).expect("a genesis names no more sources than a roster holds");
         }
-        let validators = derive_validators(&state, &roster, 0).expect("every source in the roster was just written");
+        let nobody = (&ValidatorSet::default(), self.parameters.power_change_percent);
+        let validators =
+            derive_validators(&state, &roster, 0, nobody).expect("every source in the roster was just written");
         state.put(StateKey::Roster, &roster);
         state.put(StateKey::Validators, &validators);
-        state.put(StateKey::Rules, &Rules { chain, parameters: self.parameters });
+        let (version, parameters) = (PROTOCOL_VERSION, self.parameters);
+        state.put(StateKey::Rules, &Rules { chain, version, parameters, next_parameters: None, upgrade: None });
+        state.put(StateKey::Record(0), &EpochRecord::begin(0, 0, self.time, &validators));
         let next_slot = Slot::after(self.time.timestamp());
-        let head = Head { height: 0, time: self.time, epoch: 0, epoch_start: self.time, resumed: None, next_slot };
+        let head = Head {
+            height: 0,
+            time: self.time,
+            epoch: 0,
+            epoch_start: self.time,
+            resumed: None,
+            evidence_from: 0,
+            next_slot,
+        };
         state.put(StateKey::Head, &head);
         state.into_changes()
     }

@@ -10,8 +10,9 @@
 
 use alloc::vec::Vec;
 
+use crate::ballot::Ballot;
 use crate::event::Event;
-use crate::id::{StudyId, TxId};
+use crate::id::{BallotId, StudyId, TxId};
 use crate::state::{Due, Ending, Overlay, ReadError, ReadRows as _, ReplayMark, Slot, SlotHead, StateKey, StateReader};
 use crate::study::Study;
 use crate::time::{BlockTime, Timestamp};
@@ -48,11 +49,29 @@ pub(crate) fn schedule<R: StateReader>(
     study: &Study,
 ) -> Result<(), ReadError<R::Error>> {
     let Some(end) = study.next_end() else { return Ok(()) };
-    let slot = Slot::after(end);
-    let key = StateKey::Due(slot, id);
-    if state.read(&key).map_err(ReadError::Storage)?.is_none() {
-        let next = link(state, slot, Ending::Study(id))?;
-        state.put(key, &Due { next });
+    take_place(state, Slot::after(end), StateKey::Due(Slot::after(end), id), Ending::Study(id))
+}
+
+/// Has a ballot looked at when the next vote in it ends to count.
+pub(crate) fn schedule_ballot<R: StateReader>(
+    state: &mut Overlay<'_, R>,
+    id: BallotId,
+    ballot: &Ballot,
+) -> Result<(), ReadError<R::Error>> {
+    let Some(end) = ballot.next_end() else { return Ok(()) };
+    take_place(state, Slot::after(end), StateKey::BallotDue(Slot::after(end), id), Ending::Ballot(id))
+}
+
+/// Gives something a place in an hour's list, one at most.
+fn take_place<R: StateReader>(
+    state: &mut Overlay<'_, R>,
+    slot: Slot,
+    place: StateKey,
+    ending: Ending,
+) -> Result<(), ReadError<R::Error>> {
+    if state.read(&place).map_err(ReadError::Storage)?.is_none() {
+        let next = link(state, slot, ending)?;
+        state.put(place, &Due { next });
     }
     Ok(())
 }
@@ -116,6 +135,23 @@ fn clear<R: StateReader>(
                 events.extend(lapses.into_iter().map(|lapse| Event::Lapsed { study: id, lapse }));
             }
             schedule(state, id, &study)?;
+            Ok(due.next)
+        }
+        Ending::Ballot(id) => {
+            let key = StateKey::BallotDue(slot, id);
+            let due: Due = state.required(&key)?;
+            state.remove(key);
+            let key = StateKey::Ballot(id);
+            // It may have passed since.
+            if let Some(mut ballot) = state.row::<Ballot>(&key)? {
+                ballot.settle(now);
+                if ballot.cast.is_empty() {
+                    state.remove(key)
+                } else {
+                    state.put(key, &ballot)
+                }
+                schedule_ballot(state, id, &ballot)?;
+            }
             Ok(due.next)
         }
     }

@@ -155,6 +155,18 @@ pub struct Parameters {
     pub holder_grants_per_day: u16,
     /// Grants all delegates together may make on one study in a day.
     pub delegate_grants_per_day: u16,
+    /// Delegations the holder may make on one study in a day.
+    pub delegations_per_day: u16,
+    /// Times a study may change hands in a day by transfer.
+    pub transfers_per_day: u16,
+    /// Recoveries a source may ask for or complete in an epoch.
+    pub recoveries_per_epoch: u32,
+    /// Anchors a source may make in an epoch.
+    pub anchors_per_epoch: u32,
+    /// Votes a validator may give in an epoch.
+    pub votes_per_epoch: u32,
+    /// Equivocations of one validator that are taken note of in an epoch.
+    pub evidence_per_epoch: u32,
     /// How long a grant may last, in days.
     pub max_grant_days: u32,
     /// How long a grant by care team or emergency card may last, in milliseconds.
@@ -189,8 +201,8 @@ pub struct Parameters {
     pub vote_ms: u64,
     /// The greatest age of evidence, in milliseconds.
     pub evidence_ms: u64,
-    /// For how long a study counts for its source's voting power, in milliseconds.
-    pub power_window_ms: u64,
+    /// In how many epochs after its own a study counts for its source's voting power.
+    pub power_window_epochs: u32,
     /// By how much a voting power may change in an epoch, in percent.
     pub power_change_percent: u8,
     /// Envelopes in a block.
@@ -211,6 +223,12 @@ impl Default for Parameters {
             statuses_per_epoch: 100_000,
             holder_grants_per_day: 32,
             delegate_grants_per_day: 16,
+            delegations_per_day: 16,
+            transfers_per_day: 4,
+            recoveries_per_epoch: 10_000,
+            anchors_per_epoch: 10_000,
+            votes_per_epoch: 256,
+            evidence_per_epoch: 64,
             max_grant_days: 731,
             brief_grant_ms: DAY_MS,
             tombstone_ms: DAY_MS * 30,
@@ -228,7 +246,7 @@ impl Default for Parameters {
             recovery_interval_ms: DAY_MS * 30,
             vote_ms: DAY_MS * 7,
             evidence_ms: DAY_MS * 14,
-            power_window_ms: DAY_MS * 365,
+            power_window_epochs: 365,
             power_change_percent: 25,
             block_envelopes: 2_048,
             block_bytes: 1024 * 1024,
@@ -273,6 +291,12 @@ impl Parameters {
             ("revisions_per_epoch", self.revisions_per_epoch > 0),
             ("statuses_per_epoch", self.statuses_per_epoch > 0),
             ("holder_grants_per_day", self.holder_grants_per_day > 0),
+            ("delegations_per_day", self.delegations_per_day > 0),
+            ("transfers_per_day", self.transfers_per_day > 0),
+            ("recoveries_per_epoch", self.recoveries_per_epoch > 0),
+            ("anchors_per_epoch", self.anchors_per_epoch > 0),
+            ("votes_per_epoch", self.votes_per_epoch > 0),
+            ("evidence_per_epoch", self.evidence_per_epoch > 0),
             ("max_grant_days", (1..=731).contains(&self.max_grant_days)),
             ("brief_grant_ms", self.brief_grant_ms <= DAY_MS),
             // A revoked grant must be too old to submit when its tombstone goes.
@@ -286,6 +310,12 @@ impl Parameters {
             ("clock_tolerance_ms", self.clock_tolerance_ms <= self.heartbeat_ms),
             ("hello_window_ms", self.hello_window_ms <= HOUR_MS),
             ("halt_gap_ms", self.halt_gap_ms > self.heartbeat_ms),
+            ("recovery_delay_ms", self.recovery_delay_ms <= YEAR_MS),
+            ("recovery_interval_ms", self.recovery_interval_ms >= self.recovery_delay_ms),
+            ("halt_grace_ms", self.halt_grace_ms <= YEAR_MS),
+            ("vote_ms", (1..=YEAR_MS).contains(&self.vote_ms)),
+            ("evidence_ms", (1..=YEAR_MS).contains(&self.evidence_ms)),
+            ("power_window_epochs", (1..=10_000).contains(&self.power_window_epochs)),
             ("power_change_percent", (1..=100).contains(&self.power_change_percent)),
             ("block_envelopes", (1..=MAX_BLOCK_ENVELOPES).contains(&(self.block_envelopes as usize))),
             ("block_bytes", (MAX_ENVELOPE_LEN..=MAX_BLOCK_BYTES).contains(&blocks)),

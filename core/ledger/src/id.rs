@@ -73,6 +73,12 @@ hash_types! {
     StudyId, "a study id";
     /// A series: its Series Instance UID hashed under the same salt.
     SeriesId, "a series id";
+    /// What is voted on: BLAKE3 of the content's preimage.
+    BallotId, "a ballot id";
+    /// A validator signed twice where it may sign once: whose it is, and where.
+    EquivocationId, "an equivocation's id";
+    /// The root over a source's receipts, alerts and mailbox log.
+    AnchorRoot, "an anchor's root";
     /// A source, from the identity key it was admitted with; it stays when keys change.
     SourceId, "a source id";
     /// The Merkle root of a manifest: everything a source says is in a study.
@@ -132,6 +138,13 @@ impl EventHash {
     #[must_use]
     pub fn then(self, chain: &ChainId, event: TxId, height: crate::time::Height) -> Self {
         Self(domain::digest(Tag::EVENT, chain, &(self, event, height)))
+    }
+}
+
+impl From<EquivocationId> for TxId {
+    /// An equivocation is remembered as a transaction is.
+    fn from(id: EquivocationId) -> Self {
+        Self(id.0)
     }
 }
 

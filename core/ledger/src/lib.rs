@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`encoding`], [`domain`], [`id`], [`time`], [`key`] | bytes: one encoding a value, one domain a kind |
 //! | [`derivation`], [`salt`] | where a person's keys and a study's id come from |
-//! | [`source`], [`study`], [`terms`], [`validators`] | what there is: the records of the ledger, and what is kept off it |
+//! | [`source`], [`study`], [`terms`], [`validators`], [`power`], [`ballot`], [`record`] | what there is: the records of the ledger, and what is kept off it |
 //! | [`transaction`], [`action`] | what can be done, who signs it, what makes it wrong |
 //! | [`genesis`], [`state`], `expiry`, [`execute`] | what it does: rows in, changes and [`event`]s out |
 //! | [`tree`], [`block`], [`vote`], [`snapshot`] | how it is proven: state root, header, certificate, inclusion, a whole state |
@@ -36,6 +36,7 @@ extern crate alloc;
 
 pub mod action;
 pub mod authorise;
+pub mod ballot;
 pub mod block;
 pub mod derivation;
 pub mod domain;
@@ -47,6 +48,8 @@ pub mod genesis;
 pub mod id;
 pub mod key;
 pub mod light;
+pub mod power;
+pub mod record;
 pub mod salt;
 pub mod snapshot;
 pub mod source;

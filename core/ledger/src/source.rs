@@ -163,10 +163,34 @@ pub struct Source {
 }
 
 impl Source {
+    /// A source as it is when it comes into the network.
+    pub(crate) fn admitted(identity: Key, announcement: Announcement, epoch: Epoch, height: Height) -> Self {
+        Self {
+            identity,
+            version: 0,
+            earlier_keys: announcement.keys.clone(),
+            announced: announcement,
+            keys_act_in: epoch,
+            suspended: false,
+            successor: None,
+            anchors: 0,
+            admitted_at: height,
+        }
+    }
+
     /// The keys in force in `epoch`. Keys change at an epoch's start and nowhere else.
     #[must_use]
     pub fn keys_in(&self, epoch: Epoch) -> &SourceKeys {
         if epoch >= self.keys_act_in { &self.announced.keys } else { &self.earlier_keys }
+    }
+}
+
+impl Source {
+    /// Whether it may decide in `epoch`, if the roster has it as a validator: its key, if so.
+    #[must_use]
+    pub fn decides_in(&self, epoch: Epoch) -> Option<Key> {
+        let may = !self.suspended && self.successor.is_none();
+        self.keys_in(epoch).consensus.filter(|_| may)
     }
 }
 
@@ -192,7 +216,7 @@ impl Wire for KeyUse {
 /// What a source did in an epoch, for its quotas, and in all: one row of the state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Activity {
-    /// The epoch that the next four counts are of.
+    /// The epoch that the next eight counts are of.
     pub epoch: Epoch,
     /// Studies defined in it.
     pub studies: u32,
@@ -202,24 +226,44 @@ pub struct Activity {
     pub revisions: u32,
     /// Statuses set in it.
     pub statuses: u32,
+    /// Recoveries asked for and completed in it.
+    pub recoveries: u32,
+    /// Anchors made in it.
+    pub anchors: u32,
+    /// Votes given in it.
+    pub votes: u32,
+    /// Equivocations shown in it.
+    pub equivocations: u32,
     /// Studies ever defined.
     pub studies_in_all: u64,
     /// Of these, withdrawn.
     pub withdrawn_in_all: u64,
+    /// Studies that count for voting power, or will when the next epoch begins: the sum of the [`Registered`] rows.
+    pub registered: u64,
 }
 
 impl Activity {
     /// The same with its counts at zero if `epoch` is a later one.
     #[must_use]
     pub fn in_epoch(self, epoch: Epoch) -> Self {
-        let Self { epoch: of, studies_in_all, withdrawn_in_all, .. } = self;
-        if epoch > of { Self { epoch, studies_in_all, withdrawn_in_all, ..Self::default() } } else { self }
+        let Self { epoch: of, studies_in_all, withdrawn_in_all, registered, .. } = self;
+        if epoch > of { Self { epoch, studies_in_all, withdrawn_in_all, registered, ..Self::default() } } else { self }
     }
 }
 
 impl Wire for Activity {
     const NAME: &'static str = "a source's activity";
-    const MAX_LEN: usize = 40;
+    const MAX_LEN: usize = 64;
+}
+
+/// Studies that a source defined in one epoch and did not withdraw since: one row of the state, for as long as they count
+/// for its voting power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Registered(pub u32);
+
+impl Wire for Registered {
+    const NAME: &'static str = "a count of studies";
+    const MAX_LEN: usize = 4;
 }
 
 /// A source in the roster.

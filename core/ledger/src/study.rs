@@ -50,13 +50,13 @@ pub struct Study {
     pub grants: Ascending<LiveGrant, MAX_GRANTS>,
     /// Grants revoked before they arrived.
     pub tombstones: Ascending<Tombstone, MAX_TOMBSTONES>,
-    /// How many grants were made on the newest day on which any was.
-    pub granted_on: GrantRate,
+    /// What was done on the newest day on which anything that is counted was.
+    pub today: DayCounts,
     /// A recovery on its way.
     pub pending_recovery: Option<PendingRecovery>,
-    /// When it was last recovered.
+    /// When a recovery was last asked for.
     pub last_recovery: Option<BlockTime>,
-    /// When a recovery was last vetoed: the next one freezes the study.
+    /// When a recovery was last vetoed, since it was last recovered or settled: the next one freezes the study.
     pub vetoed: Option<BlockTime>,
     /// The epoch in which it was defined, for its source's voting power.
     pub defined_in: Epoch,
@@ -245,18 +245,31 @@ impl Entry for Tombstone {
     }
 }
 
-/// How many grants were made on one day, the holder's and delegates' apart, so that neither uses up the other's.
+/// What was done on one day that there is a limit to; the holder's and delegates' grants apart, so that neither uses up
+/// the other's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct GrantRate {
+pub struct DayCounts {
     /// The day.
     pub day: Day,
-    /// By the holder.
-    pub by_holder: u16,
-    /// By delegates.
-    pub by_delegates: u16,
+    /// Grants by the holder.
+    pub holder_grants: u16,
+    /// Grants by delegates.
+    pub delegate_grants: u16,
+    /// Delegations made or changed.
+    pub delegations: u16,
+    /// Transfers.
+    pub transfers: u16,
 }
 
-/// A recovery that matures unless vetoed.
+impl DayCounts {
+    /// The same, with its counts at zero if `day` is another one.
+    #[must_use]
+    pub fn on(self, day: Day) -> Self {
+        if self.day == day { self } else { Self { day, ..Self::default() } }
+    }
+}
+
+/// A recovery that was asked for and can be completed later, unless vetoed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct PendingRecovery {
     /// The transaction that asked for it.
@@ -340,7 +353,7 @@ impl core::fmt::Display for Standing {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Lapse {
-    /// A grant's last day passed.
+    /// A grant's last day passed, or its granter's as a delegate.
     Grant(GrantId),
     /// A delegation's last day passed.
     Delegation(Key),
@@ -393,15 +406,21 @@ impl Study {
     /// Takes out what has ended. Changes no answer about the present: everything it removes was already without effect.
     pub fn settle(&mut self, now: BlockTime) -> Vec<Lapse> {
         let mut lapses = Vec::new();
-        self.grants.retain(|grant| {
-            grant.is_live(now) || {
-                lapses.push(Lapse::Grant(grant.id));
-                false
-            }
-        });
         self.delegates.retain(|delegate| {
             delegate.is_live(now) || {
                 lapses.push(Lapse::Delegation(delegate.key));
+                false
+            }
+        });
+        // A delegate's grant ends with the delegation, for good: were the key a delegate again, the grant would be back.
+        let delegates = &self.delegates;
+        self.grants.retain(|grant| {
+            let granter = match grant.by {
+                Capacity::Holder => true,
+                Capacity::Delegate(key) => delegates.find(&key).is_some(),
+            };
+            (granter && grant.is_live(now)) || {
+                lapses.push(Lapse::Grant(grant.id));
                 false
             }
         });
@@ -432,6 +451,27 @@ impl Study {
         let grants = self.grants.iter().map(|grant| grant.expiry_day.start());
         let delegates = self.delegates.iter().map(|delegate| delegate.expiry_day.start());
         suspension.into_iter().chain(tombstones).chain(grants).chain(delegates).min()
+    }
+
+    /// Ends the grants that `ends` says, and returns them.
+    pub(crate) fn end_grants(&mut self, ends: impl Fn(&LiveGrant) -> bool) -> Vec<GrantId> {
+        let mut ended = Vec::new();
+        self.grants.retain(|grant| {
+            let goes = ends(grant);
+            if goes {
+                ended.push(grant.id);
+            }
+            !goes
+        });
+        ended
+    }
+
+    /// Gives the study to a new holder: delegations end, and all grants but the holder's, if those are kept. Returns the
+    /// grants that ended.
+    pub(crate) fn change_hands(&mut self, new_holder: Key, keep_grants: bool) -> Vec<GrantId> {
+        self.holder = new_holder;
+        self.delegates = Ascending::new();
+        self.end_grants(|grant| !(keep_grants && grant.by == Capacity::Holder))
     }
 
     /// Counts a transaction that touched the study.

@@ -9,7 +9,9 @@ use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::action::{
-    DefineSource, DefineSourceError, DefineStudy, DefineStudyError, Grant, GrantError, ReviseStudy, Revoke, SetStatus,
+    Anchor, DefineSource, DefineSourceError, DefineStudy, DefineStudyError, Delegate, DelegateError, Evidence,
+    EvidenceError, Grant, GrantError, RecoverStudy, ReviseStudy, Revoke, SetStatus, TransferStudy, Undelegate, Veto,
+    Vote, VoteError,
 };
 use crate::domain::{self, Tag};
 use crate::encoding::{self, Entry, Fault, Wire};
@@ -38,8 +40,7 @@ impl Wire for Body {
     const MAX_LEN: usize = MAX_ENVELOPE_LEN;
 }
 
-/// Everything a transaction can do, numbered as in RULES §3. The numbers from 6 to 13 are kept for Delegate,
-/// Undelegate, TransferStudy, RecoverStudy, Veto, Anchor, Vote and Evidence.
+/// Everything a transaction can do, numbered as in RULES §3.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
@@ -57,6 +58,22 @@ pub enum Action {
     Grant(Grant) = 4,
     /// A grant ends.
     Revoke(Revoke) = 5,
+    /// Somebody may grant in the holder's place.
+    Delegate(Delegate) = 6,
+    /// A delegation ends.
+    Undelegate(Undelegate) = 7,
+    /// A study changes hands.
+    TransferStudy(TransferStudy) = 8,
+    /// A study whose key was lost gets a new holder.
+    RecoverStudy(RecoverStudy) = 9,
+    /// The holder stops that.
+    Veto(Veto) = 10,
+    /// A source commits to its receipts.
+    Anchor(Anchor) = 11,
+    /// A validator votes on how the network goes on.
+    Vote(Vote) = 12,
+    /// A validator signed twice.
+    Evidence(Evidence) = 13,
 }
 
 /// The order of kinds within a block (RULES §3 "Order in a block"): what stops something goes first.
@@ -64,7 +81,7 @@ pub enum Action {
 pub enum Precedence {
     /// Veto.
     Veto,
-    /// Revoke.
+    /// Revoke and Undelegate.
     Revoke,
     /// SetStatus.
     SetStatus,
@@ -83,6 +100,14 @@ impl Action {
             Self::SetStatus(_) => Tag::SET_STATUS,
             Self::Grant(_) => Tag::GRANT,
             Self::Revoke(_) => Tag::REVOKE,
+            Self::Delegate(_) => Tag::DELEGATE,
+            Self::Undelegate(_) => Tag::UNDELEGATE,
+            Self::TransferStudy(_) => Tag::TRANSFER_STUDY,
+            Self::RecoverStudy(_) => Tag::RECOVER_STUDY,
+            Self::Veto(_) => Tag::VETO,
+            Self::Anchor(_) => Tag::ANCHOR,
+            Self::Vote(_) => Tag::CAST,
+            Self::Evidence(_) => Tag::EVIDENCE,
         }
     }
 
@@ -90,9 +115,19 @@ impl Action {
     #[must_use]
     pub const fn precedence(&self) -> Precedence {
         match self {
-            Self::Revoke(_) => Precedence::Revoke,
+            Self::Veto(_) => Precedence::Veto,
+            Self::Revoke(_) | Self::Undelegate(_) => Precedence::Revoke,
             Self::SetStatus(_) => Precedence::SetStatus,
-            Self::DefineSource(_) | Self::DefineStudy(_) | Self::ReviseStudy(_) | Self::Grant(_) => Precedence::Rest,
+            Self::DefineSource(_)
+            | Self::DefineStudy(_)
+            | Self::ReviseStudy(_)
+            | Self::Grant(_)
+            | Self::Delegate(_)
+            | Self::TransferStudy(_)
+            | Self::RecoverStudy(_)
+            | Self::Anchor(_)
+            | Self::Vote(_)
+            | Self::Evidence(_) => Precedence::Rest,
         }
     }
 
@@ -106,6 +141,15 @@ impl Action {
             Self::SetStatus(action) => Vec::from([action.source]),
             Self::Grant(action) => Vec::from([action.granter]),
             Self::Revoke(action) => Vec::from([action.revoker]),
+            Self::Delegate(action) => Vec::from([action.holder]),
+            Self::Undelegate(action) => Vec::from([action.holder]),
+            Self::TransferStudy(action) => Vec::from([action.holder, action.new_holder]),
+            Self::RecoverStudy(action) => Vec::from([action.source, action.new_holder]),
+            Self::Veto(action) => Vec::from([action.holder]),
+            Self::Anchor(action) => Vec::from([action.source]),
+            Self::Vote(action) => Vec::from([action.voter]),
+            // The evidence carries the signatures that count.
+            Self::Evidence(_) => Vec::new(),
         }
     }
 }
@@ -230,6 +274,15 @@ pub enum StatelessError {
     /// See [`GrantError`].
     #[error(transparent)]
     Grant(#[from] GrantError),
+    /// See [`DelegateError`].
+    #[error(transparent)]
+    Delegate(#[from] DelegateError),
+    /// See [`VoteError`].
+    #[error(transparent)]
+    Vote(#[from] VoteError),
+    /// See [`EvidenceError`].
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
 }
 
 /// An envelope whose signatures hold on this chain: made by [`Envelope::check_stateless`] and nothing else.
@@ -270,8 +323,21 @@ impl Envelope {
             Action::DefineSource(action) => action.check_stateless()?,
             Action::DefineStudy(action) => action.check_stateless()?,
             Action::Grant(action) => action.check_stateless()?,
+            Action::Delegate(action) => action.check_stateless()?,
+            Action::Vote(action) => action.check_stateless()?,
+            Action::Evidence(action) => {
+                action.check_stateless()?;
+                action.check_signatures(chain)?;
+            }
             // Nothing in these can be wrong by itself.
-            Action::ReviseStudy(_) | Action::SetStatus(_) | Action::Revoke(_) => {}
+            Action::ReviseStudy(_)
+            | Action::SetStatus(_)
+            | Action::Revoke(_)
+            | Action::Undelegate(_)
+            | Action::TransferStudy(_)
+            | Action::RecoverStudy(_)
+            | Action::Veto(_)
+            | Action::Anchor(_) => {}
         }
         let preimage = self.body.preimage(chain);
         for (index, (signature, signer)) in signatures.iter().zip(&signers).enumerate() {

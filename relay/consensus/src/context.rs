@@ -67,6 +67,7 @@ pub(crate) struct Member {
 /// Those who decide a height, in the ledger's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Members {
+    set: ValidatorSet,
     members: Vec<Member>,
     total: u64,
 }
@@ -102,7 +103,7 @@ impl Members {
             let Validator { source, key, power } = *validator;
             Member { address: Address(source), key, power }
         };
-        Ok(Self { members: set.validators.iter().map(member).collect(), total })
+        Ok(Self { set: set.clone(), members: set.validators.iter().map(member).collect(), total })
     }
 
     pub(crate) fn key_of(&self, source: &SourceId) -> Option<&Key> {
@@ -113,25 +114,10 @@ impl Members {
         self.members.binary_search_by(|member| member.address.cmp(address)).ok().and_then(|at| self.members.get(at))
     }
 
-    /// Who proposes: in round 0 each validator with a chance proportional to its power, drawn by the height; in each later
-    /// round the next in the set's order, so that one that is down costs one round, whatever its power.
+    /// Who proposes, as the ledger says.
     pub(crate) fn proposer(&self, chain: &ChainId, height: Height, round: u32) -> &Member {
-        let mut preimage = [0; 40];
-        preimage[..32].copy_from_slice(chain.as_bytes());
-        preimage[32..].copy_from_slice(&height.to_le_bytes());
-        let drawn = blake3::hash(&preimage);
-        let mut low = [0; 16];
-        low.copy_from_slice(&drawn.as_bytes()[..16]);
-        let mut left = u128::from_le_bytes(low) % u128::from(self.total);
-        // Those without power neither vote nor propose.
-        let able: Vec<&Member> = self.members.iter().filter(|member| member.power > 0).collect();
-        let first = able.iter().position(|member| {
-            let (here, power) = (left < u128::from(member.power), u128::from(member.power));
-            left = left.saturating_sub(power);
-            here
-        });
-        let first = first.expect("what was drawn is less than all powers together");
-        able[(first + round as usize % able.len()) % able.len()]
+        let source = self.set.proposer(chain, height, round).expect("somebody has power");
+        self.find(&Address(source)).expect("the proposer is one of the set")
     }
 }
 

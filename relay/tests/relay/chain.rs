@@ -91,10 +91,10 @@ where
 {
     let rules = state.rules().unwrap();
     let time = BlockTime(head.time.timestamp().plus(1_000));
-    let proposal = execute::propose(state, head.height + 1, time, envelopes).unwrap();
+    let proposal = execute::propose(state, head.height + 1, time, last, envelopes).unwrap();
     assert!(proposal.left_out.is_empty());
     let proposer = SourceId::of_identity(&rules.chain, &secret("identity 0").public());
-    let (block, applied) = block::seal(proposal, state, (head, &rules), last, proposer, 0).unwrap();
+    let (block, applied) = block::seal(proposal, state, (head, &rules), proposer, 0).unwrap();
     let id = block.header().id();
     let certificate = CommitCertificate::new(head.height + 1, 0, id, Vec::new()).unwrap();
     (block, certificate, applied)

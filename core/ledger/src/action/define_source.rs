@@ -34,6 +34,9 @@ pub enum DefineSourceError {
     /// The identity was never admitted.
     #[error("no source was admitted with this identity key; the genesis or a vote admits sources")]
     NotAdmitted,
+    /// Another source has taken over.
+    #[error("another source has taken over from this one and announces itself")]
+    Succeeded,
     /// A version was left out, or is there already.
     #[error("announcement {given} does not follow announcement {newest}")]
     Version {
@@ -77,11 +80,13 @@ impl DefineSource {
         };
         let source = context.state.source(id)?.ok_or_else(not_admitted)?;
         rule(source.identity == *identity, Error::NotAdmitted)?;
+        rule(source.successor.is_none(), Error::Succeeded)?;
         rule(
             source.version.checked_add(1) == Some(*version),
             Error::Version { given: *version, newest: source.version },
         )?;
-        rule(source.announced.kind == announcement.kind, Error::Kind)?;
+        let admitted = context.state.roster()?.admitted.find(&id).map(|admitted| admitted.kind);
+        rule(admitted == Some(announcement.kind), Error::Kind)?;
 
         let mut activity = context.state.activity(id)?.in_epoch(context.epoch);
         let limit = context.rules.parameters.announcements_per_epoch;

@@ -7,8 +7,9 @@ use crate::encoding::Ascending;
 use crate::event::Event;
 use crate::id::{EventHash, ManifestRoot, StudyDigest, StudyId};
 use crate::key::Key;
+use crate::source::Registered;
 use crate::state::{ReadRows as _, StateKey, StateReader};
-use crate::study::{Delegate, GrantRate, MAX_DELEGATES, Powers, Status, Study};
+use crate::study::{DayCounts, Delegate, MAX_DELEGATES, Powers, Status, Study};
 use crate::transaction::StatelessError;
 
 /// The action. Signed by `source` and `holder`.
@@ -87,7 +88,10 @@ impl DefineStudy {
 
         activity.studies = activity.studies.saturating_add(1);
         activity.studies_in_all = activity.studies_in_all.saturating_add(1);
+        activity.registered = activity.registered.saturating_add(1);
         context.state.put(StateKey::Activity(source), &activity);
+        let Registered(before) = context.state.registered(source, context.epoch)?.unwrap_or_default();
+        context.state.put(StateKey::Registered(source, context.epoch), &Registered(before.saturating_add(1)));
         let study = Study {
             source,
             holder: *holder,
@@ -100,7 +104,7 @@ impl DefineStudy {
             open: *open,
             grants: Ascending::new(),
             tombstones: Ascending::new(),
-            granted_on: GrantRate::default(),
+            today: DayCounts::default(),
             pending_recovery: None,
             last_recovery: None,
             vetoed: None,

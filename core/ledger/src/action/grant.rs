@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::id::{GrantId, RequestDigest, StudyId, TermsCommitment};
 use crate::key::Key;
 use crate::state::StateReader;
-use crate::study::{Capacity, Deed, GrantRate, LiveGrant, MAX_DELEGATE_GRANTS, MAX_HOLDER_GRANTS, Powers, Study};
+use crate::study::{Capacity, DayCounts, Deed, LiveGrant, MAX_DELEGATE_GRANTS, MAX_HOLDER_GRANTS, Powers, Study};
 use crate::time::Day;
 use crate::transaction::StatelessError;
 
@@ -103,7 +103,7 @@ impl Grant {
             study.grants.remove(&replaced.id);
         }
         check_room(&study, by)?;
-        study.granted_on = count(study.granted_on, by, context)?;
+        study.today = count(study.today, by, context)?;
 
         let grant = LiveGrant { id, grantee: *grantee, expiry_day: *expiry_day, terms: *terms, by };
         study.grants.insert(grant).map_err(|_| Failed::Refused(Error::TooMany(study.grants.len())))?;
@@ -149,17 +149,17 @@ fn check_room<E>(study: &Study, by: Capacity) -> Result<(), Failed<GrantError, E
 
 /// Counts the grant among those of its day.
 fn count<R: StateReader>(
-    before: GrantRate,
+    before: DayCounts,
     by: Capacity,
     context: &Context<'_, '_, R>,
-) -> Result<GrantRate, Failed<GrantError, R::Error>> {
+) -> Result<DayCounts, Failed<GrantError, R::Error>> {
     let (today, parameters) = (context.now.timestamp().day(), &context.rules.parameters);
-    let mut rate = if before.day == today { before } else { GrantRate { day: today, ..GrantRate::default() } };
+    let mut counts = before.on(today);
     let (count, most) = match by {
-        Capacity::Holder => (&mut rate.by_holder, parameters.holder_grants_per_day),
-        Capacity::Delegate(_) => (&mut rate.by_delegates, parameters.delegate_grants_per_day),
+        Capacity::Holder => (&mut counts.holder_grants, parameters.holder_grants_per_day),
+        Capacity::Delegate(_) => (&mut counts.delegate_grants, parameters.delegate_grants_per_day),
     };
     rule(*count < most, GrantError::TooOften(most))?;
     *count = count.saturating_add(1);
-    Ok(rate)
+    Ok(counts)
 }

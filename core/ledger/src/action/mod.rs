@@ -8,33 +8,58 @@
 //! | SetStatus | `set_status` | a study is suspended, resumed or withdrawn |
 //! | Grant | `grant` | a grantee may fetch |
 //! | Revoke | `revoke` | and no longer |
+//! | Delegate | `delegate` | somebody may grant in the holder's place |
+//! | Undelegate | `undelegate` | and no longer |
+//! | TransferStudy | `transfer_study` | a study changes hands |
+//! | RecoverStudy | `recover_study` | a lost study is given back to its holder |
+//! | Veto | `veto` | unless its holder says no |
+//! | Anchor | `anchor` | a source commits to its receipts |
+//! | Vote | `vote` | the validators decide how the network goes on |
+//! | Evidence | `evidence` | a validator signed twice |
 //!
 //! `check_stateless` says what is wrong whatever the state; `execute` says what is wrong now, and otherwise writes. Every cap is
 //! enforced in `execute`, where a malicious proposer cannot go round it.
 
+mod anchor;
 mod define_source;
 mod define_study;
+mod delegate;
+mod evidence;
 mod grant;
+mod recover_study;
 mod revise_study;
 mod revoke;
 mod set_status;
+mod transfer_study;
+mod undelegate;
+mod veto;
+mod vote;
 
 use alloc::vec::Vec;
 
+pub use self::anchor::{Anchor, AnchorError};
 pub use self::define_source::{DefineSource, DefineSourceError};
 pub use self::define_study::{DefineStudy, DefineStudyError};
+pub use self::delegate::{Delegate, DelegateError};
+pub use self::evidence::{Conflict, Evidence, EvidenceError, Signed};
 pub use self::grant::{Grant, GrantError};
+pub use self::recover_study::{RecoverStudy, RecoverStudyError};
 pub use self::revise_study::{ReviseStudy, ReviseStudyError};
 pub use self::revoke::{Revoke, RevokeError};
 pub use self::set_status::{NewStatus, SetStatus, SetStatusError};
+pub use self::transfer_study::{TransferStudy, TransferStudyError};
+pub use self::undelegate::{Undelegate, UndelegateError};
+pub use self::veto::{Veto, VetoError};
+pub use self::vote::{Content, Vote, VoteError};
 use crate::event::Event;
 use crate::expiry;
-use crate::id::{SourceId, StudyId, TxId};
+use crate::id::{GrantId, SourceId, StudyId, TxId};
 use crate::key::Key;
-use crate::source::{KeyRole, KeyUse, Source};
+use crate::source::{KeyRole, KeyUse, Source, SourceKind};
 use crate::state::{Overlay, ReadError, ReadRows as _, Rules, StateKey, StateReader};
 use crate::study::{Deed, Standing, Study};
 use crate::time::{BlockTime, Epoch, Height};
+use crate::validators::ValidatorSet;
 
 /// Why an action did not happen: the action's own reason, or a state that could not be read.
 pub(crate) enum Failed<A, E> {
@@ -75,6 +100,9 @@ pub enum SourceRefused {
     /// The source is suspended.
     #[error("the source is suspended from the network")]
     Suspended,
+    /// Another source has taken over.
+    #[error("another source has taken over from this one and acts in its place")]
+    Succeeded,
 }
 
 /// Why nothing can be done on a study.
@@ -90,6 +118,9 @@ pub enum StudyRefused {
     /// Another source's.
     #[error("the study is another source's")]
     NotYours,
+    /// Somebody else's.
+    #[error("the signing key does not hold the study")]
+    NotHolder,
 }
 
 /// What an action sees and writes: the state with this block's changes so far, the block's time and place, and the transaction.
@@ -100,6 +131,12 @@ pub(crate) struct Context<'a, 'b, R> {
     pub(crate) now: BlockTime,
     pub(crate) height: Height,
     pub(crate) epoch: Epoch,
+    /// The time of the first block after the newest halt, this block included.
+    pub(crate) resumed: Option<BlockTime>,
+    /// The earliest epoch that equivocations are still looked into of.
+    pub(crate) evidence_from: Epoch,
+    /// Who decides this block.
+    pub(crate) validators: &'b ValidatorSet,
     pub(crate) id: TxId,
 }
 
@@ -121,8 +158,47 @@ impl<R: StateReader> Context<'_, '_, R> {
             return Err(unknown());
         };
         let source = self.state.source(id)?.ok_or_else(unknown)?;
+        rule(source.successor.is_none(), SourceRefused::Succeeded.into())?;
         rule(source.keys_in(self.epoch).operational == key, SourceRefused::NotInForce.into())?;
         Ok((id, source))
+    }
+
+    /// Whether `source` keeps the study: it defined it, or took over from the one that did.
+    pub(crate) fn check_keeps<A: From<StudyRefused>>(
+        &self,
+        source: SourceId,
+        study: &Study,
+    ) -> Result<(), Failed<A, R::Error>> {
+        rule(self.state.keeper(study)? == source, StudyRefused::NotYours.into())
+    }
+
+    /// A study that `holder` holds, if `deed` may be done on it.
+    pub(crate) fn held_study<A: From<StudyRefused>>(
+        &mut self,
+        id: StudyId,
+        holder: Key,
+        deed: Deed,
+    ) -> Result<Study, Failed<A, R::Error>> {
+        let study = self.study_for(id, deed)?;
+        rule(study.holder == holder, StudyRefused::NotHolder.into())?;
+        Ok(study)
+    }
+
+    /// How many could decide the next epoch without `id`.
+    pub(crate) fn deciders_without(&self, id: SourceId) -> Result<usize, ReadError<R::Error>> {
+        let next = self.epoch.saturating_add(1);
+        let mut count = 0usize;
+        for admitted in &self.state.roster()?.admitted {
+            let source: Source = self.state.required(&StateKey::Source(admitted.source))?;
+            let decides = admitted.kind == SourceKind::Validator && source.decides_in(next).is_some();
+            count = count.saturating_add(usize::from(decides && admitted.source != id));
+        }
+        Ok(count)
+    }
+
+    /// Says of grants that they ended.
+    pub(crate) fn revoked(&mut self, study: StudyId, grants: Vec<GrantId>) {
+        self.events.extend(grants.into_iter().map(|grant| Event::Revoked { study, grant }));
     }
 
     /// A study as it is now, with what has ended taken out, if `deed` may be done on it.

@@ -62,7 +62,7 @@ impl ReviseStudy {
         let quota = context.rules.parameters.revisions_per_epoch;
         rule(activity.revisions < quota, Error::Quota(quota))?;
         let mut study = context.study_for::<Error>(*id, Deed::ReviseStudy)?;
-        rule(study.source == source, StudyRefused::NotYours.into())?;
+        context.check_keeps::<Error>(source, &study)?;
         rule(
             study.revision.checked_add(1) == Some(*revision),
             Error::Revision { given: *revision, newest: study.revision },

@@ -6,8 +6,9 @@ use super::{Context, Failed, SourceRefused, StudyRefused, rule};
 use crate::event::Event;
 use crate::id::StudyId;
 use crate::key::Key;
-use crate::state::{ReadRows as _, StateKey, StateReader};
-use crate::study::{Reason, Standing, Status};
+use crate::source::Registered;
+use crate::state::{ReadError, ReadRows as _, StateKey, StateReader};
+use crate::study::{Reason, Standing, Status, Study};
 
 /// The action. Signed by `source`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -80,7 +81,7 @@ impl SetStatus {
         rule(activity.statuses < quota, Error::Quota(quota))?;
         activity.statuses = activity.statuses.saturating_add(1);
         let mut study = context.study::<Error>(*id)?;
-        rule(study.source == source, StudyRefused::NotYours.into())?;
+        context.check_keeps::<Error>(source, &study)?;
         let [standing, _] = study.standings(context.now);
         rule(!matches!(standing, Standing::Withdrawn(_)), Error::Final)?;
         rule(
@@ -99,16 +100,29 @@ impl SetStatus {
                 let until = lapses.then(|| context.now.timestamp().plus(context.rules.parameters.suspension_ms));
                 Status::Suspended { until, reason }
             }
-            NewStatus::Withdrawn(reason) => {
-                activity.withdrawn_in_all = activity.withdrawn_in_all.saturating_add(1);
-                Status::Withdrawn { reason }
-            }
+            NewStatus::Withdrawn(reason) => Status::Withdrawn { reason },
         };
         study.status_number = *number;
         let event = Event::StatusSet { study: *id, status: study.status };
         context.state.put(StateKey::Activity(source), &activity);
+        if matches!(study.status, Status::Withdrawn { .. }) {
+            unregister(context, &study)?;
+        }
         context.put_study(*id, study)?;
         context.events.push(event);
         Ok(())
     }
+}
+
+/// A study that is withdrawn counts no more for the voting power of the source that defined it, if it still does.
+fn unregister<R: StateReader>(context: &mut Context<'_, '_, R>, study: &Study) -> Result<(), ReadError<R::Error>> {
+    let source = study.source;
+    let mut activity = context.state.activity(source)?;
+    activity.withdrawn_in_all = activity.withdrawn_in_all.saturating_add(1);
+    if let Some(Registered(count)) = context.state.registered(source, study.defined_in)? {
+        context.state.put(StateKey::Registered(source, study.defined_in), &Registered(count.saturating_sub(1)));
+        activity.registered = activity.registered.saturating_sub(1);
+    }
+    context.state.put(StateKey::Activity(source), &activity);
+    Ok(())
 }

@@ -162,7 +162,6 @@ pub enum BlockError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CheckedBlock {
     header: Header,
-    last_commit: Option<CommitCertificate>,
     proposed: Proposed,
 }
 
@@ -240,8 +239,7 @@ impl CheckedBlock {
 
     /// Parts that were found to belong together.
     const fn of(header: Header, last_commit: Option<CommitCertificate>, envelopes: Vec<Verified>) -> Self {
-        let proposed = Proposed { height: header.height, time: header.time, envelopes };
-        Self { header, last_commit, proposed }
+        Self { header, proposed: Proposed { height: header.height, time: header.time, last_commit, envelopes } }
     }
 
     /// The header.
@@ -261,7 +259,7 @@ impl CheckedBlock {
     pub fn to_block(&self) -> Block {
         Block {
             header: self.header,
-            last_commit: self.last_commit.clone(),
+            last_commit: self.proposed.last_commit.clone(),
             envelopes: self.proposed.envelopes.iter().map(|envelope| envelope.envelope().clone()).collect(),
         }
     }
@@ -359,7 +357,6 @@ pub fn seal<T: TreeReader>(
     proposal: Proposal,
     tree: &T,
     (previous, rules): (&Header, &Rules),
-    last_commit: Option<CommitCertificate>,
     proposer: SourceId,
     round: u32,
 ) -> Result<(CheckedBlock, Applied), SealError<T::Error>> {
@@ -379,11 +376,11 @@ pub fn seal<T: TreeReader>(
         state_root: tree.root,
         validators: executed.validators.hash(&chain),
         next_validators: executed.next_validators.hash(&chain),
-        last_commit: CommitCertificate::digest_of(last_commit.as_ref(), &chain),
+        last_commit: CommitCertificate::digest_of(proposed.last_commit.as_ref(), &chain),
         proposer,
         round,
     };
-    let block = CheckedBlock::assemble(header, last_commit, proposed.envelopes, rules)?;
+    let block = CheckedBlock::assemble(header, proposed.last_commit, proposed.envelopes, rules)?;
     Ok((block, Applied { executed, tree }))
 }
 

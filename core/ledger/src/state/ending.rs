@@ -3,7 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::encoding::Wire;
-use crate::id::{StudyId, TxId};
+use crate::id::{BallotId, StudyId, TxId};
 use crate::time::{BlockTime, HOUR_MS, Timestamp};
 
 /// An hour, UTC: hours since 1970.
@@ -33,6 +33,8 @@ pub enum Ending {
     Transaction(TxId),
     /// Something on a study.
     Study(StudyId),
+    /// A vote on a ballot.
+    Ballot(BallotId),
 }
 
 /// The mark of an executed transaction, kept until its `submit_by`: the whole replay memory.
@@ -49,7 +51,7 @@ impl Wire for ReplayMark {
     const MAX_LEN: usize = 42;
 }
 
-/// A study's place in an hour's list.
+/// A study's or a ballot's place in an hour's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Due {
     /// What else ends in the same hour.
@@ -57,7 +59,7 @@ pub struct Due {
 }
 
 impl Wire for Due {
-    const NAME: &'static str = "a study's due mark";
+    const NAME: &'static str = "a due mark";
     const MAX_LEN: usize = 34;
 }
 

@@ -16,14 +16,16 @@ use borsh::{BorshDeserialize, BorshSerialize};
 pub use self::ending::{Due, Ending, ReplayMark, Slot, SlotHead};
 pub use self::fragment::{NotProven, ProvenFragment};
 pub use self::memory::MemoryState;
+use crate::ballot::Ballot;
 use crate::encoding::{self, DecodeError, Wire};
 use crate::genesis::Parameters;
-use crate::id::{ChainId, SourceId, StudyId, TxId};
+use crate::id::{BallotId, ChainId, SourceId, StudyId, TxId};
 use crate::key::Key;
-use crate::source::{Activity, KeyUse, Roster, Source};
+use crate::record::EpochRecord;
+use crate::source::{Activity, KeyUse, Registered, Roster, Source};
 use crate::study::Study;
 use crate::time::{BlockTime, Epoch, Height};
-use crate::validators::ValidatorSet;
+use crate::validators::{EarlierValidators, ValidatorSet};
 
 /// What a row is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -50,11 +52,21 @@ pub enum StateKey {
     Slot(Slot),
     /// A study's place among what ends in an hour: [`Due`].
     Due(Slot, StudyId),
+    /// A ballot's place among what ends in an hour: [`Due`].
+    BallotDue(Slot, BallotId),
+    /// A [`Ballot`].
+    Ballot(BallotId),
+    /// How many studies a source defined in an epoch that are not withdrawn: [`Registered`].
+    Registered(SourceId, Epoch),
+    /// An epoch's [`EpochRecord`].
+    Record(Epoch),
+    /// The [`EarlierValidators`], once there are any.
+    EarlierValidators,
 }
 
 impl Wire for StateKey {
     const NAME: &'static str = "a state key";
-    const MAX_LEN: usize = 40;
+    const MAX_LEN: usize = 41;
 }
 
 /// The network's id and its rules, as they stand.
@@ -62,13 +74,28 @@ impl Wire for StateKey {
 pub struct Rules {
     /// The network.
     pub chain: ChainId,
+    /// The version of the protocol.
+    pub version: u32,
     /// Its numbers.
     pub parameters: Parameters,
+    /// Its numbers from the next epoch on, when a vote changes them.
+    pub next_parameters: Option<Parameters>,
+    /// The version that comes, when a vote has decided on one.
+    pub upgrade: Option<Upgrade>,
+}
+
+/// A version of the protocol, and from when on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Upgrade {
+    /// The version.
+    pub version: u32,
+    /// The first epoch that may begin under it.
+    pub epoch: Epoch,
 }
 
 impl Wire for Rules {
     const NAME: &'static str = "the network's rules";
-    const MAX_LEN: usize = 512;
+    const MAX_LEN: usize = 1024;
 }
 
 /// How far the chain has come.
@@ -84,13 +111,15 @@ pub struct Head {
     pub epoch_start: BlockTime,
     /// The time of the first block after the newest halt, a gap longer than the network's rules call one.
     pub resumed: Option<BlockTime>,
+    /// The earliest epoch that equivocations are still looked into of.
+    pub evidence_from: Epoch,
     /// The first hour whose ended things may not all be cleared away yet.
     pub next_slot: Slot,
 }
 
 impl Wire for Head {
     const NAME: &'static str = "the chain's head";
-    const MAX_LEN: usize = 45;
+    const MAX_LEN: usize = 53;
 }
 
 /// Something that state can be read from, as of one block.
@@ -254,6 +283,30 @@ pub trait ReadRows: StateReader {
         self.row(&StateKey::Study(id))
     }
 
+    /// The source that keeps a study now: the one that defined it, or the one that took over from that.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn keeper(&self, study: &Study) -> Result<SourceId, ReadError<Self::Error>> {
+        Ok(self.source(study.source)?.and_then(|source| source.successor).unwrap_or(study.source))
+    }
+
+    /// How many studies `source` defined in `epoch` that are not withdrawn, while that counts.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn registered(&self, source: SourceId, epoch: Epoch) -> Result<Option<Registered>, ReadError<Self::Error>> {
+        self.row(&StateKey::Registered(source, epoch))
+    }
+
+    /// An epoch's record: the running one's, or one of those before that are still kept.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn record(&self, epoch: Epoch) -> Result<Option<EpochRecord>, ReadError<Self::Error>> {
+        self.row(&StateKey::Record(epoch))
+    }
+
     /// The mark of an executed transaction.
     ///
     /// # Errors
@@ -278,6 +331,10 @@ pub(crate) fn check_row(key: &StateKey, bytes: &[u8]) -> Result<(), DecodeError>
         StateKey::Study(_) => encoding::decode::<Study>(bytes).map(drop),
         StateKey::Executed(_) => encoding::decode::<ReplayMark>(bytes).map(drop),
         StateKey::Slot(_) => encoding::decode::<SlotHead>(bytes).map(drop),
-        StateKey::Due(..) => encoding::decode::<Due>(bytes).map(drop),
+        StateKey::Due(..) | StateKey::BallotDue(..) => encoding::decode::<Due>(bytes).map(drop),
+        StateKey::Ballot(_) => encoding::decode::<Ballot>(bytes).map(drop),
+        StateKey::Registered(..) => encoding::decode::<Registered>(bytes).map(drop),
+        StateKey::Record(_) => encoding::decode::<EpochRecord>(bytes).map(drop),
+        StateKey::EarlierValidators => encoding::decode::<EarlierValidators>(bytes).map(drop),
     }
 }

@@ -22,7 +22,7 @@ fn each_fault_by_name() {
     assert_eq!(fault::<Signature>(&[1; 65]), Fault::UnknownAlgorithm);
     assert_eq!(fault::<TxId>(&[0; 31]), Fault::Truncated);
     // An action of a number that means nothing yet.
-    assert_eq!(fault::<Envelope>(&[&[0; 24][..], &[6]].concat()), Fault::UnknownChoice);
+    assert_eq!(fault::<Envelope>(&[&[0; 24][..], &[14]].concat()), Fault::UnknownChoice);
     // Four bytes that claim four thousand million elements.
     assert_eq!(fault::<Roster>(&[0xff; 4]), Fault::TooMany);
     let entry = |byte| [[byte; 32].as_slice(), &[0]].concat();

@@ -240,8 +240,8 @@ fn caps_hold_against_a_malicious_proposer() {
             assert!(by_holder <= MAX_HOLDER_GRANTS && study.grants.len() - by_holder <= MAX_DELEGATE_GRANTS);
             assert!(stones <= MAX_DELEGATE_TOMBSTONES && study.tombstones.len() <= MAX_TOMBSTONES);
             let limits = &world.genesis.parameters;
-            assert!(study.granted_on.by_holder <= limits.holder_grants_per_day);
-            assert!(study.granted_on.by_delegates <= limits.delegate_grants_per_day);
+            assert!(study.today.holder_grants <= limits.holder_grants_per_day);
+            assert!(study.today.delegate_grants <= limits.delegate_grants_per_day);
             let grantees: BTreeSet<_> = study.grants.iter().map(|grant| grant.grantee).collect();
             assert_eq!(grantees.len(), study.grants.len(), "two live grants to one key");
             (most_holder, most_stones) = (most_holder.max(by_holder), most_stones.max(study.tombstones.len()));
@@ -261,9 +261,10 @@ fn caps_hold_against_a_malicious_proposer() {
         let (mut envelopes, pause) = (history.transactions(10), history.pause());
         envelopes.sort_by_key(|envelope| envelope.body().action.precedence());
         let (height, time) = (history.world.header.height + 1, BlockTime(history.world.now().plus(pause)));
-        let everything = Proposed { height, time, envelopes: envelopes.clone() };
         let before = history.world.state.clone();
-        let (proposal, _) = history.world.block(pause, envelopes);
+        let (proposal, _) = history.world.block(pause, envelopes.clone());
+        let last_commit = proposal.block.last_commit.clone();
+        let everything = Proposed { height, time, last_commit, envelopes };
         assert_eq!(execute::execute(&before, &everything).is_ok(), proposal.left_out.is_empty());
         refused += usize::from(!proposal.left_out.is_empty());
     }
@@ -288,7 +289,8 @@ fn pruning_never_changes_an_answer_about_the_present() {
                 let (envelopes, pause) = (history.transactions(8), history.pause());
                 let (proposal, _) = history.world.block(pause, envelopes);
                 let studies: Vec<_> = history.studies.iter().map(|id| history.world.seen(*id)).collect();
-                (proposal.block, proposal.left_out, studies)
+                // The predecessors' certificates are of other blocks, whose states have other roots.
+                (Proposed { last_commit: None, ..proposal.block }, proposal.left_out, studies)
             });
             assert_eq!(answers[0], answers[1], "sweeping slowly changed an answer");
             assert_eq!(answers[0], answers[2], "not sweeping changed an answer");
@@ -407,10 +409,10 @@ fn a_block_that_says_anything_untrue_is_refused() {
     let envelopes = history.transactions(12);
     let world = &mut history.world;
     let time = BlockTime(world.now().plus(5));
-    let proposal = execute::propose(&before, previous.height + 1, time, envelopes).unwrap();
     let commit = || block::CommitCertificate::new(previous.height, 0, previous.id(), Vec::new()).unwrap();
+    let proposal = execute::propose(&before, previous.height + 1, time, Some(commit()), envelopes).unwrap();
     let proposer = world.hospitals[1].id(&world.chain);
-    let (good, _) = block::seal(proposal, &before, (&previous, &rules), Some(commit()), proposer, 3).unwrap();
+    let (good, _) = block::seal(proposal, &before, (&previous, &rules), proposer, 3).unwrap();
     let chain = world.chain;
     let apply = |header, commit| {
         let envelopes = good.envelopes().to_vec();
@@ -469,10 +471,10 @@ fn a_block_that_says_anything_untrue_is_refused() {
     let moved = CheckedBlock::assemble(header_there, Some(commit()), good.envelopes().to_vec(), &foreign);
     assert_eq!(moved.unwrap_err(), BlockError::OtherChain(0));
     let nobody = clavicle_ledger::id::SourceId::from_bytes([9; 32]);
-    let empty = || execute::propose(&before, previous.height + 1, time, Vec::new()).unwrap();
-    let sealed = block::seal(empty(), &before, (&previous, &rules), Some(commit()), nobody, 0);
+    let empty = |commit| execute::propose(&before, previous.height + 1, time, commit, Vec::new()).unwrap();
+    let sealed = block::seal(empty(Some(commit())), &before, (&previous, &rules), nobody, 0);
     assert_eq!(sealed.unwrap_err(), block::SealError::Proposer);
-    let sealed = block::seal(empty(), &before, (&previous, &rules), None, proposer, 0);
+    let sealed = block::seal(empty(None), &before, (&previous, &rules), proposer, 0);
     assert_eq!(sealed.unwrap_err(), block::SealError::Block(BlockError::CommitOfOther));
     let damaged = clavicle_ledger::state::MemoryState::default();
     let error = block::apply(&before, &damaged, &previous, &good).unwrap_err();

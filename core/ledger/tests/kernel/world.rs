@@ -161,13 +161,12 @@ impl World {
     /// Makes a block `later_ms` after the newest one, checks that the others accept it, and commits it.
     pub fn block(&mut self, later_ms: u64, envelopes: Vec<Verified>) -> (Proposal, Applied) {
         let (height, time) = (self.header.height + 1, BlockTime(self.now().plus(later_ms)));
-        let proposal = execute::propose(&self.state, height, time, envelopes).unwrap();
         let last_commit = (height > 1)
             .then(|| block::CommitCertificate::new(self.header.height, 0, self.header.id(), Vec::new()).unwrap());
+        let proposal = execute::propose(&self.state, height, time, last_commit, envelopes).unwrap();
         let proposer = self.hospitals[0].id(&self.chain);
         let rules = self.rules();
-        let (sealed, mine) =
-            block::seal(proposal.clone(), &self.state, (&self.header, &rules), last_commit, proposer, 0).unwrap();
+        let (sealed, mine) = block::seal(proposal.clone(), &self.state, (&self.header, &rules), proposer, 0).unwrap();
         // What travels is what was made.
         let travelled: Block = encoding::decode(&encoding::encode(&sealed.to_block())).unwrap();
         let checked = travelled.check(&rules).unwrap();

@@ -147,10 +147,10 @@ impl Application for Keeper {
             return Ok((*id, disk.kept[id].bytes.clone()));
         }
         let time = BlockTime(now.max(disk.header.time.timestamp().plus(1)));
-        let proposal = execute::propose(&disk.state, height, time, disk.pool.clone()).unwrap();
         let last_commit = disk.blocks.get(&(height - 1)).map(|decided| decided.certificate.clone());
+        let proposal = execute::propose(&disk.state, height, time, last_commit, disk.pool.clone()).unwrap();
         let previous = (&disk.header, &disk.rules);
-        let (sealed, applied) = block::seal(proposal, &disk.state, previous, last_commit, self.source, round).unwrap();
+        let (sealed, applied) = block::seal(proposal, &disk.state, previous, self.source, round).unwrap();
         let mut block = sealed.to_block();
         if disk.lies {
             block.header.state_root = StateRoot::from_bytes([9; 32]);

@@ -50,7 +50,7 @@ fn what_stops_something_goes_first() {
     let granted = world.sign(action, &[&holder]);
     let revoked = world.sign(revoke(world.id(1), holder.public(), granted.id().into()), &[&holder]);
     let (height, time) = (world.header.height + 1, BlockTime(world.now().plus(1)));
-    let wrong = Proposed { height, time, envelopes: vec![granted.clone(), revoked.clone()] };
+    let wrong = Proposed { height, time, last_commit: None, envelopes: vec![granted.clone(), revoked.clone()] };
     let error = ExecuteError::Envelope { index: 1, rejection: Rejection::OutOfOrder };
     assert_eq!(execute::execute(&world.state, &wrong).unwrap_err(), error);
     // So a revocation in the same block comes before its grant, and the grant never acts.
@@ -73,7 +73,7 @@ fn a_block_has_its_limits() {
     };
     let (four, mut heavy) = (some(4), some(1));
     let (height, time) = (world.header.height + 1, BlockTime(world.now().plus(1)));
-    let full = |envelopes| execute::execute(&world.state, &Proposed { height, time, envelopes });
+    let full = |envelopes| execute::execute(&world.state, &Proposed { height, time, last_commit: None, envelopes });
     assert!(full(four[..3].to_vec()).is_ok());
     let error = ExecuteError::Envelope { index: 3, rejection: Rejection::BlockFull };
     assert_eq!(full(four).unwrap_err(), error);
@@ -96,7 +96,8 @@ fn a_block_has_its_limits() {
 #[test]
 fn blocks_follow_each_other_in_height_and_time() {
     let world = world();
-    let empty = |height, ms| Proposed { height, time: BlockTime(Timestamp(ms)), envelopes: Vec::new() };
+    let empty =
+        |height, ms| Proposed { height, time: BlockTime(Timestamp(ms)), last_commit: None, envelopes: Vec::new() };
     let now = world.now().0;
     assert_eq!(
         execute::execute(&world.state, &empty(2, now + 1)).unwrap_err(),

@@ -1,0 +1,207 @@
+//! Evidence: a validator signed two things where it may sign one. Anybody may show it, and it signs for itself.
+//!
+//! Who is shown to equivocate is suspended, and decides no more from the next epoch on, unless too few would be left. What
+//! cannot be shown so, changing one's mind against the locking rules without signing twice, stays unseen.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::{Context, Failed, rule};
+use crate::domain::{self, Tag};
+use crate::event::Event;
+use crate::expiry;
+use crate::id::{EquivocationId, SourceId, TxId};
+use crate::key::{Key, Signature};
+use crate::source::{KeyRole, KeyUse, Source};
+use crate::state::{ReadRows as _, StateKey, StateReader};
+use crate::time::{Epoch, Height};
+use crate::transaction::StatelessError;
+use crate::vote::{RoundProposal, Vote, VoteKind};
+
+/// The action. Signed by nobody: the evidence is.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Evidence {
+    /// The consensus key that signed both.
+    pub key: Key,
+    /// What it signed.
+    pub conflict: Conflict,
+}
+
+/// Two signed messages that cannot both be.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Conflict {
+    /// Two proposals for one round, the lesser first.
+    Proposals(Signed<RoundProposal>, Signed<RoundProposal>),
+    /// Two votes of one kind in one round, the lesser first.
+    Votes(Signed<Vote>, Signed<Vote>),
+}
+
+/// A message with its signature.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Signed<T> {
+    /// The message.
+    pub message: T,
+    /// The validator's signature.
+    pub signature: Signature,
+}
+
+/// Which message of a round it is that there are two of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+enum Message {
+    Proposal,
+    Vote(VoteKind),
+}
+
+/// Where a validator may sign one thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize)]
+struct Place {
+    validator: SourceId,
+    height: Height,
+    round: u32,
+    message: Message,
+}
+
+/// Why an Evidence is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EvidenceError {
+    /// They do not contradict each other.
+    #[error("the two messages are not of one validator, height, round and kind for different blocks, the lesser first")]
+    NoConflict,
+    /// Nobody's key.
+    #[error("the key is not the consensus key that the validator had at that height")]
+    NotItsKey,
+    /// Not in the chain yet.
+    #[error("the height is {0}, which is not reached yet")]
+    Ahead(Height),
+    /// Too long ago.
+    #[error("the height is from before the epochs that equivocations are still looked into of")]
+    TooOld,
+    /// It was shown.
+    #[error("this equivocation was shown before")]
+    Known,
+    /// The epoch's are used up.
+    #[error("{0} equivocations of the validator were shown in this epoch, as many as are taken note of")]
+    Enough(u32),
+}
+
+impl Conflict {
+    /// Where the validator signed twice, if these are a conflict.
+    fn place(&self) -> Option<Place> {
+        match self {
+            Self::Proposals(one, two) => {
+                let place = |signed: &Signed<RoundProposal>| {
+                    let RoundProposal { height, round, block: _, valid_round: _, proposer } = signed.message;
+                    Place { validator: proposer, height, round, message: Message::Proposal }
+                };
+                let other = one.message.block < two.message.block;
+                (place(one) == place(two) && other).then(|| place(one))
+            }
+            Self::Votes(one, two) => {
+                let place = |signed: &Signed<Vote>| {
+                    let Vote { kind, height, round, block: _, validator } = signed.message;
+                    Place { validator, height, round, message: Message::Vote(kind) }
+                };
+                let other = one.message.block < two.message.block;
+                (place(one) == place(two) && other).then(|| place(one))
+            }
+        }
+    }
+}
+
+impl Evidence {
+    /// Evidence of two messages in whichever order; nothing, if they are none.
+    #[must_use]
+    pub fn new(key: Key, conflict: Conflict) -> Option<Self> {
+        let conflict = match conflict {
+            Conflict::Proposals(one, two) if two.message.block < one.message.block => Conflict::Proposals(two, one),
+            Conflict::Votes(one, two) if two.message.block < one.message.block => Conflict::Votes(two, one),
+            ordered => ordered,
+        };
+        let evidence = Self { key, conflict };
+        evidence.conflict.place().map(|_| evidence)
+    }
+
+    /// The validator that it is about, if it is evidence at all.
+    #[must_use]
+    pub fn validator(&self) -> Option<SourceId> {
+        self.conflict.place().map(|place| place.validator)
+    }
+
+    /// All but the signatures, which [`Evidence::check_signatures`] verifies when everything cheaper is in order.
+    pub(crate) fn check_stateless(&self) -> Result<(), EvidenceError> {
+        self.conflict.place().map(|_| ()).ok_or(EvidenceError::NoConflict)
+    }
+
+    /// Verifies the two signatures.
+    pub(crate) fn check_signatures(&self, chain: &crate::id::ChainId) -> Result<(), StatelessError> {
+        let [one, two] = match &self.conflict {
+            Conflict::Proposals(one, two) => {
+                [one, two].map(|signed| (signed.message.preimage(chain), &signed.signature))
+            }
+            Conflict::Votes(one, two) => [one, two].map(|signed| (signed.message.preimage(chain), &signed.signature)),
+        };
+        for (index, (preimage, signature)) in [one, two].into_iter().enumerate() {
+            signature.verify(&self.key, &preimage).map_err(|error| StatelessError::Signature { index, error })?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn execute<R: StateReader>(
+        &self,
+        context: &mut Context<'_, '_, R>,
+    ) -> Result<(), Failed<EvidenceError, R::Error>> {
+        use EvidenceError as Error;
+        let Self { key, conflict } = self;
+
+        let place = conflict.place().ok_or(Failed::Refused(Error::NoConflict))?;
+        let Place { validator: id, height, round, message: _ } = place;
+        rule(height <= context.height, Error::Ahead(height))?;
+        let epoch = self.epoch_of(height, context)?;
+        let known = context.state.key_use(*key)? == Some(KeyUse { source: id, role: KeyRole::Consensus });
+        let source = context.state.source(id)?.filter(|_| known).ok_or(Failed::Refused(Error::NotItsKey))?;
+        rule(source.keys_in(epoch).consensus == Some(*key), Error::NotItsKey)?;
+
+        let mark = EquivocationId::from_bytes(domain::digest(Tag::EQUIVOCATION, &context.rules.chain, &place));
+        let parameters = &context.rules.parameters;
+        let shown = context.state.executed(TxId::from(mark))?;
+        rule(shown.is_none_or(|shown| context.now.timestamp() > shown.submit_by), Error::Known)?;
+        let mut activity = context.state.activity(id)?.in_epoch(context.epoch);
+        let most = parameters.evidence_per_epoch;
+        rule(activity.equivocations < most, Error::Enough(most))?;
+        activity.equivocations = activity.equivocations.saturating_add(1);
+        context.state.put(StateKey::Activity(id), &activity);
+
+        // The height is too old once an epoch begins more than the greatest age after its own did. A new epoch is never
+        // more than an epoch's length away from a block, so that the mark outlives what it marks.
+        let lasts = parameters.evidence_ms.saturating_add(parameters.epoch_ms.saturating_mul(2));
+        expiry::remember(context.state, TxId::from(mark), context.now.timestamp().plus(lasts))?;
+
+        if let Some(mut record) = context.state.record(context.epoch)? {
+            record.line(id, |line| line.equivocations = line.equivocations.saturating_add(1));
+            context.state.put(StateKey::Record(context.epoch), &record);
+        }
+        let suspended = !source.suspended && context.deciders_without(id)? >= MIN_LEFT;
+        if suspended {
+            context.state.put(StateKey::Source(id), &Source { suspended: true, ..source });
+        }
+        context.events.push(Event::Equivocated { source: id, height, round, suspended });
+        Ok(())
+    }
+
+    /// The epoch that a height is in, if equivocations in it are still looked into.
+    fn epoch_of<R: StateReader>(
+        &self,
+        height: Height,
+        context: &Context<'_, '_, R>,
+    ) -> Result<Epoch, Failed<EvidenceError, R::Error>> {
+        for epoch in (context.evidence_from..=context.epoch).rev() {
+            if context.state.record(epoch)?.is_some_and(|record| record.first <= height) {
+                return Ok(epoch);
+            }
+        }
+        Err(Failed::Refused(EvidenceError::TooOld))
+    }
+}
+
+/// How many must be left to decide for an equivocation to suspend by itself.
+const MIN_LEFT: usize = 4;

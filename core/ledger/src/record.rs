@@ -1,0 +1,246 @@
+//! Epoch records: what those who pay for the network see of everybody in it (RULES §9).
+//!
+//! A hospital's bond is its work: nothing is deposited, everything is counted. One record an epoch is a row of the state,
+//! updated by each block, so that a header and one proof show it to anybody. What of it follows from headers and
+//! certificates alone, a [`Recount`] counts again.
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::block::{CertificateError, CommitCertificate, Header};
+use crate::encoding::{Ascending, Entry, Wire};
+use crate::id::{ChainId, SourceId, ValidatorsHash};
+use crate::source::MAX_SOURCES;
+use crate::time::{BlockTime, Epoch, Height};
+use crate::validators::ValidatorSet;
+
+/// How many epochs' records are kept, the running one included.
+pub const MAX_RECORDS: u64 = 400;
+
+/// What one source did in an epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Line {
+    /// Which source.
+    pub source: SourceId,
+    /// Its power in the set that the epoch's first block derived.
+    pub power: u64,
+    /// Blocks that it was to propose.
+    pub proposals_due: u64,
+    /// Of these, those that were decided in its round. The others were missed, by it or by too many others.
+    pub proposals_made: u64,
+    /// Blocks that it was to vote for.
+    pub votes_due: u64,
+    /// Of these, those in whose certificate, as the next block has it, its vote is missing.
+    pub votes_missing: u64,
+    /// Equivocations that were shown.
+    pub equivocations: u64,
+    /// Studies that it defined; complete when the epoch is over.
+    pub studies: u64,
+}
+
+impl Line {
+    const fn of(source: SourceId) -> Self {
+        Self {
+            source,
+            power: 0,
+            proposals_due: 0,
+            proposals_made: 0,
+            votes_due: 0,
+            votes_missing: 0,
+            equivocations: 0,
+            studies: 0,
+        }
+    }
+}
+
+impl Entry for Line {
+    type Key = SourceId;
+    fn key(&self) -> &SourceId {
+        &self.source
+    }
+}
+
+/// An epoch: one row of the state.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EpochRecord {
+    /// Which.
+    pub epoch: Epoch,
+    /// Its first block.
+    pub first: Height,
+    /// That block's time.
+    pub began: BlockTime,
+    /// What each source did that anything is known of.
+    pub lines: Ascending<Line, MAX_SOURCES>,
+}
+
+impl EpochRecord {
+    /// A record of an epoch that begins, decided from the next block on by `validators`.
+    pub(crate) fn begin(epoch: Epoch, first: Height, began: BlockTime, validators: &ValidatorSet) -> Self {
+        let mut record = Self { epoch, first, began, lines: Ascending::new() };
+        for validator in &validators.validators {
+            record.line(validator.source, |line| line.power = validator.power);
+        }
+        record
+    }
+
+    /// Changes a source's line, a new one if it has none. A roster has no more sources than a record has lines.
+    pub(crate) fn line(&mut self, source: SourceId, change: impl FnOnce(&mut Line)) {
+        let mut line = self.lines.remove(&source).unwrap_or(Line::of(source));
+        change(&mut line);
+        self.lines.insert(line).expect("a record has room for every source the roster has room for");
+    }
+
+    /// Counts a block that was decided: who was to propose it and did, who was to vote for it and is among the signers.
+    /// `validators` decided it.
+    pub(crate) fn count(&mut self, chain: &ChainId, validators: &ValidatorSet, commit: &CommitCertificate) {
+        let able: alloc::vec::Vec<SourceId> = validators.proposers(chain, commit.height).collect();
+        // The rounds before the one that decided: whole turns, and the first of one more.
+        let (Some(turns), Some(more)) = (
+            u64::from(commit.round).checked_div(able.len() as u64),
+            u64::from(commit.round).checked_rem(able.len() as u64),
+        ) else {
+            return;
+        };
+        for (place, source) in (0u64..).zip(&able) {
+            let missed = turns.saturating_add(u64::from(place < more));
+            let made = u64::from(place == more);
+            self.line(*source, |line| {
+                line.proposals_due = line.proposals_due.saturating_add(missed).saturating_add(made);
+                line.proposals_made = line.proposals_made.saturating_add(made);
+            });
+        }
+        let mut signers = commit.votes().map(|(place, _)| place).peekable();
+        for (place, validator) in validators.validators.iter().enumerate() {
+            let signed = signers.next_if_eq(&place).is_some();
+            self.line(validator.source, |line| {
+                line.votes_due = line.votes_due.saturating_add(1);
+                line.votes_missing = line.votes_missing.saturating_add(u64::from(!signed));
+            });
+        }
+    }
+}
+
+impl Wire for EpochRecord {
+    const NAME: &'static str = "an epoch's record";
+    const MAX_LEN: usize = 8 + 8 + 8 + 4 + 88 * MAX_SOURCES;
+}
+
+/// Counts an epoch again, from its blocks' headers and the certificates that the blocks after them carry.
+#[derive(Clone, Debug)]
+pub struct Recount {
+    chain: ChainId,
+    validators: ValidatorSet,
+    validators_hash: ValidatorsHash,
+    last: Header,
+    counted: EpochRecord,
+}
+
+/// Why a recount does not go on, or does not agree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecountError {
+    /// A header that does not follow the last one.
+    #[error("the header of height {0} does not follow the one before it")]
+    Gap(Height),
+    /// A certificate that is not the one the header commits to.
+    #[error("the certificate is not the one that the header of height {0} commits to")]
+    OtherCertificate(Height),
+    /// A certificate that certifies nothing.
+    #[error("the certificate of height {height}: {error}")]
+    Certificate {
+        /// Of which height.
+        height: Height,
+        /// Why not.
+        error: CertificateError,
+    },
+    /// Decided by a set that is not known.
+    #[error("the block of height {0} is decided by validators that were not given")]
+    OtherValidators(Height),
+    /// A line that says otherwise.
+    #[error("the record's line of {0} is not what the headers say")]
+    Line(SourceId),
+    /// Another epoch, or only a part of it was counted.
+    #[error("the record is of other blocks: from height {first}, and {counted} blocks were counted from height {from}")]
+    OtherBlocks {
+        /// The record's first height.
+        first: Height,
+        /// The recount's.
+        from: Height,
+        /// How many were counted.
+        counted: u64,
+    },
+}
+
+impl Recount {
+    /// Begins with the epoch's first block, which the caller believes to be decided (see [`crate::light`]), and the set
+    /// that decided it.
+    ///
+    /// # Errors
+    /// [`RecountError::OtherValidators`].
+    pub fn begin(first: &Header, validators: ValidatorSet) -> Result<Self, RecountError> {
+        let counted = EpochRecord { epoch: 0, first: first.height, began: first.time, lines: Ascending::new() };
+        let validators_hash = validators.hash(&first.chain);
+        if validators_hash != first.validators {
+            return Err(RecountError::OtherValidators(first.height));
+        }
+        Ok(Self { chain: first.chain, validators, validators_hash, last: *first, counted })
+    }
+
+    /// Tells who decides from the next block on, where the last header says that others do.
+    ///
+    /// # Errors
+    /// [`RecountError::OtherValidators`].
+    pub fn change(&mut self, next: ValidatorSet) -> Result<(), RecountError> {
+        let hash = next.hash(&self.chain);
+        if hash != self.last.next_validators {
+            return Err(RecountError::OtherValidators(self.last.height.saturating_add(1)));
+        }
+        (self.validators, self.validators_hash) = (next, hash);
+        Ok(())
+    }
+
+    /// Counts the last block, with the certificate that `next`, the block after it, carries.
+    ///
+    /// # Errors
+    /// [`RecountError`]; nothing is counted then.
+    pub fn count(&mut self, commit: &CommitCertificate, next: &Header) -> Result<(), RecountError> {
+        let height = self.last.height;
+        if next.previous != self.last.id() || height.checked_add(1) != Some(next.height) {
+            return Err(RecountError::Gap(next.height));
+        }
+        let of_last = (commit.height, commit.block) == (height, next.previous);
+        if !of_last || CommitCertificate::digest_of(Some(commit), &self.chain) != next.last_commit {
+            return Err(RecountError::OtherCertificate(next.height));
+        }
+        if self.validators_hash != self.last.validators {
+            return Err(RecountError::OtherValidators(height));
+        }
+        let verified = commit.verify(&self.chain, &self.validators);
+        verified.map_err(|error| RecountError::Certificate { height, error })?;
+        self.counted.count(&self.chain, &self.validators, commit);
+        self.last = *next;
+        Ok(())
+    }
+
+    /// Holds a record against what was counted: proposals and votes, line by line.
+    ///
+    /// Power, equivocations and studies do not follow from headers; they are the state's, and proven with the record
+    /// itself.
+    ///
+    /// # Errors
+    /// [`RecountError::OtherBlocks`], or [`RecountError::Line`] of the first line that says otherwise.
+    pub fn compare(&self, record: &EpochRecord) -> Result<(), RecountError> {
+        let (from, counted) = (self.counted.first, self.last.height.saturating_sub(self.counted.first));
+        if record.first != from {
+            return Err(RecountError::OtherBlocks { first: record.first, from, counted });
+        }
+        let follows = |line: &Line| Line { power: 0, equivocations: 0, studies: 0, ..*line };
+        let all = self.counted.lines.iter().chain(&record.lines).map(|line| line.source);
+        for source in all {
+            let of = |record: &EpochRecord| record.lines.find(&source).map_or(Line::of(source), follows);
+            if of(record) != of(&self.counted) {
+                return Err(RecountError::Line(source));
+            }
+        }
+        Ok(())
+    }
+}
