@@ -118,7 +118,7 @@ const HOUR: u64 = 3_600_000;
 fn commit(state: &mut MemoryState, ms: u64, envelopes: Vec<Verified>) {
     let head = state.head().unwrap();
     let time = BlockTime(head.time.timestamp().plus(ms));
-    let proposal = execute::propose(state, head.height + 1, time, envelopes).unwrap();
+    let proposal = execute::propose(state, head.height + 1, time, None, envelopes).unwrap();
     assert!(proposal.left_out.is_empty(), "{:?}", proposal.left_out);
     state.commit(proposal.executed.changes);
 }

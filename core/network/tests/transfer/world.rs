@@ -188,7 +188,7 @@ impl Hospital {
         let mut state = self.state.lock().unwrap();
         let head = state.head().unwrap();
         let time = self.now().max(head.time.timestamp().plus(1));
-        let proposal = execute::propose(&*state, head.height + 1, BlockTime(time), envelopes).unwrap();
+        let proposal = execute::propose(&*state, head.height + 1, BlockTime(time), None, envelopes).unwrap();
         assert_eq!(proposal.left_out, Vec::new());
         state.commit(proposal.executed.changes);
         drop(state);
