@@ -160,11 +160,21 @@ impl World {
 
     /// Makes a block `later_ms` after the newest one, checks that the others accept it, and commits it.
     pub fn block(&mut self, later_ms: u64, envelopes: Vec<Verified>) -> (Proposal, Applied) {
-        let (height, time) = (self.header.height + 1, BlockTime(self.now().plus(later_ms)));
-        let last_commit = (height > 1)
+        let last_commit = (self.header.height > 0)
             .then(|| block::CommitCertificate::new(self.header.height, 0, self.header.id(), Vec::new()).unwrap());
+        self.block_after(later_ms, last_commit, envelopes)
+    }
+
+    /// The same, with the certificate that the newest block is said to be decided by.
+    pub fn block_after(
+        &mut self,
+        later_ms: u64,
+        last_commit: Option<CommitCertificate>,
+        envelopes: Vec<Verified>,
+    ) -> (Proposal, Applied) {
+        let (height, time) = (self.header.height + 1, BlockTime(self.now().plus(later_ms)));
         let proposal = execute::propose(&self.state, height, time, last_commit, envelopes).unwrap();
-        let proposer = self.hospitals[0].id(&self.chain);
+        let proposer = self.state.validators().unwrap().validators[0].source;
         let rules = self.rules();
         let (sealed, mine) = block::seal(proposal.clone(), &self.state, (&self.header, &rules), proposer, 0).unwrap();
         // What travels is what was made.

@@ -1,6 +1,9 @@
 //! Each action's rules, and each way to break one, by name.
 
+mod evidence;
+mod governance;
 mod grants;
+mod hands;
 mod sources;
 mod studies;
 mod transactions;
@@ -13,7 +16,7 @@ use clavicle_ledger::block::{CertificateError, CommitCertificate, Header, Inclus
 use clavicle_ledger::encoding::{self, Ascending, Fault, Text};
 use clavicle_ledger::execute::{self, ExecuteError, Proposed, Rejection};
 use clavicle_ledger::genesis::{Candidate, CandidateError, GenesisError, GenesisSource, Parameters};
-use clavicle_ledger::id::{GrantId, StudyId};
+use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::{Key, KeyError, SecretKey, SignatureError};
 use clavicle_ledger::source::{AnnouncementError, KeyRole, SourceKind};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
