@@ -4,19 +4,21 @@
 //! `__fuzz__`; a coverage-guided engine goes on from there (`cargo bolero test fuzz::envelope`).
 
 use clavicle_ledger::authorise::SignedHello;
+use clavicle_ledger::ballot::Ballot;
 use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof};
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_ledger::genesis::{Candidate, Genesis};
 use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::light::{CertifiedHeader, LightClient, ValidatorChange};
+use clavicle_ledger::record::EpochRecord;
 use clavicle_ledger::snapshot::{Chunk, Skeleton};
-use clavicle_ledger::source::{Activity, KeyUse, Roster, Source};
+use clavicle_ledger::source::{Activity, KeyUse, Registered, Roster, Source};
 use clavicle_ledger::state::{Due, Head, ReplayMark, Rules, SlotHead, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::transaction::{Body, Envelope};
 use clavicle_ledger::tree::{Page, PagePath, Proof, StateProof};
-use clavicle_ledger::validators::ValidatorSet;
+use clavicle_ledger::validators::{EarlierValidators, ValidatorSet};
 use clavicle_ledger::vote::{RoundProposal, Vote};
 
 use crate::vectors::{on_disk, wire_types};
