@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use clavicle_consensus::{Application, Candidate, Decided, Equivocation, Origin, Undecided, Verdict};
+use clavicle_consensus::{Application, Candidate, Decided, Origin, Undecided, Verdict};
+use clavicle_ledger::action::{Conflict, Evidence};
 use clavicle_ledger::block::{
     self, Applied, ApplyError, Block, BlockError, CheckedBlock, CommitCertificate, Header, SealError,
 };
@@ -17,7 +18,7 @@ use clavicle_ledger::execute::{self, ExecuteError, Rejection};
 use clavicle_ledger::id::{BlockId, EnvelopeHash, SourceId};
 use clavicle_ledger::state::{ReadError, ReadRows as _, Rules};
 use clavicle_ledger::time::{BlockTime, Height, LocalTime};
-use clavicle_ledger::transaction::{Envelope, StatelessError, Verified};
+use clavicle_ledger::transaction::{Action, Body, Envelope, StatelessError, Verified};
 use clavicle_ledger::tree::TreeError;
 use clavicle_ledger::validators::ValidatorSet;
 use tracing::warn;
@@ -27,6 +28,9 @@ use crate::store::{ChainStore, CommitError, ProposalStore, Snapshot, StoreError}
 
 /// The most blocks whose effects are remembered; of others they are worked out again.
 const MAX_WORKED_OUT: usize = 8;
+
+/// The most equivocations, the newest, that are put up again after a start.
+const MAX_EVIDENCE: usize = 64;
 
 /// Builds, judges and commits blocks.
 pub struct Keeper {
@@ -60,6 +64,11 @@ pub enum KeeperError {
     /// A block was decided that was voted for here and is gone.
     #[error("block {0} was decided and is not on this disk, though it was voted for: the disk lost something")]
     NotKept(BlockId),
+    /// The network goes on under rules that are not in this software.
+    #[error(
+        "the network goes on under protocol version {0}, which this software does not know: update it, and start again"
+    )]
+    Version(u32),
     /// This relay made a block that its own rules refuse: a defect of this software.
     #[error("this relay made a block that it must refuse itself")]
     OwnBlock(#[source] OwnBlockError),
@@ -163,7 +172,10 @@ impl Keeper {
         let time = BlockTime((self.clock)().0.max(head.time.timestamp().plus(1)));
         let limits = rules.parameters;
         let waiting = self.mempool.in_turn(limits.block_envelopes as usize, limits.block_bytes as usize);
-        let own = |error| KeeperError::OwnBlock(OwnBlockError::Place(Box::new(error)));
+        let own = |error| match error {
+            ExecuteError::Version(version) => KeeperError::Version(version),
+            error => KeeperError::OwnBlock(OwnBlockError::Place(Box::new(error))),
+        };
         let last_commit = self.store.block(head.height)?.map(|(_, certificate)| certificate);
         let proposal = execute::propose(&snapshot, height, time, last_commit, waiting).map_err(own)?;
         // What failed on this state can fail only more: later in time, or on a state where something stands against it. A
@@ -269,6 +281,31 @@ impl Keeper {
         self.worked_out.insert(id, (checked, applied));
     }
 
+    /// Puts evidence up for a block. That of others about the same says the same; of all of them one is executed.
+    fn accuse(&self, evidence: Vec<Evidence>) -> Result<(), KeeperError> {
+        let (head, rules) = (self.store.head()?, self.store.snapshot()?.rules()?);
+        for one in evidence {
+            warn!(validator = ?one.validator(), "a validator signed twice where it may sign once");
+            let submit_by = head.time.timestamp().plus(rules.parameters.submit_window_ms / 2);
+            let mut nonce = [0; 16];
+            nonce.copy_from_slice(&blake3::hash(&encoding::encode(&one)).as_bytes()[..16]);
+            let envelope = Body { submit_by, nonce, action: Action::Evidence(one) }.sign(&rules.chain, &[]);
+            match envelope.and_then(|envelope| envelope.check_stateless(&rules.chain)) {
+                Ok(verified) => drop(self.mempool.put(verified)),
+                Err(error) => warn!(%error, "what the engine saw is no evidence"),
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts up what was seen before this relay stopped, in case it is in no block yet.
+    ///
+    /// # Errors
+    /// [`KeeperError`].
+    pub fn resume(&self) -> Result<(), KeeperError> {
+        self.accuse(self.store.evidence(MAX_EVIDENCE)?)
+    }
+
     /// Commits the block that a certificate decided.
     ///
     /// # Errors
@@ -351,9 +388,11 @@ impl Application for Keeper {
         Keeper::decide(self, &certificate)
     }
 
-    fn finalised(&mut self, certificate: CommitCertificate, evidence: Vec<Equivocation>) -> Result<(), KeeperError> {
-        let encoded: Vec<Vec<u8>> = evidence.iter().map(encode_evidence).collect();
-        Ok(self.store.finalise(&certificate, &encoded)?)
+    fn finalised(&mut self, certificate: CommitCertificate, conflicts: Vec<Conflict>) -> Result<(), KeeperError> {
+        let set = self.store.validators(certificate.height)?.unwrap_or_default();
+        let evidence: Vec<Evidence> = conflicts.into_iter().filter_map(|conflict| evidence(&set, conflict)).collect();
+        self.store.finalise(&certificate, &evidence)?;
+        self.accuse(evidence)
     }
 
     fn decided(&self, height: Height) -> Result<Option<Decided>, KeeperError> {
@@ -370,12 +409,13 @@ impl Application for Keeper {
     }
 }
 
-/// Two signed messages one after the other, behind the number of their kind.
-fn encode_evidence(evidence: &Equivocation) -> Vec<u8> {
-    match evidence {
-        Equivocation::Proposals(pair) => encoding::encode(&(0u8, &**pair)),
-        Equivocation::Votes(pair) => encoding::encode(&(1u8, &**pair)),
-    }
+/// Evidence of what somebody of the set signed, if it is that.
+fn evidence(set: &ValidatorSet, conflict: Conflict) -> Option<Evidence> {
+    let validator = match &conflict {
+        Conflict::Proposals(one, _) => one.message.proposer,
+        Conflict::Votes(one, _) => one.message.validator,
+    };
+    Evidence::new(set.validators.find(&validator)?.key, conflict)
 }
 
 /// Applies a block, telling what is wrong with it from what is wrong here.
@@ -387,6 +427,7 @@ fn apply(
     match block::apply(snapshot, snapshot, head, &checked) {
         Ok(applied) => Ok(Ok((checked, applied))),
         Err(ApplyError::Execute(ExecuteError::Read(error))) => Err(error.into()),
+        Err(ApplyError::Execute(ExecuteError::Version(version))) => Err(KeeperError::Version(version)),
         Err(ApplyError::Tree(error)) => Err(error.into()),
         Err(ApplyError::OwnState) => Err(KeeperError::OwnState),
         Err(error) => Ok(Err(Invalid::Effect(Box::new(error)))),

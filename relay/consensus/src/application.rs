@@ -2,12 +2,11 @@
 
 use std::error::Error;
 
+use clavicle_ledger::action::Conflict;
 use clavicle_ledger::block::{Block, CommitCertificate};
 use clavicle_ledger::id::{BlockId, SourceId};
-use clavicle_ledger::key::Signature;
 use clavicle_ledger::time::Height;
 use clavicle_ledger::validators::ValidatorSet;
-use clavicle_ledger::vote::{RoundProposal, Vote};
 
 /// Whoever keeps the chain: the relay with its store, a test with a map.
 ///
@@ -71,7 +70,7 @@ pub trait Application: Send + 'static {
     ///
     /// # Errors
     /// The store's.
-    fn finalised(&mut self, certificate: CommitCertificate, evidence: Vec<Equivocation>) -> Result<(), Self::Error>;
+    fn finalised(&mut self, certificate: CommitCertificate, evidence: Vec<Conflict>) -> Result<(), Self::Error>;
 
     /// A decided block, for others who missed it; none when it is not here (any more).
     ///
@@ -168,13 +167,4 @@ pub struct Decided {
     pub certificate: CommitCertificate,
     /// Those who decided it.
     pub validators: ValidatorSet,
-}
-
-/// Two signed messages of one validator of which it may sign but one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Equivocation {
-    /// Two proposals for one round.
-    Proposals(Box<[(RoundProposal, Signature); 2]>),
-    /// Two votes of one kind in one round.
-    Votes(Box<[(Vote, Signature); 2]>),
 }

@@ -17,6 +17,7 @@ use arc_malachitebft_app_channel::app::types::{LocallyProposedValue, Misbehavior
 use arc_malachitebft_app_channel::{AppMsg, Channels, NetworkMsg, Reply};
 use arc_malachitebft_core_types::{LinearTimeouts, Round, SignedMessage, Validity};
 use arc_malachitebft_sync::RawDecidedValue;
+use clavicle_ledger::action::{Conflict, Signed};
 use clavicle_ledger::block::Block;
 use clavicle_ledger::encoding::Wire as _;
 use clavicle_ledger::id::{BlockId, ChainId, SourceId};
@@ -28,7 +29,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
-use crate::application::{Application, Candidate, Decided, Equivocation, Origin, Verdict};
+use crate::application::{Application, Candidate, Decided, Origin, Verdict};
 use crate::codec::MAX_BATCH;
 use crate::context::{Address, At, Members, Network, Proposal, SetError, Value, Vote};
 use crate::engine::Stopped;
@@ -532,19 +533,23 @@ async fn sleep_until(until: Option<Instant>) {
     }
 }
 
-fn equivocations(evidence: &MisbehaviorEvidence<Network>) -> Vec<Equivocation> {
+fn equivocations(evidence: &MisbehaviorEvidence<Network>) -> Vec<Conflict> {
     let mut found = Vec::new();
     for (first, second) in evidence.proposals.iter().flat_map(|(_, pairs)| pairs) {
         if let Some((one, two)) = first.message.to_ledger().zip(second.message.to_ledger()) {
-            found.push(Equivocation::Proposals(Box::new([(one, first.signature.0), (two, second.signature.0)])));
+            found.push(Conflict::Proposals(signed(one, first.signature.0), signed(two, second.signature.0)));
         }
     }
     for (first, second) in evidence.votes.iter().flat_map(|(_, pairs)| pairs) {
         if let Some((one, two)) = first.message.to_ledger().zip(second.message.to_ledger()) {
-            found.push(Equivocation::Votes(Box::new([(one, first.signature.0), (two, second.signature.0)])));
+            found.push(Conflict::Votes(signed(one, first.signature.0), signed(two, second.signature.0)));
         }
     }
     found
+}
+
+fn signed<T>(message: T, signature: Signature) -> Signed<T> {
+    Signed { message, signature }
 }
 
 impl From<SetError> for Stopped {

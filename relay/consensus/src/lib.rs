@@ -32,7 +32,7 @@ mod parts;
 mod signing;
 mod wal;
 
-pub use self::application::{Application, Candidate, Decided, Equivocation, Origin, Undecided, Verdict};
+pub use self::application::{Application, Candidate, Decided, Origin, Undecided, Verdict};
 pub use self::certificate::ConvertError;
 pub use self::config::Config;
 pub use self::context::{SetError, proposer};

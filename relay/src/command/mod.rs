@@ -23,6 +23,7 @@ use crate::archive::ArchiveError;
 use crate::control::{ClientError, ControlError};
 use crate::demo::{self, DemoError};
 use crate::home::HomeError;
+use crate::keeper::KeeperError;
 use crate::keys::KeysError;
 use crate::service::{DeskError, IngestError, PickupRequest, ServiceError, UnknownReference, VisitRequest};
 use crate::store::StoreError;
@@ -265,6 +266,9 @@ pub enum CommandError {
     /// The consensus engine stopped.
     #[error("the relay stopped: it can no longer take part in agreement")]
     Stopped(#[from] Stopped),
+    /// See [`KeeperError`].
+    #[error("the relay cannot keep the chain")]
+    Keeper(#[from] KeeperError),
     /// The folder of the write-ahead log.
     #[error("the folder of the write-ahead log could not be made")]
     Log(#[source] std::io::Error),
@@ -302,7 +306,7 @@ impl CommandError {
             Self::Candidate(_) => "candidate",
             Self::Genesis(_) | Self::SourceTwice | Self::TooManySources(_) => "genesis",
             Self::Store(StoreError::InUse) | Self::Control(ControlError::Running) => "running",
-            Self::Store(_) | Self::Service(_) => "store",
+            Self::Store(_) | Self::Service(_) | Self::Keeper(_) => "store",
             Self::Archive(_) => "archive",
             Self::Ingest(IngestError::WhichStudy { .. } | IngestError::Attach { .. }) => "report",
             Self::Ingest(_) | Self::Folder { .. } => "folder",

@@ -188,6 +188,7 @@ async fn start_engine(home: &Home, settings: &Settings, service: &Service, keys:
     let proposals = ProposalStore::open(&home.proposals_file())?;
     let (store, mempool) = (Arc::clone(&service.store), Arc::clone(&service.submission.mempool));
     let keeper = Keeper::new(store, proposals, mempool, service.source, Box::new(now));
+    keeper.resume()?;
     Ok(Engine::start(config, keeper).await?)
 }
 

@@ -14,6 +14,7 @@
 
 use std::path::Path;
 
+use clavicle_ledger::action::Evidence;
 use clavicle_ledger::block::{
     Applied, Block, CheckedBlock, CommitCertificate, Header, InclusionProof, prove_inclusion,
 };
@@ -285,11 +286,11 @@ impl ChainStore {
     }
 
     /// Puts a certificate with more signatures in the place of one that was committed, and keeps what was seen of
-    /// equivocation at that height, each with its encoding.
+    /// equivocation at that height.
     ///
     /// # Errors
     /// [`CommitError`]; also when the certificate is of another block than the committed one.
-    pub fn finalise(&self, certificate: &CommitCertificate, evidence: &[Vec<u8>]) -> Result<(), CommitError> {
+    pub fn finalise(&self, certificate: &CommitCertificate, evidence: &[Evidence]) -> Result<(), CommitError> {
         let height = certificate.height;
         if self.header(height)?.is_none_or(|header| header.id() != certificate.block) {
             return Err(CommitError::OtherBlock);
@@ -297,7 +298,7 @@ impl ChainStore {
         Ok(self.write_finalised(certificate, evidence)?)
     }
 
-    fn write_finalised(&self, certificate: &CommitCertificate, evidence: &[Vec<u8>]) -> Result<(), StoreError> {
+    fn write_finalised(&self, certificate: &CommitCertificate, evidence: &[Evidence]) -> Result<(), StoreError> {
         let (height, transaction) = (certificate.height, self.write()?);
         {
             let mut certificates = transaction.open_table(CERTIFICATES)?;
@@ -313,10 +314,20 @@ impl ChainStore {
             }
             let mut kept = transaction.open_table(EVIDENCE)?;
             for (number, seen) in (0u64..).zip(evidence) {
-                kept.insert((height, number), seen.as_slice())?;
+                kept.insert((height, number), encoding::encode(seen).as_slice())?;
             }
         }
         Ok(transaction.commit()?)
+    }
+
+    /// The newest equivocations that were seen, so many at most.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn evidence(&self, most: usize) -> Result<Vec<Evidence>, StoreError> {
+        let table = self.database.begin_read()?.open_table(EVIDENCE)?;
+        let newest = table.range::<(u64, u64)>(..)?.rev().take(most);
+        newest.map(|row| decode("evidence of an equivocation", row?.1.value())).collect()
     }
 
     /// The height and the place in its block of an executed envelope.

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use clavicle_ledger::action::Revoke;
+use clavicle_consensus::Application;
+use clavicle_ledger::action::{Conflict, Revoke, Signed};
 use clavicle_ledger::block::{Block, BlockError, CertificateError, CommitCertificate};
 use clavicle_ledger::encoding;
 use clavicle_ledger::execute::{self, ExecuteError, Rejection};
@@ -95,6 +96,46 @@ impl Four {
     fn define(&self, number: u64) -> Verified {
         define(&self.genesis, &self.hospitals[0].store.head().unwrap(), number)
     }
+}
+
+/// Two votes that hospital `n` may not both give.
+fn twice(four: &Four, n: usize, height: u64) -> Conflict {
+    let vote = |block| {
+        let validator = source_id(&four.genesis, n);
+        let message = Vote { kind: VoteKind::Prevote, height, round: 0, block, validator };
+        let key = secret(&format!("consensus {n}"));
+        Signed { message, signature: key.sign(&message.preimage(&four.genesis.chain_id())) }
+    };
+    Conflict::Votes(vote(Some(BlockId::from_bytes([1; 32]))), vote(None))
+}
+
+#[test]
+fn who_signed_twice_stands_in_the_record_whoever_was_killed_in_between() {
+    let mut four = Four::new();
+    let certificate = four.decide_one(0);
+    let guilty = source_id(&four.genesis, 3);
+    let shown = |four: &Four| {
+        let record = four.hospitals[0].store.snapshot().unwrap().record(0).unwrap().unwrap();
+        record.lines.find(&guilty).unwrap().equivocations
+    };
+    // Two of them see it; neither had it in a block when it was killed.
+    for n in [0, 1] {
+        let conflict = twice(&four, 3, certificate.height);
+        Application::finalised(&mut four.hospitals[n].keeper, certificate.clone(), vec![conflict]).unwrap();
+        four.restart(n);
+        assert!(four.hospitals[n].mempool.is_empty());
+        four.hospitals[n].keeper.resume().unwrap();
+        assert!(!four.hospitals[n].mempool.is_empty());
+    }
+    assert_eq!(shown(&four), 0);
+    for proposer in [0, 1, 0] {
+        four.decide_one(proposer);
+        assert_eq!(shown(&four), 1);
+    }
+    assert!(four.hospitals.iter().all(|hospital| hospital.mempool.is_empty()));
+    // With four that decide, none is suspended by itself.
+    let source = four.hospitals[0].store.snapshot().unwrap().source(guilty).unwrap().unwrap();
+    assert!(!source.suspended);
 }
 
 #[test]
@@ -217,7 +258,7 @@ fn a_fuller_certificate_takes_the_place_of_a_thinner_one() {
     votes.push((2, secret(&format!("consensus {n}")).sign(&vote.preimage(&four.genesis.chain_id()))));
     votes.sort_by_key(|(place, _)| *place);
     let full = CommitCertificate::new(1, 0, thin.block, votes).unwrap();
-    store.finalise(&full, &[vec![1, 2, 3]]).unwrap();
+    store.finalise(&full, &[]).unwrap();
     store.finalise(&thin, &[]).unwrap();
     assert_eq!(store.block(1).unwrap().unwrap().1, full);
     let of_other = CommitCertificate::new(1, 0, BlockId::from_bytes([1; 32]), Vec::new()).unwrap();

@@ -7,6 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{Context, Failed, rule};
 use crate::domain::{self, Tag};
+use crate::encoding::Wire;
 use crate::event::Event;
 use crate::expiry;
 use crate::id::{EquivocationId, SourceId, TxId};
@@ -58,6 +59,11 @@ struct Place {
     height: Height,
     round: u32,
     message: Message,
+}
+
+impl Wire for Evidence {
+    const NAME: &'static str = "evidence of an equivocation";
+    const MAX_LEN: usize = 512;
 }
 
 /// Why an Evidence is refused.

@@ -53,7 +53,7 @@ impl Application for Stub {
         Ok(())
     }
 
-    fn finalised(&mut self, _: CommitCertificate, _: Vec<Equivocation>) -> Result<(), Infallible> {
+    fn finalised(&mut self, _: CommitCertificate, _: Vec<Conflict>) -> Result<(), Infallible> {
         Ok(())
     }
 

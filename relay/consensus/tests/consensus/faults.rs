@@ -3,8 +3,11 @@
 use std::fs;
 use std::time::Duration;
 
-use clavicle_consensus::{Equivocation, StartError, Stopped, proposer};
+use clavicle_consensus::{StartError, Stopped, proposer};
+use clavicle_ledger::action::Evidence;
 use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::time::Timestamp;
+use clavicle_ledger::transaction::{Action, Body};
 
 use crate::cluster::Cluster;
 
@@ -186,22 +189,15 @@ async fn two_with_one_key_are_seen_and_both_signatures_kept() {
     let set = honest[0].keeper.disk().state.validators().unwrap();
     let guilty = cluster.nodes[3].source;
     let key = set.validators.find(&guilty).unwrap().key;
+    let mut shown = 0;
     for evidence in honest.iter().flat_map(|node| node.keeper.disk().evidence.clone()) {
-        let signed = match evidence {
-            Equivocation::Proposals(pair) => {
-                assert_ne!(pair[0].0, pair[1].0);
-                pair.map(|(proposal, signature)| (proposal.proposer, proposal.preimage(&cluster.chain), signature))
-            }
-            Equivocation::Votes(pair) => {
-                assert_ne!(pair[0].0, pair[1].0);
-                pair.map(|(vote, signature)| (vote.validator, vote.preimage(&cluster.chain), signature))
-            }
-        };
-        for (source, preimage, signature) in signed {
-            assert_eq!(source, guilty);
-            assert_eq!(signature.verify(&key, &preimage), Ok(()));
-        }
+        // Of two proposals for one block nobody can make evidence.
+        let Some(evidence) = Evidence::new(key, evidence) else { continue };
+        assert_eq!(evidence.validator(), Some(guilty));
+        let body = Body { submit_by: Timestamp(0), nonce: [0; 16], action: Action::Evidence(evidence) };
+        shown += usize::from(body.sign(&cluster.chain, &[]).unwrap().check_stateless(&cluster.chain).is_ok());
     }
+    assert!(shown > 0, "what the engine saw is not what the ledger takes for evidence");
     for node in &mut cluster.nodes {
         // Twins may have stopped by themselves.
         let _: Result<(), Stopped> = node.engine.take().unwrap().stop().await;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use clavicle_consensus::{Application, Candidate, Decided, Equivocation, Origin, Undecided, Verdict};
+use clavicle_consensus::{Application, Candidate, Decided, Origin, Undecided, Verdict};
+use clavicle_ledger::action::Conflict;
 use clavicle_ledger::block::{self, Applied, Block, CheckedBlock, CommitCertificate, Header};
 use clavicle_ledger::encoding;
 use clavicle_ledger::execute;
@@ -32,7 +33,7 @@ pub struct Disk {
     pub decided_at: BTreeMap<EnvelopeHash, Instant>,
     /// Blocks found invalid.
     pub refused: Vec<BlockId>,
-    pub evidence: Vec<Equivocation>,
+    pub evidence: Vec<Conflict>,
     /// Proposes blocks that lead to another state than they say.
     pub lies: bool,
     /// Fails at the next decision.
@@ -223,7 +224,7 @@ impl Application for Keeper {
         Ok(())
     }
 
-    fn finalised(&mut self, certificate: CommitCertificate, evidence: Vec<Equivocation>) -> Result<(), DiskError> {
+    fn finalised(&mut self, certificate: CommitCertificate, evidence: Vec<Conflict>) -> Result<(), DiskError> {
         let mut disk = self.disk();
         disk.evidence.extend(evidence);
         if let Some(decided) = disk.blocks.get_mut(&certificate.height) {
