@@ -14,6 +14,7 @@
 //! | [`tree`], [`block`], [`vote`], [`snapshot`] | how it is proven: state root, header, certificate, inclusion, a whole state |
 //! | [`light`] | who believes it without all of it: a phone, from the genesis to a proven row |
 //! | [`authorise`] | what it is all for: who may fetch a study now |
+//! | [`pool`] | beside it, each relay's own: what waits for a block, and whose turn is next |
 //!
 //! `RULES.md` beside this crate lists every rule with its place here.
 //!
@@ -48,6 +49,7 @@ pub mod genesis;
 pub mod id;
 pub mod key;
 pub mod light;
+pub mod pool;
 pub mod power;
 pub mod record;
 pub mod salt;

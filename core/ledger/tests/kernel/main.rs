@@ -12,6 +12,7 @@ mod invariants;
 mod light;
 mod model;
 mod model_test;
+mod pool;
 mod snapshots;
 mod status_table;
 mod tree;
