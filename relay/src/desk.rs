@@ -49,7 +49,7 @@ impl RelayDesk {
                 Fate::Waits | Fate::Waited => Verdict::Waits,
                 Fate::Executed(height) => Verdict::Executed(height),
             },
-            Err(SubmitError::Full) => Verdict::Full,
+            Err(SubmitError::Full | SubmitError::TooMany) => Verdict::Full,
             Err(SubmitError::Store(error)) => return Err(error),
             Err(SubmitError::NotRunning) => return Ok(Response::Unavailable),
             Err(error) => Verdict::Rejected(sentence(&error.to_string())),

@@ -16,6 +16,7 @@ use clavicle_ledger::block::{
 use clavicle_ledger::encoding;
 use clavicle_ledger::execute::{self, ExecuteError, Rejection};
 use clavicle_ledger::id::{BlockId, EnvelopeHash, SourceId};
+use clavicle_ledger::pool::Lane;
 use clavicle_ledger::state::{ReadError, ReadRows as _, Rules};
 use clavicle_ledger::time::{BlockTime, Height, LocalTime};
 use clavicle_ledger::transaction::{Action, Body, Envelope, StatelessError, Verified};
@@ -171,6 +172,7 @@ impl Keeper {
         let rules = snapshot.rules()?;
         let time = BlockTime((self.clock)().0.max(head.time.timestamp().plus(1)));
         let limits = rules.parameters;
+        self.mempool.expire(time);
         let waiting = self.mempool.in_turn(limits.block_envelopes as usize, limits.block_bytes as usize);
         let own = |error| match error {
             ExecuteError::Version(version) => KeeperError::Version(version),
@@ -291,7 +293,7 @@ impl Keeper {
             nonce.copy_from_slice(&blake3::hash(&encoding::encode(&one)).as_bytes()[..16]);
             let envelope = Body { submit_by, nonce, action: Action::Evidence(one) }.sign(&rules.chain, &[]);
             match envelope.and_then(|envelope| envelope.check_stateless(&rules.chain)) {
-                Ok(verified) => drop(self.mempool.put(verified)),
+                Ok(verified) => drop(self.mempool.put(verified, Lane::Nobody)),
                 Err(error) => warn!(%error, "what the engine saw is no evidence"),
             }
         }
@@ -323,6 +325,8 @@ impl Keeper {
         };
         self.store.commit(&checked, certificate, &applied)?;
         self.mempool.remove(checked.envelopes().iter().map(Verified::hash).collect::<Vec<_>>().iter());
+        // Here too: a relay whose turn to propose never comes must not keep it for ever.
+        self.mempool.expire(checked.header().time);
         self.worked_out.clear();
         Ok(self.proposals.forget(height)?)
     }

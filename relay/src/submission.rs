@@ -10,11 +10,12 @@ use clavicle_ledger::authorise::seen_revocation;
 use clavicle_ledger::encoding::{self, DecodeError};
 use clavicle_ledger::execute::{self, ExecuteError, Rejection};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, TxId};
+use clavicle_ledger::pool::{Put, lane_of};
 use clavicle_ledger::state::ReadError;
 use clavicle_ledger::time::{BlockTime, Height, LocalTime};
 use clavicle_ledger::transaction::{Envelope, StatelessError, Verified};
 
-use crate::mempool::{Mempool, Put};
+use crate::mempool::Mempool;
 use crate::store::{ChainStore, Remembered, Seen, SeenError, Snapshot, StoreError};
 
 /// Takes transactions in.
@@ -82,6 +83,9 @@ pub enum SubmitError {
     /// No room.
     #[error("too many transactions wait for a block: try again in a minute")]
     Full,
+    /// No room for more by its signer.
+    #[error("too many transactions by this key on this study wait for a block: try again in a minute")]
+    TooMany,
     /// The relay is not running.
     #[error("the relay is not running, and takes nothing in")]
     NotRunning,
@@ -136,8 +140,10 @@ impl Submission {
                 None => Err(refused.into()),
             };
         }
-        match self.mempool.put(envelope) {
+        let lane = lane_of(&snapshot, &envelope).map_err(read_error)?;
+        match self.mempool.put(envelope, lane) {
             Put::Full => return Err(SubmitError::Full),
+            Put::TooMany => return Err(SubmitError::TooMany),
             Put::Waited => return Ok(taken(Fate::Waited)),
             Put::Waits => {}
         }

@@ -5,19 +5,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use clavicle_consensus::Application;
-use clavicle_ledger::action::{Conflict, Revoke, Signed};
+use clavicle_ledger::action::{Conflict, Grant, Revoke, Signed};
 use clavicle_ledger::block::{Block, BlockError, CertificateError, CommitCertificate};
 use clavicle_ledger::encoding;
 use clavicle_ledger::execute::{self, ExecuteError, Rejection};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::{BlockId, GrantId};
+use clavicle_ledger::id::{BlockId, GrantId, RequestDigest, TermsCommitment};
+use clavicle_ledger::pool::{Lane, Put, lane_of};
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, StatelessError, Verified};
 use clavicle_ledger::validators::ValidatorSet;
 use clavicle_ledger::vote::{Vote, VoteKind};
 use clavicle_relay::keeper::{Came, Invalid, Keeper, KeeperError};
-use clavicle_relay::mempool::{Mempool, Put};
+use clavicle_relay::mempool::Mempool;
 use clavicle_relay::store::{ChainStore, ProposalStore};
 
 use crate::chain::{define, genesis_of, secret, source_id, study};
@@ -43,6 +44,13 @@ fn open(folder: &Path, genesis: &Genesis, n: usize, clock: &Arc<AtomicU64>) -> H
     let clock = Box::new(move || LocalTime(Timestamp(clock.load(Ordering::Relaxed))));
     let keeper = Keeper::new(Arc::clone(&store), proposals, Arc::clone(&mempool), source_id(genesis, n), clock);
     Hospital { keeper, store, mempool }
+}
+
+impl Hospital {
+    fn put(&self, envelope: Verified) -> Put {
+        let lane = lane_of(&self.store.snapshot().unwrap(), &envelope).unwrap();
+        self.mempool.put(envelope, lane)
+    }
 }
 
 impl Four {
@@ -145,7 +153,7 @@ fn four_keepers_come_to_the_same_state() {
         for number in round * 10..round * 10 + 10 {
             let envelope = four.define(number);
             for hospital in &four.hospitals[..2] {
-                assert_eq!(hospital.mempool.put(envelope.clone()), Put::Waits);
+                assert_eq!(hospital.put(envelope.clone()), Put::Waits);
             }
         }
         four.decide_one(round as usize % 2);
@@ -164,9 +172,9 @@ fn four_keepers_come_to_the_same_state() {
 #[test]
 fn the_same_round_has_the_same_proposal_also_after_a_restart() {
     let mut four = Four::new();
-    four.hospitals[0].mempool.put(four.define(1));
+    four.hospitals[0].put(four.define(1));
     let (id, bytes) = four.hospitals[0].keeper.propose(1, 0).unwrap();
-    four.hospitals[0].mempool.put(four.define(2));
+    four.hospitals[0].put(four.define(2));
     four.clock.fetch_add(500, Ordering::Relaxed);
     assert_eq!(four.hospitals[0].keeper.propose(1, 0).unwrap(), (id, bytes.clone()));
     let (other, _) = four.hospitals[0].keeper.propose(1, 4).unwrap();
@@ -198,7 +206,7 @@ fn blocks_that_are_not_valid_are_told_why_and_not_kept() {
     four.decide_one(0);
     four.clock.fetch_add(1_000, Ordering::Relaxed);
     let envelope = four.define(1);
-    four.hospitals[1].mempool.put(envelope);
+    four.hospitals[1].put(envelope);
     let (id, bytes) = four.hospitals[1].keeper.propose(2, 0).unwrap();
     let (me, another) = (source_id(&four.genesis, 1), source_id(&four.genesis, 2));
     let good: Block = encoding::decode(&bytes).unwrap();
@@ -272,8 +280,8 @@ fn a_fuller_certificate_takes_the_place_of_a_thinner_one() {
 fn what_waits_goes_in_by_precedence_and_comes_out_when_it_is_done_or_hopeless() {
     let mut four = Four::new();
     let (first, second) = (four.define(1), four.define(2));
-    four.hospitals[0].mempool.put(first.clone());
-    assert_eq!(four.hospitals[0].mempool.put(first.clone()), Put::Waited);
+    four.hospitals[0].put(first.clone());
+    assert_eq!(four.hospitals[0].put(first.clone()), Put::Waited);
     four.decide_one(0);
     let holder = secret("holder");
     let head = four.hospitals[0].store.head().unwrap();
@@ -289,9 +297,9 @@ fn what_waits_goes_in_by_precedence_and_comes_out_when_it_is_done_or_hopeless() 
         body.sign(&chain, &[&holder]).unwrap().check_stateless(&chain).unwrap()
     };
     let (revocation, mempool) = (revoke(1), Arc::clone(&four.hospitals[0].mempool));
-    mempool.put(first.clone());
-    mempool.put(second.clone());
-    mempool.put(revocation.clone());
+    for envelope in [&first, &second, &revocation] {
+        four.hospitals[0].put(envelope.clone());
+    }
     let turn: Vec<_> = mempool.in_turn(10, usize::MAX).iter().map(Verified::hash).collect();
     assert_eq!(turn, [revocation.hash(), first.hash(), second.hash()], "what stops something goes first");
     assert_eq!(mempool.in_turn(1, usize::MAX).len(), 1);
@@ -308,4 +316,48 @@ fn what_waits_goes_in_by_precedence_and_comes_out_when_it_is_done_or_hopeless() 
     let block = four.hospitals[3].store.block(2).unwrap().unwrap().0;
     let done: Vec<_> = block.envelopes.iter().map(|envelope| envelope.hash()).collect();
     assert_eq!(done, [revocation.hash(), second.hash()]);
+}
+
+/// What waits at a relay that never proposes goes out with time, though it was in no block.
+#[test]
+fn what_is_too_late_goes_out_wherever_it_waits() {
+    let mut four = Four::new();
+    let late = four.define(1);
+    assert_eq!(four.hospitals[1].put(late.clone()), Put::Waits);
+    four.decide_one(0);
+    assert_eq!(four.hospitals[1].mempool.find(&late.hash()), Some(late.clone()));
+    four.clock.store(late.body().submit_by.0, Ordering::Relaxed);
+    four.decide_one(0);
+    assert!(four.hospitals[1].mempool.is_empty());
+    assert!(four.hospitals[1].store.snapshot().unwrap().study(study(&four.genesis, 1)).unwrap().is_none());
+}
+
+/// A source that revises many studies at once leaves the holders of its studies their turn.
+#[test]
+fn a_sources_own_flood_leaves_its_holders_their_turn() {
+    let mut four = Four::new();
+    four.hospitals[0].put(four.define(0));
+    four.decide_one(0);
+    for number in 1..3_000 {
+        assert_eq!(four.hospitals[0].put(four.define(number)), Put::Waits);
+    }
+    let holder = secret("holder");
+    let action = Action::Grant(Grant {
+        study: study(&four.genesis, 0),
+        granter: holder.public(),
+        grantee: secret("grantee").public(),
+        expiry_day: four.hospitals[0].store.head().unwrap().time.timestamp().day().plus(2),
+        terms: TermsCommitment::from_bytes([1; 32]),
+        request: RequestDigest::NONE,
+    });
+    let (chain, until) = (four.genesis.chain_id(), four.define(1).body().submit_by);
+    let body = Body { submit_by: until, nonce: [9; 16], action };
+    let grant = body.sign(&chain, &[&holder]).unwrap().check_stateless(&chain).unwrap();
+    let known = four.hospitals[0].store.snapshot().unwrap();
+    assert_eq!(lane_of(&known, &grant).unwrap(), Lane::Holders(source_id(&four.genesis, 0)));
+    assert_eq!(four.hospitals[0].put(grant.clone()), Put::Waits);
+    four.decide_one(0);
+    let block = four.hospitals[3].store.block(2).unwrap().unwrap().0;
+    assert_eq!(block.envelopes.len(), 2_048);
+    assert!(block.envelopes.iter().any(|envelope| envelope.hash() == grant.hash()));
 }
