@@ -365,6 +365,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
     fn close_record(&mut self, roster: &Roster) -> Result<(), ReadError<R::Error>> {
         let epoch = self.head.epoch;
         let mut record: EpochRecord = self.state.required(&StateKey::Record(epoch))?;
+        record.last = Some(self.head.height.saturating_sub(1));
         for Admitted { source, kind: _ } in &roster.admitted {
             let activity = self.state.activity(*source)?;
             if activity.epoch == epoch && activity.studies > 0 {

@@ -7,10 +7,13 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::block::{CertificateError, CommitCertificate, Header};
-use crate::encoding::{Ascending, Entry, Wire};
+use crate::encoding::{self, Ascending, Entry, Wire};
 use crate::id::{ChainId, SourceId, ValidatorsHash};
+use crate::light::{CertifiedHeader, LightError};
 use crate::source::MAX_SOURCES;
+use crate::state::StateKey;
 use crate::time::{BlockTime, Epoch, Height};
+use crate::tree::{ProofError, StateProof};
 use crate::validators::ValidatorSet;
 
 /// How many epochs' records are kept, the running one included.
@@ -68,6 +71,8 @@ pub struct EpochRecord {
     pub first: Height,
     /// That block's time.
     pub began: BlockTime,
+    /// Its last block; none while it is running. Only then is all counted that belongs to it.
+    pub last: Option<Height>,
     /// What each source did that anything is known of.
     pub lines: Ascending<Line, MAX_SOURCES>,
 }
@@ -75,7 +80,7 @@ pub struct EpochRecord {
 impl EpochRecord {
     /// A record of an epoch that begins, decided from the next block on by `validators`.
     pub(crate) fn begin(epoch: Epoch, first: Height, began: BlockTime, validators: &ValidatorSet) -> Self {
-        let mut record = Self { epoch, first, began, lines: Ascending::new() };
+        let mut record = Self { epoch, first, began, last: None, lines: Ascending::new() };
         for validator in &validators.validators {
             record.line(validator.source, |line| line.power = validator.power);
         }
@@ -121,7 +126,59 @@ impl EpochRecord {
 
 impl Wire for EpochRecord {
     const NAME: &'static str = "an epoch's record";
-    const MAX_LEN: usize = 8 + 8 + 8 + 4 + 88 * MAX_SOURCES;
+    const MAX_LEN: usize = 8 + 8 + 8 + 9 + 4 + 88 * MAX_SOURCES;
+}
+
+/// An epoch's record with what proves it: a header that was decided, and the row's place in its state.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ProvenRecord {
+    /// A header with its certificate, of any block after which the record was there.
+    pub head: CertifiedHeader,
+    /// The row.
+    pub row: StateProof,
+}
+
+/// Why a record is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RecordError {
+    /// See [`LightError`].
+    #[error(transparent)]
+    Header(#[from] LightError),
+    /// See [`ProofError`].
+    #[error(transparent)]
+    Proof(#[from] ProofError),
+    /// Of something else.
+    #[error("what is proven is not an epoch's record")]
+    NoRecord,
+    /// The epoch goes on.
+    #[error("the epoch is not over, so that its record is not complete")]
+    Running,
+}
+
+impl ProvenRecord {
+    /// The record, complete, if `validators` decided the header: those that the reader trusts for its height, from a
+    /// [`LightClient`](crate::light::LightClient) or from following the changes by themselves.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub fn verify(&self, chain: &ChainId, validators: &ValidatorSet) -> Result<EpochRecord, RecordError> {
+        let Self { head, row } = self;
+        head.verify(chain, validators)?;
+        row.verify(head.header.state_root)?;
+        let (StateKey::Record(epoch), Some(bytes)) = (row.key, &row.row) else { return Err(RecordError::NoRecord) };
+        let record: EpochRecord = encoding::decode(bytes.as_slice()).map_err(|_| RecordError::NoRecord)?;
+        match record.last {
+            _ if record.epoch != epoch => Err(RecordError::NoRecord),
+            None => Err(RecordError::Running),
+            Some(_) => Ok(record),
+        }
+    }
+}
+
+impl Wire for ProvenRecord {
+    const NAME: &'static str = "a proven record";
+    const MAX_LEN: usize = CertifiedHeader::MAX_LEN + StateProof::MAX_LEN;
 }
 
 /// Counts an epoch again, from its blocks' headers and the certificates that the blocks after them carry.
@@ -177,7 +234,8 @@ impl Recount {
     /// # Errors
     /// [`RecountError::OtherValidators`].
     pub fn begin(first: &Header, validators: ValidatorSet) -> Result<Self, RecountError> {
-        let counted = EpochRecord { epoch: 0, first: first.height, began: first.time, lines: Ascending::new() };
+        let (height, began) = (first.height, first.time);
+        let counted = EpochRecord { epoch: 0, first: height, began, last: None, lines: Ascending::new() };
         let validators_hash = validators.hash(&first.chain);
         if validators_hash != first.validators {
             return Err(RecountError::OtherValidators(first.height));
@@ -230,7 +288,9 @@ impl Recount {
     /// [`RecountError::OtherBlocks`], or [`RecountError::Line`] of the first line that says otherwise.
     pub fn compare(&self, record: &EpochRecord) -> Result<(), RecountError> {
         let (from, counted) = (self.counted.first, self.last.height.saturating_sub(self.counted.first));
-        if record.first != from {
+        // The last block counted is the one before the last one handed in.
+        let to_the_end = record.last.is_none_or(|last| last.checked_add(1) == Some(self.last.height));
+        if record.first != from || !to_the_end {
             return Err(RecountError::OtherBlocks { first: record.first, from, counted });
         }
         let follows = |line: &Line| Line { power: 0, equivocations: 0, studies: 0, ..*line };

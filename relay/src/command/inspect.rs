@@ -1,5 +1,6 @@
-//! `status`, `validators`, `explain`: asked of a running relay, or, with none running, of its stores.
+//! `status`, `validators`, `report`, `explain`: asked of a running relay, or, with none running, of its stores.
 
+use std::fs;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -16,7 +17,7 @@ use crate::gate::{Refusal, Refusals};
 use crate::home::{Home, HomeError};
 use crate::keys::Keys;
 use crate::mempool::Mempool;
-use crate::service::{self, Service, Status, ValidatorRow};
+use crate::service::{self, Report, Service, Status, ValidatorRow};
 use crate::store::{ChainStore, Mailboxes, Pickups, Seen, StoreError};
 use crate::submission::Submission;
 use clavicle_network::file as network_file;
@@ -34,6 +35,18 @@ pub(super) fn status(dir: &Path) -> Result<Answer, CommandError> {
 pub(super) fn validators(dir: &Path) -> Result<Answer, CommandError> {
     let rows: Vec<ValidatorRow> = ask(dir, control::VALIDATORS, |service| Ok(service.validators()?))?;
     Ok(Answer { text: service::validator_lines(&rows), json: json!({ "validators": rows }) })
+}
+
+pub(super) fn report(dir: &Path, epoch: Option<u64>, proof: Option<&Path>) -> Result<Answer, CommandError> {
+    let report: Report = tell(dir, control::REPORT, &epoch, |service| Ok(service.report(epoch)?))?;
+    let mut text = report.lines();
+    if let Some(path) = proof {
+        let digits = report.proof.as_bytes().chunks_exact(2);
+        let bytes: Vec<u8> = digits.filter_map(|two| u8::from_str_radix(str::from_utf8(two).ok()?, 16).ok()).collect();
+        fs::write(path, &bytes).map_err(|error| CommandError::Proof { path: path.to_owned(), error })?;
+        text.push_str(&format!("\n\nproof       {} bytes, in {}", bytes.len(), path.display()));
+    }
+    Ok(Answer { text, json: json!(report) })
 }
 
 pub(super) fn explain(dir: &Path, reference: &str) -> Result<Answer, CommandError> {

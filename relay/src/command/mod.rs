@@ -25,7 +25,9 @@ use crate::demo::{self, DemoError};
 use crate::home::HomeError;
 use crate::keeper::KeeperError;
 use crate::keys::KeysError;
-use crate::service::{DeskError, IngestError, PickupRequest, ServiceError, UnknownReference, VisitRequest};
+use crate::service::{
+    DeskError, IngestError, PickupRequest, ReportError, ServiceError, UnknownReference, VisitRequest,
+};
 use crate::store::StoreError;
 use crate::submission::SubmitError;
 use clavicle_network::file::NetworkFileError;
@@ -149,6 +151,18 @@ pub enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Tell what each hospital did in an epoch: what those who pay for the network are shown
+    Report {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The epoch; the last one that is over without it
+        #[arg(long)]
+        epoch: Option<u64>,
+        /// The file to write the proof into: the record, its place in the state, and a header that the hospitals signed
+        #[arg(long, value_name = "FILE")]
+        proof: Option<PathBuf>,
+    },
     /// Tell the whole story with four hospitals on this machine, and measure it
     Demo {
         /// A folder with DICOM files to take in, any files; a small made study without one
@@ -209,6 +223,18 @@ pub enum CommandError {
     /// See [`UnknownReference`].
     #[error(transparent)]
     Explain(#[from] UnknownReference),
+    /// See [`ReportError`].
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// A proof that could not be written.
+    #[error("the proof could not be written to {path}")]
+    Proof {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
     /// See [`SubmitError`].
     #[error(transparent)]
     Submit(#[from] SubmitError),
@@ -312,8 +338,10 @@ impl CommandError {
             Self::Ingest(_) | Self::Folder { .. } => "folder",
             Self::Desk(_) => "pickup",
             Self::Explain(_) => "reference",
+            Self::Report(ReportError::NoRecord(..) | ReportError::NoBlock) => "epoch",
+            Self::Report(_) => "store",
             Self::Submit(_) => "rejected",
-            Self::Picture { .. } | Self::Draw(_) => "file",
+            Self::Picture { .. } | Self::Proof { .. } | Self::Draw(_) => "file",
             Self::Endpoint { .. } | Self::Node(_) | Self::NodeStopped(_) => "network",
             // The relay's own word, as if it were not running and the command did it.
             Self::Client(ClientError::Refused { code, .. }) => code,
@@ -398,6 +426,7 @@ pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandErro
         Command::Explain { dir, reference } => inspect::explain(&dir, &reference),
         Command::Status { dir } => inspect::status(&dir),
         Command::Validators { dir } => inspect::validators(&dir),
+        Command::Report { dir, epoch, proof } => inspect::report(&dir, epoch, proof.as_deref()),
         Command::Demo { dicom, keep } => Ok(demo::run(dicom.as_deref(), keep.as_deref(), json, now)?),
     }
 }

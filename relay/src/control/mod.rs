@@ -14,6 +14,8 @@ pub use self::server::{ControlError, is_served, serve};
 pub const STATUS: &str = "/status";
 /// The route that answers with a list of [`crate::service::ValidatorRow`].
 pub const VALIDATORS: &str = "/validators";
+/// The route that takes the number of an epoch, or nothing, and answers with a [`crate::service::Report`].
+pub const REPORT: &str = "/report";
 
 /// The route that takes an encoded envelope and answers with a [`Submitted`].
 pub const SUBMIT: &str = "/submit";

@@ -18,7 +18,9 @@ use serde::Serialize;
 use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, PICKUPS, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS};
+use super::{
+    EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, PICKUPS, REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
+};
 use crate::command::CommandError;
 use crate::service::{IngestRequest, PickupRequest, Service};
 use crate::submission::{Fate, From, SubmitError};
@@ -95,6 +97,12 @@ fn router(service: Service) -> Router {
             PICKUP,
             post(async |State(service): State<Service>, Json(request): Json<PickupRequest>| {
                 answer(move || service.pickup(&request)).await
+            }),
+        )
+        .route(
+            REPORT,
+            post(async |State(service): State<Service>, Json(epoch): Json<Option<u64>>| {
+                answer(move || service.report(epoch)).await
             }),
         )
         .route(

@@ -1,6 +1,7 @@
 //! What a relay answers its operator: the same whether it is running, over its socket, or not, straight from its stores.
 
 mod desk;
+mod report;
 
 use std::sync::Arc;
 
@@ -21,6 +22,7 @@ pub use self::desk::{
     ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, PickupRow, QuarantinedRow,
     StudyRow, VisitRequest,
 };
+pub use self::report::{Report, ReportError, ReportRow};
 
 /// A relay as its operator sees it.
 #[derive(Clone)]

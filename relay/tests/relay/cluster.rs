@@ -10,13 +10,15 @@ use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ManifestRoot, StudyDigest};
 use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::record::{ProvenRecord, RecordError};
+use clavicle_ledger::state::{MemoryState, ReadRows as _};
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_network::file as network_file;
 use clavicle_relay::control::{self, ClientError, Submitted};
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
-use clavicle_relay::service::Status;
+use clavicle_relay::service::{Report, Status};
 use clavicle_relay::store::ChainStore;
 use serde::de::DeserializeOwned;
 
@@ -197,9 +199,28 @@ fn killed_one_by_one_and_all_at_once_four_hospitals_keep_one_chain() {
     assert_eq!(cluster.ask::<Status>(0, control::STATUS).unwrap().studies, 1);
     assert_eq!(cluster.ask::<Status>(2, control::STATUS).unwrap().studies, 1, "{late:?}");
 
+    // What each did is told, by a relay that runs or not, with a proof that does not need its word.
+    let runs = cluster.command().args(["report", "--dir", HOSPITALS[0]]).output().unwrap();
+    let lines = String::from_utf8(runs.stdout).unwrap();
+    assert!(lines.contains("power  proposed") && lines.lines().count() == 7, "{lines}");
+    cluster.kill(0);
+    let told = ["report", "--dir", HOSPITALS[0], "--epoch", "0", "--proof", "proof", "--json"];
+    let told = cluster.command().args(told).output().unwrap();
+    let report: Report = serde_json::from_slice(&told.stdout).unwrap();
+    assert!(report.lines.iter().all(|line| line.power == 1 && line.votes_due > line.votes_missing), "{report:?}");
+    assert!(report.lines.iter().map(|line| line.votes_missing).sum::<u64>() > 0, "each was killed: {report:?}");
+    assert_eq!(report.lines.iter().map(|line| line.studies).sum::<u64>(), 0, "counted when the epoch is over");
+    let proof = fs::read(cluster.folder.path().join("proof")).unwrap();
+    let proven: ProvenRecord = encoding::decode(&proof).unwrap();
+    let genesis = cluster.genesis();
+    let set = MemoryState::from_genesis(&genesis).validators().unwrap();
+    assert_eq!(proven.verify(&genesis.chain_id(), &set), Err(RecordError::Running));
+    let later = cluster.command().args(["report", "--dir", HOSPITALS[0], "--epoch", "1"]).output().unwrap();
+    let sentence = String::from_utf8(later.stderr).unwrap();
+    assert!(sentence.contains("there is no record of epoch 1: 0 is running"), "{sentence}");
+
     // One chain: wherever two have a block of a height, it is the same.
     (0..4).for_each(|n| cluster.kill(n));
-    let genesis = cluster.genesis();
     let chains = HOSPITALS.map(|hospital| blocks(&cluster.folder.path().join(hospital), &genesis));
     let shortest = chains.iter().map(Vec::len).min().unwrap();
     assert!(shortest as u64 > goal);

@@ -3,8 +3,11 @@
 use clavicle_ledger::action::{
     Anchor, AnchorError, Conflict, Content, Evidence, EvidenceError, Signed, Vote as Casting,
 };
+use clavicle_ledger::encoding::Bytes;
 use clavicle_ledger::id::{AnchorRoot, BlockId};
-use clavicle_ledger::record::{EpochRecord, Line, Recount, RecountError};
+use clavicle_ledger::record::{EpochRecord, Line, ProvenRecord, RecordError, Recount, RecountError};
+use clavicle_ledger::tree;
+use clavicle_ledger::validators::ValidatorSet;
 use clavicle_ledger::vote::RoundProposal;
 
 use super::*;
@@ -311,4 +314,30 @@ fn the_record_of_an_epoch_is_what_its_headers_say() {
     assert_eq!(other.count(&commit, &next), Err(RecountError::Gap(next.height)));
     let gap = Recount::begin(&next, set).unwrap();
     assert!(matches!(gap.compare(&record), Err(RecountError::OtherBlocks { .. })));
+}
+
+#[test]
+fn whoever_trusts_a_header_sees_the_record_of_an_epoch_that_is_over() {
+    let mut world = world();
+    define_many(&mut world, 0, 0, 3);
+    world.wait(DAY);
+    let validators = world.state.validators().unwrap();
+    let head = world.certified(1_000);
+    let proven = |key| ProvenRecord { head: head.clone(), row: tree::prove(&world.state, &world.state, key).unwrap() };
+    let over = proven(StateKey::Record(0));
+    let record = over.verify(&world.chain, &validators).unwrap();
+    assert_eq!(record, self::record(&world, 0));
+    assert_eq!((record.first, record.last), (0, Some(1)));
+    assert_eq!(record.lines.find(&world.hospitals[0].id(&world.chain)).unwrap().studies, 3);
+    assert_eq!(encoding::decode(&encoding::encode(&over)), Ok(over.clone()));
+
+    let running = proven(StateKey::Record(1)).verify(&world.chain, &validators);
+    assert_eq!(running, Err(RecordError::Running));
+    assert_eq!(proven(StateKey::Record(2)).verify(&world.chain, &validators), Err(RecordError::NoRecord));
+    assert_eq!(proven(StateKey::Head).verify(&world.chain, &validators), Err(RecordError::NoRecord));
+    let mut flattering = over.clone();
+    flattering.row.row = Some(Bytes::new(encoding::encode(&self::record(&world, 1))).unwrap());
+    assert!(matches!(flattering.verify(&world.chain, &validators), Err(RecordError::Proof(_))));
+    let others = ValidatorSet::default();
+    assert!(matches!(over.verify(&world.chain, &others), Err(RecordError::Header(_))));
 }

@@ -1,0 +1,127 @@
+//! What those who pay for the network are shown: an epoch's record, line by line, with what proves it.
+
+use clavicle_ledger::encoding;
+use clavicle_ledger::record::{Line, ProvenRecord};
+use clavicle_ledger::state::{ReadError, ReadRows as _, StateKey};
+use clavicle_ledger::tree;
+use serde::{Deserialize, Serialize};
+
+use super::Service;
+use crate::store::StoreError;
+
+/// An epoch as the ledger has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Which epoch.
+    pub epoch: u64,
+    /// Its first block.
+    pub first: u64,
+    /// Its last block; none while it is running.
+    pub last: Option<u64>,
+    /// When its first block was made, in milliseconds since 1970.
+    pub began_ms: u64,
+    /// Each hospital, by id.
+    pub lines: Vec<ReportRow>,
+    /// A [`ProvenRecord`] in hexadecimal digits, which proves it without this relay's word.
+    pub proof: String,
+}
+
+/// What a hospital did in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportRow {
+    /// The hospital's name.
+    pub name: String,
+    /// Its id.
+    pub source: String,
+    /// Its voting power from the epoch's first block on.
+    pub power: u64,
+    /// Blocks that it was to propose.
+    pub proposals_due: u64,
+    /// Of these, those it did.
+    pub proposals_made: u64,
+    /// Blocks that it was to vote for.
+    pub votes_due: u64,
+    /// Of these, those it did not.
+    pub votes_missing: u64,
+    /// Times it was shown to have signed twice.
+    pub equivocations: u64,
+    /// Studies that it registered.
+    pub studies: u64,
+}
+
+/// Why there is no report.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The state could not be read.
+    #[error(transparent)]
+    State(#[from] ReadError<StoreError>),
+    /// Not yet, or no longer.
+    #[error("there is no record of epoch {0}: {newest} is running, and the last 400 are kept", newest = .1)]
+    NoRecord(u64, u64),
+    /// Nothing to prove it with.
+    #[error("the network has decided no block yet, so that nothing can be proven; is the relay running?")]
+    NoBlock,
+}
+
+impl Service {
+    /// The record of an epoch; of the last one that is over, or of the first, when none is named.
+    ///
+    /// # Errors
+    /// [`ReportError`].
+    pub fn report(&self, epoch: Option<u64>) -> Result<Report, ReportError> {
+        let snapshot = self.store.snapshot()?;
+        let head = snapshot.head()?;
+        let epoch = epoch.unwrap_or(head.epoch.saturating_sub(1));
+        let record = snapshot.record(epoch)?.ok_or(ReportError::NoRecord(epoch, head.epoch))?;
+        let row = |line: &Line| {
+            let Line { source, power, .. } = *line;
+            let Line { proposals_due, proposals_made, votes_due, votes_missing, equivocations, studies, .. } = *line;
+            let name = snapshot.source(source)?.map_or_else(String::new, |source| source.announced.name.to_string());
+            let source = source.to_string();
+            Ok::<_, ReportError>(ReportRow {
+                name,
+                source,
+                power,
+                proposals_due,
+                proposals_made,
+                votes_due,
+                votes_missing,
+                equivocations,
+                studies,
+            })
+        };
+        let lines = record.lines.iter().map(row).collect::<Result<_, _>>()?;
+        let certified = self.store.certified(head.height)?.ok_or(ReportError::NoBlock)?;
+        let row = tree::prove(&snapshot, &snapshot, StateKey::Record(epoch));
+        let row = row.map_err(|_| StoreError::Damaged { what: "a row", error: None })?;
+        let proof = encoding::Hex(&encoding::encode(&ProvenRecord { head: certified, row })).to_string();
+        Ok(Report { epoch, first: record.first, last: record.last, began_ms: record.began.timestamp().0, lines, proof })
+    }
+}
+
+impl Report {
+    /// The report in lines for a person.
+    #[must_use]
+    pub fn lines(&self) -> String {
+        let Self { epoch, first, last, began_ms, lines, proof: _ } = self;
+        let began = clavicle_ledger::time::Timestamp(*began_ms);
+        let blocks =
+            last.map_or_else(|| format!("from block {first}, and running"), |last| format!("blocks {first} to {last}"));
+        let mut text = format!(
+            "epoch {epoch}, {blocks}, from {began}\n\npower  proposed      voted         twice  studies  hospital"
+        );
+        for row in lines {
+            let proposed = format!("{} of {}", row.proposals_made, row.proposals_due);
+            let voted = format!("{} of {}", row.votes_due.saturating_sub(row.votes_missing), row.votes_due);
+            let ReportRow { name, power, equivocations, studies, .. } = row;
+            text.push_str(&format!(
+                "\n{power:>5}  {proposed:<12}  {voted:<12}  {equivocations:>5}  {studies:>7}  {name}"
+            ));
+        }
+        text
+    }
+}
