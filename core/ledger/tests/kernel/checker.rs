@@ -4,7 +4,8 @@
 //! has all of it: the thief, the recipient, the relays. A step is a block of the real ledger with any one of these papers,
 //! or with none and an hour later, or after a halt; each paper is tried in each state, also once it was taken, so that
 //! replay, late arrival and every order are among what is tried. States in which the same can follow count as one
-//! ([`explore`]), and all that can be reached up to the last hour of a world are.
+//! ([`explore`]), and all that can be reached up to the last hour of a world are. [`mistakes`] are ledgers that it finds
+//! wrong.
 //!
 //! Beside each state goes a [`ghost`]: consent as a person would tell it, from who signed what. In every state
 //!
@@ -13,16 +14,19 @@
 //!    delegate's grant ends with the delegation for good, an old holder is one no more, and nobody is refused who has
 //!    consent;
 //! 2. **nobody loses a study that they did not give away**: the holder is the ghost's, whom only a transfer by the holder, a
-//!    recovery that was asked for twice and had its time without veto, transfer or halt, and a vote on a frozen study change;
-//! 3. **nobody freezes a study** but its source that asks again after a veto;
+//!    recovery that was said twice, with all the time between that a veto takes, and a vote on a frozen study change;
+//! 3. **nobody freezes a study** but with a paper of its source that asks again after a veto;
 //! 4. **what stops something is never refused**: the holder's Revoke, Undelegate and Veto, and a delegate's Revoke of its own;
 //! 5. **a new holder begins alone**, if the grants were not to be kept.
 //!
 //! It does not show: anything with more people, papers or hours than a world has; limits by number (`invariants.rs`);
 //! epochs, changes of keys, successors and powers other than equal; several papers in one block; clocks that differ, stale heads
-//! and seen revocations (`gate.rs`); signatures, which are checked once, when a paper is made.
+//! and seen revocations (`gate.rs`); signatures, which are checked once, when a paper is made. Nor does it say when
+//! somebody wanted what they signed: a paper that was taken in time is consent, however old it is.
 //!
-//! The ordinary size takes some seconds. With `CLAVICLE_CHECKER=deep` there are more papers and hours.
+//! The ordinary size takes some twenty seconds of one core. With `CLAVICLE_CHECKER=deep` there are more papers and hours:
+//!
+//! `CLAVICLE_CHECKER=deep cargo test --profile ci -p clavicle-ledger --test kernel checker:: -- --nocapture`
 
 mod explore;
 mod ghost;
@@ -75,7 +79,7 @@ fn consent(deep: bool) -> Scenario {
 
 /// A study that goes from one phone to another and back.
 fn hands(deep: bool) -> Scenario {
-    let mut world = Scenario::new("hands", DELAYS, if deep { 3 } else { 1 });
+    let mut world = Scenario::new("hands", DELAYS, if deep { 3 } else { 2 });
     world.sign(Deed::Define { holder: Patient, delegate: Some((Helper, TOMORROW)) });
     let old = world.sign(Deed::Grant { by: Patient, to: Recipient, ends: 2 });
     let helpers = world.sign(Deed::Grant { by: Helper, to: Recipient, ends: 2 });
@@ -90,8 +94,8 @@ fn hands(deep: bool) -> Scenario {
     world.sign(Deed::Delegate { by: Phone, to: Patient, ends: TOMORROW });
     world.sign(Deed::Delegate { by: Patient, to: Helper, ends: TOMORROW });
     world.sign(Deed::Transfer { from: Thief, to: Phone, keep: false });
+    world.sign(Deed::Transfer { from: Helper, to: Patient, keep: false });
     if deep {
-        world.sign(Deed::Transfer { from: Helper, to: Patient, keep: false });
         world.sign(Deed::Undelegate { by: Patient, of: Helper });
         world.sign(Deed::Grant { by: Phone, to: Thief, ends: TONIGHT });
     }
@@ -112,11 +116,11 @@ fn recovery(deep: bool) -> Scenario {
     world.sign(Deed::Veto { by: Thief, ask });
     world.sign(Deed::Vote { hospital: 0, to: Phone });
     world.sign(Deed::Vote { hospital: 1, to: Phone });
+    world.sign(Deed::Grant { by: Phone, to: Recipient, ends: 20 });
     if deep {
         world.sign(Deed::Recover { hospital: 0, to: Phone });
         world.sign(Deed::Vote { hospital: 0, to: Patient });
         world.sign(Deed::Vote { hospital: 1, to: Patient });
-        world.sign(Deed::Grant { by: Phone, to: Recipient, ends: 20 });
     }
     world
 }
@@ -133,17 +137,17 @@ fn collusion(deep: bool) -> Scenario {
     world.sign(Deed::Veto { by: Patient, ask: second });
     world.sign(Deed::Veto { by: Patient, ask: third });
     world.sign(Deed::Vote { hospital: 0, to: Thief });
+    world.sign(Deed::Vote { hospital: 0, to: Patient });
+    world.sign(Deed::Vote { hospital: 1, to: Patient });
     if deep {
         world.sign(Deed::Recover { hospital: 0, to: Thief });
-        world.sign(Deed::Vote { hospital: 0, to: Patient });
-        world.sign(Deed::Vote { hospital: 1, to: Patient });
     }
     world
 }
 
 /// A thief with the patient's key, and a source that wants to give the study back.
 fn theft(deep: bool) -> Scenario {
-    let mut world = Scenario::new("theft", DELAYS, if deep { 9 } else { 6 });
+    let mut world = Scenario::new("theft", DELAYS, if deep { 9 } else { 8 });
     world.sign(Deed::Define { holder: Patient, delegate: None });
     world.sign(Deed::Grant { by: Patient, to: Thief, ends: 20 });
     world.sign(Deed::Transfer { from: Patient, to: Thief, keep: true });
@@ -154,9 +158,9 @@ fn theft(deep: bool) -> Scenario {
     world.sign(Deed::Veto { by: Thief, ask });
     world.sign(Deed::Vote { hospital: 0, to: Phone });
     world.sign(Deed::Vote { hospital: 1, to: Phone });
+    world.sign(Deed::Veto { by: Thief, ask: again });
+    world.sign(Deed::Delegate { by: Patient, to: Thief, ends: TOMORROW });
     if deep {
-        world.sign(Deed::Veto { by: Thief, ask: again });
-        world.sign(Deed::Delegate { by: Patient, to: Thief, ends: TOMORROW });
         world.sign(Deed::Grant { by: Thief, to: Recipient, ends: 3 });
         world.sign(Deed::Recover { hospital: 0, to: Phone });
     }
@@ -176,9 +180,9 @@ fn service(deep: bool) -> Scenario {
     world.sign(Deed::Status { number: 1, to: NewStatus::Suspended(Reason::WrongPatient) });
     world.sign(Deed::Status { number: 2, to: NewStatus::Active });
     world.sign(Deed::Status { number: 2, to: NewStatus::Withdrawn(Reason::Retention) });
+    world.sign(Deed::Recover { hospital: 0, to: Phone });
+    world.sign(Deed::Recover { hospital: 0, to: Phone });
     if deep {
-        world.sign(Deed::Recover { hospital: 0, to: Phone });
-        world.sign(Deed::Recover { hospital: 0, to: Phone });
         world.sign(Deed::Status { number: 3, to: NewStatus::Suspended(Reason::UnderReview) });
     }
     world
@@ -220,35 +224,35 @@ fn check(world: &Scenario, at_least: usize) {
 
 #[test]
 fn consent_given_and_taken_back() {
-    check(&consent(deep()), 0);
+    check(&consent(deep()), 23_000);
 }
 
 #[test]
 fn a_study_that_changes_hands() {
-    check(&hands(deep()), 0);
+    check(&hands(deep()), 34_000);
 }
 
 #[test]
 fn a_lost_phone() {
-    check(&recovery(deep()), 0);
+    check(&recovery(deep()), 5_700);
 }
 
 #[test]
 fn a_source_in_league_with_a_thief() {
-    check(&collusion(deep()), 0);
+    check(&collusion(deep()), 19_000);
 }
 
 #[test]
 fn a_stolen_key() {
-    check(&theft(deep()), 0);
+    check(&theft(deep()), 9_700);
 }
 
 #[test]
 fn a_source_that_stops_serving() {
-    check(&service(deep()), 0);
+    check(&service(deep()), 20_000);
 }
 
 #[test]
 fn papers_that_come_late() {
-    check(&late(deep()), 0);
+    check(&late(deep()), 1_000);
 }

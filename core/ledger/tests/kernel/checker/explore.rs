@@ -360,7 +360,7 @@ impl<'a> Gate<'a> {
         self.looked += 1;
         let known = self.known.get(&business).cloned();
         if let Some(known) = &known
-            && self.looked % TRUSTED != 0
+            && !self.looked.is_multiple_of(TRUSTED)
         {
             return known.clone();
         }

@@ -159,11 +159,11 @@ impl Ghost {
             Deed::Define { .. } => {}
             Deed::Grant { by, to, ends } => self.grant(no, by, to, ends),
             Deed::Revoke { by, grant } => self.revoke(by, grant),
-            Deed::Delegate { by, to, ends } if self.holder == Some(by) => {
+            Deed::Delegate { by, to, ends } if self.holder == Some(by) && self.is_open() => {
                 self.delegates.insert(to, ends);
             }
             Deed::Undelegate { by, of } if self.holder == Some(by) => self.end_delegation(of),
-            Deed::Transfer { from, to, keep } if self.holder == Some(from) => {
+            Deed::Transfer { from, to, keep } if self.holder == Some(from) && self.may_change_hands() => {
                 // Whoever has the key says that it is not lost.
                 self.vetoed |= self.asked.take().is_some();
                 self.change_hands(to, keep);
@@ -171,7 +171,7 @@ impl Ghost {
             Deed::Veto { by, ask } if self.must_be_taken(Deed::Veto { by, ask }) => {
                 (self.asked, self.vetoed) = (None, true);
             }
-            Deed::Recover { hospital: 0, to } => self.recover(no, to, delays),
+            Deed::Recover { hospital: 0, to } if self.may_change_hands() => self.recover(no, to, delays),
             Deed::Vote { hospital, to } if self.frozen => self.vote(hospital, to, delays),
             Deed::Status { number: _, to } if self.served != Served::Withdrawn => {
                 self.served = match to {
@@ -182,7 +182,7 @@ impl Ghost {
                     NewStatus::Withdrawn(_) => Served::Withdrawn,
                 };
             }
-            // Signed by somebody who was not entitled to it.
+            // Signed by somebody who was not entitled to it, or not now.
             Deed::Delegate { .. }
             | Deed::Undelegate { .. }
             | Deed::Transfer { .. }
@@ -191,6 +191,15 @@ impl Ghost {
             | Deed::Vote { .. }
             | Deed::Status { .. } => {}
         }
+    }
+
+    /// Whether somebody can be let in anew.
+    fn is_open(&self) -> bool {
+        self.served == Served::All && !self.frozen
+    }
+
+    fn may_change_hands(&self) -> bool {
+        self.served != Served::Withdrawn && !self.frozen
     }
 
     /// As whom somebody speaks for the study, if at all.
@@ -203,7 +212,7 @@ impl Ghost {
     }
 
     fn grant(&mut self, no: No, by: Who, to: Who, ends: u32) {
-        let Some(word) = self.word_of(by) else { return };
+        let Some(word) = self.word_of(by).filter(|_| self.is_open()) else { return };
         let stopped = [By::TheHolder, By::Delegate(by)].into_iter().any(|whose| self.stopped.contains(&(no, whose)));
         if stopped || self.over.contains(&no) {
             return;
@@ -238,12 +247,12 @@ impl Ghost {
         match &self.asked {
             Some(asked) if asked.to == to => {
                 let waited = self.hour - asked.hour > delays.recovery && asked.blocks >= delays.recovery_heights;
-                if waited && graced && !self.frozen {
+                if waited && graced {
                     (self.asked, self.vetoed) = (None, false);
                     self.change_hands(to, false);
                 }
             }
-            _ if !may_ask || self.frozen => {}
+            _ if !may_ask => {}
             _ => {
                 self.last_asked = Some(self.hour);
                 self.frozen = self.vetoed;
