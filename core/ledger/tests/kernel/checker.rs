@@ -4,7 +4,7 @@
 //! has all of it: the thief, the recipient, the relays. A step is a block of the real ledger with any one of these papers,
 //! or with none and an hour later, or after a halt; each paper is tried in each state, also once it was taken, so that
 //! replay, late arrival and every order are among what is tried. States in which the same can follow count as one
-//! ([`explore`]), and all that can be reached up to the last hour of a world are. [`mistakes`] are ledgers that it finds
+//! ([`state`]), and all that can be reached up to the last hour of a world are. [`mistakes`] are ledgers that it finds
 //! wrong.
 //!
 //! Beside each state goes a [`ghost`]: consent as a person would tell it, from who signed what. In every state
@@ -24,14 +24,16 @@
 //! and seen revocations (`gate.rs`); signatures, which are checked once, when a paper is made. Nor does it say when
 //! somebody wanted what they signed: a paper that was taken in time is consent, however old it is.
 //!
-//! The ordinary size takes some twenty seconds of one core. With `CLAVICLE_CHECKER=deep` there are more papers and hours:
+//! The ordinary size takes some ten seconds of one core. With `CLAVICLE_CHECKER=deep` there are more papers and hours:
 //!
 //! `CLAVICLE_CHECKER=deep cargo test --profile ci -p clavicle-ledger --test kernel checker:: -- --nocapture`
 
 mod explore;
+mod gate;
 mod ghost;
 mod mistakes;
 mod pool;
+mod state;
 
 use clavicle_ledger::action::NewStatus;
 use clavicle_ledger::study::Reason;

@@ -1,45 +1,20 @@
 //! Every state that can be reached, each looked at once, nearest first.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::fmt;
 use std::rc::Rc;
 
-use clavicle_ledger::authorise::{Claim, Hello, SignedHello, View, authorise};
-use clavicle_ledger::ballot::Ballot;
-use clavicle_ledger::encoding::{self, Ascending};
+use clavicle_ledger::authorise::{SignedHello, View, authorise};
 use clavicle_ledger::execute::{ExecuteError, Proposed, Rejection, execute};
-use clavicle_ledger::id::EventHash;
 use clavicle_ledger::key::Key;
-use clavicle_ledger::state::{Changes, Head, ReadRows as _, StateKey, StateReader};
-use clavicle_ledger::study::{DayCounts, Status, Study};
-use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
+use clavicle_ledger::state::{Changes, ReadRows as _, StateReader};
+use clavicle_ledger::time::{BlockTime, LocalTime};
 
+use super::gate::{Asker, Gate};
 use super::ghost::{Ghost, Right};
 use super::pool::{Deed, HALT, No, Paper, Scenario, Who, hour, hour_of};
-
-/// A state's rows without a tree: those of the genesis, shared, and what has changed since.
-#[derive(Clone)]
-pub struct Rows {
-    genesis: Rc<BTreeMap<StateKey, Vec<u8>>>,
-    since: BTreeMap<StateKey, Option<Rc<[u8]>>>,
-}
-
-impl Rows {
-    fn write(&mut self, changes: Changes) {
-        self.since.extend(changes.into_iter().map(|(key, row)| (key, row.map(Rc::from))));
-    }
-}
-
-impl StateReader for Rows {
-    type Error = Infallible;
-    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, Infallible> {
-        Ok(match self.since.get(key) {
-            Some(row) => row.as_ref().map(|row| row.to_vec()),
-            None => self.genesis.get(key).cloned(),
-        })
-    }
-}
+use super::state::{Rows, fingerprint};
 
 /// What is put to the test: the ledger, or one with a mistake.
 pub trait Subject {
@@ -137,9 +112,6 @@ pub struct Explored {
 /// The most states in one scenario: more is a mistake in the scenario.
 const MAX_STATES: usize = 4_000_000;
 
-/// In how many states an answer of the gate is taken for known, before it is asked again.
-const TRUSTED: usize = 64;
-
 struct State {
     rows: Rows,
     ghost: Ghost,
@@ -151,13 +123,11 @@ struct State {
 /// # Errors
 /// The first counterexample, a shortest one.
 pub fn explore(subject: &impl Subject, scenario: &Scenario) -> Result<Explored, Box<Counterexample>> {
-    let genesis = scenario.genesis.state().into_iter().filter_map(|(key, row)| Some((key, row?))).collect();
-    let rows = Rows { genesis: Rc::new(genesis), since: BTreeMap::new() };
     let mut gate = Gate::new(scenario);
     let mut explored = Explored { states: 1, ..Explored::default() };
     let (mut seen, mut trail) = (BTreeSet::new(), vec![(0, Step::Wait)]);
-    let start = State { rows, ghost: Ghost::new(), place: 0 };
-    seen.insert(fingerprint(scenario, &start));
+    let start = State { rows: Rows::new(&scenario.genesis), ghost: Ghost::new(), place: 0 };
+    seen.insert(fingerprint(scenario, &start.rows, &start.ghost));
     let mut frontier = vec![start];
     while !frontier.is_empty() {
         let mut next = Vec::new();
@@ -173,7 +143,7 @@ pub fn explore(subject: &impl Subject, scenario: &Scenario) -> Result<Explored, 
                     }
                     Err(Refusal::Wrongly(reason)) => return wrong(reason),
                 };
-                if !seen.insert(fingerprint(scenario, &after)) {
+                if !seen.insert(fingerprint(scenario, &after.rows, &after.ghost)) {
                     continue;
                 }
                 if let Err(reason) = look(subject, scenario, &mut gate, state, step, &after) {
@@ -298,153 +268,6 @@ fn look(
         }
     }
     Ok(())
-}
-
-/// Somebody at the gate, and what they say.
-#[derive(Clone, Copy)]
-struct Asker {
-    who: Who,
-    right: Right,
-    /// The terms of another paper than the one that is claimed.
-    terms: Option<No>,
-}
-
-/// Asks the gate on behalf of everybody, once for each record that differs in anything that is the gate's business; and
-/// every so often once more, whether it answers the same.
-struct Gate<'a> {
-    scenario: &'a Scenario,
-    keys: BTreeMap<Who, Key>,
-    claims: Vec<Asker>,
-    hellos: BTreeMap<(u32, usize), SignedHello>,
-    known: BTreeMap<Vec<u8>, Rc<[bool]>>,
-    looked: usize,
-    asked: usize,
-    authorised: usize,
-}
-
-impl<'a> Gate<'a> {
-    fn new(scenario: &'a Scenario) -> Self {
-        let numbered = (0u8..).zip(&scenario.papers);
-        let grants: Vec<(No, Who)> = numbered
-            .filter_map(|(no, paper)| match paper.deed {
-                Deed::Grant { to, .. } => Some((no, to)),
-                _ => None,
-            })
-            .collect();
-        let mut claims = Vec::new();
-        for who in Who::ALL {
-            claims.push(Asker { who, right: Right::Holder, terms: None });
-            claims.extend(grants.iter().map(|(no, _)| Asker { who, right: Right::Grant(*no), terms: None }));
-        }
-        for (no, who) in &grants {
-            let others = grants.iter().filter(|(other, _)| other != no);
-            claims.extend(others.map(|(of, _)| Asker { who: *who, right: Right::Grant(*no), terms: Some(*of) }));
-        }
-        let keys = Who::ALL.into_iter().map(|who| (who, who.secret().public())).collect();
-        let (hellos, known) = (BTreeMap::new(), BTreeMap::new());
-        Self { scenario, keys, claims, hellos, known, looked: 0, asked: 0, authorised: 0 }
-    }
-
-    fn ask(&mut self, subject: &impl Subject, rows: &Rows, study: Option<&Study>) -> Rc<[bool]> {
-        let head = rows.head().unwrap();
-        let now = head.time.timestamp();
-        // Tombstones, recoveries, counts and the history are not the gate's business.
-        let business = study.map(|study| Study {
-            tombstones: Ascending::new(),
-            pending_recovery: None,
-            last_recovery: None,
-            vetoed: None,
-            ..timeless(study, &head, self.scenario)
-        });
-        let business = encoding::encode(&(hour_of(now), business));
-        self.looked += 1;
-        let known = self.known.get(&business).cloned();
-        if let Some(known) = &known
-            && !self.looked.is_multiple_of(TRUSTED)
-        {
-            return known.clone();
-        }
-        let (source, seen_revocations) = (self.scenario.hospitals[0].id(&self.scenario.chain), BTreeSet::new());
-        let view = View { state: rows, source, highest_seen: now, seen_revocations: &seen_revocations };
-        let answers: Rc<[bool]> = (0..self.claims.len())
-            .map(|index| {
-                let hello = self.hellos.entry((hour_of(now), index)).or_insert_with(|| {
-                    let Asker { who, right, terms } = self.claims[index];
-                    let claim = match right {
-                        Right::Holder => Claim::Holder,
-                        Right::Grant(no) => {
-                            let grant = self.scenario.papers[usize::from(no)].signed.id().into();
-                            let terms = &self.scenario.papers[usize::from(terms.unwrap_or(no))].terms;
-                            Claim::Grant { grant, terms: terms.clone().unwrap() }
-                        }
-                    };
-                    let study = self.scenario.study;
-                    let hello = Hello { source, study, claim, actor: None, at: hour(hour_of(now)) };
-                    hello.sign(&self.scenario.chain, &who.secret())
-                });
-                subject.authorise(&view, LocalTime(now), self.keys[&self.claims[index].who], hello)
-            })
-            .collect();
-        assert!(known.is_none_or(|known| known == answers), "the gate looks at what is not its business");
-        self.asked += answers.len();
-        self.authorised += answers.iter().filter(|yes| **yes).count();
-        self.known.insert(business, answers.clone());
-        answers
-    }
-}
-
-/// The record with every moment rounded to its hour, and without what nothing that follows depends on: the events so
-/// far, the day's counts, whose limits no world reaches, heights further back than they are asked for.
-fn timeless(study: &Study, head: &Head, scenario: &Scenario) -> Study {
-    let whole = |moment: Timestamp| hour(hour_of(moment));
-    let mut study = Study { events: 0, event_hash: EventHash::START, today: DayCounts::default(), ..study.clone() };
-    if let Status::Suspended { until, .. } = &mut study.status {
-        *until = until.map(whole);
-    }
-    let stones = study.tombstones.iter().map(|stone| {
-        let mut stone = *stone;
-        stone.until = whole(stone.until);
-        stone
-    });
-    study.tombstones = Ascending::from_items(stones.collect()).unwrap();
-    if let Some(pending) = &mut study.pending_recovery {
-        pending.since = BlockTime(whole(pending.since.timestamp()));
-        pending.since_height = scenario.delays.recovery_heights.min(head.height - pending.since_height);
-    }
-    let now = hour_of(head.time.timestamp());
-    let asked = study.last_recovery.map(|last| hour_of(last.timestamp()));
-    study.last_recovery =
-        asked.filter(|asked| now - asked <= scenario.delays.interval).map(|asked| BlockTime(hour(asked)));
-    study.vetoed = study.vetoed.map(|_| BlockTime(hour(0)));
-    study
-}
-
-/// What two states have in common from which the same can follow.
-fn fingerprint(scenario: &Scenario, state: &State) -> [u8; 16] {
-    let State { rows, ghost, place: _ } = state;
-    let head = rows.head().unwrap();
-    let now = head.time.timestamp();
-    let resumed = head.resumed.map(|resumed| hour_of(resumed.timestamp()));
-    let resumed = resumed.filter(|resumed| hour_of(now) - resumed <= scenario.delays.grace);
-    let study = rows.study(scenario.study).unwrap().map(|study| timeless(&study, &head, scenario));
-    let gone = scenario
-        .papers
-        .iter()
-        .map(|paper| paper.signed.body().submit_by < now || rows.executed(paper.signed.id()).unwrap().is_some());
-    let gone: Vec<bool> = gone.collect();
-    let mut votes = Vec::new();
-    for paper in &scenario.papers {
-        if let clavicle_ledger::transaction::Action::Vote(vote) = &paper.signed.body().action {
-            let ballot: Option<Ballot> = rows.row(&StateKey::Ballot(vote.content.id(&scenario.chain))).unwrap();
-            let cast = ballot.unwrap_or_default().cast;
-            let cast = cast.iter().filter(|cast| now <= cast.until).map(|cast| (cast.voter, hour_of(cast.until)));
-            votes.push(cast.collect::<Vec<_>>());
-        }
-    }
-    let all = encoding::encode(&(hour_of(now), resumed, study, gone, votes, ghost));
-    let mut short = [0; 16];
-    short.copy_from_slice(&blake3::hash(&all).as_bytes()[..16]);
-    short
 }
 
 fn counterexample(

@@ -12,8 +12,9 @@ use clavicle_ledger::state::{Changes, ReadRows as _, StateKey, StateReader};
 use clavicle_ledger::study::{Capacity, LiveGrant, Status, Study};
 use clavicle_ledger::time::LocalTime;
 
-use super::explore::{Real, Rows, Subject, changes, explore};
+use super::explore::{Real, Subject, changes, explore};
 use super::pool::{Deed, Paper, Scenario};
+use super::state::Rows;
 use super::{consent, hands, recovery, service};
 
 /// A ledger with a mistake in it.
