@@ -24,7 +24,8 @@
 //! and seen revocations (`gate.rs`); signatures, which are checked once, when a paper is made. Nor does it say when
 //! somebody wanted what they signed: a paper that was taken in time is consent, however old it is.
 //!
-//! The ordinary size takes some ten seconds of one core. With `CLAVICLE_CHECKER=deep` there are more papers and hours:
+//! The ordinary size takes some ten seconds of one core. With `CLAVICLE_CHECKER=deep` there are more papers and hours, and it takes
+//! some minutes:
 //!
 //! `CLAVICLE_CHECKER=deep cargo test --profile ci -p clavicle-ledger --test kernel checker:: -- --nocapture`
 
