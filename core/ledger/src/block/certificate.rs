@@ -96,12 +96,20 @@ impl CommitCertificate {
     }
 
     /// Verifies that validators with more than two thirds of the power in `validators`, the set that decides this height,
-    /// precommitted to the block.
+    /// precommitted to the block. Every signature must hold, those too that it could do without.
     ///
     /// # Errors
-    /// [`CertificateError`].
+    /// [`CertificateError`]: what too few have signed costs no signature to refuse.
     pub fn verify(&self, chain: &ChainId, validators: &ValidatorSet) -> Result<(), CertificateError> {
         let mut power = 0u128;
+        for (place, _) in self.votes() {
+            let validator = validators.validators.get(place).ok_or(CertificateError::NoSuchValidator(place))?;
+            power = power.saturating_add(u128::from(validator.power));
+        }
+        let total = validators.total_power();
+        if !is_enough(power, total) {
+            return Err(CertificateError::TooLittlePower { power, total });
+        }
         for (place, signature) in self.votes() {
             let validator = validators.validators.get(place).ok_or(CertificateError::NoSuchValidator(place))?;
             let vote = Vote {
@@ -114,11 +122,29 @@ impl CommitCertificate {
             signature
                 .verify(&validator.key, &vote.preimage(chain))
                 .map_err(|error| CertificateError::Signature { place, error })?;
-            power = power.saturating_add(u128::from(validator.power));
         }
+        Ok(())
+    }
+
+    /// The same certificate with no more signatures than it needs under `validators`, those with the greatest power first: what is
+    /// sent to whoever only has to believe it. The digest in the next header is of the one that was committed. Whoever jumps over
+    /// changes of validators may find more of those it knows in the whole one.
+    #[must_use]
+    pub fn trimmed(&self, validators: &ValidatorSet) -> Self {
         let total = validators.total_power();
-        let enough = power.saturating_mul(3) > total.saturating_mul(2);
-        if enough { Ok(()) } else { Err(CertificateError::TooLittlePower { power, total }) }
+        let power = |place: usize| validators.validators.get(place).map_or(0, |validator| validator.power);
+        let mut votes: Vec<(usize, Signature)> = self.votes().map(|(place, signature)| (place, *signature)).collect();
+        // Equals stay in the set's order.
+        votes.sort_by_key(|(place, _)| core::cmp::Reverse(power(*place)));
+        let mut sum = 0u128;
+        let needed = votes.iter().position(|(place, _)| {
+            sum = sum.saturating_add(u128::from(power(*place)));
+            is_enough(sum, total)
+        });
+        let Some(last) = needed else { return self.clone() };
+        votes.truncate(last.saturating_add(1));
+        votes.sort_by_key(|(place, _)| *place);
+        Self::new(self.height, self.round, self.block, votes).unwrap_or_else(|_| self.clone())
     }
 
     /// What the next header says of a certificate, or of none.
@@ -127,6 +153,11 @@ impl CommitCertificate {
         let digest = |certificate| CommitDigest::from_bytes(domain::digest(Tag::COMMIT, chain, certificate));
         certificate.map_or(Self::NO_DIGEST, digest)
     }
+}
+
+/// Whether `power` is more than two thirds of `total`.
+const fn is_enough(power: u128, total: u128) -> bool {
+    power.saturating_mul(3) > total.saturating_mul(2)
 }
 
 impl BorshDeserialize for CommitCertificate {
