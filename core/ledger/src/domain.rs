@@ -74,6 +74,8 @@ tags! {
     VALIDATORS = "clavicle/valid/1";
     /// A commit certificate's digest, as the next header carries it.
     COMMIT = "clavicle/commi/1";
+    /// A checkpoint, signed by sources' identity keys.
+    CHECKPOINT = "clavicle/check/1";
     /// A validator's vote.
     VOTE = "clavicle/votes/1";
     /// A proposer's proposal for a round.

@@ -1,16 +1,25 @@
 //! The light client: what a phone needs to believe a header, and nothing else.
 //!
-//! It starts from a genesis and follows the validators from one set to the next. A header is believed when more than two
-//! thirds of the trusted set decided it; rows of the state are then believed by their proofs. It knows no network and no
-//! clock: headers, changes and the time are handed in.
+//! It starts from a genesis or a checkpoint and follows the validators from one set to the next, or jumps over several changes at
+//! once. A header is believed when more than two thirds of the trusted set decided it; rows of the state are then believed by their
+//! proofs. It knows no network and no clock: headers, changes and the time are handed in.
 //!
 //! ```text
-//! genesis ──► validators ── change ──► validators ── header ──► proven rows
+//! genesis ──────► validators ── change, jump ──► validators ── header ──► proven rows
+//! checkpoint ──────────────────────────────────────┘
 //! ```
+//!
+//! Trust ends 14 days after the newest header. Then, and on the first day of a wallet, the way in is a [`Checkpoint`] that somebody
+//! vouches for whom the holder has reason to believe: a hospital that hands over a code, or three sources that sign it
+//! ([`SignedCheckpoint`]).
 //!
 //! What it cannot know: whether a newer header exists, which its holder sees by the header's age; and whether it is told of
 //! the true chain once more than a third of a set is dishonest, which shows only when two headers contradict each other
 //! ([`LightError::Fork`]).
+
+mod checkpoint;
+
+use alloc::collections::BTreeSet;
 
 use borsh::io::{Read, Result as IoResult};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -19,10 +28,15 @@ use crate::block::{CertificateError, CommitCertificate, Header, PROTOCOL_VERSION
 use crate::encoding::{Fault, Wire};
 use crate::genesis::Genesis;
 use crate::id::{BlockId, ChainId};
+use crate::key::Key;
 use crate::state::{MemoryState, ProvenFragment, ReadRows as _};
 use crate::time::{DAY_MS, Height, LocalTime};
 use crate::tree::{ProofError, StateProof};
 use crate::validators::ValidatorSet;
+
+pub use self::checkpoint::{
+    Checkpoint, CheckpointError, CheckpointSignature, MAX_CHECKPOINT_SIGNATURES, NEEDED_SIGNATURES, SignedCheckpoint,
+};
 
 /// How long validators are believed after the newest header known to be theirs, in milliseconds. Keys that are retired may be
 /// sold or stolen later, and then write another history; whoever was away for longer needs a fresh checkpoint.
@@ -45,6 +59,12 @@ impl CertifiedHeader {
     /// # Errors
     /// [`LightError`]: what costs little is checked first.
     pub fn verify(&self, chain: &ChainId, validators: &ValidatorSet) -> Result<(), LightError> {
+        self.check(chain, validators)?;
+        Ok(self.certificate.verify(chain, validators)?)
+    }
+
+    /// All that costs no signature.
+    fn check(&self, chain: &ChainId, validators: &ValidatorSet) -> Result<(), LightError> {
         let Self { header, certificate } = self;
         if header.version != PROTOCOL_VERSION {
             return Err(LightError::Version(header.version));
@@ -58,7 +78,24 @@ impl CertifiedHeader {
         if (certificate.height, certificate.block) != (header.height, header.id()) {
             return Err(LightError::OtherBlock);
         }
-        Ok(certificate.verify(chain, validators)?)
+        Ok(())
+    }
+
+    /// Likewise, when `validators` came with it: then it is they who are wrong.
+    fn check_sent(&self, chain: &ChainId, validators: &ValidatorSet) -> Result<(), LightError> {
+        self.check(chain, validators).map_err(|error| match error {
+            LightError::OtherValidators { height } => LightError::NotItsValidators { height },
+            error => error,
+        })
+    }
+
+    /// The power in `trusted` of those who signed as one of `validators`: the same sources, by the same keys.
+    fn overlap(&self, validators: &ValidatorSet, trusted: &ValidatorSet) -> u128 {
+        let signers = self.certificate.votes().filter_map(|(place, _)| validators.validators.get(place));
+        // Ascending lists name nobody twice, so nobody is counted twice.
+        let known =
+            signers.filter_map(|signer| trusted.validators.find(&signer.source).filter(|it| it.key == signer.key));
+        known.fold(0, |sum, validator| sum.saturating_add(u128::from(validator.power)))
     }
 }
 
@@ -100,6 +137,28 @@ pub enum LightError {
         /// Which header.
         height: Height,
     },
+    /// The set that came with a header is not the one it names.
+    #[error(
+        "the validators that came with the header of height {height} are not those that it names: whoever sent them is \
+         wrong; ask another relay"
+    )]
+    NotItsValidators {
+        /// Which header.
+        height: Height,
+    },
+    /// Those who signed cannot vouch for those who are unknown.
+    #[error(
+        "validators with {power} of the {total} power that is trusted here have signed the header of height {height}; a jump \
+         needs more than a third: follow the changes of validators one by one"
+    )]
+    TooLittleOverlap {
+        /// Which header.
+        height: Height,
+        /// The signers' power in the trusted set.
+        power: u128,
+        /// The trusted set's.
+        total: u128,
+    },
     /// The certificate is of something else.
     #[error("the certificate is of another block than the header: whoever sent them is wrong; ask another relay")]
     OtherBlock,
@@ -120,10 +179,10 @@ pub enum LightError {
         /// How far ahead.
         ahead_ms: u64,
     },
-    /// The wallet was away for too long.
+    /// The wallet was away for too long, or the checkpoint is as old.
     #[error(
-        "the newest trusted header is {age_ms} ms old, more than 14 days: whoever has the keys of that time is not believed \
-         any more; if this device's clock is right, a fresh checkpoint is needed, as a hospital's codes carry"
+        "the header that trust would go on from is {age_ms} ms old, more than 14 days: whoever has the keys of that time is not \
+         believed any more; if this device's clock is right, a fresh checkpoint is needed, as a hospital's codes carry"
     )]
     TooOld {
         /// Its age.
@@ -153,6 +212,17 @@ pub enum LightError {
         /// Which header.
         height: Height,
     },
+    /// The header is not the checkpoint's.
+    #[error(
+        "the header of height {height} is not the one that the checkpoint names: whoever sent it is wrong; ask another relay"
+    )]
+    OtherCheckpoint {
+        /// Which header.
+        height: Height,
+    },
+    /// Nobody, or not enough of those who are known, vouches for the checkpoint.
+    #[error("the checkpoint is not to be believed: {0}; ask for another, or for a hospital's code")]
+    Checkpoint(#[from] CheckpointError),
 }
 
 /// The validators that are trusted, and the newest header known to be theirs. What it holds is public; whoever can alter
@@ -161,7 +231,7 @@ pub enum LightError {
 pub struct LightClient {
     /// Who decides.
     validators: ValidatorSet,
-    /// The first height that they decide.
+    /// The first height that they may have decided: after a jump, the one after what was trusted before.
     since: Height,
     /// The newest header: decided by them, or the one before they began.
     newest: Header,
@@ -182,6 +252,77 @@ impl LightClient {
         Self { validators, since: 1, newest: Header::genesis(genesis) }
     }
 
+    /// Trusts the validators who decide the block of a checkpoint, on the word of whoever vouches for it and nothing else: that it is
+    /// of the network is theirs to say. All the rest is verified.
+    ///
+    /// What was believed before is not looked at; [`LightClient::renew`] does.
+    ///
+    /// # Errors
+    /// [`LightError`]; the genesis has no certificate, so that a checkpoint of it is [`LightError::Passed`].
+    pub fn from_checkpoint(
+        chain: &ChainId,
+        checkpoint: &Checkpoint,
+        head: &CertifiedHeader,
+        validators: &ValidatorSet,
+        now: LocalTime,
+    ) -> Result<Self, LightError> {
+        let newest = head.header;
+        if Checkpoint::of(&newest) != *checkpoint {
+            return Err(LightError::OtherCheckpoint { height: newest.height });
+        }
+        if newest.height == 0 {
+            return Err(LightError::Passed { height: 0, first: 1 });
+        }
+        not_too_old(&newest, now)?;
+        not_ahead(&newest, now)?;
+        head.check_sent(chain, validators)?;
+        head.certificate.verify(chain, validators)?;
+        Ok(Self { validators: validators.clone(), since: newest.height, newest })
+    }
+
+    /// Likewise, of a checkpoint that enough of the sources have signed whose identity keys are `known`, as from the genesis.
+    ///
+    /// # Errors
+    /// [`LightError`].
+    pub fn from_signed_checkpoint(
+        chain: &ChainId,
+        signed: &SignedCheckpoint,
+        known: &BTreeSet<Key>,
+        head: &CertifiedHeader,
+        validators: &ValidatorSet,
+        now: LocalTime,
+    ) -> Result<Self, LightError> {
+        let height = head.header.height;
+        signed.verify(chain, known)?;
+        if signed.time != head.header.time {
+            return Err(LightError::OtherCheckpoint { height });
+        }
+        Self::from_checkpoint(chain, &signed.checkpoint, head, validators, now)
+    }
+
+    /// Goes on from a client that started afresh from a checkpoint. It is for whoever was away too long: as long as what is believed
+    /// here is not too old, it is not given up, since fewer vouch for a checkpoint than for a header. One that is behind changes
+    /// nothing either. Returns the newest header.
+    ///
+    /// # Errors
+    /// [`LightError::Chain`], [`LightError::Fork`].
+    pub fn renew(&mut self, fresh: &Self, now: LocalTime) -> Result<&Header, LightError> {
+        if fresh.chain() != self.chain() {
+            return Err(LightError::Chain);
+        }
+        self.agrees_with(&fresh.newest)?;
+        if fresh.newest.height > self.newest.height && !self.is_trusted_at(now) {
+            self.advance(fresh.newest, &fresh.validators);
+        }
+        Ok(&self.newest)
+    }
+
+    /// Whether the trusted validators are still believed, or only a checkpoint leads on.
+    #[must_use]
+    pub fn is_trusted_at(&self, now: LocalTime) -> bool {
+        not_too_old(&self.newest, now).is_ok()
+    }
+
     /// The network.
     #[must_use]
     pub const fn chain(&self) -> ChainId {
@@ -194,11 +335,11 @@ impl LightClient {
         &self.newest
     }
 
-    /// Whether a change of validators must be followed before `header` can be believed. Whether it can be believed then, only
-    /// [`LightClient::accept`] says. What is needed are the changes after the height of [`LightClient::newest`].
+    /// Whether a change of validators must be followed, or several jumped over, before `header` can be believed. Whether it can be
+    /// believed then, only [`LightClient::accept`] says. What is needed are the changes after the height of [`LightClient::newest`].
     #[must_use]
     pub fn needs_change(&self, header: &Header) -> bool {
-        header.height >= self.since && header.validators != self.validators.hash(&self.chain())
+        header.height >= self.newest.height.max(self.since) && header.validators != self.validators.hash(&self.chain())
     }
 
     /// Follows a change: believes the next validators, on the word of those trusted now. The block in it becomes the newest.
@@ -238,6 +379,42 @@ impl LightClient {
         Ok(&self.newest)
     }
 
+    /// Believes a header that later validators decided, and them, without the changes between: more than two thirds of them signed
+    /// it, and among those is more than a third of the power that is trusted, so at least one who is honest
+    /// (Braithwaite et al., "Tendermint light client", 2020, skipping verification). `validators` is the set that the header names.
+    ///
+    /// Returns the newest header. One that the trusted validators decided is treated as [`LightClient::accept`] does.
+    ///
+    /// # Errors
+    /// [`LightError`]; at [`LightError::TooLittleOverlap`] a nearer header may do, and each change does.
+    pub fn skip(
+        &mut self,
+        head: &CertifiedHeader,
+        validators: &ValidatorSet,
+        now: LocalTime,
+    ) -> Result<&Header, LightError> {
+        let (header, chain) = (&head.header, self.chain());
+        if header.validators == self.validators.hash(&chain) {
+            return self.accept(head, now);
+        }
+        not_too_old(&self.newest, now)?;
+        if header.height < self.newest.height {
+            return Err(LightError::Passed { height: header.height, first: self.newest.height });
+        }
+        not_ahead(header, now)?;
+        head.check_sent(&chain, validators)?;
+        let (power, total) = (head.overlap(validators, &self.validators), self.validators.total_power());
+        if power.saturating_mul(3) <= total {
+            return Err(LightError::TooLittleOverlap { height: header.height, power, total });
+        }
+        head.certificate.verify(&chain, validators)?;
+        self.agrees_with(header)?;
+        if header.height > self.newest.height {
+            self.advance(*header, validators);
+        }
+        Ok(&self.newest)
+    }
+
     /// Verifies rows against the state of the newest header: those that came with it, since no other state proves them.
     ///
     /// # Errors
@@ -251,18 +428,16 @@ impl LightClient {
     /// Whether the trusted validators are still to be believed, and decided this.
     fn check(&self, head: &CertifiedHeader, now: LocalTime) -> Result<(), LightError> {
         let header = &head.header;
-        let age_ms = now.0.since(self.newest.time.timestamp());
-        if age_ms > TRUSTING_PERIOD_MS {
-            return Err(LightError::TooOld { age_ms });
-        }
+        not_too_old(&self.newest, now)?;
         if header.height < self.since {
             return Err(LightError::Passed { height: header.height, first: self.since });
         }
-        let ahead_ms = header.time.timestamp().since(now.0);
-        if ahead_ms > CLOCK_TOLERANCE_MS {
-            return Err(LightError::Ahead { ahead_ms });
-        }
+        not_ahead(header, now)?;
         head.verify(&self.chain(), &self.validators)?;
+        self.agrees_with(header)
+    }
+
+    fn agrees_with(&self, header: &Header) -> Result<(), LightError> {
         if agree(&self.newest, header) {
             Ok(())
         } else {
@@ -270,6 +445,28 @@ impl LightClient {
             Err(LightError::Fork { height: header.height, mine, other })
         }
     }
+
+    /// Goes on to a later header and to those who decided it. Headers of theirs between the two may be believed as well: whoever is
+    /// honest among them has signed none at a height that was another set's.
+    fn advance(&mut self, header: Header, validators: &ValidatorSet) {
+        if self.validators != *validators {
+            self.validators = validators.clone();
+            self.since = self.newest.height.saturating_add(1);
+        }
+        self.newest = header;
+    }
+}
+
+/// Whether those who decided `header` are still to be believed.
+const fn not_too_old(header: &Header, now: LocalTime) -> Result<(), LightError> {
+    let age_ms = now.0.since(header.time.timestamp());
+    if age_ms > TRUSTING_PERIOD_MS { Err(LightError::TooOld { age_ms }) } else { Ok(()) }
+}
+
+/// Whether `header` is from a time that may have come.
+const fn not_ahead(header: &Header, now: LocalTime) -> Result<(), LightError> {
+    let ahead_ms = header.time.timestamp().since(now.0);
+    if ahead_ms > CLOCK_TOLERANCE_MS { Err(LightError::Ahead { ahead_ms }) } else { Ok(()) }
 }
 
 /// Whether two headers can be of one chain: one block a height, time that goes on, and neighbours that follow each other.

@@ -1,19 +1,25 @@
 //! The light client: what a phone believes, and each way to be refused.
 
+mod checkpoints;
+mod jumps;
+
+use std::collections::BTreeSet;
+
 use clavicle_ledger::block::{CertificateError, CommitCertificate, Header};
-use clavicle_ledger::encoding::{self, Fault};
+use clavicle_ledger::encoding::{self, Ascending, Fault, Wire};
 use clavicle_ledger::genesis::Parameters;
-use clavicle_ledger::id::{BlockId, ChainId, StateRoot};
-use clavicle_ledger::key::SignatureError;
+use clavicle_ledger::id::{BlockId, ChainId, SourceId, StateRoot};
+use clavicle_ledger::key::{Key, SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::{
-    CLOCK_TOLERANCE_MS, CertifiedHeader, LightClient, LightError, TRUSTING_PERIOD_MS, ValidatorChange,
+    CLOCK_TOLERANCE_MS, CertifiedHeader, Checkpoint, CheckpointError, CheckpointSignature, LightClient, LightError,
+    MAX_CHECKPOINT_SIGNATURES, SignedCheckpoint, TRUSTING_PERIOD_MS, ValidatorChange,
 };
 use clavicle_ledger::state::{ReadRows as _, StateKey};
-use clavicle_ledger::time::{BlockTime, LocalTime};
+use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
 use clavicle_ledger::tree::{ProofError, prove};
-use clavicle_ledger::validators::ValidatorSet;
+use clavicle_ledger::validators::{Validator, ValidatorSet};
 
-use crate::world::{DAY, World, certify, consensus_keys, secret};
+use crate::world::{DAY, World, certify, consensus_keys, hospitals, secret};
 
 /// A network, and a phone that knows its genesis.
 fn scene() -> (World, LightClient) {
@@ -45,6 +51,40 @@ fn change_refused(client: &LightClient, change: &ValidatorChange, now: LocalTime
     let error = copy.change(change, now).unwrap_err();
     assert_eq!(&copy, client);
     error
+}
+
+/// Likewise of a jump.
+fn skip_refused(client: &LightClient, head: &CertifiedHeader, set: &ValidatorSet, now: LocalTime) -> LightError {
+    let mut copy = client.clone();
+    let error = copy.skip(head, set, now).map(|newest| newest.id()).unwrap_err();
+    assert_eq!(&copy, client);
+    error
+}
+
+/// A client as it comes out of a wallet's store.
+fn kept(client: &LightClient) -> LightClient {
+    let read: LightClient = encoding::decode(&encoding::encode(client)).unwrap();
+    assert_eq!(&read, client);
+    read
+}
+
+/// Validators called by words, each with the key of that word, and a power.
+fn set_of(members: &[(&str, &str, u64)]) -> ValidatorSet {
+    let source = |name: &str| SourceId::from_bytes(*blake3::hash(name.as_bytes()).as_bytes());
+    let validator =
+        |&(name, key, power): &(&str, &str, u64)| Validator { source: source(name), key: secret(key).public(), power };
+    ValidatorSet { validators: Ascending::from_items(members.iter().map(validator).collect()).unwrap() }
+}
+
+/// A network decided by `validators`, as a phone trusts it at height 5, and a header of height 9 to build on.
+fn made_up(validators: &ValidatorSet) -> (LightClient, Header, LocalTime) {
+    let world = World::new(Parameters::default());
+    let (first, own) = (Header::genesis(&world.genesis), validators.hash(&world.chain));
+    let trusted =
+        Header { height: 5, time: BlockTime(world.now().plus(5)), validators: own, next_validators: own, ..first };
+    let client = encoding::decode(&encoding::encode(&(validators.clone(), 1u64, trusted))).unwrap();
+    let later = Header { height: 9, time: BlockTime(world.now().plus(9)), ..trusted };
+    (client, later, LocalTime(world.now().plus(9)))
 }
 
 #[test]
@@ -165,7 +205,7 @@ fn the_last_block_of_a_set_may_be_known_before_the_change() {
 }
 
 #[test]
-fn no_change_can_be_skipped() {
+fn a_change_leads_on_from_its_own_set_only() {
     let (mut world, mut client) = scene();
     let (one, two) = (world.rekey(1, 1), world.rekey(2, 1));
     let (head, now) = (world.certified(1_000), clock(&world));
@@ -331,4 +371,35 @@ fn a_client_goes_on_where_it_was_put_down_and_not_elsewhere() {
     assert_eq!(read(&now, height + 2, &world.header), no);
     let last = Header { height: u64::MAX, ..world.header };
     assert_eq!(read(&now, 0, &last), no);
+}
+
+#[test]
+fn a_certificate_can_be_trimmed_to_what_it_needs() {
+    let set = set_of(&[("a", "a0", 1), ("b", "b0", 5), ("c", "c0", 2), ("d", "d0", 3), ("e", "e0", 1), ("f", "f0", 0)]);
+    let (_, later, _) = made_up(&set);
+    let header = Header { validators: set.hash(&later.chain), ..later };
+    let keys = ["a0", "b0", "c0", "d0", "e0", "f0"].map(secret);
+    let by = |head: &CertifiedHeader| {
+        let mut powers: Vec<u64> = head.certificate.votes().map(|(place, _)| set.validators[place].power).collect();
+        powers.sort_unstable();
+        powers
+    };
+    let trim = |head: &CertifiedHeader| {
+        let certificate = head.certificate.trimmed(&set);
+        CertifiedHeader { header, certificate }
+    };
+    // Of twelve, more than eight: five, three and two. Eight are not enough.
+    let whole = certify(&header, &set, &keys);
+    let trimmed = trim(&whole);
+    assert_eq!((by(&whole), by(&trimmed)), (vec![0, 1, 1, 2, 3, 5], vec![2, 3, 5]));
+    assert_eq!(trimmed.verify(&header.chain, &set), Ok(()));
+    assert!(encoding::encode(&trimmed).len() <= encoding::encode(&whole).len() - 3 * 65);
+    assert_eq!(encoding::decode(&encoding::encode(&trimmed)).as_ref(), Ok(&trimmed));
+    assert_eq!(trim(&trimmed), trimmed);
+    // Nothing goes from one that has just enough, or too little.
+    for few in [certify(&header, &set, &keys[1..5]), certify(&header, &set, &keys[..1]), certify(&header, &set, &[])] {
+        let enough = few.verify(&header.chain, &set);
+        assert_eq!(trim(&few).verify(&header.chain, &set), enough);
+        assert!(enough.is_ok() || trim(&few) == few);
+    }
 }

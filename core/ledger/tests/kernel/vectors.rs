@@ -17,12 +17,12 @@ use clavicle_ledger::authorise::{Actor, Claim, Hello, SignedHello};
 use clavicle_ledger::ballot::Ballot;
 use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof, prove_inclusion};
 use clavicle_ledger::derivation::{Branch, Words};
-use clavicle_ledger::domain::Tag;
+use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
 use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{AnchorRoot, BlockId, EventHash, GrantId, SeriesId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
-use clavicle_ledger::light::{CertifiedHeader, LightClient, ValidatorChange};
+use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, SignedCheckpoint, ValidatorChange};
 use clavicle_ledger::record::EpochRecord;
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::snapshot::{Chunk, Import, Skeleton};
@@ -48,7 +48,8 @@ macro_rules! wire_types {
             commit: CommitCertificate, block: Block, inclusion: InclusionProof, page: Page, page_path: PagePath,
             proof: Proof, state_proof: StateProof, skeleton: Skeleton, chunk: Chunk, hello: SignedHello, vote: Vote,
             proposal: RoundProposal, certified: CertifiedHeader, validator_change: ValidatorChange,
-            light_client: LightClient, ballot: Ballot, registered: Registered, record: EpochRecord,
+            light_client: LightClient, checkpoint: Checkpoint, signed_checkpoint: SignedCheckpoint,
+            ballot: Ballot, registered: Registered, record: EpochRecord,
             earlier_validators: EarlierValidators,
         }
     };
@@ -390,6 +391,20 @@ fn accepted() -> Vec<Vector> {
     client.change(&change, now).unwrap();
     out.value("validator_change", &change, format!("to {}", change.next.hash(&chain)));
     out.value("light_client", &client, "after the change");
+    let head = later.certified(1_000);
+    let mut jumped = LightClient::from_genesis(&world.genesis);
+    jumped.skip(&head, &change.next, LocalTime(later.now())).unwrap();
+    out.value("light_client", &jumped, format!("after a jump to block {}", head.header.id()));
+    out.value("checkpoint", &Checkpoint::of(&head.header), "");
+    let mut signed = SignedCheckpoint::of(&head.header);
+    out.value("signed_checkpoint", &signed, "by nobody yet");
+    for hospital in &hospitals()[..3] {
+        signed.sign(&chain, &hospital.identity).unwrap();
+    }
+    let known = world.genesis.sources.iter().map(|source| source.identity).collect();
+    signed.verify(&chain, &known).unwrap();
+    let preimage = domain::preimage(Tag::CHECKPOINT, &chain, &(signed.checkpoint, signed.time));
+    out.value("signed_checkpoint", &signed, format!("by three, preimage {}", hex(&preimage)));
     out.0
 }
 
@@ -567,6 +582,25 @@ fn rejected() -> Vec<Vector> {
     );
     add("light_client", "validators whose first header is missing", edited(&light, &|bytes| bytes[since_at] = 2));
     add("light_client", "other validators than the header's", edited(&light, &|bytes| bytes[4] ^= 1));
+    let mut checkpoint = SignedCheckpoint::of(&world.header);
+    for hospital in &hospitals()[..2] {
+        checkpoint.sign(&world.chain, &hospital.identity).unwrap();
+    }
+    let checkpoint = encoding::encode(&checkpoint);
+    add("checkpoint", "cut off", checkpoint[..39].to_vec());
+    add("checkpoint", "a signed one", checkpoint.clone());
+    let signatures_at = 40 + 8 + 4;
+    let swapped = edited(&checkpoint, &|bytes| bytes[signatures_at..].rotate_left(98));
+    add("signed_checkpoint", "signers out of order", swapped);
+    let doubled =
+        edited(&checkpoint, &|bytes| bytes.copy_within(signatures_at..signatures_at + 98, signatures_at + 98));
+    add("signed_checkpoint", "one signer twice", doubled);
+    add(
+        "signed_checkpoint",
+        "more signers than there may be",
+        edited(&checkpoint, &|bytes| bytes[signatures_at - 4] = 17),
+    );
+    add("signed_checkpoint", "cut off", checkpoint[..checkpoint.len() - 1].to_vec());
     let study = encoding::encode(&world.state.study(world.id(1)).unwrap().unwrap());
     let open_at = study.len() - flag_distance(&world);
     add("study", "a flag that is neither yes nor no", edited(&study, &|bytes| bytes[open_at] = 2));
