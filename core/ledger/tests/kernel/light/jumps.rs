@@ -190,3 +190,21 @@ fn a_jump_to_what_contradicts_the_newest_header_is_a_fork() {
     client.skip(&head, &set, now).unwrap();
     assert_eq!(kept(&client).newest(), &head.header);
 }
+
+#[test]
+fn those_jumped_to_count_from_the_height_after_what_was_trusted() {
+    let (mut client, later, now) = made_up(&set_of(&[("a", "a0", 1), ("b", "b0", 1)]));
+    let set = set_of(&[("a", "a0", 1), ("c", "c0", 1)]);
+    let at = |height: u64| {
+        let (own, time) = (set.hash(&later.chain), Timestamp(later.time.timestamp().0 + height - later.height));
+        let header = Header { height, time: BlockTime(time), validators: own, next_validators: own, ..later };
+        certify(&header, &set, &[secret("a0"), secret("c0")])
+    };
+    assert_eq!(client.skip(&at(9), &set, now), Ok(&at(9).header));
+    for height in [6, 7] {
+        assert_eq!(kept(&client).accept(&at(height), now), Ok(&at(9).header));
+    }
+    for height in [3, 5] {
+        assert_eq!(refused(&client, &at(height), now), LightError::Passed { height, first: 6 });
+    }
+}
