@@ -10,8 +10,8 @@ use clavicle_ledger::time::LocalTime;
 use clavicle_ledger::transaction::Envelope;
 use clavicle_ledger::tree::{self, StateProof};
 use clavicle_network::message::{
-    Included, List, MAX_CHANGES, MailboxRefusal, MailboxRequest, MailboxResponse, ProvenRows, Query, Request, Response,
-    RowKey, Verdict,
+    Decided, Included, List, MAX_CHANGES, MailboxRefusal, MailboxRequest, MailboxResponse, ProvenRows, Query, Request,
+    Response, RowKey, Verdict,
 };
 use clavicle_network::swarm::{Desk, Received};
 use tracing::error;
@@ -66,6 +66,10 @@ impl RelayDesk {
             Query::Inclusion(hash) => {
                 let included = store.inclusion(&hash)?;
                 Response::Inclusion(included.map(|(header, proof)| Box::new(Included { header, proof })))
+            }
+            Query::Decided(height) => {
+                let decided = store.certified(height)?.zip(store.validators(height)?);
+                Response::Decided(decided.map(|(head, validators)| Box::new(Decided { head, validators })))
             }
             // The node answers these itself, and only to relays.
             Query::Waiting | Query::Envelopes(_) => Response::Unavailable,

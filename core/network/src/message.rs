@@ -14,6 +14,7 @@ use clavicle_ledger::state::StateKey;
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_ledger::transaction::{Envelope, MAX_ENVELOPE_LEN};
 use clavicle_ledger::tree::StateProof;
+use clavicle_ledger::validators::ValidatorSet;
 
 /// The longest request, in bytes: a deposit and what stands around it.
 pub const MAX_REQUEST_LEN: usize = MAX_SEALED_LEN + 1024;
@@ -63,6 +64,8 @@ pub enum Query {
     Waiting,
     /// Transactions that wait for a block.
     Envelopes(Ascending<EnvelopeHash, MAX_ENVELOPES>),
+    /// The header at a height, with those who decided it: to start from a checkpoint, or to jump over changes.
+    Decided(Height),
 }
 
 /// A [`StateKey`] in a list.
@@ -97,6 +100,8 @@ pub enum Response {
     Mailbox(MailboxResponse),
     /// The relay cannot answer now; ask another, or later.
     Unavailable,
+    /// To [`Query::Decided`]; none while the relay is not that far.
+    Decided(Option<Box<Decided>>),
 }
 
 /// What became of a transaction.
@@ -119,6 +124,15 @@ pub struct ProvenRows {
     pub head: CertifiedHeader,
     /// Each row, or its absence, in the order of the question.
     pub rows: List<StateProof, MAX_ROWS>,
+}
+
+/// A header, and who decided it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Decided {
+    /// The header, with all the signatures there are: whoever jumps needs those it knows.
+    pub head: CertifiedHeader,
+    /// The validators that it names.
+    pub validators: ValidatorSet,
 }
 
 /// That a transaction is in a block.

@@ -7,9 +7,9 @@ use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{Ascending, Text, Wire};
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, KeyError, SecretKey, Signature, SignatureError};
+use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::time::Timestamp;
 use clavicle_network::message::Token;
-use clavicle_network::pickup::Checkpoint;
 
 use crate::identity::{Recipient, RecipientError};
 

@@ -22,8 +22,9 @@
 //! use clavicle_ledger::encoding::{Ascending, Text};
 //! use clavicle_ledger::id::{BlockId, ChainId, SourceId};
 //! use clavicle_ledger::key::SecretKey;
+//! use clavicle_ledger::light::Checkpoint;
 //! use clavicle_ledger::time::{HOUR_MS, Timestamp};
-//! use clavicle_network::{message::Token, pickup::Checkpoint};
+//! use clavicle_network::message::Token;
 //! use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
 //! use clavicle_wallet::{code, identity::Identity};
 //!

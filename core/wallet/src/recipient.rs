@@ -10,11 +10,11 @@ use clavicle_ledger::encoding::{Ascending, Bytes, Text};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime};
 use clavicle_network::message::Token;
-use clavicle_network::pickup::Checkpoint;
 use clavicle_network::transfer::{FetchError, Progress};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
@@ -108,8 +108,7 @@ impl Recipient {
         }
         // A block that is known to be decided, for whoever reads the card.
         self.wallet.rows(&[StateKey::Head]).await?;
-        let newest = self.wallet.ledger.light().newest();
-        let checkpoint = Checkpoint { height: newest.height, block: newest.id() };
+        let checkpoint = Checkpoint::of(self.wallet.ledger.light().newest());
         let expires = self.wallet.now().plus(days.clamp(1, MAX_CARD_DAYS).saturating_mul(DAY_MS));
         let (key, token) = (self.wallet.key(Branch::Mailbox, mailbox)?, Token(random()?));
         let relays = self.wallet.ledger.open_mailbox(&key, token, expires, KEPT_BY).await?;

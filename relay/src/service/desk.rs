@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use clavicle_imaging::intake::{AttachError, Intake, IntakeError};
 use clavicle_imaging::worker::{Reader, Workers};
 use clavicle_ledger::encoding::Text;
+use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_manifest::MediaType;
-use clavicle_network::pickup::{Checkpoint, PickupCode, Question, Ticket};
+use clavicle_network::pickup::{PickupCode, Question, Ticket};
 use serde::{Deserialize, Serialize};
 
 use super::{Service, ServiceError};
@@ -284,7 +285,7 @@ impl Service {
             ticket,
             question,
             expires,
-            checkpoint: Checkpoint { height: head.height, block: head.id() },
+            checkpoint: Checkpoint::of(&head),
         })
     }
 }

@@ -48,6 +48,7 @@ fn while_all_hospitals_are_there_consent_is_never_exceeded() {
             ledger::a_delegate_grants_and_ends_what_its_role_allows_and_no_more,
             ledger::envelopes_that_are_not_signed_as_they_must_be_cost_nothing,
             ledger::whoever_revokes_without_end_closes_nothing_but_their_own_study,
+            ledger::a_checkpoint_leads_to_its_own_block_and_no_relay_elsewhere,
             streams::a_transfer_that_runs_is_cut_when_the_source_sees_a_revocation,
             streams::what_the_source_has_not_sent_yet_is_not_sent_after_a_revocation,
             streams::a_transfer_that_runs_is_cut_when_its_grant_ends,

@@ -3,11 +3,11 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::InclusionProof;
 use clavicle_ledger::encoding::{Ascending, Text, Wire};
-use clavicle_ledger::id::{BlockId, ChainId, SourceId};
+use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, Signature};
-use clavicle_ledger::light::CertifiedHeader;
+use clavicle_ledger::light::{CertifiedHeader, Checkpoint};
 use clavicle_ledger::salt::Salt;
-use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
 use clavicle_manifest::SignedManifest;
 
@@ -32,15 +32,6 @@ pub enum Question {
     BirthDate,
 }
 
-/// A block that whoever made the code had decided: a phone that trusts the code need not go back further.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Checkpoint {
-    /// Its height.
-    pub height: Height,
-    /// Its id.
-    pub block: BlockId,
-}
-
 /// The code of a Pickup: on a screen, on paper, or a link.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct PickupCode {
@@ -58,7 +49,7 @@ pub struct PickupCode {
     pub question: Question,
     /// Until when.
     pub expires: Timestamp,
-    /// A recent block.
+    /// A recent block: a phone that trusts the code need not go back further.
     pub checkpoint: Checkpoint,
 }
 

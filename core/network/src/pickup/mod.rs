@@ -18,7 +18,7 @@ mod message;
 pub use self::claim::{Opened, PickupError, open};
 pub use self::counter::Counter;
 pub(crate) use self::counter::serve;
-pub use self::message::{Ask, Checkpoint, Claim, Claimed, Denied, MAX_OFFERS, Offered, PickupCode, Question, Ticket};
+pub use self::message::{Ask, Claim, Claimed, Denied, MAX_OFFERS, Offered, PickupCode, Question, Ticket};
 
 /// The protocol, as iroh negotiates it.
 pub const PROTOCOL: &[u8] = b"clavicle/pickup/1";

@@ -170,8 +170,9 @@ mod tests {
     use clavicle_ledger::encoding::{Ascending, Fault, Text};
     use clavicle_ledger::id::{BlockId, SourceId};
     use clavicle_ledger::key::SecretKey;
+    use clavicle_ledger::light::Checkpoint;
     use clavicle_ledger::time::Timestamp;
-    use clavicle_network::pickup::{Checkpoint, Question, Ticket};
+    use clavicle_network::pickup::{Question, Ticket};
 
     use super::*;
     use crate::card::tests::{CHAIN, largest};

@@ -2,13 +2,14 @@
 
 use clavicle_ledger::action::{Grant, ReviseStudy, Revoke};
 use clavicle_ledger::encoding;
-use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot};
+use clavicle_ledger::id::{BlockId, ChainId, GrantId, ManifestRoot};
 use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::light::{Checkpoint, LightClient, LightError};
 use clavicle_ledger::study::{Delegate, DelegateRole, Powers};
 use clavicle_ledger::terms::{PurposeOfUse, Terms};
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
-use clavicle_network::message::{Request, Response, Verdict};
+use clavicle_network::message::{Query, Request, Response, Verdict};
 use clavicle_network::pickup::Claimed;
 use clavicle_relay::service::VisitRequest;
 use clavicle_wallet::patient::{GrantRequest, Patient};
@@ -241,4 +242,27 @@ pub(super) async fn whoever_revokes_without_end_closes_nothing_but_their_own_stu
     // Nor is there room lost for another's revocation.
     assert_eq!(ground.submit(SOURCE, &ground.sign_revocation(&others, &other.holder)).await, Verdict::Waits);
     assert!([SEEN, NO_GRANT].contains(&ground.refused(&others).await.as_str()));
+}
+
+pub(super) async fn a_checkpoint_leads_to_its_own_block_and_no_relay_elsewhere(ground: &Ground) {
+    for n in 0..4 {
+        let mut client = ground.client(n).await;
+        let answer = client.ask(Request::Query(Query::Head)).await.unwrap();
+        let Response::Head(Some(head)) = answer else { panic!("{answer:?}") };
+        let checkpoint = Checkpoint::of(&head.header);
+        let answer = client.ask(Request::Query(Query::Decided(checkpoint.height))).await.unwrap();
+        let Response::Decided(Some(decided)) = answer else { panic!("{answer:?}") };
+        let start = |checkpoint| {
+            let (head, validators) = (&decided.head, &decided.validators);
+            LightClient::from_checkpoint(&ground.chain, &checkpoint, head, validators, now())
+        };
+        assert_eq!(start(checkpoint).unwrap().newest(), &head.header);
+        let forged = start(Checkpoint { block: BlockId::from_bytes([9; 32]), ..checkpoint }).unwrap_err();
+        assert_eq!(forged, LightError::OtherCheckpoint { height: checkpoint.height });
+        // Nobody decided the genesis, or what is still to come.
+        for height in [0, u64::MAX] {
+            let answer = client.ask(Request::Query(Query::Decided(height))).await.unwrap();
+            assert_eq!(answer, Response::Decided(None));
+        }
+    }
 }
