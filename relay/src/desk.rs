@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
 use clavicle_ledger::key::Key;
+use clavicle_ledger::light::CertifiedHeader;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::LocalTime;
 use clavicle_ledger::transaction::Envelope;
@@ -60,12 +61,15 @@ impl RelayDesk {
     fn query(&self, query: Query) -> Result<Response, StoreError> {
         let store = self.store();
         Ok(match query {
-            Query::Head => Response::Head(store.certified(store.head()?.height)?.map(Box::new)),
+            Query::Head => {
+                let head = store.certified(store.head()?.height)?.map(|head| self.trimmed(head)).transpose()?;
+                Response::Head(head.map(Box::new))
+            }
             Query::Changes { after } => Response::Changes(List::of(store.validator_changes(after, MAX_CHANGES)?)),
             Query::Rows(keys) => Response::Rows(self.rows(keys.iter().map(|RowKey(key)| *key))?.map(Box::new)),
             Query::Inclusion(hash) => {
-                let included = store.inclusion(&hash)?;
-                Response::Inclusion(included.map(|(header, proof)| Box::new(Included { header, proof })))
+                let Some((header, proof)) = store.inclusion(&hash)? else { return Ok(Response::Inclusion(None)) };
+                Response::Inclusion(Some(Box::new(Included { header: self.trimmed(header)?, proof })))
             }
             Query::Decided(height) => {
                 let decided = store.certified(height)?.zip(store.validators(height)?);
@@ -83,7 +87,13 @@ impl RelayDesk {
         let Some(certified) = self.store().certified(head.height)? else { return Ok(None) };
         let proven = keys.map(|key| tree::prove(&snapshot, &snapshot, key)).collect::<Result<Vec<StateProof>, _>>();
         let rows = proven.map_err(|_| StoreError::Damaged { what: "a row", error: None })?;
-        Ok(Some(ProvenRows { head: certified, rows: List::of(rows) }))
+        Ok(Some(ProvenRows { head: self.trimmed(certified)?, rows: List::of(rows) }))
+    }
+
+    /// With no more signatures than it needs: whoever only believes it verifies each, and pays for its bytes.
+    fn trimmed(&self, head: CertifiedHeader) -> Result<CertifiedHeader, StoreError> {
+        let Some(validators) = self.store().validators(head.header.height)? else { return Ok(head) };
+        Ok(CertifiedHeader { certificate: head.certificate.trimmed(&validators), ..head })
     }
 
     fn mailbox(&self, asker: Key, request: MailboxRequest) -> Result<MailboxResponse, StoreError> {

@@ -249,6 +249,8 @@ pub(super) async fn a_checkpoint_leads_to_its_own_block_and_no_relay_elsewhere(g
         let mut client = ground.client(n).await;
         let answer = client.ask(Request::Query(Query::Head)).await.unwrap();
         let Response::Head(Some(head)) = answer else { panic!("{answer:?}") };
+        // Of four hospitals three are enough, and no more are sent than that.
+        assert_eq!(head.certificate.votes().count(), 3);
         let checkpoint = Checkpoint::of(&head.header);
         let answer = client.ask(Request::Query(Query::Decided(checkpoint.height))).await.unwrap();
         let Response::Decided(Some(decided)) = answer else { panic!("{answer:?}") };
