@@ -55,6 +55,11 @@ pub enum WalletError {
     /// No block yet.
     #[error("the network has made no block yet; try again in a moment")]
     NoBlock,
+    /// A code's block that is nowhere.
+    #[error(
+        "no relay that answers knows the block which the code names: try again in a moment, or ask the desk for a new code"
+    )]
+    NoCheckpoint,
     /// A relay said something that is not so.
     #[error(transparent)]
     Light(#[from] LightError),
@@ -189,7 +194,7 @@ impl WalletError {
             Self::Name(_) => "name",
             Self::OtherKind { .. } => "kind",
             Self::NoMoreKeys => "keys",
-            Self::NoRelay(_) | Self::NoBlock => "unreachable",
+            Self::NoRelay(_) | Self::NoBlock | Self::NoCheckpoint => "unreachable",
             Self::Light(_) | Self::Proof(_) | Self::Inclusion(_) | Self::Rows(_) | Self::OtherAnswer => "proof",
             Self::Rejected(_) | Self::Stateless(_) => "rejected",
             Self::NotFinal | Self::StudyNotFinal => "not_final",

@@ -9,13 +9,13 @@ use clavicle_ledger::encoding::{Ascending, Bytes};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::light::{CertifiedHeader, LightClient};
+use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError};
 use clavicle_ledger::state::{ProvenFragment, StateKey};
 use clavicle_ledger::time::{Height, LocalTime};
 use clavicle_ledger::transaction::Envelope;
 use clavicle_network::message::{
-    Acknowledged, Collection, MAX_DEPOSITS, MAX_SEALED_LEN, MailboxRequest, MailboxResponse, Opening, Query, Request,
-    Response, RowKey, Token, Verdict,
+    Acknowledged, Collection, Decided, MAX_DEPOSITS, MAX_SEALED_LEN, MailboxRequest, MailboxResponse, Opening, Query,
+    Request, Response, RowKey, Token, Verdict,
 };
 use clavicle_network::swarm::{AskError, Client};
 use tokio::time::{Instant, sleep};
@@ -138,8 +138,45 @@ impl Ledger {
         Err(WalletError::NoRelay(last))
     }
 
-    /// Believes a header, following the changes of validators that lead to it.
+    /// Starts afresh from a checkpoint, if nothing is believed any more, or not yet: on the word of whoever gave it, which is to be
+    /// a hospital that the person stands before. What is still believed stays, whoever says what.
+    ///
+    /// # Errors
+    /// [`WalletError`]: [`WalletError::NoCheckpoint`] when no relay knows the block.
+    pub async fn renew(&mut self, checkpoint: &Checkpoint) -> Result<(), WalletError> {
+        if self.light.is_trusted_at(self.now()) {
+            return Ok(());
+        }
+        let mut last = WalletError::NoRelay(None);
+        for relay in self.relays()? {
+            let refused = match self.ask_one(&relay, Request::Query(Query::Decided(checkpoint.height))).await {
+                Err(error) => WalletError::NoRelay(Some(error)),
+                Ok(Response::Decided(Some(decided))) => {
+                    let Decided { head, validators } = &*decided;
+                    match LightClient::from_checkpoint(&self.chain, checkpoint, head, validators, self.now()) {
+                        Ok(fresh) => {
+                            self.light.renew(&fresh, (self.clock)())?;
+                            return Ok(());
+                        }
+                        Err(error) => error.into(),
+                    }
+                }
+                Ok(_) => WalletError::NoCheckpoint,
+            };
+            debug!(%refused, "a relay does not know a checkpoint");
+            // That a relay is silent says less than what another says.
+            if matches!(last, WalletError::NoRelay(_)) || matches!(refused, WalletError::Light(_)) {
+                last = refused;
+            }
+        }
+        Err(last)
+    }
+
+    /// Believes a header, jumping over the changes of validators that lead to it, or following each.
     async fn believe(&mut self, head: &CertifiedHeader) -> Result<(), WalletError> {
+        if self.light.needs_change(&head.header) && self.jump(head).await? {
+            return Ok(());
+        }
         while self.light.needs_change(&head.header) {
             let after = self.light.newest().height;
             let Response::Changes(changes) = self.ask(&Request::Query(Query::Changes { after })).await? else {
@@ -154,6 +191,20 @@ impl Ledger {
         }
         self.light.accept(head, (self.clock)())?;
         Ok(())
+    }
+
+    /// Jumps to a header, if so many of those who signed it are known that it can be.
+    async fn jump(&mut self, head: &CertifiedHeader) -> Result<bool, WalletError> {
+        let query = Query::Decided(head.header.height);
+        let Ok(Response::Decided(Some(decided))) = self.ask(&Request::Query(query)).await else { return Ok(false) };
+        // The same header may have come with fewer signatures.
+        let head = if decided.head.header == head.header { &decided.head } else { head };
+        match self.light.skip(head, &decided.validators, (self.clock)()) {
+            Ok(_) => Ok(true),
+            Err(error @ LightError::Fork { .. }) => Err(error.into()),
+            // This relay may be wrong, or those who are known are too few: changes lead on, or say what is wrong.
+            Err(_) => Ok(false),
+        }
     }
 
     /// Asks every relay how far it is, so that what is proven from here on is no older than what any of them knows.

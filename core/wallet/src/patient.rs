@@ -188,6 +188,8 @@ impl Patient {
         if now > code.expires {
             return Err(WalletError::Expired);
         }
+        // The hospital has handed the code over: its word is good for a block, should there be nothing else to go on from.
+        self.wallet.renew(&code.checkpoint).await?;
         let (_, operational) = self.wallet.source(code.source).await?;
         let begun = self.begin(code)?;
         let source = Remote::announced(code.transfer, code.addresses.iter().map(Text::as_str));

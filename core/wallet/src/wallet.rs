@@ -6,7 +6,7 @@ use clavicle_ledger::derivation::{Branch, Seed, Words};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::light::LightClient;
+use clavicle_ledger::light::{Checkpoint, LightClient};
 use clavicle_ledger::source::Source;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{LocalTime, Timestamp};
@@ -139,6 +139,12 @@ impl Wallet {
         let proven = self.ledger.rows(keys).await?;
         self.keep_light()?;
         Ok(proven)
+    }
+
+    /// Starts afresh from the checkpoint of a code that a hospital handed over, if nothing is believed any more.
+    pub(crate) async fn renew(&mut self, checkpoint: &Checkpoint) -> Result<(), WalletError> {
+        self.ledger.renew(checkpoint).await?;
+        self.keep_light()
     }
 
     /// Asks every relay how far it is.

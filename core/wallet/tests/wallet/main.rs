@@ -1,5 +1,7 @@
-//! The wallet's tests, from outside: what its bytes are, in [`vectors`]; and a vault whose process was killed, in [`killed`].
+//! The wallet's tests, from outside: what its bytes are, in [`vectors`]; a vault whose process was killed, in [`killed`];
+//! and how it follows a network that went on without it, in [`following`].
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod following;
 mod killed;
 mod vectors;

@@ -1,0 +1,404 @@
+//! A wallet and a network that went on without it: it jumps, follows, or starts from a checkpoint that a hospital hands over.
+
+use std::net::TcpListener;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clavicle_ledger::action::DefineStudy;
+use clavicle_ledger::block::{CommitCertificate, Header};
+use clavicle_ledger::encoding::{Ascending, Text};
+use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
+use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, ManifestRoot, SourceId, StudyDigest, StudyId};
+use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError, ValidatorChange};
+use clavicle_ledger::salt::Salt;
+use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
+use clavicle_ledger::state::{MemoryState, ReadRows as _, StateKey};
+use clavicle_ledger::terms::PurposeOfUse;
+use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
+use clavicle_ledger::transaction::{Action, Body};
+use clavicle_ledger::tree::prove;
+use clavicle_ledger::validators::{Validator, ValidatorSet};
+use clavicle_ledger::vote::{Vote, VoteKind};
+use clavicle_manifest::Uid;
+use clavicle_network::message::{Decided, List, ProvenRows, Query, Request, Response, RowKey, Token};
+use clavicle_network::pickup::{PickupCode, Question, Ticket};
+use clavicle_network::swarm::{Config, Desk, Node, Received};
+use clavicle_wallet::WalletError;
+use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
+use clavicle_wallet::identity::Identity;
+use clavicle_wallet::ledger::Ledger;
+use clavicle_wallet::patient::{GrantRequest, OwnStudy, Patient};
+use clavicle_wallet::rows::{Held, Summary};
+use clavicle_wallet::vault::Passphrase;
+
+const NOW: u64 = 1_790_000_000_000;
+const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
+/// Blocks in a day.
+const BLOCKS: u64 = 2_880;
+
+fn clock() -> LocalTime {
+    LocalTime(Timestamp(NOW))
+}
+
+fn secret(word: &str) -> SecretKey {
+    SecretKey::from_bytes(blake3::hash(word.as_bytes()).as_bytes())
+}
+
+/// What a relay tells, true or not, and what it was asked.
+struct Told {
+    state: MemoryState,
+    decided: Vec<Decided>,
+    changes: Vec<ValidatorChange>,
+    asked: Mutex<Vec<Query>>,
+}
+
+impl Told {
+    fn was_asked(&self, what: fn(&Query) -> bool) -> bool {
+        self.asked.lock().unwrap().iter().any(what)
+    }
+}
+
+impl Desk for Told {
+    fn receive(&self, _: &[u8]) -> Received {
+        Received::Ignore
+    }
+
+    fn answer(&self, _: Key, request: Request) -> Response {
+        let Request::Query(query) = request else { return Response::Unavailable };
+        self.asked.lock().unwrap().push(query.clone());
+        let newest = || self.decided.last().unwrap().head.clone();
+        match query {
+            Query::Head => Response::Head(Some(Box::new(newest()))),
+            Query::Changes { after } => {
+                Response::Changes(List::of(self.changes.iter().filter(|it| it.last.header.height >= after).cloned()))
+            }
+            Query::Rows(keys) => {
+                let rows = keys.iter().map(|RowKey(key)| prove(&self.state, &self.state, *key).unwrap());
+                Response::Rows(Some(Box::new(ProvenRows { head: newest(), rows: List::of(rows) })))
+            }
+            Query::Decided(height) => {
+                let of = self.decided.iter().find(|decided| decided.head.header.height == height);
+                Response::Decided(of.cloned().map(Box::new))
+            }
+            _ => Response::Unavailable,
+        }
+    }
+
+    fn waiting(&self) -> Vec<EnvelopeHash> {
+        Vec::new()
+    }
+
+    fn envelope(&self, _: &EnvelopeHash) -> Option<Vec<u8>> {
+        None
+    }
+}
+
+/// A network of four hospitals whose state never changes, a day's block after another.
+struct Network {
+    genesis: Genesis,
+    chain: ChainId,
+    /// The generation of each hospital's consensus key.
+    generations: [u32; 4],
+    newest: Header,
+    told: Told,
+    ports: Vec<u16>,
+}
+
+impl Network {
+    /// One that began so many days ago, with as many relays that answer.
+    fn new(days: u64, relays: usize) -> Self {
+        let held: Vec<TcpListener> = (0..relays).map(|_| port()).collect();
+        let ports: Vec<u16> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
+        let source = |(at, name): (usize, &&str)| {
+            let key = |role: &str| secret(&format!("{name} {role} 0")).public();
+            let address = ports.get(at).map(|port| Text::new(format!("/ip4/127.0.0.1/tcp/{port}")).unwrap());
+            let announcement = Announcement {
+                name: Text::new(*name).unwrap(),
+                kind: SourceKind::Validator,
+                keys: SourceKeys {
+                    operational: key("operational"),
+                    consensus: Some(key("consensus")),
+                    transfer: key("transfer"),
+                    network: Ascending::from_items(vec![key("network")]).unwrap(),
+                },
+                addresses: Addresses {
+                    libp2p: Ascending::from_items(address.into_iter().collect()).unwrap(),
+                    ..Addresses::default()
+                },
+                mailbox: Ascending::new(),
+            };
+            GenesisSource { identity: key("identity"), announcement }
+        };
+        let genesis = Genesis {
+            name: Text::new("test").unwrap(),
+            time: BlockTime(Timestamp(NOW - days * DAY_MS)),
+            parameters: Parameters::default(),
+            sources: Ascending::from_items(HOSPITALS.iter().enumerate().map(source).collect()).unwrap(),
+        };
+        let state = MemoryState::from_genesis(&genesis);
+        let told = Told { state, decided: Vec::new(), changes: Vec::new(), asked: Mutex::default() };
+        let (chain, newest) = (genesis.chain_id(), Header::genesis(&genesis));
+        Self { genesis, chain, generations: [0; 4], newest, told, ports }
+    }
+
+    fn source(&self, at: usize) -> SourceId {
+        SourceId::of_identity(&self.chain, &secret(&format!("{} identity 0", HOSPITALS[at])).public())
+    }
+
+    fn consensus(&self, at: usize, generation: u32) -> SecretKey {
+        secret(&format!("{} consensus {generation}", HOSPITALS[at]))
+    }
+
+    fn validators(&self) -> ValidatorSet {
+        let validator = |at: usize| {
+            let key = self.consensus(at, self.generations[at]).public();
+            Validator { source: self.source(at), key, power: 1 }
+        };
+        ValidatorSet { validators: Ascending::from_items((0..4).map(validator).collect()).unwrap() }
+    }
+
+    /// A day later: its last block, which all sign. With it some hospitals hand over to other keys.
+    fn day(&mut self, rekeyed: &[usize]) -> Checkpoint {
+        let (validators, before) = (self.validators(), self.generations);
+        for at in rekeyed {
+            self.generations[*at] += 1;
+        }
+        let next = self.validators();
+        let header = Header {
+            height: self.newest.height + BLOCKS,
+            time: BlockTime(self.newest.time.timestamp().plus(DAY_MS)),
+            previous: BlockId::from_bytes([7; 32]),
+            validators: validators.hash(&self.chain),
+            next_validators: next.hash(&self.chain),
+            ..self.newest
+        };
+        let vote = |source| {
+            let block = Some(header.id());
+            Vote { kind: VoteKind::Precommit, height: header.height, round: 0, block, validator: source }
+        };
+        let votes = validators.validators.iter().enumerate().map(|(place, validator)| {
+            let at = (0..4).find(|at| self.source(*at) == validator.source).unwrap();
+            (place, self.consensus(at, before[at]).sign(&vote(validator.source).preimage(&self.chain)))
+        });
+        let certificate = CommitCertificate::new(header.height, 0, header.id(), votes.collect()).unwrap();
+        let head = CertifiedHeader { header, certificate };
+        self.newest = header;
+        if !rekeyed.is_empty() {
+            self.told.changes.push(ValidatorChange { last: head.clone(), next });
+        }
+        self.told.decided.push(Decided { head, validators });
+        Checkpoint::of(&header)
+    }
+
+    /// Starts the relay of a hospital, which tells this.
+    async fn relay(&self, at: usize, told: Told) -> (Node, Arc<Told>) {
+        let told = Arc::new(told);
+        let config = Config {
+            chain: self.chain,
+            seed: secret(&format!("{} network 0", HOSPITALS[at])).seed(),
+            listen: format!("/ip4/127.0.0.1/tcp/{}", self.ports[at]),
+            peers: Vec::new(),
+            reconcile_every: Duration::from_secs(3_600),
+        };
+        let node = Node::start(config, Arc::clone(&told) as Arc<dyn Desk>).unwrap();
+        node.address().await.unwrap();
+        (node, told)
+    }
+
+    fn take_told(&mut self) -> Told {
+        let empty =
+            Told { state: MemoryState::default(), decided: Vec::new(), changes: Vec::new(), asked: Mutex::default() };
+        std::mem::replace(&mut self.told, empty)
+    }
+
+    fn ledger(&self) -> Ledger {
+        Ledger::new(&self.genesis, LightClient::from_genesis(&self.genesis), clock)
+    }
+}
+
+/// A free port, below those that outgoing connections have.
+fn port() -> TcpListener {
+    let mut random = [0; 2];
+    getrandom::fill(&mut random).unwrap();
+    let first = 20_000 + u16::from_le_bytes(random) % 10_000;
+    (first..first + 1_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
+}
+
+const ROSTER: &[StateKey] = &[StateKey::Roster];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_some_days_behind_jumps_to_the_newest_header() {
+    let mut network = Network::new(10, 1);
+    for rekeyed in [&[][..], &[0], &[], &[1], &[]] {
+        network.day(rekeyed);
+    }
+    let told = network.take_told();
+    let (_node, told) = network.relay(0, told).await;
+    let mut ledger = network.ledger();
+    let proven = ledger.rows(ROSTER).await.unwrap();
+    assert_eq!((proven.height, ledger.light().newest()), (network.newest.height, &network.newest));
+    assert_eq!(proven.rows.roster().unwrap().admitted.len(), 4);
+    assert!(told.was_asked(|query| matches!(query, Query::Decided(_))));
+    assert!(!told.was_asked(|query| matches!(query, Query::Changes { .. })), "one jump is enough");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallet_that_knows_too_few_of_them_follows_each_change() {
+    let mut network = Network::new(10, 1);
+    for rekeyed in [&[0][..], &[1], &[2], &[3], &[]] {
+        network.day(rekeyed);
+    }
+    let told = network.take_told();
+    let (_node, told) = network.relay(0, told).await;
+    let mut ledger = network.ledger();
+    assert_eq!(ledger.rows(ROSTER).await.unwrap().height, network.newest.height);
+    assert!(told.was_asked(|query| matches!(query, Query::Changes { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn validators_that_a_header_does_not_name_lead_nowhere() {
+    let mut network = Network::new(10, 1);
+    for rekeyed in [&[0][..], &[1], &[]] {
+        network.day(rekeyed);
+    }
+    let mut told = network.take_told();
+    let first = told.decided[0].validators.clone();
+    told.decided.iter_mut().for_each(|decided| decided.validators = first.clone());
+    let (_node, told) = network.relay(0, told).await;
+    let mut ledger = network.ledger();
+    assert_eq!(ledger.rows(ROSTER).await.unwrap().height, network.newest.height);
+    assert!(told.was_asked(|query| matches!(query, Query::Changes { .. })), "the changes are followed");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checkpoint_is_looked_for_until_a_relay_has_it() {
+    let mut network = Network::new(40, 2);
+    for n in 0..38 {
+        network.day(&[n % 4]);
+    }
+    let checkpoint = network.day(&[]);
+    let told = network.take_told();
+    // The other relay has another block at that height, as decided as this one.
+    let mut other =
+        Told { state: told.state.clone(), decided: told.decided.clone(), changes: Vec::new(), asked: Mutex::default() };
+    let last = other.decided.last_mut().unwrap();
+    last.head.header.round = 9;
+    let (_one, _) = network.relay(0, told).await;
+    let (_other, _) = network.relay(1, other).await;
+    for _ in 0..8 {
+        let mut ledger = network.ledger();
+        ledger.renew(&checkpoint).await.unwrap();
+        assert_eq!(ledger.light().newest(), &network.newest);
+        // What is believed is not given up for another.
+        ledger.renew(&Checkpoint { height: 1, block: BlockId::from_bytes([9; 32]) }).await.unwrap();
+        assert_eq!(ledger.light().newest(), &network.newest);
+    }
+    let mut ledger = network.ledger();
+    let nowhere = ledger.renew(&Checkpoint { block: BlockId::from_bytes([9; 32]), ..checkpoint }).await.unwrap_err();
+    assert!(matches!(nowhere, WalletError::Light(LightError::OtherCheckpoint { .. })), "{nowhere}");
+    let nowhere = ledger.renew(&Checkpoint { height: 1, ..checkpoint }).await.unwrap_err();
+    assert!(matches!(nowhere, WalletError::NoCheckpoint), "{nowhere}");
+    assert_eq!(ledger.light().newest(), &Header::genesis(&network.genesis));
+}
+
+fn passphrase() -> Passphrase {
+    Passphrase::new("four words of it".to_owned()).unwrap()
+}
+
+/// A code that names no address, so that a wallet which believes the rest of it stops there.
+fn code(network: &Network, checkpoint: Checkpoint) -> PickupCode {
+    PickupCode {
+        chain: network.chain,
+        source: network.source(0),
+        transfer: secret("mercy transfer 0").public(),
+        addresses: Ascending::new(),
+        ticket: Ticket([8; 32]),
+        question: Question::Pin,
+        expires: Timestamp(NOW + 1_000),
+        checkpoint,
+    }
+}
+
+fn card(network: &Network, checkpoint: Checkpoint) -> SignedCard {
+    let card = Card {
+        chain: network.chain,
+        name: Text::new("Dr Rossi").unwrap(),
+        credential: Credential::Unverified,
+        grantees: Ascending::from_items(vec![secret("grantee").public()]).unwrap(),
+        mailbox: Mailbox {
+            key: secret("mailbox").public(),
+            relays: Ascending::from_items(vec![network.source(0)]).unwrap(),
+            token: Token([5; 16]),
+        },
+        recipient: Identity::generate().unwrap().recipient(),
+        wish: Text::new("brain MR").unwrap(),
+        checkpoint,
+        expires: Timestamp(NOW + 1_000),
+    };
+    card.sign(&secret("grantee")).unwrap()
+}
+
+/// A study that the wallet holds, as far as it knows.
+fn held(network: &Network) -> OwnStudy {
+    let action = Action::DefineStudy(DefineStudy {
+        digest: StudyDigest::from_bytes([1; 32]),
+        source: secret("mercy operational 0").public(),
+        holder: secret("holder").public(),
+        delegates: Ascending::new(),
+        manifest_root: ManifestRoot::from_bytes([2; 32]),
+        open: true,
+    });
+    let summary = Summary {
+        study_instance_uid: Uid::new("1.2.3").unwrap(),
+        date: None,
+        description: Text::default(),
+        modalities: Text::default(),
+        series: 1,
+        instances: 1,
+        bytes: 1,
+    };
+    let held = Held {
+        source: network.source(0),
+        salt: Salt::from_bytes([4; 32]),
+        holder: 0,
+        summary,
+        claim: Body { submit_by: Timestamp(NOW), nonce: [0; 16], action },
+        final_at: Some(1),
+    };
+    OwnStudy { id: StudyId::from_bytes([3; 32]), held }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_wallet_on_an_old_network_starts_from_a_hospitals_code_and_from_no_card() {
+    let mut network = Network::new(40, 1);
+    let days: Vec<Checkpoint> = (0..37).map(|n| network.day(&[n % 4])).collect();
+    let checkpoint = network.day(&[0]);
+    network.day(&[1]);
+    let told = network.take_told();
+    let (_node, _) = network.relay(0, told).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut patient, _) = Patient::create(folder.path(), &passphrase(), network.genesis.clone(), clock).unwrap();
+    let request =
+        GrantRequest { for_ms: DAY_MS, purpose: PurposeOfUse::Treatment, later_revisions: true, staleness_ms: 0 };
+    // Whoever shows a card is a stranger: the block it names, true as it is, leads nowhere.
+    let (study, card) = (held(&network), card(&network, checkpoint));
+    let stranger = patient.sign_grant(&study, &card, &request).await.map(drop).unwrap_err();
+    assert!(matches!(stranger, WalletError::Light(LightError::TooOld { .. })), "{stranger}");
+    // Nor does a code whose block is another.
+    let other = Checkpoint { block: BlockId::from_bytes([9; 32]), ..checkpoint };
+    let forged = patient.pick_up(&code(&network, other), "").await.map(drop).unwrap_err();
+    assert!(matches!(forged, WalletError::Light(LightError::OtherCheckpoint { .. })), "{forged}");
+    let old = patient.pick_up(&code(&network, days[20]), "").await.map(drop).unwrap_err();
+    assert!(matches!(old, WalletError::Light(LightError::TooOld { .. })), "{old}");
+    // The true one does: as far as the hospital, which has no address here.
+    let found = patient.pick_up(&code(&network, checkpoint), "").await.map(drop).unwrap_err();
+    assert!(matches!(found, WalletError::NoSource), "{found}");
+    // From then on nothing is needed any more, and no code leads elsewhere.
+    drop(patient);
+    let mut patient = Patient::open(folder.path(), &passphrase(), clock).unwrap();
+    let found = patient.pick_up(&code(&network, other), "").await.map(drop).unwrap_err();
+    assert!(matches!(found, WalletError::NoSource), "{found}");
+    let unknown = patient.sign_grant(&study, &card, &request).await.map(drop).unwrap_err();
+    assert!(matches!(unknown, WalletError::NotOnLedger), "{unknown}");
+}
