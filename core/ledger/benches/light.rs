@@ -18,7 +18,7 @@ use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::light::{CertifiedHeader, LightClient, LightError, SignedCheckpoint, ValidatorChange};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{Changes, MemoryState, StateKey};
-use clavicle_ledger::study::{Capacity, GrantRate, LiveGrant, Status, Study};
+use clavicle_ledger::study::{Capacity, DayCounts, LiveGrant, Status, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, Day, Height, LocalTime, Timestamp};
 use clavicle_ledger::tree::{self, StateProof};
 use clavicle_ledger::validators::{Validator, ValidatorSet};
@@ -120,7 +120,7 @@ impl State {
                 open: true,
                 grants: Ascending::from_items(vec![grant]).unwrap(),
                 tombstones: Ascending::new(),
-                granted_on: GrantRate::default(),
+                today: DayCounts::default(),
                 pending_recovery: None,
                 last_recovery: None,
                 vetoed: None,
