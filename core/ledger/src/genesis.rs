@@ -313,7 +313,8 @@ impl Parameters {
             ("recovery_delay_ms", self.recovery_delay_ms <= YEAR_MS),
             ("recovery_interval_ms", self.recovery_interval_ms >= self.recovery_delay_ms),
             ("halt_grace_ms", self.halt_grace_ms <= YEAR_MS),
-            ("vote_ms", (1..=YEAR_MS).contains(&self.vote_ms)),
+            // Votes on a frozen study must be gone before it can be frozen again.
+            ("vote_ms", (1..=YEAR_MS.min(self.recovery_interval_ms)).contains(&self.vote_ms)),
             ("evidence_ms", (1..=YEAR_MS).contains(&self.evidence_ms)),
             ("power_window_epochs", (1..=10_000).contains(&self.power_window_epochs)),
             ("power_change_percent", (1..=100).contains(&self.power_change_percent)),

@@ -1,4 +1,5 @@
-//! RecoverStudy: the source gives a study whose key was lost to a new holder. Said twice: once to ask, days later to complete.
+//! RecoverStudy: the source gives a study whose key was lost to a new holder. Said twice: once to ask, and days later to
+//! complete what was asked for, by name, so that neither is ever taken for the other.
 //!
 //! In between the holder, if the key is not lost after all, can veto. That nothing changes hands by itself, only by a second
 //! transaction, has three reasons: what a study is depends on no moment that passes unseen; a veto in the same block comes
@@ -8,7 +9,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::{Context, Failed, SourceRefused, StudyRefused, rule};
 use crate::event::Event;
-use crate::id::StudyId;
+use crate::id::{StudyId, TxId};
 use crate::key::Key;
 use crate::state::{ReadRows as _, StateKey, StateReader};
 use crate::study::{Deed, PendingRecovery, Study};
@@ -23,6 +24,8 @@ pub struct RecoverStudy {
     pub source: Key,
     /// Who is to hold it.
     pub new_holder: Key,
+    /// Nothing to ask; the transaction that asked, to complete.
+    pub completes: Option<TxId>,
 }
 
 /// Why a RecoverStudy is refused.
@@ -41,6 +44,9 @@ pub enum RecoverStudyError {
     /// The holder.
     #[error("the key holds the study already")]
     Holds,
+    /// There is no such recovery.
+    #[error("no such recovery of the study for this holder is pending: it was vetoed, or another was asked for since")]
+    NotPending,
     /// Asked for, and to be waited for.
     #[error("the recovery was asked for and can be completed from {from} on, at height {height} or later")]
     TooEarly {
@@ -60,7 +66,7 @@ impl RecoverStudy {
         context: &mut Context<'_, '_, R>,
     ) -> Result<(), Failed<RecoverStudyError, R::Error>> {
         use RecoverStudyError as Error;
-        let Self { study: id, source: source_key, new_holder } = self;
+        let Self { study: id, source: source_key, new_holder, completes } = self;
 
         let source = context.acting_source::<Error>(*source_key)?;
         let mut activity = context.state.activity(source)?.in_epoch(context.epoch);
@@ -71,14 +77,16 @@ impl RecoverStudy {
         context.check_keeps::<Error>(source, &study)?;
         rule(study.holder != *new_holder, Error::Holds)?;
 
-        let (event, ended) = match study.pending_recovery {
-            Some(pending) if pending.new_holder == *new_holder => {
+        let (event, ended) = match completes {
+            Some(asked) => {
+                let is_it = |pending: &PendingRecovery| (pending.id, pending.new_holder) == (*asked, *new_holder);
+                let pending = study.pending_recovery.filter(is_it).ok_or(Failed::Refused(Error::NotPending))?;
                 check_waited(&pending, context).map_err(Failed::Refused)?;
                 (study.pending_recovery, study.vetoed) = (None, None);
                 let ended = study.change_hands(*new_holder, false);
                 (Event::ChangedHands { study: *id, holder: *new_holder }, ended)
             }
-            _ => {
+            None => {
                 check_interval(&study, context).map_err(Failed::Refused)?;
                 study.last_recovery = Some(context.now);
                 let (since, since_height) = (context.now, context.height);

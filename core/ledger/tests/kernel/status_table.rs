@@ -63,7 +63,8 @@ fn every_cell_through_the_ledger() {
             let helper = delegate(&secret("helper"), DelegateRole::Helper, until);
             world.define(1, &holder, vec![helper]).unwrap();
             let recover = |world: &mut World, to: &SecretKey| {
-                let action = RecoverStudy { study, source: mercy.public(), new_holder: to.public() };
+                let (source, new_holder) = (mercy.public(), to.public());
+                let action = RecoverStudy { study, source, new_holder, completes: None };
                 world.act(Action::RecoverStudy(action), &[&mercy, to])
             };
             let veto = |world: &mut World| {

@@ -180,14 +180,15 @@ fn who_holds(world: &mut World, study: StudyId) -> Vec<(&'static str, Envelope)>
     let delegating = Action::Delegate(Delegate { study, holder, delegate: helper });
     let undelegating = Action::Undelegate(Undelegate { study, holder, delegate: helper.key });
     let transfer = TransferStudy { study, holder, new_holder, keep_grants: true };
-    let recovery = RecoverStudy { study, source: mercy.public(), new_holder };
+    let recovery = |completes| RecoverStudy { study, source: mercy.public(), new_holder, completes };
     let veto = Veto { study, holder, recovery: TxId::from_bytes([9; 32]) };
     let anchor = Anchor { source: mercy.public(), sequence: 0, root: AnchorRoot::from_bytes([7; 32]), count: 3 };
     [
         ("delegate", delegating, vec![&holder_key]),
         ("undelegate", undelegating, vec![&holder_key]),
         ("transfer_study", Action::TransferStudy(transfer), vec![&holder_key, &new]),
-        ("recover_study", Action::RecoverStudy(recovery), vec![&mercy, &new]),
+        ("recover_study", Action::RecoverStudy(recovery(None)), vec![&mercy, &new]),
+        ("recover_study", Action::RecoverStudy(recovery(Some(TxId::from_bytes([9; 32])))), vec![&mercy, &new]),
         ("veto", Action::Veto(veto), vec![&holder_key]),
         ("anchor", Action::Anchor(anchor), vec![&mercy]),
     ]

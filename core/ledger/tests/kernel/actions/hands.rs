@@ -28,14 +28,22 @@ fn transfer(world: &mut World, holder: &SecretKey, to: &SecretKey, keep_grants: 
     world.act(Action::TransferStudy(action), &[holder, to])
 }
 
-fn recover_by(world: &mut World, hospital: usize, to: &SecretKey) -> Result<(), Rejection> {
+fn recover_by(world: &mut World, hospital: usize, to: &SecretKey, completes: Option<TxId>) -> Result<(), Rejection> {
     let operational = world.hospitals[hospital].operational.clone();
-    let action = RecoverStudy { study: world.id(1), source: operational.public(), new_holder: to.public() };
+    let (study, source) = (world.id(1), operational.public());
+    let action = RecoverStudy { study, source, new_holder: to.public(), completes };
     world.act(Action::RecoverStudy(action), &[&operational, to])
 }
 
+/// Asks.
 fn recover(world: &mut World, to: &SecretKey) -> Result<(), Rejection> {
-    recover_by(world, 0, to)
+    recover_by(world, 0, to, None)
+}
+
+/// Completes what is pending.
+fn complete(world: &mut World, to: &SecretKey) -> Result<(), Rejection> {
+    let asked = pending(world);
+    recover_by(world, 0, to, Some(asked))
 }
 
 fn veto(world: &mut World, holder: &SecretKey, recovery: TxId) -> Result<(), Rejection> {
@@ -216,25 +224,29 @@ fn a_lost_study_comes_back_after_three_days() {
     let granted = world.grant(world.id(1), &holder, &grantee.public(), terms).unwrap();
 
     let refused = |error| Err(Rejection::RecoverStudy(error));
-    assert_eq!(recover_by(&mut world, 1, &new), refused(RecoverStudyError::Study(StudyRefused::NotYours)));
+    assert_eq!(recover_by(&mut world, 1, &new, None), refused(RecoverStudyError::Study(StudyRefused::NotYours)));
     assert_eq!(recover(&mut world, &holder), refused(RecoverStudyError::Holds));
     recover(&mut world, &new).unwrap();
     let (asked, height) = (world.now(), world.header.height);
     assert!(holds(&world, &holder) && !holds(&world, &new) && may(&world, &granted, &grantee));
 
     let (from, height) = (asked.plus(3 * DAY), height + 200);
-    assert_eq!(recover(&mut world, &new), refused(RecoverStudyError::TooEarly { from, height }));
+    assert_eq!(complete(&mut world, &new), refused(RecoverStudyError::TooEarly { from, height }));
     let other = secret("another phone");
     let soon = RecoverStudyError::TooSoon(asked.plus(30 * DAY));
     assert_eq!(recover(&mut world, &other), refused(soon), "nobody cuts in");
+    assert_eq!(recover(&mut world, &new), refused(soon), "to ask twice is not to complete");
+    assert_eq!(complete(&mut world, &other), refused(RecoverStudyError::NotPending));
+    let unknown = recover_by(&mut world, 0, &new, Some(TxId::from_bytes([7; 32])));
+    assert_eq!(unknown, refused(RecoverStudyError::NotPending));
     while world.now().plus(120_000) < from {
         minutes(&mut world, 1);
     }
     let left = from.since(world.now());
     world.wait(left - 1_001);
     // The try comes a second after the last block: one millisecond too early.
-    assert_eq!(recover(&mut world, &new), refused(RecoverStudyError::TooEarly { from, height }));
-    assert_eq!(recover(&mut world, &new), Ok(()));
+    assert_eq!(complete(&mut world, &new), refused(RecoverStudyError::TooEarly { from, height }));
+    assert_eq!(complete(&mut world, &new), Ok(()));
     assert!(holds(&world, &new) && !holds(&world, &holder) && !may(&world, &granted, &grantee));
     let Study { delegates, pending_recovery, vetoed, .. } = world.study(world.id(1));
     assert!(delegates.is_empty() && pending_recovery.is_none() && vetoed.is_none());
@@ -257,7 +269,7 @@ fn a_recovery_takes_heights_as_well_as_time() {
     // Enough blocks by now, but the chain stood still.
     assert!(early > 200);
     assert!(matches!(
-        recover(&mut world, &new),
+        complete(&mut world, &new),
         Err(Rejection::RecoverStudy(RecoverStudyError::TooEarly { from, .. })) if from > world.now()
     ));
 
@@ -269,7 +281,7 @@ fn a_recovery_takes_heights_as_well_as_time() {
         world.wait(slow);
     }
     // Thirty-three hours in which 200 blocks came are not three days.
-    assert!(matches!(recover(&mut world, &new), Err(Rejection::RecoverStudy(RecoverStudyError::TooEarly { .. }))));
+    assert!(matches!(complete(&mut world, &new), Err(Rejection::RecoverStudy(RecoverStudyError::TooEarly { .. }))));
 }
 
 #[test]
@@ -280,17 +292,17 @@ fn a_recovery_does_not_come_across_a_halt_before_a_veto_can() {
     minutes(&mut world, 201);
     world.wait(5 * DAY);
     let resumed = world.now();
-    let early = recover(&mut world, &new);
+    let early = complete(&mut world, &new);
     let from = resumed.plus(DAY);
     assert!(
         matches!(early, Err(Rejection::RecoverStudy(RecoverStudyError::TooEarly { from: said, .. })) if said == from)
     );
     let recovery = pending(&world);
     minutes(&mut world, 23 * 60);
-    assert!(recover(&mut world, &new).is_err());
+    assert!(complete(&mut world, &new).is_err());
     veto(&mut world, &holder, recovery).unwrap();
     minutes(&mut world, 3 * 60);
-    assert!(recover(&mut world, &new).is_err());
+    assert!(recover_by(&mut world, 0, &new, Some(recovery)).is_err());
     assert!(holds(&world, &holder));
 }
 
@@ -304,14 +316,15 @@ fn a_veto_in_the_same_block_comes_first() {
         world.wait(9 * 60_000);
     }
     let (id, mercy) = (world.id(1), world.hospitals[0].operational.clone());
-    let action = RecoverStudy { study: id, source: mercy.public(), new_holder: new.public() };
+    let action =
+        RecoverStudy { study: id, source: mercy.public(), new_holder: new.public(), completes: Some(recovery) };
     let completing = world.sign(Action::RecoverStudy(action), &[&mercy, &new]);
     let mut other = world.clone();
     other.submit(completing.clone()).unwrap();
     assert!(holds(&other, &new), "without a veto it would have come");
     let vetoing = world.sign(Action::Veto(Veto { study: id, holder: holder.public(), recovery }), &[&holder]);
     let (proposal, applied) = world.block(1_000, vec![completing, vetoing]);
-    assert!(matches!(proposal.left_out[..], [(_, Rejection::RecoverStudy(RecoverStudyError::TooSoon(_)))]));
+    assert!(matches!(proposal.left_out[..], [(_, Rejection::RecoverStudy(RecoverStudyError::NotPending))]));
     assert!(applied.executed.events.contains(&Event::Vetoed { study: id, recovery }));
     assert!(holds(&world, &holder));
 }
@@ -332,6 +345,9 @@ fn recovering_again_after_a_veto_freezes_the_study() {
     assert_eq!(veto(&mut world, &holder, recovery), not_pending);
 
     world.wait(30 * DAY);
+    // A completion that comes after the veto does nothing, least of all freeze.
+    let late = recover_by(&mut world, 0, &new, Some(recovery));
+    assert_eq!(late, Err(Rejection::RecoverStudy(RecoverStudyError::NotPending)));
     recover(&mut world, &new).unwrap();
     let study = world.study(world.id(1));
     assert!(study.frozen && study.pending_recovery.is_none());

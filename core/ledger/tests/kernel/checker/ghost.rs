@@ -171,7 +171,9 @@ impl Ghost {
             Deed::Veto { by, ask } if self.must_be_taken(Deed::Veto { by, ask }) => {
                 (self.asked, self.vetoed) = (None, true);
             }
-            Deed::Recover { hospital: 0, to } if self.may_change_hands() => self.recover(no, to, delays),
+            Deed::Recover { hospital: 0, to, completes } if self.may_change_hands() => {
+                self.recover(no, to, completes, delays);
+            }
             Deed::Vote { hospital, to } if self.frozen => self.vote(hospital, to, delays),
             Deed::Status { number: _, to } if self.served != Served::Withdrawn => {
                 self.served = match to {
@@ -241,19 +243,20 @@ impl Ghost {
         }
     }
 
-    fn recover(&mut self, no: No, to: Who, delays: &Delays) {
+    fn recover(&mut self, no: No, to: Who, completes: Option<No>, delays: &Delays) {
         let over = |since: Option<u32>, delay: u32| since.is_none_or(|since| self.hour - since > delay);
         let (graced, may_ask) = (over(self.resumed, delays.grace), over(self.last_asked, delays.interval));
-        match &self.asked {
-            Some(asked) if asked.to == to => {
+        match (completes, &self.asked) {
+            (Some(ask), Some(asked)) if (asked.paper, asked.to) == (ask, to) => {
                 let waited = self.hour - asked.hour > delays.recovery && asked.blocks >= delays.recovery_heights;
                 if waited && graced {
                     (self.asked, self.vetoed) = (None, false);
                     self.change_hands(to, false);
                 }
             }
+            (Some(_), _) => {}
             _ if !may_ask => {}
-            _ => {
+            (None, _) => {
                 self.last_asked = Some(self.hour);
                 self.frozen = self.vetoed;
                 let asked = Asked { paper: no, to, hour: self.hour, blocks: 0 };

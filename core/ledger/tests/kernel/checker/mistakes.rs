@@ -174,7 +174,7 @@ fn a_veto_that_stops_nothing() {
     let world = recovery(false);
     let subject = Mistaken::writing(&world, |deed, before, after| {
         if matches!(deed, Deed::Veto { .. }) {
-            (after.pending_recovery, after.vetoed) = (before.pending_recovery, before.vetoed);
+            after.pending_recovery = before.pending_recovery;
         }
     });
     let counterexample = found(&subject, &world);

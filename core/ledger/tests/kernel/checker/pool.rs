@@ -115,6 +115,8 @@ pub enum Deed {
     Recover {
         hospital: usize,
         to: Who,
+        /// Nothing to ask, or the paper that asked, to complete.
+        completes: Option<No>,
     },
     /// Of a paper that asks for a recovery.
     Veto {
@@ -269,9 +271,10 @@ impl Scenario {
                 new_holder: key(to),
                 keep_grants: keep,
             }),
-            Deed::Recover { hospital, to } => {
+            Deed::Recover { hospital, to, completes } => {
                 let source = self.hospitals[hospital].operational.public();
-                Action::RecoverStudy(RecoverStudy { study, source, new_holder: key(to) })
+                let completes = completes.map(|ask| self.papers[usize::from(ask)].signed.id());
+                Action::RecoverStudy(RecoverStudy { study, source, new_holder: key(to), completes })
             }
             Deed::Veto { by, ask } => {
                 let recovery = self.papers[usize::from(ask)].signed.id();
@@ -299,7 +302,12 @@ impl Scenario {
             Deed::Delegate { by, to, ends } => format!("{by} delegates to {to} until half past hour {ends}"),
             Deed::Undelegate { by, of } => format!("{by} ends the delegation of {of}"),
             Deed::Transfer { from, to, keep } => format!("{from} transfers to {to}, {}", keeping(keep)),
-            Deed::Recover { hospital: of, to } => format!("{} says that {to} recovers the study", hospital(of)),
+            Deed::Recover { hospital: of, to, completes: None } => {
+                format!("{} asks that {to} recovers the study", hospital(of))
+            }
+            Deed::Recover { hospital: of, to, completes: Some(ask) } => {
+                format!("{} says that {to} recovers the study, as paper {ask} asked", hospital(of))
+            }
             Deed::Veto { by, ask } => format!("{by} vetoes paper {ask}"),
             Deed::Vote { hospital: of, to } => format!("{} votes that {to} holds the study", hospital(of)),
             Deed::Status { number, to } => format!("the source sets status {number}: {to:?}"),
