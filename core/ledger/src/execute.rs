@@ -338,7 +338,13 @@ impl<'a, R: StateReader> Execution<'a, R> {
         if let Some(passed) = epoch.checked_sub(MAX_RECORDS) {
             self.state.remove(StateKey::Record(passed));
         }
+        // By it evidence of the epoch that is over tells whose key it was.
+        self.state.put(StateKey::Derived(epoch.saturating_sub(1)), &self.validators);
+        let passed = self.head.evidence_from;
         self.head.evidence_from = self.evidence_from(epoch)?;
+        for passed in passed..self.head.evidence_from {
+            self.state.remove(StateKey::Derived(passed));
+        }
         self.events.push(Event::EpochBegan { epoch, height: self.head.height });
         Ok(())
     }

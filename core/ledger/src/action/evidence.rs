@@ -12,10 +12,11 @@ use crate::event::Event;
 use crate::expiry;
 use crate::id::{EquivocationId, SourceId, TxId};
 use crate::key::{Key, Signature};
-use crate::source::{KeyRole, KeyUse, Source};
+use crate::source::Source;
 use crate::state::{ReadRows as _, StateKey, StateReader};
 use crate::time::{Epoch, Height};
 use crate::transaction::StatelessError;
+use crate::validators::ValidatorSet;
 use crate::vote::{RoundProposal, Vote, VoteKind};
 
 /// The action. Signed by nobody: the evidence is.
@@ -163,9 +164,11 @@ impl Evidence {
         let Place { validator: id, height, round, message: _ } = place;
         rule(height <= context.height, Error::Ahead(height))?;
         let epoch = self.epoch_of(height, context)?;
-        let known = context.state.key_use(*key)? == Some(KeyUse { source: id, role: KeyRole::Consensus });
-        let source = context.state.source(id)?.filter(|_| known).ok_or(Failed::Refused(Error::NotItsKey))?;
-        rule(source.keys_in(epoch).consensus == Some(*key), Error::NotItsKey)?;
+        // Not by the source's own record, which knows its last two keys and not those that it had before.
+        let set = if epoch == context.epoch { StateKey::Validators } else { StateKey::Derived(epoch) };
+        let set: ValidatorSet = context.state.required(&set)?;
+        rule(set.validators.find(&id).is_some_and(|validator| validator.key == *key), Error::NotItsKey)?;
+        let source: Source = context.state.required(&StateKey::Source(id))?;
 
         let mark = EquivocationId::from_bytes(domain::digest(Tag::EQUIVOCATION, &context.rules.chain, &place));
         let parameters = &context.rules.parameters;

@@ -62,6 +62,8 @@ pub enum StateKey {
     Record(Epoch),
     /// The [`EarlierValidators`], once there are any.
     EarlierValidators,
+    /// The [`ValidatorSet`] that an epoch derived, once the epoch is over and as long as equivocations in it are looked into.
+    Derived(Epoch),
 }
 
 impl Wire for StateKey {
@@ -324,7 +326,7 @@ pub(crate) fn check_row(key: &StateKey, bytes: &[u8]) -> Result<(), DecodeError>
         StateKey::Rules => encoding::decode::<Rules>(bytes).map(drop),
         StateKey::Head => encoding::decode::<Head>(bytes).map(drop),
         StateKey::Roster => encoding::decode::<Roster>(bytes).map(drop),
-        StateKey::Validators => encoding::decode::<ValidatorSet>(bytes).map(drop),
+        StateKey::Validators | StateKey::Derived(_) => encoding::decode::<ValidatorSet>(bytes).map(drop),
         StateKey::Source(_) => encoding::decode::<Source>(bytes).map(drop),
         StateKey::Activity(_) => encoding::decode::<Activity>(bytes).map(drop),
         StateKey::KeyUse(_) => encoding::decode::<KeyUse>(bytes).map(drop),
