@@ -26,7 +26,7 @@ use crate::source::{Admitted, KeyRole, KeyUse, Registered, Roster, Source, Sourc
 use crate::state::{Changes, Head, Overlay, ReadError, ReadRows, Rules, Slot, StateKey, StateReader};
 use crate::time::{BlockTime, Epoch, Height, Timestamp};
 use crate::transaction::{Action, Precedence, Verified};
-use crate::validators::{EarlierValidators, Validator, ValidatorSet};
+use crate::validators::{Validator, ValidatorSet};
 
 /// What execution needs to know of a block.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -299,14 +299,15 @@ impl<'a, R: StateReader> Execution<'a, R> {
 
     /// Counts the block that the certificate decided, among those of its epoch.
     fn count(&mut self, commit: &CommitCertificate) -> Result<(), ReadError<R::Error>> {
-        let earlier = self.state.row::<EarlierValidators>(&StateKey::EarlierValidators)?;
-        let decided = match &earlier {
-            Some(earlier) if earlier.until >= commit.height => &earlier.validators,
-            _ => &self.validators,
+        let epoch = self.head.epoch;
+        let mut record: EpochRecord = self.state.required(&StateKey::Record(epoch))?;
+        // An epoch's first block is decided by the set of the epoch before.
+        let decided = match epoch.checked_sub(1) {
+            Some(before) if record.first == commit.height => self.state.required(&StateKey::Derived(before))?,
+            _ => self.validators.clone(),
         };
-        let mut record: EpochRecord = self.state.required(&StateKey::Record(self.head.epoch))?;
-        record.count(&self.rules.chain, decided, commit);
-        self.state.put(StateKey::Record(self.head.epoch), &record);
+        record.count(&self.rules.chain, &decided, commit);
+        self.state.put(StateKey::Record(epoch), &record);
         Ok(())
     }
 
@@ -327,8 +328,6 @@ impl<'a, R: StateReader> Execution<'a, R> {
         let derived = derive_validators(&self.state, &roster, epoch, (&self.validators, percent))?;
         // A set nobody is in could decide nothing, ever; the old one goes on.
         if !derived.validators.is_empty() && derived != self.validators {
-            let earlier = EarlierValidators { until: self.head.height, validators: self.validators.clone() };
-            self.state.put(StateKey::EarlierValidators, &earlier);
             self.state.put(StateKey::Validators, &derived);
             self.next_validators = derived;
         }
@@ -338,11 +337,12 @@ impl<'a, R: StateReader> Execution<'a, R> {
         if let Some(passed) = epoch.checked_sub(MAX_RECORDS) {
             self.state.remove(StateKey::Record(passed));
         }
-        // By it evidence of the epoch that is over tells whose key it was.
+        // By it this block's certificate is counted, and evidence of the epoch that is over tells whose key it was.
         self.state.put(StateKey::Derived(epoch.saturating_sub(1)), &self.validators);
-        let passed = self.head.evidence_from;
+        let before = self.head.evidence_from;
         self.head.evidence_from = self.evidence_from(epoch)?;
-        for passed in passed..self.head.evidence_from {
+        // The set of the epoch just over stays in any case.
+        for passed in before.saturating_sub(1)..self.head.evidence_from.saturating_sub(1) {
             self.state.remove(StateKey::Derived(passed));
         }
         self.events.push(Event::EpochBegan { epoch, height: self.head.height });

@@ -79,21 +79,6 @@ impl ValidatorSet {
     }
 }
 
-/// Those who decided before the set of today: one row of the state, so that a block can tell whose votes its predecessor's
-/// certificate has.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct EarlierValidators {
-    /// The last height that they decided.
-    pub until: Height,
-    /// They.
-    pub validators: ValidatorSet,
-}
-
-impl Wire for EarlierValidators {
-    const NAME: &'static str = "the validator set before";
-    const MAX_LEN: usize = 8 + ValidatorSet::MAX_LEN;
-}
-
 impl Wire for ValidatorSet {
     const NAME: &'static str = "a validator set";
     const MAX_LEN: usize = 4 + 73 * MAX_SOURCES;

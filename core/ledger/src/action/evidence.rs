@@ -163,7 +163,7 @@ impl Evidence {
         let place = conflict.place().ok_or(Failed::Refused(Error::NoConflict))?;
         let Place { validator: id, height, round, message: _ } = place;
         rule(height <= context.height, Error::Ahead(height))?;
-        let epoch = self.epoch_of(height, context)?;
+        let epoch = self.deciding_epoch(height, context)?;
         // Not by the source's own record, which knows its last two keys and not those that it had before.
         let set = if epoch == context.epoch { StateKey::Validators } else { StateKey::Derived(epoch) };
         let set: ValidatorSet = context.state.required(&set)?;
@@ -197,14 +197,15 @@ impl Evidence {
         Ok(())
     }
 
-    /// The epoch that a height is in, if equivocations in it are still looked into.
-    fn epoch_of<R: StateReader>(
+    /// The epoch whose set decides a height, if equivocations in it are still looked into: an epoch's first block is decided
+    /// by the set of the epoch before.
+    fn deciding_epoch<R: StateReader>(
         &self,
         height: Height,
         context: &Context<'_, '_, R>,
     ) -> Result<Epoch, Failed<EvidenceError, R::Error>> {
         for epoch in (context.evidence_from..=context.epoch).rev() {
-            if context.state.record(epoch)?.is_some_and(|record| record.first <= height) {
+            if context.state.record(epoch)?.is_some_and(|record| record.first < height) {
                 return Ok(epoch);
             }
         }

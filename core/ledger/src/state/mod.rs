@@ -25,7 +25,7 @@ use crate::record::EpochRecord;
 use crate::source::{Activity, KeyUse, Registered, Roster, Source};
 use crate::study::Study;
 use crate::time::{BlockTime, Epoch, Height};
-use crate::validators::{EarlierValidators, ValidatorSet};
+use crate::validators::ValidatorSet;
 
 /// What a row is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -60,9 +60,8 @@ pub enum StateKey {
     Registered(SourceId, Epoch),
     /// An epoch's [`EpochRecord`].
     Record(Epoch),
-    /// The [`EarlierValidators`], once there are any.
-    EarlierValidators,
-    /// The [`ValidatorSet`] that an epoch derived, once the epoch is over and as long as equivocations in it are looked into.
+    /// The [`ValidatorSet`] that an epoch derived, which decided that epoch's blocks after its first, and the next one's
+    /// first: once the epoch is over, and as long as equivocations in it are looked into.
     Derived(Epoch),
 }
 
@@ -337,6 +336,5 @@ pub(crate) fn check_row(key: &StateKey, bytes: &[u8]) -> Result<(), DecodeError>
         StateKey::Ballot(_) => encoding::decode::<Ballot>(bytes).map(drop),
         StateKey::Registered(..) => encoding::decode::<Registered>(bytes).map(drop),
         StateKey::Record(_) => encoding::decode::<EpochRecord>(bytes).map(drop),
-        StateKey::EarlierValidators => encoding::decode::<EarlierValidators>(bytes).map(drop),
     }
 }

@@ -18,7 +18,7 @@ use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::transaction::{Body, Envelope};
 use clavicle_ledger::tree::{Page, PagePath, Proof, StateProof};
-use clavicle_ledger::validators::{EarlierValidators, ValidatorSet};
+use clavicle_ledger::validators::ValidatorSet;
 use clavicle_ledger::vote::{RoundProposal, Vote};
 
 use crate::vectors::{on_disk, wire_types};

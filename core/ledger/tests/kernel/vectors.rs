@@ -33,7 +33,7 @@ use clavicle_ledger::terms::{SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_ledger::tree::{KeyHash, Page, PagePath, Proof, StateProof, TreeReader as _, prove};
-use clavicle_ledger::validators::{EarlierValidators, ValidatorSet};
+use clavicle_ledger::validators::ValidatorSet;
 use clavicle_ledger::vote::{RoundProposal, Vote, VoteKind};
 
 use crate::world::{DAY, World, define_study, delegate, grant, hospitals, revise, revoke, secret};
@@ -50,7 +50,6 @@ macro_rules! wire_types {
             proposal: RoundProposal, certified: CertifiedHeader, validator_change: ValidatorChange,
             light_client: LightClient, checkpoint: Checkpoint, signed_checkpoint: SignedCheckpoint,
             ballot: Ballot, registered: Registered, record: EpochRecord,
-            earlier_validators: EarlierValidators,
         }
     };
 }
@@ -355,11 +354,6 @@ fn accepted() -> Vec<Vector> {
     let head = later.certified(1_000);
     let last = later.certified(DAY);
     let change = ValidatorChange { last, next: later.state.validators().unwrap() };
-    out.value(
-        "earlier_validators",
-        &later.state.required(&StateKey::EarlierValidators).unwrap() as &EarlierValidators,
-        "",
-    );
     for (name, envelope) in &envelopes {
         if let ("vote", Action::Vote(casting)) = (*name, &envelope.body.action) {
             out.value("state_key", &StateKey::Ballot(casting.content.id(&chain)), "of what is voted on");
@@ -372,7 +366,7 @@ fn accepted() -> Vec<Vector> {
     out.value::<Ballot>("ballot", &later.state.required(&ballot).unwrap(), "");
     for key in later.state.rows().keys() {
         match key {
-            StateKey::BallotDue(..) => out.value("state_key", key, ""),
+            StateKey::BallotDue(..) | StateKey::Derived(_) => out.value("state_key", key, ""),
             StateKey::Registered(source, epoch) => {
                 out.value("state_key", key, "");
                 out.value("registered", &later.state.registered(*source, *epoch).unwrap().unwrap(), "");

@@ -157,6 +157,9 @@ fn evidence_is_of_the_key_of_its_time_and_not_too_old() {
     world.wait(DAY);
     let after = world.header.height;
     // The old key is retired: what it signs now is of a height that it had no say in.
+    // `after` is the epoch's first block, which the set before still decided; the next one is not.
+    assert_eq!(show(&mut world, &new, after, 0), refused(EvidenceError::NotItsKey));
+    let after = after + 1;
     assert_eq!(show(&mut world, &old, after, 0), refused(EvidenceError::NotItsKey));
     assert_eq!(show(&mut world, &new, before, 0), refused(EvidenceError::NotItsKey));
     assert_eq!(show(&mut world, &old, before, 0), Ok(()));
@@ -169,11 +172,11 @@ fn evidence_is_of_the_key_of_its_time_and_not_too_old() {
     world.wait(DAY);
     assert_eq!(show(&mut world, &new, after, 1), refused(EvidenceError::TooOld));
     // Also after a long halt, what was shown cannot be shown again.
-    let now = world.header.height;
-    show(&mut world, &new, now, 5).unwrap();
+    let (now, other) = (world.header.height, world.hospitals[1].clone());
+    show(&mut world, &other, now, 5).unwrap();
     for days in [3, 10, 16, 30] {
         world.wait(days * DAY);
-        let again = show(&mut world, &new, now, 5);
+        let again = show(&mut world, &other, now, 5);
         assert!(again == refused(EvidenceError::Known) || again == refused(EvidenceError::TooOld), "{again:?}");
     }
 }
