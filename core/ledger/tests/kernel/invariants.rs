@@ -2,10 +2,11 @@
 //!
 //! 1. **Determinism.** The same blocks lead to the same state, on any machine, in any process.
 //! 2. **All or nothing.** A block with one transaction that fails changes nothing, and a transaction that fails leaves no trace.
-//! 3. **One holder per study.** A study on the ledger stays its holder's; nobody defines it again.
+//! 3. **One holder per study.** A study's holder changes by a transfer that both sign, by a recovery that is complete, or by
+//!    a vote that settles a frozen study, and in no other way; nobody defines it again.
 //! 4. **Consent is never exceeded.** Nobody is authorised by a grant that was revoked, replaced or has ended, nor on a study
 //!    that is suspended or withdrawn, nor by a key it was not made to. Whoever was authorised once is so again exactly
-//!    when a new hello would be.
+//!    when a new hello would be. A delegate's grants die with the delegation, also when the key is a delegate again.
 //! 5. **Replay never applies.** A transaction is executed once, however often it is submitted, before and after
 //!    its mark is swept.
 //! 6. **Caps hold against a malicious proposer.** What `propose` leaves out, `execute` refuses.
@@ -13,24 +14,37 @@
 //!    accepted and the same fetches authorised.
 //! 8. **Proofs verify if and only if they are true.**
 //! 9. **One leaf proof shows every live grant.** What a phone learns from a header and three proven rows is what the source decides by.
+//! 10. **Power is bounded.** It is never zero. From four validators up nobody has a third. It grows by no more than may be in
+//!     an epoch, and shrinks by no more unless the cap says so. Every set is what the model derives.
+//! 11. **A recovery leaves time for a veto.** None is completed before its time and heights, soon after the chain stood still,
+//!     or after a veto.
+//! 12. **Nobody is in the way.** Whatever one validator votes for and one delegate grants and revokes, the holder can revoke, and
+//!     what the others vote for passes when they have voted.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use clavicle_ledger::action::{Content, Delegate, NewStatus, SetStatus, Undelegate, Vote};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, View, authorise};
 use clavicle_ledger::block;
 use clavicle_ledger::encoding::{self, Bytes};
 use clavicle_ledger::execute::{self, ExecuteError, Proposed, Rejection};
 use clavicle_ledger::genesis::Parameters;
-use clavicle_ledger::id::{GrantId, StateRoot, TxId};
-use clavicle_ledger::state::{ProvenFragment, ReadRows as _, StateKey, StateReader as _};
+use clavicle_ledger::id::{GrantId, StateRoot, StudyId, TxId};
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::state::{ProvenFragment, ReadRows as _, StateKey, StateReader as _, Upgrade};
 use clavicle_ledger::study::{
-    Capacity, Grave, MAX_DELEGATE_GRANTS, MAX_DELEGATE_TOMBSTONES, MAX_HOLDER_GRANTS, MAX_TOMBSTONES,
+    Capacity, DelegateRole, Grave, MAX_DELEGATE_GRANTS, MAX_DELEGATE_TOMBSTONES, MAX_HOLDER_GRANTS, MAX_TOMBSTONES,
+    Reason, Study,
 };
-use clavicle_ledger::time::{BlockTime, LocalTime};
+use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, LocalTime};
+use clavicle_ledger::transaction::Action;
 use clavicle_ledger::tree;
+use clavicle_ledger::validators::ValidatorSet;
 
 use crate::history::{Dice, History, roomy, tight};
+use crate::model::{Model, Validator};
+use crate::world::{Hospital, World, secret};
 
 const SEEDS: u64 = 4;
 const BLOCKS: usize = 150;
@@ -120,22 +134,126 @@ fn all_or_nothing() {
     assert!(refused > 500, "the histories hardly ever failed: {refused}");
 }
 
+/// Studies as they were before a block.
+type Before = BTreeMap<StudyId, Study>;
+
+/// As [`histories`], with the studies as they were before each block.
+fn changes(seeds: u64, mut look: impl FnMut(&mut History, &execute::Proposal, &Before)) {
+    for seed in 0..seeds {
+        println!("seed {seed}");
+        let mut history = History::new(seed, if seed % 4 == 3 { roomy() } else { tight() });
+        for _ in 0..BLOCKS {
+            let (envelopes, pause) = (history.transactions(10), history.pause());
+            let study = |id: &StudyId| history.world.seen(*id).map(|study| (*id, study));
+            let before: Before = history.studies.iter().filter_map(study).collect();
+            let (proposal, _) = history.world.block(pause, envelopes);
+            look(&mut history, &proposal, &before);
+        }
+    }
+}
+
 #[test]
 fn one_holder_per_study() {
-    let mut holders = BTreeMap::new();
-    let mut seed = 0;
-    histories(|history, _| {
-        if history.world.header.height == 1 {
-            seed += 1;
-        }
-        for id in history.studies.clone() {
-            if let Some(study) = history.world.state.study(id).unwrap() {
-                let before = holders.insert((seed, id), (study.holder, study.source));
-                assert!(before.is_none_or(|before| before == (study.holder, study.source)));
+    let (mut transferred, mut recovered, mut settled) = (0, 0, 0);
+    changes(2 * SEEDS, |history, proposal, before| {
+        for (id, before) in before {
+            let after = history.world.study(*id);
+            assert_eq!(before.source, after.source);
+            // Who holds it, and who asked to, one transaction after the other.
+            let (mut holder, mut pending) = (before.holder, before.pending_recovery);
+            for envelope in &proposal.block.envelopes {
+                match &envelope.body().action {
+                    Action::TransferStudy(action) if action.study == *id => {
+                        assert_eq!(action.holder, holder);
+                        assert_eq!(envelope.body().action.signers(), [holder, action.new_holder]);
+                        (holder, pending) = (action.new_holder, None);
+                        transferred += 1;
+                    }
+                    Action::Veto(action) if action.study == *id => pending = None,
+                    Action::RecoverStudy(action) if action.study == *id && action.completes.is_some() => {
+                        assert_eq!(action.completes, pending.take().map(|pending| pending.id));
+                        holder = action.new_holder;
+                        recovered += 1;
+                    }
+                    Action::Vote(Vote { content: Content::Settle { study, holder: new }, .. })
+                        if study == id && before.frozen && !after.frozen && *new == after.holder =>
+                    {
+                        holder = *new;
+                        settled += 1;
+                    }
+                    _ => {}
+                }
             }
+            assert_eq!(holder, after.holder, "changed hands by nobody's word");
         }
     });
-    assert!(holders.len() > 20);
+    println!("{transferred} transferred, {recovered} recovered, {settled} settled");
+    assert!(transferred > 50 && recovered > 4 && settled > 5, "{transferred}, {recovered}, {settled}");
+}
+
+#[test]
+fn a_delegates_grants_die_with_the_delegation() {
+    let mut dead: BTreeSet<(StudyId, GrantId)> = BTreeSet::new();
+    let (mut died, mut again, mut kept) = (0, 0, 0);
+    changes(5 * SEEDS, |history, proposal, before| {
+        if history.world.header.height == 1 {
+            dead.clear();
+        }
+        for (id, before) in before {
+            let after = history.world.study(*id);
+            for grant in &before.grants {
+                let Capacity::Delegate(key) = grant.by else { continue };
+                let ended = proposal.block.envelopes.iter().any(|envelope| match &envelope.body().action {
+                    Action::Undelegate(action) => action.study == *id && action.delegate == key,
+                    Action::TransferStudy(action) => action.study == *id,
+                    _ => false,
+                });
+                let delegate = after.delegates.find(&key).is_some();
+                if ended || !delegate {
+                    died += usize::from(dead.insert((*id, grant.id)));
+                }
+                again += usize::from(ended && delegate);
+                kept += usize::from(!ended && delegate);
+            }
+            assert!(after.grants.iter().all(|grant| !dead.contains(&(*id, grant.id))), "back from the dead");
+            let live = |by| matches!(by, Capacity::Delegate(key) if after.delegates.find(&key).is_none());
+            assert!(!after.grants.iter().any(|grant| live(grant.by)), "granted by nobody's delegate");
+        }
+        // Keys whose grants died are delegates again later on, too.
+        for (study, _) in &dead {
+            again += usize::from(history.world.seen(*study).is_some_and(|study| !study.delegates.is_empty()));
+        }
+    });
+    assert!(died > 20 && again > 50 && kept > 100, "{died}, {again}, {kept}");
+}
+
+/// The same key, a delegate once more: by the holder's word, or after its days are over.
+#[test]
+fn a_delegation_made_anew_brings_no_grant_back() {
+    for lapses in [false, true] {
+        let mut world = World::new(Parameters::default());
+        let (holder, helper, grantee) = (secret("holder"), secret("helper"), secret("grantee"));
+        let days = |world: &World, days| {
+            let until = world.now().day().plus(days);
+            crate::world::delegate(&helper, DelegateRole::Helper, until)
+        };
+        let first = days(&world, 2);
+        world.define(1, &holder, vec![first]).unwrap();
+        let id = world.id(1);
+        let terms = world.terms(DAY_MS);
+        let granted = world.grant(id, &helper, &grantee.public(), terms).unwrap();
+        assert!(world.fetch(world.hello(id, granted.claim()), &grantee).is_ok());
+        if lapses {
+            world.wait(first.expiry_day.start().since(world.now()));
+        } else {
+            let end = Undelegate { study: id, holder: holder.public(), delegate: helper.public() };
+            world.act(Action::Undelegate(end), &[&holder]).unwrap();
+        }
+        let anew = Delegate { study: id, holder: holder.public(), delegate: days(&world, 5) };
+        world.act(Action::Delegate(anew), &[&holder]).unwrap();
+        assert!(world.study(id).grants.is_empty());
+        assert!(world.fetch(world.hello(id, granted.claim()), &grantee).is_err());
+    }
 }
 
 #[test]
@@ -242,6 +360,7 @@ fn caps_hold_against_a_malicious_proposer() {
             let limits = &world.genesis.parameters;
             assert!(study.today.holder_grants <= limits.holder_grants_per_day);
             assert!(study.today.delegate_grants <= limits.delegate_grants_per_day);
+            assert!(study.today.transfers <= limits.transfers_per_day);
             let grantees: BTreeSet<_> = study.grants.iter().map(|grant| grant.grantee).collect();
             assert_eq!(grantees.len(), study.grants.len(), "two live grants to one key");
             (most_holder, most_stones) = (most_holder.max(by_holder), most_stones.max(study.tombstones.len()));
@@ -250,6 +369,9 @@ fn caps_hold_against_a_malicious_proposer() {
             let activity = world.state.activity(hospital.id(&world.chain)).unwrap();
             assert!(activity.studies <= world.genesis.parameters.studies_per_epoch);
             assert!(activity.announcements <= world.genesis.parameters.announcements_per_epoch);
+            assert!(activity.recoveries <= world.genesis.parameters.recoveries_per_epoch);
+            assert!(activity.anchors <= world.genesis.parameters.anchors_per_epoch);
+            assert!(activity.equivocations <= world.genesis.parameters.evidence_per_epoch);
         }
     });
     assert!(most_holder > 20 && most_stones > 40, "limits hardly approached: {most_holder}, {most_stones}");
@@ -278,6 +400,8 @@ fn pruning_never_changes_an_answer_about_the_present() {
         let sweeps = [Parameters::default().block_sweep, 1, 0];
         let mut histories = sweeps.map(|block_sweep| {
             let mut history = History::new(seed, tight());
+            // What they sweep is one of the parameters.
+            history.parameters_stay = true;
             let mut rules = history.world.state.rules().unwrap();
             rules.parameters.block_sweep = block_sweep;
             history.world.rewrite(StateKey::Rules, Some(encoding::encode(&rules)));
@@ -312,8 +436,14 @@ fn what_is_swept_is_gone() {
         history.world.wait(30 * crate::world::DAY);
     }
     let rows = history.world.state.rows();
-    let marks = rows.keys().filter(|key| matches!(key, StateKey::Executed(_) | StateKey::Slot(_) | StateKey::Due(..)));
-    assert_eq!(marks.count(), 0);
+    let passing = |key: &&StateKey| match key {
+        StateKey::Executed(_) | StateKey::Slot(_) | StateKey::Due(..) => true,
+        StateKey::Ballot(_) | StateKey::BallotDue(..) | StateKey::Registered(..) => true,
+        // The one that is over is looked into as long as there is no newer one.
+        StateKey::Derived(epoch) => epoch + 1 < history.world.state.head().unwrap().epoch,
+        _ => false,
+    };
+    assert_eq!(rows.keys().filter(passing).count(), 0);
     for id in &history.studies {
         if let Some(study) = history.world.state.study(*id).unwrap() {
             assert!(study.grants.is_empty() && study.tombstones.is_empty() && study.delegates.is_empty());
@@ -482,4 +612,243 @@ fn a_block_that_says_anything_untrue_is_refused() {
     let skipping = CheckedBlock::assemble(header, Some(commit()), good.envelopes().to_vec(), &rules).unwrap();
     let elsewhere = block::Header { round: 7, ..previous };
     assert_eq!(block::apply(&before, &before, &elsewhere, &skipping).unwrap_err(), ApplyError::Previous);
+}
+
+/// What must hold of a set, whatever it was derived from; `before` is the one before.
+fn check_powers(before: &ValidatorSet, set: &ValidatorSet, percent: u8) {
+    let powers: Vec<u64> = set.validators.iter().map(|validator| validator.power).collect();
+    let (total, greatest) = (powers.iter().sum::<u64>(), *powers.iter().max().unwrap());
+    assert_eq!(u128::from(total), set.total_power());
+    assert!(powers.iter().all(|power| *power > 0), "{powers:?}");
+    assert!(powers.len() < 4 || 3 * greatest < total, "{powers:?}");
+    for validator in &set.validators {
+        let old = before.validators.find(&validator.source).map_or(0, |before| before.power);
+        let step = (old * u64::from(percent) / 100).max(1);
+        assert!(validator.power <= old + step, "{old} grew to {}", validator.power);
+        assert!(validator.power + step >= old || validator.power == greatest, "{old} shrank to {}", validator.power);
+    }
+}
+
+#[test]
+fn power_is_bounded() {
+    let parameters =
+        Parameters { studies_per_epoch: 1_000, statuses_per_epoch: 1_000, power_change_percent: 25, ..tight() };
+    let (mut greatest, mut sizes, mut capped) = (0, BTreeSet::new(), 0);
+    for seed in 0..SEEDS {
+        println!("seed {seed}");
+        let (mut world, mut dice) = (World::new(parameters), Dice::new(seed));
+        let mut model = Model::new(&world.genesis);
+        let (holder, mut defined) = (secret("holder"), Vec::new());
+        // Some grow faster than others.
+        let eager: Vec<u64> = (0..8).map(|_| 1 + dice.below(12)).collect();
+        for epoch in 0..50u64 {
+            let mut actions = Vec::new();
+            for (at, hospital) in world.hospitals.iter().enumerate() {
+                let key = &hospital.operational;
+                for _ in 0..dice.below(eager[at]) {
+                    let number = defined.len() as u64;
+                    let id = StudyId::of(&world.chain, hospital.id(&world.chain), crate::world::digest(number));
+                    defined.push((id, key.clone()));
+                    let define = crate::world::define_study(number, key.public(), holder.public(), Vec::new());
+                    actions.push((define, vec![key.clone(), holder.clone()]));
+                }
+            }
+            for _ in 0..if epoch % 9 == 0 { 20 } else { 2 } {
+                if defined.is_empty() {
+                    continue;
+                }
+                let (study, key) = dice.pick(&defined[defined.len().saturating_sub(60)..]).clone();
+                let status = NewStatus::Withdrawn(Reason::Retention);
+                let withdraw = SetStatus { study, source: key.public(), number: 1, status };
+                actions.push((Action::SetStatus(withdraw), vec![key]));
+            }
+            let mut content = None;
+            if epoch % 6 == 5 && world.hospitals.len() < 8 {
+                let new = Hospital::new(&format!("hospital {epoch}"), 0);
+                content = Some(Content::Admit(Box::new(crate::world::candidate(&new))));
+                world.hospitals.push(new);
+            } else if dice.one_in(4) {
+                let source = dice.pick(&world.hospitals).id(&world.chain);
+                let suspended = world.state.source(source).unwrap().is_some_and(|source| !source.suspended);
+                content = Some(Content::SetSuspended { source, suspended });
+            }
+            for hospital in &world.hospitals {
+                let Some(content) = content.clone() else { continue };
+                let vote = Vote { voter: hospital.operational.public(), content };
+                actions.push((Action::Vote(vote), vec![hospital.operational.clone()]));
+            }
+            for (actions, pause) in [(actions, 1_000), (Vec::new(), parameters.epoch_ms)] {
+                let mut envelopes = Vec::new();
+                for (action, keys) in actions {
+                    envelopes.push(world.sign(action, &keys.iter().collect::<Vec<_>>()));
+                }
+                let before = world.state.validators().unwrap();
+                let (proposal, _) = world.block(pause, envelopes);
+                model.begin_block(proposal.block.height, proposal.block.time, proposal.block.last_commit.as_ref());
+                for envelope in &proposal.block.envelopes {
+                    assert!(model.execute(envelope.id(), envelope.body()));
+                }
+                let set = world.state.validators().unwrap();
+                if pause == parameters.epoch_ms {
+                    check_powers(&before, &set, parameters.power_change_percent);
+                } else {
+                    assert_eq!(before, set, "sets change when an epoch begins");
+                }
+                let derived = model.network().validators;
+                let same = |(one, other): (&Validator, &clavicle_ledger::validators::Validator)| {
+                    (one.source, one.key, one.power) == (other.source, other.key, other.power)
+                };
+                assert!(derived.len() == set.validators.len() && derived.iter().zip(&set.validators).all(same));
+                let powers: Vec<u64> = derived.iter().map(|validator| validator.power).collect();
+                let most = *powers.iter().max().unwrap();
+                let at_cap = powers.iter().filter(|power| **power == most).count();
+                capped += usize::from(powers.len() >= 4 && at_cap > 1 && 3 * (most + 1) >= powers.iter().sum());
+                greatest = greatest.max(most);
+                sizes.insert(powers.len());
+            }
+        }
+    }
+    println!("power up to {greatest}, sets of {sizes:?}, {capped} capped");
+    assert!(greatest > 15 && sizes.len() >= 4 && capped > 20, "{greatest}, {sizes:?}, {capped}");
+}
+
+#[test]
+fn powers_in_histories_are_bounded() {
+    let mut before: Option<(u64, ValidatorSet)> = None;
+    let mut epochs = 0;
+    histories(|history, _| {
+        let (head, set) = (history.world.state.head().unwrap(), history.world.state.validators().unwrap());
+        if history.world.header.height > 1 {
+            let (epoch, before) = before.take().unwrap();
+            if head.epoch > epoch {
+                epochs += 1;
+                let percent = history.world.rules().parameters.power_change_percent;
+                check_powers(&before, &set, percent);
+            } else {
+                assert_eq!(before, set);
+            }
+        }
+        before = Some((head.epoch, set));
+    });
+    assert!(epochs > 30, "{epochs}");
+}
+
+#[test]
+fn a_recovery_leaves_time_for_a_veto() {
+    let mut blocks: Vec<u64> = Vec::new();
+    let mut vetoed = BTreeSet::new();
+    let (mut completed, mut close) = (0, u64::MAX);
+    changes(5 * SEEDS, |history, proposal, before| {
+        let (height, now) = (proposal.block.height, proposal.block.time.timestamp().0);
+        if height == 1 {
+            blocks = vec![history.world.genesis.time.timestamp().0];
+        }
+        blocks.push(now);
+        let rules = history.world.rules().parameters;
+        for envelope in &proposal.block.envelopes {
+            match &envelope.body().action {
+                Action::Veto(action) => _ = vetoed.insert(action.recovery),
+                Action::RecoverStudy(action) => {
+                    let after = history.world.study(action.study);
+                    let pending = before.get(&action.study).and_then(|study| study.pending_recovery);
+                    let Some(pending) = pending.filter(|pending| action.completes == Some(pending.id)) else {
+                        continue;
+                    };
+                    // It was pending, and is no more: it was completed, if the holder is new.
+                    if after.pending_recovery.is_some_and(|other| other.id == pending.id)
+                        || vetoed.contains(&pending.id)
+                        || after.holder != action.new_holder
+                    {
+                        continue;
+                    }
+                    completed += 1;
+                    let waited = now - pending.since.timestamp().0;
+                    assert!(waited >= rules.recovery_delay_ms);
+                    assert!(height >= pending.since_height + rules.recovery_heights);
+                    close = close.min(waited - rules.recovery_delay_ms);
+                    for gap in blocks.windows(2).filter(|gap| gap[1] + rules.halt_grace_ms > now) {
+                        // The rules may have been others then, by a vote, but not by much.
+                        assert!(gap[1] - gap[0] <= rules.halt_gap_ms.max(5 * HOUR_MS), "soon after a halt");
+                    }
+                }
+                _ => {}
+            }
+        }
+        for id in before.keys() {
+            let pending = history.world.study(*id).pending_recovery;
+            assert!(pending.is_none_or(|pending| !vetoed.contains(&pending.id)), "pending after its veto");
+        }
+    });
+    println!("{completed} completed, {} vetoed, {close} ms after its time", vetoed.len());
+    assert!(completed > 12 && vetoed.len() > 20 && close < 600_000, "{completed}, {}, {close}", vetoed.len());
+}
+
+#[test]
+fn nobody_is_in_the_way() {
+    let mut dice = Dice::new(12);
+    let mut world = World::new(tight());
+    let (holder, helper) = (secret("holder"), secret("helper"));
+    let until = world.now().day().plus(90);
+    world.define(1, &holder, vec![crate::world::delegate(&helper, DelegateRole::Helper, until)]).unwrap();
+    let (id, hospitals) = (world.id(1), world.hospitals.clone());
+    let (mut squatted, mut refused) = (0, 0);
+    for round in 0..120u64 {
+        let someone = |n: u64| secret(&format!("someone {n}")).public();
+        let grant = |world: &mut World, by: &SecretKey, n: u64| {
+            let action = crate::world::grant(&world.chain, id, by.public(), &someone(n), &world.terms(2 * DAY_MS));
+            world.sign(action, &[by])
+        };
+        let honest = |round: u64| Content::Upgrade(Upgrade { version: 2, epoch: 1_000_000 + round });
+        // What the holder will do, the hostile delegate knows beforehand.
+        let (known, unknown) = (grant(&mut world, &holder, 2 * round), grant(&mut world, &holder, 2 * round + 1));
+        let mut hostile = Vec::new();
+        for n in 0..12 {
+            let target = match n {
+                0 => known.id().into(),
+                1 => unknown.id().into(),
+                _ => GrantId::from_bytes(dice.bytes()),
+            };
+            let squat = crate::world::revoke(id, helper.public(), target);
+            hostile.push(world.sign(squat, &[&helper]));
+            let grantee = if n == 0 { 2 * round } else { 10_000 + 20 * round + n };
+            hostile.push(grant(&mut world, &helper, grantee));
+            let content = match n {
+                0 => honest(round),
+                1 => honest(round + 1),
+                2 => Content::Settle { study: id, holder: helper.public() },
+                n => Content::SetSuspended { source: hospitals[n as usize % 3].id(&world.chain), suspended: true },
+            };
+            let key = &hospitals[3].operational;
+            hostile.push(world.sign(Action::Vote(Vote { voter: key.public(), content }), &[key]));
+        }
+        let sent = hostile.len();
+        let (proposal, _) = world.block(1_000, hostile);
+        squatted += sent - proposal.left_out.len();
+        refused += proposal.left_out.len();
+
+        // The holder grants over the delegate's grant and the delegate's tombstone, and revokes, before and after.
+        if round % 4 == 0 {
+            assert_eq!(world.submit(known.clone()), Ok(()));
+            assert_eq!(world.revoke(id, &holder, known.id().into()), Ok(()));
+        }
+        assert_eq!(world.revoke(id, &holder, unknown.id().into()), Ok(()));
+        assert!(world.submit(unknown).is_err());
+        let by_helper = world.study(id).grants.iter().find(|grant| grant.by != Capacity::Holder).map(|grant| grant.id);
+        if let Some(grant) = by_helper {
+            assert_eq!(world.revoke(id, &holder, grant), Ok(()));
+        }
+
+        // The three others vote once each.
+        for hospital in &hospitals[..3] {
+            let vote = Vote { voter: hospital.operational.public(), content: honest(round) };
+            // With the hostile one's, two of them may be enough.
+            if world.rules().upgrade != Some(Upgrade { version: 2, epoch: 1_000_000 + round }) {
+                world.act(Action::Vote(vote), &[&hospital.operational]).unwrap();
+            }
+        }
+        assert_eq!(world.rules().upgrade, Some(Upgrade { version: 2, epoch: 1_000_000 + round }));
+        world.wait(3 * HOUR_MS);
+    }
+    assert!(squatted > 300 && refused > 1_000, "{squatted} and {refused}");
+    assert!(!world.state.source(hospitals[0].id(&world.chain)).unwrap().unwrap().suspended);
 }

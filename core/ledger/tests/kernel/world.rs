@@ -2,14 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use clavicle_ledger::action::{DefineSource, DefineStudy, Grant, NewStatus, ReviseStudy, Revoke, SetStatus};
+use clavicle_ledger::action::{
+    Conflict, DefineSource, DefineStudy, Evidence, Grant, NewStatus, ReviseStudy, Revoke, SetStatus, Signed,
+};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, Refused, SeenRevocation, View, authorise};
 use clavicle_ledger::block::{self, Applied, Block, CommitCertificate, Header};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
 use clavicle_ledger::execute::{self, Proposal, Rejection};
-use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
-use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, SourceId, StudyDigest, StudyId};
-use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
+use clavicle_ledger::id::{BlockId, ChainId, GrantId, ManifestRoot, RequestDigest, SourceId, StudyDigest, StudyId};
+use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _, Rules, StateKey};
@@ -18,7 +20,7 @@ use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, Day, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope, Verified};
 use clavicle_ledger::validators::ValidatorSet;
-use clavicle_ledger::vote::{Vote, VoteKind};
+use clavicle_ledger::vote::{RoundProposal, Vote, VoteKind};
 
 /// Noon on 2026-11-21, UTC.
 pub const START: u64 = 1_795_262_400_000;
@@ -165,6 +167,19 @@ impl World {
         self.block_after(later_ms, last_commit, envelopes)
     }
 
+    /// The same, the newest block decided in a round and with the votes of those at these places in its set, whatever they signed.
+    pub fn block_decided_by(
+        &mut self,
+        later_ms: u64,
+        (round, signers): (u32, &[usize]),
+        envelopes: Vec<Verified>,
+    ) -> (Proposal, Applied) {
+        let votes = signers.iter().map(|place| (*place, Signature::from_bytes([0; 64]))).collect();
+        let last_commit = (self.header.height > 0)
+            .then(|| block::CommitCertificate::new(self.header.height, round, self.header.id(), votes).unwrap());
+        self.block_after(later_ms, last_commit, envelopes)
+    }
+
     /// The same, with the certificate that the newest block is said to be decided by.
     pub fn block_after(
         &mut self,
@@ -174,7 +189,9 @@ impl World {
     ) -> (Proposal, Applied) {
         let (height, time) = (self.header.height + 1, BlockTime(self.now().plus(later_ms)));
         let proposal = execute::propose(&self.state, height, time, last_commit, envelopes).unwrap();
-        let proposer = self.state.validators().unwrap().validators[0].source;
+        // The first hospital, as long as it decides.
+        let (first, set) = (self.hospitals[0].id(&self.chain), self.state.validators().unwrap());
+        let proposer = set.validators.find(&first).map_or(set.validators[0].source, |validator| validator.source);
         let rules = self.rules();
         let (sealed, mine) = block::seal(proposal.clone(), &self.state, (&self.header, &rules), proposer, 0).unwrap();
         // What travels is what was made.
@@ -391,6 +408,40 @@ pub fn revise(study: StudyId, source: Key, revision: u32) -> Action {
         manifest_root: ManifestRoot::from_bytes([revision as u8; 32]),
         open: false,
     })
+}
+
+/// A hospital's request to be in the network.
+pub fn candidate(hospital: &Hospital) -> Candidate {
+    let source = GenesisSource { identity: hospital.identity.public(), announcement: hospital.announcement() };
+    Candidate::sign(source, &hospital.secrets()).unwrap()
+}
+
+/// Evidence that `key` signed twice for `validator`: two votes of a kind, or two proposals.
+pub fn equivocation(
+    chain: &ChainId,
+    key: &SecretKey,
+    validator: SourceId,
+    (height, round): (u64, u32),
+    kind: Option<VoteKind>,
+) -> Action {
+    let blocks = [BlockId::from_bytes([1; 32]), BlockId::from_bytes([2; 32])];
+    let conflict = match kind {
+        Some(kind) => {
+            let [one, two] = blocks.map(|block| {
+                let message = Vote { kind, height, round, block: Some(block), validator };
+                Signed { signature: key.sign(&message.preimage(chain)), message }
+            });
+            Conflict::Votes(one, two)
+        }
+        None => {
+            let [one, two] = blocks.map(|block| {
+                let message = RoundProposal { height, round, block, valid_round: None, proposer: validator };
+                Signed { signature: key.sign(&message.preimage(chain)), message }
+            });
+            Conflict::Proposals(one, two)
+        }
+    };
+    Action::Evidence(Evidence::new(key.public(), conflict).unwrap())
 }
 
 /// An envelope whose signatures say `wrong` is in order.
