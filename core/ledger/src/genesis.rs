@@ -16,6 +16,8 @@ use crate::transaction::{MAX_ENVELOPE_LEN, Signatures};
 pub const MAX_BLOCK_ENVELOPES: usize = 16 * 1024;
 /// The most bytes of envelopes that a network's parameters may allow in a block.
 pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
+/// The longest that a network's parameters may make an epoch, or look back for evidence, in milliseconds.
+pub(crate) const YEAR_MS: u64 = DAY_MS * 366;
 
 /// A network's first sources and its rules.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -282,7 +284,6 @@ impl Parameters {
     /// # Errors
     /// [`GenesisError::Parameter`] with the first one that is out of range.
     pub fn check(&self) -> Result<(), GenesisError> {
-        const YEAR_MS: u64 = DAY_MS * 366;
         let blocks = self.block_bytes as usize;
         let fine = [
             ("submit_window_ms", (1..=YEAR_MS).contains(&self.submit_window_ms)),

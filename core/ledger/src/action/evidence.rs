@@ -10,6 +10,7 @@ use crate::domain::{self, Tag};
 use crate::encoding::Wire;
 use crate::event::Event;
 use crate::expiry;
+use crate::genesis::YEAR_MS;
 use crate::id::{EquivocationId, SourceId, TxId};
 use crate::key::{Key, Signature};
 use crate::source::Source;
@@ -172,18 +173,18 @@ impl Evidence {
 
         let mark = EquivocationId::from_bytes(domain::digest(Tag::EQUIVOCATION, &context.rules.chain, &place));
         let parameters = &context.rules.parameters;
-        let shown = context.state.executed(TxId::from(mark))?;
-        rule(shown.is_none_or(|shown| context.now.timestamp() > shown.submit_by), Error::Known)?;
+        rule(context.state.executed(TxId::from(mark))?.is_none(), Error::Known)?;
         let mut activity = context.state.activity(id)?.in_epoch(context.epoch);
         let most = parameters.evidence_per_epoch;
         rule(activity.equivocations < most, Error::Enough(most))?;
         activity.equivocations = activity.equivocations.saturating_add(1);
         context.state.put(StateKey::Activity(id), &activity);
 
-        // The height is too old once an epoch begins more than the greatest age after its own did. A new epoch is never
-        // more than an epoch's length away from a block, so that the mark outlives what it marks.
-        let lasts = parameters.evidence_ms.saturating_add(parameters.epoch_ms.saturating_mul(2));
-        expiry::remember(context.state, TxId::from(mark), context.now.timestamp().plus(lasts))?;
+        // The height is too old once an epoch begins more than the greatest age after its own did, and no block is more than
+        // an epoch's length after its epoch's first. Votes change both numbers, never beyond a year: so long, the mark outlives
+        // what it marks. It has to, since a second mark in its place would tear the list that it is in.
+        let until = context.now.timestamp().plus(YEAR_MS).plus(YEAR_MS);
+        expiry::remember(context.state, TxId::from(mark), until)?;
 
         if let Some(mut record) = context.state.record(context.epoch)? {
             record.line(id, |line| line.equivocations = line.equivocations.saturating_add(1));

@@ -182,6 +182,30 @@ fn evidence_is_of_the_key_of_its_time_and_not_too_old() {
 }
 
 #[test]
+fn what_was_shown_stays_shown_when_the_numbers_change() {
+    let longer = Parameters { evidence_ms: 60 * DAY, ..Parameters::default() };
+    for parameters in [longer, Parameters { epoch_ms: 366 * DAY, evidence_ms: 366 * DAY, ..longer }] {
+        let mut world = world();
+        let mercy = world.hospitals[0].clone();
+        let height = world.header.height + 1;
+        show(&mut world, &mercy, height, 0).unwrap();
+        let shown = world.now();
+        for voter in world.hospitals.clone().iter().take(3) {
+            let content = Content::SetParameters(Box::new(parameters));
+            let vote = Action::Vote(Casting { voter: voter.operational.public(), content });
+            world.act(vote, &[&voter.operational]).unwrap();
+        }
+        (0..15).for_each(|_| world.wait(DAY));
+        // What the numbers of that time made of it is over by a few seconds, and not swept yet.
+        let left = shown.plus(16 * DAY).since(world.now());
+        world.wait(left + 10_000);
+        assert_eq!(show(&mut world, &mercy, height, 0), refused(EvidenceError::Known));
+        (0..4 * 366).for_each(|_| world.wait(DAY));
+        assert_eq!(show(&mut world, &mercy, height, 0), refused(EvidenceError::TooOld));
+    }
+}
+
+#[test]
 fn anchors_follow_each_other() {
     let mut world = World::new(Parameters { anchors_per_epoch: 2, ..Parameters::default() });
     let mercy = world.hospitals[0].operational.clone();
