@@ -190,7 +190,7 @@ impl Evidence {
             record.line(id, |line| line.equivocations = line.equivocations.saturating_add(1));
             context.state.put(StateKey::Record(context.epoch), &record);
         }
-        let suspended = !source.suspended && context.deciders_without(id)? >= MIN_LEFT;
+        let suspended = !source.suspended && context.others_decide(id, MIN_LEFT)?;
         if suspended {
             context.state.put(StateKey::Source(id), &Source { suspended: true, ..source });
         }

@@ -55,7 +55,7 @@ use crate::event::Event;
 use crate::expiry;
 use crate::id::{GrantId, SourceId, StudyId, TxId};
 use crate::key::Key;
-use crate::source::{KeyRole, KeyUse, Source, SourceKind};
+use crate::source::{Admitted, KeyRole, KeyUse, Source, SourceKind};
 use crate::state::{Overlay, ReadError, ReadRows as _, Rules, StateKey, StateReader};
 use crate::study::{Deed, Standing, Study};
 use crate::time::{BlockTime, Epoch, Height};
@@ -184,16 +184,20 @@ impl<R: StateReader> Context<'_, '_, R> {
         Ok(study)
     }
 
-    /// How many could decide the next epoch without `id`.
-    pub(crate) fn deciders_without(&self, id: SourceId) -> Result<usize, ReadError<R::Error>> {
-        let next = self.epoch.saturating_add(1);
-        let mut count = 0usize;
-        for admitted in &self.state.roster()?.admitted {
-            let source: Source = self.state.required(&StateKey::Source(admitted.source))?;
-            let decides = admitted.kind == SourceKind::Validator && source.decides_in(next).is_some();
-            count = count.saturating_add(usize::from(decides && admitted.source != id));
+    /// Whether at least `least` could decide the next epoch without `id`. Reads no further than it must: a roster is long.
+    pub(crate) fn others_decide(&self, id: SourceId, least: usize) -> Result<bool, ReadError<R::Error>> {
+        let (next, mut left) = (self.epoch.saturating_add(1), least);
+        for Admitted { source: other, kind } in &self.state.roster()?.admitted {
+            if left == 0 {
+                break;
+            }
+            if *other == id || *kind != SourceKind::Validator {
+                continue;
+            }
+            let source: Source = self.state.required(&StateKey::Source(*other))?;
+            left = left.saturating_sub(usize::from(source.decides_in(next).is_some()));
         }
-        Ok(count)
+        Ok(left == 0)
     }
 
     /// Says of grants that they ended.

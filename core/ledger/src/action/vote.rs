@@ -172,6 +172,17 @@ impl Vote {
         activity.votes = activity.votes.saturating_add(1);
         context.state.put(StateKey::Activity(source), &activity);
 
+        let ballot_id = content.id(&context.rules.chain);
+        let mut ballot: Ballot = context.state.row(&StateKey::Ballot(ballot_id))?.unwrap_or_default();
+        ballot.settle(context.now);
+        rule(ballot.cast.find(&source).is_none(), Error::Voted)?;
+        let until = context.now.timestamp().plus(context.rules.parameters.vote_ms);
+        ballot.cast.insert(Cast { voter: source, until }).expect("a ballot has room for every source");
+        let power =
+            |source: &SourceId| context.validators.validators.find(source).map_or(0, |one| u128::from(one.power));
+        let given: u128 = ballot.cast.iter().map(|cast| power(&cast.voter)).sum();
+        let passes = given.saturating_mul(3) > context.validators.total_power().saturating_mul(2);
+
         // Worked out for each vote, though it counts only for the last: nobody votes for what could not be.
         let (mut state, mut events) = (Overlay::new(&*context.state), Vec::new());
         let Context { rules, now, height, epoch, resumed, evidence_from, validators, id, .. } = *context;
@@ -187,36 +198,28 @@ impl Vote {
             validators,
             id,
         };
-        decide(content, &mut then)?;
+        decide(content, passes, &mut then)?;
         let changes = state.into_changes();
 
-        let id = content.id(&context.rules.chain);
-        let mut ballot: Ballot = context.state.row(&StateKey::Ballot(id))?.unwrap_or_default();
-        ballot.settle(context.now);
-        rule(ballot.cast.find(&source).is_none(), Error::Voted)?;
-        let until = context.now.timestamp().plus(context.rules.parameters.vote_ms);
-        ballot.cast.insert(Cast { voter: source, until }).expect("a ballot has room for every source");
-        context.events.push(Event::Voted { source, ballot: id });
-
-        let power =
-            |source: &SourceId| context.validators.validators.find(source).map_or(0, |one| u128::from(one.power));
-        let given: u128 = ballot.cast.iter().map(|cast| power(&cast.voter)).sum();
-        if given.saturating_mul(3) > context.validators.total_power().saturating_mul(2) {
-            context.state.remove(StateKey::Ballot(id));
+        context.events.push(Event::Voted { source, ballot: ballot_id });
+        if passes {
+            context.state.remove(StateKey::Ballot(ballot_id));
             context.state.merge(changes);
-            context.events.push(Event::Passed { ballot: id });
+            context.events.push(Event::Passed { ballot: ballot_id });
             context.events.extend(events);
         } else {
-            context.state.put(StateKey::Ballot(id), &ballot);
-            expiry::schedule_ballot(context.state, id, &ballot)?;
+            context.state.put(StateKey::Ballot(ballot_id), &ballot);
+            expiry::schedule_ballot(context.state, ballot_id, &ballot)?;
         }
         Ok(())
     }
 }
 
-/// Does what the content says, or says why that cannot be.
+/// Does what the content says, or says why that cannot be. What can be left out without changing whether it can be, and is
+/// long, is done only if it `passes`.
 fn decide<R: StateReader>(
     content: &Content,
+    passes: bool,
     context: &mut Context<'_, '_, R>,
 ) -> Result<(), Failed<VoteError, R::Error>> {
     match content {
@@ -224,7 +227,7 @@ fn decide<R: StateReader>(
         Content::SetSuspended { source: id, suspended } => {
             let source = source_of(*id, context)?;
             rule(source.suspended != *suspended, VoteError::NoChange)?;
-            rule(!suspended || context.deciders_without(*id)? > 0, VoteError::NobodyLeft)?;
+            rule(!suspended || context.others_decide(*id, 1)?, VoteError::NobodyLeft)?;
             put_source(*id, &Source { suspended: *suspended, ..source }, context);
             Ok(())
         }
@@ -233,7 +236,7 @@ fn decide<R: StateReader>(
             let mut roster = context.state.roster()?;
             let before = roster.admitted.remove(id).ok_or(Failed::Refused(VoteError::NoSource))?;
             rule(before.kind != *kind, VoteError::NoChange)?;
-            rule(*kind == SourceKind::Validator || context.deciders_without(*id)? > 0, VoteError::NobodyLeft)?;
+            rule(*kind == SourceKind::Validator || context.others_decide(*id, 1)?, VoteError::NobodyLeft)?;
             let admitted = Admitted { kind: *kind, ..before };
             roster.admitted.insert(admitted).map_err(|_| Failed::Refused(VoteError::TooManySources))?;
             context.state.put(StateKey::Roster, &roster);
@@ -247,7 +250,7 @@ fn decide<R: StateReader>(
             put_source(*id, &Source { identity: *identity, ..source }, context);
             Ok(())
         }
-        Content::Succeed { source, by } => succeed(*source, *by, context),
+        Content::Succeed { source, by } => succeed(*source, *by, passes, context),
         Content::Settle { study: id, holder } => {
             let mut study = context.study::<VoteError>(*id)?;
             rule(study.frozen, VoteError::NotFrozen)?;
@@ -332,12 +335,16 @@ fn admit<R: StateReader>(
 fn succeed<R: StateReader>(
     id: SourceId,
     by: SourceId,
+    passes: bool,
     context: &mut Context<'_, '_, R>,
 ) -> Result<(), Failed<VoteError, R::Error>> {
     let source = source_of(id, context)?;
     source_of(by, context)?;
     rule(id != by, VoteError::NoChange)?;
-    rule(context.deciders_without(id)? > 0, VoteError::NobodyLeft)?;
+    rule(context.others_decide(id, 1)?, VoteError::NobodyLeft)?;
+    if !passes {
+        return Ok(());
+    }
     // Whoever was succeeded by it is succeeded by the new one too, so that one step leads to who acts now.
     for Admitted { source: other, kind: _ } in &context.state.roster()?.admitted {
         let record: Source = context.state.required(&StateKey::Source(*other))?;

@@ -3,7 +3,7 @@
 use clavicle_ledger::action::{Content, Vote, VoteError};
 use clavicle_ledger::authorise::Claim;
 use clavicle_ledger::block::PROTOCOL_VERSION;
-use clavicle_ledger::state::Upgrade;
+use clavicle_ledger::state::{MemoryState, StateReader, Upgrade};
 
 use super::*;
 
@@ -77,6 +77,41 @@ fn each_vote_counts_for_a_week_whoever_voted_first() {
     assert!(world.state.source(source).unwrap().unwrap().suspended);
     world.wait(30 * DAY);
     assert_eq!(world.state.rows().keys().filter(|key| matches!(key, StateKey::Ballot(_))).count(), 0);
+}
+
+/// Counts the rows that are read.
+struct Counting<'a>(&'a MemoryState, std::cell::Cell<usize>);
+
+impl StateReader for Counting<'_> {
+    type Error = std::convert::Infallible;
+    fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, Self::Error> {
+        self.1.set(self.1.get() + 1);
+        self.0.read(key)
+    }
+}
+
+#[test]
+fn a_vote_costs_no_more_in_a_large_network() {
+    let cost = |count: usize, content: &dyn Fn(&World) -> Content| {
+        let mut world = world();
+        for number in 0..count {
+            pass(&mut world, &candidate(&Hospital::new(&format!("clinic {number}"), 0))).unwrap();
+        }
+        world.wait(DAY);
+        let operational = world.hospitals[0].operational.clone();
+        let content = content(&world);
+        let vote = world.sign(Action::Vote(Vote { voter: operational.public(), content }), &[&operational]);
+        let counting = Counting(&world.state, 0.into());
+        execute::admit(&counting, world.header.time, &vote).unwrap();
+        counting.1.get()
+    };
+    let source = |world: &World, at: usize| world.hospitals[at].id(&world.chain);
+    let suspend = |world: &World| Content::SetSuspended { source: source(world, 3), suspended: true };
+    let host = |world: &World| Content::SetKind { source: source(world, 3), kind: SourceKind::Hosted };
+    let succeed = |world: &World| Content::Succeed { source: source(world, 3), by: source(world, 1) };
+    for content in [&suspend as &dyn Fn(&World) -> Content, &host, &succeed] {
+        assert_eq!(cost(0, content), cost(9, content));
+    }
 }
 
 #[test]
