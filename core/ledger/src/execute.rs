@@ -249,8 +249,9 @@ struct Execution<'a, R> {
     validators: ValidatorSet,
     next_validators: ValidatorSet,
     latest: Precedence,
-    count: u32,
-    bytes: usize,
+    /// For how many envelopes and bytes there still is room, by the parameters before this block: what its size is checked
+    /// against before it is executed.
+    room: (u32, usize),
 }
 
 impl<'a, R: StateReader> Execution<'a, R> {
@@ -278,8 +279,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
             next_validators: validators.clone(),
             validators,
             latest: Precedence::Veto,
-            count: 0,
-            bytes: 0,
+            room: (rules.parameters.block_envelopes, rules.parameters.block_bytes as usize),
         };
         if let Some(commit) = last_commit {
             execution.count(commit)?;
@@ -404,13 +404,12 @@ impl<'a, R: StateReader> Execution<'a, R> {
         }
         let (body, precedence, now) = (envelope.body(), envelope.body().action.precedence(), self.head.time);
         let parameters = &self.rules.parameters;
-        let bytes = self.bytes.saturating_add(envelope.encoded_len());
+        let (envelopes, bytes) = self.room;
+        let room = envelopes.checked_sub(1).zip(bytes.checked_sub(envelope.encoded_len()));
         if precedence < self.latest {
             return refuse(Rejection::OutOfOrder);
         }
-        if self.count >= parameters.block_envelopes || bytes > parameters.block_bytes as usize {
-            return refuse(Rejection::BlockFull);
-        }
+        let Some(room) = room else { return refuse(Rejection::BlockFull) };
         if body.submit_by < now.timestamp() {
             return refuse(Rejection::TooLate { submit_by: body.submit_by, now });
         }
@@ -445,7 +444,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
             return done;
         }
         self.state.merge(changes);
-        (self.latest, self.count, self.bytes) = (precedence, self.count.saturating_add(1), bytes);
+        (self.latest, self.room) = (precedence, room);
         Ok(())
     }
 

@@ -338,6 +338,30 @@ fn numbers_change_with_the_epoch() {
 }
 
 #[test]
+fn the_block_that_begins_an_epoch_is_as_large_as_those_before() {
+    for (before, after) in [(2, 4), (4, 2)] {
+        let sizes = |block_envelopes| Parameters { block_envelopes, ..Parameters::default() };
+        let mut world = World::new(sizes(before));
+        pass(&mut world, &Content::SetParameters(Box::new(sizes(after)))).unwrap();
+        let mut taken = |at: u64| {
+            let mercy = world.hospitals[0].operational.clone();
+            let source = world.hospitals[3].id(&world.chain);
+            let vote = |world: &mut World, number: u32| {
+                let identity = secret(&format!("identity {number} {at}")).public();
+                let content = Content::ReplaceIdentity { source, identity };
+                world.sign(Action::Vote(Vote { voter: mercy.public(), content }), &[&mercy])
+            };
+            let left = world.genesis.time.timestamp().plus(at).since(world.now());
+            world.wait(left - 1);
+            let votes = (0..6).map(|number| vote(&mut world, number)).collect();
+            world.block(1, votes).0.block.envelopes.len()
+        };
+        let most = [before, before, after].map(|most| most as usize);
+        assert_eq!([DAY - 60_000, DAY, DAY + 60_000].map(&mut taken), most);
+    }
+}
+
+#[test]
 fn software_that_does_not_know_a_version_stops_at_its_epoch() {
     let mut world = world();
     let upgrade = |version, epoch| Content::Upgrade(Upgrade { version, epoch });
