@@ -16,6 +16,8 @@ use crate::transaction::{MAX_ENVELOPE_LEN, Signatures};
 pub const MAX_BLOCK_ENVELOPES: usize = 16 * 1024;
 /// The most bytes of envelopes that a network's parameters may allow in a block.
 pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
+/// The most days that a network's parameters may let a grant last.
+pub const MAX_GRANT_DAYS: u32 = 731;
 /// The longest that a network's parameters may make an epoch, or look back for evidence, in milliseconds.
 pub(crate) const YEAR_MS: u64 = DAY_MS * 366;
 
@@ -231,7 +233,7 @@ impl Default for Parameters {
             anchors_per_epoch: 10_000,
             votes_per_epoch: 256,
             evidence_per_epoch: 64,
-            max_grant_days: 731,
+            max_grant_days: MAX_GRANT_DAYS,
             brief_grant_ms: DAY_MS,
             tombstone_ms: DAY_MS * 30,
             suspension_ms: DAY_MS * 30,
@@ -298,7 +300,7 @@ impl Parameters {
             ("anchors_per_epoch", self.anchors_per_epoch > 0),
             ("votes_per_epoch", self.votes_per_epoch > 0),
             ("evidence_per_epoch", self.evidence_per_epoch > 0),
-            ("max_grant_days", (1..=731).contains(&self.max_grant_days)),
+            ("max_grant_days", (1..=MAX_GRANT_DAYS).contains(&self.max_grant_days)),
             ("brief_grant_ms", self.brief_grant_ms <= DAY_MS),
             // A revoked grant must be too old to submit when its tombstone goes.
             ("tombstone_ms", (self.submit_window_ms..=YEAR_MS).contains(&self.tombstone_ms)),
@@ -312,10 +314,11 @@ impl Parameters {
             ("hello_window_ms", self.hello_window_ms <= HOUR_MS),
             ("halt_gap_ms", self.halt_gap_ms > self.heartbeat_ms),
             ("recovery_delay_ms", self.recovery_delay_ms <= YEAR_MS),
-            ("recovery_interval_ms", self.recovery_interval_ms >= self.recovery_delay_ms),
+            ("recovery_heights", self.recovery_heights <= 100_000),
+            ("recovery_interval_ms", (self.recovery_delay_ms..=YEAR_MS).contains(&self.recovery_interval_ms)),
             ("halt_grace_ms", self.halt_grace_ms <= YEAR_MS),
             // Votes on a frozen study must be gone before it can be frozen again.
-            ("vote_ms", (1..=YEAR_MS.min(self.recovery_interval_ms)).contains(&self.vote_ms)),
+            ("vote_ms", (HOUR_MS..=YEAR_MS.min(self.recovery_interval_ms)).contains(&self.vote_ms)),
             ("evidence_ms", (1..=YEAR_MS).contains(&self.evidence_ms)),
             ("power_window_epochs", (1..=10_000).contains(&self.power_window_epochs)),
             ("power_change_percent", (1..=100).contains(&self.power_change_percent)),

@@ -19,7 +19,8 @@
 //!    transaction is executed once: while the mark stands it is a replay, and after that it is too late.
 //! 3. The grant did not come yet, and a tombstone for the same grant in the same capacity stands, at least as long as the
 //!    revocation says that the grant could be submitted. Should the grant come, execution refuses it.
-//! 4. The revocation itself has the mark, and left no tombstone: so it found the grant live and took it away. Grants older
+//! 4. The revocation itself has the mark, and left no tombstone, or one that is gone as late as any revocation of the grant
+//!    says that it could be submitted: so it found the grant live and took it away. Grants older
 //!    than the replay memory, which have no mark of their own any more, go this way.
 //! 5. The grant is not on the study, and it is later than any moment at which the ledger's tombstone could have stood, had
 //!    the revocation been executed at the last moment possible: what the ledger would have let in then, it lets in with

@@ -13,7 +13,7 @@ use crate::expiry;
 use crate::genesis::YEAR_MS;
 use crate::id::{EquivocationId, SourceId, TxId};
 use crate::key::{Key, Signature};
-use crate::source::Source;
+use crate::source::{KeyRole, KeyUse, Source};
 use crate::state::{ReadRows as _, StateKey, StateReader};
 use crate::time::{Epoch, Height};
 use crate::transaction::StatelessError;
@@ -164,19 +164,21 @@ impl Evidence {
         let place = conflict.place().ok_or(Failed::Refused(Error::NoConflict))?;
         let Place { validator: id, height, round, message: _ } = place;
         rule(height <= context.height, Error::Ahead(height))?;
-        let epoch = self.deciding_epoch(height, context)?;
-        // Not by the source's own record, which knows its last two keys and not those that it had before.
-        let set = if epoch == context.epoch { StateKey::Validators } else { StateKey::Derived(epoch) };
-        let set: ValidatorSet = context.state.required(&set)?;
-        rule(set.validators.find(&id).is_some_and(|validator| validator.key == *key), Error::NotItsKey)?;
-        let source: Source = context.state.required(&StateKey::Source(id))?;
-
+        let known = context.state.key_use(*key)? == Some(KeyUse { source: id, role: KeyRole::Consensus });
+        rule(known, Error::NotItsKey)?;
         let mark = EquivocationId::from_bytes(domain::digest(Tag::EQUIVOCATION, &context.rules.chain, &place));
         let parameters = &context.rules.parameters;
         rule(context.state.executed(TxId::from(mark))?.is_none(), Error::Known)?;
         let mut activity = context.state.activity(id)?.in_epoch(context.epoch);
         let most = parameters.evidence_per_epoch;
         rule(activity.equivocations < most, Error::Enough(most))?;
+        // Last, for these rows are long, and anybody may submit evidence. Not by the source's own record, which knows its last
+        // two keys and not those that it had before.
+        let epoch = self.deciding_epoch(height, context)?;
+        let set = if epoch == context.epoch { StateKey::Validators } else { StateKey::Derived(epoch) };
+        let set: ValidatorSet = context.state.required(&set)?;
+        rule(set.validators.find(&id).is_some_and(|validator| validator.key == *key), Error::NotItsKey)?;
+        let source: Source = context.state.required(&StateKey::Source(id))?;
         activity.equivocations = activity.equivocations.saturating_add(1);
         context.state.put(StateKey::Activity(id), &activity);
 

@@ -3,6 +3,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::authorise::SeenRevocation;
 use clavicle_ledger::encoding::Wire;
+use clavicle_ledger::genesis::MAX_GRANT_DAYS;
 use clavicle_ledger::id::TxId;
 use clavicle_ledger::state::{Head, ReadError, ReadRows as _, Rules, StateReader};
 use clavicle_ledger::study::{Capacity, Grave};
@@ -60,7 +61,8 @@ impl<'a, S: StateReader> At<'a, S> {
     /// would have gone, and lasts as long as a grant may.
     pub(super) fn outlived(&self, last_moment: Timestamp) -> bool {
         let parameters = &self.rules.parameters;
-        let longest_ms = u64::from(parameters.max_grant_days).saturating_mul(DAY_MS);
+        // Not the longest of today, which a vote may have changed since.
+        let longest_ms = u64::from(MAX_GRANT_DAYS).saturating_mul(DAY_MS);
         self.now() > last_moment.plus(parameters.tombstone_ms).plus(longest_ms)
     }
 
@@ -84,6 +86,7 @@ impl<'a, S: StateReader> At<'a, S> {
         let body = &row.envelope.body;
         if let Action::Revoke(revoke) = &body.action
             && self.state.executed(body.id(&self.rules.chain))?.is_some()
+            && self.now() > row.grant_submit_by
             && [Capacity::Holder, Capacity::Delegate(revoke.revoker)].into_iter().all(|by| stands_until(by).is_none())
         {
             return Ok(true); // 4

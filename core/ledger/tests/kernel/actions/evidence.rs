@@ -170,7 +170,7 @@ fn evidence_is_of_the_key_of_its_time_and_not_too_old() {
     assert_eq!(show(&mut world, &old, before, 1), refused(EvidenceError::TooOld));
     assert_eq!(show(&mut world, &new, after, 1), Ok(()));
     world.wait(DAY);
-    assert_eq!(show(&mut world, &new, after, 1), refused(EvidenceError::TooOld));
+    assert_eq!(show(&mut world, &new, after, 2), refused(EvidenceError::TooOld));
     // Also after a long halt, what was shown cannot be shown again.
     let (now, other) = (world.header.height, world.hospitals[1].clone());
     show(&mut world, &other, now, 5).unwrap();
@@ -203,6 +203,37 @@ fn what_was_shown_stays_shown_when_the_numbers_change() {
         (0..4 * 366).for_each(|_| world.wait(DAY));
         assert_eq!(show(&mut world, &mercy, height, 0), refused(EvidenceError::TooOld));
     }
+}
+
+#[test]
+fn evidence_is_of_the_key_that_decided() {
+    let mut world = six();
+    let hospitals = [0, 1, 2].map(|generation| Hospital::new("mercy", generation));
+    let [old, new, newest] = &hospitals;
+    world.act(new.define_source(1), &new.secrets()).unwrap();
+    let before = world.header.height;
+    world.wait(DAY);
+    // The set that an epoch's first block derives decides the next block, and the one before decided this one.
+    let first = world.header.height;
+    assert_eq!(show(&mut world, new, first, 0), refused(EvidenceError::NotItsKey));
+    assert_eq!(show(&mut world, old, first, 0), Ok(()));
+    assert_eq!(show(&mut world, old, first + 1, 0), refused(EvidenceError::NotItsKey));
+    assert_eq!(show(&mut world, new, first + 1, 0), Ok(()));
+    // Whatever was announced since.
+    let announced = Hospital { name: "Mercy".into(), ..new.clone() };
+    world.act(announced.define_source(2), &announced.secrets()).unwrap();
+    assert_eq!(show(&mut world, old, before, 1), Ok(()));
+    world.act(newest.define_source(3), &newest.secrets()).unwrap();
+    world.wait(DAY);
+    world.wait(DAY);
+    assert_eq!(show(&mut world, old, before, 2), Ok(()));
+    assert_eq!(show(&mut world, new, before, 3), refused(EvidenceError::NotItsKey));
+    // Who did not decide could not sign twice: before its time, and at the genesis, which nobody decided.
+    let sixth = Hospital::new("sixth", 0);
+    assert_eq!(show(&mut world, &sixth, 1, 0), refused(EvidenceError::NotItsKey));
+    assert_eq!(show(&mut world, &sixth, before, 0), Ok(()));
+    let clinic = &world.hospitals[1].clone();
+    assert_eq!(show(&mut world, clinic, 0, 0), refused(EvidenceError::TooOld));
 }
 
 #[test]
