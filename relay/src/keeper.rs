@@ -283,11 +283,11 @@ impl Keeper {
         self.worked_out.insert(id, (checked, applied));
     }
 
-    /// Puts evidence up for a block. That of others about the same says the same; of all of them one is executed.
+    /// Puts evidence up for a block, in nobody's lane. The nonce follows from it, so that relays at one head make the same
+    /// transaction; of different ones about the same, one is executed.
     fn accuse(&self, evidence: Vec<Evidence>) -> Result<(), KeeperError> {
         let (head, rules) = (self.store.head()?, self.store.snapshot()?.rules()?);
         for one in evidence {
-            warn!(validator = ?one.validator(), "a validator signed twice where it may sign once");
             let submit_by = head.time.timestamp().plus(rules.parameters.submit_window_ms / 2);
             let mut nonce = [0; 16];
             nonce.copy_from_slice(&blake3::hash(&encoding::encode(&one)).as_bytes()[..16]);
@@ -395,6 +395,9 @@ impl Application for Keeper {
     fn finalised(&mut self, certificate: CommitCertificate, conflicts: Vec<Conflict>) -> Result<(), KeeperError> {
         let set = self.store.validators(certificate.height)?.unwrap_or_default();
         let evidence: Vec<Evidence> = conflicts.into_iter().filter_map(|conflict| evidence(&set, conflict)).collect();
+        for one in &evidence {
+            warn!(validator = ?one.conflict.validator(), "a validator signed twice where it may sign once");
+        }
         self.store.finalise(&certificate, &evidence)?;
         self.accuse(evidence)
     }
@@ -415,11 +418,7 @@ impl Application for Keeper {
 
 /// Evidence of what somebody of the set signed, if it is that.
 fn evidence(set: &ValidatorSet, conflict: Conflict) -> Option<Evidence> {
-    let validator = match &conflict {
-        Conflict::Proposals(one, _) => one.message.proposer,
-        Conflict::Votes(one, _) => one.message.validator,
-    };
-    Evidence::new(set.validators.find(&validator)?.key, conflict)
+    Evidence::new(set.validators.find(&conflict.validator())?.key, conflict)
 }
 
 /// Applies a block, telling what is wrong with it from what is wrong here.

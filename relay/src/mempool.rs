@@ -2,7 +2,7 @@
 //!
 //! Whose turn is next and who makes room for whom is decided there. Here is only the lock: whoever receives transactions puts
 //! them in, whoever proposes takes a look. Whoever puts one in has asked [`admit`](clavicle_ledger::execute::admit) before, and
-//! [`lane_of`](clavicle_ledger::pool::lane_of).
+//! [`lane_of`](clavicle_ledger::pool::lane_of); but for the keeper's own evidence, which goes into nobody's lane.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

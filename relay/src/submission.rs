@@ -84,7 +84,9 @@ pub enum SubmitError {
     #[error("too many transactions wait for a block: try again in a minute")]
     Full,
     /// No room for more by its signer.
-    #[error("too many transactions by this key on this study wait for a block: try again in a minute")]
+    #[error(
+        "too many transactions by this key on this study, or against this validator, wait for a block: try again in a minute"
+    )]
     TooMany,
     /// The relay is not running.
     #[error("the relay is not running, and takes nothing in")]

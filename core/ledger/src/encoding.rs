@@ -130,6 +130,14 @@ impl fmt::Display for Hex<'_> {
     }
 }
 
+/// Reads the digits that [`Hex`] writes, in lower or upper case; nothing, if they are something else.
+#[must_use]
+pub fn from_hex(digits: &str) -> Option<Vec<u8>> {
+    let digits: Vec<u8> = digits.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect::<Option<_>>()?;
+    let (pairs, rest) = digits.as_chunks();
+    rest.is_empty().then(|| pairs.iter().map(|[high, low]| high << 4 | low).collect())
+}
+
 /// An element of an [`Ascending`] list: what it is ordered by, and may appear once of.
 pub trait Entry {
     /// The ordering key.

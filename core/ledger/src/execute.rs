@@ -303,7 +303,7 @@ impl<'a, R: StateReader> Execution<'a, R> {
         let mut record: EpochRecord = self.state.required(&StateKey::Record(epoch))?;
         // An epoch's first block is decided by the set of the epoch before.
         let decided = match epoch.checked_sub(1) {
-            Some(before) if record.first == commit.height => self.state.required(&StateKey::Derived(before))?,
+            Some(before) if record.first == commit.height => self.state.required(&StateKey::Deciding(before))?,
             _ => self.validators.clone(),
         };
         record.count(&self.rules.chain, &decided, commit);
@@ -337,13 +337,13 @@ impl<'a, R: StateReader> Execution<'a, R> {
         if let Some(passed) = epoch.checked_sub(MAX_RECORDS) {
             self.state.remove(StateKey::Record(passed));
         }
-        // By it this block's certificate is counted, and evidence of the epoch that is over tells whose key it was.
-        self.state.put(StateKey::Derived(epoch.saturating_sub(1)), &self.validators);
+        // By it this block's certificate is counted in the next one, and evidence tells whose key it was.
+        self.state.put(StateKey::Deciding(epoch), &self.next_validators);
         let before = self.head.evidence_from;
         self.head.evidence_from = self.evidence_from(epoch)?;
         // The set of the epoch just over stays in any case.
         for passed in before.saturating_sub(1)..self.head.evidence_from.saturating_sub(1) {
-            self.state.remove(StateKey::Derived(passed));
+            self.state.remove(StateKey::Deciding(passed));
         }
         self.events.push(Event::EpochBegan { epoch, height: self.head.height });
         Ok(())
@@ -556,6 +556,7 @@ impl Genesis {
             derive_validators(&state, &roster, 0, nobody).expect("every source in the roster was just written");
         state.put(StateKey::Roster, &roster);
         state.put(StateKey::Validators, &validators);
+        state.put(StateKey::Deciding(0), &validators);
         let (version, parameters) = (PROTOCOL_VERSION, self.parameters);
         state.put(StateKey::Rules, &Rules { chain, version, parameters, next_parameters: None, upgrade: None });
         state.put(StateKey::Record(0), &EpochRecord::begin(0, 0, self.time, &validators));

@@ -1,7 +1,7 @@
 //! Expiry: what has ended is cleared away, a bounded amount per block.
 //!
-//! Nothing relies on it: a grant past its day is dead whether or not anyone swept it, and a transaction past its
-//! `submit_by` is refused for that. Sweeping keeps the state small. Time is cut into hours; each hour has a list of what
+//! Nothing relies on it: a grant past its day is dead whether or not anyone swept it, a vote past its time does not count, and a
+//! transaction past its `submit_by` is refused for that. Sweeping keeps the state small. Time is cut into hours; each hour has a list of what
 //! ends before it begins, linked through the rows themselves, so that adding to it costs one row however long it is:
 //!
 //! ```text

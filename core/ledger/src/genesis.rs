@@ -18,7 +18,7 @@ pub const MAX_BLOCK_ENVELOPES: usize = 16 * 1024;
 pub const MAX_BLOCK_BYTES: usize = 8 * 1024 * 1024;
 /// The most days that a network's parameters may let a grant last.
 pub const MAX_GRANT_DAYS: u32 = 731;
-/// The longest that a network's parameters may make an epoch, or look back for evidence, in milliseconds.
+/// The longest that most of a network's lengths of time may be, in milliseconds.
 pub(crate) const YEAR_MS: u64 = DAY_MS * 366;
 
 /// A network's first sources and its rules.
@@ -55,7 +55,7 @@ impl Entry for GenesisSource {
     }
 }
 
-/// A source that asks to be in a genesis: what it says of itself, signed by its identity key and by every key it announces,
+/// A source that asks to be in a genesis, or to be admitted by vote: what it says of itself, signed by its identity key and by every key it announces,
 /// so that nobody can put another's keys into a genesis. A genesis has no chain id before it exists, so this is signed for
 /// none, under a tag of its own.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -199,11 +199,11 @@ pub struct Parameters {
     pub recovery_delay_ms: u64,
     /// And in how many heights at the earliest.
     pub recovery_heights: u64,
-    /// How long after a recovery the next one may come, in milliseconds.
+    /// How long after a recovery was asked for the next may be, in milliseconds.
     pub recovery_interval_ms: u64,
-    /// How long votes stay open, in milliseconds.
+    /// How long a vote counts, in milliseconds.
     pub vote_ms: u64,
-    /// The greatest age of evidence, in milliseconds.
+    /// How long before the newest epoch an epoch may have begun that evidence is of, in milliseconds.
     pub evidence_ms: u64,
     /// In how many epochs after its own a study counts for its source's voting power.
     pub power_window_epochs: u32,

@@ -12,7 +12,7 @@
 //! | [`transaction`], [`action`] | what can be done, who signs it, what makes it wrong |
 //! | [`genesis`], [`state`], `expiry`, [`execute`] | what it does: rows in, changes and [`event`]s out |
 //! | [`tree`], [`block`], [`vote`], [`snapshot`] | how it is proven: state root, header, certificate, inclusion, a whole state |
-//! | [`light`] | who believes it without all of it: a phone, from the genesis to a proven row |
+//! | [`light`] | who believes it without all of it: a phone, from a genesis or a checkpoint to a proven row |
 //! | [`authorise`] | what it is all for: who may fetch a study now |
 //! | [`pool`] | beside it, each relay's own: what waits for a block, and whose turn is next |
 //!

@@ -149,10 +149,10 @@ pub enum RecordError {
     #[error(transparent)]
     Proof(#[from] ProofError),
     /// Of something else.
-    #[error("what is proven is not an epoch's record")]
+    #[error("what is proven is not an epoch's record: whoever sent it is wrong; ask another relay")]
     NoRecord,
     /// The epoch goes on.
-    #[error("the epoch is not over, so that its record is not complete")]
+    #[error("the epoch is not over, so that its record is not complete: ask again when the next one has begun")]
     Running,
 }
 
@@ -213,7 +213,9 @@ pub enum RecountError {
     #[error("the block of height {0} is decided by validators that were not given")]
     OtherValidators(Height),
     /// A line that says otherwise.
-    #[error("the record's line of {0} is not what the headers say")]
+    #[error(
+        "the record's line of {0} is not what the headers say: the state that was decided contradicts its blocks; tell the hospitals"
+    )]
     Line(SourceId),
     /// Another epoch, or only a part of it was counted.
     #[error("the record is of other blocks: from height {first}, and {counted} blocks were counted from height {from}")]

@@ -21,7 +21,7 @@ pub enum SourceKind {
 pub enum KeyRole {
     /// The cold key that announces the others.
     Identity,
-    /// Signs studies, revisions, statuses, receipts and anchors.
+    /// Signs studies, revisions, statuses, recoveries, votes, receipts and anchors.
     Operational,
     /// Signs votes and proposals.
     Consensus,
@@ -87,7 +87,7 @@ pub struct Addresses {
 pub struct Announcement {
     /// The name people know it by.
     pub name: Text<64>,
-    /// As admitted.
+    /// As the roster has it.
     pub kind: SourceKind,
     /// Its keys.
     pub keys: SourceKeys,
@@ -148,11 +148,13 @@ pub struct Source {
     pub version: u64,
     /// The newest announcement. Its name and addresses act at once, its keys as below.
     pub announced: Announcement,
-    /// The keys before it, in force in epochs earlier than `keys_act_in`.
+    /// The keys in force until then. Those before them are not here: whose consensus key it was in an earlier epoch, that
+    /// epoch's set says, as long as evidence of it is looked into.
     pub earlier_keys: SourceKeys,
     /// The epoch in which the announced keys come into force.
     pub keys_act_in: Epoch,
-    /// Suspended by vote or equivocation: serves, but registers and decides nothing.
+    /// Suspended by vote or for an equivocation. It serves, may stop serving, anchors and announces itself; it defines,
+    /// revises, resumes, recovers and votes no more, and decides no more from the next epoch on.
     pub suspended: bool,
     /// The source that took this one over.
     pub successor: Option<SourceId>,
@@ -178,14 +180,12 @@ impl Source {
         }
     }
 
-    /// The keys in force in `epoch`. Keys change at an epoch's start and nowhere else.
+    /// The keys in force in `epoch`, the running one or the next. Keys change at an epoch's start and nowhere else.
     #[must_use]
     pub fn keys_in(&self, epoch: Epoch) -> &SourceKeys {
         if epoch >= self.keys_act_in { &self.announced.keys } else { &self.earlier_keys }
     }
-}
 
-impl Source {
     /// Whether it may decide in `epoch`, if the roster has it as a validator: its key, if so.
     #[must_use]
     pub fn decides_in(&self, epoch: Epoch) -> Option<Key> {
@@ -271,7 +271,7 @@ impl Wire for Registered {
 pub struct Admitted {
     /// The source.
     pub source: SourceId,
-    /// As what it was admitted.
+    /// As what it takes part: as admitted, or as a vote said since.
     pub kind: SourceKind,
 }
 
@@ -285,7 +285,7 @@ impl Entry for Admitted {
 /// The most sources a network may have.
 pub const MAX_SOURCES: usize = 1_024;
 
-/// Every source ever admitted: one row of the state, read when an epoch starts.
+/// Every source ever admitted: one row of the state.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Roster {
     /// The sources.

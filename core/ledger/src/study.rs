@@ -38,7 +38,7 @@ pub struct Study {
     pub status: Status,
     /// How often the status was set.
     pub status_number: u32,
-    /// Two recoveries contradict a veto: nothing new is granted until a vote settles who holds it.
+    /// A recovery was asked for again after one was vetoed: nothing new is granted until a vote settles who holds it.
     pub frozen: bool,
     /// The manifest's revision; the first is 0.
     pub revision: u32,
@@ -291,7 +291,7 @@ pub enum Standing {
     Suspended(Reason),
     /// Never served again.
     Withdrawn(Reason),
-    /// Two recoveries contradict a veto.
+    /// A recovery was asked for again after one was vetoed.
     Frozen,
 }
 

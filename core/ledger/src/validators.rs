@@ -29,7 +29,8 @@ impl Entry for Validator {
     }
 }
 
-/// Those who decide a block: one row of the state, derived from committed state when an epoch begins.
+/// Those who decide a block, derived from committed state when an epoch begins: a row of the state for the next block, and
+/// one for each epoch that evidence is looked into of.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ValidatorSet {
     /// In ascending order of their ids.
@@ -42,9 +43,7 @@ impl ValidatorSet {
     pub fn hash(&self, chain: &ChainId) -> ValidatorsHash {
         ValidatorsHash::from_bytes(domain::digest(Tag::VALIDATORS, chain, self))
     }
-}
 
-impl ValidatorSet {
     /// Who proposes at a height, from round 0 on: in round 0 each with a chance proportional to its power, drawn by the
     /// height; in each later round the next in the set's order, so that one that is down costs one round, whatever its
     /// power. After the last of them it goes on with the first. Nobody, when nobody has power.
@@ -68,8 +67,8 @@ impl ValidatorSet {
     /// Who proposes in a round. Nobody, when nobody has power.
     #[must_use]
     pub fn proposer(&self, chain: &ChainId, height: Height, round: u32) -> Option<SourceId> {
-        let turn = (round as usize).checked_rem(self.proposers(chain, height).count())?;
-        self.proposers(chain, height).nth(turn)
+        let able = self.validators.iter().filter(|validator| validator.power > 0).count();
+        self.proposers(chain, height).nth((round as usize).checked_rem(able)?)
     }
 
     /// All voting power together.

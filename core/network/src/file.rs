@@ -190,9 +190,6 @@ fn read<T: DeserializeOwned>(path: &Path, what: &'static str) -> Result<T, Netwo
 }
 
 fn decode<T: Wire>(path: &Path, hex: &str) -> Result<T, NetworkFileError> {
-    let digits: Option<Vec<u8>> = hex.chars().map(|digit| u8::try_from(digit.to_digit(16)?).ok()).collect();
-    let digits = digits.filter(|digits| digits.len().is_multiple_of(2));
-    let digits = digits.ok_or_else(|| NetworkFileError::NotHex(path.to_owned()))?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect();
+    let bytes = encoding::from_hex(hex).ok_or_else(|| NetworkFileError::NotHex(path.to_owned()))?;
     encoding::decode(&bytes).map_err(|error| NetworkFileError::Damaged { path: path.to_owned(), error })
 }

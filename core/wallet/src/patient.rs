@@ -539,8 +539,10 @@ impl Patient {
     /// # Errors
     /// [`WalletError`].
     pub async fn who(&mut self, study: &OwnStudy) -> Result<Access, WalletError> {
-        let (record, proven) = self.record(study).await?;
+        let (mut record, proven) = self.record(study).await?;
         let now = BlockTime(self.wallet.now().max(proven.rows.head()?.time.timestamp()));
+        // A delegate's grant is gone with the delegation, which the row may not say yet.
+        record.settle(now);
         let mut grants = Vec::new();
         for grant in record.grants.iter().filter(|grant| grant.is_live(now)) {
             let made = self.wallet.vault.get::<Made>(grant.id.as_bytes())?;

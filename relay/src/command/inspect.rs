@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use clavicle_ledger::encoding;
 use clavicle_ledger::id::SourceId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -41,8 +42,8 @@ pub(super) fn report(dir: &Path, epoch: Option<u64>, proof: Option<&Path>) -> Re
     let report: Report = tell(dir, control::REPORT, &epoch, |service| Ok(service.report(epoch)?))?;
     let mut text = report.lines();
     if let Some(path) = proof {
-        let digits = report.proof.as_bytes().chunks_exact(2);
-        let bytes: Vec<u8> = digits.filter_map(|two| u8::from_str_radix(str::from_utf8(two).ok()?, 16).ok()).collect();
+        let bytes = encoding::from_hex(&report.proof)
+            .ok_or_else(|| ClientError::Connection("the proof is not in hexadecimal digits".into()))?;
         fs::write(path, &bytes).map_err(|error| CommandError::Proof { path: path.to_owned(), error })?;
         text.push_str(&format!("\n\nproof       {} bytes, in {}", bytes.len(), path.display()));
     }

@@ -338,7 +338,7 @@ impl CommandError {
             Self::Ingest(_) | Self::Folder { .. } => "folder",
             Self::Desk(_) => "pickup",
             Self::Explain(_) => "reference",
-            Self::Report(ReportError::NoRecord(..) | ReportError::NoBlock) => "epoch",
+            Self::Report(ReportError::NoRecord { .. } | ReportError::NoBlock) => "epoch",
             Self::Report(_) => "store",
             Self::Submit(_) => "rejected",
             Self::Picture { .. } | Self::Proof { .. } | Self::Draw(_) => "file",

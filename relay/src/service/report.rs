@@ -1,7 +1,7 @@
 //! What those who pay for the network are shown: an epoch's record, line by line, with what proves it.
 
 use clavicle_ledger::encoding;
-use clavicle_ledger::record::{Line, ProvenRecord};
+use clavicle_ledger::record::{Line, MAX_RECORDS, ProvenRecord};
 use clavicle_ledger::state::{ReadError, ReadRows as _, StateKey};
 use clavicle_ledger::tree;
 use serde::{Deserialize, Serialize};
@@ -60,8 +60,13 @@ pub enum ReportError {
     #[error(transparent)]
     State(#[from] ReadError<StoreError>),
     /// Not yet, or no longer.
-    #[error("there is no record of epoch {0}: {newest} is running, and the last 400 are kept", newest = .1)]
-    NoRecord(u64, u64),
+    #[error("there is no record of epoch {epoch}: {running} is running, and the last {MAX_RECORDS} are kept")]
+    NoRecord {
+        /// Which was asked for.
+        epoch: u64,
+        /// Which is running.
+        running: u64,
+    },
     /// Nothing to prove it with.
     #[error("the network has decided no block yet, so that nothing can be proven; is the relay running?")]
     NoBlock,
@@ -76,7 +81,7 @@ impl Service {
         let snapshot = self.store.snapshot()?;
         let head = snapshot.head()?;
         let epoch = epoch.unwrap_or(head.epoch.saturating_sub(1));
-        let record = snapshot.record(epoch)?.ok_or(ReportError::NoRecord(epoch, head.epoch))?;
+        let record = snapshot.record(epoch)?.ok_or(ReportError::NoRecord { epoch, running: head.epoch })?;
         let row = |line: &Line| {
             let Line { source, power, .. } = *line;
             let Line { proposals_due, proposals_made, votes_due, votes_missing, equivocations, studies, .. } = *line;

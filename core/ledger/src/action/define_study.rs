@@ -42,8 +42,8 @@ pub enum DefineStudyError {
     /// The epoch's studies are used up.
     #[error("the source defined {0} studies in this epoch, the most it may; the next is possible in the next epoch")]
     Quota(u32),
-    /// The holder or the source as its own delegate.
-    #[error("a delegate is somebody else than the holder and the source")]
+    /// The holder, or a source's key.
+    #[error("a delegate is somebody else than the holder, with a key that no source announced")]
     DelegateIsParty,
     /// Powers nobody knows.
     #[error("a delegate's powers name none, or some that do not exist")]
@@ -85,6 +85,9 @@ impl DefineStudy {
             Error::Exists,
         )?;
         rule(delegates.iter().all(|delegate| delegate.is_live(context.now)), Error::DelegationOver)?;
+        for delegate in delegates {
+            rule(context.state.key_use(delegate.key)?.is_none(), Error::DelegateIsParty)?;
+        }
 
         activity.studies = activity.studies.saturating_add(1);
         activity.studies_in_all = activity.studies_in_all.saturating_add(1);

@@ -79,39 +79,43 @@ pub enum EvidenceError {
     #[error("the key is not the consensus key that the validator had at that height")]
     NotItsKey,
     /// Not in the chain yet.
-    #[error("the height is {0}, which is not reached yet")]
+    #[error("the height is {0}, which is not reached yet: show it again then")]
     Ahead(Height),
     /// Too long ago.
-    #[error("the height is from before the epochs that equivocations are still looked into of")]
+    #[error("the height is too long ago: equivocations there are no longer looked into")]
     TooOld,
     /// It was shown.
     #[error("this equivocation was shown before")]
     Known,
     /// The epoch's are used up.
-    #[error("{0} equivocations of the validator were shown in this epoch, as many as are taken note of")]
+    #[error(
+        "{0} equivocations of the validator were shown in this epoch, as many as are taken note of: show it again in the next one"
+    )]
     Enough(u32),
 }
 
 impl Conflict {
     /// Where the validator signed twice, if these are a conflict.
     fn place(&self) -> Option<Place> {
+        let [(here, first), (there, second)] = match self {
+            Self::Proposals(one, two) => [one, two].map(|signed| {
+                let RoundProposal { height, round, block, valid_round: _, proposer: validator } = signed.message;
+                (Place { validator, height, round, message: Message::Proposal }, Some(block))
+            }),
+            Self::Votes(one, two) => [one, two].map(|signed| {
+                let Vote { kind, height, round, block, validator } = signed.message;
+                (Place { validator, height, round, message: Message::Vote(kind) }, block)
+            }),
+        };
+        (here == there && first < second).then_some(here)
+    }
+
+    /// Who signed the first of the two; both, if it is a conflict.
+    #[must_use]
+    pub const fn validator(&self) -> SourceId {
         match self {
-            Self::Proposals(one, two) => {
-                let place = |signed: &Signed<RoundProposal>| {
-                    let RoundProposal { height, round, block: _, valid_round: _, proposer } = signed.message;
-                    Place { validator: proposer, height, round, message: Message::Proposal }
-                };
-                let other = one.message.block < two.message.block;
-                (place(one) == place(two) && other).then(|| place(one))
-            }
-            Self::Votes(one, two) => {
-                let place = |signed: &Signed<Vote>| {
-                    let Vote { kind, height, round, block: _, validator } = signed.message;
-                    Place { validator, height, round, message: Message::Vote(kind) }
-                };
-                let other = one.message.block < two.message.block;
-                (place(one) == place(two) && other).then(|| place(one))
-            }
+            Self::Proposals(one, _) => one.message.proposer,
+            Self::Votes(one, _) => one.message.validator,
         }
     }
 }
@@ -127,12 +131,6 @@ impl Evidence {
         };
         let evidence = Self { key, conflict };
         evidence.conflict.place().map(|_| evidence)
-    }
-
-    /// The validator that it is about, if it is evidence at all.
-    #[must_use]
-    pub fn validator(&self) -> Option<SourceId> {
-        self.conflict.place().map(|place| place.validator)
     }
 
     /// All but the signatures, which [`Evidence::check_signatures`] verifies when everything cheaper is in order.
@@ -175,8 +173,7 @@ impl Evidence {
         // Last, for these rows are long, and anybody may submit evidence. Not by the source's own record, which knows its last
         // two keys and not those that it had before.
         let epoch = self.deciding_epoch(height, context)?;
-        let set = if epoch == context.epoch { StateKey::Validators } else { StateKey::Derived(epoch) };
-        let set: ValidatorSet = context.state.required(&set)?;
+        let set: ValidatorSet = context.state.required(&StateKey::Deciding(epoch))?;
         rule(set.validators.find(&id).is_some_and(|validator| validator.key == *key), Error::NotItsKey)?;
         let source: Source = context.state.required(&StateKey::Source(id))?;
         activity.equivocations = activity.equivocations.saturating_add(1);

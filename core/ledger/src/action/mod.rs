@@ -1,6 +1,6 @@
 //! What can be done: one file an action, with its data, its rules, its errors.
 //!
-//! | action | file | RULES §3 |
+//! | action | file | what it does (RULES §3, §8, §9) |
 //! |---|---|---|
 //! | DefineSource | `define_source` | a source announces itself anew |
 //! | DefineStudy | `define_study` | a study comes onto the ledger |
@@ -11,7 +11,7 @@
 //! | Delegate | `delegate` | somebody may grant in the holder's place |
 //! | Undelegate | `undelegate` | and no longer |
 //! | TransferStudy | `transfer_study` | a study changes hands |
-//! | RecoverStudy | `recover_study` | a lost study is given back to its holder |
+//! | RecoverStudy | `recover_study` | a study whose key was lost gets a new holder |
 //! | Veto | `veto` | unless its holder says no |
 //! | Anchor | `anchor` | a source commits to its receipts |
 //! | Vote | `vote` | the validators decide how the network goes on |
@@ -98,7 +98,7 @@ pub enum SourceRefused {
     #[error("the signing key is not in force in this epoch: it was replaced, or was announced only just now")]
     NotInForce,
     /// The source is suspended.
-    #[error("the source is suspended from the network")]
+    #[error("the source is suspended from the network: the validators let it act again by vote")]
     Suspended,
     /// Another source has taken over.
     #[error("another source has taken over from this one and acts in its place")]
@@ -113,7 +113,7 @@ pub enum StudyRefused {
     #[error("no such study is on the ledger")]
     Unknown,
     /// Its status forbids it.
-    #[error("the study is {0}")]
+    #[error("the study is {0}, and this cannot be done on it")]
     Status(Standing),
     /// Another source's.
     #[error("the study is another source's")]

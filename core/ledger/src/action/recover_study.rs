@@ -45,7 +45,9 @@ pub enum RecoverStudyError {
     #[error("the key holds the study already")]
     Holds,
     /// There is no such recovery.
-    #[error("no such recovery of the study for this holder is pending: it was vetoed, or another was asked for since")]
+    #[error(
+        "no such recovery of the study for this holder is pending: it was vetoed or completed, the study changed hands, or another was asked for; ask anew"
+    )]
     NotPending,
     /// Asked for, and to be waited for.
     #[error("the recovery was asked for and can be completed from {from} on, at height {height} or later")]

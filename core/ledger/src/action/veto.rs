@@ -29,7 +29,7 @@ pub enum VetoError {
     #[error(transparent)]
     Study(#[from] StudyRefused),
     /// There is no such recovery.
-    #[error("no such recovery of the study is pending")]
+    #[error("no such recovery of the study is pending: there is nothing to veto")]
     NotPending,
 }
 

@@ -14,7 +14,7 @@ use crate::expiry;
 use crate::genesis::{Candidate, CandidateError, GenesisError, GenesisSource, Parameters};
 use crate::id::{BallotId, ChainId, SourceId, StudyId};
 use crate::key::Key;
-use crate::source::{Admitted, KeyRole, KeyUse, Source, SourceKind};
+use crate::source::{Admitted, KeyRole, KeyUse, MAX_SOURCES, Source, SourceKind};
 use crate::state::{Overlay, ReadRows as _, Rules, StateKey, StateReader, Upgrade};
 use crate::transaction::StatelessError;
 
@@ -96,16 +96,16 @@ pub enum VoteError {
     #[error("the validator voted {0} times in this epoch, the most it may; the next is possible in the next epoch")]
     Quota(u32),
     /// It has.
-    #[error("the validator's vote for this counts already")]
+    #[error("the validator's vote for this counts already; it can be given again when it has ended")]
     Voted,
     /// There is nothing to change.
     #[error("what is voted for is so already")]
     NoChange,
     /// A key that is somebody's.
-    #[error("the {} key is in use already", .0.name())]
+    #[error("the {} key is in use already: a key is announced once, by one source, in one role; make a new one", .0.name())]
     KeyInUse(KeyRole),
     /// No room.
-    #[error("the network has as many sources as it may have")]
+    #[error("the network has {MAX_SOURCES} sources, the most it may have")]
     TooManySources,
     /// Nobody of that id.
     #[error("no such source is in the network")]
@@ -114,7 +114,7 @@ pub enum VoteError {
     #[error("another source has taken over from that one")]
     Succeeded,
     /// Nobody would be left.
-    #[error("nobody would be left to decide")]
+    #[error("without this source nobody would be left to decide: let another validator in first")]
     NobodyLeft,
     /// It is nobody's to settle.
     #[error("the study is not frozen, and its holder is not for a vote to say")]

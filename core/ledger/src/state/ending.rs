@@ -37,7 +37,8 @@ pub enum Ending {
     Ballot(BallotId),
 }
 
-/// The mark of an executed transaction, kept until its `submit_by`: the whole replay memory.
+/// The mark of an executed transaction, kept until its `submit_by`: the whole replay memory. And that of an equivocation that
+/// was shown, kept for two years.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct ReplayMark {
     /// The last moment at which the transaction could be submitted again, and at which this mark means anything.

@@ -60,9 +60,9 @@ pub enum StateKey {
     Registered(SourceId, Epoch),
     /// An epoch's [`EpochRecord`].
     Record(Epoch),
-    /// The [`ValidatorSet`] that an epoch derived, which decided that epoch's blocks after its first, and the next one's
-    /// first: once the epoch is over, and as long as equivocations in it are looked into.
-    Derived(Epoch),
+    /// The [`ValidatorSet`] that decides an epoch's blocks after its first, and the next epoch's first: as long as evidence
+    /// of the epoch is looked into, and that of the epoch just over in any case.
+    Deciding(Epoch),
 }
 
 impl Wire for StateKey {
@@ -325,7 +325,7 @@ pub(crate) fn check_row(key: &StateKey, bytes: &[u8]) -> Result<(), DecodeError>
         StateKey::Rules => encoding::decode::<Rules>(bytes).map(drop),
         StateKey::Head => encoding::decode::<Head>(bytes).map(drop),
         StateKey::Roster => encoding::decode::<Roster>(bytes).map(drop),
-        StateKey::Validators | StateKey::Derived(_) => encoding::decode::<ValidatorSet>(bytes).map(drop),
+        StateKey::Validators | StateKey::Deciding(_) => encoding::decode::<ValidatorSet>(bytes).map(drop),
         StateKey::Source(_) => encoding::decode::<Source>(bytes).map(drop),
         StateKey::Activity(_) => encoding::decode::<Activity>(bytes).map(drop),
         StateKey::KeyUse(_) => encoding::decode::<KeyUse>(bytes).map(drop),

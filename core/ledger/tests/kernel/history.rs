@@ -198,7 +198,7 @@ impl History {
         let state = &self.world.state;
         let head = state.head().unwrap();
         let first = head.epoch > 0 && state.record(head.epoch).unwrap().unwrap().first == head.height;
-        let set = if first { StateKey::Derived(head.epoch - 1) } else { StateKey::Validators };
+        let set = if first { StateKey::Deciding(head.epoch - 1) } else { StateKey::Validators };
         let set: clavicle_ledger::validators::ValidatorSet = state.required(&set).unwrap();
         (head.height > 0).then_some(set.validators.len())
     }

@@ -440,7 +440,7 @@ fn what_is_swept_is_gone() {
         StateKey::Executed(_) | StateKey::Slot(_) | StateKey::Due(..) => true,
         StateKey::Ballot(_) | StateKey::BallotDue(..) | StateKey::Registered(..) => true,
         // The one that is over is looked into as long as there is no newer one.
-        StateKey::Derived(epoch) => epoch + 1 < history.world.state.head().unwrap().epoch,
+        StateKey::Deciding(epoch) => epoch + 1 < history.world.state.head().unwrap().epoch,
         _ => false,
     };
     assert_eq!(rows.keys().filter(passing).count(), 0);

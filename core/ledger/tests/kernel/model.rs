@@ -647,6 +647,7 @@ impl Model {
             || source.suspended
             || source.used.studies >= self.rules.studies_per_epoch
             || delegates.iter().any(|delegate| self.now_ms >= start_ms(delegate.expiry_day))
+            || delegates.iter().any(|delegate| self.used_keys.iter().any(|used| used.0 == delegate.key))
         {
             return false;
         }

@@ -141,7 +141,7 @@ fn outcome(model: &Model, action: &Action) -> Option<String> {
             Some(format!("RecoverStudy {outcome}"))
         }
         Action::Evidence(evidence) => {
-            let source = model.network().sources.into_iter().find(|known| Some(known.id) == evidence.validator())?;
+            let source = model.network().sources.into_iter().find(|known| known.id == evidence.conflict.validator())?;
             source.suspended.then(|| "Evidence on one suspended".into())
         }
         _ => None,

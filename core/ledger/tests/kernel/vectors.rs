@@ -366,7 +366,7 @@ fn accepted() -> Vec<Vector> {
     out.value::<Ballot>("ballot", &later.state.required(&ballot).unwrap(), "");
     for key in later.state.rows().keys() {
         match key {
-            StateKey::BallotDue(..) | StateKey::Derived(_) => out.value("state_key", key, ""),
+            StateKey::BallotDue(..) | StateKey::Deciding(_) => out.value("state_key", key, ""),
             StateKey::Registered(source, epoch) => {
                 out.value("state_key", key, "");
                 out.value("registered", &later.state.registered(*source, *epoch).unwrap().unwrap(), "");

@@ -134,7 +134,7 @@ impl World {
         self.header.time.timestamp()
     }
 
-    /// Writes rows past the ledger's rules: as a part of the ledger that is still to come would, or as damage.
+    /// Writes rows past the ledger's rules, to reach what histories seldom do, or as damage.
     pub fn rewrite(&mut self, key: StateKey, row: Option<Vec<u8>>) {
         self.header.state_root = self.state.commit([(key, row)].into());
     }

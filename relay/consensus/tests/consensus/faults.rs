@@ -193,7 +193,7 @@ async fn two_with_one_key_are_seen_and_both_signatures_kept() {
     for evidence in honest.iter().flat_map(|node| node.keeper.disk().evidence.clone()) {
         // Of two proposals for one block nobody can make evidence.
         let Some(evidence) = Evidence::new(key, evidence) else { continue };
-        assert_eq!(evidence.validator(), Some(guilty));
+        assert_eq!(evidence.conflict.validator(), guilty);
         let body = Body { submit_by: Timestamp(0), nonce: [0; 16], action: Action::Evidence(evidence) };
         shown += usize::from(body.sign(&cluster.chain, &[]).unwrap().check_stateless(&cluster.chain).is_ok());
     }

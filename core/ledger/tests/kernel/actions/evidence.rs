@@ -142,7 +142,7 @@ fn two_proposals_are_evidence_too() {
     let key = mercy.consensus.as_ref().unwrap().public();
     assert_eq!(Evidence::new(key, Conflict::Proposals(proposal(1, None), proposal(1, Some(0)))), None);
     let evidence = Evidence::new(key, Conflict::Proposals(proposal(2, None), proposal(1, Some(0)))).unwrap();
-    assert_eq!(evidence.validator(), Some(mercy.id(&world.chain)));
+    assert_eq!(evidence.conflict.validator(), mercy.id(&world.chain));
     world.act(Action::Evidence(evidence), &[]).unwrap();
     // A vote in the same round is another equivocation.
     assert_eq!(show(&mut world, &mercy, height, 1), Ok(()));

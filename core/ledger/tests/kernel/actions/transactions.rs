@@ -215,7 +215,7 @@ fn every_refusal_is_a_sentence() {
     ];
     assert_eq!(sentences[2], "the grant would last until 2024-10-04; the latest possible is 2022-01-08");
     assert_eq!(sentences[3], "the announced transfer key is in use already: by another source");
-    assert_eq!(sentences[4], "the study is frozen");
+    assert_eq!(sentences[4], "the study is frozen, and this cannot be done on it");
     for sentence in sentences {
         assert!(sentence.starts_with("the ") && !sentence.ends_with('.') && sentence.len() > 15, "{sentence}");
     }
