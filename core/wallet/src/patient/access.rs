@@ -1,0 +1,103 @@
+//! Looking: who has access to a study, and the study itself.
+
+use std::path::Path;
+
+use clavicle_ledger::authorise::Claim;
+use clavicle_ledger::encoding::Text;
+use clavicle_ledger::id::GrantId;
+use clavicle_ledger::key::Key;
+use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::study::Deed;
+use clavicle_ledger::terms::PurposeOfUse;
+use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
+use clavicle_network::transfer::Progress;
+
+use super::{OwnStudy, Patient};
+use crate::download::{Download, Downloaded};
+use crate::error::WalletError;
+use crate::rows::Made;
+use crate::wallet::{served_at, source_in};
+
+/// Who has access to a study, as the ledger has it.
+#[derive(Clone, Debug)]
+pub struct Access {
+    /// The height of the header that proves it.
+    pub height: Height,
+    /// How old that header is, in milliseconds by this device's clock.
+    pub age_ms: u64,
+    /// How often the study was touched.
+    pub events: u64,
+    /// Every grant there is.
+    pub grants: Vec<AccessRow>,
+}
+
+/// One grant.
+#[derive(Clone, Debug)]
+pub struct AccessRow {
+    /// Which.
+    pub grant: GrantId,
+    /// The key that may fetch.
+    pub grantee: Key,
+    /// Who showed that key, in their own words; nothing when another than this wallet granted.
+    pub name: Option<Text<64>>,
+    /// Until when, exactly; the ledger has only the day.
+    pub expires: Option<Timestamp>,
+    /// The first day on which it is over.
+    pub expiry_day: Day,
+    /// What for.
+    pub purpose: Option<PurposeOfUse>,
+}
+
+impl Patient {
+    /// Who has access to a study, proven.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn who(&mut self, study: &OwnStudy) -> Result<Access, WalletError> {
+        let (mut record, proven) = self.record(study).await?;
+        let now = BlockTime(self.wallet.now().max(proven.rows.head()?.time.timestamp()));
+        // A delegate's grant is gone with the delegation, which the row may not say yet.
+        record.settle(now);
+        let mut grants = Vec::new();
+        for grant in record.grants.iter().filter(|grant| grant.is_live(now)) {
+            let made = self.wallet.vault.get::<Made>(grant.id.as_bytes())?;
+            let terms = made.as_ref().map(|made| &made.terms);
+            grants.push(AccessRow {
+                grant: grant.id,
+                grantee: grant.grantee,
+                expires: terms.map(|terms| terms.expires),
+                purpose: terms.map(|terms| terms.purpose),
+                expiry_day: grant.expiry_day,
+                name: made.map(|made| made.card.card.name),
+            });
+        }
+        Ok(Access { height: proven.height, age_ms: proven.age_ms, events: record.events, grants })
+    }
+
+    /// Fetches a study of one's own into a folder.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn fetch(
+        &mut self,
+        study: &OwnStudy,
+        out: &Path,
+        progress: impl FnMut(Progress, usize),
+    ) -> Result<Downloaded, WalletError> {
+        let (record, proven) = self.record(study).await?;
+        record.permits(Deed::HolderFetch, proven.rows.head()?.time).map_err(WalletError::Standing)?;
+        let (source, operational) = source_in(&proven, study.held.source)?;
+        let download = Download {
+            chain: self.wallet.chain(),
+            study: study.id,
+            source: study.held.source,
+            remote: served_at(&proven, &source)?,
+            operational,
+            record,
+            claim: Claim::Holder,
+            actor: None,
+            at: self.wallet.now(),
+        };
+        download.run(&self.holder(&study.held)?, out, progress).await
+    }
+}

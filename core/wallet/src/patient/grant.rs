@@ -1,0 +1,258 @@
+//! Granting and revoking: signed, kept, final, told.
+
+use clavicle_ledger::action::{Grant, Revoke};
+use clavicle_ledger::encoding::Bytes;
+use clavicle_ledger::id::{GrantId, RequestDigest, SourceId};
+use clavicle_ledger::key::Key;
+use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::study::Deed;
+use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::time::Height;
+use clavicle_ledger::transaction::{Action, Body, Envelope};
+
+use super::{OwnStudy, Patient, SUBMIT_WITHIN_MS, one};
+use crate::card::SignedCard;
+use crate::error::WalletError;
+use crate::letter::{Content, GrantLetter, Letter};
+use crate::rows::{Held, Made, Stage};
+use crate::seal;
+use crate::wallet::random;
+
+/// What is to be granted.
+#[derive(Clone, Debug)]
+pub struct GrantRequest {
+    /// For how long, in milliseconds.
+    pub for_ms: u64,
+    /// What for.
+    pub purpose: PurposeOfUse,
+    /// Whether what later revisions bring is included.
+    pub later_revisions: bool,
+    /// For how long the grant stays good while the source cannot reach the ledger, in milliseconds.
+    pub staleness_ms: u64,
+}
+
+/// A grant that was made.
+#[derive(Clone)]
+pub struct Granted {
+    /// Its id.
+    pub id: GrantId,
+    /// What is kept of it.
+    pub made: Made,
+}
+
+impl Patient {
+    /// The grants that were made.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn grants(&self) -> Result<Vec<Granted>, WalletError> {
+        let all = self.wallet.vault.all::<Made>()?.into_iter();
+        let mut grants: Vec<Granted> =
+            all.filter_map(|(id, made)| Some(Granted { id: GrantId::from_bytes(id.try_into().ok()?), made })).collect();
+        grants.sort_by_key(|grant| (grant.made.at, grant.id));
+        Ok(grants)
+    }
+
+    /// The one grant whose id begins like this.
+    ///
+    /// # Errors
+    /// [`WalletError::NoGrant`], [`WalletError::Ambiguous`].
+    pub fn grant_by(&self, begin: &str) -> Result<Granted, WalletError> {
+        one(begin, self.grants()?, |grant, begin| grant.id.to_string().starts_with(begin), WalletError::NoGrant)
+    }
+
+    /// Signs a grant of `study` to whoever showed `card`, and keeps it; nobody has seen it yet. Asked for once more in the same words, it is
+    /// that grant again, finished or not, until it ends or is revoked.
+    ///
+    /// # Errors
+    /// [`WalletError`]; [`WalletError::Unfinished`] when one on other terms is on its way.
+    pub async fn sign_grant(
+        &mut self,
+        study: &OwnStudy,
+        card: &SignedCard,
+        request: &GrantRequest,
+    ) -> Result<Granted, WalletError> {
+        let (chain, now) = (self.wallet.chain(), self.wallet.now());
+        let shown = card.verify(&chain, now)?;
+        let grants = self.grants()?;
+        for grant in &grants {
+            let Made { study: of, card: to, terms, envelope, at, stage, revocation, .. } = &grant.made;
+            let asked = terms.expires == at.plus(request.for_ms)
+                && terms.purpose == request.purpose
+                && terms.later_revisions == request.later_revisions
+                && terms.staleness_ms == request.staleness_ms;
+            let unfinished = matches!(stage, Stage::Signed | Stage::Final(_)) && now < envelope.body.submit_by;
+            // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
+            let finished = matches!(stage, Stage::Delivered(_)) && now < terms.expires;
+            if *of != study.id || to != card || revocation.is_some() {
+                continue;
+            }
+            match (asked, unfinished, finished) {
+                (true, true, _) | (true, _, true) => return Ok(grant.clone()),
+                // Going on with it would grant something else than is asked for now.
+                (false, true, _) => return Err(WalletError::Unfinished(grant.id)),
+                _ => {}
+            }
+        }
+        let used = |key: &Key| grants.iter().any(|grant| grant.made.grantee == *key);
+        let grantee = *shown.grantees.iter().find(|key| !used(key)).ok_or(WalletError::CardUsedUp)?;
+        let (record, proven) = self.record(study).await?;
+        let time = proven.rows.head()?.time;
+        record.permits(Deed::Grant, time).map_err(WalletError::Standing)?;
+        let expires = now.plus(request.for_ms);
+        if request.for_ms == 0 {
+            return Err(WalletError::TooShort);
+        }
+        let terms = Terms {
+            // From the block it was granted on, should this device's clock be ahead.
+            not_before: now.min(time.timestamp()),
+            expires,
+            series: SeriesScope::All,
+            purpose: request.purpose,
+            revision: record.revision,
+            manifest_root: record.manifest_root,
+            later_revisions: request.later_revisions,
+            staleness_ms: request.staleness_ms,
+            emergency: false,
+            note: Bytes::default(),
+            blinding: random()?,
+        };
+        let holder = self.holder(&study.held)?;
+        let action = Action::Grant(Grant {
+            study: study.id,
+            granter: holder.public(),
+            grantee,
+            expiry_day: expires.day_rounded_up(),
+            terms: terms.commitment(&chain, study.id, &grantee),
+            request: RequestDigest::NONE,
+        });
+        let body = Body { submit_by: now.plus(SUBMIT_WITHIN_MS), nonce: random()?, action };
+        let id = GrantId::from(body.id(&chain));
+        let envelope = body.sign(&chain, &[&holder])?;
+        let made = Made {
+            study: study.id,
+            card: card.clone(),
+            grantee,
+            terms,
+            envelope,
+            at: now,
+            stage: Stage::Signed,
+            revocation: None,
+        };
+        self.wallet.vault.put(id.as_bytes(), &made)?;
+        Ok(Granted { id, made })
+    }
+
+    /// Grants, and returns when the grant is final and its letter is in the recipient's mailbox.
+    ///
+    /// # Errors
+    /// [`WalletError`]; the same again goes on where it stopped.
+    pub async fn grant(
+        &mut self,
+        study: &OwnStudy,
+        card: &SignedCard,
+        request: &GrantRequest,
+    ) -> Result<Granted, WalletError> {
+        let mut grant = self.sign_grant(study, card, request).await?;
+        self.finish(study, &mut grant).await?;
+        Ok(grant)
+    }
+
+    async fn finish(&mut self, study: &OwnStudy, grant: &mut Granted) -> Result<(), WalletError> {
+        let height = match grant.made.stage {
+            Stage::Final(height) => height,
+            Stage::Delivered(_) | Stage::Revoked(_) => return Ok(()),
+            Stage::Signed => {
+                let height = self.wallet.ledger.submit(&grant.made.envelope, &[]).await?;
+                self.wallet.keep_light()?;
+                self.stage(grant, Stage::Final(height))?;
+                height
+            }
+        };
+        let sealed = self.letter(study, grant)?;
+        let mailbox = &grant.made.card.card.mailbox;
+        let relays: Vec<SourceId> = mailbox.relays.iter().copied().collect();
+        if self.wallet.ledger.deposit(&relays, mailbox.key, mailbox.token, &sealed).await == 0 {
+            return Err(WalletError::NotDelivered);
+        }
+        self.stage(grant, Stage::Delivered(height))
+    }
+
+    fn stage(&self, grant: &mut Granted, stage: Stage) -> Result<(), WalletError> {
+        grant.made.stage = stage;
+        Ok(self.wallet.vault.put(grant.id.as_bytes(), &grant.made)?)
+    }
+
+    /// The letter that tells the recipient of a grant, sealed.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn letter(&self, study: &OwnStudy, grant: &Granted) -> Result<Vec<u8>, WalletError> {
+        let holder = self.holder(&study.held)?;
+        let content = GrantLetter {
+            envelope: grant.made.envelope.clone(),
+            terms: grant.made.terms.clone(),
+            salt: study.held.salt.clone(),
+            study_instance_uid: study.held.summary.study_instance_uid,
+            description: study.held.summary.description.clone(),
+            source: study.held.source,
+            final_at: match grant.made.stage {
+                // One that is handed over unsubmitted waits for nothing.
+                Stage::Signed => 0,
+                Stage::Final(height) | Stage::Delivered(height) | Stage::Revoked(height) => height,
+            },
+        };
+        let letter = Letter {
+            chain: self.wallet.chain(),
+            to: grant.made.card.card.recipient,
+            from: holder.public(),
+            sent: self.wallet.now(),
+            content: Content::Grant(Box::new(content)),
+        };
+        Ok(seal::seal(&letter, &holder)?)
+    }
+
+    /// Signs the revocation of a grant, and keeps it; nobody has seen it yet. One that was signed before is that one again.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn sign_revocation(&self, grant: &mut Granted) -> Result<Envelope, WalletError> {
+        let (chain, now) = (self.wallet.chain(), self.wallet.now());
+        if let Some(envelope) = &grant.made.revocation
+            && now < envelope.body.submit_by
+        {
+            return Ok(envelope.clone());
+        }
+        let study = self.wallet.vault.get::<Held>(grant.made.study.as_bytes())?;
+        let held = study.ok_or_else(|| WalletError::NoStudy(grant.made.study.to_string()))?;
+        let holder = self.holder(&held)?;
+        let action = Action::Revoke(Revoke {
+            study: grant.made.study,
+            revoker: holder.public(),
+            grant: grant.id,
+            grant_submit_by: grant.made.envelope.body.submit_by,
+        });
+        let body = Body { submit_by: now.plus(SUBMIT_WITHIN_MS), nonce: random()?, action };
+        let envelope = body.sign(&chain, &[&holder])?;
+        grant.made.revocation = Some(envelope.clone());
+        self.wallet.vault.put(grant.id.as_bytes(), &grant.made)?;
+        Ok(envelope)
+    }
+
+    /// Revokes, and returns when the revocation is final. The source is told first: it stops serving at once.
+    ///
+    /// # Errors
+    /// [`WalletError`]; the same again goes on where it stopped.
+    pub async fn revoke(&mut self, grant: &mut Granted) -> Result<Height, WalletError> {
+        if let Stage::Revoked(height) = grant.made.stage {
+            return Ok(height);
+        }
+        let envelope = self.sign_revocation(grant)?;
+        let study = self.wallet.vault.get::<Held>(grant.made.study.as_bytes())?;
+        let source: Vec<SourceId> = study.iter().map(|held| held.source).collect();
+        let height = self.wallet.ledger.submit(&envelope, &source).await?;
+        self.wallet.keep_light()?;
+        self.stage(grant, Stage::Revoked(height))?;
+        Ok(height)
+    }
+}

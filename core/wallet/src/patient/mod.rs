@@ -1,0 +1,127 @@
+//! What a patient does: pick up, grant, revoke, look.
+//!
+//! Every step is kept in the vault before it is taken, so that whatever breaks off goes on where it was when the same thing is asked
+//! for again: with the same keys, and the same signed transaction.
+
+mod access;
+mod grant;
+mod pickup;
+
+use std::path::Path;
+
+use clavicle_ledger::derivation::{Branch, Words};
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::StudyId;
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::state::{ReadRows as _, StateKey};
+use clavicle_ledger::study::Study;
+use clavicle_ledger::time::{DAY_MS, LocalTime};
+
+pub use self::access::{Access, AccessRow};
+pub use self::grant::{GrantRequest, Granted};
+pub use self::pickup::PickedUp;
+use crate::error::WalletError;
+use crate::ledger::Proven;
+use crate::rows::Held;
+use crate::vault::Passphrase;
+use crate::wallet::{Kind, Wallet};
+
+/// How long after it was signed a transaction may come into a block, in milliseconds.
+const SUBMIT_WITHIN_MS: u64 = DAY_MS * 7;
+
+/// A patient's wallet.
+#[derive(Debug)]
+pub struct Patient {
+    wallet: Wallet,
+}
+
+/// A study of the patient's.
+#[derive(Clone)]
+pub struct OwnStudy {
+    /// Its id.
+    pub id: StudyId,
+    /// What is kept of it.
+    pub held: Held,
+}
+
+impl Patient {
+    /// Makes a patient's wallet, and gives the words to be written down.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn create(
+        folder: &Path,
+        passphrase: &Passphrase,
+        genesis: Genesis,
+        clock: fn() -> LocalTime,
+    ) -> Result<(Self, Words), WalletError> {
+        let (wallet, words) = Wallet::create(folder, passphrase, genesis, "", clock)?;
+        Ok((Self { wallet }, words))
+    }
+
+    /// Opens a patient's wallet.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn open(folder: &Path, passphrase: &Passphrase, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
+        Ok(Self { wallet: Wallet::open(folder, passphrase, Kind::Patient, clock)? })
+    }
+
+    /// The patient's studies.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn studies(&self) -> Result<Vec<OwnStudy>, WalletError> {
+        let all = self.wallet.vault.all::<Held>()?.into_iter();
+        let own = |(id, held): (Vec<u8>, Held)| Some(OwnStudy { id: StudyId::from_bytes(id.try_into().ok()?), held });
+        let mut studies: Vec<OwnStudy> = all.filter_map(own).collect();
+        studies.sort_by_key(|study| (study.held.summary.date, study.id));
+        Ok(studies)
+    }
+
+    /// The one study whose id begins like this.
+    ///
+    /// # Errors
+    /// [`WalletError::NoStudy`], [`WalletError::Ambiguous`].
+    pub fn study(&self, begin: &str) -> Result<OwnStudy, WalletError> {
+        one(begin, self.studies()?, |study, begin| study.id.to_string().starts_with(begin), WalletError::NoStudy)
+    }
+
+    /// The key that holds a study.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn holder(&self, held: &Held) -> Result<SecretKey, WalletError> {
+        self.wallet.key(Branch::Study, held.holder)
+    }
+
+    /// A study's record as the ledger has it now, if it is still this wallet's.
+    async fn record(&mut self, study: &OwnStudy) -> Result<(Study, Proven), WalletError> {
+        if study.held.final_at.is_none() {
+            return Err(WalletError::StudyNotFinal);
+        }
+        let keys = [StateKey::Head, StateKey::Study(study.id), StateKey::Source(study.held.source)];
+        let proven = self.wallet.rows(&keys).await?;
+        let record = proven.rows.study(study.id)?.ok_or(WalletError::NotOnLedger)?;
+        if record.holder != self.holder(&study.held)?.public() {
+            return Err(WalletError::OtherHolder);
+        }
+        Ok((record, proven))
+    }
+}
+
+/// The one of which `is`, given the beginning of a name, says that it is meant. Without a beginning none is.
+pub(crate) fn one<T>(
+    begin: &str,
+    all: Vec<T>,
+    is: impl Fn(&T, &str) -> bool,
+    none: impl FnOnce(String) -> WalletError,
+) -> Result<T, WalletError> {
+    let begins = begin.trim().to_lowercase();
+    let mut found: Vec<T> = all.into_iter().filter(|one| !begins.is_empty() && is(one, &begins)).collect();
+    match (found.pop(), found.len()) {
+        (Some(one), 0) => Ok(one),
+        (None, _) => Err(none(begin.to_owned())),
+        (Some(_), more) => Err(WalletError::Ambiguous { begin: begin.to_owned(), count: more + 1 }),
+    }
+}

@@ -1,0 +1,175 @@
+//! Picking up: the studies behind a hospital's code become the patient's.
+
+use clavicle_ledger::action::DefineStudy;
+use clavicle_ledger::derivation::{Branch, Words};
+use clavicle_ledger::encoding::{Ascending, Text};
+use clavicle_ledger::id::{ManifestRoot, SourceId};
+use clavicle_ledger::key::Key;
+use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_network::endpoint::{Remote, bind_towards};
+use clavicle_network::message::Included;
+use clavicle_network::pickup::{self, Ask, Claim, Claimed, Offered, PickupCode};
+
+use super::{OwnStudy, Patient, SUBMIT_WITHIN_MS};
+use crate::error::WalletError;
+use crate::rows::{Begun, Held, Summary};
+use crate::wallet::{Wallet, random};
+
+/// What became of an offered study.
+#[derive(Clone)]
+pub struct PickedUp {
+    /// The study.
+    pub study: OwnStudy,
+    /// Whether it was the patient's already.
+    pub before: bool,
+    /// Why it is not the patient's, in the source's words.
+    pub failed: Option<String>,
+}
+
+impl Patient {
+    /// Takes hold of the studies behind a pickup code, and returns when they are final.
+    ///
+    /// # Errors
+    /// [`WalletError`]; the same code goes on where it stopped.
+    pub async fn pick_up(&mut self, code: &PickupCode, answer: &str) -> Result<Vec<PickedUp>, WalletError> {
+        let now = self.wallet.now();
+        if code.chain != self.wallet.chain() {
+            return Err(WalletError::OtherNetwork);
+        }
+        if now > code.expires {
+            return Err(WalletError::Expired);
+        }
+        // The hospital has handed the code over: its word is good for a block, should there be nothing else to go on from.
+        self.wallet.renew(&code.checkpoint).await?;
+        let (_, operational) = self.wallet.source(code.source).await?;
+        let begun = self.begin(code)?;
+        let source = Remote::announced(code.transfer, code.addresses.iter().map(Text::as_str));
+        let to = *source.addresses.first().ok_or(WalletError::NoSource)?;
+        let endpoint = bind_towards(&begun.key(), to).await?;
+        let answer = Text::new(answer.trim()).map_err(|_| WalletError::NotClaimed("the answer is too long".into()))?;
+        let opened = pickup::open(&endpoint, &source, &Ask { ticket: code.ticket.clone(), answer }).await?;
+        let mut studies = Vec::new();
+        for offer in opened.offers() {
+            studies.push(self.consider(code.source, &operational, offer)?);
+        }
+        let claims: Vec<Claim> = studies.iter().map(|study| self.claim_of(&study.study)).collect::<Result<_, _>>()?;
+        let claimed = opened.claim(claims).await?;
+        endpoint.close().await;
+        for (study, claimed) in studies.iter_mut().zip(claimed) {
+            match claimed {
+                Claimed::Failed(why) => study.failed = Some(why.to_string()),
+                Claimed::Final { envelope, included } => {
+                    self.settle(&mut study.study, *envelope, *included).await?;
+                }
+            }
+        }
+        match studies.iter().find_map(|study| study.failed.clone()) {
+            Some(why) if studies.iter().all(|study| study.failed.is_some()) => Err(WalletError::NotClaimed(why)),
+            _ => Ok(studies),
+        }
+    }
+
+    /// The pickup as it was begun, so that the hospital knows the wallet again.
+    fn begin(&self, code: &PickupCode) -> Result<Begun, WalletError> {
+        let id = blake3::hash(&code.ticket.0);
+        if let Some(begun) = self.wallet.vault.get::<Begun>(id.as_bytes())? {
+            return Ok(begun);
+        }
+        let begun = Begun { code: code.clone(), seed: random()? };
+        self.wallet.vault.put(id.as_bytes(), &begun)?;
+        Ok(begun)
+    }
+
+    /// Looks at an offer: whether it is what the source signed, and how it is claimed.
+    fn consider(&self, source: SourceId, operational: &Key, offer: &Offered) -> Result<PickedUp, WalletError> {
+        let chain = self.wallet.chain();
+        let header = offer.manifest.manifest.header();
+        if header.source != source || !header.is_of(&chain, &offer.salt) {
+            return Err(WalletError::Offer(None));
+        }
+        let root = offer.manifest.verify(&chain, operational).map_err(|error| WalletError::Offer(Some(error)))?;
+        let id = header.study;
+        let known = self.wallet.vault.get::<Held>(id.as_bytes())?;
+        // Held, or claimed in this edition: the same claim once more.
+        if let Some(held) = known.filter(|held| held.final_at.is_some() || defines(&held.claim, &root, operational)) {
+            let before = held.final_at.is_some();
+            return Ok(PickedUp { study: OwnStudy { id, held }, before, failed: None });
+        }
+        let held = self.hold(source, *operational, offer, root)?;
+        Ok(PickedUp { study: OwnStudy { id, held }, before: false, failed: None })
+    }
+
+    /// Makes the claim of an offered study, with its key, and keeps it before anybody sees it.
+    fn hold(
+        &self,
+        source: SourceId,
+        operational: Key,
+        offer: &Offered,
+        root: ManifestRoot,
+    ) -> Result<Held, WalletError> {
+        let header = offer.manifest.manifest.header();
+        let nonce = random()?;
+        let submit_by = self.wallet.now().plus(SUBMIT_WITHIN_MS);
+        let profile = self.wallet.profile()?;
+        let words = Words::from_entropy(&profile.entropy);
+        let held = self.wallet.vault.write(|batch| {
+            let number = match batch.get::<Held>(header.study.as_bytes())? {
+                Some(held) => Some(held.holder),
+                None => Wallet::take_numbers(batch, Branch::Study, 1)?,
+            };
+            let Some((number, holder)) = number
+                .and_then(|number| Some((number, words.seed().derive_key(profile.device, Branch::Study, number)?)))
+            else {
+                return Ok(None);
+            };
+            let action = Action::DefineStudy(DefineStudy {
+                digest: offer.salt.study_digest(header.study_instance_uid.as_str()),
+                source: operational,
+                holder: holder.public(),
+                delegates: Ascending::new(),
+                manifest_root: root,
+                open: header.open,
+            });
+            let held = Held {
+                source,
+                salt: offer.salt.clone(),
+                holder: number,
+                summary: Summary::of(&offer.manifest.manifest),
+                claim: Body { submit_by, nonce, action },
+                final_at: None,
+            };
+            batch.put(header.study.as_bytes(), &held)?;
+            Ok(Some(held))
+        })?;
+        held.ok_or(WalletError::NoMoreKeys)
+    }
+
+    fn claim_of(&self, study: &OwnStudy) -> Result<Claim, WalletError> {
+        let holder = self.holder(&study.held)?;
+        let body = study.held.claim.clone();
+        let holder = holder.sign(&body.preimage(&self.wallet.chain()));
+        Ok(Claim { body, holder })
+    }
+
+    /// Checks what the source says became of a claim.
+    async fn settle(
+        &mut self,
+        study: &mut OwnStudy,
+        envelope: Envelope,
+        included: Included,
+    ) -> Result<(), WalletError> {
+        if envelope.body != study.held.claim {
+            return Err(WalletError::OtherAnswer);
+        }
+        let verified = envelope.check_stateless(&self.wallet.chain())?;
+        let height = self.wallet.ledger.check_inclusion(&included.header, &included.proof, &verified.hash()).await?;
+        study.held.final_at = Some(height);
+        self.wallet.vault.put(study.id.as_bytes(), &study.held)?;
+        self.wallet.keep_light()
+    }
+}
+
+/// Whether a claim is of this edition, by this source's key.
+fn defines(body: &Body, root: &ManifestRoot, operational: &Key) -> bool {
+    matches!(&body.action, Action::DefineStudy(define) if define.manifest_root == *root && define.source == *operational)
+}
