@@ -82,3 +82,54 @@ impl Wire for ValidatorSet {
     const NAME: &'static str = "a validator set";
     const MAX_LEN: usize = 4 + 73 * MAX_SOURCES;
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::key::SecretKey;
+
+    use super::*;
+
+    const CHAIN: ChainId = ChainId::from_bytes([7; 32]);
+
+    fn set(powers: &[u64]) -> ValidatorSet {
+        let validator = |(byte, power): (u8, &u64)| {
+            let key = SecretKey::from_bytes(&[byte; 32]).public();
+            Validator { source: SourceId::from_bytes([byte; 32]), key, power: *power }
+        };
+        ValidatorSet { validators: Ascending::from_items((0..).zip(powers).map(validator).collect()).unwrap() }
+    }
+
+    fn place(set: &ValidatorSet, height: Height, round: u32) -> usize {
+        usize::from(set.proposer(&CHAIN, height, round).unwrap().as_bytes()[0])
+    }
+
+    #[test]
+    fn each_proposes_about_as_often_as_it_has_power() {
+        let (set, mut turns) = (set(&[1, 0, 3, 6]), [0u32; 4]);
+        for height in 1..=10_000 {
+            turns[place(&set, height, 0)] += 1;
+        }
+        assert_eq!(turns[1], 0);
+        for (turns, expected) in [(turns[0], 1_000), (turns[2], 3_000), (turns[3], 6_000)] {
+            assert!(turns.abs_diff(expected) < 200, "{turns} turns of {expected}");
+        }
+    }
+
+    #[test]
+    fn in_each_further_round_it_is_the_next_ones_turn() {
+        let set = set(&[1, 0, 1_000, 1]);
+        for height in 1..100 {
+            let places = [0, 1, 2].map(|round| place(&set, height, round));
+            let mut sorted = places;
+            sorted.sort_unstable();
+            assert_eq!(sorted, [0, 2, 3]);
+            assert_eq!(place(&set, height, 3), places[0]);
+            assert_eq!(place(&set, height, u32::MAX), places[u32::MAX as usize % 3]);
+        }
+    }
+
+    #[test]
+    fn where_nobody_has_power_nobody_proposes() {
+        assert_eq!([set(&[]), set(&[0, 0])].map(|set| set.proposer(&CHAIN, 1, 0)), [None, None]);
+    }
+}

@@ -35,6 +35,6 @@ mod wal;
 pub use self::application::{Application, Candidate, Decided, Origin, Undecided, Verdict};
 pub use self::certificate::ConvertError;
 pub use self::config::Config;
-pub use self::context::{SetError, proposer};
+pub use self::context::SetError;
 pub use self::engine::{Engine, StartError, Stopped, Waker, peer_id};
 pub use self::wal::LogError;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use clavicle_consensus::{StartError, Stopped, proposer};
+use clavicle_consensus::{StartError, Stopped};
 use clavicle_ledger::action::Evidence;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::Timestamp;
@@ -77,13 +77,13 @@ async fn an_invalid_block_is_not_voted_for_and_the_next_proposer_continues() {
         }
         number += 1;
         let head = cluster.nodes[0].height();
-        turns = (1..=head).filter(|height| proposer(&cluster.chain, &set, *height, 0) == Ok(liar)).count();
+        turns = (1..=head).filter(|height| set.proposer(&cluster.chain, *height, 0) == Some(liar)).count();
     }
     for node in &cluster.nodes {
         let disk = node.keeper.disk();
         for (height, decided) in &disk.blocks {
             assert_ne!(disk.block(*height).header.proposer, liar);
-            if proposer(&cluster.chain, &set, *height, 0) == Ok(liar) {
+            if set.proposer(&cluster.chain, *height, 0) == Some(liar) {
                 assert!(decided.certificate.round > 0);
             }
         }
