@@ -5,8 +5,10 @@
 //! beforehand, a block beside the hashing that its tree cannot do without.
 #![allow(clippy::unwrap_used, reason = "a benchmark stops by panicking")]
 
+mod measure;
+
 use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clavicle_ledger::action::{DefineStudy, Grant, NewStatus, ReviseStudy, Revoke, SetStatus};
 use clavicle_ledger::encoding::{self, Ascending, Text};
@@ -22,6 +24,8 @@ use clavicle_ledger::study::{Capacity, DayCounts, LiveGrant, Status, Study};
 use clavicle_ledger::time::{BlockTime, Day, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope, Verified};
 use clavicle_ledger::tree;
+
+use crate::measure::{Rows, median, say, time};
 
 const START: u64 = 1_795_262_400_000;
 const BLOCK: usize = 2_000;
@@ -53,30 +57,7 @@ fn main() {
     for (name, studies) in [("10 k", 10_000), ("1 M", 1_000_000)] {
         block(&cast, name, studies, &mut rows);
     }
-    if json {
-        let fields: Vec<String> = rows.iter().map(|(name, value, _)| format!("{:?}:{value}", name)).collect();
-        println!("{{{}}}", fields.join(","));
-    } else {
-        for (name, value, unit) in rows {
-            println!("{name:<72} {value:>12.3} {unit}");
-        }
-    }
-}
-
-type Rows = Vec<(String, f64, &'static str)>;
-
-/// The median of several runs.
-fn median(mut run: impl FnMut() -> Duration) -> Duration {
-    let mut times: Vec<Duration> = (0..7).map(|_| run()).collect();
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn time<T>(work: impl FnOnce() -> T) -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "a benchmark is outside the ledger")]
-    let start = Instant::now();
-    black_box(work());
-    start.elapsed()
+    say(&rows, json);
 }
 
 fn signatures(cast: &Cast, rows: &mut Rows) {

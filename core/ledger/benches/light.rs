@@ -4,9 +4,10 @@
 //! `verify_strict` of as many signatures with the keys parsed beforehand, measured in the same run.
 #![allow(clippy::unwrap_used, reason = "a benchmark stops by panicking")]
 
+mod measure;
+
 use std::collections::BTreeSet;
-use std::hint::black_box;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clavicle_ledger::block::{CommitCertificate, Header};
 use clavicle_ledger::encoding::{self, Ascending, Text};
@@ -23,6 +24,8 @@ use clavicle_ledger::time::{BlockTime, DAY_MS, Day, Height, LocalTime, Timestamp
 use clavicle_ledger::tree::{self, StateProof};
 use clavicle_ledger::validators::{Validator, ValidatorSet};
 use clavicle_ledger::vote::{Vote, VoteKind};
+
+use crate::measure::{Rows, median, say, time};
 
 const START: u64 = 1_795_262_400_000;
 /// Blocks in a day, one every half minute.
@@ -48,30 +51,7 @@ fn main() {
         jump(Chain::new(validators, &state), &mut rows);
     }
     year(Chain::new(50, &state), &mut rows);
-    if json {
-        let fields: Vec<String> = rows.iter().map(|(name, value, _)| format!("{name:?}:{value}")).collect();
-        println!("{{{}}}", fields.join(","));
-    } else {
-        for (name, value, unit) in rows {
-            println!("{name:<84} {value:>12.3} {unit}");
-        }
-    }
-}
-
-type Rows = Vec<(String, f64, &'static str)>;
-
-/// The median of several runs.
-fn median(mut run: impl FnMut() -> Duration) -> Duration {
-    let mut times: Vec<Duration> = (0..9).map(|_| run()).collect();
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn time<T>(work: impl FnOnce() -> T) -> Duration {
-    #[expect(clippy::disallowed_methods, reason = "a benchmark is outside the ledger")]
-    let start = Instant::now();
-    black_box(work());
-    start.elapsed()
+    say(&rows, json);
 }
 
 /// Likewise of two, in turns, so that a machine's moods are both's.
