@@ -28,7 +28,7 @@ pub(crate) struct Cluster {
     running: [Option<Child>; 4],
 }
 
-/// A loopback address of a cluster's own, so that clusters side by side never want the same port.
+/// A loopback address of a hospital's own: each chooses its ports before the others run, and would now and then choose the same.
 fn own_host() -> String {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [low, high, ..] = std::process::id().to_le_bytes();
@@ -47,9 +47,8 @@ impl Cluster {
     /// Four hospitals, made and joined in network.json, with a heartbeat of a second; none runs yet.
     pub(crate) fn made() -> Self {
         let cluster = Self::empty();
-        let host = own_host();
         for hospital in HOSPITALS {
-            let name = format!("{hospital} hospital");
+            let (name, host) = (format!("{hospital} hospital"), own_host());
             cluster.hospital(&["init", "--dir", hospital, "--name", &name, "--host", &host]);
         }
         let sources = HOSPITALS.map(|hospital| format!("{hospital}/source.json"));
