@@ -393,6 +393,9 @@ impl Application for Keeper {
     }
 
     fn finalised(&mut self, certificate: CommitCertificate, conflicts: Vec<Conflict>) -> Result<(), KeeperError> {
+        if conflicts.is_empty() {
+            return Ok(self.store.finalise(&certificate, &[])?);
+        }
         let set = self.store.validators(certificate.height)?.unwrap_or_default();
         let evidence: Vec<Evidence> = conflicts.into_iter().filter_map(|conflict| evidence(&set, conflict)).collect();
         for one in &evidence {
