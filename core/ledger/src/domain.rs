@@ -93,7 +93,7 @@ tags! {
     /// A manifest; its hash is the manifest's root.
     MANIFEST = "clavicle/manif/1";
     /// A branch of a manifest: a series or an attachment, with its blinding.
-    MANIFEST_BRANCH = "clavicle/branc/1";
+    MANIFEST_BRANCH = "clavicle/branc/2";
     /// A source's signature on a manifest.
     MANIFEST_SIGNATURE = "clavicle/msign/1";
 }

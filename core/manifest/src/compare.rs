@@ -4,7 +4,8 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt;
 
-use crate::digest::{DatasetDigest, PixelDigest, StoredDigest};
+use crate::dataset::{Dataset, Parts};
+use crate::digest::{PixelDigest, StoredDigest};
 use crate::manifest::{Attachment, Instance, Manifest};
 use crate::scoped::ScopedManifest;
 use crate::uid::Uid;
@@ -21,7 +22,7 @@ pub enum Received {
         /// BLAKE3 of its bytes.
         stored: StoredDigest,
         /// Where it was computed.
-        dataset: Option<DatasetDigest>,
+        dataset: Option<Dataset>,
         /// Where it was computed.
         pixels: Option<PixelDigest>,
     },
@@ -48,10 +49,18 @@ impl From<&Attachment> for Received {
 pub enum Change {
     /// The same data set, written another way.
     Encoding,
-    /// The same pixels, other attributes.
-    Attributes,
+    /// The same pixels, or none in either; other attributes in these parts, where that was compared.
+    Attributes {
+        /// Whether there are pixels.
+        pixels: bool,
+        /// What differs; nothing where that was not compared.
+        differ: Parts,
+    },
     /// Other pixels.
-    Pixels,
+    Pixels {
+        /// What differs beside them; nothing also where that was not compared.
+        differ: Parts,
+    },
     /// Other bytes; what they mean was not compared.
     Bytes {
         /// As signed.
@@ -65,8 +74,16 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Encoding => f.write_str("encoded differently, content unchanged"),
-            Self::Attributes => f.write_str("pixels unchanged, other attributes differ"),
-            Self::Pixels => f.write_str("pixels differ"),
+            Self::Attributes { pixels, differ } => {
+                f.write_str(if *pixels { "pixels unchanged, " } else { "" })?;
+                if differ.is_empty() {
+                    f.write_str("attributes differ")
+                } else {
+                    write!(f, "{differ} {}", differ.differ())
+                }
+            }
+            Self::Pixels { differ } if differ.is_empty() => f.write_str("pixels differ"),
+            Self::Pixels { differ } => write!(f, "pixels differ; {differ} {}, too", differ.differ()),
             Self::Bytes { signed, received } if signed == received => f.write_str("bytes differ"),
             Self::Bytes { signed, received } => write!(f, "{received} bytes instead of {signed}"),
         }
@@ -181,19 +198,21 @@ fn change(
     signed: &Instance,
     size: u64,
     stored: StoredDigest,
-    dataset: Option<DatasetDigest>,
+    dataset: Option<Dataset>,
     pixels: Option<PixelDigest>,
 ) -> Option<Change> {
     if stored == signed.stored && size == signed.size {
         return None;
     }
-    let same_dataset = dataset.zip(signed.dataset).map(|(a, b)| a == b);
-    let same_pixels = pixels.zip(signed.pixels).map(|(a, b)| a == b);
-    Some(match (same_dataset, same_pixels) {
-        (Some(true), _) => Change::Encoding,
-        (_, Some(true)) => Change::Attributes,
-        (_, Some(false)) => Change::Pixels,
-        (_, None) => Change::Bytes { signed: signed.size, received: size },
+    let datasets = dataset.zip(signed.dataset);
+    let differ = datasets.map(|(one, other)| one.differences(&other)).unwrap_or_default();
+    Some(match (datasets.map(|(one, other)| one.digest == other.digest), pixels, signed.pixels) {
+        (Some(true), ..) => Change::Encoding,
+        (_, Some(one), Some(other)) if one == other => Change::Attributes { pixels: true, differ },
+        (Some(false), None, None) => Change::Attributes { pixels: false, differ },
+        // One that gained or lost its pixels has others too, if both were looked at.
+        (Some(false), ..) | (None, Some(_), Some(_)) => Change::Pixels { differ },
+        (None, ..) => Change::Bytes { signed: signed.size, received: size },
     })
 }
 

@@ -6,6 +6,7 @@
 //! | | |
 //! |---|---|
 //! | [`Uid`], [`StoredDigest`], [`StoredHasher`] | one instance: its names, its digests, its 1 MiB subtrees |
+//! | [`Dataset`], [`Part`], [`PixelDigest`] | the same whatever it is written in, and what differs if it is not the same |
 //! | [`Manifest`], [`Header`], [`Series`], [`Instance`], [`Attachment`] | everything in a study |
 //! | [`Manifest::root`] | 32 bytes that stand for it and say nothing |
 //! | [`SignedManifest`], [`SignedScopedManifest`], [`Endorsement`] | the source vouches for it |
@@ -45,6 +46,7 @@ extern crate alloc;
 
 mod branch;
 mod compare;
+mod dataset;
 mod digest;
 mod manifest;
 mod scoped;
@@ -57,6 +59,7 @@ use clavicle_ledger::encoding::Fault;
 
 pub use branch::MIN_LEAVES;
 pub use compare::{Altered, Change, Comparison, Received};
+pub use dataset::{Dataset, Marks, Part, Parts};
 pub use digest::{
     DatasetDigest, MAX_SUBTREES, PixelDigest, SUBTREE_LEN, StoredDigest, StoredHasher, SubtreeError, Subtrees,
 };

@@ -11,7 +11,8 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::study::Study;
 use zeroize::Zeroize;
 
-use crate::digest::{DatasetDigest, MAX_SUBTREES, PixelDigest, SUBTREE_LEN, StoredDigest};
+use crate::dataset::{Dataset, Part};
+use crate::digest::{MAX_SUBTREES, PixelDigest, SUBTREE_LEN, StoredDigest};
 use crate::raise;
 use crate::uid::{MAX_UID, Uid};
 
@@ -27,7 +28,7 @@ pub const MAX_INSTANCE_LEN: u64 = SUBTREE_LEN * MAX_SUBTREES as u64;
 
 const MAX_HEADER_BYTES: usize = 32 * 3 + 33 + 4 + 1 + 1 + MAX_UID + 5 + 4 + 256;
 const MAX_SERIES_BYTES: usize = 1 + MAX_UID + 4 + 16 + 5 + 4 + 16 + 4 + 256 + 4;
-const MAX_INSTANCE_BYTES: usize = 3 * (1 + MAX_UID) + 8 + 32 + 33 + 33 + 4;
+const MAX_INSTANCE_BYTES: usize = 3 * (1 + MAX_UID) + 8 + 32 + (33 + 4 * Part::ALL.len()) + 33 + 4;
 const MAX_ATTACHMENT_BYTES: usize = 32 + 8 + 1 + 4 + 256;
 const MAX_BYTES: usize = MAX_HEADER_BYTES
     + 32
@@ -164,8 +165,8 @@ pub struct Instance {
     /// BLAKE3 of the stored bytes. For an instance above 1 MiB also what its [`Subtrees`](crate::Subtrees) lead to.
     pub stored: StoredDigest,
     /// The same whatever the encoding, where it was computed.
-    pub dataset: Option<DatasetDigest>,
-    /// Of the pixels alone, where there are any and it was computed.
+    pub dataset: Option<Dataset>,
+    /// Of the pixels alone. An instance whose data set was digested and that has none here has no pixels.
     pub pixels: Option<PixelDigest>,
     /// Frames; 0 when there are no pixels.
     pub frames: u32,

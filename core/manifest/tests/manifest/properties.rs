@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::ChainId;
 use clavicle_manifest::{
-    Altered, Change, Manifest, Nonce, PixelDigest, Received, ScopedManifest, SignedManifest, StoredDigest,
-    StoredHasher, SubtreeError, Subtrees,
+    Altered, Change, Dataset, DatasetDigest, Manifest, Nonce, Parts, PixelDigest, Received, ScopedManifest,
+    SignedManifest, StoredDigest, StoredHasher, SubtreeError, Subtrees,
 };
 use rand_chacha::rand_core::Rng as _;
 
@@ -183,16 +183,34 @@ fn compare_says_how() {
         *stored = other;
     });
     assert_eq!(encoded.change, Change::Encoding);
-    let renamed = change(signed(0), &|one| {
+    let (same, repainted) = (None, Some(PixelDigest::from_bytes([1; 32])));
+    for (marks, pixels, said) in [
+        (&[0][..], same, "pixels unchanged, patient name differs"),
+        (&[0, 3, 5], same, "pixels unchanged, patient name, study attributes and private attributes differ"),
+        (&[], same, "pixels unchanged, attributes differ"),
+        (&[], repainted, "pixels differ"),
+        (&[1], repainted, "pixels differ; patient id differs, too"),
+    ] {
+        let altered = change(signed(0), &|one| {
+            let Received::Instance { stored, dataset, pixels: received, .. } = one else { unreachable!() };
+            let mut marked = *dataset.unwrap().digest.as_bytes();
+            marks.iter().for_each(|part| marked[4 * part] ^= 1);
+            let digest = DatasetDigest::from_bytes([1; 32]);
+            (*stored, *dataset) = (other, Some(Dataset { digest, ..crate::sample::dataset(marked) }));
+            *received = pixels.or(*received);
+        });
+        assert_eq!(altered.to_string(), format!("1.2.840.1.0.0 ({said})"));
+    }
+    let pixels_alone = change(signed(0), &|one| {
         let Received::Instance { stored, dataset, .. } = one else { unreachable!() };
-        (*stored, *dataset) = (other, Some(clavicle_manifest::DatasetDigest::from_bytes([1; 32])));
+        (*stored, *dataset) = (other, None);
     });
-    assert_eq!(renamed.to_string(), "1.2.840.1.0.0 (pixels unchanged, other attributes differ)");
-    let repainted = change(signed(0), &|one| {
+    assert_eq!(pixels_alone.change, Change::Attributes { pixels: true, differ: Parts::default() });
+    let lost = change(signed(0), &|one| {
         let Received::Instance { stored, dataset, pixels, .. } = one else { unreachable!() };
-        (*stored, *dataset, *pixels) = (other, None, Some(PixelDigest::from_bytes([1; 32])));
+        (*stored, *dataset, *pixels) = (other, Some(crate::sample::dataset([1; 32])), None);
     });
-    assert_eq!(repainted.change, Change::Pixels);
+    assert!(matches!(lost.change, Change::Pixels { .. }));
     let unknown = change(signed(1), &|one| {
         let Received::Instance { stored, size, .. } = one else { unreachable!() };
         (*stored, *size) = (other, 5);

@@ -5,8 +5,8 @@ use clavicle_ledger::id::{ChainId, ManifestRoot, SeriesId, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{
-    Attachment, DatasetDigest, Date, Header, Instance, Manifest, MediaType, Nonce, PixelDigest, Series, StoredDigest,
-    Uid,
+    Attachment, Dataset, DatasetDigest, Date, Header, Instance, Manifest, Marks, MediaType, Nonce, PixelDigest, Series,
+    StoredDigest, Uid,
 };
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
@@ -47,6 +47,12 @@ pub fn later(header: Header) -> Header {
     Header { revision: 1, predecessor: Some(ManifestRoot::from_bytes([9; 32])), open: false, ..header }
 }
 
+/// A data set whose marks are the beginning of its digest, again and again.
+pub fn dataset(digest: [u8; 32]) -> Dataset {
+    let marks = core::array::from_fn(|at| [digest[4 * at], digest[4 * at + 1], digest[4 * at + 2], digest[4 * at + 3]]);
+    Dataset { digest: DatasetDigest::from_bytes(digest), marks: Marks::from_bytes(marks) }
+}
+
 pub fn instance(series: usize, number: usize, rng: &mut ChaCha8Rng) -> Instance {
     let mut digest = || {
         let mut bytes = [0; 32];
@@ -59,7 +65,7 @@ pub fn instance(series: usize, number: usize, rng: &mut ChaCha8Rng) -> Instance 
         transfer_syntax_uid: uid("1.2.840.10008.1.2.1"),
         size: 98_304 + number as u64,
         stored: StoredDigest::from_bytes(digest()),
-        dataset: number.is_multiple_of(2).then(|| DatasetDigest::from_bytes(digest())),
+        dataset: number.is_multiple_of(2).then(|| dataset(digest())),
         pixels: number.is_multiple_of(2).then(|| PixelDigest::from_bytes(digest())),
         frames: 1,
     }
