@@ -110,7 +110,7 @@ impl Facts {
             .unwrap_or(Err(Unreadable::Panicked))
     }
 
-    fn of(scanned: &Scanned) -> Result<Self, Unreadable> {
+    pub(crate) fn of(scanned: &Scanned) -> Result<Self, Unreadable> {
         let uid = |tag: Tag| {
             let value = scanned.value(tag).filter(|value| !value.is_empty()).ok_or(Unreadable::Missing(tag.into()))?;
             Uid::new(&value).map_err(|_| Unreadable::NotAUid(tag.into()))
@@ -149,7 +149,7 @@ impl Facts {
             series_number: number(tags::SERIES_NUMBER),
             series_description: description(tags::SERIES_DESCRIPTION),
             body_part: code(tags::BODY_PART_EXAMINED),
-            frames: if scanned.has_pixels { frames } else { 0 },
+            frames: if scanned.pixels.is_some() { frames } else { 0 },
         })
     }
 }
@@ -159,6 +159,15 @@ impl Scanned {
     fn value(&self, tag: Tag) -> Option<String> {
         let find = |tag| self.kept.iter().find(|kept| kept.tag == tag);
         let kept = find(tag)?;
+        // What is the same in all character sets but two, in which a backslash and a tilde are something else (PS3.3 C.12.1.1.2).
+        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'~');
+        let padded_end = kept.value.trim_ascii_end();
+        let plain = padded_end.strip_suffix(b"\0").unwrap_or(padded_end);
+        if plain.iter().all(is_plain)
+            && let Ok(text) = core::str::from_utf8(plain)
+        {
+            return Some(text.trim_matches(' ').to_owned());
+        }
         let charset = find(tags::SPECIFIC_CHARACTER_SET).filter(|charset| charset.tag < tag);
         let syntax = entries::IMPLICIT_VR_LITTLE_ENDIAN.erased();
         let read = |bytes: &[u8]| {

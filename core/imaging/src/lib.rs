@@ -10,8 +10,10 @@
 //! |---|---|
 //! | [`walk`] | finds the files, and follows no link |
 //! | [`scan`] | walks a file's elements without believing any length, and picks out the few that are needed |
-//! | [`facts`] | reads these few, each by itself, through dicom-rs |
-//! | [`worker`] | does both in a process of its own, with little memory and little time |
+//! | `content` | digests what goes by: the data set without its encoding, and the pixels alone |
+//! | [`facts`] | reads the few, each by itself, through dicom-rs |
+//! | [`inspect`] | all of that for one file, in one pass |
+//! | [`worker`] | does it in processes of their own, with little memory, little time, and nothing else within reach |
 //! | [`intake`] | groups into studies and series; finds duplicates, conflicts, mixed patients |
 //!
 //! Apart from these, [`phantom`] writes a study of nobody, to try all of it with.
@@ -30,7 +32,9 @@
 //! # Ok::<(), clavicle_imaging::intake::IntakeError>(())
 //! ```
 
+mod content;
 pub mod facts;
+pub mod inspect;
 pub mod intake;
 pub mod phantom;
 pub mod scan;
