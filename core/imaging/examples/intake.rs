@@ -7,7 +7,8 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::worker::{self, Reader, Workers};
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::worker::{self, Workers};
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{MediaType, Nonce};
@@ -30,8 +31,8 @@ fn main() -> ExitCode {
 
 fn run(folder: &std::path::Path, report: Option<PathBuf>) -> Result<(), Box<dyn std::error::Error>> {
     let from = Instant::now();
-    let mut reader = Reader::Workers(Workers::of_this_program()?);
-    let mut intake = Intake::of_folder(folder, &mut reader)?;
+    let reader = Reader::Workers(Workers::of_this_program()?);
+    let mut intake = Intake::of_folder(folder, &reader)?;
     let chain = ChainId::from_bytes([0; 32]);
     let mut bytes = 0;
     for study in &mut intake.studies {

@@ -1,23 +1,24 @@
 //! Intake: files become studies. Every file is accounted for, and no byte is changed.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{
-    Attachment, Date, Header, Instance, MAX_INSTANCE_LEN, Manifest, ManifestError, MediaType, Nonce, Received, Series,
-    StoredDigest, StoredHasher, Subtrees, Uid,
+    Attachment, Change, Date, Header, Instance, Manifest, ManifestError, MediaType, Nonce, Received, Series,
+    StoredDigest, Subtrees, Uid,
 };
 
 use crate::facts::{Facts, Patient, shown};
+use crate::inspect::Inspected;
+use crate::reader::Reader;
 use crate::scan::Unreadable;
 use crate::walk;
-use crate::worker::{Reader, WorkerError};
+use crate::worker::WorkerError;
 
 /// The largest attachment, in bytes.
 pub const MAX_ATTACHMENT_LEN: u64 = 64 << 20;
@@ -58,6 +59,18 @@ pub enum Reason {
     MixedPatients,
 }
 
+impl Reason {
+    /// Why opening a file failed that is not to be a link.
+    pub(crate) fn of_opening(error: io::Error) -> Self {
+        match error.raw_os_error() {
+            Some(libc::ELOOP) => Self::Link,
+            // A socket, or a device that is not there.
+            Some(libc::ENXIO) => Self::NotAFile,
+            _ => Self::Io(error),
+        }
+    }
+}
+
 /// Why a folder was not taken in at all.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -95,12 +108,10 @@ pub struct Conflict {
     pub path: PathBuf,
     /// The file in the manifest.
     pub with: PathBuf,
-    /// The UID of both.
-    pub sop_instance_uid: Uid,
-    /// Bytes of the one that is not in the manifest.
-    pub size: u64,
-    /// BLAKE3 of these bytes.
-    pub stored: StoredDigest,
+    /// What it would be in the manifest.
+    pub instance: Instance,
+    /// How it differs from the one that is there.
+    pub change: Change,
 }
 
 /// What a folder holds.
@@ -224,10 +235,7 @@ pub enum StudyError {
 /// A file that was read.
 struct Taken {
     path: PathBuf,
-    facts: Facts,
-    size: u64,
-    stored: StoredDigest,
-    subtrees: Subtrees,
+    seen: Inspected,
 }
 
 impl Intake {
@@ -235,53 +243,65 @@ impl Intake {
     ///
     /// # Errors
     /// [`IntakeError`], when nothing was taken in at all. What is wrong with a single file is in [`Intake::quarantined`].
-    pub fn of_folder(root: &Path, reader: &mut Reader) -> Result<Self, IntakeError> {
+    pub fn of_folder(root: &Path, reader: &Reader) -> Result<Self, IntakeError> {
+        Self::watched(root, reader, &|_, _| {})
+    }
+
+    /// The same; `seen` is told, from several threads, how many files were read, and how many there are.
+    ///
+    /// # Errors
+    /// [`IntakeError`].
+    pub fn watched(root: &Path, reader: &Reader, seen: &(dyn Fn(usize, usize) + Sync)) -> Result<Self, IntakeError> {
         let (files, quarantined) = walk::files(root)?;
         let mut intake = Self { quarantined, ..Self::default() };
-        intake.take_all(files, reader);
+        let all = files.len();
+        intake.take_all(files, reader, &|done| seen(done, all));
         Ok(intake)
     }
 
     /// Takes in these files, in this order.
     #[must_use]
-    pub fn of_files(files: Vec<PathBuf>, reader: &mut Reader) -> Self {
+    pub fn of_files(files: Vec<PathBuf>, reader: &Reader) -> Self {
         let mut intake = Self::default();
-        intake.take_all(files, reader);
+        intake.take_all(files, reader, &|_| {});
         intake
     }
 
-    fn take_all(&mut self, files: Vec<PathBuf>, reader: &mut Reader) {
+    fn take_all(&mut self, files: Vec<PathBuf>, reader: &Reader, seen: &(dyn Fn(usize) + Sync)) {
         // By SOP Instance UID, which names an instance everywhere, not only in its study.
         let mut taken: Vec<Taken> = Vec::new();
         let mut first: BTreeMap<Uid, usize> = BTreeMap::new();
-        for path in files {
-            match take(path, reader) {
-                Err(Quarantined { path, reason: Reason::Unreadable(Unreadable::Directory) }) => self.skipped.push(path),
-                Err(quarantined) => self.quarantined.push(quarantined),
-                Ok(one) => {
-                    let uid = one.facts.sop_instance_uid;
-                    match first.get(&uid).and_then(|at| taken.get(*at)) {
-                        None => {
-                            first.insert(uid, taken.len());
-                            taken.push(one);
-                        }
-                        Some(kept) if kept.stored == one.stored => {
-                            self.duplicates.push(Duplicate { path: one.path, of: kept.path.clone() });
-                        }
-                        Some(kept) => self.conflicts.push(Conflict {
-                            path: one.path,
-                            with: kept.path.clone(),
-                            sop_instance_uid: uid,
-                            size: one.size,
-                            stored: one.stored,
-                        }),
+        let outcomes = reader.inspect(&files, seen);
+        for (path, outcome) in files.into_iter().zip(outcomes) {
+            let seen = match outcome {
+                Err(Reason::Unreadable(Unreadable::Directory)) => {
+                    self.skipped.push(path);
+                    continue;
+                }
+                Err(reason) => {
+                    self.quarantined.push(Quarantined { path, reason });
+                    continue;
+                }
+                Ok(seen) => seen,
+            };
+            let sop_instance_uid = seen.facts.sop_instance_uid;
+            match first.get(&sop_instance_uid).and_then(|at| taken.get(*at)) {
+                None => {
+                    first.insert(sop_instance_uid, taken.len());
+                    taken.push(Taken { path, seen });
+                }
+                Some(kept) => {
+                    let (other, instance) = (kept.path.clone(), seen.instance());
+                    match kept.seen.instance().change(&instance) {
+                        None => self.duplicates.push(Duplicate { path, of: other }),
+                        Some(change) => self.conflicts.push(Conflict { path, with: other, instance, change }),
                     }
                 }
             }
         }
         let mut studies: BTreeMap<Uid, Vec<Taken>> = BTreeMap::new();
         for one in taken {
-            studies.entry(one.facts.study_instance_uid).or_default().push(one);
+            studies.entry(one.seen.facts.study_instance_uid).or_default().push(one);
         }
         for (uid, taken) in studies {
             match one_patient(&taken) {
@@ -297,16 +317,7 @@ impl Intake {
     pub fn received(&self) -> impl Iterator<Item = Received> {
         let instances = self.studies.iter().flat_map(|study| &study.series).flat_map(|series| &series.instances);
         let attachments = self.studies.iter().flat_map(|study| &study.attachments);
-        let conflicts = self.conflicts.iter().map(|one| {
-            let Conflict { path: _, with: _, sop_instance_uid, size, stored } = one;
-            Received::Instance {
-                sop_instance_uid: *sop_instance_uid,
-                size: *size,
-                stored: *stored,
-                dataset: None,
-                pixels: None,
-            }
-        });
+        let conflicts = self.conflicts.iter().map(|one| Received::from(&one.instance));
         let instances = instances.map(|one| Received::from(&one.instance)).chain(conflicts);
         instances.chain(attachments.map(|one| Received::from(&one.attachment)))
     }
@@ -319,61 +330,10 @@ impl Intake {
     }
 }
 
-fn take(path: PathBuf, reader: &mut Reader) -> Result<Taken, Quarantined> {
-    match try_take(&path, reader) {
-        Ok((facts, (size, stored, subtrees))) => Ok(Taken { path, facts, size, stored, subtrees }),
-        Err(reason) => Err(Quarantined { path, reason }),
-    }
-}
-
-fn try_take(path: &Path, reader: &mut Reader) -> Result<(Facts, (u64, StoredDigest, Subtrees)), Reason> {
-    let before = fs::symlink_metadata(path).map_err(Reason::Io)?;
-    if before.is_symlink() {
-        return Err(Reason::Link);
-    }
-    // Asked before opening: to open a pipe would wait for somebody to write.
-    if !before.is_file() {
-        return Err(Reason::NotAFile);
-    }
-    if before.len() > MAX_INSTANCE_LEN {
-        return Err(Reason::TooLarge);
-    }
-    let mut file = File::open(path).map_err(Reason::Io)?;
-    // Facts first: most of what is no instance shows it in its first bytes, and need not be hashed.
-    let facts = reader.facts(path)??;
-    let hashed = hash(&mut file, MAX_INSTANCE_LEN).map_err(Reason::Io)?;
-    // Facts and digest must be of the same bytes, and a file that is still being written is not whole.
-    let after = fs::symlink_metadata(path).map_err(Reason::Io)?;
-    let opened = file.metadata().map_err(Reason::Io)?;
-    if state(&before) != state(&after) || state(&before) != state(&opened) || hashed.0 != before.len() {
-        return Err(Reason::Changed);
-    }
-    Ok((facts, hashed))
-}
-
-/// What tells one state of one file from another.
-fn state(metadata: &fs::Metadata) -> (u64, u64, u64, i64, i64) {
-    (metadata.dev(), metadata.ino(), metadata.len(), metadata.mtime(), metadata.mtime_nsec())
-}
-
-fn hash(file: &mut File, most: u64) -> io::Result<(u64, StoredDigest, Subtrees)> {
-    let mut hasher = StoredHasher::new();
-    let mut file = file.take(most);
-    let mut buffer = vec![0; 256 << 10];
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => return Ok(hasher.finish()),
-            Ok(count) => hasher.update(&buffer[..count]),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
 /// The patient of all of them: what any says, if none contradicts another.
 fn one_patient(taken: &[Taken]) -> Option<Patient> {
     let mut patient = Patient::default();
-    for Taken { facts: Facts { patient: next, .. }, .. } in taken {
+    for Taken { seen: Inspected { facts: Facts { patient: next, .. }, .. }, .. } in taken {
         // Held against everything said so far, and not only against the neighbour, who may have said nothing.
         if !patient.may_be(next) {
             return None;
@@ -405,7 +365,9 @@ impl StudyIntake {
             attachments: Vec::new(),
         };
         let mut all: BTreeMap<Uid, SeriesIntake> = BTreeMap::new();
-        for Taken { path, facts, size, stored, subtrees } in taken {
+        for Taken { path, seen } in taken {
+            let instance = seen.instance();
+            let Inspected { facts, subtrees, .. } = seen;
             fill(&mut study.accession_number, &facts.accession_number);
             fill(&mut study.description, &facts.study_description);
             study.study_date = study.study_date.or(facts.study_date);
@@ -421,16 +383,6 @@ impl StudyIntake {
             fill(&mut series.body_part, &facts.body_part);
             fill(&mut series.description, &facts.series_description);
             series.number = series.number.or(facts.series_number);
-            let instance = Instance {
-                sop_instance_uid: facts.sop_instance_uid,
-                sop_class_uid: facts.sop_class_uid,
-                transfer_syntax_uid: facts.transfer_syntax_uid,
-                size,
-                stored,
-                dataset: None,
-                pixels: None,
-                frames: facts.frames,
-            };
             series.instances.push(InstanceIntake { path, instance, subtrees });
         }
         study.series = all.into_values().collect();

@@ -14,6 +14,7 @@
 //! | [`facts`] | reads the few, each by itself, through dicom-rs |
 //! | [`inspect`] | all of that for one file, in one pass |
 //! | [`worker`] | does it in processes of their own, with little memory, little time, and nothing else within reach |
+//! | [`reader`] | many files at once |
 //! | [`intake`] | groups into studies and series; finds duplicates, conflicts, mixed patients |
 //!
 //! Apart from these, [`phantom`] writes a study of nobody, to try all of it with.
@@ -23,9 +24,9 @@
 //!
 //! ```no_run
 //! use clavicle_imaging::intake::Intake;
-//! use clavicle_imaging::worker::Reader;
+//! use clavicle_imaging::reader::Reader;
 //!
-//! let intake = Intake::of_folder("from-the-cd".as_ref(), &mut Reader::Here)?;
+//! let intake = Intake::of_folder("from-the-cd".as_ref(), &Reader::Here)?;
 //! for one in &intake.quarantined {
 //!     println!("{}: {}", one.path.display(), one.reason);
 //! }
@@ -37,6 +38,7 @@ pub mod facts;
 pub mod inspect;
 pub mod intake;
 pub mod phantom;
+pub mod reader;
 pub mod scan;
 pub mod walk;
 pub mod worker;

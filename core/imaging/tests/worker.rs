@@ -1,17 +1,22 @@
 //! Workers, as a binary has them: this test is started again as its own worker, and so has a `main` of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::ffi::OsString;
-use std::io::{Read as _, Write as _};
+use std::ffi::{OsStr, OsString};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::Unreadable;
-use clavicle_imaging::facts::Facts;
 use clavicle_imaging::intake::{Intake, Reason};
-use clavicle_imaging::worker::{self, Reader, WorkerError, Workers};
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::worker::{self, WorkerError, Workers};
 
 fn main() {
+    if let Some([_, path]) =
+        std::env::args_os().skip(2).collect::<Vec<_>>().first_chunk().filter(|[mode, _]| mode == "--meddle")
+    {
+        meddle(path);
+    }
     worker::main_if_asked();
     match std::env::args().nth(1).as_deref() {
         Some("--die") => std::process::exit(1),
@@ -20,15 +25,15 @@ fn main() {
             std::process::exit(0)
         }
         Some("--hang") => std::thread::park(),
-        Some("--meddle") => return meddle(),
         _ => {}
     }
-    let tests: [(&str, fn()); 6] = [
+    let tests: [(&str, fn()); 7] = [
         ("a_worker_reads_what_this_process_reads", a_worker_reads_what_this_process_reads),
         ("a_worker_that_ends_costs_one_file_each", a_worker_that_ends_costs_one_file_each),
         ("a_file_that_is_still_being_written_is_left_for_later", a_file_that_is_still_being_written_is_left_for_later),
         ("a_worker_that_hangs_is_ended", a_worker_that_hangs_is_ended),
         ("a_worker_has_little_memory", a_worker_has_little_memory),
+        ("a_worker_can_open_nothing", a_worker_can_open_nothing),
         ("no_worker_is_left_over", no_worker_is_left_over),
     ];
     // Harnesses that list tests, or filter them, find nothing to choose from.
@@ -59,44 +64,37 @@ fn summary(intake: &Intake) -> Vec<String> {
 
 fn a_worker_reads_what_this_process_reads() {
     let from = Instant::now();
-    let here = Intake::of_folder(&test_files(), &mut Reader::Here).unwrap();
+    let here = Intake::of_folder(&test_files(), &Reader::Here).unwrap();
     let between = Instant::now();
-    let mut reader = Reader::Workers(Workers::of_this_program().unwrap());
-    let there = Intake::of_folder(&test_files(), &mut reader).unwrap();
+    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let there = Intake::of_folder(&test_files(), &reader).unwrap();
     println!("{} files: {:?} here, {:?} in a worker", here.files(), between - from, between.elapsed());
-    assert_eq!(summary(&here), summary(&there));
+    for (here, there) in summary(&here).iter().zip(summary(&there)) {
+        assert_eq!(*here, there);
+    }
     assert!(here.studies.len() > 10);
 }
 
 fn a_worker_that_ends_costs_one_file_each() {
     for argument in ["--die", "--babble"] {
         let program = std::env::current_exe().unwrap();
-        let mut reader = Reader::Workers(Workers::new(program, vec![OsString::from(argument)]));
+        let reader = Reader::Workers(Workers::new(program, vec![OsString::from(argument)]));
         let files = vec![test_files().join("CT_small.dcm"), test_files().join("MR_small.dcm")];
-        let intake = Intake::of_files(files, &mut reader);
+        let intake = Intake::of_files(files, &reader);
         assert_eq!((intake.studies.len(), intake.quarantined.len()), (0, 2));
         for one in &intake.quarantined {
             assert!(matches!(one.reason, Reason::Worker(WorkerError::Ended | WorkerError::Nonsense)), "{}", one.reason);
         }
     }
-    let mut reader = Reader::Workers(Workers::new("/nowhere/at/all".into(), Vec::new()));
-    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &mut reader);
+    let reader = Reader::Workers(Workers::new("/nowhere/at/all".into(), Vec::new()));
+    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &reader);
     assert!(matches!(intake.quarantined[0].reason, Reason::Worker(WorkerError::Start(_))));
 }
 
-/// A worker that answers as it should, and in between plays the modality that has not finished writing.
-fn meddle() {
-    let mut len = [0; 4];
-    std::io::stdin().read_exact(&mut len).unwrap();
-    let mut path = vec![0; u32::from_le_bytes(len) as usize];
-    std::io::stdin().read_exact(&mut path).unwrap();
-    let path = PathBuf::from(String::from_utf8(path).unwrap());
-    let bytes = std::fs::read(&path).unwrap();
-    let facts = Facts::read(std::io::Cursor::new(&bytes), bytes.len() as u64);
-    std::fs::write(&path, [&bytes[..], &[0; 8]].concat()).unwrap();
-    let answer = borsh::to_vec(&facts).unwrap();
-    std::io::stdout().write_all(&(answer.len() as u32).to_le_bytes()).unwrap();
-    std::io::stdout().write_all(&answer).unwrap();
+/// A worker that plays the modality that has not finished writing, before it reads as it should.
+fn meddle(path: &OsStr) {
+    let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
+    file.write_all(&[0; 8]).unwrap();
 }
 
 fn a_file_that_is_still_being_written_is_left_for_later() {
@@ -104,16 +102,17 @@ fn a_file_that_is_still_being_written_is_left_for_later() {
     let path = folder.path().join("a");
     std::fs::copy(test_files().join("CT_small.dcm"), &path).unwrap();
     let program = std::env::current_exe().unwrap();
-    let mut reader = Reader::Workers(Workers::new(program, vec![OsString::from("--meddle")]));
-    let intake = Intake::of_files(vec![path.clone()], &mut reader);
+    let reader =
+        Reader::Workers(Workers::new(program, vec![worker::ARGUMENT.into(), "--meddle".into(), path.clone().into()]));
+    let intake = Intake::of_files(vec![path.clone()], &reader);
     assert!(matches!(intake.quarantined[0].reason, Reason::Changed), "{:?}", intake.quarantined);
-    assert_eq!(Intake::of_files(vec![path], &mut Reader::Here).studies.len(), 1);
+    assert_eq!(Intake::of_files(vec![path], &Reader::Here).studies.len(), 1);
 }
 
 fn a_worker_that_hangs_is_ended() {
     let program = std::env::current_exe().unwrap();
     let workers = Workers::new(program, vec![OsString::from("--hang")]).within(Duration::from_millis(200));
-    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &mut Reader::Workers(workers));
+    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &Reader::Workers(workers));
     assert!(matches!(intake.quarantined[0].reason, Reason::Worker(WorkerError::TimedOut(_))));
     assert_eq!(children(), Vec::<u32>::new());
 }
@@ -128,13 +127,23 @@ fn a_worker_has_little_memory() {
     let start = [&[0; 128][..], b"DICM\x02\0\x10\0UI\x16\x001.2.840.10008.1.2.1.99"].concat();
     let bomb = folder.path().join("bomb");
     std::fs::write(&bomb, [start, deflate.finish().unwrap()].concat()).unwrap();
-    let mut reader = Reader::Workers(Workers::of_this_program().unwrap());
-    let intake = Intake::of_files(vec![bomb, test_files().join("CT_small.dcm")], &mut reader);
+    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let intake = Intake::of_files(vec![bomb, test_files().join("CT_small.dcm")], &reader);
     assert_eq!((intake.quarantined.len(), intake.studies.len()), (1, 1));
     assert!(matches!(intake.quarantined[0].reason, Reason::Unreadable(Unreadable::Inflates)));
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", children()[0])).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap();
     assert_eq!(line.split_whitespace().nth(3), Some(worker::MEMORY.to_string().as_str()), "{line}");
+}
+
+fn a_worker_can_open_nothing() {
+    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    assert_eq!(Intake::of_files(vec![test_files().join("CT_small.dcm")], &reader).studies.len(), 1);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", children()[0])).unwrap();
+    // 2: what it may call the system for is filtered.
+    for line in ["Seccomp:\t2", "NoNewPrivs:\t1"] {
+        assert!(status.lines().any(|one| one == line), "{status}");
+    }
 }
 
 fn children() -> Vec<u32> {
@@ -144,8 +153,8 @@ fn children() -> Vec<u32> {
 }
 
 fn no_worker_is_left_over() {
-    let mut reader = Reader::Workers(Workers::of_this_program().unwrap());
-    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &mut reader);
+    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &reader);
     assert_eq!(intake.studies.len(), 1);
     assert_eq!(children().len(), 1);
     drop(reader);

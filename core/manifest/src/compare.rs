@@ -193,6 +193,14 @@ impl Comparison {
     }
 }
 
+impl Instance {
+    /// How another instance with the same SOP Instance UID differs from this one; `None` when it has the same bytes.
+    #[must_use]
+    pub fn change(&self, other: &Self) -> Option<Change> {
+        change(self, other.size, other.stored, other.dataset, other.pixels)
+    }
+}
+
 /// `None` when the bytes are those signed.
 fn change(
     signed: &Instance,

@@ -31,9 +31,7 @@ pub(super) fn ingest(dir: &Path, folder: &Path, report: Option<&Path>) -> Result
     )];
     lines.extend(conflicts.iter().map(|conflict| {
         let (one, other) = (conflict.path.display(), conflict.with.display());
-        format!(
-            "conflict     {one}: other bytes than {other} under the same SOP Instance UID; the latter is in the study"
-        )
+        format!("conflict     {one}: the same SOP Instance UID as {other}, which is in the study ({})", conflict.how)
     }));
     let told = quarantined.iter().take(MOST_TOLD);
     lines.extend(told.map(|one| format!("quarantined  {}: {}", one.path.display(), one.reason)));

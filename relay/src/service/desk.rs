@@ -3,7 +3,8 @@
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::intake::{AttachError, Intake, IntakeError};
-use clavicle_imaging::worker::{Reader, Workers};
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::ReadRows as _;
@@ -53,6 +54,8 @@ pub struct ConflictRow {
     pub path: PathBuf,
     /// The one that is in the study.
     pub with: PathBuf,
+    /// How it differs from that.
+    pub how: String,
 }
 
 /// A file that could not be used.
@@ -185,8 +188,8 @@ impl Service {
     /// [`IngestError`].
     pub fn ingest(&self, request: &IngestRequest) -> Result<Ingested, IngestError> {
         // What comes from outside is read by a process that can do nothing else.
-        let mut reader = Reader::Workers(Workers::of_this_program().map_err(IngestError::Workers)?);
-        let mut intake = Intake::of_folder(&request.folder, &mut reader)?;
+        let reader = Reader::Workers(Workers::of_this_program().map_err(IngestError::Workers)?);
+        let mut intake = Intake::of_folder(&request.folder, &reader)?;
         if let Some(report) = &request.report {
             attach(&mut intake, report)?;
         }
@@ -196,7 +199,11 @@ impl Service {
         // Revisions of studies that somebody holds go to the ledger.
         self.store.note();
         let count = |wanted: fn(&Taken) -> bool| taken.iter().filter(|taken| wanted(taken)).count();
-        let conflict = |one: clavicle_imaging::intake::Conflict| ConflictRow { path: one.path, with: one.with };
+        let conflict = |one: clavicle_imaging::intake::Conflict| ConflictRow {
+            path: one.path,
+            with: one.with,
+            how: one.change.to_string(),
+        };
         let quarantined = |one: clavicle_imaging::intake::Quarantined| QuarantinedRow {
             reason: one.reason.to_string(),
             path: one.path,

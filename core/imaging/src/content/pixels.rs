@@ -141,20 +141,22 @@ impl PixelHasher {
 
     /// Takes the next bytes: a multiple of eight, but for the last ones of a value.
     pub(crate) fn take(&mut self, piece: &[u8]) {
-        let now = usize::try_from(self.left).map_or(piece.len(), |left| left.min(piece.len()));
-        self.left -= now as u64;
-        let piece = &piece[..now];
+        let left = usize::try_from(self.left).unwrap_or(usize::MAX);
+        let counting = &piece[..piece.len().min(left)];
+        self.left -= counting.len() as u64;
         match &self.written {
             Written::Alike => {
-                self.hasher.update(piece);
+                self.hasher.update(counting);
             }
             words @ Written::Words { .. } => {
                 self.scratch.clear();
+                // The last byte that counts may share a word with padding.
                 words.turn(piece, &mut self.scratch);
+                self.scratch.truncate(counting.len());
                 self.hasher.update(&self.scratch);
             }
             Written::Planes { samples, word, frame, words } => {
-                let mut rest = piece;
+                let mut rest = counting;
                 while !rest.is_empty() {
                     let (now, later) = rest.split_at(rest.len().min(frame - self.scratch.len()));
                     self.scratch.extend_from_slice(now);

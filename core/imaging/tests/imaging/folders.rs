@@ -5,13 +5,13 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use clavicle_imaging::intake::{AttachError, Intake, IntakeError, Reason};
-use clavicle_imaging::worker::Reader;
+use clavicle_imaging::reader::Reader;
 use clavicle_manifest::MediaType;
 
 use crate::made::{Named, element};
 
 fn intake(root: &Path) -> Intake {
-    Intake::of_folder(root, &mut Reader::Here).unwrap()
+    Intake::of_folder(root, &Reader::Here).unwrap()
 }
 
 #[test]
@@ -29,7 +29,7 @@ fn copies_add_nothing_and_contradictions_are_kept_apart() {
     assert_eq!(copies, [root.path().join("sub/a"), root.path().join("z")]);
     assert_eq!(intake.conflicts.len(), 1);
     assert_eq!(intake.conflicts[0].path, root.path().join("b"));
-    assert_eq!(intake.conflicts[0].stored, clavicle_manifest::StoredDigest::of(&other));
+    assert_eq!(intake.conflicts[0].instance.stored, clavicle_manifest::StoredDigest::of(&other));
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn a_file_given_by_itself_is_taken() {
     fs::write(root.path().join("a"), Named::new(1, 1).file(&[])).unwrap();
     symlink(root.path().join("a"), root.path().join("b")).unwrap();
     assert_eq!(intake(&root.path().join("b")).studies.len(), 1, "who gives a link means what it leads to");
-    let listed = Intake::of_files(vec![root.path().join("b"), root.path().join("none")], &mut Reader::Here);
+    let listed = Intake::of_files(vec![root.path().join("b"), root.path().join("none")], &Reader::Here);
     assert!(matches!(listed.quarantined[0].reason, Reason::Link));
     assert!(matches!(listed.quarantined[1].reason, Reason::Io(_)));
 }
@@ -85,7 +85,7 @@ fn folders_are_entered_only_so_deep() {
     fs::write(deep.join("file"), Named::new(1, 1).file(&[])).unwrap();
     let intake = intake(root.path());
     assert!(intake.studies.is_empty() && matches!(intake.quarantined[0].reason, Reason::TooDeep));
-    let missing = Intake::of_folder(&root.path().join("missing"), &mut Reader::Here);
+    let missing = Intake::of_folder(&root.path().join("missing"), &Reader::Here);
     assert!(matches!(missing, Err(IntakeError::Folder(_))));
 }
 

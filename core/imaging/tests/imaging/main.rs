@@ -1,8 +1,10 @@
-//! Intake from outside: real files, each with its verdict, in [`corpus`]; hostile ones, made byte by byte, in [`hostile`]; and
+//! Intake from outside: real files, each with its verdict, in [`corpus`]; the same
+//! content written in other ways, in [`content`]; hostile ones, made byte by byte, in [`hostile`]; and
 //! the way from a folder to a signed manifest and back, in [`round_trip`].
 #![expect(unreachable_pub, reason = "nobody uses a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod content;
 mod corpus;
 mod folders;
 mod hostile;

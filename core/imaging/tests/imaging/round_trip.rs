@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use clavicle_imaging::intake::{Edition, Intake, StudyIntake};
-use clavicle_imaging::worker::Reader;
+use clavicle_imaging::reader::Reader;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
@@ -27,13 +27,13 @@ fn edition() -> Edition {
 }
 
 fn study(root: &Path) -> StudyIntake {
-    let mut intake = Intake::of_folder(root, &mut Reader::Here).unwrap();
+    let mut intake = Intake::of_folder(root, &Reader::Here).unwrap();
     assert_eq!(intake.studies.len(), 1, "{:?}", intake.quarantined);
     intake.studies.remove(0)
 }
 
 fn received(root: &Path) -> Vec<Received> {
-    Intake::of_folder(root, &mut Reader::Here).unwrap().received().collect()
+    Intake::of_folder(root, &Reader::Here).unwrap().received().collect()
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {
@@ -59,11 +59,11 @@ fn remove_alter_add(root: &Path, count: usize) {
     let uid = |at: usize| all[at].instance.sop_instance_uid;
     assert_eq!(sentence(), format!("{} of {count} instances as signed; 1 missing: {}", count - 1, uid(3)));
 
-    // One byte of the preamble, which means nothing to DICOM and is signed all the same.
+    // One byte of the preamble, which means nothing to DICOM: not what was signed, and it is said how little that is.
     let mut bytes = fs::read(place(4)).unwrap();
     bytes[5] ^= 1;
     fs::write(place(4), &bytes).unwrap();
-    let altered = format!("1 altered: {} (bytes differ)", uid(4));
+    let altered = format!("1 altered: {} (encoded differently, content unchanged)", uid(4));
     assert_eq!(sentence(), format!("{} of {count} instances as signed; 1 missing: {}; {altered}", count - 2, uid(3)));
 
     fs::copy(pydicom().join("test_files/CT_small.dcm"), folder.path().join("zz")).unwrap();

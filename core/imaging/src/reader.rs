@@ -1,0 +1,92 @@
+//! Readers: many files at once, each inspected by one of several hands.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::num::NonZero;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use clavicle_manifest::MAX_INSTANCE_LEN;
+
+use crate::inspect::Inspected;
+use crate::intake::Reason;
+use crate::scan::Unreadable;
+use crate::worker::{WorkerError, Workers};
+
+/// Most files that are read at the same time.
+const MOST_HANDS: usize = 8;
+
+/// How files are read.
+#[derive(Clone, Debug)]
+pub enum Reader {
+    /// In this process. For files that this program wrote itself, and for tests.
+    Here,
+    /// In workers, as many as there are processors.
+    Workers(Workers),
+}
+
+impl Reader {
+    /// Inspects these files, and says of each what it is, in the same order. `seen` is told how many are done, from several threads.
+    pub(crate) fn inspect(&self, paths: &[PathBuf], seen: &(dyn Fn(usize) + Sync)) -> Vec<Result<Inspected, Reason>> {
+        let hands = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_HANDS).min(paths.len());
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = || {
+            let mut all = Vec::new();
+            loop {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                let Some(path) = paths.get(at) else { return all };
+                all.push((at, self.inspect_one(path)));
+                seen(done.fetch_add(1, Ordering::Relaxed) + 1);
+            }
+        };
+        let mut all = thread::scope(|scope| {
+            let others: Vec<_> = (1..hands).map(|_| scope.spawn(work)).collect();
+            let mut all = work();
+            for hand in others {
+                // A hand that panicked has a fault, and so has this program.
+                all.extend(hand.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            }
+            all
+        });
+        all.sort_unstable_by_key(|(at, _)| *at);
+        all.into_iter().map(|(_, outcome)| outcome).collect()
+    }
+
+    /// Inspects the file at `path`.
+    ///
+    /// # Errors
+    /// [`Reason`].
+    pub fn inspect_one(&self, path: &Path) -> Result<Inspected, Reason> {
+        // Neither a link is followed, nor is it waited for somebody to write into a pipe.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Reason::of_opening)?;
+        let before = file.metadata().map_err(Reason::Io)?;
+        if !before.is_file() {
+            return Err(Reason::NotAFile);
+        }
+        if before.len() > MAX_INSTANCE_LEN {
+            return Err(Reason::TooLarge);
+        }
+        let inspected = self.read(&file, before.len())?;
+        // What was read must be of one state, and a file that is still being written is not whole.
+        let after = file.metadata().map_err(Reason::Io)?;
+        if state(&before) != state(&after) {
+            return Err(Reason::Changed);
+        }
+        Ok(inspected?)
+    }
+
+    fn read(&self, file: &File, len: u64) -> Result<Result<Inspected, Unreadable>, WorkerError> {
+        match self {
+            Self::Here => Ok(Inspected::read(file, len)),
+            Self::Workers(workers) => workers.inspect(file, len),
+        }
+    }
+}
+
+/// What tells one state of one file from another.
+fn state(metadata: &Metadata) -> [i64; 5] {
+    let len = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
+    [len, metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]
+}

@@ -1,0 +1,163 @@
+//! Workers: files are read in processes of their own, so that a hostile one can take neither memory nor time from the relay, nor
+//! anything else that is within its reach.
+//!
+//! A library cannot start itself. The binary calls [`main_if_asked`] first thing in `main`, before it has any thread, and gives
+//! [`Workers`] the command that leads there, as a rule its own. A worker is handed one open file after the other over a socket and answers what it
+//! saw. It may set aside at most [`MEMORY`], take [`TIME`] and a second more for every [`SLOWEST`] bytes, and call the system for nothing but reading
+//! what it was handed, answering, and memory: it cannot open a file, a connection or a program. One that does more is ended and
+//! costs that file.
+
+mod child;
+mod frame;
+
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use crate::inspect::Inspected;
+use crate::scan::Unreadable;
+
+pub use self::child::main_if_asked;
+
+/// The argument that asks a binary to be a worker.
+pub const ARGUMENT: &str = "--clavicle-imaging-worker";
+/// Address space of a worker, in bytes: a deflated data set of 256 MiB while its buffer doubles, and the program.
+pub const MEMORY: u64 = 1 << 30;
+/// Most time for one file. Reading takes a millisecond as a rule; a sleeping disk takes seconds.
+pub const TIME: Duration = Duration::from_secs(30);
+/// As many bytes of a file as may take a second more.
+pub const SLOWEST: u64 = 16 << 20;
+
+/// What a worker is asked about the file that comes with the question.
+#[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]
+pub(crate) enum Question {
+    /// See [`Inspected::read`].
+    Inspect {
+        /// Bytes of the file.
+        len: u64,
+    },
+}
+
+/// Why a worker did not answer.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// It did not start.
+    #[error("the process that reads files could not be started")]
+    Start(#[source] io::Error),
+    /// It ended.
+    #[error(
+        "the process that reads files ended on this one: it asked for more memory than it may have, or has a fault"
+    )]
+    Ended,
+    /// It took too long.
+    #[error("reading it took longer than {} seconds", .0.as_secs())]
+    TimedOut(Duration),
+    /// It answered nonsense.
+    #[error("the process that reads files gave no answer that makes sense")]
+    Nonsense,
+}
+
+/// Most workers that wait for the next file.
+const MOST_IDLE: usize = 8;
+
+/// How workers are started, and those that wait for something to read. They end with the last copy of it.
+#[derive(Clone, Debug)]
+pub struct Workers {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+    time: Duration,
+    idle: Arc<Mutex<Vec<Running>>>,
+}
+
+impl Workers {
+    /// Workers that are started with this program and these arguments, which must lead to [`main_if_asked`].
+    #[must_use]
+    pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
+        Self { program, arguments, time: TIME, idle: Arc::default() }
+    }
+
+    /// Workers that are this program, started again.
+    ///
+    /// # Errors
+    /// When the program cannot be found any more.
+    pub fn of_this_program() -> io::Result<Self> {
+        Ok(Self::new(env::current_exe()?, vec![ARGUMENT.into()]))
+    }
+
+    /// The same with another limit than [`TIME`] for a file.
+    #[must_use]
+    pub fn within(self, time: Duration) -> Self {
+        Self { time, ..self }
+    }
+}
+
+#[derive(Debug)]
+struct Running {
+    child: Child,
+    socket: UnixStream,
+}
+
+impl Workers {
+    /// Inspects a file of `len` bytes, of which nothing was read yet. Each thread that asks has a worker to itself meanwhile.
+    pub(crate) fn inspect(&self, file: &File, len: u64) -> Result<Result<Inspected, Unreadable>, WorkerError> {
+        self.ask(Question::Inspect { len }, file, self.time + Duration::from_secs(len / SLOWEST))
+    }
+
+    fn ask<A: BorshDeserialize>(&self, question: Question, file: &File, time: Duration) -> Result<A, WorkerError> {
+        // One that is not put back is ended: by whatever it did it is no longer to be trusted.
+        let waiting = self.idle().pop();
+        let running = waiting.map_or_else(|| Running::start(self), Ok).map_err(WorkerError::Start)?;
+        let answer = running.ask(question, file, time).map_err(|error| match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => WorkerError::TimedOut(time),
+            ErrorKind::InvalidData => WorkerError::Nonsense,
+            _ => WorkerError::Ended,
+        })?;
+        let answer = A::try_from_slice(&answer).map_err(|_| WorkerError::Nonsense)?;
+        let mut idle = self.idle();
+        if idle.len() < MOST_IDLE {
+            idle.push(running);
+        }
+        Ok(answer)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Running>> {
+        // A list is whole whatever panicked beside it.
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Running {
+    fn start(how: &Workers) -> io::Result<Self> {
+        let (socket, theirs) = UnixStream::pair()?;
+        let mut command = Command::new(&how.program);
+        // What a worker does not know it cannot give away.
+        command.args(&how.arguments).env_clear();
+        command.stdin(OwnedFd::from(theirs)).stdout(Stdio::null()).stderr(Stdio::null());
+        Ok(Self { child: command.spawn()?, socket })
+    }
+
+    fn ask(&self, question: Question, file: &File, time: Duration) -> io::Result<Vec<u8>> {
+        let until = Instant::now() + time;
+        self.socket.set_write_timeout(Some(time))?;
+        frame::send_with(&self.socket, &borsh::to_vec(&question)?, file)?;
+        frame::receive_until(&self.socket, until)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended already; either way it is waited for, so that nothing of it stays.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
