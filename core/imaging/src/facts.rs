@@ -198,7 +198,7 @@ impl Kept {
 }
 
 /// As much of `text` as there is room for, without what does not show.
-pub(crate) fn shown<const MAX: usize>(text: impl AsRef<str>) -> Text<MAX> {
+pub fn shown<const MAX: usize>(text: impl AsRef<str>) -> Text<MAX> {
     let mut shown = String::new();
     for char in text.as_ref().trim().chars() {
         let fits = shown.len() + char.len_utf8() <= MAX;

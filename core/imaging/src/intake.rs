@@ -108,6 +108,8 @@ pub struct Conflict {
     pub path: PathBuf,
     /// The file in the manifest.
     pub with: PathBuf,
+    /// The study that this one says it is of.
+    pub study_instance_uid: Uid,
     /// What it would be in the manifest.
     pub instance: Instance,
     /// How it differs from the one that is there.
@@ -294,7 +296,10 @@ impl Intake {
                     let (other, instance) = (kept.path.clone(), seen.instance());
                     match kept.seen.instance().change(&instance) {
                         None => self.duplicates.push(Duplicate { path, of: other }),
-                        Some(change) => self.conflicts.push(Conflict { path, with: other, instance, change }),
+                        Some(change) => {
+                            let study_instance_uid = seen.facts.study_instance_uid;
+                            self.conflicts.push(Conflict { path, with: other, study_instance_uid, instance, change });
+                        }
                     }
                 }
             }
@@ -320,6 +325,12 @@ impl Intake {
         let conflicts = self.conflicts.iter().map(|one| Received::from(&one.instance));
         let instances = instances.map(|one| Received::from(&one.instance)).chain(conflicts);
         instances.chain(attachments.map(|one| Received::from(&one.attachment)))
+    }
+
+    /// Those conflicts whose files say that they are of this study.
+    #[must_use]
+    pub fn conflicts_of(&self, study_instance_uid: &Uid) -> Vec<Conflict> {
+        self.conflicts.iter().filter(|one| one.study_instance_uid == *study_instance_uid).cloned().collect()
     }
 
     /// How many files were looked at.

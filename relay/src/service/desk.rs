@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use clavicle_imaging::intake::{AttachError, Intake, IntakeError};
+use clavicle_imaging::intake::{AttachError, Intake, IntakeError, StudyIntake};
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding::Text;
@@ -14,7 +14,7 @@ use clavicle_network::pickup::{PickupCode, Question, Ticket};
 use serde::{Deserialize, Serialize};
 
 use super::{Service, ServiceError};
-use crate::archive::{ArchiveError, Entry, Signer, Taken};
+use crate::archive::{ArchiveError, Entry, Origin, Signer, Taken};
 use crate::counter::{are_of_one_patient, studies_of};
 use crate::store::pickups::{Listed, State};
 use crate::store::{Issue, IssueError, StoreError, Visit};
@@ -193,8 +193,11 @@ impl Service {
         if let Some(report) = &request.report {
             attach(&mut intake, report)?;
         }
-        let signer = Signer { chain: self.chain, source: self.source, operational: &self.operational };
-        let take = |study| self.archive.take(study, &signer);
+        let signer = self.signer();
+        let take = |study: &StudyIntake| {
+            let conflicts = intake.conflicts_of(&study.study_instance_uid);
+            self.archive.take(study, &conflicts, Origin::Somebodys, &signer)
+        };
         let taken = intake.studies.iter().map(take).collect::<Result<Vec<_>, _>>()?;
         // Revisions of studies that somebody holds go to the ledger.
         self.store.note();
@@ -217,6 +220,11 @@ impl Service {
             conflicts: intake.conflicts.into_iter().map(conflict).collect(),
             quarantined: intake.quarantined.into_iter().map(quarantined).collect(),
         })
+    }
+
+    /// With what this relay signs studies, now.
+    pub(crate) fn signer(&self) -> Signer<'_> {
+        Signer { chain: self.chain, source: self.source, operational: &self.operational, now: (self.clock)().0 }
     }
 
     /// Gives out a pickup.

@@ -1,6 +1,7 @@
 //! The relay's tests, from outside.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod archive;
 mod chain;
 mod cluster;
 mod commands;

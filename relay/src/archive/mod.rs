@@ -1,41 +1,54 @@
 //! The archive: the bytes of every instance, by what they hash to, and the catalogue of studies over them.
 //!
 //! ```text
-//! archive/ab/cdef…     the bytes whose BLAKE3 is abcdef…, as they came
+//! archive/             see [`bytes`]
 //! catalogue.redb
-//!   studies_v1         study id ─► who it is of, its salt, its newest signed manifest
+//!   studies_v2         study id ─► who it is of, its salt, its newest signed manifest
 //!   by_uid_v1          Study Instance UID ─► study id
-//!   editions_v1        manifest root ─► signed manifest: every one there ever was
+//!   editions_v2        manifest root ─► signed manifest: the newest, and every one since somebody holds the study
+//!   editions_of_v1     study id, manifest root
 //!   unpublished_v1     study id: its newest manifest is a revision that is not on the ledger yet
+//!   contradictions_v1  study id, digest ─► other bytes that came under the SOP Instance UID of an instance of the study
+//!   kept_v1            digest ─► bytes, and in how many studies
 //! ```
 //!
 //! Bytes first, each file on the disk under its name or not there at all; then the catalogue, in one commit. So a study in the
-//! catalogue is whole, and what a kill leaves behind is at worst bytes that nobody asks for yet.
+//! catalogue is whole, and what a kill leaves behind is at worst bytes that nobody asks for: [`Archive::check`] names them. On removal
+//! it is the other way round.
 
-use std::fs::{self, File};
-use std::io::{self, Read as _, Write as _};
+mod bytes;
+mod check;
+mod take;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_imaging::facts::Patient;
-use clavicle_imaging::intake::{Edition, StudyError, StudyIntake};
-use clavicle_ledger::encoding::{self, Ascending, Text, Wire};
+use clavicle_imaging::intake::StudyError;
+use clavicle_ledger::encoding::{self, Text, Wire};
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
-use clavicle_manifest::{
-    Header, Manifest, ManifestError, Nonce, Series, SignedManifest, StoredDigest, StoredHasher, Uid,
-};
+use clavicle_ledger::time::Timestamp;
+use clavicle_manifest::{ManifestError, SignedManifest, StoredDigest, Uid};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
+use self::bytes::Bytes;
 use crate::store::StoreError;
 
-const STUDIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("studies_v1");
+pub use self::bytes::{Origin, Soundness};
+pub use self::check::{Checked, Usage};
+
+const STUDIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("studies_v2");
 const BY_UID: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("by_uid_v1");
 
-const EDITIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("editions_v1");
+const EDITIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("editions_v2");
+const EDITIONS_OF: TableDefinition<'_, (&[u8; 32], &[u8; 32]), ()> = TableDefinition::new("editions_of_v1");
 const UNPUBLISHED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("unpublished_v1");
+const CONTRADICTIONS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("contradictions_v1");
+const KEPT: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("kept_v1");
 
 /// The memory that the catalogue may use for its cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
@@ -43,7 +56,7 @@ const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// A hospital's studies.
 #[derive(Debug)]
 pub struct Archive {
-    folder: PathBuf,
+    bytes: Bytes,
     catalogue: Database,
     /// Held while an entry is read, worked on and written.
     changing: Mutex<()>,
@@ -62,6 +75,26 @@ pub struct Entry {
     pub claimed: Option<ManifestRoot>,
     /// What is in the study, signed.
     pub manifest: SignedManifest,
+    /// When something was last added to it.
+    pub grown: Timestamp,
+}
+
+/// Other bytes under the SOP Instance UID of an instance of a study. They are kept, and are in no manifest.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Contradiction {
+    /// Whose name they came under.
+    pub sop_instance_uid: Uid,
+    /// How many they are.
+    pub size: u64,
+    /// How they differ, in words.
+    pub how: Text<256>,
+    /// When they came.
+    pub came: Timestamp,
+}
+
+impl Wire for Contradiction {
+    const NAME: &'static str = "bytes that contradict an instance";
+    const MAX_LEN: usize = Uid::MAX_LEN + 8 + 4 + 256 + 8;
 }
 
 /// A manifest that was signed once, with what makes it readable.
@@ -87,6 +120,8 @@ pub struct Signer<'a> {
     pub source: SourceId,
     /// Its operational key.
     pub operational: &'a SecretKey,
+    /// The time now.
+    pub now: Timestamp,
 }
 
 /// What became of a study that was taken in.
@@ -98,13 +133,15 @@ pub enum Taken {
     Grown(StudyId),
     /// All of it was there.
     Known(StudyId),
+    /// The study is closed, and what came by itself is new to it: it was left where it is.
+    Late(StudyId),
 }
 
 impl Taken {
     /// Which study.
     #[must_use]
     pub const fn study(self) -> StudyId {
-        let (Self::New(id) | Self::Grown(id) | Self::Known(id)) = self;
+        let (Self::New(id) | Self::Grown(id) | Self::Known(id) | Self::Late(id)) = self;
         id
     }
 }
@@ -149,6 +186,9 @@ pub enum ArchiveError {
     /// No such study.
     #[error("no such study is in the archive")]
     Unknown,
+    /// Somebody holds it.
+    #[error("somebody holds the study, and it is not withdrawn: its images must stay")]
+    Held,
 }
 
 impl<E: Into<redb::Error>> From<E> for ArchiveError {
@@ -163,81 +203,18 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`].
     pub fn open(folder: &Path, catalogue: &Path) -> Result<Self, ArchiveError> {
-        fs::create_dir_all(folder).map_err(|error| file_error(folder, error))?;
+        let bytes = Bytes::open(folder)?;
         let catalogue = Database::builder().set_cache_size(CACHE_BYTES).create(catalogue)?;
         let transaction = catalogue.begin_write()?;
         transaction.open_table(STUDIES)?;
         transaction.open_table(BY_UID)?;
         transaction.open_table(EDITIONS)?;
+        transaction.open_table(EDITIONS_OF)?;
         transaction.open_table(UNPUBLISHED)?;
+        transaction.open_table(CONTRADICTIONS)?;
+        transaction.open_table(KEPT)?;
         transaction.commit()?;
-        Ok(Self { folder: folder.to_owned(), catalogue, changing: Mutex::new(()) })
-    }
-
-    /// Takes in a study: its bytes, then its entry. What is there already stays; what is new is added.
-    ///
-    /// # Errors
-    /// [`ArchiveError`]; the catalogue is then unchanged.
-    pub fn take(&self, study: &StudyIntake, signer: &Signer<'_>) -> Result<Taken, ArchiveError> {
-        let _changing = self.changing();
-        let uid = study.study_instance_uid;
-        let known = self.find(&uid)?;
-        if let Some(known) = &known
-            && !known.patient.may_be(&study.patient)
-        {
-            return Err(ArchiveError::OtherPatient(uid));
-        }
-        for instance in study.series.iter().flat_map(|series| &series.instances) {
-            self.keep(&instance.path, instance.instance.size, &instance.instance.stored)?;
-        }
-        for one in &study.attachments {
-            self.keep(&one.path, one.attachment.size, &one.attachment.stored)?;
-        }
-
-        let salt = known.as_ref().map_or_else(|| random().map(Salt::from_bytes), |known| Ok(known.salt.clone()))?;
-        let edition = Edition {
-            chain: signer.chain,
-            source: signer.source,
-            salt: salt.clone(),
-            nonce: Nonce::from_bytes(random()?),
-            revision: 0,
-            predecessor: None,
-            open: true,
-        };
-        let mut manifest = study.manifest(&edition).map_err(ArchiveError::Study)?;
-        let id = manifest.header().study;
-        let taken = match &known {
-            None => Taken::New(id),
-            Some(known) => {
-                let header = next_header(known, &signer.chain).ok_or(ArchiveError::TooLarge(uid))?;
-                manifest = joined(&known.manifest.manifest, header, &manifest, edition.nonce)?;
-                let before = known.manifest.manifest.counts();
-                if manifest.counts() == before {
-                    return Ok(Taken::Known(id));
-                }
-                Taken::Grown(id)
-            }
-        };
-        let (patient, accession_number, claimed) = known.map_or_else(
-            || (study.patient.clone(), study.accession_number.clone(), None),
-            |known| (known.patient, known.accession_number, known.claimed),
-        );
-        let root = manifest.root(&signer.chain);
-        let manifest = manifest.sign(&signer.chain, signer.operational);
-        self.write(id, &root, &Entry { patient, accession_number, salt, claimed, manifest })?;
-        Ok(taken)
-    }
-
-    fn write(&self, id: StudyId, root: &ManifestRoot, entry: &Entry) -> Result<(), ArchiveError> {
-        let uid = entry.manifest.manifest.header().study_instance_uid;
-        let transaction = self.catalogue.begin_write()?;
-        transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
-        transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;
-        transaction.open_table(EDITIONS)?.insert(root.as_bytes(), encoding::encode(&entry.manifest).as_slice())?;
-        if entry.claimed.is_some() {
-            transaction.open_table(UNPUBLISHED)?.insert(id.as_bytes(), ())?;
-        }
-        Ok(transaction.commit()?)
+        Ok(Self { bytes, catalogue, changing: Mutex::new(()) })
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {
@@ -326,35 +303,10 @@ impl Archive {
         }
     }
 
-    /// Copies a file's bytes to where their digest says, unless they are there, and sees that they are those.
-    fn keep(&self, path: &Path, size: u64, digest: &StoredDigest) -> Result<(), ArchiveError> {
-        let place = self.place(digest);
-        // Under its name a file is whole: it was written elsewhere and moved there.
-        if fs::metadata(&place).is_ok_and(|there| there.len() == size) {
-            return Ok(());
-        }
-        let parent = place.parent().unwrap_or(&self.folder);
-        fs::create_dir_all(parent).map_err(|error| file_error(parent, error))?;
-        let mut coming =
-            tempfile::NamedTempFile::new_in(&self.folder).map_err(|error| file_error(&self.folder, error))?;
-        let found = copy(path, coming.as_file_mut()).map_err(|error| file_error(path, error))?;
-        if found != *digest {
-            return Err(ArchiveError::Changed(path.to_owned()));
-        }
-        let placed = || {
-            coming.as_file().sync_all()?;
-            coming.persist(&place)?;
-            File::open(parent)?.sync_all()
-        };
-        placed().map_err(|error| file_error(&place, error))
-    }
-
     /// Where the bytes with this digest are, if they are.
     #[must_use]
     pub fn place(&self, digest: &StoredDigest) -> PathBuf {
-        let name = digest.to_string();
-        let (first, rest) = name.split_at(2);
-        self.folder.join(first).join(rest)
+        self.bytes.place(digest)
     }
 
     /// The study with this UID.
@@ -380,52 +332,6 @@ impl Archive {
     }
 }
 
-/// The header of what grows out of an entry: the same while nobody holds the study, the next revision's after that.
-fn next_header(known: &Entry, chain: &ChainId) -> Option<Header> {
-    let manifest = &known.manifest.manifest;
-    let header = manifest.header();
-    if known.claimed.is_some() { header.next(manifest.root(chain), header.open) } else { Some(header.clone()) }
-}
-
-/// What there is and what came, in one manifest. Where both have an instance, the one that was there first stays.
-fn joined(known: &Manifest, header: Header, came: &Manifest, nonce: Nonce) -> Result<Manifest, ArchiveError> {
-    let uid = header.study_instance_uid;
-    let too_large = |_| ArchiveError::TooLarge(uid);
-    let mut all: Vec<Series> = known.series().to_vec();
-    for series in came.series() {
-        match all.iter_mut().find(|there| there.series_instance_uid == series.series_instance_uid) {
-            None => all.push(series.clone()),
-            Some(there) => {
-                for instance in &series.instances {
-                    if there.instances.find(&instance.sop_instance_uid).is_none() {
-                        there.instances.insert(instance.clone()).map_err(too_large)?;
-                    }
-                }
-            }
-        }
-    }
-    let mut attachments = known.attachments().clone();
-    for attachment in came.attachments() {
-        if attachments.find(&attachment.stored).is_none() {
-            attachments.insert(attachment.clone()).map_err(too_large)?;
-        }
-    }
-    let series = Ascending::from_items(all).map_err(too_large)?;
-    Manifest::new(header, nonce, series, attachments).map_err(ArchiveError::Manifest)
-}
-
-fn copy(from: &Path, to: &mut File) -> io::Result<StoredDigest> {
-    let (mut from, mut buffer, mut hasher) = (File::open(from)?, vec![0; 256 * 1024], StoredHasher::new());
-    loop {
-        let len = from.read(&mut buffer)?;
-        if len == 0 {
-            return Ok(hasher.finish().1);
-        }
-        hasher.update(&buffer[..len]);
-        to.write_all(&buffer[..len])?;
-    }
-}
-
 fn random() -> Result<[u8; 32], ArchiveError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(ArchiveError::Random)?;
@@ -434,8 +340,4 @@ fn random() -> Result<[u8; 32], ArchiveError> {
 
 fn decode<T: Wire>(bytes: &[u8]) -> Result<T, StoreError> {
     encoding::decode(bytes).map_err(|error| StoreError::Damaged { what: "the catalogue", error: Some(error) })
-}
-
-fn file_error(path: &Path, error: io::Error) -> ArchiveError {
-    ArchiveError::File { path: path.to_owned(), error }
 }

@@ -1,0 +1,247 @@
+//! What comes in becomes a part of a study, and the study's manifest is signed anew.
+
+use std::collections::BTreeSet;
+
+use clavicle_imaging::facts::shown;
+use clavicle_imaging::intake::{Conflict, Edition, StudyIntake};
+use clavicle_ledger::encoding::{self, Ascending};
+use clavicle_ledger::id::{ChainId, StudyId};
+use clavicle_ledger::salt::Salt;
+use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, StoredDigest};
+use redb::ReadableTable as _;
+
+use super::{
+    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, Origin, STUDIES,
+    Signer, Taken, UNPUBLISHED, random,
+};
+
+/// An instance that came under the name of another, and how it differs.
+type Other = (Instance, Change);
+
+impl Archive {
+    /// Takes in a study, and the files that contradict instances of it: their bytes, then their entry. What is there already
+    /// stays; what is new is added. To a study that was closed only what a person hands in is added.
+    ///
+    /// # Errors
+    /// [`ArchiveError`]; the catalogue is then unchanged.
+    pub fn take(
+        &self,
+        study: &StudyIntake,
+        conflicts: &[Conflict],
+        origin: Origin,
+        signer: &Signer<'_>,
+    ) -> Result<Taken, ArchiveError> {
+        let _changing = self.changing();
+        let uid = study.study_instance_uid;
+        let known = self.find(&uid)?;
+        if let Some(known) = &known
+            && !known.patient.may_be(&study.patient)
+        {
+            return Err(ArchiveError::OtherPatient(uid));
+        }
+        let salt = known.as_ref().map_or_else(|| random().map(Salt::from_bytes), |known| Ok(known.salt.clone()))?;
+        let mut others: Vec<Other> = conflicts.iter().map(|one| (one.instance.clone(), one.change)).collect();
+        let (manifest, taken) = manifest_of(study, known.as_ref(), salt.clone(), signer, &mut others)?;
+        if let Taken::Grown(id) = taken
+            && origin == Origin::Own
+            && known.as_ref().is_some_and(|known| !known.manifest.manifest.header().open)
+        {
+            return Ok(Taken::Late(id));
+        }
+
+        let mut batch = self.bytes.batch();
+        for InstanceAt { path, instance } in instances(study).chain(conflicts.iter().map(InstanceAt::of)) {
+            batch.take(path, origin, instance.size, &instance.stored)?;
+        }
+        for one in &study.attachments {
+            batch.take(&one.path, origin, one.attachment.size, &one.attachment.stored)?;
+        }
+        batch.finish()?;
+
+        let is_same = matches!(taken, Taken::Known(_));
+        let entry = match known {
+            Some(known) if is_same => known,
+            known => {
+                let manifest = manifest.sign(&signer.chain, signer.operational);
+                let (patient, accession_number, claimed) = known.map_or_else(
+                    || (study.patient.clone(), study.accession_number.clone(), None),
+                    |known| (known.patient, known.accession_number, known.claimed),
+                );
+                Entry { patient, accession_number, salt, claimed, manifest, grown: signer.now }
+            }
+        };
+        self.write(taken.study(), &signer.chain, &entry, &others, signer)?;
+        Ok(taken)
+    }
+
+    /// Closes a study, so that nothing is added to it by itself any more. Whether it was open.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn close(&self, id: StudyId, signer: &Signer<'_>) -> Result<bool, ArchiveError> {
+        let _changing = self.changing();
+        let entry = self.entry(id)?.ok_or(ArchiveError::Unknown)?;
+        let manifest = &entry.manifest.manifest;
+        if !manifest.header().open {
+            return Ok(false);
+        }
+        let too_large = || ArchiveError::TooLarge(manifest.header().study_instance_uid);
+        let header = Header { open: false, ..next_header(&entry, &signer.chain).ok_or_else(too_large)? };
+        let (series, attachments) = (manifest.series().clone(), manifest.attachments().clone());
+        let nonce = Nonce::from_bytes(random()?);
+        let closed = Manifest::new(header, nonce, series, attachments).map_err(ArchiveError::Manifest)?;
+        let manifest = closed.sign(&signer.chain, signer.operational);
+        self.write(id, &signer.chain, &Entry { manifest, ..entry }, &[], signer)?;
+        Ok(true)
+    }
+
+    /// Writes an entry, its manifest, what contradicts it, and what is kept for it, in one commit.
+    fn write(
+        &self,
+        id: StudyId,
+        chain: &ChainId,
+        entry: &Entry,
+        others: &[Other],
+        signer: &Signer<'_>,
+    ) -> Result<(), ArchiveError> {
+        let before = self.digests(id)?;
+        let manifest = &entry.manifest.manifest;
+        let (uid, root) = (manifest.header().study_instance_uid, manifest.root(chain));
+        let transaction = self.catalogue.begin_write()?;
+        transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
+        transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;
+        let is_new = {
+            let mut editions = transaction.open_table(EDITIONS)?;
+            let mut editions_of = transaction.open_table(EDITIONS_OF)?;
+            if entry.claimed.is_none() {
+                // Nobody can have been shown to hold the one before.
+                let of_study = (id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]);
+                for row in editions_of.extract_from_if(of_study, |_, ()| true)? {
+                    editions.remove(row?.0.value().1)?;
+                }
+            }
+            editions_of.insert((id.as_bytes(), root.as_bytes()), ())?;
+            editions.insert(root.as_bytes(), encoding::encode(&entry.manifest).as_slice())?.is_none()
+        };
+        if entry.claimed.is_some() && is_new {
+            transaction.open_table(UNPUBLISHED)?.insert(id.as_bytes(), ())?;
+        }
+        {
+            let mut contradictions = transaction.open_table(CONTRADICTIONS)?;
+            for (instance, change) in others {
+                let key = (id.as_bytes(), instance.stored.as_bytes());
+                if contradictions.get(key)?.is_none() {
+                    let row = Contradiction {
+                        sop_instance_uid: instance.sop_instance_uid,
+                        size: instance.size,
+                        how: shown(change.to_string()),
+                        came: signer.now,
+                    };
+                    contradictions.insert(key, encoding::encode(&row).as_slice())?;
+                }
+            }
+            let mut kept = transaction.open_table(KEPT)?;
+            let mut counted: BTreeSet<StoredDigest> = before;
+            let sizes = manifest.instances().map(|one| (one.stored, one.size));
+            let sizes = sizes.chain(manifest.attachments().iter().map(|one| (one.stored, one.size)));
+            for (digest, size) in sizes.chain(others.iter().map(|(one, _)| (one.stored, one.size))) {
+                if counted.insert(digest) {
+                    let studies = kept.get(digest.as_bytes())?.map_or(0, |row| row.value().1);
+                    kept.insert(digest.as_bytes(), (size, studies.saturating_add(1)))?;
+                }
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+}
+
+/// An instance, and the file it came in.
+struct InstanceAt<'a> {
+    path: &'a std::path::Path,
+    instance: &'a Instance,
+}
+
+impl<'a> InstanceAt<'a> {
+    fn of(conflict: &'a Conflict) -> Self {
+        Self { path: &conflict.path, instance: &conflict.instance }
+    }
+}
+
+fn instances(study: &StudyIntake) -> impl Iterator<Item = InstanceAt<'_>> {
+    let all = study.series.iter().flat_map(|series| &series.instances);
+    all.map(|one| InstanceAt { path: &one.path, instance: &one.instance })
+}
+
+/// The manifest of what is known and what came, and what became of the study by it.
+fn manifest_of(
+    study: &StudyIntake,
+    known: Option<&Entry>,
+    salt: Salt,
+    signer: &Signer<'_>,
+    others: &mut Vec<Other>,
+) -> Result<(Manifest, Taken), ArchiveError> {
+    let nonce = Nonce::from_bytes(random()?);
+    let edition = Edition {
+        chain: signer.chain,
+        source: signer.source,
+        salt,
+        nonce: nonce.clone(),
+        revision: 0,
+        predecessor: None,
+        open: true,
+    };
+    let came = study.manifest(&edition).map_err(ArchiveError::Study)?;
+    let id = came.header().study;
+    let Some(known) = known else { return Ok((came, Taken::New(id))) };
+    let uid = study.study_instance_uid;
+    let header = next_header(known, &signer.chain).ok_or(ArchiveError::TooLarge(uid))?;
+    let joined = joined(&known.manifest.manifest, header, &came, nonce, others)?;
+    let is_same = joined.counts() == known.manifest.manifest.counts();
+    Ok((joined, if is_same { Taken::Known(id) } else { Taken::Grown(id) }))
+}
+
+/// The header of what grows out of an entry: the same while nobody holds the study, the next revision's after that.
+fn next_header(known: &Entry, chain: &ChainId) -> Option<Header> {
+    let manifest = &known.manifest.manifest;
+    let header = manifest.header();
+    if known.claimed.is_some() { header.next(manifest.root(chain), header.open) } else { Some(header.clone()) }
+}
+
+/// What there is and what came, in one manifest. Where both have an instance, the one that was there first stays, and the other one
+/// joins the `others` if it is not the same.
+fn joined(
+    known: &Manifest,
+    header: Header,
+    came: &Manifest,
+    nonce: Nonce,
+    others: &mut Vec<Other>,
+) -> Result<Manifest, ArchiveError> {
+    let uid = header.study_instance_uid;
+    let too_large = |_| ArchiveError::TooLarge(uid);
+    let mut all: Vec<Series> = known.series().to_vec();
+    for series in came.series() {
+        for instance in &series.instances {
+            // Wherever in the study it is: a name is an instance's everywhere.
+            let there = known.instances().find(|there| there.sop_instance_uid == instance.sop_instance_uid);
+            if let Some(there) = there {
+                others.extend(there.change(instance).map(|change| (instance.clone(), change)));
+                continue;
+            }
+            match all.iter_mut().find(|there| there.series_instance_uid == series.series_instance_uid) {
+                Some(there) => there.instances.insert(instance.clone()).map_err(too_large)?,
+                None => {
+                    let instances = Ascending::from_items(vec![instance.clone()]).map_err(too_large)?;
+                    all.push(Series { instances, ..series.clone() });
+                }
+            }
+        }
+    }
+    let mut attachments = known.attachments().clone();
+    for attachment in came.attachments() {
+        if attachments.find(&attachment.stored).is_none() {
+            attachments.insert(attachment.clone()).map_err(too_large)?;
+        }
+    }
+    let series = Ascending::from_items(all).map_err(too_large)?;
+    Manifest::new(header, nonce, series, attachments).map_err(ArchiveError::Manifest)
+}

@@ -1,0 +1,166 @@
+//! The archive by itself: what is kept, once; what contradicts; what is damaged; what is removed; what comes too late.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clavicle_imaging::intake::Intake;
+use clavicle_imaging::phantom::Phantom;
+use clavicle_imaging::reader::Reader;
+use clavicle_ledger::id::{ChainId, SourceId};
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::time::Timestamp;
+use clavicle_relay::archive::{Archive, ArchiveError, Origin, Signer, Taken};
+
+const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
+
+struct Ground {
+    folder: tempfile::TempDir,
+    archive: Archive,
+    key: SecretKey,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let archive = open(folder.path());
+        Self { folder, archive, key: SecretKey::from_bytes(&[5; 32]) }
+    }
+
+    /// Writes a phantom of so many slices.
+    fn phantom(&self, name: &str, seed: u64, slices: u16) -> PathBuf {
+        let folder = self.folder.path().join(name);
+        Phantom { seed, slices, size: 64, ..Phantom::default() }.write(&folder).unwrap();
+        folder
+    }
+
+    fn take(&self, folder: &Path, origin: Origin) -> Result<Vec<Taken>, ArchiveError> {
+        let intake = Intake::of_folder(folder, &Reader::Here).unwrap();
+        let take = |study: &clavicle_imaging::intake::StudyIntake| {
+            let conflicts = intake.conflicts_of(&study.study_instance_uid);
+            self.archive.take(study, &conflicts, origin, &self.signer())
+        };
+        intake.studies.iter().map(take).collect()
+    }
+
+    fn signer(&self) -> Signer<'_> {
+        let source = SourceId::from_bytes([2; 32]);
+        Signer { chain: CHAIN, source, operational: &self.key, now: Timestamp(1_000) }
+    }
+}
+
+fn open(folder: &Path) -> Archive {
+    Archive::open(&folder.join("archive"), &folder.join("catalogue.redb")).unwrap()
+}
+
+/// Overwrites one pixel of a file.
+fn repaint(path: &Path) {
+    let mut bytes = fs::read(path).unwrap();
+    let at = bytes.len() - 100;
+    bytes[at] ^= 1;
+    fs::write(path, bytes).unwrap();
+}
+
+#[test]
+fn what_is_kept_is_counted_and_goes_with_the_last_study_that_has_it() {
+    let ground = Ground::new();
+    let folder = ground.phantom("one", 1, 4);
+    let [Taken::New(id)] = ground.take(&folder, Origin::Somebodys).unwrap()[..] else { panic!() };
+    let usage = ground.archive.usage().unwrap();
+    let size = |path: &Path| fs::metadata(path).unwrap().len();
+    let files = clavicle_imaging::walk::files(&folder).unwrap().0;
+    assert_eq!((usage.files, usage.bytes), (5, files.iter().map(|path| size(path)).sum()));
+    assert_eq!(usage.bytes, usage.shared);
+    ground.take(&folder, Origin::Somebodys).unwrap();
+    assert_eq!(ground.archive.usage().unwrap(), usage, "the same once more is the same");
+
+    let entry = ground.archive.entry(id).unwrap().unwrap();
+    let digests: Vec<_> = entry.manifest.manifest.instances().map(|one| one.stored).collect();
+    ground.archive.claim(id, &entry.manifest.manifest.root(&CHAIN), &CHAIN).unwrap();
+    assert!(matches!(ground.archive.remove(id, false), Err(ArchiveError::Held)));
+    ground.archive.remove(id, true).unwrap();
+    assert!(matches!(ground.archive.remove(id, true), Err(ArchiveError::Unknown)));
+    assert!(ground.archive.studies().unwrap().is_empty());
+    assert_eq!(ground.archive.usage().unwrap(), Default::default());
+    assert!(digests.iter().all(|digest| !ground.archive.place(digest).exists()));
+    // And comes back as if it had never been there.
+    assert!(matches!(ground.take(&folder, Origin::Somebodys).unwrap()[..], [Taken::New(_)]));
+}
+
+#[test]
+fn other_bytes_under_the_same_name_are_kept_beside_and_said_to_be_other() {
+    let ground = Ground::new();
+    let folder = ground.phantom("one", 1, 4);
+    let [Taken::New(id)] = ground.take(&folder, Origin::Somebodys).unwrap()[..] else { panic!() };
+    let before = ground.archive.entry(id).unwrap();
+    let slice = clavicle_imaging::walk::files(&folder).unwrap().0.pop().unwrap();
+    let original = fs::read(&slice).unwrap();
+    repaint(&slice);
+    assert!(matches!(ground.take(&folder, Origin::Somebodys).unwrap()[..], [Taken::Known(_)]));
+    assert_eq!(ground.archive.entry(id).unwrap(), before, "what was signed first stays");
+    let other = ground.archive.contradictions(id).unwrap();
+    let [(digest, row)] = &other[..] else { panic!("{other:?}") };
+    assert_eq!((row.how.as_str(), row.came), ("pixels differ", Timestamp(1_000)));
+    assert_eq!(fs::read(ground.archive.place(digest)).unwrap(), fs::read(&slice).unwrap());
+    // Both in one folder: the first is in the study, and of the other it is said again, once.
+    fs::write(folder.join("2-axial/0000"), original).unwrap();
+    ground.take(&folder, Origin::Somebodys).unwrap();
+    assert_eq!(ground.archive.contradictions(id).unwrap(), other);
+    assert_eq!(ground.archive.usage().unwrap().files, 6);
+    ground.archive.remove(id, false).unwrap();
+    assert_eq!(ground.archive.usage().unwrap().files, 0);
+    assert!(!ground.archive.place(digest).exists());
+}
+
+#[test]
+fn a_check_names_what_is_damaged_missing_and_stray() {
+    let ground = Ground::new();
+    ground.take(&ground.phantom("one", 1, 4), Origin::Somebodys).unwrap();
+    let entry = ground.archive.studies().unwrap().remove(0);
+    let digests: Vec<_> = entry.manifest.manifest.instances().map(|one| one.stored).collect();
+    let mut told = Vec::new();
+    let sound = ground.archive.check(&mut |done, all| told.push((done, all))).unwrap();
+    assert_eq!((sound.sound, told.len(), told.last()), (5, 5, Some(&(5, 5))));
+    assert!(sound.damaged.is_empty() && sound.missing.is_empty() && sound.stray.is_empty());
+
+    repaint(&ground.archive.place(&digests[0]));
+    fs::remove_file(ground.archive.place(&digests[1])).unwrap();
+    let stray = clavicle_manifest::StoredDigest::of(b"stray");
+    fs::create_dir_all(ground.archive.place(&stray).parent().unwrap()).unwrap();
+    fs::write(ground.archive.place(&stray), b"stray").unwrap();
+    let found = ground.archive.check(&mut |_, _| {}).unwrap();
+    assert_eq!((found.sound, &found.damaged[..], &found.missing[..]), (3, &digests[..1], &digests[1..2]));
+    assert_eq!(found.stray, [stray]);
+    ground.archive.remove_stray(&found.stray).unwrap();
+    ground.archive.remove_stray(&digests).unwrap();
+    assert!(!ground.archive.place(&stray).exists() && ground.archive.place(&digests[2]).exists());
+}
+
+#[test]
+fn to_a_closed_study_nothing_is_added_that_came_by_itself() {
+    let ground = Ground::new();
+    let [Taken::New(id)] = ground.take(&ground.phantom("one", 1, 4), Origin::Somebodys).unwrap()[..] else { panic!() };
+    assert!(ground.archive.close(id, &ground.signer()).unwrap());
+    assert!(!ground.archive.close(id, &ground.signer()).unwrap());
+    let closed = ground.archive.entry(id).unwrap().unwrap();
+    assert!(!closed.manifest.manifest.header().open);
+    // The same again is not late, more is; a person may add it.
+    assert!(matches!(ground.take(&ground.phantom("same", 1, 4), Origin::Own).unwrap()[..], [Taken::Known(_)]));
+    let more = ground.phantom("more", 1, 6);
+    assert!(matches!(ground.take(&more, Origin::Own).unwrap()[..], [Taken::Late(_)]));
+    assert_eq!(ground.archive.entry(id).unwrap().unwrap(), closed);
+    assert!(matches!(ground.take(&more, Origin::Somebodys).unwrap()[..], [Taken::Grown(_)]));
+    let grown = ground.archive.entry(id).unwrap().unwrap();
+    assert!(!grown.manifest.manifest.header().open && grown.manifest.manifest.counts().instances > 5);
+}
+
+#[test]
+fn what_a_kill_left_on_its_way_is_cleared() {
+    let ground = Ground::new();
+    let Ground { folder, archive, .. } = ground;
+    drop(archive);
+    let left = folder.path().join("archive/coming/half");
+    fs::write(&left, b"half a file").unwrap();
+    let archive = open(folder.path());
+    assert!(!left.exists());
+    assert_eq!(archive.check(&mut |_, _| {}).unwrap(), Default::default());
+}
