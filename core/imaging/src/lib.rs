@@ -17,6 +17,12 @@
 //! | [`reader`] | many files at once |
 //! | [`intake`] | groups into studies and series; finds duplicates, conflicts, mixed patients |
 //!
+//! With the feature `dimse`, what modalities and archives send arrives as files too, and files are sent to them:
+//!
+//! | | |
+//! |---|---|
+//! | `dimse` | C-STORE, both sides |
+//!
 //! Apart from these, [`phantom`] writes a study of nobody, to try all of it with.
 //!
 //! The scan is what makes dicom-rs safe to use here: that believes the lengths a file declares and sets so much memory aside, while the
@@ -34,6 +40,8 @@
 //! ```
 
 mod content;
+#[cfg(feature = "dimse")]
+pub mod dimse;
 pub mod facts;
 pub mod inspect;
 pub mod intake;

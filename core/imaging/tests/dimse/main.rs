@@ -1,0 +1,3 @@
+//! Receiving and sending over associations.
+
+fn main() {}
