@@ -7,6 +7,8 @@
 //! network.json   the network it is of
 //! archive/       the instances' bytes, as they came
 //! catalogue.redb the studies over them
+//! incoming/      objects that were received and are not in the archive yet
+//! quarantine/    files that came by themselves and cannot be taken in, each with the reason
 //! chain.redb     the chain
 //! proposals.redb blocks that are not decided yet
 //! mailboxes.redb other people's messages, sealed
@@ -35,6 +37,40 @@ pub struct Settings {
     pub name: String,
     /// Where the relay listens.
     pub listen: Listen,
+    /// What it takes in by itself.
+    #[serde(default)]
+    pub intake: IntakeSettings,
+}
+
+/// What a relay takes in by itself: the table `[intake]` in `relay.toml`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IntakeSettings {
+    /// Where modalities and archives send DICOM objects to (C-STORE, TCP). Nowhere without it.
+    pub dicom: Option<SocketAddr>,
+    /// The relay's AE title.
+    pub ae_title: String,
+    /// Whether it may be called by any other title as well.
+    pub any_title: bool,
+    /// The AE titles that may call; any when there are none. A title proves nothing: it keeps mistakes out, not attackers.
+    pub callers: Vec<String>,
+    /// Folders from which everything is taken in that somebody puts there. The files stay.
+    pub watch: Vec<PathBuf>,
+    /// After how many hours in which nothing was added a study is closed. Never without it.
+    pub close_after_hours: Option<u32>,
+}
+
+impl Default for IntakeSettings {
+    fn default() -> Self {
+        Self {
+            dicom: None,
+            ae_title: "CLAVICLE".into(),
+            any_title: false,
+            callers: Vec::new(),
+            watch: Vec::new(),
+            close_after_hours: None,
+        }
+    }
 }
 
 /// Where a relay listens, and is reached as announced.
@@ -160,6 +196,18 @@ impl Home {
     #[must_use]
     pub fn seen_file(&self) -> PathBuf {
         self.0.join("seen.redb")
+    }
+
+    /// The folder of objects that were received and are not in the archive yet.
+    #[must_use]
+    pub fn incoming_folder(&self) -> PathBuf {
+        self.0.join("incoming")
+    }
+
+    /// The folder of files that came by themselves and cannot be taken in.
+    #[must_use]
+    pub fn quarantine_folder(&self) -> PathBuf {
+        self.0.join("quarantine")
     }
 
     /// The folder of the instances' bytes.

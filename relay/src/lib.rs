@@ -2,7 +2,7 @@
 //!
 //! A relay's [`home`] is a folder with its settings, its [`keys`] and its stores. Its network's file says which network it is of. What comes from outside comes through [`submission`] (transactions), [`desk`] (questions of wallets and other relays),
 //! [`counter`] (pickups) and [`gate`] (those who fetch). [`store`] is what it keeps on disk, [`mempool`] what waits for a block,
-//! [`archive`] the images; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is what its
+//! [`archive`] the images, [`reception`] how they come in by themselves; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is what its
 //! operator can ask, [`command`] how; [`demo`] shows all of it on one machine.
 
 pub mod archive;
@@ -17,6 +17,7 @@ pub mod home;
 pub mod keeper;
 pub mod keys;
 pub mod mempool;
+pub mod reception;
 pub mod service;
 pub mod store;
 pub mod submission;

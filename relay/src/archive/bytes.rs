@@ -27,12 +27,14 @@ pub(super) struct Bytes {
     folder: PathBuf,
 }
 
-/// What becomes of the file that bytes came in.
+/// Where a file comes from that bytes are taken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// It is somebody's and stays.
-    Somebodys,
-    /// It is this relay's own, and goes into the archive itself.
+    /// A person hands it in. It stays where it is.
+    Handed,
+    /// It lies in a watched folder, where it stays.
+    Watched,
+    /// It was received, and is this relay's own: it goes into the archive itself.
     Own,
 }
 

@@ -7,8 +7,8 @@ use clavicle_manifest::StoredDigest;
 use redb::{ReadableDatabase as _, ReadableTable as _};
 
 use super::{
-    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, KEPT, STUDIES, Soundness,
-    UNPUBLISHED, decode,
+    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, KEPT, OPEN, STUDIES,
+    Soundness, UNPUBLISHED, decode,
 };
 
 /// How much is kept.
@@ -130,6 +130,7 @@ impl Archive {
             let uid = entry.manifest.manifest.header().study_instance_uid;
             transaction.open_table(BY_UID)?.remove(uid.as_str())?;
             transaction.open_table(UNPUBLISHED)?.remove(id.as_bytes())?;
+            transaction.open_table(OPEN)?.remove(id.as_bytes())?;
             let of_study = (id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]);
             transaction.open_table(CONTRADICTIONS)?.retain_in(of_study.clone(), |_, _| false)?;
             let mut editions = transaction.open_table(EDITIONS)?;

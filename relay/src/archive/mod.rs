@@ -8,6 +8,7 @@
 //!   editions_v2        manifest root ─► signed manifest: the newest, and every one since somebody holds the study
 //!   editions_of_v1     study id, manifest root
 //!   unpublished_v1     study id: its newest manifest is a revision that is not on the ledger yet
+//!   open_v1            study id ─► when something was last added to it; of those that are open
 //!   contradictions_v1  study id, digest ─► other bytes that came under the SOP Instance UID of an instance of the study
 //!   kept_v1            digest ─► bytes, and in how many studies
 //! ```
@@ -47,6 +48,7 @@ const BY_UID: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("by_ui
 const EDITIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("editions_v2");
 const EDITIONS_OF: TableDefinition<'_, (&[u8; 32], &[u8; 32]), ()> = TableDefinition::new("editions_of_v1");
 const UNPUBLISHED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("unpublished_v1");
+const OPEN: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("open_v1");
 const CONTRADICTIONS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("contradictions_v1");
 const KEPT: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("kept_v1");
 
@@ -211,6 +213,7 @@ impl Archive {
         transaction.open_table(EDITIONS)?;
         transaction.open_table(EDITIONS_OF)?;
         transaction.open_table(UNPUBLISHED)?;
+        transaction.open_table(OPEN)?;
         transaction.open_table(CONTRADICTIONS)?;
         transaction.open_table(KEPT)?;
         transaction.commit()?;
@@ -272,6 +275,22 @@ impl Archive {
     pub fn unpublished(&self) -> Result<Vec<StudyId>, ArchiveError> {
         let table = self.catalogue.begin_read()?.open_table(UNPUBLISHED)?;
         table.iter()?.map(|entry| Ok(StudyId::from_bytes(*entry?.0.value()))).collect()
+    }
+
+    /// Open studies to which nothing was added since `then`.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn quiet_since(&self, then: Timestamp) -> Result<Vec<StudyId>, ArchiveError> {
+        let table = self.catalogue.begin_read()?.open_table(OPEN)?;
+        let mut quiet = Vec::new();
+        for row in table.iter()? {
+            let (study, grown) = row?;
+            if grown.value() < then.0 {
+                quiet.push(StudyId::from_bytes(*study.value()));
+            }
+        }
+        Ok(quiet)
     }
 
     /// The manifest that follows the one with root `on_ledger` on the way to the newest; none when that is the newest, which is

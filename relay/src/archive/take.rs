@@ -11,8 +11,8 @@ use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, Store
 use redb::ReadableTable as _;
 
 use super::{
-    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, Origin, STUDIES,
-    Signer, Taken, UNPUBLISHED, random,
+    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, OPEN, Origin,
+    STUDIES, Signer, Taken, UNPUBLISHED, random,
 };
 
 /// An instance that came under the name of another, and how it differs.
@@ -43,7 +43,7 @@ impl Archive {
         let mut others: Vec<Other> = conflicts.iter().map(|one| (one.instance.clone(), one.change)).collect();
         let (manifest, taken) = manifest_of(study, known.as_ref(), salt.clone(), signer, &mut others)?;
         if let Taken::Grown(id) = taken
-            && origin == Origin::Own
+            && origin != Origin::Handed
             && known.as_ref().is_some_and(|known| !known.manifest.manifest.header().open)
         {
             return Ok(Taken::Late(id));
@@ -125,6 +125,11 @@ impl Archive {
         };
         if entry.claimed.is_some() && is_new {
             transaction.open_table(UNPUBLISHED)?.insert(id.as_bytes(), ())?;
+        }
+        if manifest.header().open {
+            transaction.open_table(OPEN)?.insert(id.as_bytes(), entry.grown.0)?;
+        } else {
+            transaction.open_table(OPEN)?.remove(id.as_bytes())?;
         }
         {
             let mut contradictions = transaction.open_table(CONTRADICTIONS)?;

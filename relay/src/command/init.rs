@@ -3,21 +3,22 @@
 use std::io;
 use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Candidate, GenesisSource};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKind};
 use serde_json::json;
 
-use super::{Answer, CommandError};
-use crate::home::{Home, Listen, Settings};
+use super::{Answer, CommandError, IntakeArguments};
+use crate::home::{Home, IntakeSettings, Listen, Settings};
 use crate::keys::Keys;
 use clavicle_network::file as network_file;
 
-pub(super) fn run(dir: &Path, name: &str, host: IpAddr) -> Result<Answer, CommandError> {
+pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments) -> Result<Answer, CommandError> {
     let shown = Text::new(name).map_err(|error| CommandError::Name { name: name.to_owned(), error })?;
     let home = Home::at(dir);
+    let intake = settings_of(intake)?;
     home.create()?;
     let listen = free_ports(host).map_err(|error| CommandError::NoPort { host, error })?;
     let keys = Keys::create(&home.keys_folder())?;
@@ -32,7 +33,7 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr) -> Result<Answer, Comman
     let candidate = Candidate::sign(source, &keys.all())?;
     network_file::write_candidate(&home.source_file(), &candidate)?;
     // Last, since it is what makes the folder a relay's.
-    home.write_settings(&Settings { name: name.to_owned(), listen })?;
+    home.write_settings(&Settings { name: name.to_owned(), listen, intake })?;
     let (source, identity) = (home.source_file(), candidate.source.identity);
     Ok(Answer {
         text: format!(
@@ -44,6 +45,20 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr) -> Result<Answer, Comman
             "dir": dir, "name": name, "identity": identity.to_string(), "source": source,
             "listen": { "consensus": listen.consensus, "network": listen.network, "transfer": listen.transfer },
         }),
+    })
+}
+
+fn settings_of(arguments: IntakeArguments) -> Result<IntakeSettings, CommandError> {
+    let IntakeArguments { dicom, ae_title, watch, close_after } = arguments;
+    // The relay that watches them will have another working directory.
+    let absolute = |path: PathBuf| path.canonicalize().map_err(|error| CommandError::Folder { path, error });
+    let default = IntakeSettings::default();
+    Ok(IntakeSettings {
+        dicom,
+        ae_title: ae_title.unwrap_or(default.ae_title),
+        watch: watch.into_iter().map(absolute).collect::<Result<_, _>>()?,
+        close_after_hours: close_after,
+        ..IntakeSettings::default()
     })
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::SourceId;
 use serde::Serialize;
@@ -18,6 +20,7 @@ use crate::gate::{Refusal, Refusals};
 use crate::home::{Home, HomeError};
 use crate::keys::Keys;
 use crate::mempool::Mempool;
+use crate::reception::Quarantine;
 use crate::service::{self, Report, Service, Status, ValidatorRow};
 use crate::store::{ChainStore, Mailboxes, Pickups, Seen, StoreError};
 use crate::submission::Submission;
@@ -133,11 +136,17 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         chain,
         store,
         archive: Arc::new(Archive::open(&home.archive_folder(), &home.catalogue_file())?),
+        reader: Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?),
+        quarantine: Arc::new(
+            Quarantine::open(&home.quarantine_folder())
+                .map_err(|error| CommandError::Folder { path: home.quarantine_folder(), error })?,
+        ),
         pickups: Arc::new(Pickups::open(&home.pickups_file())?),
         mailboxes: Arc::new(Mailboxes::open(&home.mailboxes_file())?),
         submission: Arc::new(submission),
         refusals: Arc::new(Refusals::default()),
         operational: keys.operational,
         clock: now,
+        shadow: false,
     })
 }

@@ -1,5 +1,6 @@
 //! What an operator can say to a relay.
 
+mod archive;
 mod desk;
 mod genesis;
 mod init;
@@ -10,7 +11,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{ArgGroup, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 use clavicle_consensus::{StartError, Stopped};
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
@@ -25,6 +26,7 @@ use crate::demo::{self, DemoError};
 use crate::home::HomeError;
 use crate::keeper::KeeperError;
 use crate::keys::KeysError;
+use crate::reception::ReceptionError;
 use crate::service::{
     DeskError, IngestError, PickupRequest, ReportError, ServiceError, UnknownReference, VisitRequest,
 };
@@ -44,6 +46,23 @@ pub struct Arguments {
     pub command: Command,
 }
 
+/// What a new relay takes in by itself; `relay.toml` says the same, and more, later.
+#[derive(Debug, Default, Args)]
+pub struct IntakeArguments {
+    /// Receive DICOM objects at this address and port (C-STORE)
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub dicom: Option<std::net::SocketAddr>,
+    /// The AE title to be called by; CLAVICLE without it
+    #[arg(long)]
+    pub ae_title: Option<String>,
+    /// Take in everything that is put into this folder; can be given more than once
+    #[arg(long, value_name = "FOLDER")]
+    pub watch: Vec<PathBuf>,
+    /// Close a study when nothing was added to it for so many hours
+    #[arg(long, value_name = "HOURS")]
+    pub close_after: Option<u32>,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -58,6 +77,9 @@ pub enum Command {
         /// The address to listen on and to be reached at; free ports are chosen
         #[arg(long, default_value = "127.0.0.1")]
         host: std::net::IpAddr,
+        /// What it takes in by itself
+        #[command(flatten)]
+        intake: IntakeArguments,
     },
     /// Make a new network of the hospitals whose source.json are given
     Genesis {
@@ -82,6 +104,9 @@ pub enum Command {
         /// The network's network.json; needed the first time
         #[arg(long)]
         network: Option<PathBuf>,
+        /// Take in images and sign manifests, and publish nothing: no other relay, wallet or recipient is talked to
+        #[arg(long)]
+        shadow: bool,
     },
     /// Take a folder of DICOM files into the archive
     Ingest {
@@ -99,6 +124,37 @@ pub enum Command {
         /// The relay's folder
         #[arg(long)]
         dir: PathBuf,
+    },
+    /// List the files that came by themselves and could not be taken in, each with the reason
+    Quarantine {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Close a study: nothing is added to it by itself any more
+    Close {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins
+        study: String,
+    },
+    /// Remove a study that nobody holds, or that is withdrawn, with its images
+    Remove {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins
+        study: String,
+    },
+    /// Read every byte in the archive, and say what is not as it was
+    Check {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// Remove files that belong to no study
+        #[arg(long)]
+        remove_stray: bool,
     },
     /// Give out a pickup: the code with which a patient takes hold of the studies of a visit
     #[command(group(ArgGroup::new("visit").required(true)))]
@@ -217,6 +273,12 @@ pub enum CommandError {
     /// See [`IngestError`].
     #[error(transparent)]
     Ingest(#[from] IngestError),
+    /// See [`ReceptionError`].
+    #[error(transparent)]
+    Reception(#[from] ReceptionError),
+    /// The processes that read files cannot be started.
+    #[error("this program cannot be found any more, which is to be started again to read files")]
+    Workers(#[source] std::io::Error),
     /// See [`DeskError`].
     #[error(transparent)]
     Desk(#[from] DeskError),
@@ -336,7 +398,9 @@ impl CommandError {
             Self::Archive(_) => "archive",
             Self::Ingest(IngestError::WhichStudy { .. } | IngestError::Attach { .. }) => "report",
             Self::Ingest(_) | Self::Folder { .. } => "folder",
+            Self::Desk(DeskError::Archive(_) | DeskError::Quarantine(_)) => "archive",
             Self::Desk(_) => "pickup",
+            Self::Reception(_) => "intake",
             Self::Explain(_) => "reference",
             Self::Report(ReportError::NoRecord { .. } | ReportError::NoBlock) => "epoch",
             Self::Report(_) => "store",
@@ -348,7 +412,7 @@ impl CommandError {
             Self::Client(_) => "relay",
             Self::Control(_) => "socket",
             Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",
-            Self::Runtime(_) | Self::Demo(DemoError::Runtime(_)) => "system",
+            Self::Runtime(_) | Self::Workers(_) | Self::Demo(DemoError::Runtime(_)) => "system",
             Self::Demo(DemoError::Interrupted) => "interrupted",
             Self::Demo(DemoError::Step { .. }) => "demo",
             Self::NoPort { .. } => "port",
@@ -412,11 +476,15 @@ pub fn say(text: &str) {
 /// [`CommandError`].
 pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandError> {
     match command {
-        Command::Init { dir, name, host } => init::run(&dir, &name, host),
+        Command::Init { dir, name, host, intake } => init::run(&dir, &name, host, intake),
         Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources),
-        Command::Run { dir, network } => run::run(&dir, network.as_deref()),
+        Command::Run { dir, network, shadow } => run::run(&dir, network.as_deref(), shadow),
         Command::Ingest { dir, folder, report } => desk::ingest(&dir, &folder, report.as_deref()),
         Command::Studies { dir } => desk::studies(&dir),
+        Command::Quarantine { dir } => archive::quarantine(&dir),
+        Command::Close { dir, study } => archive::close(&dir, &study),
+        Command::Remove { dir, study } => archive::remove(&dir, &study),
+        Command::Check { dir, remove_stray } => archive::check(&dir, remove_stray),
         Command::Pickup { dir, accession, patient, study, pin, hours, png } => {
             let visit = accession.map(VisitRequest::Accession).or(patient.map(VisitRequest::Patient));
             let visit = visit.or(study.map(VisitRequest::Study)).expect("the arguments name one visit");

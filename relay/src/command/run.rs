@@ -25,6 +25,7 @@ use crate::gate::RelayGate;
 use crate::home::{Home, Settings};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, KeysError};
+use crate::reception::Reception;
 use crate::service::{Service, ServiceError};
 use crate::store::{ProposalStore, StoreError};
 use crate::upkeep::Upkeep;
@@ -38,7 +39,7 @@ const LOG: &str =
 /// How long commands that work on the stores may take.
 const COMMANDS: Duration = Duration::from_secs(30);
 
-pub(super) fn run(dir: &Path, network: Option<&Path>) -> Result<Answer, CommandError> {
+pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<Answer, CommandError> {
     let home = Home::at(dir);
     let settings = home.settings()?;
     if let Some(network) = network {
@@ -50,7 +51,12 @@ pub(super) fn run(dir: &Path, network: Option<&Path>) -> Result<Answer, CommandE
     let service = open(&home)?;
     say(&service.status()?.lines());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.map_err(CommandError::Runtime)?.block_on(live(&home, &settings, service.clone()))?;
+    let runtime = runtime.map_err(CommandError::Runtime)?;
+    if shadow {
+        runtime.block_on(watch_only(&home, &settings, service.clone()))?;
+    } else {
+        runtime.block_on(live(&home, &settings, service.clone()))?;
+    }
     let status = service.status()?;
     let (name, height) = (&status.name, status.height);
     Ok(Answer { text: format!("{name}: stopped at height {height}"), json: json!({ "stopped_at": height }) })
@@ -72,6 +78,27 @@ fn open(home: &Home) -> Result<Service, CommandError> {
     }
 }
 
+/// Reception and the operator's socket alone, until a signal comes: whoever only wants to see what a manifest would say needs no
+/// network, and gives nothing to anybody.
+async fn watch_only(home: &Home, settings: &Settings, service: Service) -> Result<(), CommandError> {
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt()).map_err(CommandError::Runtime)?,
+        signal(SignalKind::terminate()).map_err(CommandError::Runtime)?,
+    );
+    let reception = Reception::start(home, &settings.intake, &service)?;
+    say("shadow      images are taken in and manifests signed; nothing is published");
+    let socket = home.socket();
+    let asked_to = async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    };
+    let served = control::serve(&socket, Service { shadow: true, ..service }, asked_to).await;
+    reception.stop().await;
+    Ok(served?)
+}
+
 /// Everything that runs, until a signal comes or a part of it ends; then everything is stopped.
 async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), CommandError> {
     let (mut interrupt, mut terminate) = (
@@ -86,6 +113,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     // Set once, since this is the one place that starts anything.
     service.submission.waker.set(engine.waker()).ok();
     service.submission.publish.set(Box::new(move |envelope| publisher.publish(envelope))).ok();
+    let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
@@ -110,6 +138,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
         Some(served) => served,
         None => serving.await,
     };
+    reception.stop().await;
     server.stop().await;
     upkeep.stop().await;
     let left = node.stop().await;

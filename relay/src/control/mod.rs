@@ -23,6 +23,14 @@ pub const SUBMIT: &str = "/submit";
 pub const INGEST: &str = "/ingest";
 /// The route that answers with a list of [`StudyRow`](crate::service::StudyRow)s.
 pub const STUDIES: &str = "/studies";
+/// The route that answers with a list of [`QuarantineRow`](crate::reception::QuarantineRow)s.
+pub const QUARANTINE: &str = "/quarantine";
+/// The route that takes how a study's id begins, closes it and answers with a [`Done`](crate::service::Done).
+pub const CLOSE: &str = "/close";
+/// The route that takes how a study's id begins, removes it and answers with a [`Done`](crate::service::Done).
+pub const REMOVE: &str = "/remove";
+/// The route that takes a [`CheckRequest`](crate::service::CheckRequest) and answers with a [`CheckRow`](crate::service::CheckRow).
+pub const CHECK: &str = "/check";
 /// The route that takes a [`PickupRequest`](crate::service::PickupRequest) and answers with an [`Issued`](crate::service::Issued).
 pub const PICKUP: &str = "/pickup";
 /// The route that answers with a list of [`PickupRow`](crate::service::PickupRow)s.

@@ -19,10 +19,11 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{
-    EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, PICKUPS, REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
+    CHECK, CLOSE, EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, PICKUPS, QUARANTINE, REMOVE, REPORT, STATUS, STUDIES,
+    SUBMIT, Submitted, VALIDATORS,
 };
 use crate::command::CommandError;
-use crate::service::{IngestRequest, PickupRequest, Service};
+use crate::service::{CheckRequest, IngestRequest, PickupRequest, Service};
 use crate::submission::{Fate, From, SubmitError};
 
 /// Why the socket could not be served.
@@ -91,6 +92,25 @@ fn router(service: Service) -> Router {
             INGEST,
             post(async |State(service): State<Service>, Json(request): Json<IngestRequest>| {
                 answer(move || service.ingest(&request)).await
+            }),
+        )
+        .route(QUARANTINE, get(async |State(service): State<Service>| answer(move || service.quarantine()).await))
+        .route(
+            CLOSE,
+            post(async |State(service): State<Service>, Json(study): Json<String>| {
+                answer(move || service.close(&study)).await
+            }),
+        )
+        .route(
+            REMOVE,
+            post(async |State(service): State<Service>, Json(study): Json<String>| {
+                answer(move || service.remove(&study)).await
+            }),
+        )
+        .route(
+            CHECK,
+            post(async |State(service): State<Service>, Json(request): Json<CheckRequest>| {
+                answer(move || service.check(request)).await
             }),
         )
         .route(

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::time::sleep;
 
 use super::{Failure, Wrong};
-use crate::command::{self, Arguments, Command as Asked};
+use crate::command::{self, Arguments, Command as Asked, IntakeArguments};
 use crate::control::{self, ClientError, ControlError, MAX_SOCKET_PATH};
 use crate::home::{Home, HomeError};
 use crate::service::Status;
@@ -66,7 +66,8 @@ impl Hospitals {
     pub(super) fn found(&self) -> Result<(Genesis, Passphrase), Failure> {
         let asked = |command| command::run(Arguments { json: true, command });
         for (n, (_, name)) in HOSPITALS.into_iter().enumerate() {
-            asked(Asked::Init { dir: self.dir(n), name: name.to_owned(), host: IpAddr::V4(Ipv4Addr::LOCALHOST) })?;
+            let (host, intake) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IntakeArguments::default());
+            asked(Asked::Init { dir: self.dir(n), name: name.to_owned(), host, intake })?;
         }
         let sources = (0..HOSPITALS.len()).map(|n| Home::at(&self.dir(n)).source_file()).collect();
         let (out, name) = (self.path("network.json"), "clavicle-demo".to_owned());

@@ -3,8 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::intake::{AttachError, Intake, IntakeError, StudyIntake};
-use clavicle_imaging::reader::Reader;
-use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::ReadRows as _;
@@ -77,9 +75,6 @@ pub enum IngestError {
     /// See [`IntakeError`].
     #[error(transparent)]
     Intake(#[from] IntakeError),
-    /// No process to read foreign files in.
-    #[error("the system gave no process to read foreign files in")]
-    Workers(#[source] std::io::Error),
     /// A report for one study among several, or none.
     #[error(
         "{report} was not attached, and nothing was taken in: the folder holds {studies} studies, and a report belongs to one"
@@ -152,6 +147,12 @@ pub enum DeskError {
     /// See [`IssueError`].
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// The quarantine.
+    #[error("the quarantine cannot be read")]
+    Quarantine(#[source] std::io::Error),
+    /// Only looking.
+    #[error("this relay runs as a shadow and publishes nothing: start it without --shadow to give out pickups")]
+    Shadow,
     /// Nothing to pick up.
     #[error("no such study is in the archive; see `clavicle-relay studies`")]
     NoStudy,
@@ -188,15 +189,14 @@ impl Service {
     /// [`IngestError`].
     pub fn ingest(&self, request: &IngestRequest) -> Result<Ingested, IngestError> {
         // What comes from outside is read by a process that can do nothing else.
-        let reader = Reader::Workers(Workers::of_this_program().map_err(IngestError::Workers)?);
-        let mut intake = Intake::of_folder(&request.folder, &reader)?;
+        let mut intake = Intake::of_folder(&request.folder, &self.reader)?;
         if let Some(report) = &request.report {
             attach(&mut intake, report)?;
         }
         let signer = self.signer();
         let take = |study: &StudyIntake| {
             let conflicts = intake.conflicts_of(&study.study_instance_uid);
-            self.archive.take(study, &conflicts, Origin::Somebodys, &signer)
+            self.archive.take(study, &conflicts, Origin::Handed, &signer)
         };
         let taken = intake.studies.iter().map(take).collect::<Result<Vec<_>, _>>()?;
         // Revisions of studies that somebody holds go to the ledger.
@@ -232,6 +232,9 @@ impl Service {
     /// # Errors
     /// [`DeskError`].
     pub fn pickup(&self, request: &PickupRequest) -> Result<Issued, DeskError> {
+        if self.shadow {
+            return Err(DeskError::Shadow);
+        }
         let visit = self.visit(&request.visit)?;
         let studies = studies_of(&self.archive, &visit)?;
         if studies.is_empty() {
@@ -275,16 +278,7 @@ impl Service {
         Ok(match request {
             VisitRequest::Accession(accession) => Visit::Accession(number(accession)?),
             VisitRequest::Patient(patient) => Visit::Patient(number(patient)?),
-            VisitRequest::Study(begin) => {
-                let begin = begin.trim().to_lowercase();
-                let ids = self.archive.studies()?.into_iter().map(|entry| entry.manifest.manifest.header().study);
-                let ids: Vec<_> = ids.filter(|id| !begin.is_empty() && id.to_string().starts_with(&begin)).collect();
-                match ids.as_slice() {
-                    [] => return Err(DeskError::NoStudy),
-                    [one] => Visit::Study(*one),
-                    more => return Err(DeskError::Ambiguous(more.len())),
-                }
-            }
+            VisitRequest::Study(begin) => Visit::Study(self.study_that_begins(begin)?),
         })
     }
 

@@ -1,10 +1,12 @@
 //! What a relay answers its operator: the same whether it is running, over its socket, or not, straight from its stores.
 
+mod archive;
 mod desk;
 mod report;
 
 use std::sync::Arc;
 
+use clavicle_imaging::reader::Reader;
 use clavicle_ledger::block::Header;
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, SourceId};
@@ -15,9 +17,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::Archive;
 use crate::gate::{Refusal, Refusals};
+use crate::reception::Quarantine;
 use crate::store::{ChainStore, Mailboxes, Pickups, StoreError};
 use crate::submission::Submission;
 
+pub use self::archive::{CheckRequest, CheckRow, Done};
 pub use self::desk::{
     ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, PickupRow, QuarantinedRow,
     StudyRow, VisitRequest,
@@ -39,6 +43,10 @@ pub struct Service {
     pub store: Arc<ChainStore>,
     /// The images.
     pub archive: Arc<Archive>,
+    /// Reads what comes from outside, in processes that can do nothing else.
+    pub reader: Reader,
+    /// What came by itself and could not be taken in.
+    pub quarantine: Arc<Quarantine>,
     /// What the desk issued.
     pub pickups: Arc<Pickups>,
     /// The mailboxes kept here.
@@ -51,6 +59,8 @@ pub struct Service {
     pub operational: SecretKey,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
+    /// Whether it only looks: nothing is to be published, and so nothing given out.
+    pub shadow: bool,
 }
 
 /// How a relay is.

@@ -64,13 +64,13 @@ fn repaint(path: &Path) {
 fn what_is_kept_is_counted_and_goes_with_the_last_study_that_has_it() {
     let ground = Ground::new();
     let folder = ground.phantom("one", 1, 4);
-    let [Taken::New(id)] = ground.take(&folder, Origin::Somebodys).unwrap()[..] else { panic!() };
+    let [Taken::New(id)] = ground.take(&folder, Origin::Handed).unwrap()[..] else { panic!() };
     let usage = ground.archive.usage().unwrap();
     let size = |path: &Path| fs::metadata(path).unwrap().len();
     let files = clavicle_imaging::walk::files(&folder).unwrap().0;
     assert_eq!((usage.files, usage.bytes), (5, files.iter().map(|path| size(path)).sum()));
     assert_eq!(usage.bytes, usage.shared);
-    ground.take(&folder, Origin::Somebodys).unwrap();
+    ground.take(&folder, Origin::Handed).unwrap();
     assert_eq!(ground.archive.usage().unwrap(), usage, "the same once more is the same");
 
     let entry = ground.archive.entry(id).unwrap().unwrap();
@@ -83,19 +83,19 @@ fn what_is_kept_is_counted_and_goes_with_the_last_study_that_has_it() {
     assert_eq!(ground.archive.usage().unwrap(), Default::default());
     assert!(digests.iter().all(|digest| !ground.archive.place(digest).exists()));
     // And comes back as if it had never been there.
-    assert!(matches!(ground.take(&folder, Origin::Somebodys).unwrap()[..], [Taken::New(_)]));
+    assert!(matches!(ground.take(&folder, Origin::Handed).unwrap()[..], [Taken::New(_)]));
 }
 
 #[test]
 fn other_bytes_under_the_same_name_are_kept_beside_and_said_to_be_other() {
     let ground = Ground::new();
     let folder = ground.phantom("one", 1, 4);
-    let [Taken::New(id)] = ground.take(&folder, Origin::Somebodys).unwrap()[..] else { panic!() };
+    let [Taken::New(id)] = ground.take(&folder, Origin::Handed).unwrap()[..] else { panic!() };
     let before = ground.archive.entry(id).unwrap();
     let slice = clavicle_imaging::walk::files(&folder).unwrap().0.pop().unwrap();
     let original = fs::read(&slice).unwrap();
     repaint(&slice);
-    assert!(matches!(ground.take(&folder, Origin::Somebodys).unwrap()[..], [Taken::Known(_)]));
+    assert!(matches!(ground.take(&folder, Origin::Handed).unwrap()[..], [Taken::Known(_)]));
     assert_eq!(ground.archive.entry(id).unwrap(), before, "what was signed first stays");
     let other = ground.archive.contradictions(id).unwrap();
     let [(digest, row)] = &other[..] else { panic!("{other:?}") };
@@ -103,7 +103,7 @@ fn other_bytes_under_the_same_name_are_kept_beside_and_said_to_be_other() {
     assert_eq!(fs::read(ground.archive.place(digest)).unwrap(), fs::read(&slice).unwrap());
     // Both in one folder: the first is in the study, and of the other it is said again, once.
     fs::write(folder.join("2-axial/0000"), original).unwrap();
-    ground.take(&folder, Origin::Somebodys).unwrap();
+    ground.take(&folder, Origin::Handed).unwrap();
     assert_eq!(ground.archive.contradictions(id).unwrap(), other);
     assert_eq!(ground.archive.usage().unwrap().files, 6);
     ground.archive.remove(id, false).unwrap();
@@ -114,7 +114,7 @@ fn other_bytes_under_the_same_name_are_kept_beside_and_said_to_be_other() {
 #[test]
 fn a_check_names_what_is_damaged_missing_and_stray() {
     let ground = Ground::new();
-    ground.take(&ground.phantom("one", 1, 4), Origin::Somebodys).unwrap();
+    ground.take(&ground.phantom("one", 1, 4), Origin::Handed).unwrap();
     let entry = ground.archive.studies().unwrap().remove(0);
     let digests: Vec<_> = entry.manifest.manifest.instances().map(|one| one.stored).collect();
     let mut told = Vec::new();
@@ -138,7 +138,7 @@ fn a_check_names_what_is_damaged_missing_and_stray() {
 #[test]
 fn to_a_closed_study_nothing_is_added_that_came_by_itself() {
     let ground = Ground::new();
-    let [Taken::New(id)] = ground.take(&ground.phantom("one", 1, 4), Origin::Somebodys).unwrap()[..] else { panic!() };
+    let [Taken::New(id)] = ground.take(&ground.phantom("one", 1, 4), Origin::Handed).unwrap()[..] else { panic!() };
     assert!(ground.archive.close(id, &ground.signer()).unwrap());
     assert!(!ground.archive.close(id, &ground.signer()).unwrap());
     let closed = ground.archive.entry(id).unwrap().unwrap();
@@ -148,7 +148,7 @@ fn to_a_closed_study_nothing_is_added_that_came_by_itself() {
     let more = ground.phantom("more", 1, 6);
     assert!(matches!(ground.take(&more, Origin::Own).unwrap()[..], [Taken::Late(_)]));
     assert_eq!(ground.archive.entry(id).unwrap().unwrap(), closed);
-    assert!(matches!(ground.take(&more, Origin::Somebodys).unwrap()[..], [Taken::Grown(_)]));
+    assert!(matches!(ground.take(&more, Origin::Handed).unwrap()[..], [Taken::Grown(_)]));
     let grown = ground.archive.entry(id).unwrap().unwrap();
     assert!(!grown.manifest.manifest.header().open && grown.manifest.manifest.counts().instances > 5);
 }

@@ -20,11 +20,11 @@ fn test_data(name: &str) -> PathBuf {
     path
 }
 
-fn relay(folder: &Path, arguments: &[&str]) -> Output {
+pub(super) fn relay(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_clavicle-relay")).current_dir(folder).args(arguments).output().unwrap()
 }
 
-fn done(folder: &Path, arguments: &[&str]) -> Value {
+pub(super) fn done(folder: &Path, arguments: &[&str]) -> Value {
     let Output { status, stdout, stderr } = relay(folder, &[&["--json"], arguments].concat());
     assert!(
         status.success(),
@@ -35,7 +35,7 @@ fn done(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_slice(&stdout).unwrap()
 }
 
-fn refused(folder: &Path, arguments: &[&str]) -> String {
+pub(super) fn refused(folder: &Path, arguments: &[&str]) -> String {
     let Output { status, stderr, .. } = relay(folder, arguments);
     assert!(!status.success());
     String::from_utf8(stderr).unwrap()

@@ -10,5 +10,6 @@ mod ingest;
 mod keeper;
 mod mailboxes;
 mod pickups;
+mod reception;
 mod seen;
 mod store;

@@ -1,0 +1,165 @@
+//! Gathering: what came around the same time goes into the archive together.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use clavicle_imaging::intake::{Intake, Quarantined, StudyIntake};
+use clavicle_ledger::time::{HOUR_MS, Timestamp};
+use tracing::{error, info, warn};
+
+use super::watch::Watched;
+use crate::archive::{ArchiveError, Origin, Taken};
+use crate::home::IntakeSettings;
+use crate::service::Service;
+
+/// When nothing came for so long, what is there is taken in.
+const QUIET: Duration = Duration::from_secs(2);
+/// When something waited for so long, it is taken in although more is coming.
+const LONGEST: Duration = Duration::from_secs(10);
+/// How often watched folders are looked at, and open studies.
+const SELDOM: Duration = Duration::from_secs(2);
+/// Most files that are taken in at once.
+const MOST: usize = 4_096;
+
+/// Takes in what came.
+pub(super) struct Gather {
+    service: Service,
+    spool: PathBuf,
+    watched: Vec<Watched>,
+    /// For how long nothing must have come for a study to be closed, in ms.
+    close_after_ms: Option<u64>,
+    looked: Option<Instant>,
+}
+
+impl Gather {
+    pub(super) fn new(service: Service, spool: PathBuf, settings: &IntakeSettings) -> Self {
+        let watched = settings.watch.iter().map(|folder| Watched::new(folder)).collect();
+        let close_after_ms = settings.close_after_hours.map(|hours| u64::from(hours).saturating_mul(HOUR_MS));
+        Self { service, spool, watched, close_after_ms, looked: None }
+    }
+
+    /// Looks at what came, and takes in what is ready.
+    pub(super) fn tick(&mut self) {
+        if let Some(files) = self.received() {
+            self.take(files, Origin::Own);
+        }
+        if self.looked.is_some_and(|looked| looked.elapsed() < SELDOM) {
+            return;
+        }
+        self.looked = Some(Instant::now());
+        let ready: Vec<PathBuf> = self.watched.iter_mut().flat_map(Watched::ready).collect();
+        if !ready.is_empty() {
+            self.take(ready, Origin::Watched);
+        }
+        if let Some(after) = self.close_after_ms
+            && let Err(error) = self.close(after)
+        {
+            warn!(%error, "studies could not be closed");
+        }
+    }
+
+    /// The files in the spool, when it is time to take them in.
+    fn received(&self) -> Option<Vec<PathBuf>> {
+        let mut files = Vec::new();
+        let (mut newest, mut oldest) = (Duration::MAX, Duration::ZERO);
+        for entry in fs::read_dir(&self.spool).ok()?.flatten().take(MOST) {
+            let path = entry.path();
+            if path.extension().is_none_or(|extension| extension != "dcm") {
+                continue;
+            }
+            // One whose age cannot be told waits for nothing.
+            let written = entry.metadata().and_then(|metadata| metadata.modified()).ok();
+            #[expect(clippy::disallowed_methods, reason = "a file's age, which only the system's clock can tell")]
+            let age = written.and_then(|written| SystemTime::now().duration_since(written).ok()).unwrap_or(LONGEST);
+            (newest, oldest) = (newest.min(age), oldest.max(age));
+            files.push(path);
+        }
+        let is_time = newest >= QUIET || oldest >= LONGEST || files.len() >= MOST;
+        files.sort();
+        (is_time && !files.is_empty()).then_some(files)
+    }
+
+    fn take(&self, files: Vec<PathBuf>, origin: Origin) {
+        let intake = Intake::of_files(files, &self.service.reader);
+        let mut taken_in = BTreeSet::new();
+        let mut told = [0usize; 3];
+        for study in &intake.studies {
+            let conflicts = intake.conflicts_of(&study.study_instance_uid);
+            match self.service.archive.take(study, &conflicts, origin, &self.service.signer()) {
+                Ok(Taken::Late(_)) => {
+                    let why = "its study was closed; add it by hand with `clavicle-relay ingest`, if it belongs there";
+                    self.put_aside(study, origin, why);
+                }
+                Ok(taken) => {
+                    told[match taken {
+                        Taken::New(_) => 0,
+                        Taken::Grown(_) => 1,
+                        _ => 2,
+                    }] += 1;
+                    taken_in.insert(study.study_instance_uid);
+                    files_of(study)
+                        .chain(conflicts.iter().map(|one| one.path.as_path()))
+                        .for_each(|path| done(path, origin));
+                }
+                // Neither the sender nor the file is to blame, and what was acknowledged stays until it is in.
+                Err(error @ (ArchiveError::Store(_) | ArchiveError::File { .. } | ArchiveError::Random(_))) => {
+                    error!(%error, "what was received cannot be taken in; it is tried again");
+                    return;
+                }
+                Err(error) => self.put_aside(study, origin, &error.to_string()),
+            }
+        }
+        intake.duplicates.iter().for_each(|one| done(&one.path, origin));
+        for conflict in intake.conflicts.iter().filter(|one| !taken_in.contains(&one.study_instance_uid)) {
+            self.put_one_aside(
+                &conflict.path,
+                origin,
+                &format!("it contradicts another instance ({})", conflict.change),
+            );
+        }
+        for Quarantined { path, reason } in &intake.quarantined {
+            self.put_one_aside(path, origin, &reason.to_string());
+        }
+        // Revisions of studies that somebody holds go to the ledger.
+        self.service.store.note();
+        let [new, grown, known] = told;
+        info!(new, grown, known, quarantined = intake.quarantined.len(), "took in what came");
+    }
+
+    fn put_aside(&self, study: &StudyIntake, origin: Origin, why: &str) {
+        files_of(study).for_each(|path| self.put_one_aside(path, origin, why));
+    }
+
+    /// What is this relay's own goes into quarantine; what is somebody's stays where it is.
+    fn put_one_aside(&self, path: &Path, origin: Origin, why: &str) {
+        if origin != Origin::Own {
+            warn!(why, "a file in a watched folder is not taken in");
+        } else if let Err(error) = self.service.quarantine.keep(path, why, (self.service.clock)()) {
+            error!(%error, "a file cannot be put into quarantine");
+        }
+    }
+
+    fn close(&self, after_ms: u64) -> Result<(), ArchiveError> {
+        let now = (self.service.clock)().0;
+        for study in self.service.archive.quiet_since(Timestamp(now.0.saturating_sub(after_ms)))? {
+            self.service.archive.close(study, &self.service.signer())?;
+            self.service.store.note();
+        }
+        Ok(())
+    }
+}
+
+fn files_of(study: &StudyIntake) -> impl Iterator<Item = &Path> {
+    study.series.iter().flat_map(|series| &series.instances).map(|one| one.path.as_path())
+}
+
+/// It is in the archive: the one in the spool is no longer needed.
+fn done(path: &Path, origin: Origin) {
+    if origin == Origin::Own
+        && let Err(error) = fs::remove_file(path)
+    {
+        warn!(%error, "what was taken in cannot be removed; it is taken in again, which changes nothing");
+    }
+}

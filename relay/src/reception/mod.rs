@@ -1,0 +1,138 @@
+//! Reception: what comes in by itself, from modalities over DICOM associations and from watched folders.
+//!
+//! ```text
+//! association ─► incoming/ ─► (looked at; the sender is told) ─► archive
+//! watched folder ────────────────────────────────────────────► archive
+//! what cannot be taken ──────────────────────────────────────► quarantine/
+//! ```
+//!
+//! A sender is told of success when its object is whole, on the disk in `incoming/`, and was found to be what the sender said. From there it goes
+//! into the archive together with what came around the same time, so that a study that is still being sent is not signed anew for every
+//! image. What a kill interrupts is found in `incoming/` and done again.
+
+mod gather;
+mod inbox;
+mod quarantine;
+mod watch;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clavicle_imaging::dimse::{self, AeTitle, AeTitleError, BindError, Called, Calling, Scp};
+use tokio::sync::watch as channel;
+use tokio::task::JoinHandle;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info};
+
+use self::gather::Gather;
+use self::inbox::Inbox;
+use crate::home::{Home, IntakeSettings};
+use crate::service::Service;
+
+pub use self::quarantine::{Quarantine, QuarantineRow};
+
+/// How often it is looked at what came.
+const EVERY: Duration = Duration::from_millis(500);
+
+/// Why reception did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceptionError {
+    /// See [`AeTitleError`].
+    #[error("the AE title {title:?} in relay.toml cannot be used")]
+    Title {
+        /// Which.
+        title: String,
+        /// Why not.
+        #[source]
+        error: AeTitleError,
+    },
+    /// See [`BindError`].
+    #[error("the relay cannot receive DICOM objects")]
+    Bind(#[from] BindError),
+}
+
+/// What receives, and the task that brings into the archive what was received.
+#[derive(Debug)]
+pub struct Reception {
+    scp: Option<Scp>,
+    stop: channel::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Reception {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`ReceptionError`].
+    pub fn start(home: &Home, settings: &IntakeSettings, service: &Service) -> Result<Self, ReceptionError> {
+        let spool = home.incoming_folder();
+        let scp = settings.dicom.map(|listen| receiver(listen, settings, spool.clone(), service)).transpose()?;
+        let (stop, stopping) = channel::channel(false);
+        let gather = Gather::new(service.clone(), spool, settings);
+        #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
+        let task = tokio::spawn(run(gather, stopping));
+        Ok(Self { scp, stop, task })
+    }
+
+    /// Where objects are received, if anywhere.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.scp.as_ref().map(Scp::address)
+    }
+
+    /// Stops it and waits until it has: no more objects are received, and what is at work ends.
+    pub async fn stop(self) {
+        if let Some(scp) = self.scp {
+            // A panic in a thread of it would have ended it as well.
+            tokio::task::spawn_blocking(move || scp.stop()).await.ok();
+        }
+        self.stop.send_replace(true);
+        self.task.await.ok();
+    }
+}
+
+fn receiver(
+    listen: SocketAddr,
+    settings: &IntakeSettings,
+    spool: PathBuf,
+    service: &Service,
+) -> Result<Scp, ReceptionError> {
+    let title =
+        |title: &String| AeTitle::new(title).map_err(|error| ReceptionError::Title { title: title.clone(), error });
+    let callers = settings.callers.iter().map(title).collect::<Result<_, _>>()?;
+    let mut receiver = dimse::Settings::new(listen, title(&settings.ae_title)?, spool);
+    receiver.called = if settings.any_title { Called::Any } else { Called::Own };
+    receiver.calling = if settings.callers.is_empty() { Calling::Any } else { Calling::These(callers) };
+    let inbox =
+        Inbox { reader: service.reader.clone(), quarantine: Arc::clone(&service.quarantine), clock: service.clock };
+    let scp = Scp::bind(receiver, Arc::new(inbox))?;
+    info!(address = %scp.address(), "receives DICOM objects");
+    Ok(scp)
+}
+
+async fn run(mut gather: Gather, mut stopping: channel::Receiver<bool>) {
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            // That nobody is left to say so is saying so.
+            _ = stopping.wait_for(|stop| *stop) => return,
+            _ = ticks.tick() => {}
+        }
+        gather = match tokio::task::spawn_blocking(move || {
+            gather.tick();
+            gather
+        })
+        .await
+        {
+            Ok(gather) => gather,
+            Err(_) => {
+                error!("the task that takes in what was received has a fault; start the relay again");
+                return;
+            }
+        };
+    }
+}

@@ -1,0 +1,83 @@
+//! A watched folder: files that somebody else puts there, and that are read when nothing writes to them any more.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use clavicle_imaging::walk;
+use tracing::warn;
+
+/// A folder, and what was seen in it.
+#[derive(Debug)]
+pub(super) struct Watched {
+    folder: PathBuf,
+    files: BTreeMap<PathBuf, Seen>,
+    is_readable: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    len: u64,
+    modified: Option<SystemTime>,
+    is_done: bool,
+}
+
+impl Watched {
+    pub(super) fn new(folder: &Path) -> Self {
+        Self { folder: folder.to_owned(), files: BTreeMap::new(), is_readable: true }
+    }
+
+    /// Files that are the same as at the last look, and were not given before as they are now.
+    pub(super) fn ready(&mut self) -> Vec<PathBuf> {
+        let files = walk::files(&self.folder);
+        if files.is_ok() != self.is_readable {
+            self.is_readable = files.is_ok();
+            if let Err(error) = &files {
+                warn!(%error, folder = %self.folder.display(), "a watched folder cannot be read");
+            }
+        }
+        let Ok((files, _)) = files else { return Vec::new() };
+        let mut ready = Vec::new();
+        let mut now = BTreeMap::new();
+        for path in files {
+            let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+            let mut seen = Seen { len: metadata.len(), modified: metadata.modified().ok(), is_done: false };
+            if let Some(before) = self.files.get(&path)
+                && (before.len, before.modified) == (seen.len, seen.modified)
+            {
+                seen.is_done = true;
+                if !before.is_done {
+                    ready.push(path.clone());
+                }
+            }
+            now.insert(path, seen);
+        }
+        self.files = now;
+        ready
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_ready_once_and_only_when_nothing_writes_to_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let (a, b) = (folder.path().join("a"), folder.path().join("b"));
+        let mut watched = Watched::new(folder.path());
+        fs::write(&a, "one").unwrap();
+        assert!(watched.ready().is_empty(), "it may still be written to");
+        fs::write(&a, "longer").unwrap();
+        fs::write(&b, "two").unwrap();
+        assert!(watched.ready().is_empty());
+        assert_eq!(watched.ready(), [a.clone(), b]);
+        assert!(watched.ready().is_empty());
+        fs::write(&a, "and longer").unwrap();
+        assert!(watched.ready().is_empty());
+        assert_eq!(watched.ready(), [a]);
+        fs::remove_dir_all(folder.path()).unwrap();
+        assert!(watched.ready().is_empty());
+    }
+}

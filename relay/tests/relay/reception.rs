@@ -1,0 +1,165 @@
+//! What comes in by itself: sent by dcmtk's `storescu` or put into a watched folder, by way of a real relay that is killed in between.
+
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use clavicle_imaging::phantom::Phantom;
+use serde_json::Value;
+
+use crate::ingest::{done, refused, relay};
+
+/// A relay that runs as a shadow in a folder of its own; killed when dropped.
+struct Shadow {
+    folder: tempfile::TempDir,
+    port: u16,
+    running: Option<Child>,
+}
+
+impl Shadow {
+    fn new(more: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("watched")).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let at = format!("127.0.0.1:{port}");
+        let init = ["init", "--dir", "mercy", "--name", "Mercy", "--dicom", &at, "--watch", "watched"];
+        done(folder.path(), &[&init, more].concat());
+        done(folder.path(), &["genesis", "--out", "network.json", "mercy/source.json"]);
+        let mut shadow = Self { folder, port, running: None };
+        shadow.start();
+        shadow
+    }
+
+    fn start(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+        command.args(["run", "--dir", "mercy", "--network", "network.json", "--shadow"]);
+        command.current_dir(self.folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        assert!(lines.into_iter().any(|line| line.starts_with("shadow")), "it did not come up");
+        self.running = Some(child);
+    }
+
+    fn kill(&mut self) {
+        let mut child = self.running.take().unwrap();
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Sends with dcmtk; whether all was acknowledged.
+    fn send(&self, title: &str, files: &[PathBuf]) -> bool {
+        let mut command = Command::new("storescu");
+        command.args(["-aec", title, "-R", "127.0.0.1", &self.port.to_string()]).args(files);
+        let output = command.output().expect("storescu is not there: run .ci/test-data first");
+        let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+        println!("{said}");
+        output.status.success() && !said.contains("Refused") && !said.contains("Error")
+    }
+
+    fn asked(&self, arguments: &[&str]) -> Value {
+        done(self.folder.path(), arguments)
+    }
+
+    /// Asks until the answer is as wanted.
+    fn until(&self, arguments: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+        let from = Instant::now();
+        loop {
+            let answer = self.asked(arguments);
+            if wanted(&answer) {
+                return answer;
+            }
+            assert!(from.elapsed() < Duration::from_secs(60), "{arguments:?}: {answer}");
+        }
+    }
+}
+
+impl Drop for Shadow {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.running.take() {
+            child.kill().ok();
+            child.wait().ok();
+        }
+    }
+}
+
+const STUDIES: [&str; 3] = ["studies", "--dir", "mercy"];
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    clavicle_imaging::walk::files(folder).unwrap().0
+}
+
+#[test]
+fn what_was_acknowledged_is_in_the_archive_although_the_relay_was_killed() {
+    let mut shadow = Shadow::new(&[]);
+    let sent = shadow.folder.path().join("sent");
+    Phantom { slices: 9, size: 64, ..Phantom::default() }.write(&sent).unwrap();
+    let files = files(&sent);
+    assert!(shadow.send("CLAVICLE", &files));
+    // At once: what was acknowledged lies in the spool at best.
+    shadow.kill();
+    shadow.start();
+    let studies = shadow.until(&STUDIES, |answer| answer["studies"][0]["instances"].as_u64() == Some(10));
+    assert_eq!(studies["studies"].as_array().unwrap().len(), 1);
+    assert_eq!(fs::read_dir(shadow.folder.path().join("mercy/incoming")).unwrap().count(), 1, "the lock alone");
+    // Again it is known, under another name nothing is accepted.
+    assert!(shadow.send("CLAVICLE", &files));
+    assert!(!shadow.send("SOMEBODY", &files));
+    let check = shadow.asked(&["check", "--dir", "mercy"]);
+    assert_eq!((check["sound"].as_u64(), check["stray"].as_array().unwrap().len()), (Some(10), 0), "{check}");
+    // A shadow gives nothing out.
+    let said =
+        refused(shadow.folder.path(), &["pickup", "--dir", "mercy", "--accession", "PHANTOM-1", "--pin", "4711"]);
+    assert!(said.contains("runs as a shadow and publishes nothing"), "{said}");
+}
+
+#[test]
+fn what_cannot_be_taken_is_put_aside_with_a_reason() {
+    let shadow = Shadow::new(&[]);
+    // Two patients under one study, which only shows when both are there.
+    let two = shadow.folder.path().join("two");
+    Phantom { slices: 1, size: 64, ..Phantom::default() }.write(&two).unwrap();
+    let all = files(&two);
+    let status =
+        Command::new("dcmodify").args(["-nb", "-m", "(0010,0020)=SOMEBODY-ELSE"]).arg(&all[1]).status().unwrap();
+    assert!(status.success());
+    assert!(shadow.send("CLAVICLE", &all));
+    let put = shadow.until(&["quarantine", "--dir", "mercy"], |answer| answer["quarantined"][1].is_object());
+    let reason = put["quarantined"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("its study names more than one patient"), "{reason}");
+    // What cannot be read at all its sender is told of at once.
+    let status = Command::new("dcmodify").args(["-nb", "-imt", "-e", "(0020,000d)"]).arg(&all[0]).status().unwrap();
+    assert!(status.success());
+    assert!(!shadow.send("CLAVICLE", &all[..1]));
+    let put = shadow.asked(&["quarantine", "--dir", "mercy"]);
+    let reasons: Vec<_> = put["quarantined"].as_array().unwrap().iter().map(|row| row["reason"].to_string()).collect();
+    assert!(reasons.len() == 3 && reasons[2].contains("(0020,000D) is missing"), "{reasons:?}");
+    assert!(shadow.asked(&STUDIES)["studies"].as_array().unwrap().is_empty());
+    let lines = String::from_utf8(relay(shadow.folder.path(), &["quarantine", "--dir", "mercy"]).stdout).unwrap();
+    assert!(lines.contains("its study names more than one patient") && lines.contains(" files"), "{lines}");
+}
+
+#[test]
+fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
+    let shadow = Shadow::new(&[]);
+    let watched = shadow.folder.path().join("watched");
+    Phantom { slices: 3, size: 64, ..Phantom::default() }.write(&watched.join("first")).unwrap();
+    let studies = shadow.until(&STUDIES, |answer| answer["studies"][0]["instances"].as_u64() == Some(4));
+    assert!(watched.join("first").exists(), "the files stay");
+    let id = studies["studies"][0]["study"].as_str().unwrap();
+    let closed = shadow.asked(&["close", "--dir", "mercy", &id[..8]]);
+    assert_eq!(closed["changed"], true);
+    // More of it, sent: put aside, and added by hand.
+    let more = shadow.folder.path().join("more");
+    Phantom { slices: 5, size: 64, ..Phantom::default() }.write(&more).unwrap();
+    assert!(shadow.send("CLAVICLE", &files(&more)[4..]));
+    let put = shadow.until(&["quarantine", "--dir", "mercy"], |answer| answer["quarantined"][0].is_object());
+    assert!(put["quarantined"][0]["reason"].as_str().unwrap().starts_with("its study was closed"), "{put}");
+    let taken = shadow.asked(&["ingest", "--dir", "mercy", "mercy/quarantine"]);
+    assert_eq!(taken["grown"].as_u64(), Some(1), "{taken}");
+    let removed = shadow.asked(&["remove", "--dir", "mercy", &id[..8]]);
+    assert_eq!(removed["study"], *id);
+    assert!(shadow.asked(&STUDIES)["studies"].as_array().unwrap().is_empty());
+}
