@@ -8,7 +8,7 @@
 //! | | |
 //! |---|---|
 //! | `solid`, `chest`, `head` | bodies, painted of simple solids |
-//! | `volume`, `noise` | a body as slices of any fineness, made quickly |
+//! | `volume`, `rays`, `noise` | a body as slices of any fineness, made quickly; its shadow; grain |
 //! | `study`, `elements` | what all files have in common: the study and its UIDs; how elements are written |
 //! | `ct`, `cr`, `mr`, `enhanced`, `ultrasound`, `report` | what a modality adds |
 //! | `file` | a file on its way out, whose pixels are made while they are written |
@@ -39,6 +39,7 @@ mod kind;
 mod lettering;
 mod mr;
 mod noise;
+mod rays;
 mod report;
 mod solid;
 mod study;

@@ -6,7 +6,7 @@ use dicom_dictionary_std::{tags, uids};
 use super::elements::{Elements, PixelFormat};
 use super::file::{File, Pixels};
 use super::head::{self, Tissue};
-use super::solid::Painting;
+use super::rays::{self, centres};
 use super::study::Series;
 use super::volume::{Plane, Stack, Volume};
 use super::{Phantom, PhantomError, Sink, chest, lettering, noise};
@@ -17,8 +17,8 @@ pub(super) const INTERCEPT: f64 = -1024.0;
 const FIELD: f64 = 400.0;
 /// Where the localizer begins; it is four fifths as high as it is wide.
 const LOCALIZER_TOP: f64 = 160.0;
-/// From where to where in the body, and in which steps, the localizer adds up what the rays meet.
-const RAY: (f64, u16, f64) = (-126.0, 84, 3.0);
+/// Water of this depth, in millimetres, is shown as water in the localizer.
+const DEPTH_OF_WATER: f64 = 200.0;
 
 const LOCALIZER: Series = Series {
     folder: "1-localizer",
@@ -118,31 +118,17 @@ fn localizer(phantom: &Phantom, sink: &mut Sink<'_>) -> Result<(), PhantomError>
     image.put(tags::RESCALE_TYPE, VR::LO, "US");
     rest(phantom, &mut image, ["-250", "1300"], [rows, columns]);
     let make = &mut |_| {
-        let mut values = shadow(&chest::painted(1.25 * spacing), &across, rows, spacing);
+        let body = chest::painted(1.25 * spacing);
+        let line = |row: u16| {
+            let met = rays::from_front(&body, &across, LOCALIZER_TOP - (f64::from(row) + 0.5) * spacing, rays::water);
+            met.into_iter().map(|met| ((met / DEPTH_OF_WATER - 1.0) * 1000.0) as f32).collect()
+        };
+        let mut values = rays::lines(rows, &line);
         lettering::write(&mut values, columns.into(), 400.0);
         stored(&values)
     };
     let pixels = Pixels { vr: VR::OW, frames: 1, bytes_per_frame: u32::from(rows) * u32::from(columns) * 2, make };
     sink(File::new(LOCALIZER.file_name(1), image, Some(pixels))?)
-}
-
-fn shadow(body: &Painting, across: &[f64], rows: u16, spacing: f64) -> Vec<f32> {
-    let (front, steps, step) = RAY;
-    let depths = centres(front, steps, step);
-    // Water of this depth, in millimetres, is shown as water.
-    let depth_of_water = 200.0;
-    let mut values = Vec::new();
-    for row in 0..rows {
-        let z = LOCALIZER_TOP - (f64::from(row) + 0.5) * spacing;
-        let mut met = vec![0.0; across.len()];
-        for y in &depths {
-            for (sum, hounsfield) in met.iter_mut().zip(body.line(across, *y, z)) {
-                *sum += (hounsfield / 1000.0 + 1.0) * step;
-            }
-        }
-        values.extend(met.into_iter().map(|met| ((met / depth_of_water - 1.0) * 1000.0) as f32));
-    }
-    values
 }
 
 /// The rest of the CT Image IOD (PS3.3 A.3).
@@ -160,7 +146,7 @@ fn rest(phantom: &Phantom, image: &mut Elements, window: [&str; 2], [rows, colum
 }
 
 /// Signed words.
-fn pixel_format(rows: u16, columns: u16) -> PixelFormat {
+pub(super) fn pixel_format(rows: u16, columns: u16) -> PixelFormat {
     PixelFormat { rows, columns, photometric: "MONOCHROME2", samples: 1, allocated: 16, stored: 16, signed: true }
 }
 
@@ -172,11 +158,6 @@ fn stored(values: &[f32]) -> Vec<u8> {
         pair.copy_from_slice(&(stored as i16).to_le_bytes());
     }
     bytes
-}
-
-/// The centres of `count` steps from `start` on.
-pub(super) fn centres(start: f64, count: u16, step: f64) -> Vec<f64> {
-    (0..count).map(|place| start + (f64::from(place) + 0.5) * step).collect()
 }
 
 /// How strongly tissues stop the rays, in Hounsfield units.

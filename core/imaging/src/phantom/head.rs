@@ -110,10 +110,12 @@ impl Head {
             self.ellipsoid(tissue, [0.0, -36.0, -54.0], [67.0 - skin, 66.0 - skin, 78.0 - skin]);
             self.rod(tissue, [0.0, 30.0, -40.0], [0.0, 44.0, -220.0], 62.0 - skin);
             self.ellipsoid(tissue, [0.0, -96.0, -50.0], [14.0 - skin, 22.0 - skin, 21.0 - skin]);
-            self.ellipsoids(tissue, [81.0, 14.0, -30.0], [7.0 - skin * 0.7, 15.0 - skin, 29.0 - skin]);
+            self.ellipsoids(tissue, [77.0, 9.0, -30.0], [8.0 - skin * 0.7, 15.0 - skin, 29.0 - skin]);
         }
         // Of the temple, the cheek, and the nape.
-        self.ellipsoids(Tissue::Muscle, [66.0, -34.0, -18.0], [9.0, 27.0, 36.0]);
+        for (tissue, skin) in [(Tissue::Muscle, 0.0), (Tissue::Fat, 1.8), (Tissue::Muscle, 4.6)] {
+            self.ellipsoids(tissue, [60.0, -32.0, -18.0], [17.0 - skin, 33.0 - skin, 40.0 - skin]);
+        }
         self.ellipsoids(Tissue::Muscle, [50.0, -34.0, -78.0], [8.0, 20.0, 30.0]);
         self.ellipsoids(Tissue::Fat, [46.0, -62.0, -66.0], [11.0, 15.0, 20.0]);
         self.rods(Tissue::Fat, [0.0, 70.0, -70.0], [22.0, 86.0, -78.0], 2.4);

@@ -3,11 +3,10 @@
 //! The painting is asked for its values on a grid of its own, no finer than what its soft edges can show; everything between is
 //! interpolated, one axis after the other. Only the two layers of the grid around a slice are held.
 
-use std::thread;
-
 use dicom_dictionary_std::tags;
 
 use super::elements::Elements;
+use super::rays;
 use super::solid::Painting;
 
 /// Lines from right to left, one behind the other.
@@ -151,14 +150,10 @@ impl Volume {
     }
 
     fn paint(&self, z: f64) -> Vec<f32> {
-        let lines = |lines: &[f64]| -> Vec<f32> {
-            lines.iter().flat_map(|y| self.painting.line(&self.across, *y, z)).map(|value| value as f32).collect()
-        };
-        let parts = thread::available_parallelism().map_or(1, usize::from);
-        let share = self.down.len().div_ceil(parts);
-        thread::scope(|scope| {
-            let parts: Vec<_> = self.down.chunks(share).map(|part| scope.spawn(move || lines(part))).collect();
-            parts.into_iter().flat_map(|part| part.join().expect("painting does not panic")).collect()
+        let lines = u16::try_from(self.down.len()).expect("a plane has at most 1,026 lines");
+        rays::lines(lines, &|line| {
+            let y = self.down[usize::from(line)];
+            self.painting.line(&self.across, y, z).into_iter().map(|value| value as f32).collect()
         })
     }
 }

@@ -53,7 +53,7 @@ fn cerebrum(point: Point) -> f64 {
     // The fissure above the temporal lobe, in to the island.
     let up = z + 3.0 - (y + 8.0) * 0.42 + 2.5 * smooth([x / 12.0, y / 12.0, 5.0]);
     let along = ((y + 8.0) / 32.0).abs();
-    let sylvian = ((up.abs() - 1.5) * 0.92).max(37.0 - x.abs()).max((along - 1.0) * 30.0);
+    let sylvian = (up.abs() * 0.9 - 0.4 - (x.abs() - 37.0).max(0.0) * 0.07).max(37.0 - x.abs()).max((along - 1.0) * 30.0);
     hull.min(between).min(sylvian).min(groove(point, hull.min(between + 3.0).min(sylvian + 3.0)))
 }
 
@@ -61,14 +61,14 @@ fn cerebrum(point: Point) -> f64 {
 fn groove([x, y, z]: Point, depth: f64) -> f64 {
     let side = if x < 0.0 { -1.0 } else { 1.0 };
     let from = [x - side * 30.0, y - 2.0, z - 14.0];
-    let reach = length([from[0] / 38.0, from[1] / 84.0, from[2] / 68.0]).max(0.2);
+    let reach = length([from[0] / 38.0, from[1] / 84.0, from[2] / 68.0]).max(0.66);
     // On its way in a groove nearly keeps its place on the surface, so that it goes straight. The sides are not alike.
-    let at = from.map(|from| from / (reach * 11.5) + side * 9.0 + reach * 0.8);
-    let level = smooth(at) + 0.4 * smooth(at.map(|at| at * 2.1 + 31.0));
-    let sheet = level.abs() * 12.0;
-    let floor = 14.0 + 8.0 * smooth(at.map(|at| at * 0.8 + 70.0));
+    let at = from.map(|from| from / (reach * 8.4) + side * 9.0 + reach * 1.3);
+    let level = smooth(at) + 0.28 * smooth(at.map(|at| at * 2.1 + 31.0));
+    let sheet = level.abs() * 10.0;
+    let floor = 13.0 + 7.0 * smooth(at.map(|at| at * 0.8 + 70.0));
     // Wider at the surface.
-    let half = 0.35 + 0.75 * (1.0 - depth / floor).clamp(0.0, 1.0);
+    let half = 0.3 + 0.7 * (1.0 - depth / floor).clamp(0.0, 1.0);
     (sheet - half).max(depth - floor)
 }
 
