@@ -129,7 +129,7 @@ fn bones(body: &mut Painting) {
 fn spine(body: &mut Painting) {
     // Bodies with discs between them, from below the lowest slice to above the highest.
     body.rod(MUSCLE + 30.0, [0.0, 62.0, -300.0], [0.0, 62.0, 300.0], 16.0);
-    for level in -8..=8 {
+    for level in -11..=8 {
         let middle = f64::from(level) * 24.0;
         for (tissue, rind) in [(CORTEX - 250.0, 0.0), (MARROW, 2.2)] {
             let half = [21.0 - rind, 16.0 - rind, 10.0 - rind];

@@ -13,9 +13,8 @@ use super::{Phantom, PhantomError, Sink, chest, lettering, noise};
 /// Along a side of the plate, and its upper edge, in millimetres.
 const PLATE: f64 = 400.0;
 const TOP: f64 = 152.0;
-/// Stored where nothing is in the way, and how much less for each millimetre of water.
+/// Stored where nothing is in the way.
 const OPEN: f64 = 3900.0;
-const PER_MM: f64 = 11.0;
 const NOISE: f32 = 11.0;
 
 struct View {
@@ -27,6 +26,8 @@ struct View {
     start: f64,
     /// Of a height, in what is stored.
     met: fn(&Painting, &[f64], f64, fn(f64) -> f64) -> Vec<f64>,
+    /// How much less is stored for each millimetre of water: harder rays go through a side.
+    per_mm: f64,
     /// Centre and width.
     window: [&'static str; 2],
 }
@@ -43,6 +44,7 @@ const FROM_BACK: View = View {
     orientation: "L\\F",
     start: -PLATE / 2.0,
     met: rays::from_front,
+    per_mm: 11.0,
     window: ["2280", "2900"],
 };
 
@@ -52,7 +54,8 @@ const FROM_SIDE: View = View {
     orientation: "P\\F",
     start: 8.0 - PLATE / 2.0,
     met: rays::from_side,
-    window: ["1900", "3600"],
+    per_mm: 8.0,
+    window: ["2200", "3300"],
 };
 
 pub(super) fn make(phantom: &Phantom, sink: &mut Sink<'_>) -> Result<(), PhantomError> {
@@ -67,7 +70,7 @@ impl View {
     fn make(&self, phantom: &Phantom, sink: &mut Sink<'_>) -> Result<(), PhantomError> {
         let size = phantom.size;
         let spacing = PLATE / f64::from(size);
-        let mut image = phantom.image(&self.series, 1, "CHEST", "ORIGINAL\\PRIMARY");
+        let mut image = phantom.acquired(&self.series, 1, "CHEST", "ORIGINAL\\PRIMARY");
         image.put_all(&[
             (tags::VIEW_POSITION, VR::CS, self.position),
             (tags::PATIENT_ORIENTATION, VR::CS, self.orientation),
@@ -98,7 +101,7 @@ impl View {
             let mut grain = vec![0.0; along.len()];
             noise::fill(noise::key(&[phantom.seed, self.series.number.into(), row.into()]), &mut grain);
             let met = (self.met)(&body, &along, z, rays::soft);
-            met.iter().zip(grain).map(|(met, grain)| (OPEN - met * PER_MM) as f32 + grain * NOISE).collect()
+            met.iter().zip(grain).map(|(met, grain)| (OPEN - met * self.per_mm) as f32 + grain * NOISE).collect()
         };
         let mut values = rays::lines(phantom.size, &line);
         lettering::write(&mut values, phantom.size.into(), 0.0);

@@ -80,7 +80,7 @@ impl Scan {
 /// Where slices of the head lie, whatever the modality.
 pub(super) fn head_stack(phantom: &Phantom) -> Stack {
     let plane = Plane { field: 250.0, size: phantom.size, middle: [0.0, -8.0] };
-    Stack { plane, top: 100.0, height: 176.0, slices: phantom.slices }
+    Stack { plane, top: 97.0, height: 174.0, slices: phantom.slices }
 }
 
 fn axial(
@@ -92,7 +92,7 @@ fn axial(
 ) -> Result<(), PhantomError> {
     let size = phantom.size;
     for number in 1..=phantom.slices {
-        let mut image = phantom.image(series, number, body_part, "ORIGINAL\\PRIMARY\\AXIAL");
+        let mut image = phantom.acquired(series, number, body_part, "ORIGINAL\\PRIMARY\\AXIAL");
         scan.stack.place(&mut image, number);
         image.put(tags::RESCALE_TYPE, VR::LO, "HU");
         rest(phantom, &mut image, window, [size, size]);
@@ -109,12 +109,12 @@ fn localizer(phantom: &Phantom, sink: &mut Sink<'_>) -> Result<(), PhantomError>
     let rows = columns * 4 / 5;
     let spacing = FIELD / f64::from(columns);
     let across = centres(-FIELD / 2.0, columns, spacing);
-    let mut image = phantom.image(&LOCALIZER, 1, "CHEST", "ORIGINAL\\PRIMARY\\LOCALIZER");
+    let mut image = phantom.acquired(&LOCALIZER, 1, "CHEST", "ORIGINAL\\PRIMARY\\LOCALIZER");
     image.decimals(tags::SLICE_THICKNESS, &[FIELD]);
     image.decimals(tags::IMAGE_POSITION_PATIENT, &[across[0], 0.0, LOCALIZER_TOP - spacing / 2.0]);
     image.decimals(tags::IMAGE_ORIENTATION_PATIENT, &[1.0, 0.0, 0.0, 0.0, 0.0, -1.0]);
     image.decimals(tags::PIXEL_SPACING, &[spacing; 2]);
-    // Unspecified: what rays add up is no Hounsfield unit (PS3.3 C.8.2.1.1.2).
+    // Unspecified: what rays add up is no Hounsfield unit.
     image.put(tags::RESCALE_TYPE, VR::LO, "US");
     rest(phantom, &mut image, ["-250", "1300"], [rows, columns]);
     let make = &mut |_| {

@@ -36,7 +36,7 @@ pub(super) fn make(phantom: &Phantom, sink: &mut Sink<'_>) -> Result<(), Phantom
     ]);
     image.items(tags::ACQUISITION_CONTEXT_SEQUENCE, []);
     dimensions(phantom, &mut image);
-    image.item(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, |shared| shared_by_all(&scan.stack, shared));
+    image.item(tags::SHARED_FUNCTIONAL_GROUPS_SEQUENCE, |shared| shared_by_all(phantom, &scan.stack, shared));
     let frames = (1..=phantom.slices).map(|number| of_one(&scan.stack, number));
     image.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE, frames);
     image.pixel_format(&pixel_format(size, size));
@@ -73,7 +73,7 @@ fn dimensions(phantom: &Phantom, image: &mut Elements) {
     image.items(tags::DIMENSION_INDEX_SEQUENCE, indices);
 }
 
-fn shared_by_all(stack: &Stack, shared: &mut Elements) {
+fn shared_by_all(phantom: &Phantom, stack: &Stack, shared: &mut Elements) {
     shared.item(tags::PIXEL_MEASURES_SEQUENCE, |item| {
         item.decimals(tags::SLICE_THICKNESS, &[stack.thickness()]);
         item.decimals(tags::PIXEL_SPACING, &[stack.plane.spacing(); 2]);
@@ -91,6 +91,9 @@ fn shared_by_all(stack: &Stack, shared: &mut Elements) {
         item.decimals(tags::RESCALE_INTERCEPT, &[INTERCEPT]);
         item.put(tags::RESCALE_SLOPE, VR::DS, "1");
         item.put(tags::RESCALE_TYPE, VR::LO, "HU");
+    });
+    shared.item(tags::IRRADIATION_EVENT_IDENTIFICATION_SEQUENCE, |item| {
+        item.put(tags::IRRADIATION_EVENT_UID, VR::UI, phantom.uid("irradiation that never was").as_str());
     });
     shared.item(tags::CT_IMAGE_FRAME_TYPE_SEQUENCE, |item| {
         item.put(tags::FRAME_TYPE, VR::CS, IMAGE_TYPE);

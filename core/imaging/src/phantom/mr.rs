@@ -108,7 +108,7 @@ impl Contrast {
         let mut volume = Volume::new(|edge| head::painted(edge * self.soft, self.signal), &stack);
         let size = phantom.size;
         for number in 1..=phantom.slices {
-            let mut image = phantom.image(&self.series, number, "HEAD", "ORIGINAL\\PRIMARY\\OTHER");
+            let mut image = phantom.acquired(&self.series, number, "HEAD", "ORIGINAL\\PRIMARY\\OTHER");
             stack.place(&mut image, number);
             phantom.frame_of_reference(&mut image);
             self.acquisition(&mut image);

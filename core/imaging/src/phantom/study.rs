@@ -88,15 +88,23 @@ impl Phantom {
         let mut elements = self.instance(series, number);
         elements.put_all(&[
             (tags::IMAGE_TYPE, VR::CS, image_type),
-            (tags::ACQUISITION_DATE, VR::DA, &day(self.study_date)),
             (tags::BODY_PART_EXAMINED, VR::CS, body_part),
-            (tags::ACQUISITION_NUMBER, VR::IS, &series.number.to_string()),
             (tags::IMAGE_COMMENTS, VR::LT, "Synthetic phantom: not an image of a person"),
-            // It also means: a phantom image.
-            (tags::QUALITY_CONTROL_IMAGE, VR::CS, "YES"),
             // The word in the corner names nobody.
             (tags::BURNED_IN_ANNOTATION, VR::CS, "NO"),
             (tags::LOSSY_IMAGE_COMPRESSION, VR::CS, "00"),
+        ]);
+        elements
+    }
+
+    /// The same, and what the General Image module has for images that are not enhanced.
+    pub(super) fn acquired(&self, series: &Series, number: u16, body_part: &str, image_type: &str) -> Elements {
+        let mut elements = self.image(series, number, body_part, image_type);
+        elements.put_all(&[
+            (tags::ACQUISITION_DATE, VR::DA, &day(self.study_date)),
+            (tags::ACQUISITION_NUMBER, VR::IS, &series.number.to_string()),
+            // It also means: a phantom image.
+            (tags::QUALITY_CONTROL_IMAGE, VR::CS, "YES"),
         ]);
         elements
     }

@@ -24,7 +24,7 @@ const FRAMES_PER_BEAT: u16 = 30;
 /// The Ultrasound Multi-frame Image IOD (PS3.3 A.7).
 pub(super) fn make(phantom: &Phantom, sink: &mut Sink<'_>) -> Result<(), PhantomError> {
     let (columns, rows) = (phantom.size, phantom.size / 4 * 3);
-    let mut image = phantom.image(&LOOP, 1, "HEART", "ORIGINAL\\PRIMARY");
+    let mut image = phantom.acquired(&LOOP, 1, "HEART", "ORIGINAL\\PRIMARY");
     image.put_all(&[
         (tags::PATIENT_ORIENTATION, VR::CS, ""),
         (tags::NUMBER_OF_FRAMES, VR::IS, &phantom.slices.to_string()),

@@ -85,7 +85,9 @@ fn cerebellum(point: Point) -> f64 {
     let side = if x < 0.0 { -1.0 } else { 1.0 };
     let half = within(minus(point, [side * 24.0, 43.0, -37.0]), [29.0, 33.0, 28.0]);
     let worm = within(minus(point, [0.0, 50.0, -34.0]), [12.0, 26.0, 27.0]);
-    let tent = -13.0 - (x.abs() - 10.0).max(0.0) * 0.32 - z;
+    // The cerebrum ends where the vault does.
+    let outside = -within(minus(point, VAULT[0]), VAULT[1]) - GAP;
+    let tent = (-13.0 - (x.abs() - 10.0).max(0.0) * 0.32 - z).max(outside);
     let depth = fossa.min(half.max(worm)).min(tent);
     if depth < -4.0 {
         return depth;
