@@ -150,7 +150,11 @@ impl Head {
         self.ellipsoids(Tissue::Air, [50.0, 11.0, -36.0], [5.0, 4.0, 4.6]);
         for cell in 0..6 {
             let cell = f64::from(cell) * 3.6;
-            self.ellipsoids(Tissue::Air, [54.0 + cell * 0.5, 22.0 + (cell * 0.7 % 5.0), -30.0 - cell * 0.6], [1.7, 1.6, 1.6]);
+            self.ellipsoids(
+                Tissue::Air,
+                [54.0 + cell * 0.5, 22.0 + (cell * 0.7 % 5.0), -30.0 - cell * 0.6],
+                [1.7, 1.6, 1.6],
+            );
         }
     }
 

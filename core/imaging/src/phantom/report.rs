@@ -18,7 +18,8 @@ const REPORT: Series = Series {
 };
 
 const TITLE: Code = ["18748-4", "LN", "Diagnostic imaging report"];
-const LANGUAGE: [Code; 2] = [["121049", "DCM", "Language of Content Item and Descendants"], ["en", "RFC5646", "English"]];
+const LANGUAGE: [Code; 2] =
+    [["121049", "DCM", "Language of Content Item and Descendants"], ["en", "RFC5646", "English"]];
 const OBSERVER_TYPE: [Code; 2] = [["121005", "DCM", "Observer Type"], ["121007", "DCM", "Device"]];
 const OBSERVER_UID: Code = ["121012", "DCM", "Device Observer UID"];
 const OBSERVER_NAME: Code = ["121013", "DCM", "Device Observer Name"];
@@ -37,7 +38,9 @@ const SECTIONS: [Section; 4] = [
     Section {
         heading: ["121060", "DCM", "History"],
         text: ["121060", "DCM", "History"],
-        sentences: &["Synthetic phantom: no person was examined. Weakness of the right arm for four hours was assumed."],
+        sentences: &[
+            "Synthetic phantom: no person was examined. Weakness of the right arm for four hours was assumed.",
+        ],
         shown: false,
     },
     Section {
@@ -60,7 +63,10 @@ const SECTIONS: [Section; 4] = [
     Section {
         heading: ["121076", "DCM", "Conclusions"],
         text: ["121077", "DCM", "Conclusion"],
-        sentences: &["Acute infarct in the left corona radiata.", "Few white matter lesions, probably of small vessels."],
+        sentences: &[
+            "Acute infarct in the left corona radiata.",
+            "Few white matter lesions, probably of small vessels.",
+        ],
         shown: false,
     },
 ];
@@ -142,7 +148,10 @@ fn content(phantom: &Phantom, shown: u16) -> Vec<Elements> {
         let mut within: Vec<_> =
             section.sentences.iter().map(|sentence| text("CONTAINS", section.text, sentence)).collect();
         if let Some(first) = within.first_mut().filter(|_| section.shown) {
-            first.items(tags::CONTENT_SEQUENCE, CONTRASTS.iter().map(|contrast| image(phantom, &contrast.series, shown)));
+            first.items(
+                tags::CONTENT_SEQUENCE,
+                CONTRASTS.iter().map(|contrast| image(phantom, &contrast.series, shown)),
+            );
         }
         container.items(tags::CONTENT_SEQUENCE, within);
         items.push(container);

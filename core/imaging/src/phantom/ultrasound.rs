@@ -124,7 +124,8 @@ impl Heart {
     /// How deep in a chamber a point lies, and how much of a jet goes through it.
     fn blood(&self, x: f64, y: f64) -> (f64, f64) {
         let slack = 1.0 - self.contracted;
-        let chamber = |centre: [f64; 2], half: [f64; 2]| within([x - centre[0], y - centre[1], 0.0], [half[0], half[1], 1.0]);
+        let chamber =
+            |centre: [f64; 2], half: [f64; 2]| within([x - centre[0], y - centre[1], 0.0], [half[0], half[1], 1.0]);
         let left = chamber([0.11, 0.40 + 0.03 * self.contracted], [0.085 + 0.05 * slack, 0.19 + 0.05 * slack]);
         let right = chamber([-0.15, 0.45 + 0.02 * self.contracted], [0.06 + 0.05 * slack, 0.14 + 0.04 * slack]);
         let atria = chamber([0.13, 0.78], [0.13 - 0.02 * slack, 0.11 - 0.02 * slack])

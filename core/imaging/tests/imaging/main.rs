@@ -9,5 +9,4 @@ mod corpus;
 mod folders;
 mod hostile;
 mod made;
-mod phantom;
 mod round_trip;

@@ -53,7 +53,8 @@ fn cerebrum(point: Point) -> f64 {
     // The fissure above the temporal lobe, in to the island.
     let up = z + 3.0 - (y + 8.0) * 0.42 + 2.5 * smooth([x / 12.0, y / 12.0, 5.0]);
     let along = ((y + 8.0) / 32.0).abs();
-    let sylvian = (up.abs() * 0.9 - 0.4 - (x.abs() - 37.0).max(0.0) * 0.07).max(37.0 - x.abs()).max((along - 1.0) * 30.0);
+    let sylvian =
+        (up.abs() * 0.9 - 0.4 - (x.abs() - 37.0).max(0.0) * 0.07).max(37.0 - x.abs()).max((along - 1.0) * 30.0);
     hull.min(between).min(sylvian).min(groove(point, hull.min(between + 3.0).min(sylvian + 3.0)))
 }
 

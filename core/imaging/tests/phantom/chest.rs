@@ -1,4 +1,4 @@
-//! The phantom: taken in whole, the same each time, and with pixels where a chest has them.
+//! The chest: taken in whole, the same each time, and with pixels where a chest has them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -128,9 +128,9 @@ fn the_slices_show_air_lung_soft_tissue_and_bone() {
 fn what_cannot_be_written_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let error = |phantom: Phantom| phantom.write(folder.path()).unwrap_err();
-    assert!(matches!(error(Phantom { slices: 0, ..small() }), PhantomError::Slices(0)));
-    assert!(matches!(error(Phantom { slices: 513, ..small() }), PhantomError::Slices(513)));
-    assert!(matches!(error(Phantom { size: 15, ..small() }), PhantomError::Size(15)));
+    assert!(matches!(error(Phantom { slices: 0, ..small() }), PhantomError::Slices { slices: 0, .. }));
+    assert!(matches!(error(Phantom { slices: 513, ..small() }), PhantomError::Slices { slices: 513, .. }));
+    assert!(matches!(error(Phantom { size: 15, ..small() }), PhantomError::Size { size: 15, .. }));
     let two_values = Text::new("CT\\chest").unwrap();
     assert!(matches!(error(Phantom { description: two_values, ..small() }), PhantomError::Backslash));
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was begun");
