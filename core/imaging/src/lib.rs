@@ -23,7 +23,7 @@
 //! |---|---|
 //! | `dimse` | C-STORE, both sides |
 //!
-//! Apart from these, [`phantom`] writes a study of nobody, to try all of it with.
+//! Apart from these, [`phantom`] makes studies of nobody, to try all of it with.
 //!
 //! The scan is what makes dicom-rs safe to use here: that believes the lengths a file declares and sets so much memory aside, while the
 //! scan has seen each of them to lie within the input, and hands on only short elements.

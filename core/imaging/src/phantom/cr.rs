@@ -5,8 +5,7 @@ use dicom_dictionary_std::{tags, uids};
 
 use super::elements::PixelFormat;
 use super::file::{File, Pixels};
-use super::rays::{self, centres};
-use super::solid::Painting;
+use super::rays::{self, Met, centres};
 use super::study::Series;
 use super::{Phantom, PhantomError, Sink, chest, lettering, noise};
 
@@ -24,8 +23,7 @@ struct View {
     orientation: &'static str,
     /// Where the plate begins, along x or y.
     start: f64,
-    /// Of a height, in what is stored.
-    met: fn(&Painting, &[f64], f64, fn(f64) -> f64) -> Vec<f64>,
+    met: Met,
     /// How much less is stored for each millimetre of water: harder rays go through a side.
     per_mm: f64,
     /// Centre and width.

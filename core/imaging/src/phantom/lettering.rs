@@ -18,7 +18,7 @@ const HEIGHT: usize = 5;
 const WIDTH: usize = LETTERS.len() * PITCH;
 
 /// Writes SYNTHETIC into the upper left corner of an image, a fifth as wide as it or as wide as it must be to be read. An image of
-/// fewer than 38 columns is too narrow for the word, and goes without.
+/// fewer than 37 columns is too narrow for the word, and goes without.
 pub(super) fn write<T: Copy>(pixels: &mut [T], columns: usize, ink: T) {
     let scale = (columns / 5 / WIDTH).max(1);
     let margin = 1 + columns / 128;

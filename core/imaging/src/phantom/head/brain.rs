@@ -34,10 +34,14 @@ fn hull(point: Point) -> f64 {
     let [x, y, z] = MIDDLE_FOSSA[0];
     let temporal = within(minus(point, [side * x, y, z]), MIDDLE_FOSSA[1]);
     let vault = within(minus(point, VAULT[0]), VAULT[1]);
-    // The tent over the cerebellum, which rises towards the middle.
-    let tent = point[2] + 14.0 + (point[0].abs() - 10.0).max(0.0) * 0.32 + (point[1] - 40.0).max(0.0) * 0.16;
+    let tent = point[2] - tent(point);
     let above = if point[1] > 14.0 { tent } else { tent.max(14.0 - point[1]) };
     vault.max(temporal).min(above) - GAP
+}
+
+/// How high the tent over the cerebellum hangs: it rises towards the middle.
+fn tent([x, y, _]: Point) -> f64 {
+    -13.0 - (length([x, (y - 26.0) * 0.62, 0.0]) - 12.0).max(0.0) * 0.36
 }
 
 /// How deep a point lies in the folded cerebrum.
@@ -88,7 +92,7 @@ fn cerebellum(point: Point) -> f64 {
     let worm = within(minus(point, [0.0, 50.0, -34.0]), [12.0, 26.0, 27.0]);
     // The cerebrum ends where the vault does.
     let outside = -within(minus(point, VAULT[0]), VAULT[1]) - GAP;
-    let tent = (-13.0 - (x.abs() - 10.0).max(0.0) * 0.32 - z).max(outside);
+    let tent = (tent(point) - z).max(outside);
     let depth = fossa.min(half.max(worm)).min(tent);
     if depth < -4.0 {
         return depth;
