@@ -16,6 +16,10 @@
 //! | [`worker`] | does it in processes of their own, with little memory, little time, and nothing else within reach |
 //! | [`reader`] | many files at once |
 //! | [`intake`] | groups into studies and series; finds duplicates, conflicts, mixed patients |
+//! | [`frames`] | picks single frames out of an instance, of which the rest stays on the disk |
+//! | [`codec`] | decodes one |
+//! | [`picture`] | makes of it what a person sees |
+//! | [`geometry`] | says where it lies in the patient |
 //!
 //! With the feature `dimse`, what modalities and archives send arrives as files too, and files are sent to them:
 //!
@@ -39,13 +43,17 @@
 //! # Ok::<(), clavicle_imaging::intake::IntakeError>(())
 //! ```
 
+pub mod codec;
 mod content;
 #[cfg(feature = "dimse")]
 pub mod dimse;
 pub mod facts;
+pub mod frames;
+pub mod geometry;
 pub mod inspect;
 pub mod intake;
 pub mod phantom;
+pub mod picture;
 pub mod reader;
 pub mod scan;
 pub mod walk;

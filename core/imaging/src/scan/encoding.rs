@@ -57,11 +57,11 @@ impl Encoding {
         matches!(self, Self::ExplicitBig)
     }
 
-    pub(super) fn u16(self, bytes: [u8; 2]) -> u16 {
+    pub(crate) fn u16(self, bytes: [u8; 2]) -> u16 {
         if self.is_big() { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
-    pub(super) fn u32(self, bytes: [u8; 4]) -> u32 {
+    pub(crate) fn u32(self, bytes: [u8; 4]) -> u32 {
         if self.is_big() { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 }

@@ -68,14 +68,11 @@ pub(crate) struct Scanned {
     pub(crate) transfer_syntax_uid: Uid,
     pub(crate) kept: Vec<Kept>,
     /// The first byte of the data set.
-    #[expect(dead_code, reason = "for whoever reads the attributes of pixels")]
     pub(crate) data_set_at: u64,
-    #[expect(dead_code, reason = "for whoever reads the attributes of pixels")]
     pub(crate) encoding: Encoding,
     /// The element that holds the pixels, and where.
     pub(crate) pixels: Option<(Tag, Pixels)>,
     /// The data set, where it was deflated in the file. All places are then counted in here.
-    #[expect(dead_code, reason = "for whoever reads the attributes of pixels")]
     pub(crate) inflated: Option<Vec<u8>>,
 }
 

@@ -1,0 +1,140 @@
+//! The index: which fragments make up which frame (PS3.5 §A.4).
+
+use std::ops::Range;
+
+use dicom_dictionary_std::tags;
+
+use super::attributes::Attributes;
+use crate::codec::Codec;
+use crate::scan::Span;
+
+/// For each frame, its fragments; of its bytes, as many as the extended offset table says.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Index {
+    frames: Vec<Range<usize>>,
+    lengths: Vec<u64>,
+}
+
+impl Index {
+    /// By what is most trustworthy: offsets that lead to fragments, one fragment a frame, one frame of all, and last how a fragment
+    /// begins, which `start` reads. `None` when it stays unclear.
+    pub(super) fn new(
+        attributes: Attributes<'_>,
+        offsets: &[u8],
+        fragments: &[Span],
+        count: usize,
+        codec: Codec,
+        mut start: impl FnMut(&Span) -> Option<[u8; 4]>,
+    ) -> Option<Self> {
+        let extended = attributes.bytes(tags::EXTENDED_OFFSET_TABLE).unwrap_or_default();
+        let (extended, _) = extended.as_chunks::<8>();
+        let by_extended = by_offsets(extended.iter().map(|eight| u64::from_le_bytes(*eight)), fragments, count);
+        if let Some(frames) = by_extended {
+            let lengths = attributes.bytes(tags::EXTENDED_OFFSET_TABLE_LENGTHS).unwrap_or_default();
+            let (lengths, _) = lengths.as_chunks::<8>();
+            let lengths = lengths.iter().map(|eight| u64::from_le_bytes(*eight)).collect();
+            return Some(Self { frames, lengths });
+        }
+        let (basic, _) = offsets.as_chunks::<4>();
+        let frames = by_offsets(basic.iter().map(|four| u32::from_le_bytes(*four).into()), fragments, count)
+            .or_else(|| (fragments.len() == count).then(|| (0..count).map(|one| one..one + 1).collect()))
+            // More than one range, although there is but one frame.
+            .or_else(|| (count == 1 && !fragments.is_empty()).then(|| between(&[0], fragments.len())));
+        let frames = match frames {
+            Some(frames) => frames,
+            None => {
+                let mut starts = Vec::new();
+                for (number, fragment) in fragments.iter().enumerate() {
+                    if start(fragment).is_some_and(|bytes| begins(codec, bytes)) {
+                        starts.push(number);
+                    }
+                }
+                let found = starts.len() == count && starts.first() == Some(&0);
+                found.then(|| between(&starts, fragments.len()))?
+            }
+        };
+        Some(Self { frames, lengths: Vec::new() })
+    }
+
+    /// The fragments of a frame, and how many of their bytes count.
+    pub(super) fn frame(&self, frame: usize) -> Option<(Range<usize>, Option<u64>)> {
+        Some((self.frames.get(frame)?.clone(), self.lengths.get(frame).copied()))
+    }
+}
+
+/// Offsets count from the first fragment's item to that of a frame's first.
+fn by_offsets(
+    offsets: impl ExactSizeIterator<Item = u64>,
+    fragments: &[Span],
+    count: usize,
+) -> Option<Vec<Range<usize>>> {
+    if offsets.len() != count {
+        return None;
+    }
+    let first = fragments.first()?.at;
+    let starts: Vec<usize> = offsets
+        .map(|offset| fragments.binary_search_by_key(&offset, |fragment| fragment.at - first).ok())
+        .collect::<Option<_>>()?;
+    let ascending = starts.first() == Some(&0) && starts.is_sorted_by(|one, next| one < next);
+    ascending.then(|| between(&starts, fragments.len()))
+}
+
+fn between(starts: &[usize], end: usize) -> Vec<Range<usize>> {
+    let ends = starts.iter().skip(1).copied().chain([end]);
+    starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
+}
+
+/// Whether these are the first bytes of a codestream.
+fn begins(codec: Codec, bytes: [u8; 4]) -> bool {
+    match codec {
+        Codec::Jpeg | Codec::JpegLs => bytes.starts_with(&[0xff, 0xd8, 0xff]),
+        Codec::Jpeg2000 | Codec::HighThroughputJpeg2000 => bytes == [0xff, 0x4f, 0xff, 0x51] || bytes == [0, 0, 0, 12],
+        Codec::JpegXl => bytes.starts_with(&[0xff, 0x0a]) || bytes == [0, 0, 0, 12],
+        // A frame in RLE is one fragment (PS3.5 §A.4.2), and films have no frames of their own.
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::attributes::DataSet;
+    use super::*;
+    use crate::scan::Encoding;
+
+    fn index(extended: &[u64], basic: &[u32], lens: &[u64], count: usize, starts: &[u8]) -> Option<Vec<Range<usize>>> {
+        let mut bytes = Vec::new();
+        if !extended.is_empty() {
+            let value: Vec<u8> = extended.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+            bytes.extend_from_slice(b"\xe0\x7f\x01\x00OV\0\0");
+            bytes.extend_from_slice(&(value.len() as u32).to_le_bytes());
+            bytes.extend_from_slice(&value);
+        }
+        let set = DataSet::read(bytes, Encoding::ExplicitLittle).unwrap();
+        let offsets: Vec<u8> = basic.iter().flat_map(|offset| offset.to_le_bytes()).collect();
+        let mut at = 1_000;
+        let mut fragments = Vec::new();
+        for len in lens {
+            fragments.push(Span { at, len: *len });
+            at += len + 8;
+        }
+        let starts = |fragment: &Span| {
+            let number = fragments.iter().position(|one| one == fragment).unwrap();
+            Some(if starts.contains(&(number as u8)) { [0xff, 0xd8, 0xff, 0xe0] } else { [0; 4] })
+        };
+        Some(Index::new(set.attributes(), &offsets, &fragments, count, Codec::Jpeg, starts)?.frames)
+    }
+
+    #[test]
+    fn frames_are_found_in_each_way() {
+        let lens = [10, 20, 30];
+        assert_eq!(index(&[0, 46], &[], &lens, 2, &[]), Some(vec![0..2, 2..3]));
+        assert_eq!(index(&[], &[0, 18], &lens, 2, &[]), Some(vec![0..1, 1..3]));
+        assert_eq!(index(&[], &[], &lens, 3, &[]), Some(vec![0..1, 1..2, 2..3]));
+        assert_eq!(index(&[], &[], &lens, 1, &[]).unwrap(), [0..3]);
+        assert_eq!(index(&[], &[], &lens, 2, &[0, 2]), Some(vec![0..2, 2..3]));
+        // Offsets that lead nowhere count for nothing.
+        assert_eq!(index(&[0, 45], &[0, 17], &lens, 2, &[0, 2]), Some(vec![0..2, 2..3]));
+        assert_eq!(index(&[], &[0, 17], &lens, 2, &[]), None);
+        assert_eq!(index(&[], &[], &[], 1, &[]), None);
+    }
+}
