@@ -1,6 +1,7 @@
 //! JPEG 2000 (ITU-T T.800) by `rust-j2k`, and High-Throughput JPEG 2000 (T.814) by `dicom-toolkit-jpeg2000`.
 //!
-//! The first reconstructs as OpenJPEG does, and says so of what it cannot; the second knows the other block coder, but only samples without a sign.
+//! The first reconstructs as OpenJPEG does, and refuses what it is not sure of; the second knows the other block coder, and forgives more. What
+//! the first refuses is given to the second where the transform is reversible: then there is but one right answer.
 //! Both are of safe Rust. The image size is held against the layout before either sees the codestream.
 
 use super::{Codec, CodecError, Decoded, Layout, PhotometricInterpretation, check_dimensions, check_plausible, widen};
@@ -19,6 +20,8 @@ struct Header {
     /// Whether it has a colour transform, which decoders undo.
     is_transformed: bool,
     is_high_throughput: bool,
+    /// Whether the wavelet is that of whole numbers.
+    is_reversible: bool,
 }
 
 pub(super) fn decode(frame: &[u8], layout: &Layout) -> Result<Decoded, CodecError> {
@@ -33,10 +36,14 @@ pub(super) fn decode(frame: &[u8], layout: &Layout) -> Result<Decoded, CodecErro
         other => other,
     };
     if header.is_high_throughput {
-        high_throughput(stream, &header, layout, photometric)
-    } else {
-        part_one(stream, &header, layout, photometric)
+        return forgiving(Codec::HighThroughputJpeg2000, stream, &header, layout, photometric);
     }
+    exact(stream, &header, layout, photometric).or_else(|error| {
+        let second = header.is_reversible && header.precision <= 16;
+        // Of two refusals, the first knows better why.
+        let decoded = second.then(|| forgiving(Codec::Jpeg2000, stream, &header, layout, photometric));
+        decoded.and_then(Result::ok).ok_or(error)
+    })
 }
 
 const fn damaged(codec: Codec, what: &'static str) -> CodecError {
@@ -105,6 +112,7 @@ impl Header {
             components,
             is_transformed: false,
             is_high_throughput: false,
+            is_reversible: false,
         };
         if header.precision > u32::from(layout.bits_allocated) {
             return Err(CodecError::Precision { codec, precision: header.precision, allocated: layout.bits_allocated });
@@ -121,7 +129,10 @@ impl Header {
             match code {
                 0x50 => self.is_high_throughput = true,
                 // Scod, progression order, layers, then the transform.
-                0x52 => self.is_transformed = body.get(4).is_some_and(|transform| *transform != 0),
+                0x52 => {
+                    self.is_transformed = body.get(4).is_some_and(|transform| *transform != 0);
+                    self.is_reversible = body.get(9) == Some(&1);
+                }
                 0x90 => return,
                 _ => {}
             }
@@ -130,7 +141,7 @@ impl Header {
     }
 }
 
-fn part_one(
+fn exact(
     stream: &[u8],
     header: &Header,
     layout: &Layout,
@@ -154,13 +165,13 @@ fn part_one(
     }
 }
 
-fn high_throughput(
+fn forgiving(
+    codec: Codec,
     stream: &[u8],
     header: &Header,
     layout: &Layout,
     photometric: PhotometricInterpretation,
 ) -> Result<Decoded, CodecError> {
-    let codec = Codec::HighThroughputJpeg2000;
     if header.precision > 16 {
         return Err(CodecError::Unsupported { codec, what: "more than 16 bits a sample" });
     }

@@ -77,7 +77,7 @@ pub enum CodecError {
     /// Beyond [`MAX_FRAME`].
     #[error("one frame of it would take {0} bytes, which no image of a patient does")]
     TooLarge(u64),
-    /// Not 1, 3 or 4.
+    /// Neither 1 nor 3.
     #[error("{0} samples per pixel are not what the standard has")]
     Samples(u16),
     /// Bits Allocated, Bits Stored and High Bit do not go together.

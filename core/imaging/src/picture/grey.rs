@@ -42,7 +42,7 @@ pub(super) struct Grey<'a> {
     pub(super) stored: Stored,
     pub(super) padding: Option<Padding>,
     pub(super) modality: &'a Modality,
-    /// Whether the least value is white: MONOCHROME1, or Presentation LUT Shape INVERSE.
+    /// Whether the least value is white: MONOCHROME1, of which Presentation LUT Shape can only say the same (PS3.3 C.11.6.1.2).
     pub(super) inverse: bool,
 }
 

@@ -17,13 +17,11 @@ mod voi;
 
 use std::io::{Read, Seek};
 
-use dicom_dictionary_std::tags;
-
 pub use self::cine::Cine;
 pub use self::lut::Lut;
 pub use self::modality::{Modality, unit};
 pub use self::thumbnail::{of_series, pixel_aspect};
-pub use self::voi::{CT, Function, Preset, Voi, Window, ct, presets};
+pub use self::voi::{CT, Function, Preset, Voi, Window, ct};
 
 use self::grey::{Grey, Padding};
 use self::palette::Palette;
@@ -94,20 +92,14 @@ pub fn picture<S: Read + Seek>(frames: &mut Frames<S>, frame: u32, view: &View) 
     let pixels = match decoded.photometric {
         PhotometricInterpretation::Monochrome1 | PhotometricInterpretation::Monochrome2 => {
             let modality = Modality::of(attributes, frame, layout.signed);
-            let shape = attributes.text(tags::PRESENTATION_LUT_SHAPE);
             let grey = Grey {
                 stored,
                 padding: Padding::of(attributes, layout),
                 modality: &modality,
-                // PS3.3 C.11.6.1.2: where the shape is told, it is told again and not once more.
-                inverse: match shape.as_deref() {
-                    Some("INVERSE") => true,
-                    Some("IDENTITY") => false,
-                    _ => decoded.photometric == PhotometricInterpretation::Monochrome1,
-                },
+                inverse: decoded.photometric == PhotometricInterpretation::Monochrome1,
             };
             let said = match view {
-                View::AsItSays => first_preset(frames, frame, &modality),
+                View::AsItSays => presets(frames, frame).into_iter().next().map(|preset| preset.voi),
                 View::Fitted => None,
                 View::Voi(voi) => Some(voi.clone()),
             };
@@ -123,10 +115,14 @@ pub fn picture<S: Read + Seek>(frames: &mut Frames<S>, frame: u32, view: &View) 
     Ok(Picture { width, height, pixels })
 }
 
-fn first_preset<S: Read + Seek>(frames: &Frames<S>, frame: u32, modality: &Modality) -> Option<Voi> {
-    // A table's first entry is for what the modality transform gives: without a sign if that may have none.
-    let (least, _) = Stored::of(frames.layout()).range();
-    let (least, _) = modality.range(least as f64, 0.0);
-    let first = voi::presets(frames.attributes(), frame, least < 0.0).into_iter().next()?;
-    Some(first.voi)
+/// The ways in which a frame, counted from 0, wants to be seen: tables first, then windows, in the order of the image.
+#[must_use]
+pub fn presets<S: Read + Seek>(frames: &Frames<S>, frame: u32) -> Vec<Preset> {
+    let (attributes, layout) = (frames.attributes(), frames.layout());
+    // A table's first entry is for what the modality transform gives: with a sign if that may have one.
+    let is_signed = layout.check().is_ok() && {
+        let (least, most) = Stored::of(layout).range();
+        Modality::of(attributes, frame, layout.signed).range(least as f64, most as f64).0 < 0.0
+    };
+    voi::presets(attributes, frame, is_signed)
 }

@@ -90,8 +90,7 @@ pub struct Preset {
 }
 
 /// The presets of a frame, counted from 0, as the image has them: tables first, since whoever made one wanted more than a window can.
-#[must_use]
-pub fn presets(attributes: Attributes<'_>, frame: u32, signed: bool) -> Vec<Preset> {
+pub(super) fn presets(attributes: Attributes<'_>, frame: u32, signed: bool) -> Vec<Preset> {
     let group = attributes.of_frame(frame, tags::FRAME_VOILUT_SEQUENCE);
     let tables = group.items(tags::VOILUT_SEQUENCE).filter_map(|item| {
         Some(Preset { name: item.text(tags::LUT_EXPLANATION), voi: Voi::Lut(Lut::of(item, signed)?) })
