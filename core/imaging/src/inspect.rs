@@ -21,8 +21,8 @@ pub struct Inspected {
     pub stored: StoredDigest,
     /// Its 1 MiB subtrees.
     pub subtrees: Subtrees,
-    /// Its data set, whatever it is written in.
-    pub dataset: Dataset,
+    /// Its data set, whatever it is written in; none when this build lacks the codec of its pixels.
+    pub dataset: Option<Dataset>,
     /// Its pixels, if it has any.
     pub pixels: Option<PixelDigest>,
 }
@@ -57,7 +57,7 @@ impl Inspected {
             transfer_syntax_uid: self.facts.transfer_syntax_uid,
             size: self.size,
             stored: self.stored,
-            dataset: Some(self.dataset),
+            dataset: self.dataset,
             pixels: self.pixels,
             frames: self.facts.frames,
         }

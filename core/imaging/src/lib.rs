@@ -55,6 +55,7 @@ pub mod intake;
 pub mod phantom;
 pub mod picture;
 pub mod reader;
+pub mod render;
 pub mod scan;
 pub mod walk;
 pub mod worker;

@@ -11,8 +11,8 @@ use clavicle_manifest::MAX_INSTANCE_LEN;
 
 use crate::inspect::Inspected;
 use crate::intake::Reason;
-use crate::scan::Unreadable;
-use crate::worker::{WorkerError, Workers};
+use crate::render::{RenderError, Rendered, Wanted, render};
+use crate::worker::Workers;
 
 /// Most files that are read at the same time.
 const MOST_HANDS: usize = 8;
@@ -58,6 +58,28 @@ impl Reader {
     /// # Errors
     /// [`Reason`].
     pub fn inspect_one(&self, path: &Path) -> Result<Inspected, Reason> {
+        self.with_file(path, |file, len| {
+            Ok(match self {
+                Self::Here => Inspected::read(file, len)?,
+                Self::Workers(workers) => workers.inspect(file, len)??,
+            })
+        })
+    }
+
+    /// Makes the picture that is wanted of the file at `path`.
+    ///
+    /// # Errors
+    /// [`Reason`] when the file cannot be read; inside, [`RenderError`] when it can, and cannot be shown.
+    pub fn render(&self, path: &Path, wanted: &Wanted) -> Result<Result<Rendered, RenderError>, Reason> {
+        self.with_file(path, |file, len| {
+            Ok(match self {
+                Self::Here => render(file, len, wanted),
+                Self::Workers(workers) => workers.render(file, len, wanted)?,
+            })
+        })
+    }
+
+    fn with_file<T>(&self, path: &Path, read: impl FnOnce(&File, u64) -> Result<T, Reason>) -> Result<T, Reason> {
         // Neither a link is followed, nor is it waited for somebody to write into a pipe.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
         let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Reason::of_opening)?;
@@ -68,20 +90,10 @@ impl Reader {
         if before.len() > MAX_INSTANCE_LEN {
             return Err(Reason::TooLarge);
         }
-        let inspected = self.read(&file, before.len())?;
+        let outcome = read(&file, before.len());
         // What was read must be of one state, and a file that is still being written is not whole.
         let after = file.metadata().map_err(Reason::Io)?;
-        if state(&before) != state(&after) {
-            return Err(Reason::Changed);
-        }
-        Ok(inspected?)
-    }
-
-    fn read(&self, file: &File, len: u64) -> Result<Result<Inspected, Unreadable>, WorkerError> {
-        match self {
-            Self::Here => Ok(Inspected::read(file, len)),
-            Self::Workers(workers) => workers.inspect(file, len),
-        }
+        if state(&before) != state(&after) { Err(Reason::Changed) } else { outcome }
     }
 }
 

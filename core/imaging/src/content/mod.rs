@@ -12,25 +12,30 @@
 //! dataset = BLAKE3 derive_key("Clavicle data set 1")(part × 7 ‖ pixels, or nothing)
 //! ```
 //!
-//! How pixels are digested is in [`pixels`]. Left out are the lengths of groups and sequences, trailing padding (PS3.10 §7.2), the offset tables, and
+//! How pixels are digested is in [`pixels`], and those that were compressed without loss in [`lossless`]. Left out are the lengths of groups and sequences, trailing padding (PS3.10 §7.2), the offset tables, and
 //! Photometric Interpretation (0028,0004) and Planar Configuration (0028,0006), which say how pixels are written and go into their digest.
 //!
 //! A record is read from its end, where its length is, and so no two data sets have the same records. What a transcoder may change and
 //! is taken for a change nevertheless: a private sequence of undefined length that becomes one value of VR UN.
 
+mod lossless;
 mod pixels;
+
+use std::io::{Read, Seek};
 
 use clavicle_manifest::{Dataset, DatasetDigest, Marks, Part, PixelDigest};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
+use self::lossless::Lossless;
 use self::pixels::PixelHasher;
 use crate::scan::{Encoding, Head, Kept, Scanned, is_text, listed_vr, word_len};
 
 /// What a data set says, without how it is written.
 #[derive(Debug)]
 pub(crate) struct Content {
-    pub(crate) dataset: Dataset,
+    /// `None` when the pixels were not digested.
+    pub(crate) dataset: Option<Dataset>,
     pub(crate) pixels: Option<PixelDigest>,
 }
 
@@ -197,9 +202,13 @@ impl ContentHasher {
         self.records().whole(ICON, tags::PIXEL_DATA, pixels.finish("").as_bytes());
     }
 
-    /// The digests of the data set that was `scanned`.
-    pub(crate) fn finish(self, scanned: &Scanned) -> Content {
-        let pixels = self.pixels.map(|pixels| pixels.finish(scanned.transfer_syntax_uid.as_str()));
+    /// The digests of the data set that was `scanned`, and is in `source`, which has `len` bytes.
+    pub(crate) fn finish<S: Read + Seek>(self, scanned: &Scanned, source: S, len: u64) -> Content {
+        let pixels = match lossless::digest(scanned, source, len) {
+            Lossless::Digest(digest) => Some(digest),
+            Lossless::CannotTell => return Content { dataset: None, pixels: None },
+            Lossless::No => self.pixels.map(|pixels| pixels.finish(scanned.transfer_syntax_uid.as_str())),
+        };
         let parts = self.parts.map(Records::finish);
         let mut whole = blake3::Hasher::new_derive_key("Clavicle data set 1");
         for part in &parts {
@@ -214,7 +223,7 @@ impl ContentHasher {
             [a, b, c, d]
         });
         let digest = DatasetDigest::from_bytes(*whole.finalize().as_bytes());
-        Content { dataset: Dataset { digest, marks: Marks::from_bytes(marks) }, pixels }
+        Content { dataset: Some(Dataset { digest, marks: Marks::from_bytes(marks) }), pixels }
     }
 
     fn records(&mut self) -> &mut Records {

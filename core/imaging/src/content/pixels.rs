@@ -16,6 +16,7 @@ use clavicle_manifest::PixelDigest;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
+use crate::codec::{Decoded, Layout};
 use crate::scan::{Encoding, Head, Kept, word_len};
 
 /// The largest frame whose planes are put together, in bytes.
@@ -120,6 +121,25 @@ impl PixelHasher {
         Self::new(&[&[2][..], &text(photometric(kept))].concat(), Written::Alike, u64::MAX, true)
     }
 
+    /// For frames of native samples, as a codec gives them.
+    pub(super) fn decoded(layout: &Layout, frames: u32, first: &Decoded) -> Self {
+        let Layout { rows, columns, samples_per_pixel, bits_allocated, bits_stored, high_bit, signed, .. } = *layout;
+        let shape = Shape {
+            rows,
+            columns,
+            samples: samples_per_pixel,
+            allocated: bits_allocated,
+            stored: bits_stored,
+            high: high_bit,
+            representation: signed.into(),
+            frames,
+            planar: 0,
+            photometric: first.photometric.term().as_bytes(),
+        };
+        let written = Written::little(&shape, usize::from(bits_allocated) / 8);
+        Self::new(&shape.preimage(), written, u64::MAX, false)
+    }
+
     pub(super) fn native(head: &Head, encoding: Encoding, len: u64, kept: &[Kept]) -> Self {
         let shape = Shape::of(kept).filter(|_| head.tag == tags::PIXEL_DATA);
         // Values have an even length, and those of a single bit or byte a last one that means nothing.
@@ -203,6 +223,15 @@ impl Written {
         let word = usize::from(shape.allocated) / 8;
         let frame = usize::try_from(frame).ok().filter(|_| word == len && (1..=MAX_FRAME).contains(&frame))?;
         Some(Self::Planes { samples: usize::from(shape.samples), word, frame, words: Box::new(words) })
+    }
+
+    /// Samples little endian, pixel by pixel, in words of `len` bytes.
+    const fn little(shape: &Shape<'_>, len: usize) -> Self {
+        if shape.stored == shape.allocated {
+            return Self::Alike;
+        }
+        let (shift, mask) = (shape.high + 1 - shape.stored, u64::MAX >> (64 - shape.stored));
+        Self::Words { len, is_big: false, shift, mask }
     }
 
     /// Appends the samples of `piece` as they are hashed.

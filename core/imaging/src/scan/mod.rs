@@ -132,11 +132,12 @@ pub(crate) fn scan<S: Read + Seek>(source: S, len: u64) -> Result<Scanned, Unrea
 }
 
 /// Scans a file of `len` bytes, reads all of it once, and digests it on the way.
-pub(crate) fn digest<S: Read + Seek>(source: S, len: u64) -> Result<Digested, Unreadable> {
-    let input = Input::new(source, len, Some(StoredHasher::new()));
+pub(crate) fn digest<S: Read + Seek>(mut source: S, len: u64) -> Result<Digested, Unreadable> {
+    let input = Input::new(&mut source, len, Some(StoredHasher::new()));
     let (scanned, whole, content) = Scan::new(input, Encoding::ExplicitLittle, Some(ContentHasher::new())).file()?;
     let (size, stored, subtrees) = whole.expect("an input that is hashed has a digest");
-    let content = content.expect("a data set that is hashed has a digest").finish(&scanned);
+    source.rewind()?;
+    let content = content.expect("a data set that is hashed has a digest").finish(&scanned, source, len);
     Ok(Digested { scanned, size, stored, subtrees, content })
 }
 

@@ -16,6 +16,7 @@ use seccompiler::{
 
 use super::{ARGUMENT, MEMORY, Question, frame};
 use crate::inspect::Inspected;
+use crate::render::{Rendered, render};
 
 /// `fcntl` of an open file's flags.
 const F_GETFD: u64 = libc::F_GETFD as u64;
@@ -36,6 +37,10 @@ fn serve() -> io::Result<()> {
     while let Some((question, file)) = frame::receive_with(&socket)? {
         let answer = match Question::try_from_slice(&question)? {
             Question::Inspect { len } => borsh::to_vec(&Inspected::read(File::from(file), len))?,
+            Question::Render { len, wanted } => {
+                let rendered = render(File::from(file), len, &wanted);
+                borsh::to_vec(&rendered.map(Rendered::into_answer))?
+            }
         };
         frame::send(&mut socket, &answer)?;
     }

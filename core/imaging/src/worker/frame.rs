@@ -6,16 +6,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::Instant;
 
-use clavicle_ledger::encoding::Wire as _;
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
     recvmsg, sendmsg,
 };
 
-use crate::inspect::Inspected;
-
-/// The longest frame.
-const MAX: usize = 64 + Inspected::MAX_LEN;
+/// The longest answer: a picture of 256 MB, which is more than a screen has and an image may have.
+const MAX: u64 = 256 << 20;
+/// How much of an answer is waited for at once.
+const PIECE: usize = 1 << 20;
 /// The longest question, which goes out and comes in by one call.
 const MAX_QUESTION: usize = 256;
 
@@ -63,12 +62,18 @@ pub(super) fn send(to: &mut impl Write, answer: &[u8]) -> io::Result<()> {
 pub(super) fn receive_until(mut socket: &UnixStream, until: Instant) -> io::Result<Vec<u8>> {
     let mut len = [0; 4];
     read_until(&mut socket, &mut len, until)?;
-    let len = u32::from_le_bytes(len) as usize;
-    if len > MAX {
+    let mut left = u32::from_le_bytes(len) as usize;
+    if left as u64 > MAX {
         return Err(ErrorKind::InvalidData.into());
     }
-    let mut answer = vec![0; len];
-    read_until(&mut socket, &mut answer, until)?;
+    // As much as comes, and not as much as is claimed.
+    let mut answer = Vec::new();
+    while left > 0 {
+        let (at, now) = (answer.len(), left.min(PIECE));
+        answer.resize(at + now, 0);
+        read_until(&mut socket, &mut answer[at..], until)?;
+        left -= now;
+    }
     Ok(answer)
 }
 

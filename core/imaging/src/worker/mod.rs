@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::inspect::Inspected;
+use crate::render::{self, RenderError, Rendered, Wanted};
 use crate::scan::Unreadable;
 
 pub use self::child::main_if_asked;
@@ -38,12 +39,19 @@ pub const TIME: Duration = Duration::from_secs(30);
 pub const SLOWEST: u64 = 16 << 20;
 
 /// What a worker is asked about the file that comes with the question.
-#[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Debug, BorshSerialize, BorshDeserialize)]
 pub(crate) enum Question {
     /// See [`Inspected::read`].
     Inspect {
         /// Bytes of the file.
         len: u64,
+    },
+    /// See [`render`](crate::render::render).
+    Render {
+        /// Bytes of the file.
+        len: u64,
+        /// What is wanted.
+        wanted: Wanted,
     },
 }
 
@@ -111,6 +119,20 @@ impl Workers {
     /// Inspects a file of `len` bytes, of which nothing was read yet. Each thread that asks has a worker to itself meanwhile.
     pub(crate) fn inspect(&self, file: &File, len: u64) -> Result<Result<Inspected, Unreadable>, WorkerError> {
         self.ask(Question::Inspect { len }, file, self.time + Duration::from_secs(len / SLOWEST))
+    }
+
+    /// Makes a picture of a file of `len` bytes.
+    pub(crate) fn render(
+        &self,
+        file: &File,
+        len: u64,
+        wanted: &Wanted,
+    ) -> Result<Result<Rendered, RenderError>, WorkerError> {
+        let question = Question::Render { len, wanted: wanted.clone() };
+        match self.ask::<render::Answer>(question, file, self.time)? {
+            Ok(answer) => Rendered::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
+            Err(error) => Ok(Err(error)),
+        }
     }
 
     fn ask<A: BorshDeserialize>(&self, question: Question, file: &File, time: Duration) -> Result<A, WorkerError> {

@@ -33,7 +33,7 @@ fn files() -> Vec<PathBuf> {
         "MR_small_implicit",
         "MR_small_bigendian",
         "ExplVR_BigEnd",
-        "SC_rgb",
+        "SC_rgb_jpeg_dcmd",
         "SC_rgb_small_odd",
         "color-pl",
         "color-px",
@@ -84,6 +84,48 @@ fn another_encoding_is_the_same_content() {
     }
     println!("{same} written in other ways, {refused} that dcmtk would not write");
     assert!(same > 100 && refused < 20);
+}
+
+#[test]
+fn what_was_compressed_without_loss_is_the_same_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let written = folder.path().join("written");
+    let test_files = pydicom().join("test_files");
+    let mut same = 0;
+    for name in [
+        "CT_small",
+        "MR_small",
+        "MR_small_bigendian",
+        "SC_rgb_jpeg_dcmd",
+        "SC_rgb_small_odd",
+        "examples_palette",
+    ] {
+        let path = test_files.join(format!("{name}.dcm"));
+        let before = inspect(&path);
+        for (program, how) in
+            [("dcmcrle", &[][..]), ("dcmcjpls", &["+el"]), ("dcmcjpeg", &["+e1"]), ("dcmcjpeg", &["+el", "+sv", "4"])]
+        {
+            // dcmtk writes nothing, and sees nothing wrong in that, where it has no encoder for such pixels.
+            fs::remove_file(&written).ok();
+            if !dcmtk(program, how, &[&path, &written]) || !written.exists() {
+                continue;
+            }
+            let after = inspect(&written);
+            assert_ne!(before.facts.transfer_syntax_uid, after.facts.transfer_syntax_uid, "{name} {program}");
+            let change = before.instance().change(&after.instance()).unwrap();
+            // dcmtk writes down that it compressed, where that is not of no consequence.
+            let is_same = matches!(change, Change::Encoding | Change::Attributes { pixels: true, .. });
+            assert!(is_same, "{name} {program} {how:?}: {change}");
+            same += 1;
+        }
+    }
+    println!("{same} compressed without loss");
+    assert!(same > 15);
+    // One that lost something is not the same.
+    let path = test_files.join("SC_rgb_jpeg_dcmd.dcm");
+    assert!(dcmtk("dcmcjpls", &["+en"], &[&path, &written]));
+    let change = inspect(&path).instance().change(&inspect(&written).instance()).unwrap();
+    assert!(matches!(change, Change::Pixels { .. }), "{change}");
 }
 
 #[test]

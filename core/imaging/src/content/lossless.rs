@@ -1,0 +1,65 @@
+//! Pixels that were compressed without loss: decoded, so that they have the digest of what they were before.
+//!
+//! Whether they are is said by the transfer syntax alone. A build without the codec cannot tell what the pixels are, and says nothing of them. A codestream that
+//! cannot be decoded, or would be more than [`MOST`] decoded, stands for itself.
+
+use std::io::{Read, Seek};
+
+use clavicle_manifest::PixelDigest;
+use dicom_dictionary_std::uids;
+
+use super::pixels::PixelHasher;
+use crate::codec::CodecError;
+use crate::frames::{Frames, FramesError};
+use crate::scan::{Pixels, Scanned};
+
+/// The most that is decoded for a digest, in bytes. A digest must not take longer than anybody waits for it.
+const MOST: u64 = 512 << 20;
+
+/// The transfer syntaxes of which the standard says that nothing is lost (PS3.5 §10).
+const LOSSLESS: [&str; 8] = [
+    uids::RLE_LOSSLESS,
+    uids::JPEG_LOSSLESS,
+    uids::JPEG_LOSSLESS_SV1,
+    uids::JPEGLS_LOSSLESS,
+    uids::JPEG2000_LOSSLESS,
+    uids::HTJ2K_LOSSLESS,
+    uids::HTJ2K_LOSSLESS_RPCL,
+    uids::JPEGXL_LOSSLESS,
+];
+
+/// What is to be said of pixels.
+pub(super) enum Lossless {
+    /// They were compressed without loss, and this is what they are.
+    Digest(PixelDigest),
+    /// They were compressed without loss, and this build cannot tell what they are.
+    CannotTell,
+    /// They are what they are in the file.
+    No,
+}
+
+/// Reads the frames of what was `scanned`.
+pub(super) fn digest<S: Read + Seek>(scanned: &Scanned, source: S, len: u64) -> Lossless {
+    let uid = scanned.transfer_syntax_uid;
+    let is_encapsulated = matches!(scanned.pixels, Some((_, Pixels::Encapsulated { .. })));
+    if !is_encapsulated || !LOSSLESS.contains(&uid.as_str()) {
+        return Lossless::No;
+    }
+    let Ok(mut frames) = Frames::read(source, len) else { return Lossless::No };
+    let layout = frames.layout().clone();
+    let decoded_len = (layout.decoded_len() as u64).saturating_mul(frames.count().into());
+    // Samples of one bit are unpacked when they are decoded.
+    if layout.check().is_err() || layout.bits_allocated < 8 || decoded_len > MOST {
+        return Lossless::No;
+    }
+    let mut hasher: Option<PixelHasher> = None;
+    for number in 0..frames.count() {
+        let frame = match frames.frame(number) {
+            Ok(frame) => frame,
+            Err(FramesError::Codec(CodecError::NotBuilt { .. })) => return Lossless::CannotTell,
+            Err(_) => return Lossless::No,
+        };
+        hasher.get_or_insert_with(|| PixelHasher::decoded(&layout, frames.count(), &frame)).take(&frame.samples);
+    }
+    hasher.map_or(Lossless::No, |hasher| Lossless::Digest(hasher.finish("")))
+}

@@ -1,0 +1,161 @@
+//! Rendering: a picture of a file from outside, made where a hostile one does no harm, and what there is to know of it.
+
+use std::io::{Read, Seek};
+use std::panic::{self, AssertUnwindSafe};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_ledger::encoding::Text;
+
+use crate::facts::shown;
+use crate::frames::Frames;
+use crate::geometry::Plane;
+use crate::picture::{self, Cine, Picture, PictureError, Pixels, View, Voi, Window, ct, picture, pixel_aspect};
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+pub struct Wanted {
+    /// Which frame, counted from 0; the one in the middle without it.
+    pub frame: Option<u32>,
+    /// In which window.
+    pub windowing: Windowing,
+    /// Most pixels along a side, for a thumbnail.
+    pub side: Option<u32>,
+}
+
+/// In which window an image is to be seen.
+#[derive(Clone, Debug, Default, PartialEq, BorshSerialize, BorshDeserialize)]
+pub enum Windowing {
+    /// As its first preset says, else in one that fits most of its pixels.
+    #[default]
+    AsItSays,
+    /// In one that fits most of its pixels.
+    Fitted,
+    /// In one of the image's own presets, or one that is usual in CT, by its name.
+    Named(Text<64>),
+    /// In this one.
+    Window {
+        /// In the unit of the image.
+        centre: f64,
+        /// At least 1.
+        width: f64,
+    },
+}
+
+/// A picture of a frame, and what there is to know of the image.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rendered {
+    /// The picture.
+    pub picture: Picture,
+    /// What there is to know.
+    pub about: About,
+}
+
+/// What there is to know of an image.
+#[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
+pub struct About {
+    /// Rows of a frame.
+    pub rows: u16,
+    /// Columns of a frame.
+    pub columns: u16,
+    /// How many frames there are.
+    pub frames: u32,
+    /// Which one this is, counted from 0.
+    pub frame: u32,
+    /// The names of the image's own windows; empty where one has none.
+    pub presets: Vec<Text<64>>,
+    /// What values are measured in: HU, as a rule, or nothing.
+    pub unit: Text<64>,
+    /// How long this frame is shown in a film, in ms, if that is told.
+    pub frame_ms: Option<u64>,
+    /// How far along its own normal the frame lies, in mm, if that is told.
+    pub depth_mm: Option<f64>,
+}
+
+/// Why there is no picture.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum RenderError {
+    /// See [`PictureError`], whose sentence it is.
+    #[error("{0}")]
+    NotShown(Text<1024>),
+    /// No window of that name.
+    #[error("there is no window of that name: neither the image has one, nor is it usual in CT")]
+    NoSuchWindow,
+    /// A window that is none.
+    #[error("a window is at least 1 wide, and both of its numbers are numbers")]
+    BadWindow,
+    /// A decoder panicked.
+    #[error("reading it failed in a way that should not be possible; please report the file's structure")]
+    Panicked,
+}
+
+impl From<PictureError> for RenderError {
+    fn from(error: PictureError) -> Self {
+        Self::NotShown(shown(error.to_string()))
+    }
+}
+
+/// Makes the picture that is wanted of a file of `len` bytes. For files from outside see [`Reader::render`](crate::reader::Reader::render).
+///
+/// # Errors
+/// [`RenderError`].
+pub fn render<S: Read + Seek>(source: S, len: u64, wanted: &Wanted) -> Result<Rendered, RenderError> {
+    panic::catch_unwind(AssertUnwindSafe(|| rendered(source, len, wanted))).unwrap_or(Err(RenderError::Panicked))
+}
+
+fn rendered<S: Read + Seek>(source: S, len: u64, wanted: &Wanted) -> Result<Rendered, RenderError> {
+    let mut frames = Frames::read(source, len).map_err(PictureError::from)?;
+    let frame = wanted.frame.unwrap_or(frames.count() / 2);
+    let presets = picture::presets(&frames, frame);
+    let view = match &wanted.windowing {
+        Windowing::AsItSays => View::AsItSays,
+        Windowing::Fitted => View::Fitted,
+        Windowing::Named(name) => {
+            let own = presets.iter().find(|preset| preset.name.as_deref() == Some(name.as_str()));
+            let own = own.map(|preset| preset.voi.clone());
+            View::Voi(own.or_else(|| ct(name.as_str()).map(Voi::Window)).ok_or(RenderError::NoSuchWindow)?)
+        }
+        Windowing::Window { centre, width } => {
+            View::Voi(Voi::Window(Window::linear(*centre, *width).ok_or(RenderError::BadWindow)?))
+        }
+    };
+    let mut shown_picture = picture(&mut frames, frame, &view)?;
+    let (layout, attributes) = (frames.layout(), frames.attributes());
+    if let Some(side) = wanted.side {
+        shown_picture = shown_picture.thumbnail(side, pixel_aspect(attributes, frame));
+    }
+    let about = About {
+        rows: layout.rows,
+        columns: layout.columns,
+        frames: frames.count(),
+        frame,
+        presets: presets.iter().map(|preset| shown(preset.name.clone().unwrap_or_default())).collect(),
+        unit: shown(picture::unit(attributes, frame).unwrap_or_default()),
+        frame_ms: Cine::of(attributes, frames.count())
+            .map(|cine| u64::try_from(cine.time(frame).as_millis()).unwrap_or(u64::MAX)),
+        depth_mm: Plane::of(attributes, frame).map(|plane| plane.depth()).filter(|depth| depth.is_finite()),
+    };
+    Ok(Rendered { picture: shown_picture, about })
+}
+
+/// What a worker answers: width, height, whether it has colours, bytes.
+pub(crate) type Answer = Result<(u32, u32, bool, Vec<u8>, About), RenderError>;
+
+impl Rendered {
+    pub(crate) fn into_answer(self) -> (u32, u32, bool, Vec<u8>, About) {
+        let Picture { width, height, pixels } = self.picture;
+        match pixels {
+            Pixels::Grey(bytes) => (width, height, false, bytes, self.about),
+            Pixels::Rgb(bytes) => (width, height, true, bytes, self.about),
+        }
+    }
+
+    /// `None` when the bytes are not as many as they should be.
+    pub(crate) fn of_answer(answer: (u32, u32, bool, Vec<u8>, About)) -> Option<Self> {
+        let (width, height, is_coloured, bytes, about) = answer;
+        let wanted = u64::from(width) * u64::from(height) * if is_coloured { 3 } else { 1 };
+        let pixels = if is_coloured { Pixels::Rgb } else { Pixels::Grey };
+        (bytes.len() as u64 == wanted && wanted > 0)
+            .then(|| Self { picture: Picture { width, height, pixels: pixels(bytes) }, about })
+    }
+}
