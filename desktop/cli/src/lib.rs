@@ -14,6 +14,8 @@ use crate::command::{Arguments, say};
 /// The whole program: reads the arguments, does what they say, and tells.
 #[must_use]
 pub fn main() -> ExitCode {
+    // First of all: it may have been started to read a file from outside, and then does only that.
+    clavicle_imaging::worker::main_if_asked();
     let Arguments { json, command } = Arguments::parse();
     match (command::run(command), json) {
         (Ok(answer), false) => say(&answer.text),

@@ -92,14 +92,9 @@ fn what_was_compressed_without_loss_is_the_same_content() {
     let written = folder.path().join("written");
     let test_files = pydicom().join("test_files");
     let mut same = 0;
-    for name in [
-        "CT_small",
-        "MR_small",
-        "MR_small_bigendian",
-        "SC_rgb_jpeg_dcmd",
-        "SC_rgb_small_odd",
-        "examples_palette",
-    ] {
+    for name in
+        ["CT_small", "MR_small", "MR_small_bigendian", "SC_rgb_jpeg_dcmd", "SC_rgb_small_odd", "examples_palette"]
+    {
         let path = test_files.join(format!("{name}.dcm"));
         let before = inspect(&path);
         for (program, how) in

@@ -2,6 +2,7 @@
 
 mod recipient;
 mod terms;
+mod view;
 mod wallet;
 
 use std::io::Write as _;
@@ -17,6 +18,7 @@ use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
 
 pub use self::terms::{Length, Purpose};
+pub use self::view::{ViewArguments, ViewError, WindowArgument};
 
 /// Consent to imaging studies, and the studies themselves: for patients and for those they grant.
 #[derive(Debug, Parser)]
@@ -39,6 +41,8 @@ pub enum Command {
     /// A recipient: show a card, read what came, fetch
     #[command(subcommand)]
     Recipient(RecipientCommand),
+    /// Look at DICOM files on this machine; no network or wallet is needed
+    View(ViewArguments),
 }
 
 /// Which wallet, and what opens it.
@@ -240,6 +244,9 @@ pub enum CommandError {
     /// Nothing to fetch.
     #[error("nothing was granted yet; see `clavicle recipient inbox`")]
     NothingGranted,
+    /// See [`ViewError`].
+    #[error(transparent)]
+    View(#[from] ViewError),
     /// The system gave no thread or timer.
     #[error("the system gave no thread or timer to run with")]
     Runtime(#[source] std::io::Error),
@@ -258,7 +265,9 @@ impl CommandError {
             Self::Incomplete(_) => "incomplete",
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
-            Self::Runtime(_) => "system",
+            Self::View(ViewError::Render { .. } | ViewError::Nothing(_)) => "not_shown",
+            Self::View(ViewError::Workers(_)) | Self::Runtime(_) => "system",
+            Self::View(_) => "file",
         }
     }
 
@@ -312,6 +321,7 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
         match command {
             Command::Wallet(command) => Box::pin(wallet::run(command)).await,
             Command::Recipient(command) => Box::pin(recipient::run(command)).await,
+            Command::View(arguments) => Ok(view::run(&arguments)?),
         }
     })
 }

@@ -1,0 +1,331 @@
+//! `view`: looks at DICOM files on this machine. What is wrong with them costs a worker at most.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use clavicle_imaging::intake::{Intake, IntakeError, Reason, SeriesIntake, StudyIntake};
+use clavicle_imaging::picture::{CT, Picture, Pixels};
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::render::{About, RenderError, Rendered, Wanted, Windowing};
+use clavicle_imaging::worker::Workers;
+use clavicle_ledger::encoding::Text;
+use serde_json::{Value, json};
+
+use super::{Answer, sentences};
+
+/// Most pictures on a sheet.
+const MOST_ON_SHEET: usize = 64;
+/// Most frames of a film.
+const MOST_FRAMES: u32 = 2_000;
+/// How long a frame is shown that does not say it: ten a second.
+const FRAME_MS: u64 = 100;
+/// Pixels along a side of a picture on a sheet, unless it is said.
+const SIDE: u32 = 256;
+
+/// Said wherever pictures leave this program.
+const NOT_FOR_DIAGNOSIS: &str = "Not for diagnosis: 8 bits, in one window, on a screen that nobody has checked.";
+
+/// What is to be looked at, and how.
+#[derive(Debug, clap::Args)]
+pub struct ViewArguments {
+    /// A DICOM file, or a folder of them
+    pub path: PathBuf,
+    /// The PNG to write: the image, or of a folder a sheet with a picture of each series
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    /// Which frame, from 1; the one in the middle without it
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "cine")]
+    pub frame: Option<u32>,
+    /// The window: CENTRE,WIDTH, `fitted`, one of the image's own by its name, or a usual one of CT such as brain, lung or bone
+    #[arg(long)]
+    pub window: Option<WindowArgument>,
+    /// Most pixels along a side
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8192))]
+    pub side: Option<u32>,
+    /// Write all frames, as a film (an animated PNG)
+    #[arg(long, requires = "png")]
+    pub cine: bool,
+}
+
+/// A window, as it is typed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WindowArgument(Windowing);
+
+impl FromStr for WindowArgument {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "fitted" {
+            return Ok(Self(Windowing::Fitted));
+        }
+        if let Some((centre, width)) = text.split_once(',')
+            && let (Ok(centre), Ok(width)) = (centre.trim().parse(), width.trim().parse())
+        {
+            return Ok(Self(Windowing::Window { centre, width }));
+        }
+        Text::new(text).map(|name| Self(Windowing::Named(name))).map_err(|_| "no window has such a name".to_owned())
+    }
+}
+
+/// Why there is nothing to see.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ViewError {
+    /// The file cannot be read.
+    #[error("{path} cannot be read")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        reason: Reason,
+    },
+    /// It can be read, and not be shown.
+    #[error("{path} cannot be shown")]
+    Render {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: RenderError,
+    },
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] IntakeError),
+    /// Nothing in the folder is an image.
+    #[error("nothing in {0} is an image that can be shown")]
+    Nothing(PathBuf),
+    /// For a file alone.
+    #[error("--frame and --cine are for a file; of a folder a sheet is made, with a picture of each series")]
+    OfAFile,
+    /// A film that is none.
+    #[error("the image has {0} frames, and a film is made of 2 to {MOST_FRAMES}")]
+    Frames(u32),
+    /// The picture.
+    #[error("{path} cannot be written")]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// The processes that read files.
+    #[error("this program cannot be found any more, which is to be started again to read files")]
+    Workers(#[source] io::Error),
+}
+
+/// Looks.
+///
+/// # Errors
+/// [`ViewError`].
+pub(super) fn run(arguments: &ViewArguments) -> Result<Answer, ViewError> {
+    let reader = Reader::Workers(Workers::of_this_program().map_err(ViewError::Workers)?);
+    if arguments.path.is_dir() { folder(arguments, &reader) } else { file(arguments, &reader) }
+}
+
+fn file(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError> {
+    // Who names a link means what it leads to.
+    let path = fs::canonicalize(&arguments.path)
+        .map_err(|error| ViewError::File { path: arguments.path.clone(), reason: Reason::Io(error) })?;
+    let wanted = Wanted {
+        frame: arguments.frame.map(|frame| frame - 1).or(arguments.cine.then_some(0)),
+        windowing: windowing(arguments),
+        side: arguments.side,
+    };
+    let facts = reader.inspect_one(&path).ok().map(|seen| seen.facts);
+    let Rendered { picture, about } = render(reader, &path, &wanted)?;
+    if let Some(png) = &arguments.png {
+        let bytes = if arguments.cine { film(reader, &path, &wanted, about.frames)? } else { encoded(&picture) };
+        write(png, &bytes)?;
+    }
+    let About { rows, columns, frames, frame, presets, unit, depth_mm, .. } = &about;
+    let named: Vec<&str> = presets.iter().map(Text::as_str).filter(|name| !name.is_empty()).collect();
+    let mut lines = Vec::new();
+    if let Some(facts) = &facts {
+        let what = [facts.modality.as_str(), facts.body_part.as_str(), facts.series_description.as_str()];
+        lines.push(what.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(", "));
+    }
+    lines.push(format!("{columns} × {rows} pixels, frame {} of {frames}", frame + 1));
+    if let Some(depth) = depth_mm {
+        lines.push(format!("at {depth:.1} mm along its normal"));
+    }
+    if !named.is_empty() {
+        lines.push(format!("windows of its own: {}", named.join(", ")));
+    }
+    if unit.as_str() == "HU" {
+        let usual: Vec<&str> = CT.iter().map(|(name, ..)| *name).collect();
+        lines.push(format!("usual windows: {}", usual.join(", ")));
+    }
+    lines.extend(said(arguments.png.as_deref()));
+    let json = json!({
+        "rows": rows, "columns": columns, "frames": frames, "frame": frame + 1, "windows": named, "unit": unit.as_str(),
+        "depth_mm": depth_mm, "modality": facts.map(|facts| facts.modality.to_string()), "png": arguments.png,
+    });
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
+fn folder(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError> {
+    if arguments.frame.is_some() || arguments.cine {
+        return Err(ViewError::OfAFile);
+    }
+    let intake = Intake::of_folder(&arguments.path, reader)?;
+    let all: Vec<(&StudyIntake, &SeriesIntake)> =
+        intake.studies.iter().flat_map(|study| study.series.iter().map(move |series| (study, series))).collect();
+    let (mut lines, mut rows, mut pictures) = (Vec::new(), Vec::<Value>::new(), Vec::new());
+    let mut before = None;
+    for (study, series) in all {
+        if before.replace(study.study_instance_uid) != Some(study.study_instance_uid) {
+            let date = study.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
+            lines.push(format!("{date}  {}", study.description));
+        }
+        let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
+        let (modality, count) = (series.modality.as_str(), series.instances.len());
+        let mut line = format!("  {number:>4}  {modality:<4} {count:>5} instances  {}", series.description);
+        if arguments.png.is_some() && pictures.len() < MOST_ON_SHEET {
+            let side = arguments.side.unwrap_or(SIDE).min(1024);
+            let wanted = Wanted { frame: None, windowing: windowing(arguments), side: Some(side) };
+            match render(reader, middle(series), &wanted) {
+                Ok(rendered) => pictures.push(rendered.picture),
+                Err(error) => line.push_str(&format!("  (no picture: {})", sentences(&error))),
+            }
+        }
+        rows.push(json!({
+            "study": study.study_instance_uid.as_str(), "series": series.series_instance_uid.as_str(),
+            "number": series.number, "modality": modality, "instances": count,
+            "description": series.description.as_str(),
+        }));
+        lines.push(line);
+    }
+    let quarantined = &intake.quarantined;
+    lines.extend(quarantined.iter().map(|one| format!("not taken  {}: {}", one.path.display(), one.reason)));
+    if let Some(png) = &arguments.png {
+        let sheet = sheet(&pictures).ok_or_else(|| ViewError::Nothing(arguments.path.clone()))?;
+        write(png, &encoded(&sheet))?;
+    }
+    lines.push(format!("{} series, {} files not taken", rows.len(), quarantined.len()));
+    lines.extend(said(arguments.png.as_deref()));
+    let not_taken: Vec<Value> =
+        quarantined.iter().map(|one| json!({ "path": one.path, "reason": one.reason.to_string() })).collect();
+    let json = json!({ "series": rows, "not_taken": not_taken, "png": arguments.png });
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
+fn windowing(arguments: &ViewArguments) -> Windowing {
+    arguments.window.clone().map_or_else(Windowing::default, |WindowArgument(windowing)| windowing)
+}
+
+/// The instance in the middle, by the names of the files, which as a rule follow the slices.
+fn middle(series: &SeriesIntake) -> &Path {
+    let mut paths: Vec<&Path> = series.instances.iter().map(|one| one.path.as_path()).collect();
+    paths.sort_unstable();
+    paths[paths.len() / 2]
+}
+
+fn render(reader: &Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
+    let rendered = reader.render(path, wanted).map_err(|reason| ViewError::File { path: path.to_owned(), reason })?;
+    rendered.map_err(|error| ViewError::Render { path: path.to_owned(), error })
+}
+
+fn said(png: Option<&Path>) -> Vec<String> {
+    png.map(|png| format!("written to {}. {NOT_FOR_DIAGNOSIS}", png.display())).into_iter().collect()
+}
+
+fn encoded(picture: &Picture) -> Vec<u8> {
+    picture.png().expect("a picture has as many pixels as it says, and memory takes what is written")
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), ViewError> {
+    fs::write(path, bytes).map_err(|error| ViewError::Write { path: path.to_owned(), error })
+}
+
+/// All frames, one after the other.
+fn film(reader: &Reader, path: &Path, wanted: &Wanted, frames: u32) -> Result<Vec<u8>, ViewError> {
+    if !(2..=MOST_FRAMES).contains(&frames) {
+        return Err(ViewError::Frames(frames));
+    }
+    let broken = |error: png::EncodingError| ViewError::Write { path: path.to_owned(), error: io::Error::other(error) };
+    let first = render(reader, path, wanted)?;
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, first.picture.width, first.picture.height);
+    encoder.set_color(colour(&first.picture));
+    encoder.set_animated(frames, 0).map_err(broken)?;
+    let mut writer = encoder.write_header().map_err(broken)?;
+    let mut shown = Some(first);
+    for frame in 0..frames {
+        let Rendered { picture, about } = match shown.take() {
+            Some(first) => first,
+            None => render(reader, path, &Wanted { frame: Some(frame), ..wanted.clone() })?,
+        };
+        let ms = u16::try_from(about.frame_ms.unwrap_or(FRAME_MS)).unwrap_or(u16::MAX);
+        writer.set_frame_delay(ms, 1_000).map_err(broken)?;
+        let (Pixels::Grey(pixels) | Pixels::Rgb(pixels)) = &picture.pixels;
+        writer.write_image_data(pixels).map_err(broken)?;
+    }
+    writer.finish().map_err(broken)?;
+    Ok(bytes)
+}
+
+const fn colour(picture: &Picture) -> png::ColorType {
+    match picture.pixels {
+        Pixels::Grey(_) => png::ColorType::Grayscale,
+        Pixels::Rgb(_) => png::ColorType::Rgb,
+    }
+}
+
+/// Pictures side by side, row by row, each in the middle of its cell; `None` of none.
+fn sheet(pictures: &[Picture]) -> Option<Picture> {
+    let columns = (1..).find(|columns| columns * columns >= pictures.len()).filter(|_| !pictures.is_empty())?;
+    let rows = pictures.len().div_ceil(columns);
+    let cell = pictures.iter().flat_map(|picture| [picture.width, picture.height]).max()? as usize + 2;
+    let width = columns * cell;
+    let mut pixels = vec![0; width * rows * cell * 3];
+    for (number, picture) in pictures.iter().enumerate() {
+        let (wide, high) = (picture.width as usize, picture.height as usize);
+        let left = number % columns * cell + (cell - wide) / 2;
+        let top = number / columns * cell + (cell - high) / 2;
+        for row in 0..high {
+            let to = &mut pixels[((top + row) * width + left) * 3..][..wide * 3];
+            match &picture.pixels {
+                Pixels::Rgb(from) => to.copy_from_slice(&from[row * wide * 3..][..wide * 3]),
+                Pixels::Grey(from) => {
+                    for (to, shade) in to.chunks_exact_mut(3).zip(&from[row * wide..][..wide]) {
+                        to.fill(*shade);
+                    }
+                }
+            }
+        }
+    }
+    let (width, height) = (u32::try_from(width).ok()?, u32::try_from(rows * cell).ok()?);
+    Some(Picture { width, height, pixels: Pixels::Rgb(pixels) })
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_two_numbers_or_a_name() {
+        let parsed = |text: &str| text.parse::<WindowArgument>().unwrap().0;
+        assert_eq!(parsed("40,400"), Windowing::Window { centre: 40.0, width: 400.0 });
+        assert_eq!(parsed("-600, 1500"), Windowing::Window { centre: -600.0, width: 1500.0 });
+        assert_eq!(parsed("fitted"), Windowing::Fitted);
+        assert_eq!(parsed("soft tissue"), Windowing::Named(Text::new("soft tissue").unwrap()));
+        assert!("\u{7}".parse::<WindowArgument>().is_err());
+    }
+
+    #[test]
+    fn a_sheet_has_a_cell_for_each() {
+        let picture = |shade: u8| Picture { width: 4, height: 2, pixels: Pixels::Grey(vec![shade; 8]) };
+        assert_eq!(sheet(&[]), None);
+        let sheet = sheet(&[picture(1), picture(2), picture(3)]).unwrap();
+        assert_eq!((sheet.width, sheet.height), (12, 12));
+        let Pixels::Rgb(pixels) = sheet.pixels else { unreachable!() };
+        for shade in 1..=3u8 {
+            assert_eq!(pixels.iter().filter(|one| **one == shade).count(), 24);
+        }
+    }
+}
