@@ -105,9 +105,7 @@ fn vessels(body: &mut Painting) {
 
 fn bones(body: &mut Painting) {
     let cage = [[-150.0, RIB_END, -300.0], [150.0, 110.0, 140.0]];
-    for (tissue, radius) in [(CORTEX, 4.6), (MARROW, 2.4)] {
-        body.other(tissue, ribs, -radius, cage);
-    }
+    body.other(vec![(CORTEX, -4.6), (MARROW, -2.4)], ribs, cage);
     spine(body);
     for (tissue, rind) in [(CORTEX, 0.0), (MARROW, 2.4)] {
         // The breastbone, wide and flat: rods side by side.

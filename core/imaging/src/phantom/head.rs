@@ -90,8 +90,10 @@ impl Head {
         }
     }
 
-    fn other(&mut self, tissue: Tissue, depth: fn(Point) -> f64, peeled: f64, bounds: [Point; 2]) {
-        self.painting.other((self.value)(tissue), depth, peeled, bounds);
+    /// Tissues from the outside in, and how much of the surface is peeled off before each.
+    fn other(&mut self, layers: &[(Tissue, f64)], depth: fn(Point) -> f64, bounds: [Point; 2]) {
+        let layers = layers.iter().map(|(tissue, peeled)| ((self.value)(*tissue), *peeled)).collect();
+        self.painting.other(layers, depth, bounds);
     }
 
     /// All that the brain lies in, and so many millimetres around it.

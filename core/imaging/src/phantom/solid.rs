@@ -14,14 +14,17 @@ pub(super) enum Solid {
     Column(Point, Point),
     /// All that lies within a radius of the line between two points.
     Rod(Point, Point, f64),
-    /// What none of these can say: how deep a point lies, less how much is peeled off.
-    Other(fn(Point) -> f64, f64),
+    /// What none of these can say: how deep a point lies.
+    Other(fn(Point) -> f64),
 }
 
-/// A solid of one tissue.
+/// A tissue, and how much of the solid's surface is peeled off before it begins, in millimetres.
+pub(super) type Layer = (f64, f64);
+
+/// A solid of one tissue, or of several like the skins of an onion.
 struct Part {
     solid: Solid,
-    value: f64,
+    layers: Vec<Layer>,
     /// No point outside of these belongs to it.
     low: Point,
     high: Point,
@@ -42,13 +45,46 @@ impl Part {
                 let nearest = [along[0] * share, along[1] * share, along[2] * share];
                 radius - length(minus(from, nearest))
             }
-            Solid::Other(depth, peeled) => depth(point) - peeled,
+            Solid::Other(depth) => depth(point),
         }
     }
 
     /// Whether a plane lies near enough to show any of it.
     fn reaches(&self, axis: usize, at: f64, edge: f64) -> bool {
         at > self.low[axis] - edge && at < self.high[axis] + edge
+    }
+
+    /// From where to where along x the line at `y` and `z` may meet it; and where it surely lies as deep inside as matters.
+    fn chords(&self, y: f64, z: f64, edge: f64) -> [Option<(f64, f64)>; 2] {
+        let Solid::Ellipsoid(centre, half) = &self.solid else {
+            return [Some((self.low[0] - edge, self.high[0] + edge)), None];
+        };
+        // Twice what is needed, since the depth is only nearly right away from the surface.
+        [2.0, -2.0].map(|edges| {
+            let [wide, deep, high] = half.map(|half| half + edges * edge);
+            let (y, z) = ((y - centre[1]) / deep, (z - centre[2]) / high);
+            let rest = 1.0 - y * y - z * z;
+            let reach = (wide > 0.0 && deep > 0.0 && high > 0.0 && rest > 0.0).then(|| wide * rest.sqrt())?;
+            Some((centre[0] - reach, centre[0] + reach))
+        })
+    }
+
+    /// Paints it over what a line has at the points `xs`.
+    fn paint(&self, line: &mut [f64], xs: &[f64], [y, z]: [f64; 2], edge: f64) {
+        let range = |(from, to): (f64, f64)| xs.partition_point(|x| *x <= from)..xs.partition_point(|x| *x < to);
+        let [outer, inner] = self.chords(y, z, edge).map(|chord| chord.map_or(0..0, range));
+        // An empty chord inside leaves nothing to fill.
+        let inner = if inner.is_empty() { outer.end..outer.end } else { inner };
+        for place in (outer.start..inner.start).chain(inner.end..outer.end) {
+            let depth = self.depth([xs[place], y, z]);
+            for (value, peeled) in &self.layers {
+                let share = (0.5 + (depth - peeled) / edge).clamp(0.0, 1.0);
+                line[place] += (value - line[place]) * share;
+            }
+        }
+        if let Some((value, _)) = self.layers.last() {
+            line[inner].fill(*value);
+        }
     }
 }
 
@@ -66,14 +102,11 @@ impl Painting {
         Self { parts: Vec::new(), ground, edge }
     }
 
-    /// The values at the points `xs` of the line at `y` and `z`.
+    /// The values at the points `xs` of the line at `y` and `z`, which go from right to left.
     pub(super) fn line(&self, xs: &[f64], y: f64, z: f64) -> Vec<f64> {
         let mut line = vec![self.ground; xs.len()];
         for part in self.parts.iter().filter(|part| part.reaches(2, z, self.edge) && part.reaches(1, y, self.edge)) {
-            for (value, x) in line.iter_mut().zip(xs).filter(|(_, x)| part.reaches(0, **x, self.edge)) {
-                let share = (0.5 + part.depth([*x, y, z]) / self.edge).clamp(0.0, 1.0);
-                *value += (part.value - *value) * share;
-            }
+            part.paint(&mut line, xs, [y, z], self.edge);
         }
         line
     }
@@ -97,7 +130,7 @@ impl Painting {
         let bound = |axis: usize| (a[axis].min(b[axis]) - radius, a[axis].max(b[axis]) + radius);
         let [x, y, z] = [bound(0), bound(1), bound(2)];
         let (low, high) = ([x.0, y.0, z.0], [x.1, y.1, z.1]);
-        self.parts.push(Part { solid: Solid::Rod(a, b, radius), value, low, high });
+        self.parts.push(Part { solid: Solid::Rod(a, b, radius), layers: vec![(value, 0.0)], low, high });
     }
 
     /// A rod on each side.
@@ -107,15 +140,15 @@ impl Painting {
         }
     }
 
-    /// A solid that lies between two corners, without what is `peeled` off its surface, in millimetres.
-    pub(super) fn other(&mut self, value: f64, depth: fn(Point) -> f64, peeled: f64, [low, high]: [Point; 2]) {
-        self.parts.push(Part { solid: Solid::Other(depth, peeled), value, low, high });
+    /// A solid that lies between two corners, of one layer or several from the outside in.
+    pub(super) fn other(&mut self, layers: Vec<Layer>, depth: fn(Point) -> f64, [low, high]: [Point; 2]) {
+        self.parts.push(Part { solid: Solid::Other(depth), layers, low, high });
     }
 
     fn bounded(&mut self, value: f64, solid: Solid, centre: Point, half: Point) {
         let bound = |axis: usize| (centre[axis] - half[axis], centre[axis] + half[axis]);
         let [x, y, z] = [bound(0), bound(1), bound(2)];
-        self.parts.push(Part { solid, value, low: [x.0, y.0, z.0], high: [x.1, y.1, z.1] });
+        self.parts.push(Part { solid, layers: vec![(value, 0.0)], low: [x.0, y.0, z.0], high: [x.1, y.1, z.1] });
     }
 }
 

@@ -16,14 +16,12 @@ pub(super) fn paint(head: &mut Head) {
     head.cavity(Tissue::Dura, 0.4);
     head.cavity(Tissue::Csf, -0.4);
     head.petrous();
-    head.other(Tissue::Grey, cerebrum, 0.0, CEREBRUM);
-    head.other(Tissue::White, cerebrum, CORTEX, CEREBRUM);
-    head.other(Tissue::Dura, falx, 0.0, [[-2.0, -86.0, -20.0], [2.0, 86.0, 84.0]]);
+    head.other(&[(Tissue::Grey, 0.0), (Tissue::White, CORTEX)], cerebrum, CEREBRUM);
+    head.other(&[(Tissue::Dura, 0.0)], falx, [[-2.0, -86.0, -20.0], [2.0, 86.0, 84.0]]);
     nuclei(head);
     ventricles(head);
     stem(head);
-    head.other(Tissue::Grey, cerebellum, 0.0, CEREBELLUM);
-    head.other(Tissue::White, cerebellum, 4.6, CEREBELLUM);
+    head.other(&[(Tissue::Grey, 0.0), (Tissue::White, 4.6)], cerebellum, CEREBELLUM);
     head.ellipsoid(Tissue::Csf, [0.0, 29.0, -36.0], [7.0, 5.0, 9.0]);
     damage(head);
 }
@@ -129,7 +127,7 @@ fn ventricles(head: &mut Head) {
     head.chains(Tissue::Csf, &[[25.0, 42.0, 7.0], [20.0, 60.0, 5.0]], 3.2);
     head.chains(Tissue::Csf, &[[25.0, 38.0, 3.0], [32.0, 20.0, -14.0], [31.0, -6.0, -24.0]], 2.6);
     // What parts them in front, and the callosum in front of that.
-    head.other(Tissue::White, septum, 0.0, [[-2.0, -34.0, 4.0], [2.0, 16.0, 28.0]]);
+    head.other(&[(Tissue::White, 0.0)], septum, [[-2.0, -34.0, 4.0], [2.0, 16.0, 28.0]]);
     // The third, and the cisterns around the midbrain.
     head.ellipsoid(Tissue::Csf, [0.0, 3.0, 2.0], [2.4, 17.0, 11.0]);
     head.ellipsoid(Tissue::Csf, [0.0, -14.0, -20.0], [11.0, 9.0, 6.0]);
