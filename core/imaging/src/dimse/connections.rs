@@ -57,6 +57,13 @@ impl Connection {
     }
 }
 
+impl Open {
+    /// Those without an association: not yet, or no more.
+    fn waiting(&self) -> impl Iterator<Item = &Connection> {
+        self.all.iter().filter(|one| !one.is_association)
+    }
+}
+
 impl Connections {
     pub(super) fn new(most: usize) -> Self {
         Self { most: most.max(1), open: Mutex::default(), ended: Condvar::new() }
@@ -65,14 +72,20 @@ impl Connections {
     /// A place for one more connection; `None` when there is none to be had.
     pub(super) fn enter(&self, stream: &TcpStream) -> io::Result<Option<Place<'_>>> {
         let stream = stream.try_clone()?;
+        let is_full = |open: &mut Open| open.waiting().count() >= WAITING;
         let mut open = self.lock();
-        // Those that give way are gone at once, as a rule; who comes before they are is not waited for.
-        if open.is_stopping || open.all.len() >= self.most + 2 * WAITING {
-            return Ok(None);
+        if is_full(&mut open) {
+            // One that was told before and has not ended yet will do.
+            let oldest = open.waiting().find(|one| !one.stop.load(Ordering::Acquire));
+            if open.waiting().all(|one| !one.stop.load(Ordering::Acquire)) {
+                oldest.into_iter().for_each(Connection::stop);
+            }
+            // It takes a moment. Who comes in the meantime stays in the system's queue.
+            let waited = self.ended.wait_timeout_while(open, GRACE, is_full);
+            (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        let mut waiting = open.all.iter().filter(|one| !one.is_association && !one.stop.load(Ordering::Acquire));
-        if waiting.clone().count() >= WAITING {
-            waiting.by_ref().take(1).for_each(Connection::stop);
+        if open.is_stopping || is_full(&mut open) {
+            return Ok(None);
         }
         let stop = Arc::new(AtomicBool::new(false));
         let number = open.next;

@@ -1,0 +1,109 @@
+//! Programs that nobody here wrote.
+
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Instant;
+
+use crate::made::{data_set, test_data};
+use crate::receiver::PATIENCE;
+
+/// Runs a program to its end, which is a minute away at most.
+pub fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Output {
+    // Whatever hangs in a test is ended, and fails it.
+    let mut command = Command::new("timeout");
+    let output = command.arg("60").arg(program).args(arguments).output().unwrap();
+    let is_there = !matches!(output.status.code(), Some(126 | 127));
+    assert!(is_there, "{program} is not installed: run .ci/test-data first");
+    assert_ne!(output.status.code(), Some(124), "{program} did not end: {}", text(&output));
+    output
+}
+
+/// Runs a program that must succeed.
+pub fn succeed<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> String {
+    let output = run(program, arguments);
+    assert!(output.status.success(), "{program} failed: {}", text(&output));
+    text(&output)
+}
+
+pub fn text(output: &Output) -> String {
+    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
+}
+
+/// The Python that has pynetdicom.
+pub fn python() -> String {
+    let python = test_data().join("python/bin/python");
+    assert!(python.exists(), "there is no Python with pynetdicom: run .ci/test-data first");
+    python.to_str().unwrap().to_owned()
+}
+
+/// A port that was free a moment ago, for programs that want to be told one.
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A program that runs until it is dropped.
+pub struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+impl Running {
+    /// Starts a program and waits until it says this on its standard error.
+    pub fn until(mut command: Command, says: &str) -> Self {
+        let program = command.get_program().to_owned();
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
+        let mut child = started
+            .unwrap_or_else(|error| panic!("{} does not start ({error}): run .ci/test-data first", program.display()));
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let running = Self(child);
+        let found = lines.by_ref().take(1_000).any(|line| line.contains(says));
+        assert!(found, "{} never said {says}", program.display());
+        // Were nobody to read on, it would stop at a full pipe. Ends with the program.
+        std::thread::spawn(move || lines.for_each(drop));
+        running
+    }
+}
+
+/// dcmtk's receiver, which keeps the bytes it receives.
+pub struct Storescp {
+    _running: Running,
+    pub port: u16,
+    folder: tempfile::TempDir,
+}
+
+impl Storescp {
+    pub fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let mut command = Command::new("storescp");
+        // Bytes as they come, in whichever transfer syntax is proposed.
+        command.args(["+B", "+xa", "-od"]).arg(folder.path()).arg(port.to_string());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let running = Running(child.expect("storescp does not start: run .ci/test-data first"));
+        let from = Instant::now();
+        while !run("echoscu", ["127.0.0.1", &port.to_string()]).status.success() {
+            assert!(from.elapsed() < PATIENCE, "storescp does not answer");
+        }
+        Self { _running: running, port, folder }
+    }
+
+    /// What it received: the data sets.
+    pub fn data_sets(&self) -> Vec<Vec<u8>> {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| data_set(&std::fs::read(path).unwrap()).to_vec()).collect()
+    }
+}
+
+/// The data set of a file of PS3.10.
+pub fn data_set_of(path: &Path) -> Vec<u8> {
+    data_set(&std::fs::read(path).unwrap()).to_vec()
+}
