@@ -185,6 +185,7 @@ fn one_association_too_many_is_told_to_come_back() {
     first.release();
     receiver.record.ended(2);
     Raw::associate(receiver.address).release();
+    receiver.record.ended(3);
     drop(second);
     assert_eq!(receiver.record.ended(4)[3].end, End::Closed);
 }

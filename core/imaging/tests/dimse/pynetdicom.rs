@@ -4,7 +4,7 @@ use std::process::Command;
 
 use clavicle_imaging::dimse::End;
 
-use crate::made::{large_image, pydicom};
+use crate::made::{image, pydicom};
 use crate::programs::{data_set_of, python, succeed};
 use crate::receiver::Receiver;
 
@@ -69,7 +69,8 @@ fn four_associations_at_once() {
 fn an_abort_in_mid_object_leaves_nothing() {
     let receiver = Receiver::start();
     let folder = tempfile::tempdir().unwrap();
-    let large = large_image(folder.path(), 1);
+    let large = folder.path().join("large.dcm");
+    std::fs::write(&large, image(1, 2_048)).unwrap();
     // The socket is closed in the middle of what is written, or an abort is sent after a part of it.
     script(
         "from pynetdicom.pdu import P_DATA_TF\n\
