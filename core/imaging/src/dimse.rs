@@ -11,7 +11,9 @@
 //! | | |
 //! |---|---|
 //! | [`title`](AeTitle) | the names of application entities |
-//! | `pdu` | the units of the upper layer: association requests and answers, abort |
+//! | `pdu` | the units of the upper layer |
+//! | `associate` | how an association is asked for and accepted |
+//! | `fault` | why it cannot go on, and what the peer is told |
 //! | `wire` | one connection: fragments in, units out, each in time |
 //! | `message` | messages: commands, and the data sets behind them |
 //! | `command` | command sets, and [`Status`] codes |
@@ -22,6 +24,7 @@
 //! | `connections` | who is connected, and who has to go |
 //! | `provider` | one association, from its request to its end |
 //! | `scp` | accepts them, and ends them |
+//! | `proposal` | files to be sent, and what to propose for them |
 //! | `scu` | the other side |
 //!
 //! ```no_run
@@ -43,11 +46,14 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod associate;
 mod command;
 mod connections;
+mod fault;
 mod message;
 mod meta;
 mod pdu;
+mod proposal;
 mod provider;
 mod scp;
 mod scu;
@@ -59,11 +65,12 @@ mod title;
 mod wire;
 
 pub use command::Status;
+pub use fault::Violation;
 pub use meta::MetaError;
 pub use pdu::Rejection;
+pub use proposal::{Proposal, StoreFile};
 pub use scp::{BindError, Scp};
-pub use scu::{Association, Peer, Proposal, ScuError, StoreFile};
+pub use scu::{Association, Peer, ScuError};
 pub use settings::{Called, Calling, Settings};
 pub use sink::{End, Ended, Received, Refusal, RefusalStatus, Sink};
 pub use title::{AeTitle, AeTitleError};
-pub use wire::Violation;

@@ -5,9 +5,10 @@ use std::io::{self, Read};
 use clavicle_manifest::Uid;
 
 use super::command::{Command, MAX_COMMAND};
+use super::fault::{Fault, Violation};
 use super::pdu::P_DATA;
 use super::syntax::Context;
-use super::wire::{Fault, Fragment, Incoming, Violation, Wire};
+use super::wire::{Fragment, Incoming, Wire};
 
 /// So much of a data set has to come within the time that a step may take: with the usual 60 seconds, 1 KiB each second.
 const STEP: u64 = 64 << 10;

@@ -9,17 +9,19 @@ use std::time::Instant;
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
 
+use super::associate::{AssociateAc, AssociateRq};
 use super::command::{C_CANCEL_RQ, C_ECHO_RQ, C_STORE_RQ, Command, RESPONSE, Status};
 use super::connections::{Connections, Place};
+use super::fault::{Fault, Violation};
 use super::message::{self, Message};
 use super::meta::Meta;
-use super::pdu::{self, Abort, AssociateAc, AssociateRq, Rejection};
+use super::pdu::{self, Abort, Rejection};
 use super::settings::Settings;
 use super::sink::{End, Ended, Received, Refusal, RefusalStatus, Sink};
 use super::spool::{Spool, Unfinished};
 use super::syntax::{self, Context};
 use super::title::AeTitle;
-use super::wire::{Fault, Violation, Wire};
+use super::wire::Wire;
 
 /// What is read of the data sets of commands that are not served here, which are queries and the like.
 const MAX_UNSERVED: u64 = 1 << 20;

@@ -1,22 +1,22 @@
 //! The sender (SCU): an association with somebody's archive, over which files are sent as they are.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, Seek as _, SeekFrom};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
 
+use super::associate::{AssociateAc, AssociateRq, MAX_CONTEXTS, Proposed};
 use super::command::{Command, RESPONSE, Status};
+use super::fault::{Fault, Violation};
 use super::message::{self, Message};
-use super::meta::{Meta, MetaError};
-use super::pdu::{self, Abort, AssociateAc, AssociateRq, MAX_CONTEXTS, Proposed, Rejection};
+use super::pdu::{self, Abort, Rejection};
+use super::proposal::{Proposal, StoreFile};
 use super::syntax::{ACCEPTANCE, Context};
 use super::title::AeTitle;
-use super::wire::{Fault, Violation, Wire};
+use super::wire::Wire;
 
 /// The data units that are taken. Nothing but responses is expected.
 const MAX_PDU: u32 = 16 << 10;
@@ -34,25 +34,6 @@ pub struct Peer {
     pub calling: AeTitle,
     /// How long a step may take: to connect, to accept, to answer.
     pub timeout: Duration,
-}
-
-/// What is to be sent: objects of a class, in one of these transfer syntaxes. To send files as they are, propose each transfer
-/// syntax by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Proposal {
-    /// The SOP Class, or Verification.
-    pub abstract_syntax: Uid,
-    /// One or more.
-    pub transfer_syntaxes: Vec<Uid>,
-}
-
-/// A file that can be sent.
-#[derive(Debug)]
-pub struct StoreFile {
-    file: File,
-    meta: Meta,
-    from: u64,
-    len: u64,
 }
 
 /// An association with a peer that stores.
@@ -115,52 +96,6 @@ impl From<Fault> for ScuError {
             Fault::Violation(violation) => Self::Violation(violation),
             Fault::Io(kind) => Self::Io(kind),
         }
-    }
-}
-
-impl StoreFile {
-    /// Opens a file of PS3.10 and reads what it is.
-    ///
-    /// # Errors
-    /// [`MetaError`].
-    pub fn open(path: &Path) -> Result<Self, MetaError> {
-        let mut file = File::open(path)?;
-        let (meta, from) = Meta::read(&mut file)?;
-        let len = file.metadata()?.len().saturating_sub(from);
-        Ok(Self { file, meta, from, len })
-    }
-
-    /// Its SOP Class, from the file meta information.
-    #[must_use]
-    pub fn sop_class_uid(&self) -> Uid {
-        self.meta.class
-    }
-
-    /// Its SOP Instance, from the file meta information.
-    #[must_use]
-    pub fn sop_instance_uid(&self) -> Uid {
-        self.meta.instance
-    }
-
-    /// What its data set is encoded in.
-    #[must_use]
-    pub fn transfer_syntax_uid(&self) -> Uid {
-        self.meta.transfer_syntax
-    }
-
-    /// What has to be proposed to send it as it is.
-    #[must_use]
-    pub fn proposal(&self) -> Proposal {
-        Proposal { abstract_syntax: self.meta.class, transfer_syntaxes: vec![self.meta.transfer_syntax] }
-    }
-}
-
-impl Proposal {
-    /// To ask for a sign of life.
-    #[must_use]
-    pub fn verification() -> Self {
-        let uid = |text| Uid::new(text).expect("the standard's UIDs are UIDs");
-        Self { abstract_syntax: uid(uids::VERIFICATION), transfer_syntaxes: vec![uid(uids::IMPLICIT_VR_LITTLE_ENDIAN)] }
     }
 }
 

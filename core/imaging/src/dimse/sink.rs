@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use clavicle_manifest::Uid;
 
 use super::command::{Status, line};
+use super::fault::{Fault, Violation};
 use super::pdu::Rejection;
 use super::title::AeTitle;
-use super::wire::{Fault, Violation};
 
 /// Takes what was received. Called from the threads of the associations, several at once.
 pub trait Sink: Send + Sync {

@@ -3,7 +3,7 @@
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
 
-use super::pdu::{Answered, Proposed};
+use super::associate::{Answered, Proposed};
 
 /// A presentation context that was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
