@@ -85,6 +85,27 @@ pub struct Facts {
     pub body_part: Text<16>,
     /// Number of Frames (0028,0008); 1 where that is missing or unreadable, 0 where there are no pixels.
     pub frames: u32,
+    /// Where it stands among its likes.
+    pub place: Place,
+}
+
+/// Where an instance stands in its series and in space, and how many the sender says there are. Nothing here is needed to file it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Place {
+    /// Instance Number (0020,0013).
+    pub instance_number: Option<i32>,
+    /// Acquisition Number (0020,0012).
+    pub acquisition_number: Option<i32>,
+    /// Temporal Position Identifier (0020,0100).
+    pub temporal_position: Option<i32>,
+    /// Image Position (Patient) (0020,0032), in nanometres.
+    pub image_position_nm: Option<[i64; 3]>,
+    /// Image Orientation (Patient) (0020,0037), direction cosines in billionths.
+    pub image_orientation: Option<[i64; 6]>,
+    /// Number of Study Related Instances (0020,1208).
+    pub study_related_instances: Option<u32>,
+    /// Number of Series Related Instances (0020,1209).
+    pub series_related_instances: Option<u32>,
 }
 
 impl Wire for Facts {
@@ -129,7 +150,8 @@ impl Facts {
         };
         let number = |tag| scanned.value(tag).and_then(|value| value.trim().parse::<i32>().ok());
         let date = |tag| scanned.value(tag).and_then(|value| day(&value));
-        let frames = number(tags::NUMBER_OF_FRAMES).and_then(|count| u32::try_from(count).ok()).unwrap_or(1).max(1);
+        let count = |tag| number(tag).and_then(|count| u32::try_from(count).ok());
+        let frames = count(tags::NUMBER_OF_FRAMES).unwrap_or(1).max(1);
         Ok(Self {
             study_instance_uid: uid(tags::STUDY_INSTANCE_UID)?,
             series_instance_uid: uid(tags::SERIES_INSTANCE_UID)?,
@@ -150,6 +172,15 @@ impl Facts {
             series_description: description(tags::SERIES_DESCRIPTION),
             body_part: code(tags::BODY_PART_EXAMINED),
             frames: if scanned.pixels.is_some() { frames } else { 0 },
+            place: Place {
+                instance_number: number(tags::INSTANCE_NUMBER),
+                acquisition_number: number(tags::ACQUISITION_NUMBER),
+                temporal_position: number(tags::TEMPORAL_POSITION_IDENTIFIER),
+                image_position_nm: scanned.value(tags::IMAGE_POSITION_PATIENT).and_then(|text| decimals(&text, 1e6)),
+                image_orientation: scanned.value(tags::IMAGE_ORIENTATION_PATIENT).and_then(|text| decimals(&text, 1e9)),
+                study_related_instances: count(tags::NUMBER_OF_STUDY_RELATED_INSTANCES),
+                series_related_instances: count(tags::NUMBER_OF_SERIES_RELATED_INSTANCES),
+            },
         })
     }
 }
@@ -209,6 +240,18 @@ pub fn shown<const MAX: usize>(text: impl AsRef<str>) -> Text<MAX> {
     Text::new(shown.trim_end()).unwrap_or_default()
 }
 
+/// `N` values of DS (PS3.5 §6.2) in parts of one `unit`th; none if there are not that many, or one is further away than a kilometre in millimetres.
+fn decimals<const N: usize>(text: &str, unit: f64) -> Option<[i64; N]> {
+    let mut values = [0; N];
+    let mut written = text.split('\\');
+    for value in &mut values {
+        let number: f64 = written.next()?.trim().parse().ok()?;
+        // Within this nothing is cut off: a million times a billion has 50 bits.
+        *value = (number.abs() <= 1e6).then(|| (number * unit).round() as i64)?;
+    }
+    written.next().is_none().then_some(values)
+}
+
 /// DA (PS3.5 §6.2), in its present and in its former way.
 fn day(value: &str) -> Option<Date> {
     let digits: String = value.trim().chars().filter(|char| *char != '.').collect();
@@ -228,6 +271,14 @@ mod tests {
         assert_eq!(day("2026.05.03 "), Date::new(2026, 5, 3));
         for bad in ["", "2026", "20261301", "today123", "２０２６"] {
             assert_eq!(day(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn decimals_are_all_there_or_none_is() {
+        assert_eq!(decimals("-1.5\\ 2e1\\0 ", 1e6), Some([-1_500_000, 20_000_000, 0]));
+        for bad in ["", "1\\2", "1\\2\\3\\4", "1\\2\\x", "1\\2\\NaN", "1\\2\\inf", "1\\2\\1e7"] {
+            assert_eq!(decimals::<3>(bad, 1e6), None, "{bad}");
         }
     }
 

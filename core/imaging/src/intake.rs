@@ -13,7 +13,7 @@ use clavicle_manifest::{
     StoredDigest, Subtrees, Uid,
 };
 
-use crate::facts::{Facts, Patient, shown};
+use crate::facts::{Facts, Patient, Place, shown};
 use crate::inspect::Inspected;
 use crate::reader::Reader;
 use crate::scan::Unreadable;
@@ -177,6 +177,8 @@ pub struct InstanceIntake {
     pub instance: Instance,
     /// Its 1 MiB subtrees, to be kept beside its bytes.
     pub subtrees: Subtrees,
+    /// Where it stands among its likes. Not for the manifest.
+    pub place: Place,
 }
 
 /// An attachment, and where its bytes are.
@@ -394,7 +396,7 @@ impl StudyIntake {
             fill(&mut series.body_part, &facts.body_part);
             fill(&mut series.description, &facts.series_description);
             series.number = series.number.or(facts.series_number);
-            series.instances.push(InstanceIntake { path, instance, subtrees });
+            series.instances.push(InstanceIntake { path, instance, subtrees, place: facts.place });
         }
         study.series = all.into_values().collect();
         for series in &mut study.series {

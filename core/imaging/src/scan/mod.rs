@@ -94,7 +94,7 @@ pub(crate) struct Digested {
 }
 
 /// Attributes whose values are kept, ascending.
-const KEPT: [Tag; 27] = [
+const KEPT: [Tag; 34] = [
     tags::MEDIA_STORAGE_SOP_CLASS_UID,
     tags::SPECIFIC_CHARACTER_SET,
     tags::SOP_CLASS_UID,
@@ -112,6 +112,13 @@ const KEPT: [Tag; 27] = [
     tags::STUDY_INSTANCE_UID,
     tags::SERIES_INSTANCE_UID,
     tags::SERIES_NUMBER,
+    tags::ACQUISITION_NUMBER,
+    tags::INSTANCE_NUMBER,
+    tags::IMAGE_POSITION_PATIENT,
+    tags::IMAGE_ORIENTATION_PATIENT,
+    tags::TEMPORAL_POSITION_IDENTIFIER,
+    tags::NUMBER_OF_STUDY_RELATED_INSTANCES,
+    tags::NUMBER_OF_SERIES_RELATED_INSTANCES,
     tags::SAMPLES_PER_PIXEL,
     tags::PHOTOMETRIC_INTERPRETATION,
     tags::PLANAR_CONFIGURATION,
