@@ -20,6 +20,9 @@
 //! | [`codec`] | decodes one |
 //! | [`picture`] | makes of it what a person sees |
 //! | [`geometry`] | says where it lies in the patient |
+//! | `elements` | walks the sequences of a document that is held in memory |
+//! | [`references`] | what Key Object Selections, reports and DICOMDIRs say there should be |
+//! | [`kos`] | the standard's own manifest, with MACs: written, and held against a folder |
 //!
 //! With the feature `dimse`, what modalities and archives send arrives as files too, and files are sent to them:
 //!
@@ -47,14 +50,17 @@ pub mod codec;
 mod content;
 #[cfg(feature = "dimse")]
 pub mod dimse;
+mod elements;
 pub mod facts;
 pub mod frames;
 pub mod geometry;
 pub mod inspect;
 pub mod intake;
+pub mod kos;
 pub mod phantom;
 pub mod picture;
 pub mod reader;
+pub mod references;
 pub mod render;
 pub mod scan;
 pub mod walk;

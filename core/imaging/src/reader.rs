@@ -11,6 +11,8 @@ use clavicle_manifest::MAX_INSTANCE_LEN;
 
 use crate::inspect::Inspected;
 use crate::intake::Reason;
+use crate::kos::{Heading, Sealed};
+use crate::references::References;
 use crate::render::{RenderError, Rendered, Wanted, render};
 use crate::worker::Workers;
 
@@ -29,6 +31,16 @@ pub enum Reader {
 impl Reader {
     /// Inspects these files, and says of each what it is, in the same order. `seen` is told how many are done, from several threads.
     pub(crate) fn inspect(&self, paths: &[PathBuf], seen: &(dyn Fn(usize) + Sync)) -> Vec<Result<Inspected, Reason>> {
+        self.each(paths, |path| self.inspect_one(path), seen)
+    }
+
+    /// Does the same with each of these, several at a time; what comes of it is in their order.
+    pub(crate) fn each<I: Sync, O: Send>(
+        &self,
+        paths: &[I],
+        one: impl Fn(&I) -> O + Sync,
+        seen: &(dyn Fn(usize) + Sync),
+    ) -> Vec<O> {
         let hands = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_HANDS).min(paths.len());
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
@@ -36,7 +48,7 @@ impl Reader {
             loop {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some(path) = paths.get(at) else { return all };
-                all.push((at, self.inspect_one(path)));
+                all.push((at, one(path)));
                 seen(done.fetch_add(1, Ordering::Relaxed) + 1);
             }
         };
@@ -94,6 +106,39 @@ impl Reader {
         // What was read must be of one state, and a file that is still being written is not whole.
         let after = file.metadata().map_err(Reason::Io)?;
         if state(&before) != state(&after) { Err(Reason::Changed) } else { outcome }
+    }
+
+    /// Makes the MAC of the file at `path` over those of `wanted` that it has.
+    pub(crate) fn seal_one(&self, path: &Path, wanted: &[(u16, u16)]) -> Result<Sealed, Reason> {
+        self.with_file(path, |file, len| {
+            Ok(match self {
+                Self::Here => Sealed::read(file, len, wanted)?,
+                Self::Workers(workers) => workers.seal(file, len, wanted)??,
+            })
+        })
+    }
+
+    /// Reads what the document at `path` lists.
+    ///
+    /// # Errors
+    /// [`Reason`].
+    pub fn list_one(&self, path: &Path) -> Result<References, Reason> {
+        self.with_file(path, |file, len| {
+            Ok(match self {
+                Self::Here => References::read(file, len)?,
+                Self::Workers(workers) => workers.list(file, len)??,
+            })
+        })
+    }
+
+    /// Reads what a document of the same study has to say as well.
+    pub(crate) fn head_one(&self, path: &Path) -> Result<Heading, Reason> {
+        self.with_file(path, |file, len| {
+            Ok(match self {
+                Self::Here => Heading::read(file, len)?,
+                Self::Workers(workers) => workers.head(file, len)??,
+            })
+        })
     }
 }
 

@@ -7,9 +7,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::Unreadable;
-use clavicle_imaging::intake::{Intake, Reason};
+use clavicle_imaging::intake::{Edition, Intake, Reason};
+use clavicle_imaging::kos::{Document, Time, Title, Verdict, verify};
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::worker::{self, WorkerError, Workers};
+use clavicle_ledger::id::{ChainId, SourceId};
+use clavicle_ledger::salt::Salt;
+use clavicle_manifest::{Date, Nonce};
 
 fn main() {
     if let Some([_, path]) =
@@ -27,12 +31,13 @@ fn main() {
         Some("--hang") => std::thread::park(),
         _ => {}
     }
-    let tests: [(&str, fn()); 7] = [
+    let tests: [(&str, fn()); 8] = [
         ("a_worker_reads_what_this_process_reads", a_worker_reads_what_this_process_reads),
         ("a_worker_that_ends_costs_one_file_each", a_worker_that_ends_costs_one_file_each),
         ("a_file_that_is_still_being_written_is_left_for_later", a_file_that_is_still_being_written_is_left_for_later),
         ("a_worker_that_hangs_is_ended", a_worker_that_hangs_is_ended),
         ("a_worker_has_little_memory", a_worker_has_little_memory),
+        ("a_gigabyte_gets_its_mac_within_a_workers_memory", a_gigabyte_gets_its_mac_within_a_workers_memory),
         ("a_worker_can_open_nothing", a_worker_can_open_nothing),
         ("no_worker_is_left_over", no_worker_is_left_over),
     ];
@@ -134,6 +139,44 @@ fn a_worker_has_little_memory() {
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", children()[0])).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap();
     assert_eq!(line.split_whitespace().nth(3), Some(worker::MEMORY.to_string().as_str()), "{line}");
+}
+
+fn a_gigabyte_gets_its_mac_within_a_workers_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let (images, document) = (folder.path().join("images"), folder.path().join("kos.dcm"));
+    std::fs::create_dir(&images).unwrap();
+    // A small image, after which one comes that is nearly all hole: 1.1 GB of zeros, in memory nowhere.
+    let small = std::fs::read(test_files().join("MR_small.dcm")).unwrap();
+    let pixels = small.windows(8).position(|bytes| bytes == b"\xe0\x7f\x10\0OW\0\0").unwrap();
+    let len: u32 = 1_100_000_000;
+    let mut file = std::fs::File::create(images.join("large")).unwrap();
+    file.write_all(&[&small[..pixels + 8], &len.to_le_bytes()].concat()).unwrap();
+    file.set_len((pixels + 12) as u64 + u64::from(len)).unwrap();
+    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let intake = Intake::of_folder(&images, &reader).unwrap();
+    let edition = Edition {
+        chain: ChainId::from_bytes([1; 32]),
+        source: SourceId::from_bytes([2; 32]),
+        salt: Salt::from_bytes([3; 32]),
+        nonce: Nonce::from_bytes([4; 32]),
+        revision: 0,
+        predecessor: None,
+        open: false,
+    };
+    let manifest = intake.studies[0].manifest(&edition).unwrap();
+    let kos = Document {
+        title: Title::default(),
+        date: Date::new(2026, 5, 4).unwrap(),
+        time: Time::new(9, 30, 0).unwrap(),
+        series_number: 9_000,
+        random: [7; 32],
+    };
+    let from = Instant::now();
+    let bytes = kos.of_manifest(&manifest, &|_| images.join("large"), &reader).unwrap();
+    println!("a MAC of {len} bytes: {:?}", from.elapsed());
+    std::fs::write(&document, bytes).unwrap();
+    let found = verify(&document, &images, &reader).unwrap();
+    assert_eq!(found.listed.iter().map(|one| &one.verdict).collect::<Vec<_>>(), [&Verdict::Right { pixels: true }]);
 }
 
 fn a_worker_can_open_nothing() {

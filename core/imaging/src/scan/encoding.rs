@@ -71,7 +71,7 @@ pub(crate) fn listed_vr(tag: Tag) -> Option<VR> {
     StandardDataDictionary.by_tag(tag).map(|entry| entry.vr().relaxed())
 }
 
-pub(super) fn implicit_vr(tag: Tag, len: u32) -> VR {
+pub(crate) fn implicit_vr(tag: Tag, len: u32) -> VR {
     if tag == tags::PIXEL_DATA {
         return VR::OW;
     }
@@ -80,7 +80,7 @@ pub(super) fn implicit_vr(tag: Tag, len: u32) -> VR {
 }
 
 /// PS3.5 §7.1.2: 16 bits for those VRs that had them in 1993, 32 for all others.
-pub(super) const fn has_short_length(vr: VR) -> bool {
+pub(crate) const fn has_short_length(vr: VR) -> bool {
     use VR::{AE, AS, AT, CS, DA, DS, DT, FD, FL, IS, LO, LT, PN, SH, SL, SS, ST, TM, UI, UL, US};
     matches!(vr, AE | AS | AT | CS | DA | DS | DT | FD | FL | IS | LO | LT | PN | SH | SL | SS | ST | TM | UI | UL | US)
 }

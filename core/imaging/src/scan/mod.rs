@@ -17,11 +17,11 @@ use dicom_dictionary_std::{tags, uids};
 use self::input::Input;
 use crate::content::{Content, ContentHasher};
 
-pub(crate) use self::encoding::{Encoding, is_text, listed_vr, word_len};
+pub(crate) use self::encoding::{Encoding, has_short_length, implicit_vr, is_text, listed_vr, word_len};
 pub use self::unreadable::{Attribute, Unreadable};
 
 /// Deepest nesting of sequences. The deepest in the standard (enhanced SR and RT objects) stay below 20.
-const MAX_DEPTH: u32 = 32;
+pub(crate) const MAX_DEPTH: u32 = 32;
 /// Most elements and items of one file.
 const MAX_ELEMENTS: u32 = 1 << 24;
 /// The longest value that is kept. Those kept are names, dates, UIDs; the standard gives 64 characters to most.
@@ -31,12 +31,12 @@ const MAX_SHORT: u64 = 0xffff;
 /// Most bytes that a deflated data set may become.
 const MAX_INFLATED: u64 = 256 << 20;
 /// How a length says that a delimiter follows instead.
-const UNDEFINED: u32 = 0xffff_ffff;
+pub(crate) const UNDEFINED: u32 = 0xffff_ffff;
 
 /// PS3.5 §7.5: these have neither a VR nor a place in the dictionary.
-const ITEM: Tag = Tag(0xfffe, 0xe000);
-const ITEM_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe00d);
-const SEQUENCE_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe0dd);
+pub(crate) const ITEM: Tag = Tag(0xfffe, 0xe000);
+pub(crate) const ITEM_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe00d);
+pub(crate) const SEQUENCE_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe0dd);
 
 /// An element whose value was kept.
 #[derive(Debug)]

@@ -95,6 +95,9 @@ pub enum Unreadable {
     /// A UID is none.
     #[error("{0} is not a UID")]
     NotAUid(Attribute),
+    /// A document that lists instances, and more than a study has.
+    #[error("it lists more instances than any study has")]
+    TooLongForAList,
     /// The parser panicked.
     #[error("reading it failed in a way that should not be possible; please report the file's structure")]
     Panicked,

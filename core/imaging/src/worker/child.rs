@@ -16,6 +16,8 @@ use seccompiler::{
 
 use super::{ARGUMENT, MEMORY, Question, frame};
 use crate::inspect::Inspected;
+use crate::kos::{Heading, Sealed};
+use crate::references::References;
 use crate::render::{Rendered, render};
 
 /// `fcntl` of an open file's flags.
@@ -41,6 +43,9 @@ fn serve() -> io::Result<()> {
                 let rendered = render(File::from(file), len, &wanted);
                 borsh::to_vec(&rendered.map(Rendered::into_answer))?
             }
+            Question::Seal { len, wanted } => borsh::to_vec(&Sealed::read(File::from(file), len, &wanted))?,
+            Question::List { len } => borsh::to_vec(&References::read(File::from(file), len))?,
+            Question::Head { len } => borsh::to_vec(&Heading::read(File::from(file), len))?,
         };
         frame::send(&mut socket, &answer)?;
     }

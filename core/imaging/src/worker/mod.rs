@@ -24,6 +24,8 @@ use std::time::{Duration, Instant};
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::inspect::Inspected;
+use crate::kos::{Heading, Sealed};
+use crate::references::References;
 use crate::render::{self, RenderError, Rendered, Wanted};
 use crate::scan::Unreadable;
 
@@ -52,6 +54,23 @@ pub(crate) enum Question {
         len: u64,
         /// What is wanted.
         wanted: Wanted,
+    },
+    /// See [`Sealed::read`].
+    Seal {
+        /// Bytes of the file.
+        len: u64,
+        /// Group and element of what the MAC is to cover.
+        wanted: Vec<(u16, u16)>,
+    },
+    /// See [`References::read`].
+    List {
+        /// Bytes of the file.
+        len: u64,
+    },
+    /// See [`Heading::read`].
+    Head {
+        /// Bytes of the file.
+        len: u64,
     },
 }
 
@@ -181,5 +200,28 @@ impl Drop for Running {
         // It may have ended already; either way it is waited for, so that nothing of it stays.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+impl Workers {
+    /// Makes the MAC of a file.
+    pub(crate) fn seal(
+        &self,
+        file: &File,
+        len: u64,
+        wanted: &[(u16, u16)],
+    ) -> Result<Result<Sealed, Unreadable>, WorkerError> {
+        let question = Question::Seal { len, wanted: wanted.to_vec() };
+        self.ask(question, file, self.time + Duration::from_secs(len / SLOWEST))
+    }
+
+    /// Reads what a document lists.
+    pub(crate) fn list(&self, file: &File, len: u64) -> Result<Result<References, Unreadable>, WorkerError> {
+        self.ask(Question::List { len }, file, self.time)
+    }
+
+    /// Reads what a document of the same study has to say as well.
+    pub(crate) fn head(&self, file: &File, len: u64) -> Result<Result<Heading, Unreadable>, WorkerError> {
+        self.ask(Question::Head { len }, file, self.time)
     }
 }

@@ -8,5 +8,7 @@ mod content;
 mod corpus;
 mod folders;
 mod hostile;
+mod kos;
 mod made;
+mod programs;
 mod round_trip;

@@ -1,0 +1,192 @@
+//! Key Object Selection: the standard's own manifest (PS3.3 A.35.4), for systems that know nothing of ours.
+//!
+//! It lists every instance of a study, each with a MAC. It is written from a manifest and the files, and held against a folder by
+//! [`verify`]. Who trusts the document can tell which instances are missing and which are altered, with nothing but a DICOM toolkit and SHA-256.
+//! A MAC is no signature: a document that may have been altered together with the images proves nothing.
+//!
+//! What the standard leaves open, and what is done here:
+//!
+//! | | |
+//! |---|---|
+//! | whether there are MACs (0400,0403), type 3 | each instance has one |
+//! | MAC Algorithm (0400,0015) | SHA256, of the defined terms the one that is not broken and known to every toolkit |
+//! | Data Elements Signed (0400,0020) | [`SIGNED`]: the UIDs, and what is needed to see the pixels. Not names and dates, which an archive corrects: an altered name leaves the MAC as it is |
+//! | MAC Calculation Transfer Syntax UID (0400,0010) | only little endian with explicit VR is allowed. Explicit VR Little Endian for pixels that are not compressed, whatever the file is written in; else the file's own, since to decode would be to sign what is not there |
+//! | title, of CID 7010 | (113030, DCM, "Manifest"), as IHE XDS-I has it; another by [`Title`] |
+//! | VR of an element that a file writes as UN or implicitly | that of the dictionary; OW for Pixel Data |
+//! | values of odd length, which are not allowed | padded as PS3.5 §6.2 would have had it |
+//!
+//! What follows from that: a MAC does not change when a sender turns implicit into explicit VR or big into little endian. It does when pixels are
+//! compressed, decompressed, fragmented anew or get another offset table, which is how the standard has it, or when an
+//! archive writes Pixel Data as OB instead of OW. Without pixels a MAC covers the UIDs alone, and [`Verdict::Right`] says so: the text of
+//! a report is in our manifest's digest of the data set, and not in here.
+
+mod heading;
+mod mac;
+mod verify;
+mod write;
+
+use std::path::{Path, PathBuf};
+
+use clavicle_ledger::encoding::Text;
+use clavicle_manifest::{Date, Instance, Manifest, Uid};
+
+use crate::intake::Reason;
+use crate::reader::Reader;
+
+pub(crate) use self::heading::Heading;
+use self::mac::Mac;
+pub use self::mac::SIGNED;
+pub(crate) use self::mac::Sealed;
+pub use self::verify::{Checked, Unchecked, Verdict, Verification, VerifyError, verify};
+
+/// What the document is for: a code of CID 7010.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Title {
+    /// Code Value (0008,0100).
+    pub value: Text<16>,
+    /// Coding Scheme Designator (0008,0102).
+    pub scheme: Text<16>,
+    /// Code Meaning (0008,0104). ASCII, since the document has the character set of the study.
+    pub meaning: Text<64>,
+}
+
+impl Default for Title {
+    fn default() -> Self {
+        Self {
+            value: Text::new("113030").expect("it is short"),
+            scheme: Text::new("DCM").expect("it is short"),
+            meaning: Text::new("Manifest").expect("it is short"),
+        }
+    }
+}
+
+/// A time of day.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Time {
+    hour: u8,
+    minute: u8,
+    second: u8,
+}
+
+impl Time {
+    /// A time of day; none if there is no such.
+    #[must_use]
+    pub const fn new(hour: u8, minute: u8, second: u8) -> Option<Self> {
+        if hour < 24 && minute < 60 && second < 60 { Some(Self { hour, minute, second }) } else { None }
+    }
+}
+
+/// What a document has of its own. Neither a clock nor chance is asked: the same gives the same bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Document {
+    /// What it is for.
+    pub title: Title,
+    /// Content Date (0008,0023): when the selection was made.
+    pub date: Date,
+    /// Content Time (0008,0033).
+    pub time: Time,
+    /// Series Number (0020,0011) of its own series.
+    pub series_number: u16,
+    /// 32 random bytes, new for each document: its UIDs are made of them (PS3.5 B.2).
+    pub random: [u8; 32],
+}
+
+/// Why a document was not written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KosError {
+    /// A file was not read.
+    #[error("{} could not be read for its MAC: {reason}", path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: Reason,
+    },
+    /// A file is not what the manifest says.
+    #[error("{} is not the instance that the manifest lists", path.display())]
+    Altered {
+        /// Which.
+        path: PathBuf,
+    },
+    /// No instance, of which the document could be.
+    #[error("the study has no instance, and so a Key Object Selection of it has nothing to select")]
+    Empty,
+    /// A meaning that can be read in one character set only.
+    #[error("the title of the document is not in ASCII")]
+    Title,
+}
+
+/// An instance that the document lists.
+struct Listed<'a> {
+    series_instance_uid: Uid,
+    instance: &'a Instance,
+    mac: Mac,
+}
+
+impl Document {
+    /// SOP Instance UID (0008,0018) of the document.
+    #[must_use]
+    pub fn sop_instance_uid(&self) -> Uid {
+        self.uid(0)
+    }
+
+    /// Series Instance UID (0020,000E) of the document.
+    #[must_use]
+    pub fn series_instance_uid(&self) -> Uid {
+        self.uid(16)
+    }
+
+    /// A UID made of a UUID (PS3.5 B.2), and that of the random bytes from `at` on.
+    fn uid(&self, at: usize) -> Uid {
+        let mut uuid = [0; 16];
+        uuid.copy_from_slice(&self.random[at..at + 16]);
+        // RFC 9562 §5.4.
+        uuid[6] = uuid[6] & 0x0f | 0x40;
+        uuid[8] = uuid[8] & 0x3f | 0x80;
+        Uid::new(&format!("2.25.{}", u128::from_be_bytes(uuid))).expect("it has 44 characters at most")
+    }
+
+    /// The document of a study, as a DICOM file: every instance of the manifest, each with the MAC of its file, which must be the
+    /// one that the manifest lists. `file_of` says where it is. No file is held in memory.
+    ///
+    /// # Errors
+    /// [`KosError`].
+    pub fn of_manifest(
+        &self,
+        manifest: &Manifest,
+        file_of: &dyn Fn(&Instance) -> PathBuf,
+        reader: &Reader,
+    ) -> Result<Vec<u8>, KosError> {
+        if !self.title.meaning.as_str().is_ascii() {
+            return Err(KosError::Title);
+        }
+        let study_instance_uid = manifest.header().study_instance_uid;
+        let mut all = Vec::new();
+        for series in manifest.series().iter() {
+            let instances = series.instances.iter();
+            all.extend(instances.map(|instance| (series.series_instance_uid, instance, file_of(instance))));
+        }
+        let Some((_, _, first)) = all.first() else { return Err(KosError::Empty) };
+        let failed = |path: &Path| {
+            let path = path.to_owned();
+            |reason| KosError::File { path, reason }
+        };
+        let heading = reader.head_one(first).map_err(failed(first))?;
+        let wanted = SIGNED.map(|tag| (tag.0, tag.1));
+        let sealed = reader.each(&all, |(_, _, path)| reader.seal_one(path, &wanted), &|_| {});
+        let mut listed = Vec::new();
+        for ((series_instance_uid, instance, path), sealed) in all.iter().zip(sealed) {
+            let Sealed { sop_instance_uid, study_instance_uid: study, stored, mac } = sealed.map_err(failed(path))?;
+            if (stored, sop_instance_uid, study) != (instance.stored, instance.sop_instance_uid, study_instance_uid) {
+                return Err(KosError::Altered { path: path.clone() });
+            }
+            listed.push(Listed { series_instance_uid: *series_instance_uid, instance, mac });
+        }
+        if heading.study_instance_uid != study_instance_uid {
+            return Err(KosError::Altered { path: first.clone() });
+        }
+        Ok(self.encode(&heading, &listed))
+    }
+}
