@@ -22,6 +22,7 @@
 //! | [`geometry`] | says where it lies in the patient |
 //! | `elements` | walks the sequences of a document that is held in memory |
 //! | [`references`] | what Key Object Selections, reports and DICOMDIRs say there should be |
+//! | [`completeness`] | what a study says of its own completeness |
 //! | [`kos`] | the standard's own manifest, with MACs: written, and held against a folder |
 //!
 //! With the feature `dimse`, what modalities and archives send arrives as files too, and files are sent to them:
@@ -47,6 +48,7 @@
 //! ```
 
 pub mod codec;
+pub mod completeness;
 mod content;
 #[cfg(feature = "dimse")]
 pub mod dimse;

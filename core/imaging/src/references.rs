@@ -11,7 +11,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::{Text, Wire};
 use clavicle_manifest::Uid;
 use dicom_core::Tag;
-use dicom_dictionary_std::tags;
+use dicom_dictionary_std::{tags, uids};
 
 use crate::elements::{DataSet, data_set_of};
 use crate::facts::{Facts, shown};
@@ -69,6 +69,12 @@ impl Wire for References {
     const NAME: &'static str = "what a document lists";
     // Every byte of it stands in the document, but for a length and an option here and there.
     const MAX_LEN: usize = 48 << 20;
+}
+
+/// Whether instances of this SOP class list others.
+pub(crate) fn lists_others(sop_class_uid: &Uid) -> bool {
+    sop_class_uid.as_str() == uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE
+        || sop_class_uid.as_str().starts_with("1.2.840.10008.5.1.4.1.1.88.")
 }
 
 impl References {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clavicle_imaging::completeness::Completeness;
 use clavicle_imaging::intake::{Edition, Intake};
 use clavicle_imaging::kos::{Document, KosError, Time, Title, Unchecked, Verdict, VerifyError, verify};
 use clavicle_imaging::phantom::Phantom;
@@ -345,4 +346,20 @@ fn hostile_documents_are_refused_or_read() {
     assert!(refused > 300 && read > 300, "{refused} refused, {read} read");
     let not_one = verify(&test_file("CT_small.dcm"), &study.images(), &Reader::Here);
     assert!(matches!(not_one, Err(VerifyError::Empty)));
+}
+
+#[test]
+fn the_last_slice_is_missed_by_the_document_alone() {
+    let study = Study::phantom();
+    let say = || {
+        let found = Completeness::of(&Intake::of_folder(&study.images(), &Reader::Here).unwrap(), &Reader::Here);
+        (found.is_suspicious(), found.to_string())
+    };
+    // Written last, and so the last of its series: no number and no step is left out.
+    fs::remove_file(study.images().join("005")).unwrap();
+    let (is_suspicious, said) = say();
+    assert!(!is_suspicious && said.contains("4 instances; nothing speaks for missing images"), "{said}");
+    fs::copy(study.document(), study.images().join("document")).unwrap();
+    let (is_suspicious, said) = say();
+    assert!(is_suspicious && said.contains("4 instances; 1 instance listed by document is not there: 2.25."), "{said}");
 }
