@@ -1,14 +1,16 @@
-//! `quarantine`, `close`, `remove`, `check`: what an operator does with the archive.
+//! `quarantine`, `close`, `remove`, `check`, `compare`, `completeness`, `kos`: what an operator does with the archive.
 
+use std::fs;
 use std::path::Path;
 
+use clavicle_ledger::encoding;
 use serde_json::json;
 
 use super::inspect::{ask, tell};
 use super::{Answer, CommandError};
-use crate::control;
+use crate::control::{self, ClientError};
 use crate::reception::QuarantineRow;
-use crate::service::{CheckRequest, CheckRow, Done};
+use crate::service::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, KosRow};
 
 pub(super) fn quarantine(dir: &Path) -> Result<Answer, CommandError> {
     let rows: Vec<QuarantineRow> = ask(dir, control::QUARANTINE, |service| Ok(service.quarantine()?))?;
@@ -47,6 +49,29 @@ pub(super) fn check(dir: &Path, remove_stray: bool) -> Result<Answer, CommandErr
         lines.push(format!("{} files belong to no study: a kill left them{fate}", stray.len()));
     }
     Ok(Answer { text: lines.join("\n"), json: json!(row) })
+}
+
+pub(super) fn compare(dir: &Path, study: &str, folder: &Path) -> Result<Answer, CommandError> {
+    // The relay that does the work has another working directory.
+    let folder = folder.canonicalize().map_err(|error| CommandError::Folder { path: folder.to_owned(), error })?;
+    let request = CompareRequest { study: study.to_owned(), folder };
+    let row: CompareRow = tell(dir, control::COMPARE, &request, |service| Ok(service.compare(&request)?))?;
+    Ok(Answer { text: row.sentence.clone(), json: json!(row) })
+}
+
+pub(super) fn completeness(dir: &Path, study: Option<&str>) -> Result<Answer, CommandError> {
+    let row: CompletenessRow = tell(dir, control::COMPLETENESS, &study, |service| Ok(service.completeness(study)?))?;
+    let lines = if row.lines.is_empty() { "there are no studies" } else { &row.lines };
+    Ok(Answer { text: lines.to_owned(), json: json!(row) })
+}
+
+pub(super) fn kos(dir: &Path, study: &str, out: &Path) -> Result<Answer, CommandError> {
+    let row: KosRow = tell(dir, control::KOS, &study, |service| Ok(service.kos(study)?))?;
+    let document = encoding::from_hex(&row.document)
+        .ok_or_else(|| ClientError::Connection("the document is not in hexadecimal digits".into()))?;
+    fs::write(out, &document).map_err(|error| CommandError::Proof { path: out.to_owned(), error })?;
+    let text = format!("{} instances of {}, each with its MAC, in {}", row.instances, short(&row.study), out.display());
+    Ok(Answer { text, json: json!({ "study": row.study, "instances": row.instances, "out": out }) })
 }
 
 fn short(study: &str) -> &str {

@@ -131,6 +131,35 @@ pub enum Command {
         #[arg(long)]
         dir: PathBuf,
     },
+    /// Hold a folder (a CD, an export of the PACS, what somebody received) against a study's manifest
+    Compare {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins
+        study: String,
+        /// The folder
+        folder: PathBuf,
+    },
+    /// Tell what studies say of their own completeness: numbers left out, slices missing, images listed and not there
+    Completeness {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins; all without it
+        study: Option<String>,
+    },
+    /// Write a study's manifest as the standard has one: a Key Object Selection, with a MAC of each instance
+    Kos {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins
+        study: String,
+        /// The file to write
+        #[arg(long)]
+        out: PathBuf,
+    },
     /// Close a study: nothing is added to it by itself any more
     Close {
         /// The relay's folder
@@ -289,7 +318,7 @@ pub enum CommandError {
     #[error(transparent)]
     Report(#[from] ReportError),
     /// A proof that could not be written.
-    #[error("the proof could not be written to {path}")]
+    #[error("{path} could not be written")]
     Proof {
         /// Where.
         path: PathBuf,
@@ -398,7 +427,7 @@ impl CommandError {
             Self::Archive(_) => "archive",
             Self::Ingest(IngestError::WhichStudy { .. } | IngestError::Attach { .. }) => "report",
             Self::Ingest(_) | Self::Folder { .. } => "folder",
-            Self::Desk(DeskError::Archive(_) | DeskError::Quarantine(_)) => "archive",
+            Self::Desk(DeskError::Archive(_) | DeskError::Quarantine(_) | DeskError::Kos(_)) => "archive",
             Self::Desk(_) => "pickup",
             Self::Reception(_) => "intake",
             Self::Explain(_) => "reference",
@@ -482,6 +511,9 @@ pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandErro
         Command::Ingest { dir, folder, report } => desk::ingest(&dir, &folder, report.as_deref()),
         Command::Studies { dir } => desk::studies(&dir),
         Command::Quarantine { dir } => archive::quarantine(&dir),
+        Command::Compare { dir, study, folder } => archive::compare(&dir, &study, &folder),
+        Command::Completeness { dir, study } => archive::completeness(&dir, study.as_deref()),
+        Command::Kos { dir, study, out } => archive::kos(&dir, &study, &out),
         Command::Close { dir, study } => archive::close(&dir, &study),
         Command::Remove { dir, study } => archive::remove(&dir, &study),
         Command::Check { dir, remove_stray } => archive::check(&dir, remove_stray),

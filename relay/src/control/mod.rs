@@ -31,6 +31,12 @@ pub const CLOSE: &str = "/close";
 pub const REMOVE: &str = "/remove";
 /// The route that takes a [`CheckRequest`](crate::service::CheckRequest) and answers with a [`CheckRow`](crate::service::CheckRow).
 pub const CHECK: &str = "/check";
+/// The route that takes a [`CompareRequest`](crate::service::CompareRequest) and answers with a [`CompareRow`](crate::service::CompareRow).
+pub const COMPARE: &str = "/compare";
+/// The route that takes how a study's id begins, or nothing, and answers with a [`CompletenessRow`](crate::service::CompletenessRow).
+pub const COMPLETENESS: &str = "/completeness";
+/// The route that takes how a study's id begins and answers with a [`KosRow`](crate::service::KosRow).
+pub const KOS: &str = "/kos";
 /// The route that takes a [`PickupRequest`](crate::service::PickupRequest) and answers with an [`Issued`](crate::service::Issued).
 pub const PICKUP: &str = "/pickup";
 /// The route that answers with a list of [`PickupRow`](crate::service::PickupRow)s.

@@ -19,11 +19,11 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{
-    CHECK, CLOSE, EXPLAIN, INGEST, MAX_SOCKET_PATH, PICKUP, PICKUPS, QUARANTINE, REMOVE, REPORT, STATUS, STUDIES,
-    SUBMIT, Submitted, VALIDATORS,
+    CHECK, CLOSE, COMPARE, COMPLETENESS, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP, PICKUPS, QUARANTINE, REMOVE,
+    REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
 };
 use crate::command::CommandError;
-use crate::service::{CheckRequest, IngestRequest, PickupRequest, Service};
+use crate::service::{CheckRequest, CompareRequest, IngestRequest, PickupRequest, Service};
 use crate::submission::{Fate, From, SubmitError};
 
 /// Why the socket could not be served.
@@ -105,6 +105,24 @@ fn router(service: Service) -> Router {
             REMOVE,
             post(async |State(service): State<Service>, Json(study): Json<String>| {
                 answer(move || service.remove(&study)).await
+            }),
+        )
+        .route(
+            COMPARE,
+            post(async |State(service): State<Service>, Json(request): Json<CompareRequest>| {
+                answer(move || service.compare(&request)).await
+            }),
+        )
+        .route(
+            COMPLETENESS,
+            post(async |State(service): State<Service>, Json(study): Json<Option<String>>| {
+                answer(move || service.completeness(study.as_deref())).await
+            }),
+        )
+        .route(
+            KOS,
+            post(async |State(service): State<Service>, Json(study): Json<String>| {
+                answer(move || service.kos(&study)).await
             }),
         )
         .route(

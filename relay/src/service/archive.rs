@@ -1,13 +1,20 @@
 //! What an operator does with the archive.
 
+use std::path::PathBuf;
+
+use clavicle_imaging::completeness::Completeness;
+use clavicle_imaging::intake::Intake;
+use clavicle_imaging::kos::{Document, Time, Title};
+use clavicle_ledger::encoding::Hex;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Status;
-use clavicle_manifest::StoredDigest;
+use clavicle_ledger::time::{DAY_MS, Timestamp};
+use clavicle_manifest::{Date, StoredDigest, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::{DeskError, Service, ServiceError};
-use crate::archive::Checked;
+use crate::archive::{Checked, Entry};
 use crate::reception::QuarantineRow;
 
 /// What a check of the archive is asked.
@@ -43,7 +50,128 @@ pub struct Done {
     pub changed: bool,
 }
 
+/// What is to be held against a study's manifest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompareRequest {
+    /// The study: how its id begins.
+    pub study: String,
+    /// The folder: what a CD, a PACS or a recipient has of it.
+    pub folder: PathBuf,
+}
+
+/// A folder against a manifest. Instances are named by their SOP Instance UIDs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompareRow {
+    /// The study's id.
+    pub study: String,
+    /// In one sentence.
+    pub sentence: String,
+    /// Whether everything that was signed is there as signed, and nothing else.
+    pub exact: bool,
+    /// Instances in the manifest.
+    pub listed: usize,
+    /// Those that are there as signed.
+    pub intact: usize,
+    /// Those that are not there.
+    pub missing: Vec<String>,
+    /// Those that are there and differ, each with how.
+    pub altered: Vec<(String, String)>,
+    /// What is there and not in the manifest.
+    pub extra: Vec<String>,
+}
+
+/// What studies say of their own completeness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletenessRow {
+    /// Lines for a person.
+    pub lines: String,
+    /// Studies of which something speaks for missing images, by Study Instance UID.
+    pub suspicious: Vec<String>,
+}
+
+/// A Key Object Selection Document.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KosRow {
+    /// The study's id.
+    pub study: String,
+    /// How many instances it lists.
+    pub instances: usize,
+    /// The file, in hexadecimal digits.
+    pub document: String,
+}
+
 impl Service {
+    /// Holds a folder against the manifest of a study.
+    ///
+    /// # Errors
+    /// [`DeskError`].
+    pub fn compare(&self, request: &CompareRequest) -> Result<CompareRow, DeskError> {
+        let entry = self.entry_that_begins(&request.study)?;
+        let intake = Intake::of_folder(&request.folder, &self.reader)?;
+        let manifest = &entry.manifest.manifest;
+        let comparison = manifest.compare(intake.received());
+        let uids = |uids: &[Uid]| uids.iter().map(ToString::to_string).collect();
+        let altered = comparison.altered.iter();
+        Ok(CompareRow {
+            study: manifest.header().study.to_string(),
+            sentence: comparison.to_string(),
+            exact: comparison.is_exact(),
+            listed: comparison.listed,
+            intact: comparison.intact,
+            missing: uids(&comparison.missing),
+            altered: altered.map(|one| (one.sop_instance_uid.to_string(), one.change.to_string())).collect(),
+            extra: uids(&comparison.extra),
+        })
+    }
+
+    /// What a study says of its own completeness, or every study without one.
+    ///
+    /// # Errors
+    /// [`DeskError`].
+    pub fn completeness(&self, begin: Option<&str>) -> Result<CompletenessRow, DeskError> {
+        let entries = match begin {
+            Some(begin) => vec![self.entry_that_begins(begin)?],
+            None => self.archive.studies()?,
+        };
+        let (mut lines, mut suspicious) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let instances = entry.manifest.manifest.instances();
+            let files = instances.map(|instance| self.archive.place(&instance.stored)).collect();
+            let said = Completeness::of(&Intake::of_files(files, &self.reader), &self.reader);
+            let doubtful = said.studies.iter().filter(|study| study.is_suspicious());
+            suspicious.extend(doubtful.map(|study| study.study_instance_uid.to_string()));
+            lines.push(said.to_string());
+        }
+        Ok(CompletenessRow { lines: lines.concat().trim_end().to_owned(), suspicious })
+    }
+
+    /// A study's manifest as the standard has one: a Key Object Selection Document, with a MAC of each instance.
+    ///
+    /// # Errors
+    /// [`DeskError`].
+    pub fn kos(&self, begin: &str) -> Result<KosRow, DeskError> {
+        let entry = self.entry_that_begins(begin)?;
+        let manifest = &entry.manifest.manifest;
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(DeskError::Random)?;
+        let now = (self.clock)().0.0;
+        let document = Document {
+            title: Title::default(),
+            date: date_of(now / DAY_MS),
+            time: time_of(now % DAY_MS / 1_000),
+            series_number: 9_999,
+            random,
+        };
+        let bytes = document.of_manifest(manifest, &|instance| self.archive.place(&instance.stored), &self.reader)?;
+        let study = manifest.header().study.to_string();
+        Ok(KosRow { study, instances: manifest.counts().instances, document: Hex(&bytes).to_string() })
+    }
+
+    fn entry_that_begins(&self, begin: &str) -> Result<Entry, DeskError> {
+        let study = self.study_that_begins(begin)?;
+        self.archive.entry(study)?.ok_or(DeskError::NoStudy)
+    }
+
     /// The study whose id begins like this.
     ///
     /// # Errors
@@ -109,4 +237,20 @@ impl Service {
     pub fn quarantine(&self) -> Result<Vec<QuarantineRow>, DeskError> {
         self.quarantine.rows().map_err(DeskError::Quarantine)
     }
+}
+
+/// A day since 1970, in the Gregorian calendar.
+fn date_of(day: u64) -> Date {
+    let text = Timestamp(day.saturating_mul(DAY_MS)).day().to_string();
+    let mut parts = text.split('-').map(|part| part.parse::<u16>().unwrap_or_default());
+    let mut next = || parts.next().unwrap_or_default();
+    let (year, month, day) = (next(), next(), next());
+    let small = |number: u16| u8::try_from(number).unwrap_or_default();
+    Date::new(year, small(month), small(day)).expect("a day is in the calendar")
+}
+
+/// A second of a day.
+fn time_of(second: u64) -> Time {
+    let part = |number: u64| u8::try_from(number).unwrap_or_default();
+    Time::new(part(second / 3_600), part(second / 60 % 60), part(second % 60)).expect("a second is of the day")
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::intake::{AttachError, Intake, IntakeError, StudyIntake};
+use clavicle_imaging::kos::KosError;
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::ReadRows as _;
@@ -147,6 +148,12 @@ pub enum DeskError {
     /// See [`IssueError`].
     #[error(transparent)]
     Issue(#[from] IssueError),
+    /// See [`KosError`].
+    #[error(transparent)]
+    Kos(#[from] KosError),
+    /// See [`IntakeError`].
+    #[error(transparent)]
+    Compare(#[from] IntakeError),
     /// The quarantine.
     #[error("the quarantine cannot be read")]
     Quarantine(#[source] std::io::Error),

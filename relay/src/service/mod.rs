@@ -21,7 +21,7 @@ use crate::reception::Quarantine;
 use crate::store::{ChainStore, Mailboxes, Pickups, StoreError};
 use crate::submission::Submission;
 
-pub use self::archive::{CheckRequest, CheckRow, Done};
+pub use self::archive::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, KosRow};
 pub use self::desk::{
     ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, PickupRow, QuarantinedRow,
     StudyRow, VisitRequest,

@@ -104,6 +104,30 @@ fn what_was_acknowledged_is_in_the_archive_although_the_relay_was_killed() {
     let studies = shadow.until(&STUDIES, |answer| answer["studies"][0]["instances"].as_u64() == Some(10));
     assert_eq!(studies["studies"].as_array().unwrap().len(), 1);
     assert_eq!(fs::read_dir(shadow.folder.path().join("mercy/incoming")).unwrap().count(), 1, "the lock alone");
+    // Held against a folder in which something is amiss, and against itself.
+    let id = studies["studies"][0]["study"].as_str().unwrap()[..8].to_owned();
+    let complete = shadow.asked(&["completeness", "--dir", "mercy"]);
+    assert_eq!(complete["suspicious"].as_array().unwrap().len(), 0, "{complete}");
+    let exact = shadow.asked(&["compare", "--dir", "mercy", &id, "sent"]);
+    // A sender takes the file meta information off: what was signed is what came.
+    let sentence = exact["sentence"].as_str().unwrap();
+    assert!(
+        sentence.starts_with("0 of 10 instances as signed; 10 encoded differently, content unchanged: "),
+        "{sentence}"
+    );
+    let status = Command::new("dcmodify").args(["-nb", "-m", "(0010,0010)=OTHER"]).arg(&files[3]).status().unwrap();
+    assert!(status.success());
+    fs::rename(&files[5], shadow.folder.path().join("aside")).unwrap();
+    let compared = shadow.asked(&["compare", "--dir", "mercy", &id, "sent"]);
+    let changes = compared["altered"].as_array().unwrap().iter().map(|one| one[1].as_str().unwrap());
+    let named: Vec<_> = changes.filter(|change| !change.starts_with("encoded differently")).collect();
+    assert_eq!(named, ["pixels unchanged, patient name differs"], "{compared}");
+    assert_eq!(compared["missing"].as_array().unwrap().len(), 1);
+    fs::rename(shadow.folder.path().join("aside"), &files[5]).unwrap();
+    let kos = shadow.asked(&["kos", "--dir", "mercy", &id, "--out", "study.kos.dcm"]);
+    assert_eq!(kos["instances"].as_u64(), Some(10));
+    let dump = Command::new("dsrdump").arg(shadow.folder.path().join("study.kos.dcm")).output().unwrap();
+    assert!(dump.status.success() && String::from_utf8_lossy(&dump.stdout).contains("Key Object Selection Document"));
     // Again it is known, under another name nothing is accepted.
     assert!(shadow.send("CLAVICLE", &files));
     assert!(!shadow.send("SOMEBODY", &files));

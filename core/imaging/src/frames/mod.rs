@@ -62,8 +62,8 @@ pub enum FramesError {
         /// Frames.
         frames: u32,
     },
-    /// A frame beyond the last.
-    #[error("it has {frames} frames, and no frame {frame}")]
+    /// A frame beyond the last. People count from 1.
+    #[error("it has {frames} frames, and no frame {}", u64::from(*.frame) + 1)]
     NoSuchFrame {
         /// Counted from 0.
         frame: u32,

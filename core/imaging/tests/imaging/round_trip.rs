@@ -63,7 +63,7 @@ fn remove_alter_add(root: &Path, count: usize) {
     let mut bytes = fs::read(place(4)).unwrap();
     bytes[5] ^= 1;
     fs::write(place(4), &bytes).unwrap();
-    let altered = format!("1 altered: {} (encoded differently, content unchanged)", uid(4));
+    let altered = format!("1 encoded differently, content unchanged: {}", uid(4));
     assert_eq!(sentence(), format!("{} of {count} instances as signed; 1 missing: {}; {altered}", count - 2, uid(3)));
 
     fs::copy(pydicom().join("test_files/CT_small.dcm"), folder.path().join("zz")).unwrap();
