@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::phantom::Phantom;
+use clavicle_imaging::phantom::{Kind, Phantom};
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::worker::{self, Workers};
 use clavicle_ledger::id::{ChainId, SourceId};
@@ -40,6 +40,24 @@ fn main() {
     println!("the same in this process                               {here:?}");
     println!("reading and b3sum, two at a time                       {theirs:?}");
     println!("ratio                                                  {:.2}", ours.as_secs_f64() / theirs.as_secs_f64());
+    drop(workers);
+    gigabyte();
+}
+
+/// One instance of a gigabyte: how long its inspection takes, and how much memory the worker that does it.
+fn gigabyte() {
+    let folder = tempfile::tempdir().unwrap();
+    let phantom = Phantom { slices: 2048, size: 512, ..Phantom::of(Kind::HeadCtEnhanced) };
+    let path = phantom.write(folder.path()).unwrap().remove(0);
+    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let took = median((0..3).map(|_| timed(|| drop(reader.inspect_one(&path).unwrap()))).collect());
+    let size = std::fs::metadata(&path).unwrap().len();
+    let children = format!("/proc/self/task/{}/children", std::process::id());
+    let worker = std::fs::read_to_string(children).unwrap();
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.trim())).unwrap();
+    let peak = status.lines().find(|line| line.starts_with("VmHWM")).unwrap();
+    println!("one instance of {} MB, inspected                       {took:?}", size / 1_000_000);
+    println!("its worker's memory at the most                        {}", peak.trim_start_matches("VmHWM:").trim());
 }
 
 /// Takes the folder in and signs a manifest of each study.

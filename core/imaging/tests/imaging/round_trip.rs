@@ -4,12 +4,14 @@ use std::fs;
 use std::path::Path;
 
 use clavicle_imaging::intake::{Edition, Intake, StudyIntake};
+use clavicle_imaging::phantom::{Kind, Phantom};
 use clavicle_imaging::reader::Reader;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{Manifest, MediaType, Nonce, Received};
 
+use crate::content::dcmtk;
 use crate::corpus::{brain, pydicom};
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
@@ -66,6 +68,19 @@ fn remove_alter_add(root: &Path, count: usize) {
     let altered = format!("1 encoded differently, content unchanged: {}", uid(4));
     assert_eq!(sentence(), format!("{} of {count} instances as signed; 1 missing: {}; {altered}", count - 2, uid(3)));
 
+    // Written another way by dcmtk, and under another name of the patient.
+    assert!(dcmtk("dcmconv", &["+tb"], &[&all[5].path, &place(5)]));
+    assert!(dcmtk("dcmodify", &["-nb", "-m", "(0010,0010)=Other^Name"], &[&place(6)]));
+    let comparison = manifest.compare(received(folder.path()));
+    let change = |at: usize| comparison.altered.iter().find(|one| one.sop_instance_uid == uid(at)).unwrap().change;
+    assert_eq!(change(5).to_string(), "encoded differently, content unchanged");
+    let pixels = if all[6].instance.frames > 0 { "pixels unchanged, " } else { "" };
+    assert_eq!(change(6).to_string(), format!("{pixels}patient name differs"));
+    assert_eq!((comparison.intact, comparison.altered.len()), (count - 4, 3));
+    for at in [5, 6] {
+        fs::copy(&all[at].path, place(at)).unwrap();
+    }
+
     fs::copy(pydicom().join("test_files/CT_small.dcm"), folder.path().join("zz")).unwrap();
     let comparison = manifest.compare(received(folder.path()));
     assert_eq!((comparison.intact, comparison.missing.len(), comparison.altered.len()), (count - 2, 1, 1));
@@ -85,6 +100,13 @@ fn fifty_instances_without_pixels() {
 #[test]
 fn twenty_slices_of_a_brain() {
     remove_alter_add(&brain(), 20);
+}
+
+#[test]
+fn five_hundred_slices_of_a_phantom() {
+    let folder = tempfile::tempdir().unwrap();
+    Phantom { slices: 500, size: 64, ..Phantom::of(Kind::HeadCt) }.write(folder.path()).unwrap();
+    remove_alter_add(folder.path(), 500);
 }
 
 #[test]
