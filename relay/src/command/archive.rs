@@ -1,4 +1,4 @@
-//! `quarantine`, `close`, `remove`, `check`, `compare`, `completeness`, `kos`: what an operator does with the archive.
+//! `quarantine`, `close`, `remove`, `expire`, `check`, `compare`, `completeness`, `kos`: what an operator does with the archive.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use super::inspect::{ask, tell};
 use super::{Answer, CommandError};
 use crate::control::{self, ClientError};
 use crate::reception::QuarantineRow;
-use crate::service::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, KosRow};
+use crate::service::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, Expired, KosRow};
 
 pub(super) fn quarantine(dir: &Path) -> Result<Answer, CommandError> {
     let rows: Vec<QuarantineRow> = ask(dir, control::QUARANTINE, |service| Ok(service.quarantine()?))?;
@@ -28,6 +28,16 @@ pub(super) fn close(dir: &Path, study: &str) -> Result<Answer, CommandError> {
 pub(super) fn remove(dir: &Path, study: &str) -> Result<Answer, CommandError> {
     let done: Done = tell(dir, control::REMOVE, &study, |service| Ok(service.remove(study)?))?;
     Ok(Answer { text: format!("{} removed, with its images", short(&done.study)), json: json!(done) })
+}
+
+pub(super) fn expire(dir: &Path, before: &str) -> Result<Answer, CommandError> {
+    let expired: Expired = tell(dir, control::EXPIRE, &before, |service| Ok(service.expire(before)?))?;
+    let mut lines = vec![format!("{} studies from before {before} removed", expired.removed.len())];
+    if !expired.held.is_empty() {
+        let names: Vec<&str> = expired.held.iter().map(|study| short(study)).collect();
+        lines.push(format!("kept, since somebody holds them and they are not withdrawn: {}", names.join(", ")));
+    }
+    Ok(Answer { text: lines.join("\n"), json: json!(expired) })
 }
 
 pub(super) fn check(dir: &Path, remove_stray: bool) -> Result<Answer, CommandError> {

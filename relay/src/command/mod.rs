@@ -176,6 +176,15 @@ pub enum Command {
         /// The study: how its id begins
         study: String,
     },
+    /// Remove the studies that are older than they have to be kept; those that somebody holds stay
+    Expire {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The day before which a study's date must lie: 2016-01-31
+        #[arg(long)]
+        before: String,
+    },
     /// Read every byte in the archive, and say what is not as it was
     Check {
         /// The relay's folder
@@ -516,6 +525,7 @@ pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandErro
         Command::Kos { dir, study, out } => archive::kos(&dir, &study, &out),
         Command::Close { dir, study } => archive::close(&dir, &study),
         Command::Remove { dir, study } => archive::remove(&dir, &study),
+        Command::Expire { dir, before } => archive::expire(&dir, &before),
         Command::Check { dir, remove_stray } => archive::check(&dir, remove_stray),
         Command::Pickup { dir, accession, patient, study, pin, hours, png } => {
             let visit = accession.map(VisitRequest::Accession).or(patient.map(VisitRequest::Patient));

@@ -29,6 +29,8 @@ pub const QUARANTINE: &str = "/quarantine";
 pub const CLOSE: &str = "/close";
 /// The route that takes how a study's id begins, removes it and answers with a [`Done`](crate::service::Done).
 pub const REMOVE: &str = "/remove";
+/// The route that takes a day, removes what is older and answers with an [`Expired`](crate::service::Expired).
+pub const EXPIRE: &str = "/expire";
 /// The route that takes a [`CheckRequest`](crate::service::CheckRequest) and answers with a [`CheckRow`](crate::service::CheckRow).
 pub const CHECK: &str = "/check";
 /// The route that takes a [`CompareRequest`](crate::service::CompareRequest) and answers with a [`CompareRow`](crate::service::CompareRow).

@@ -19,8 +19,8 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{
-    CHECK, CLOSE, COMPARE, COMPLETENESS, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP, PICKUPS, QUARANTINE, REMOVE,
-    REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
+    CHECK, CLOSE, COMPARE, COMPLETENESS, EXPIRE, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP, PICKUPS, QUARANTINE,
+    REMOVE, REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
 };
 use crate::command::CommandError;
 use crate::service::{CheckRequest, CompareRequest, IngestRequest, PickupRequest, Service};
@@ -123,6 +123,12 @@ fn router(service: Service) -> Router {
             KOS,
             post(async |State(service): State<Service>, Json(study): Json<String>| {
                 answer(move || service.kos(&study)).await
+            }),
+        )
+        .route(
+            EXPIRE,
+            post(async |State(service): State<Service>, Json(before): Json<String>| {
+                answer(move || service.expire(&before)).await
             }),
         )
         .route(

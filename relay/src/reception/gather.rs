@@ -20,6 +20,8 @@ const QUIET: Duration = Duration::from_secs(2);
 const LONGEST: Duration = Duration::from_secs(10);
 /// How often watched folders are looked at, and open studies.
 const SELDOM: Duration = Duration::from_secs(2);
+/// How long nothing is tried after the archive or its disk failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Most files that are taken in at once.
 const MOST: usize = 4_096;
 
@@ -31,17 +33,22 @@ pub(super) struct Gather {
     /// For how long nothing must have come for a study to be closed, in ms.
     close_after_ms: Option<u64>,
     looked: Option<Instant>,
+    failed: Option<Instant>,
 }
 
 impl Gather {
     pub(super) fn new(service: Service, spool: PathBuf, settings: &IntakeSettings) -> Self {
         let watched = settings.watch.iter().map(|folder| Watched::new(folder)).collect();
         let close_after_ms = settings.close_after_hours.map(|hours| u64::from(hours).saturating_mul(HOUR_MS));
-        Self { service, spool, watched, close_after_ms, looked: None }
+        Self { service, spool, watched, close_after_ms, looked: None, failed: None }
     }
 
     /// Looks at what came, and takes in what is ready.
     pub(super) fn tick(&mut self) {
+        if self.failed.is_some_and(|failed| failed.elapsed() < PATIENCE) {
+            return;
+        }
+        self.failed = None;
         if let Some(files) = self.received() {
             self.take(files, Origin::Own);
         }
@@ -81,7 +88,7 @@ impl Gather {
         (is_time && !files.is_empty()).then_some(files)
     }
 
-    fn take(&self, files: Vec<PathBuf>, origin: Origin) {
+    fn take(&mut self, files: Vec<PathBuf>, origin: Origin) {
         let intake = Intake::of_files(files, &self.service.reader);
         let mut taken_in = BTreeSet::new();
         let mut told = [0usize; 3];
@@ -105,7 +112,8 @@ impl Gather {
                 }
                 // Neither the sender nor the file is to blame, and what was acknowledged stays until it is in.
                 Err(error @ (ArchiveError::Store(_) | ArchiveError::File { .. } | ArchiveError::Random(_))) => {
-                    error!(%error, "what was received cannot be taken in; it is tried again");
+                    error!(%error, "what was received cannot be taken in; it is tried again in a while");
+                    self.failed = Some(Instant::now());
                     return;
                 }
                 Err(error) => self.put_aside(study, origin, &error.to_string()),

@@ -14,7 +14,7 @@ use clavicle_manifest::{Date, StoredDigest, Uid};
 use serde::{Deserialize, Serialize};
 
 use super::{DeskError, Service, ServiceError};
-use crate::archive::{Checked, Entry};
+use crate::archive::{ArchiveError, Checked, Entry};
 use crate::reception::QuarantineRow;
 
 /// What a check of the archive is asked.
@@ -48,6 +48,15 @@ pub struct Done {
     pub study: String,
     /// Whether that changed anything.
     pub changed: bool,
+}
+
+/// What became of the studies that are older than they have to be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Those that were removed.
+    pub removed: Vec<String>,
+    /// Those that stay, since somebody holds them and they are not withdrawn.
+    pub held: Vec<String>,
 }
 
 /// What is to be held against a study's manifest.
@@ -210,6 +219,28 @@ impl Service {
         Ok(Done { study: study.to_string(), changed: true })
     }
 
+    /// Removes the studies whose Study Date is before a day, written like 2016-01-31. Those without a date stay.
+    ///
+    /// # Errors
+    /// [`DeskError`].
+    pub fn expire(&self, before: &str) -> Result<Expired, DeskError> {
+        let day = parse_day(before).ok_or(DeskError::Day)?;
+        let mut expired = Expired::default();
+        for entry in self.archive.studies()? {
+            let header = entry.manifest.manifest.header();
+            if header.study_date.is_none_or(|date| date >= day) {
+                continue;
+            }
+            let id = header.study.to_string();
+            match self.remove(&id) {
+                Ok(_) => expired.removed.push(id),
+                Err(DeskError::Archive(ArchiveError::Held)) => expired.held.push(id),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(expired)
+    }
+
     /// Reads every byte in the archive.
     ///
     /// # Errors
@@ -237,6 +268,12 @@ impl Service {
     pub fn quarantine(&self) -> Result<Vec<QuarantineRow>, DeskError> {
         self.quarantine.rows().map_err(DeskError::Quarantine)
     }
+}
+
+fn parse_day(text: &str) -> Option<Date> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts[..] else { return None };
+    Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
 }
 
 /// A day since 1970, in the Gregorian calendar.

@@ -154,6 +154,9 @@ pub enum DeskError {
     /// See [`IntakeError`].
     #[error(transparent)]
     Compare(#[from] IntakeError),
+    /// A day that is none.
+    #[error("a day is written like 2016-01-31")]
+    Day,
     /// The quarantine.
     #[error("the quarantine cannot be read")]
     Quarantine(#[source] std::io::Error),

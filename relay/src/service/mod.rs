@@ -15,13 +15,13 @@ use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::time::LocalTime;
 use serde::{Deserialize, Serialize};
 
-use crate::archive::Archive;
+use crate::archive::{Archive, ArchiveError};
 use crate::gate::{Refusal, Refusals};
 use crate::reception::Quarantine;
 use crate::store::{ChainStore, Mailboxes, Pickups, StoreError};
 use crate::submission::Submission;
 
-pub use self::archive::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, KosRow};
+pub use self::archive::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, Expired, KosRow};
 pub use self::desk::{
     ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, PickupRow, QuarantinedRow,
     StudyRow, VisitRequest,
@@ -88,6 +88,12 @@ pub struct Status {
     pub epoch: u64,
     /// Studies this hospital has registered.
     pub studies: u64,
+    /// Files in the archive.
+    pub files: u64,
+    /// Bytes in them.
+    pub bytes: u64,
+    /// Files that came by themselves and could not be taken in.
+    pub quarantined: usize,
     /// Validators that decide the next block.
     pub validators: usize,
     /// Whether this hospital is one of them.
@@ -117,6 +123,12 @@ pub enum ServiceError {
     /// The state could not be read.
     #[error(transparent)]
     State(#[from] ReadError<StoreError>),
+    /// See [`ArchiveError`].
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// The quarantine could not be read.
+    #[error("the quarantine cannot be read")]
+    Quarantine(#[source] std::io::Error),
 }
 
 /// Nothing is kept under that reference.
@@ -136,6 +148,7 @@ impl Service {
         let (header, head, rules): (Header, _, _) = (self.store.head()?, snapshot.head()?, snapshot.rules()?);
         let set = snapshot.validators()?;
         let age_ms = (self.clock)().0.since(header.time.timestamp());
+        let usage = self.archive.usage()?;
         Ok(Status {
             name: self.name.clone(),
             source: self.source.to_string(),
@@ -148,6 +161,9 @@ impl Service {
             fresh: age_ms <= rules.parameters.fresh_ms,
             epoch: head.epoch,
             studies: snapshot.activity(self.source)?.studies_in_all,
+            files: usage.files,
+            bytes: usage.bytes,
+            quarantined: self.quarantine.rows().map_err(ServiceError::Quarantine)?.len(),
             validators: set.validators.len(),
             votes: set.validators.find(&self.source).is_some(),
         })
@@ -185,6 +201,9 @@ impl Status {
     #[must_use]
     pub fn lines(&self) -> String {
         let Self { name, network, chain, height, age_ms, fresh, epoch, studies, validators, votes, .. } = self;
+        let Self { files, bytes, quarantined, .. } = self;
+        let megabytes = *bytes as f64 / 1e6;
+        let aside = if *quarantined > 0 { format!("; {quarantined} in quarantine") } else { String::new() };
         let seconds = age_ms / 1_000;
         let fresh = if *fresh {
             "fresh"
@@ -193,7 +212,7 @@ impl Status {
         };
         let vote = if *votes { "this hospital among them" } else { "this hospital not among them" };
         format!(
-            "{name} in the network {network}\nchain       {chain}\nheight      {height} (epoch {epoch}), {seconds} s old: {fresh}\nvalidators  {validators}, {vote}\nstudies     {studies} registered"
+            "{name} in the network {network}\nchain       {chain}\nheight      {height} (epoch {epoch}), {seconds} s old: {fresh}\nvalidators  {validators}, {vote}\nstudies     {studies} registered\narchive     {files} files, {megabytes:.1} MB{aside}"
         )
     }
 }

@@ -183,6 +183,18 @@ fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     assert!(put["quarantined"][0]["reason"].as_str().unwrap().starts_with("its study was closed"), "{put}");
     let taken = shadow.asked(&["ingest", "--dir", "mercy", "mercy/quarantine"]);
     assert_eq!(taken["grown"].as_u64(), Some(1), "{taken}");
+    let status = shadow.asked(&["status", "--dir", "mercy"]);
+    assert_eq!(status["files"].as_u64(), taken["instances"].as_u64().map(|added| added + 4), "{status}");
+    assert_eq!(status["quarantined"].as_u64(), taken["instances"].as_u64(), "the files stay there, too");
+    let said = refused(shadow.folder.path(), &["expire", "--dir", "mercy", "--before", "yesterday"]);
+    assert!(said.contains("a day is written like 2016-01-31"), "{said}");
+    let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-04"]);
+    assert_eq!(expired["removed"].as_array().unwrap().len(), 0, "made on that very day");
+    let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-05"]);
+    assert_eq!(expired["removed"][0], *id);
+    Phantom { slices: 1, size: 64, seed: 2, ..Phantom::default() }.write(&watched.join("second")).unwrap();
+    let studies = shadow.until(&STUDIES, |answer| answer["studies"][0]["instances"].as_u64() == Some(2));
+    let id = studies["studies"][0]["study"].as_str().unwrap();
     let removed = shadow.asked(&["remove", "--dir", "mercy", &id[..8]]);
     assert_eq!(removed["study"], *id);
     assert!(shadow.asked(&STUDIES)["studies"].as_array().unwrap().is_empty());

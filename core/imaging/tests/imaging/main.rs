@@ -11,5 +11,7 @@ mod folders;
 mod hostile;
 mod kos;
 mod made;
+#[path = "../phantom/orthanc.rs"]
+mod orthanc;
 mod programs;
 mod round_trip;

@@ -69,7 +69,7 @@ fn each_frame_has_a_window_of_its_own() {
     assert_eq!(frames.count(), 2);
     assert_eq!(grey(picture(&mut frames, 0, &View::AsItSays).unwrap()), [0, 191, 255]);
     assert_eq!(grey(picture(&mut frames, 1, &View::AsItSays).unwrap()), [0, 0, 191]);
-    assert_eq!(frames.frame(2).unwrap_err().to_string(), "it has 2 frames, and no frame 2");
+    assert_eq!(frames.frame(2).unwrap_err().to_string(), "it has 2 frames, and no frame 3");
 }
 
 #[test]

@@ -1,0 +1,76 @@
+//! `clavicle view`, as a person types it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs::{self, File};
+use std::io::BufReader;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use clavicle_imaging::phantom::{Kind, Phantom};
+use serde_json::Value;
+
+fn view(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_clavicle")).current_dir(folder).arg("view").args(arguments).output().unwrap()
+}
+
+fn seen(folder: &Path, arguments: &[&str]) -> Value {
+    let Output { status, stdout, stderr } = view(folder, &[arguments, &["--json"]].concat());
+    assert!(status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    serde_json::from_slice(&stdout).unwrap()
+}
+
+fn refused(folder: &Path, arguments: &[&str]) -> String {
+    let Output { status, stderr, .. } = view(folder, arguments);
+    assert!(!status.success());
+    String::from_utf8(stderr).unwrap()
+}
+
+/// Width, height, frames and whether it has colours.
+fn png(path: &Path) -> (u32, u32, u32, bool) {
+    let reader = png::Decoder::new(BufReader::new(File::open(path).unwrap())).read_info().unwrap();
+    let info = reader.info();
+    let frames = info.animation_control.map_or(1, |animation| animation.num_frames);
+    (info.width, info.height, frames, info.color_type == png::ColorType::Rgb)
+}
+
+#[test]
+fn a_folder_is_listed_and_drawn_on_a_sheet() {
+    let folder = tempfile::tempdir().unwrap();
+    Phantom { slices: 3, size: 64, ..Phantom::of(Kind::HeadMr) }.write(&folder.path().join("study")).unwrap();
+    fs::write(folder.path().join("study/notes.txt"), "no image").unwrap();
+    let found = seen(folder.path(), &["study", "--png", "sheet.png", "--side", "50"]);
+    assert_eq!((found["series"].as_array().unwrap().len(), found["not_taken"].as_array().unwrap().len()), (5, 1));
+    // Four of the five series are images: two by two.
+    assert_eq!(png(&folder.path().join("sheet.png")), (104, 104, 1, true));
+    let text = String::from_utf8(view(folder.path(), &["study", "--png", "sheet.png"]).stdout).unwrap();
+    assert!(
+        text.contains("no picture") && text.contains("this is a report") && text.contains("Not for diagnosis"),
+        "{text}"
+    );
+    assert!(refused(folder.path(), &["study", "--frame", "2"]).contains("are for a file"));
+}
+
+#[test]
+fn a_file_is_shown_frame_by_frame_in_a_window_and_as_a_film() {
+    let folder = tempfile::tempdir().unwrap();
+    let film = Phantom { slices: 4, size: 64, ..Phantom::of(Kind::HeartUs) }.write(folder.path()).unwrap().remove(0);
+    let film = film.to_str().unwrap();
+    let found = seen(folder.path(), &[film, "--frame", "4", "--png", "frame.png"]);
+    assert_eq!((found["frame"].as_u64(), found["frames"].as_u64()), (Some(4), Some(4)));
+    let (width, height, frames, is_coloured) = png(&folder.path().join("frame.png"));
+    assert_eq!((frames, is_coloured), (1, true));
+    seen(folder.path(), &[film, "--cine", "--png", "film.png"]);
+    assert_eq!(png(&folder.path().join("film.png")), (width, height, 4, true));
+    assert!(refused(folder.path(), &[film, "--frame", "5"]).contains("it has 4 frames, and no frame 5"));
+
+    let slices = Phantom { slices: 1, size: 64, ..Phantom::of(Kind::HeadCt) }.write(&folder.path().join("ct")).unwrap();
+    let slice = slices[0].to_str().unwrap();
+    let mut pictures = Vec::new();
+    for window in ["brain", "bone", "40,80", "fitted"] {
+        seen(folder.path(), &[slice, "--window", window, "--png", "slice.png"]);
+        pictures.push(fs::read(folder.path().join("slice.png")).unwrap());
+    }
+    assert!(pictures[0] == pictures[2] && pictures[0] != pictures[1] && pictures[1] != pictures[3]);
+    assert!(refused(folder.path(), &[slice, "--window", "nonsense"]).contains("there is no window of that name"));
+    assert!(refused(folder.path(), &["nowhere"]).contains("nowhere cannot be read"));
+}
