@@ -1,13 +1,13 @@
 //! What comes in becomes a part of a study, and the study's manifest is signed anew.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use clavicle_imaging::facts::shown;
 use clavicle_imaging::intake::{Conflict, Edition, StudyIntake};
 use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::id::{ChainId, StudyId};
 use clavicle_ledger::salt::Salt;
-use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, StoredDigest};
+use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, StoredDigest, Uid};
 use redb::ReadableTable as _;
 
 use super::{
@@ -223,12 +223,12 @@ fn joined(
 ) -> Result<Manifest, ArchiveError> {
     let uid = header.study_instance_uid;
     let too_large = |_| ArchiveError::TooLarge(uid);
+    // Wherever in the study it is: a name is an instance's everywhere.
+    let there: BTreeMap<Uid, &Instance> = known.instances().map(|one| (one.sop_instance_uid, one)).collect();
     let mut all: Vec<Series> = known.series().to_vec();
     for series in came.series() {
         for instance in &series.instances {
-            // Wherever in the study it is: a name is an instance's everywhere.
-            let there = known.instances().find(|there| there.sop_instance_uid == instance.sop_instance_uid);
-            if let Some(there) = there {
+            if let Some(there) = there.get(&instance.sop_instance_uid) {
                 others.extend(there.change(instance).map(|change| (instance.clone(), change)));
                 continue;
             }
