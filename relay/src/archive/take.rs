@@ -70,7 +70,7 @@ impl Archive {
                 Entry { patient, accession_number, salt, claimed, manifest, grown: signer.now }
             }
         };
-        self.write(taken.study(), &signer.chain, &entry, &others, signer)?;
+        self.write(taken.study(), &entry, &others, signer)?;
         Ok(taken)
     }
 
@@ -91,22 +91,15 @@ impl Archive {
         let nonce = Nonce::from_bytes(random()?);
         let closed = Manifest::new(header, nonce, series, attachments).map_err(ArchiveError::Manifest)?;
         let manifest = closed.sign(&signer.chain, signer.operational);
-        self.write(id, &signer.chain, &Entry { manifest, ..entry }, &[], signer)?;
+        self.write(id, &Entry { manifest, ..entry }, &[], signer)?;
         Ok(true)
     }
 
     /// Writes an entry, its manifest, what contradicts it, and what is kept for it, in one commit.
-    fn write(
-        &self,
-        id: StudyId,
-        chain: &ChainId,
-        entry: &Entry,
-        others: &[Other],
-        signer: &Signer<'_>,
-    ) -> Result<(), ArchiveError> {
+    fn write(&self, id: StudyId, entry: &Entry, others: &[Other], signer: &Signer<'_>) -> Result<(), ArchiveError> {
         let before = self.digests(id)?;
         let manifest = &entry.manifest.manifest;
-        let (uid, root) = (manifest.header().study_instance_uid, manifest.root(chain));
+        let (uid, root) = (manifest.header().study_instance_uid, manifest.root(&signer.chain));
         let transaction = self.catalogue.begin_write()?;
         transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
         transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;

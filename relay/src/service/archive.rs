@@ -214,9 +214,14 @@ impl Service {
     /// [`DeskError`].
     pub fn remove(&self, begin: &str) -> Result<Done, DeskError> {
         let study = self.study_that_begins(begin)?;
-        let record = self.store.snapshot()?.study(study).map_err(ServiceError::from)?;
-        self.archive.remove(study, record.is_some_and(|record| matches!(record.status, Status::Withdrawn { .. })))?;
+        self.remove_study(study)?;
         Ok(Done { study: study.to_string(), changed: true })
+    }
+
+    fn remove_study(&self, study: StudyId) -> Result<(), DeskError> {
+        let record = self.store.snapshot()?.study(study).map_err(ServiceError::from)?;
+        let is_withdrawn = record.is_some_and(|record| matches!(record.status, Status::Withdrawn { .. }));
+        Ok(self.archive.remove(study, is_withdrawn)?)
     }
 
     /// Removes the studies whose Study Date is before a day, written like 2016-01-31. Those without a date stay.
@@ -232,8 +237,8 @@ impl Service {
                 continue;
             }
             let id = header.study.to_string();
-            match self.remove(&id) {
-                Ok(_) => expired.removed.push(id),
+            match self.remove_study(header.study) {
+                Ok(()) => expired.removed.push(id),
                 Err(DeskError::Archive(ArchiveError::Held)) => expired.held.push(id),
                 Err(error) => return Err(error),
             }
