@@ -1,7 +1,6 @@
 //! The gate: decides on those who fetch, with what this relay knows now, and keeps why it said no.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +11,7 @@ use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::terms::SeriesScope;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
-use clavicle_network::transfer::{Admission, Gate, Listing, Offer, Reference};
+use clavicle_network::transfer::{Admission, Gate, Kept, Listing, Offer, Reference};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tracing::{error, info};
@@ -194,8 +193,13 @@ impl Gate for RelayGate {
         self.refusals.keep((self.clock)(), remote, (None, None), why.to_owned())
     }
 
-    fn open(&self, stored: &StoredDigest) -> io::Result<File> {
-        File::open(self.archive.place(stored))
+    fn open(&self, stored: &StoredDigest, size: u64) -> io::Result<Kept> {
+        self.archive.read(stored, size)
+    }
+
+    fn damaged(&self, stored: &StoredDigest, error: &io::Error) {
+        error!(%error, "a file in the archive is not what it was; `clavicle-relay check` names it");
+        self.archive.found_damaged(*stored);
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -38,7 +38,7 @@ impl StoredDigest {
 }
 
 /// The chaining values of an instance's MiBs, in order; none for an instance of 1 MiB or less.
-#[derive(Clone, PartialEq, Eq, BorshSerialize)]
+#[derive(Clone, Default, PartialEq, Eq, BorshSerialize)]
 pub struct Subtrees(Vec<[u8; 32]>);
 
 /// Why chaining values, or a MiB, are not what the manifest says.
@@ -65,6 +65,12 @@ pub enum SubtreeError {
 }
 
 impl Subtrees {
+    /// Chaining values as somebody gives them: they prove nothing until [`Subtrees::check`].
+    #[must_use]
+    pub const fn from_hashes(hashes: Vec<[u8; 32]>) -> Self {
+        Self(hashes)
+    }
+
     /// How many an instance of `size` bytes has.
     #[must_use]
     pub const fn due(size: u64) -> u64 {

@@ -3,6 +3,7 @@
 pub mod endpoint;
 pub mod file;
 pub mod message;
+pub mod pack;
 pub mod pickup;
 mod serve;
 pub mod swarm;

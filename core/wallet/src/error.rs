@@ -14,6 +14,7 @@ use clavicle_ledger::transaction::StatelessError;
 use clavicle_ledger::tree::ProofError;
 use clavicle_manifest::VerifyError;
 use clavicle_network::endpoint::EndpointError;
+use clavicle_network::pack::PackError;
 use clavicle_network::pickup::PickupError;
 use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::FetchError;
@@ -171,6 +172,12 @@ pub enum WalletError {
     /// See [`FetchError`].
     #[error(transparent)]
     Fetch(#[from] FetchError),
+    /// What was fetched cannot be read or kept.
+    #[error(transparent)]
+    Pack(#[from] PackError),
+    /// Not in the cache.
+    #[error("the study was not fetched yet")]
+    NotFetched,
     /// A file.
     #[error("{path} could not be read or written")]
     File {
@@ -209,8 +216,10 @@ impl WalletError {
             Self::GrantGone { .. } | Self::GrantOver(_) => "ended",
             Self::Endpoint(_) => "system",
             Self::Fetch(FetchError::Refused(_)) => "refused",
+            Self::Fetch(FetchError::Pack(_)) => "file",
             Self::Fetch(_) => "fetch",
-            Self::File { .. } => "file",
+            Self::Pack(_) | Self::File { .. } => "file",
+            Self::NotFetched => "not_fetched",
         }
     }
 }

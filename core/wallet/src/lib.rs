@@ -14,7 +14,9 @@
 //! | [`ledger`] | the network: relays that are asked, and believed nothing without proof |
 //! | [`patient`] | pick up, grant, revoke, look |
 //! | [`recipient`] | show a card, read what came, fetch |
-//! | [`download`] | a study into a folder, verified |
+//! | [`download`] | a study from its source, verified |
+//! | [`cache`] | what was fetched, sealed |
+//! | [`export`] | the same as files |
 //!
 //! Random bytes come from the system; time is passed in.
 //!
@@ -56,10 +58,12 @@
 //! # }
 //! ```
 
+pub mod cache;
 pub mod card;
 pub mod code;
 pub mod download;
 mod error;
+pub mod export;
 pub mod identity;
 pub mod ledger;
 pub mod letter;

@@ -19,6 +19,7 @@ use clavicle_network::transfer::{FetchError, Progress};
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
+use crate::cache::{self, Images};
 use crate::card::{Card, Credential, MAX_GRANTEES, Mailbox, SignedCard};
 use crate::download::{Download, Downloaded};
 use crate::error::WalletError;
@@ -273,18 +274,19 @@ impl Recipient {
         Ok((record, proven))
     }
 
-    /// Fetches a study that was granted into a folder.
+    /// Fetches a study that was granted, into the cache; with `out`, into files there.
     ///
     /// # Errors
-    /// [`WalletError`]; what had arrived whole by then is in the folder, and is not fetched again.
+    /// [`WalletError`]; what had arrived by then is kept, and is not fetched again.
     pub async fn fetch(
         &mut self,
         granted: &Granted,
-        out: &Path,
+        out: Option<&Path>,
         progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
         let (record, proven) = self.check(granted).await?;
-        let done = self.download(granted, record, &proven)?.run(&self.grantee(granted)?, out, progress).await;
+        let download = self.download(granted, record, &proven)?;
+        let done = Box::pin(self.wallet.fetch(download, &self.grantee(granted)?, out, progress)).await;
         if let Err(WalletError::Fetch(FetchError::Refused(_))) = done {
             // The source may know a newer block than the relay that was asked, and never says why it refuses.
             self.wallet.catch_up().await?;
@@ -293,13 +295,28 @@ impl Recipient {
         done
     }
 
+    /// What was fetched of a study before.
+    ///
+    /// # Errors
+    /// [`WalletError::NotFetched`] and others.
+    pub fn images(&self, study: StudyId) -> Result<Images, WalletError> {
+        cache::images(&self.wallet.vault, study)
+    }
+
+    /// Removes what was fetched of a study; says whether there was anything.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn forget(&self, study: StudyId) -> Result<bool, WalletError> {
+        cache::forget(&self.wallet.vault, study)
+    }
+
     fn download(&self, granted: &Granted, record: Study, proven: &Proven) -> Result<Download, WalletError> {
         let Received { study, source: source_id, terms, .. } = &granted.received;
         let (source, operational) = source_in(proven, *source_id)?;
         let name = self.name()?;
         let actor = Actor { name: Text::new(name.as_str()).map_err(WalletError::Name)?, credential: Bytes::default() };
         Ok(Download {
-            chain: self.wallet.chain(),
             study: *study,
             source: *source_id,
             remote: served_at(proven, &source)?,
@@ -307,7 +324,6 @@ impl Recipient {
             record,
             claim: Claim::Grant { grant: granted.id, terms: terms.clone() },
             actor: Some(actor),
-            at: self.wallet.now(),
         })
     }
 }

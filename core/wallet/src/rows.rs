@@ -3,14 +3,14 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::{Ascending, Text, Wire};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::{GrantId, SourceId, StudyId};
+use clavicle_ledger::id::{GrantId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::LightClient;
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
-use clavicle_manifest::{Date, Manifest, Uid};
+use clavicle_manifest::{Date, Manifest, StoredDigest, Uid};
 use clavicle_network::pickup::PickupCode;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -175,6 +175,33 @@ pub struct Received {
     pub at: Timestamp,
 }
 
+/// A study whose images are on this disk, sealed.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, BorshSerialize, BorshDeserialize)]
+pub struct Cached {
+    /// Its folder's name: random, so that it tells nothing.
+    pub folder: [u8; 16],
+    /// What they are sealed with.
+    pub key: [u8; 32],
+    /// What there is, once a fetch has come to its end.
+    #[zeroize(skip)]
+    pub fetched: Option<Fetched>,
+}
+
+/// What was fetched of a study.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Fetched {
+    /// What the source offered, as it lies in the pack.
+    pub offer: StoredDigest,
+    /// Its bytes.
+    pub offer_size: u64,
+    /// The study's revision.
+    pub revision: u32,
+    /// The root of its manifest.
+    pub root: ManifestRoot,
+    /// When.
+    pub at: Timestamp,
+}
+
 impl Summary {
     /// Of a manifest.
     #[must_use]
@@ -226,6 +253,7 @@ rows! {
     Held, "study", "a study that is held", MAX_ENVELOPE_LEN + 1024;
     Made, "made", "a grant that was made", 4 * MAX_ENVELOPE_LEN;
     Shown, "card", "a card that was shown", 4 * 1024;
+    Cached, "cached", "a study that was fetched", 256;
     Received, "received", "a grant that was received", 8 * 1024;
 }
 

@@ -1,19 +1,22 @@
 //! Bytes by what they hash to.
 //!
 //! ```text
-//! archive/ab/cdef…     the bytes whose BLAKE3 is abcdef…
-//! archive/coming/…     bytes on their way there; whatever a kill left is cleared at the next start
+//! archive/ab/cdef…            the bytes whose BLAKE3 is abcdef…
+//! archive/ab/cdef….subtrees   of more than 1 MiB: the subtrees by which each MiB is verified when it is sent
+//! archive/coming/…            bytes on their way there; whatever a kill left is cleared at the next start
 //! ```
 //!
 //! Under its name a file is whole and on the disk, or it is not there. Many come at once, and so they are written first, flushed together, and named
-//! together. Whoever reads verifies: disks lose bits.
+//! together. Whoever reads verifies: disks lose bits. Subtrees that are lost are made anew.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Write as _};
 use std::path::{Path, PathBuf};
 
-use clavicle_manifest::{StoredDigest, StoredHasher};
+use clavicle_ledger::encoding;
+use clavicle_manifest::{StoredDigest, StoredHasher, Subtrees};
+use clavicle_network::transfer::Kept;
 use rustix::fs::syncfs;
 
 use super::ArchiveError;
@@ -82,10 +85,37 @@ impl Bytes {
         Batch { bytes: self, coming: BTreeMap::new() }
     }
 
+    /// Opens the `size` bytes with this digest, to be verified while they are read.
+    pub(super) fn read(&self, digest: &StoredDigest, size: u64) -> io::Result<Kept> {
+        let place = self.place(digest);
+        let file = File::open(&place)?;
+        if Subtrees::due(size) == 0 {
+            return Ok(Kept { file, subtrees: Subtrees::default() });
+        }
+        let beside = beside(&place);
+        let kept = fs::read(&beside).ok().and_then(|bytes| encoding::decode::<Subtrees>(&bytes).ok());
+        if let Some(subtrees) = kept.filter(|subtrees| subtrees.check(size, digest).is_ok()) {
+            return Ok(Kept { file, subtrees });
+        }
+        let (found, subtrees) = copy(&file, &mut io::sink())?;
+        if found != (size, *digest) {
+            return Err(io::Error::other("it is not what it was"));
+        }
+        // So that the next one need not read all of it. That it cannot be kept is no reason not to send it.
+        self.write_subtrees(&subtrees).and_then(|coming| Ok(coming.persist(&beside)?)).ok();
+        Ok(Kept { file: File::open(&place)?, subtrees })
+    }
+
+    fn write_subtrees(&self, subtrees: &Subtrees) -> io::Result<tempfile::TempPath> {
+        let mut coming = tempfile::NamedTempFile::new_in(self.coming())?;
+        coming.write_all(&encoding::encode(subtrees))?;
+        Ok(coming.into_temp_path())
+    }
+
     /// Reads all bytes with this digest, and says whether they still have it.
     pub(super) fn check(&self, digest: &StoredDigest) -> Soundness {
         match File::open(self.place(digest)).and_then(|file| copy(file, &mut io::sink())) {
-            Ok((_, found)) if found == *digest => Soundness::Sound,
+            Ok(((_, found), _)) if found == *digest => Soundness::Sound,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Soundness::Missing,
             Ok(_) | Err(_) => Soundness::Damaged,
         }
@@ -93,10 +123,14 @@ impl Bytes {
 
     pub(super) fn remove(&self, digest: &StoredDigest) -> Result<(), ArchiveError> {
         let place = self.place(digest);
-        match fs::remove_file(&place) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&place, error)),
-            _ => Ok(()),
+        // The bytes last: subtrees alone are found by nobody.
+        for path in [beside(&place), place] {
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&path, error)),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Every digest that there are bytes under.
@@ -129,15 +163,19 @@ impl Batch<'_> {
         if self.coming.contains_key(&place) || fs::metadata(&place).is_ok_and(|there| there.len() == size) {
             return Ok(());
         }
-        let (found, coming) = self.coming(path, origin)?;
+        let ((found, subtrees), coming) = self.coming(path, origin)?;
         if found != (size, *digest) {
             return Err(ArchiveError::Changed(path.to_owned()));
+        }
+        if Subtrees::due(size) > 0 {
+            let written = self.bytes.write_subtrees(&subtrees);
+            self.coming.insert(beside(&place), written.map_err(|error| failed(&self.bytes.coming(), error))?);
         }
         self.coming.insert(place, coming);
         Ok(())
     }
 
-    fn coming(&self, path: &Path, origin: Origin) -> Result<((u64, StoredDigest), tempfile::TempPath), ArchiveError> {
+    fn coming(&self, path: &Path, origin: Origin) -> Result<(Copied, tempfile::TempPath), ArchiveError> {
         let coming = self.bytes.coming();
         let file = File::open(path).map_err(|error| failed(path, error))?;
         if origin == Origin::Own
@@ -170,14 +208,17 @@ impl Batch<'_> {
     }
 }
 
+/// Size and digest, and the subtrees below it.
+type Copied = ((u64, StoredDigest), Subtrees);
+
 /// Copies to the end, and says how much it was and what it hashes to.
-fn copy(mut from: impl Read, to: &mut impl io::Write) -> io::Result<(u64, StoredDigest)> {
+fn copy(mut from: impl Read, to: &mut impl io::Write) -> io::Result<Copied> {
     let (mut buffer, mut hasher) = (vec![0; CHUNK], StoredHasher::new());
     loop {
         match from.read(&mut buffer) {
             Ok(0) => {
-                let (size, digest, _) = hasher.finish();
-                return Ok((size, digest));
+                let (size, digest, subtrees) = hasher.finish();
+                return Ok(((size, digest), subtrees));
             }
             Ok(len) => {
                 hasher.update(&buffer[..len]);
@@ -187,6 +228,11 @@ fn copy(mut from: impl Read, to: &mut impl io::Write) -> io::Result<(u64, Stored
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Where the subtrees of a place's bytes are.
+fn beside(place: &Path) -> PathBuf {
+    place.with_extension("subtrees")
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>, ArchiveError> {

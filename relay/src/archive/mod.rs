@@ -21,6 +21,7 @@ mod bytes;
 mod check;
 mod take;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,7 @@ use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::time::Timestamp;
 use clavicle_manifest::{ManifestError, SignedManifest, StoredDigest, Uid};
+use clavicle_network::transfer::Kept;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use self::bytes::Bytes;
@@ -55,6 +57,9 @@ const KEPT: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("k
 /// The memory that the catalogue may use for its cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
+/// So many damaged files are remembered: a disk that fails loses all of them.
+const MAX_DAMAGED: usize = 1_000;
+
 /// A hospital's studies.
 #[derive(Debug)]
 pub struct Archive {
@@ -62,6 +67,8 @@ pub struct Archive {
     catalogue: Database,
     /// Held while an entry is read, worked on and written.
     changing: Mutex<()>,
+    /// What was found damaged since the start.
+    damaged: Mutex<BTreeSet<StoredDigest>>,
 }
 
 /// What the catalogue has of a study.
@@ -217,7 +224,7 @@ impl Archive {
         transaction.open_table(CONTRADICTIONS)?;
         transaction.open_table(KEPT)?;
         transaction.commit()?;
-        Ok(Self { bytes, catalogue, changing: Mutex::new(()) })
+        Ok(Self { bytes, catalogue, changing: Mutex::new(()), damaged: Mutex::default() })
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {
@@ -320,6 +327,28 @@ impl Archive {
                 None => return Err(ArchiveError::Unknown),
             }
         }
+    }
+
+    /// Opens the `size` bytes with this digest, with what they are verified by while they are read.
+    ///
+    /// # Errors
+    /// The file's.
+    pub fn read(&self, digest: &StoredDigest, size: u64) -> io::Result<Kept> {
+        self.bytes.read(digest, size)
+    }
+
+    /// Takes note that somebody could not be sent the bytes with this digest, since they are not what they were.
+    pub fn found_damaged(&self, digest: StoredDigest) {
+        let mut damaged = self.damaged.lock().unwrap_or_else(PoisonError::into_inner);
+        if damaged.len() < MAX_DAMAGED {
+            damaged.insert(digest);
+        }
+    }
+
+    /// How many files were found damaged while they were to be sent, since the start. [`Archive::check`] names them.
+    #[must_use]
+    pub fn damaged(&self) -> usize {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Where the bytes with this digest are, if they are.

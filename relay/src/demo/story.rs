@@ -161,7 +161,7 @@ impl Story<'_> {
     async fn fetch(&mut self, rossi: &mut Recipient, granted: &Granted) -> Result<(), Failure> {
         self.telling.begin("fetch");
         let from = Instant::now();
-        let fetched = rossi.fetch(granted, &self.hospitals.path("images"), |_, _| {}).await?;
+        let fetched = rossi.fetch(granted, Some(&self.hospitals.path("images")), |_, _| {}).await?;
         let (took, bytes, found) = (from.elapsed(), fetched.bytes, &fetched.comparison);
         if !found.is_exact() {
             return Err(otherwise(&found.to_string()));
@@ -178,7 +178,7 @@ impl Story<'_> {
     async fn stranger(&mut self, granted: &Granted) -> Result<(), Failure> {
         let (mut stranger, _card) = self.recipient("stranger", "Somebody").await?;
         self.telling.begin("stranger");
-        let reference = match stranger.fetch(granted, &self.hospitals.path("stolen"), |_, _| {}).await {
+        let reference = match stranger.fetch(granted, Some(&self.hospitals.path("stolen")), |_, _| {}).await {
             Err(WalletError::Fetch(FetchError::Refused(Some(reference)))) => reference,
             other => return Err(unexpected(other)),
         };
@@ -239,7 +239,7 @@ impl Story<'_> {
 
     async fn refused(&mut self, rossi: &mut Recipient, asker: Asker<'_>) -> Result<(), Failure> {
         self.telling.begin("own proof");
-        let why = match rossi.fetch(asker.1, &self.hospitals.path("again"), |_, _| {}).await {
+        let why = match rossi.fetch(asker.1, Some(&self.hospitals.path("again")), |_, _| {}).await {
             Err(error @ WalletError::GrantGone { .. }) => sentences(&error),
             other => return Err(unexpected(other)),
         };

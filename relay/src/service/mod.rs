@@ -92,6 +92,8 @@ pub struct Status {
     pub files: u64,
     /// Bytes in them.
     pub bytes: u64,
+    /// Of these, files that were to be sent since the start, and are not what they were.
+    pub damaged: usize,
     /// Files that came by themselves and could not be taken in.
     pub quarantined: usize,
     /// Validators that decide the next block.
@@ -163,6 +165,7 @@ impl Service {
             studies: snapshot.activity(self.source)?.studies_in_all,
             files: usage.files,
             bytes: usage.bytes,
+            damaged: self.archive.damaged(),
             quarantined: self.quarantine.rows().map_err(ServiceError::Quarantine)?.len(),
             validators: set.validators.len(),
             votes: set.validators.find(&self.source).is_some(),
@@ -201,9 +204,12 @@ impl Status {
     #[must_use]
     pub fn lines(&self) -> String {
         let Self { name, network, chain, height, age_ms, fresh, epoch, studies, validators, votes, .. } = self;
-        let Self { files, bytes, quarantined, .. } = self;
+        let Self { files, bytes, damaged, quarantined, .. } = self;
         let megabytes = *bytes as f64 / 1e6;
-        let aside = if *quarantined > 0 { format!("; {quarantined} in quarantine") } else { String::new() };
+        let mut aside = if *quarantined > 0 { format!("; {quarantined} in quarantine") } else { String::new() };
+        if *damaged > 0 {
+            aside.push_str(&format!("; {damaged} found damaged: see `clavicle-relay check`"));
+        }
         let seconds = age_ms / 1_000;
         let fresh = if *fresh {
             "fresh"

@@ -118,6 +118,23 @@ impl Listing {
         }
     }
 
+    /// Every place, in the order in which a reader wants them: reports first, then one picture from the midst of each series, and then
+    /// series by series.
+    #[must_use]
+    pub fn by_priority(&self) -> Vec<u32> {
+        let series: Vec<usize> = match self {
+            Self::Whole(signed) => signed.manifest.series().iter().map(|series| series.instances.len()).collect(),
+            Self::Part(signed) => signed.scoped.series().iter().map(|series| series.series().instances.len()).collect(),
+        };
+        let instances: usize = series.iter().sum();
+        let begins = series.iter().scan(0, |from, len| Some(std::mem::replace(from, *from + len)));
+        let middles: Vec<usize> =
+            begins.zip(&series).filter(|(_, len)| **len > 0).map(|(begin, len)| begin + len / 2).collect();
+        let rest = (0..instances).filter(|place| middles.binary_search(place).is_err());
+        let all = (instances..self.items().len()).chain(middles.iter().copied()).chain(rest);
+        all.filter_map(|place| u32::try_from(place).ok()).collect()
+    }
+
     /// What everyone sees of the study.
     #[must_use]
     pub const fn header(&self) -> &clavicle_manifest::Header {
@@ -137,32 +154,38 @@ impl Listing {
     }
 }
 
-/// Which places are wanted next, in this order.
-pub(crate) type Wants = List<u32, MAX_WANTS>;
+/// An item that is wanted, from one of its MiBs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct Want {
+    /// Its place.
+    pub(crate) place: u32,
+    /// The first MiB that is wanted, from 0: those before it are there already.
+    pub(crate) from: u32,
+}
 
-/// What stands in front of an item's bytes.
+/// What is wanted next, in this order.
+pub(crate) type Wants = List<Want, MAX_WANTS>;
+
+/// What stands in front of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lead {
     /// Its place.
     pub(crate) place: u32,
-    /// How many bytes follow; none when the source does not have it.
-    pub(crate) len: Option<u64>,
+    /// Whether it follows; if not, the source does not have it, or does not send it on these terms.
+    pub(crate) follows: bool,
 }
 
 impl Lead {
-    pub(crate) const LEN: usize = 12;
-    const ABSENT: u64 = u64::MAX;
+    pub(crate) const LEN: usize = 5;
 
     pub(crate) fn to_bytes(self) -> [u8; Self::LEN] {
-        let mut bytes = [0; Self::LEN];
-        bytes[..4].copy_from_slice(&self.place.to_be_bytes());
-        bytes[4..].copy_from_slice(&self.len.unwrap_or(Self::ABSENT).to_be_bytes());
-        bytes
+        let [a, b, c, d] = self.place.to_be_bytes();
+        [a, b, c, d, u8::from(self.follows)]
     }
 
-    pub(crate) fn from_bytes([a, b, c, d, len @ ..]: [u8; Self::LEN]) -> Self {
-        let len = u64::from_be_bytes(len);
-        Self { place: u32::from_be_bytes([a, b, c, d]), len: (len != Self::ABSENT).then_some(len) }
+    pub(crate) fn from_bytes([a, b, c, d, follows]: [u8; Self::LEN]) -> Option<Self> {
+        let place = u32::from_be_bytes([a, b, c, d]);
+        (follows <= 1).then_some(Self { place, follows: follows == 1 })
     }
 }
 
@@ -173,5 +196,10 @@ impl Wire for Answer {
 
 impl Wire for Wants {
     const NAME: &'static str = "a list of wants";
-    const MAX_LEN: usize = 4 + 4 * MAX_WANTS;
+    const MAX_LEN: usize = 4 + 8 * MAX_WANTS;
+}
+
+impl Wire for Offer {
+    const NAME: &'static str = "what a source offers";
+    const MAX_LEN: usize = Answer::MAX_LEN;
 }

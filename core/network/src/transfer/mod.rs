@@ -5,28 +5,31 @@
 //! hello, signed by the connection's key ─►
 //!                                       ◄─ refused, a reference      the same for every reason, at a fixed tick
 //!                                       ◄─ or: salt, manifest
-//! wants: places in the manifest         ─►
-//!                                       ◄─ place (4) ‖ length (8) ‖ bytes, for each
+//! wants: place, first MiB               ─►
+//!                                       ◄─ for each: place (4) ‖ 1 ‖ item, or place (4) ‖ 0 when it is not to be had
 //! wants …, end of stream                ─►
 //! ```
 //!
-//! Messages are a length of four bytes and borsh; numbers of the framing have their high byte first. The endpoint *is* the
-//! granted key, so that the handshake proves it; [`Gate`] asks [`authorise`](clavicle_ledger::authorise::authorise). Until the connection ends,
-//! the source asks again whenever the consent may have changed, and closes the connection when the answer is no. The recipient believes
-//! nothing: manifest and bytes are verified before they have a name on its disk.
+//! An item of up to 1 MiB is its bytes. A larger one is its subtrees, 32 bytes for each MiB, and then 1 ‖ MiB for each from the first
+//! that is wanted, or 0 when the rest is not to be had. How long things are stands in the manifest, so that nobody can announce anything else. Messages are a
+//! length of four bytes and borsh; numbers of the framing have their high byte first.
+//!
+//! The endpoint *is* the granted key, so that the handshake proves it; [`Gate`] asks [`authorise`](clavicle_ledger::authorise::authorise).
+//! Until the connection ends, the source asks again whenever the consent may have changed, and closes the connection when the answer is no. It
+//! verifies what it reads before it sends it: a disk that has lost bits is its operator's to hear of, and not the recipient's to find out. The
+//! recipient believes nothing all the same: the manifest, and each MiB as it arrives, are verified before they go into its [`Pack`](crate::pack::Pack).
 
 mod message;
+mod reading;
 mod receive;
 mod send;
+mod writing;
 
 pub use self::message::{Item, Listing, MAX_WANTS, Offer, PROTOCOL, Reference};
-pub use self::receive::{Fetch, FetchError, Got, Outcome, Place, Progress, Verified, connect};
+pub use self::reading::Kept;
+pub use self::receive::{Fetch, FetchError, Got, Outcome, Progress, Verified, connect};
 pub use self::send::{Admission, Gate};
 pub(crate) use self::send::{Refusals, serve};
-
-/// How much longer than signed an item may come. It is altered either way; up to here it is read to its end, so that the rest can
-/// follow. What is longer still, an honest source does not send at all, and from another nothing more is taken.
-const MAX_SURPLUS: u64 = 1024 * 1024;
 
 /// The code with which a source closes a connection that it has refused.
 const REFUSED: u32 = 1;

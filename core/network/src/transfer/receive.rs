@@ -1,32 +1,29 @@
-//! The recipient's side: nothing is believed, and nothing has a name on the disk before it was verified.
+//! The recipient's side: nothing is believed, and nothing is kept before it was verified.
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clavicle_ledger::authorise::SignedHello;
-use clavicle_ledger::encoding::Hex;
 use clavicle_ledger::id::{ChainId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::study::Study;
-use clavicle_manifest::{StoredDigest, StoredHasher, VerifyError};
+use clavicle_manifest::{MAX_SUBTREES, StoredDigest, Subtrees, VerifyError};
 use iroh::Endpoint;
-use iroh::endpoint::{Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt};
-use tokio::sync::mpsc;
+use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
-use super::message::{Answer, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reference, Wants};
-use super::{DONE, ENDED, MAX_SURPLUS, REFUSED, REVISED};
+use super::message::{Answer, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reference, Want, Wants};
+use super::writing::{Came, Writer};
+use super::{DONE, ENDED, REFUSED, REVISED};
 use crate::endpoint::{CONNECT, Remote, read_message, write_message};
+use crate::pack::{MAX_PIECE, Pack, PackError, piece_len, pieces};
 
 /// How long the source may send nothing.
 const STALLED: Duration = Duration::from_secs(30);
-/// The most bytes taken from the connection at a time, and how many such pieces wait for the disk.
-const PIECE: usize = 64 * 1024;
-const PIECES: usize = 64;
+/// The most bytes that are taken from the connection at a time.
+const STEP: usize = 64 * 1024;
+
 /// Why nothing, or not everything, was fetched.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -58,14 +55,8 @@ pub enum FetchError {
     #[error("the source's manifest is not to be believed")]
     Manifest(#[from] VerifyError),
     /// This side's disk.
-    #[error("{path} could not be written")]
-    Disk {
-        /// Which file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        error: io::Error,
-    },
+    #[error(transparent)]
+    Pack(#[from] PackError),
 }
 
 /// Connects to a source with the endpoint of the key that was granted, and says hello.
@@ -115,28 +106,14 @@ pub struct Fetch {
 #[derive(Debug)]
 pub struct Verified(Fetch);
 
-/// Where an item is to go.
-#[derive(Clone, Debug)]
-pub struct Place {
-    /// Its place in [`Listing::items`].
-    pub place: u32,
-    /// The file to make; its folder exists.
-    pub path: PathBuf,
-}
-
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// It is on the disk as it was signed.
+    /// It is in the pack as it was signed.
     Intact,
     /// What came is not what was signed; it was thrown away.
-    Altered {
-        /// Bytes that came.
-        received: u64,
-        /// What they hash to.
-        stored: StoredDigest,
-    },
-    /// The source does not have it, or does not send it on these terms.
+    Altered,
+    /// The source does not have it as it was signed, or does not send it on these terms.
     Absent,
 }
 
@@ -152,7 +129,7 @@ pub struct Got {
 /// How far a fetch is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Items that came to their end.
+    /// Items that were there already or came to their end.
     pub items: usize,
     /// Bytes that came.
     pub bytes: u64,
@@ -196,89 +173,128 @@ impl Verified {
         &self.0.offer
     }
 
-    /// Fetches items, each into its file, verified before it has its name and on the disk when this returns. `progress` is told after every piece.
+    /// Fetches the items at these places into a pack, in this order, except for what the pack has. All of it is verified, and on the disk when this
+    /// returns. `progress` is told whenever some more has come.
     ///
     /// # Errors
-    /// [`FetchError`]; what had arrived whole by then is on the disk.
+    /// [`FetchError`]; what had arrived by then is in the pack.
     pub async fn fetch(
         &mut self,
-        wanted: &[Place],
+        pack: Pack,
+        wanted: &[u32],
         mut progress: impl FnMut(Progress),
-    ) -> Result<Vec<Got>, FetchError> {
-        let paths: BTreeSet<&Path> = wanted.iter().map(|place| place.path.as_path()).collect();
-        if paths.len() != wanted.len() {
-            return Err(FetchError::Protocol("two of its items would have the same name"));
+    ) -> Result<(Pack, Vec<Got>), FetchError> {
+        let items: Vec<_> = self.0.offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
+        let item = |place: u32| {
+            let item = usize::try_from(place).ok().and_then(|place| items.get(place).copied());
+            item.ok_or(FetchError::Protocol("there is no such place in its manifest"))
+        };
+        let (mut got, mut missing) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for &place in wanted {
+            let (stored, size) = item(place)?;
+            let from = pack.held(&stored, size);
+            got.push(Got { place, outcome: Outcome::Intact });
+            if from < pieces(size) {
+                missing.push((Want { place, from }, stored, size));
+            }
         }
-        let (mut got, mut done) = (Vec::with_capacity(wanted.len()), Progress::default());
-        let items: Vec<_> = self.0.offer.manifest.items().iter().map(|item| (item.size(), item.stored())).collect();
-        let folders = paths.into_iter().filter_map(Path::parent).map(Path::to_owned).collect();
-        let (pieces, writer) = Writer::start(folders);
+        let mut done = Progress { items: wanted.len() - missing.len(), bytes: 0 };
+        progress(done);
+        let mut absent = Vec::new();
+        let mut writer = Writer::start(pack);
         let taken: Result<(), FetchError> = async {
-            for batch in wanted.chunks(MAX_WANTS) {
-                let wants = Wants::of(batch.iter().map(|place| place.place));
+            for batch in missing.chunks(MAX_WANTS) {
+                let wants = Wants::of(batch.iter().map(|(want, ..)| *want));
                 let asked = write_message(&mut self.0.send, &wants, STALLED).await;
                 asked.map_err(|_| why(&self.0.connection))?;
-                for place in batch {
-                    got.push(self.take(place, &items, &pieces, (&mut done, &mut progress)).await?);
+                for (want, stored, size) in batch {
+                    let told = (&mut done, &mut progress);
+                    if !self.take(*want, (*stored, *size), &mut writer, told).await? {
+                        absent.push(want.place);
+                    }
                 }
             }
             Ok(())
         }
         .await;
-        // Its end is the writer's.
-        drop(pieces);
-        let mut verdicts = writer.await.map_err(|_| FetchError::Broken)??.into_iter();
+        let written = writer.finish().await.ok_or(FetchError::Broken)??;
         taken?;
         for one in &mut got {
-            if one.outcome == Outcome::Intact {
-                one.outcome = verdicts.next().ok_or(FetchError::Broken)?;
+            if written.altered.contains(&one.place) {
+                one.outcome = Outcome::Altered;
+            } else if absent.contains(&one.place) {
+                one.outcome = Outcome::Absent;
             }
         }
-        Ok(got)
+        Ok((written.pack, got))
     }
 
+    /// Takes one item; false when it is not to be had.
     async fn take(
         &mut self,
-        wanted: &Place,
-        items: &[(u64, StoredDigest)],
-        pieces: &mpsc::Sender<Piece>,
+        Want { place, from }: Want,
+        (stored, size): (StoredDigest, u64),
+        writer: &mut Writer,
         (done, progress): (&mut Progress, &mut impl FnMut(Progress)),
-    ) -> Result<Got, FetchError> {
-        let place = wanted.place;
-        let item = usize::try_from(place).ok().and_then(|at| items.get(at).copied());
-        let (size, stored) = item.ok_or(FetchError::Protocol("there is no such place in its manifest"))?;
+    ) -> Result<bool, FetchError> {
         let mut lead = [0; Lead::LEN];
-        let read = timeout(STALLED, self.0.receive.read_exact(&mut lead)).await;
-        read.map_err(|_| FetchError::Broken)?.map_err(|_: ReadExactError| why(&self.0.connection))?;
-        let lead = Lead::from_bytes(lead);
+        self.read(&mut lead).await?;
+        let lead = Lead::from_bytes(lead).ok_or(FetchError::Protocol("what stands in front of an item is wrong"))?;
         if lead.place != place {
             return Err(FetchError::Protocol("it sent another item than the one asked for"));
         }
-        let Some(len) = lead.len else {
-            done.items = done.items.saturating_add(1);
-            progress(*done);
-            return Ok(Got { place, outcome: Outcome::Absent });
-        };
-        if len > size.saturating_add(MAX_SURPLUS) {
-            return Err(FetchError::Protocol("it announced an item far larger than the manifest says"));
+        let mut there = lead.follows;
+        let subtrees = if there { self.subtrees(size, &stored).await? } else { None };
+        let mut number = from;
+        while there && number < pieces(size) {
+            if subtrees.is_some() {
+                let mut follows = [0];
+                self.read(&mut follows).await?;
+                there = follows == [1];
+                if !there {
+                    break;
+                }
+            }
+            let len = usize::try_from(piece_len(size, number)).unwrap_or(MAX_PIECE);
+            let mut piece = writer.piece(len);
+            while piece.len() < len {
+                let step = STEP.min(len - piece.len());
+                self.read(piece.grow(step)).await?;
+                done.bytes = done.bytes.saturating_add(step as u64);
+                progress(*done);
+            }
+            // When the writer has stopped, it says why at the end.
+            if !writer.hand(Came { place, stored, number, subtrees: subtrees.clone(), piece }).await {
+                return Err(FetchError::Broken);
+            }
+            number = number.saturating_add(1);
         }
-        let stopped = |_| FetchError::Broken;
-        pieces.send(Piece::Begin(wanted.path.clone(), size, stored)).await.map_err(stopped)?;
-        let mut left = len;
-        while left > 0 {
-            let most = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
-            let read = timeout(STALLED, self.0.receive.read_chunk(most)).await.map_err(|_| FetchError::Broken)?;
-            let piece = read.map_err(|_: ReadError| why(&self.0.connection))?.ok_or_else(|| why(&self.0.connection))?;
-            left = left.saturating_sub(piece.len() as u64);
-            done.bytes = done.bytes.saturating_add(piece.len() as u64);
-            pieces.send(Piece::Bytes(piece.to_vec())).await.map_err(stopped)?;
-            progress(*done);
-        }
-        pieces.send(Piece::End).await.map_err(stopped)?;
         done.items = done.items.saturating_add(1);
         progress(*done);
-        // What it really is, the writer says at the end.
-        Ok(Got { place, outcome: Outcome::Intact })
+        Ok(there)
+    }
+
+    /// Reads the subtrees of a large item, and verifies that they are below its digest.
+    async fn subtrees(&mut self, size: u64, stored: &StoredDigest) -> Result<Option<Arc<Subtrees>>, FetchError> {
+        const WRONG: FetchError = FetchError::Protocol("what it says of the parts of an item is not what was signed");
+        let due = usize::try_from(Subtrees::due(size)).ok().filter(|due| *due <= MAX_SUBTREES).ok_or(WRONG)?;
+        if due == 0 {
+            return Ok(None);
+        }
+        let mut all = Vec::with_capacity(due);
+        for _ in 0..due {
+            let mut one = [0; 32];
+            self.read(&mut one).await?;
+            all.push(one);
+        }
+        let subtrees = Subtrees::from_hashes(all);
+        subtrees.check(size, stored).map_err(|_| WRONG)?;
+        Ok(Some(Arc::new(subtrees)))
+    }
+
+    async fn read(&mut self, into: &mut [u8]) -> Result<(), FetchError> {
+        let read = timeout(STALLED, self.0.receive.read_exact(into)).await;
+        read.map_err(|_| FetchError::Broken)?.map_err(|_| why(&self.0.connection))
     }
 
     /// Tells the source that all is there.
@@ -286,101 +302,4 @@ impl Verified {
         self.0.send.finish().ok();
         self.0.connection.close(VarInt::from_u32(DONE), b"");
     }
-}
-
-/// What the writer is told.
-enum Piece {
-    Begin(PathBuf, u64, StoredDigest),
-    Bytes(Vec<u8>),
-    End,
-}
-
-/// Hashes and writes on a thread of its own, in order.
-struct Writer;
-
-impl Writer {
-    fn start(
-        folders: BTreeSet<PathBuf>,
-    ) -> (mpsc::Sender<Piece>, tokio::task::JoinHandle<Result<Vec<Outcome>, FetchError>>) {
-        let (sender, receiver) = mpsc::channel(PIECES);
-        (sender, tokio::task::spawn_blocking(move || Self::run(&folders, receiver)))
-    }
-
-    fn run(folders: &BTreeSet<PathBuf>, mut pieces: mpsc::Receiver<Piece>) -> Result<Vec<Outcome>, FetchError> {
-        folders.iter().for_each(|folder| sweep(folder));
-        let (mut outcomes, mut coming) = (Vec::new(), None);
-        while let Some(piece) = pieces.blocking_recv() {
-            match (piece, &mut coming) {
-                (Piece::Begin(path, size, stored), _) => coming = Some(Coming::new(path, size, stored)?),
-                (Piece::Bytes(bytes), Some(file)) => file.take(&bytes)?,
-                (Piece::End, _) => outcomes.extend(coming.take().map(Coming::finish).transpose()?),
-                (Piece::Bytes(_), None) => {}
-            }
-        }
-        Ok(outcomes)
-    }
-}
-
-/// How the names of files end that are on their way.
-const PART: &str = ".clavicle-part";
-
-/// Removes what fetches left that were killed. Those that are still going on hold a lock on theirs.
-fn sweep(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let is_part = entry.file_name().to_str().is_some_and(|name| name.ends_with(PART));
-        if is_part && entry.file_type().is_ok_and(|found| found.is_file()) {
-            let left = File::open(entry.path()).is_ok_and(|file| file.try_lock().is_ok());
-            if left {
-                fs::remove_file(entry.path()).ok();
-            }
-        }
-    }
-}
-
-/// A file on its way. It goes with this, unless it was given its name.
-struct Coming {
-    path: PathBuf,
-    part: PathBuf,
-    file: File,
-    size: u64,
-    stored: StoredDigest,
-    hasher: StoredHasher,
-}
-
-impl Coming {
-    /// Makes a file that was not there, under a name that nobody could know: no link is followed, and two fetches into one folder
-    /// do not write one file.
-    fn new(path: PathBuf, size: u64, stored: StoredDigest) -> Result<Self, FetchError> {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|error| disk(&path, io::Error::other(error)))?;
-        let part = path.with_file_name(format!(".{}{PART}", Hex(&random)));
-        let file = File::create_new(&part).map_err(|error| disk(&part, error))?;
-        file.try_lock().ok();
-        Ok(Self { path, part, file, size, stored, hasher: StoredHasher::new() })
-    }
-
-    fn take(&mut self, bytes: &[u8]) -> Result<(), FetchError> {
-        self.hasher.update(bytes);
-        self.file.write_all(bytes).map_err(|error| disk(&self.part, error))
-    }
-
-    fn finish(mut self) -> Result<Outcome, FetchError> {
-        let (received, stored, _) = std::mem::take(&mut self.hasher).finish();
-        if (received, stored) != (self.size, self.stored) {
-            return Ok(Outcome::Altered { received, stored });
-        }
-        let named = self.file.sync_all().and_then(|()| fs::rename(&self.part, &self.path));
-        named.map_err(|error| disk(&self.path, error))?;
-        Ok(Outcome::Intact)
-    }
-}
-
-impl Drop for Coming {
-    fn drop(&mut self) {
-        fs::remove_file(&self.part).ok();
-    }
-}
-
-fn disk(path: &Path, error: io::Error) -> FetchError {
-    FetchError::Disk { path: path.to_owned(), error }
 }

@@ -1,24 +1,26 @@
 //! The source's side: nothing is sent without an [`Authorisation`].
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use clavicle_ledger::authorise::{Authorisation, SignedHello};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::StoredDigest;
 use iroh::endpoint::{Connection, ReadExactError, RecvStream, SendStream, VarInt};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
-use tracing::{debug, warn};
+use tracing::debug;
 
-use super::message::{Answer, Lead, Offer, Reference, Wants};
-use super::{ENDED, FAILED, MAX_SURPLUS, REFUSED, REVISED};
-use crate::endpoint::{MessageError, framed, read_message, remote_key, write_bytes, write_message};
+use super::message::{Answer, Offer, Reference, Want, Wants};
+use super::reading::{Kept, Reading};
+use super::{ENDED, FAILED, REFUSED, REVISED};
+use crate::endpoint::{MessageError, framed, read_message, remote_key, write_message};
 use crate::serve::{Crowd, Hall};
 
 /// How long whoever connected may take to say something.
@@ -41,12 +43,12 @@ const HEARD: Duration = Duration::from_secs(2);
 const MAX_REFUSALS: (usize, usize) = (256, 64);
 /// How often each item may be asked for on one connection, all of them taken together.
 const MAX_TIMES: usize = 2;
-/// How many bytes are read from the disk at a time.
+/// The most bytes that are given to the connection at a time.
 const CHUNK: usize = 256 * 1024;
 
 /// What decides and has the images: a relay.
 ///
-/// [`Gate::admit`], [`Gate::renew`] and [`Gate::open`] may read files and verify signatures: they are called where that keeps nobody
+/// [`Gate::admit`], [`Gate::renew`], [`Gate::open`] and [`Gate::damaged`] may read files and verify signatures: they are called where that keeps nobody
 /// waiting. The others answer at once.
 pub trait Gate: Send + Sync + 'static {
     /// Decides on a hello from `remote`, whose possession of its key the connection has proven. A refusal is kept for the operator under its
@@ -65,11 +67,14 @@ pub trait Gate: Send + Sync + 'static {
     /// Keeps the refusal of something that was not even a hello.
     fn refuse(&self, remote: Key, why: &'static str) -> Reference;
 
-    /// The bytes with this digest, as they are on the disk.
+    /// The bytes with this digest, as they are on the disk, and of more than 1 MiB their subtrees. They are verified when they are read.
     ///
     /// # Errors
     /// The file's.
-    fn open(&self, stored: &StoredDigest) -> io::Result<File>;
+    fn open(&self, stored: &StoredDigest, size: u64) -> io::Result<Kept>;
+
+    /// Takes note that bytes with this digest are not there as they were, for the operator.
+    fn damaged(&self, stored: &StoredDigest, error: &io::Error);
 
     /// Changes whenever consent may have: a block, a revocation seen.
     fn changes(&self) -> watch::Receiver<u64>;
@@ -232,11 +237,21 @@ impl<'a> Turn<'a> {
         self.held = None;
     }
 
-    /// Sends `len` bytes when it is their turn.
-    async fn take<T>(&mut self, len: usize, sending: impl Future<Output = T>) -> T {
+    /// Waits until it may be sent to.
+    async fn begin(&mut self) {
         if self.held.is_none() && !self.slow {
             (self.held, self.left) = (self.line.acquire().await.ok(), TURN);
         }
+    }
+
+    /// Whether it may still be sent to after `len` more bytes.
+    const fn goes_on_after(&self, len: usize) -> bool {
+        self.held.is_some() && self.left > len
+    }
+
+    /// Sends `len` bytes when it is their turn.
+    async fn take<T>(&mut self, len: usize, sending: impl Future<Output = T>) -> T {
+        self.begin().await;
         let mut sending = std::pin::pin!(sending);
         let sent = timeout(SLOW, &mut sending).await;
         self.left = self.left.saturating_sub(len);
@@ -262,31 +277,24 @@ struct Sender<'a> {
 impl Sender<'_> {
     async fn send_all(mut self, admission: Admission) -> Result<(), SendError> {
         let Admission { authorisation: _, offer, withheld } = admission;
-        let items: Vec<_> = offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
-        let welcome = framed(&Answer::Welcome(Box::new(offer)));
-        for chunk in welcome.chunks(CHUNK) {
-            self.write(chunk).await?;
-        }
-        drop(welcome);
+        let items: Arc<[_]> = offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
+        let withheld = Arc::new(withheld);
+        self.write(framed(&Answer::Welcome(Box::new(offer))).into()).await?;
         let mut left = items.len().saturating_mul(MAX_TIMES);
         while let Some(wants) = self.wants().await? {
             left = left.checked_sub(wants.len()).ok_or(SendError::TooOften)?;
-            for place in wants {
-                let index = usize::try_from(place).ok();
-                let (stored, size) = index.and_then(|index| items.get(index)).ok_or(SendError::Place(place))?;
-                if withheld.contains(stored) {
-                    self.write(&Lead { place, len: None }.to_bytes()).await?;
-                } else {
-                    self.send_item(place, *stored, *size).await?;
-                }
+            let there = |place| usize::try_from(place).is_ok_and(|place| place < items.len());
+            if let Some(beyond) = wants.iter().find(|want| !there(want.place)) {
+                return Err(SendError::Place(beyond.place));
             }
+            self.send_items(Reading::new(self.gate, &items, &withheld, wants)).await?;
         }
         self.send.finish().ok();
         Ok(())
     }
 
     /// What is wanted next; nothing at the end of the stream.
-    async fn wants(&mut self) -> Result<Option<Vec<u32>>, SendError> {
+    async fn wants(&mut self) -> Result<Option<Vec<Want>>, SendError> {
         self.turn.leave();
         match read_message::<Wants>(&mut self.receive, STALLED).await {
             Err(MessageError::Read(ReadExactError::FinishedEarly(0))) => Ok(None),
@@ -294,54 +302,40 @@ impl Sender<'_> {
         }
     }
 
-    /// Sends an item's bytes as they are on the disk. Whether they are what was signed is for the recipient to see: a source that
-    /// checked and then sent something else would be no better.
-    async fn send_item(&mut self, place: u32, stored: StoredDigest, size: u64) -> Result<(), SendError> {
-        let gate = Arc::clone(self.gate);
-        let opened = blocking(move || {
-            let mut file = gate.open(&stored)?;
-            let len = file.metadata()?.len();
-            if len > size.saturating_add(MAX_SURPLUS) {
-                return Err(io::Error::other("it is far longer than it was"));
-            }
-            let first = read_chunk(&mut file, len)?;
-            Ok((file, len, first))
-        })
-        .await;
-        let (mut file, len, mut chunk) = match opened {
-            Ok(opened) => opened,
-            Err(error) => {
-                warn!(%stored, %error, "an instance is not as the archive had it");
-                return self.write(&Lead { place, len: None }.to_bytes()).await;
-            }
-        };
-        self.write(&Lead { place, len: Some(len) }.to_bytes()).await?;
-        let mut left = len;
+    /// Sends what is read. While a block is sent the next is read, if there is a turn for it: who waits holds none.
+    async fn send_items(&mut self, reading: Reading) -> Result<(), SendError> {
+        let (mut reading, mut ahead) = (Some(reading), None);
         loop {
-            left = left.saturating_sub(chunk.len() as u64);
-            self.write(&chunk).await?;
-            if left == 0 {
-                return Ok(());
+            self.turn.begin().await;
+            let begun = ahead.take().unwrap_or_else(|| read(reading.take()));
+            let Some((rest, block)) = begun.await.map_err(io::Error::other)? else { return Ok(()) };
+            if self.turn.goes_on_after(block.len()) {
+                ahead = Some(read(Some(rest)));
+            } else {
+                reading = Some(rest);
             }
-            (file, chunk) = blocking(move || read_chunk(&mut file, left).map(|chunk| (file, chunk))).await?;
+            self.write(block.into()).await?;
         }
     }
 
-    async fn write(&mut self, bytes: &[u8]) -> Result<(), SendError> {
-        Ok(self.turn.take(bytes.len(), write_bytes(&mut self.send, bytes, STALLED)).await?)
+    async fn write(&mut self, mut bytes: Bytes) -> Result<(), SendError> {
+        while !bytes.is_empty() {
+            let chunk = bytes.split_to(bytes.len().min(CHUNK));
+            let len = chunk.len();
+            let sending = timeout(STALLED, self.send.write_chunk(chunk));
+            self.turn.take(len, sending).await.map_err(|_| MessageError::Silent)?.map_err(MessageError::from)?;
+        }
+        Ok(())
     }
 }
 
-/// The next bytes of a file that has `left`; an error when it ends before.
-fn read_chunk(file: &mut File, left: u64) -> io::Result<Vec<u8>> {
-    let len = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
-    let mut chunk = vec![0; len];
-    file.read_exact(&mut chunk)?;
-    Ok(chunk)
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(io::Error::other)?
+/// Reads the next block where that keeps nobody waiting; none when all was read.
+fn read(reading: Option<Reading>) -> JoinHandle<Option<(Reading, Vec<u8>)>> {
+    tokio::task::spawn_blocking(move || {
+        let mut reading = reading?;
+        let block = reading.next();
+        (!block.is_empty()).then_some((reading, block))
+    })
 }
 
 #[cfg(test)]

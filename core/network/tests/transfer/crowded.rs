@@ -5,7 +5,7 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::world::{Grantee, LARGE, MIDDLE, SMALL, Scene, file, found, places, secret, signed, soon};
+use crate::world::{Grantee, LARGE, MIDDLE, SMALL, Scene, found, pack, secret, signed, soon};
 
 /// So many grantees as the ledger lets each of some studies have.
 fn grantees(scene: &Scene, count: u32) -> Vec<Grantee> {
@@ -28,7 +28,7 @@ async fn three_hundred_at_once_are_all_served() {
         all.spawn(async move {
             let (endpoint, mut verified) = scene.verified(&grantee).await;
             let folder = TempDir::new().unwrap();
-            soon(verified.fetch(&places(folder.path(), &[SMALL]), |_| ())).await.unwrap();
+            soon(verified.fetch(pack(folder.path()), &[SMALL], |_| ())).await.unwrap();
             assert_eq!(found(folder.path()), signed(&[SMALL]));
             verified.close().await;
             endpoint.close().await;
@@ -53,13 +53,13 @@ async fn who_takes_nothing_keeps_nobody_waiting() {
     }
     let (_endpoint, mut verified) = scene.verified(&honest).await;
     let folder = TempDir::new().unwrap();
-    let wanted = places(folder.path(), &[MIDDLE]);
-    let got = tokio::time::timeout(Duration::from_secs(20), verified.fetch(&wanted, |_| ())).await;
+    let fetched = verified.fetch(pack(folder.path()), &[MIDDLE], |_| ());
+    let got = tokio::time::timeout(Duration::from_secs(20), fetched).await;
     got.expect("it waited for those who take nothing").unwrap();
     assert_eq!(found(folder.path()), signed(&[MIDDLE]));
     // And they, should they think better of it, are served too.
     for mut raw in stalled {
-        assert_eq!(raw.lead().await, (LARGE, file(LARGE).len() as u64));
+        assert_eq!(raw.lead().await, (LARGE, true));
     }
 }
 
@@ -76,7 +76,7 @@ async fn one_key_has_few_connections_and_a_newer_one_takes_the_place_of_its_olde
     // The others, and everybody else, go on.
     for raw in all.iter_mut().chain([&mut bystander]) {
         raw.want(&[SMALL]).await;
-        assert_eq!(raw.lead().await, (SMALL, 1_000));
+        assert_eq!(raw.lead().await, (SMALL, true));
     }
 }
 
@@ -89,7 +89,7 @@ async fn nothing_is_asked_for_without_end() {
     let mut again = scene.let_in(&scene.grantee("again")).await;
     for _ in 0..10 {
         again.want(&[SMALL]).await;
-        assert_eq!(again.lead().await, (SMALL, 1_000));
+        assert_eq!(again.lead().await, (SMALL, true));
         soon(again.receive.read_exact(&mut [0; 1_000])).await.unwrap();
     }
     again.want(&[SMALL]).await;

@@ -8,7 +8,7 @@ use clavicle_network::transfer::{FetchError, Got, Outcome, Progress};
 use tempfile::TempDir;
 
 use crate::world::{
-    ALL, EMPTY, Hospital, LARGE, MIDDLE, REPORT, SMALL, Scene, digest, file, found, places, secret, signed, soon,
+    ALL, EMPTY, Hospital, LARGE, MIDDLE, REPORT, SMALL, Scene, digest, file, found, pack, secret, signed, soon,
 };
 
 fn outcomes(got: &[Got]) -> Vec<Outcome> {
@@ -17,14 +17,15 @@ fn outcomes(got: &[Got]) -> Vec<Outcome> {
 }
 
 /// Fetches everything after `harm` was done to the archive.
-async fn fetched(harm: impl FnOnce(&Hospital)) -> (TempDir, Vec<Outcome>) {
+async fn fetched(harm: impl FnOnce(&Hospital)) -> (TempDir, Vec<Outcome>, Vec<StoredDigest>) {
     let scene = Scene::new().await;
     let (_endpoint, mut verified) = scene.verified(&scene.grantee("grantee")).await;
     harm(&scene.hospital);
     let folder = TempDir::new().unwrap();
-    let got = soon(verified.fetch(&places(folder.path(), &ALL), |_| ())).await.unwrap();
+    let (_, got) = soon(verified.fetch(pack(folder.path()), &ALL, |_| ())).await.unwrap();
     verified.close().await;
-    (folder, outcomes(&got))
+    let damaged = scene.hospital.damaged.lock().unwrap().clone();
+    (folder, outcomes(&got), damaged)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -32,14 +33,14 @@ async fn everything_arrives_as_it_was_signed() {
     let scene = Scene::new().await;
     let (_endpoint, mut verified) = scene.verified(&scene.grantee("grantee")).await;
     let (folder, mut told) = (TempDir::new().unwrap(), vec![Progress::default()]);
-    let got = soon(verified.fetch(&places(folder.path(), &ALL), |progress| told.push(progress))).await.unwrap();
+    let (_, got) = soon(verified.fetch(pack(folder.path()), &ALL, |progress| told.push(progress))).await.unwrap();
     assert_eq!(outcomes(&got), vec![Outcome::Intact; 5]);
     assert_eq!(found(folder.path()), signed(&ALL));
     assert!(told.windows(2).all(|two| two[0].items <= two[1].items && two[0].bytes <= two[1].bytes));
     let bytes = ALL.iter().map(|place| file(*place).len() as u64).sum();
     assert_eq!(told.last(), Some(&Progress { items: 5, bytes }));
     // Who has everything asks for nothing, and is told nothing.
-    let got = soon(verified.fetch(&[], |_| panic!("nothing was asked for"))).await.unwrap();
+    let (_, got) = soon(verified.fetch(pack(folder.path()), &[], |_| ())).await.unwrap();
     assert_eq!(got, []);
     verified.close().await;
     scene.server.stop().await;
@@ -56,52 +57,65 @@ async fn the_holder_needs_no_grant() {
     let fetch = soon(clavicle_network::transfer::connect(&endpoint, &scene.remote(), &hello)).await.unwrap();
     let mut verified = scene.verify(fetch, scene.study).unwrap();
     let folder = TempDir::new().unwrap();
-    soon(verified.fetch(&places(folder.path(), &[REPORT, SMALL]), |_| ())).await.unwrap();
+    soon(verified.fetch(pack(folder.path()), &[REPORT, SMALL], |_| ())).await.unwrap();
     assert_eq!(found(folder.path()), signed(&[REPORT, SMALL]));
 }
 
+/// The outcomes when these are not to be had.
+fn without(absent: &[u32]) -> Vec<Outcome> {
+    let outcome = |place| if absent.contains(&place) { Outcome::Absent } else { Outcome::Intact };
+    ALL.map(outcome).into()
+}
+
+/// A source verifies what it reads: what its disk has lost it does not send, and tells its operator.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_altered_file_is_named_and_the_rest_is_intact() {
-    let altered = {
-        let mut bytes = file(MIDDLE).to_vec();
-        bytes[2_000_000] ^= 1;
-        bytes
-    };
-    let (folder, outcomes) = fetched(|hospital| fs::write(hospital.file(MIDDLE), &altered).unwrap()).await;
-    let (received, stored) = (altered.len() as u64, StoredDigest::of(&altered));
-    let expected =
-        ALL.map(|place| if place == MIDDLE { Outcome::Altered { received, stored } } else { Outcome::Intact });
-    assert_eq!(outcomes, expected);
-    assert_eq!(found(folder.path()), signed(&[SMALL, EMPTY, LARGE, REPORT]));
+async fn files_that_are_not_what_they_were_are_not_sent_and_the_rest_is_intact() {
+    let (folder, outcomes, damaged) = fetched(|hospital| {
+        let mut altered = file(MIDDLE).to_vec();
+        altered[2_000_000] ^= 1;
+        fs::write(hospital.file(MIDDLE), &altered).unwrap();
+        let mut altered = file(SMALL).to_vec();
+        altered[0] ^= 1;
+        fs::write(hospital.file(SMALL), &altered).unwrap();
+    })
+    .await;
+    assert_eq!(outcomes, without(&[SMALL, MIDDLE]));
+    assert_eq!(found(folder.path()), signed(&[EMPTY, LARGE, REPORT]));
+    assert_eq!(damaged, [digest(SMALL), digest(MIDDLE)]);
+    // The MiB before the one that was altered is kept.
+    assert_eq!(pack(folder.path()).held(&digest(MIDDLE), file(MIDDLE).len() as u64), 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn files_that_are_longer_shorter_or_not_there_are_named() {
-    let (folder, outcomes) = fetched(|hospital| {
+async fn files_that_are_longer_shorter_or_not_there_are_not_sent() {
+    let (folder, outcomes, damaged) = fetched(|hospital| {
         fs::write(hospital.file(SMALL), [file(SMALL), &[0; 100_000]].concat()).unwrap();
         fs::write(hospital.file(MIDDLE), &file(MIDDLE)[..1_000_000]).unwrap();
         fs::write(hospital.file(EMPTY), b"x").unwrap();
         fs::remove_file(hospital.file(REPORT)).unwrap();
     })
     .await;
-    let received = |outcome: &Outcome| match outcome {
-        Outcome::Altered { received, .. } => Some(*received),
-        _ => None,
-    };
-    assert_eq!(
-        outcomes.iter().map(received).collect::<Vec<_>>(),
-        [Some(101_000), Some(1), Some(1_000_000), None, None]
-    );
-    assert_eq!(outcomes[3..], [Outcome::Intact, Outcome::Absent]);
+    assert_eq!(outcomes, without(&[SMALL, EMPTY, MIDDLE, REPORT]));
     assert_eq!(found(folder.path()), signed(&[LARGE]));
+    assert_eq!(damaged.len(), 4);
 }
 
+/// What is there is not asked for, and of a large item only what is missing.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_file_far_longer_than_signed_is_not_sent_and_keeps_nothing_else_from_coming() {
-    let (folder, outcomes) = fetched(|hospital| fs::write(hospital.file(SMALL), vec![0; 2_000_000]).unwrap()).await;
-    let expected = ALL.map(|place| if place == SMALL { Outcome::Absent } else { Outcome::Intact });
-    assert_eq!(outcomes, expected);
-    assert_eq!(found(folder.path()), signed(&[EMPTY, MIDDLE, LARGE, REPORT]));
+async fn what_arrived_before_does_not_come_again() {
+    let scene = Scene::new().await;
+    let grantee = scene.grantee("grantee");
+    let (folder, mut altered) = (TempDir::new().unwrap(), file(LARGE).to_vec());
+    altered[9 << 20] ^= 1;
+    fs::write(scene.hospital.file(LARGE), &altered).unwrap();
+    for (bytes, outcome) in [(9 << 20, Outcome::Absent), (3 << 20, Outcome::Intact), (0, Outcome::Intact)] {
+        let (_endpoint, mut verified) = scene.verified(&grantee).await;
+        let mut so_far = Progress::default();
+        let (_, got) = soon(verified.fetch(pack(folder.path()), &[LARGE], |progress| so_far = progress)).await.unwrap();
+        assert_eq!((so_far.bytes, got[0].outcome), (bytes, outcome));
+        fs::write(scene.hospital.file(LARGE), file(LARGE)).unwrap();
+    }
+    assert_eq!(found(folder.path()), signed(&[LARGE]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -110,9 +124,8 @@ async fn what_the_grant_does_not_include_is_absent() {
     scene.hospital.withheld.lock().unwrap().insert(digest(LARGE));
     let (_endpoint, mut verified) = scene.verified(&scene.grantee("grantee")).await;
     let folder = TempDir::new().unwrap();
-    let got = soon(verified.fetch(&places(folder.path(), &ALL), |_| ())).await.unwrap();
-    let expected = ALL.map(|place| if place == LARGE { Outcome::Absent } else { Outcome::Intact });
-    assert_eq!(outcomes(&got), expected);
+    let (_, got) = soon(verified.fetch(pack(folder.path()), &ALL, |_| ())).await.unwrap();
+    assert_eq!(outcomes(&got), without(&[LARGE]));
     assert_eq!(found(folder.path()), signed(&[SMALL, EMPTY, MIDDLE, REPORT]));
 }
 

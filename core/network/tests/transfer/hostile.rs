@@ -1,16 +1,18 @@
-//! Sources that lie, and folders in which something was left.
+//! Sources that lie.
 
-use std::fs::{self, File};
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clavicle_ledger::encoding;
+use clavicle_manifest::StoredHasher;
 use clavicle_network::endpoint::{Remote, bind, bind_towards};
-use clavicle_network::transfer::{self, FetchError, PROTOCOL, Verified};
+use clavicle_network::pack::{Pack, PackError, PackKey};
+use clavicle_network::transfer::{self, FetchError, Outcome, PROTOCOL, Verified};
 use iroh::Endpoint;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
-use crate::world::{ALL, Grantee, REPORT, SMALL, Scene, found, places, secret, signed, soon};
+use crate::world::{Grantee, MIDDLE, REPORT, SMALL, Scene, file, found, pack, secret, signed, soon};
 
 /// A source that says `first` to whatever hello and `last` to whatever is asked for, and falls silent or, with `ends`, ends the stream.
 struct Liar {
@@ -54,16 +56,33 @@ async fn connected(scene: &Scene, grantee: &Grantee, liar: &Liar) -> Result<(End
     Ok((endpoint, scene.verify(fetch, scene.study)?))
 }
 
-/// An honest offer, and then `last` when something is asked for.
-async fn fetched(last: &[u8], ends: bool) -> FetchError {
+/// Fetches these places from a source that makes an honest offer and then says `last`. What is in the pack afterwards.
+async fn fetched(
+    places: &[u32],
+    last: &[u8],
+    ends: bool,
+) -> (Result<Vec<Outcome>, FetchError>, BTreeMap<u32, Vec<u8>>) {
     let scene = Scene::new().await;
     let welcome = [&[1][..], &encoding::encode(&scene.hospital.offer(1))].concat();
     let liar = Liar::new(framed(&welcome), last.to_vec(), ends).await;
     let (_endpoint, mut verified) = connected(&scene, &scene.grantee("grantee"), &liar).await.unwrap();
     let folder = TempDir::new().unwrap();
-    let error = soon(verified.fetch(&places(folder.path(), &[SMALL]), |_| ())).await.unwrap_err();
-    assert_eq!(found(folder.path()), signed(&[]));
-    error
+    let fetched = soon(verified.fetch(pack(folder.path()), places, |_| ())).await;
+    let outcomes = fetched.map(|(_, got)| got.into_iter().map(|got| got.outcome).collect());
+    (outcomes, found(folder.path()))
+}
+
+fn lead(place: u32, follows: u8) -> Vec<u8> {
+    [&place.to_be_bytes()[..], &[follows]].concat()
+}
+
+/// A large item as it is sent.
+fn large(place: u32, bytes: &[u8]) -> Vec<u8> {
+    let mut hasher = StoredHasher::new();
+    hasher.update(bytes);
+    let subtrees = hasher.finish().2.as_slice().concat();
+    let mibs = bytes.chunks(1 << 20).map(|mib| [&[1], mib].concat()).collect::<Vec<_>>().concat();
+    [lead(place, 1), subtrees, mibs].concat()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -82,57 +101,60 @@ async fn answers_that_are_none() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn items_that_were_not_asked_for_or_do_not_end() {
-    let lead = |place: u32, len: u64| [&place.to_be_bytes()[..], &len.to_be_bytes()].concat();
-    let error = fetched(&lead(REPORT, 11), false).await;
-    assert!(matches!(error, FetchError::Protocol(_)), "{error:?}");
-    let error = fetched(&lead(SMALL, 1 << 60), false).await;
-    assert!(matches!(error, FetchError::Protocol(_)), "{error:?}");
-    let half = [lead(SMALL, 1_000), vec![0; 500]].concat();
-    let error = fetched(&half, true).await;
-    assert!(matches!(error, FetchError::Broken), "{error:?}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn links_in_the_folder_are_not_followed() {
-    let scene = Scene::new().await;
-    let (_endpoint, mut verified) = scene.verified(&scene.grantee("grantee")).await;
-    let (folder, elsewhere) = (TempDir::new().unwrap(), TempDir::new().unwrap());
-    let letter = elsewhere.path().join("letter");
-    fs::write(&letter, "dear").unwrap();
-    for name in ["0.dcm", "0.part", "0.dcm.part"] {
-        std::os::unix::fs::symlink(&letter, folder.path().join(name)).unwrap();
+    for wrong in [lead(REPORT, 1), lead(SMALL, 2)] {
+        let (fetched, found) = fetched(&[SMALL], &wrong, false).await;
+        assert!(matches!(fetched, Err(FetchError::Protocol(_))), "{fetched:?}");
+        assert_eq!(found, signed(&[]));
     }
-    soon(verified.fetch(&places(folder.path(), &[SMALL]), |_| ())).await.unwrap();
-    assert_eq!(fs::read(&letter).unwrap(), b"dear");
-    assert!(fs::symlink_metadata(folder.path().join("0.dcm")).unwrap().is_file());
-    assert_eq!(found(folder.path())["0.dcm"], signed(&[SMALL])["0.dcm"]);
+    let half = [lead(SMALL, 1), vec![0; 500]].concat();
+    let (fetched, found) = fetched(&[SMALL], &half, true).await;
+    assert!(matches!(fetched, Err(FetchError::Broken)), "{fetched:?}");
+    assert_eq!(found, signed(&[]));
 }
 
-/// A fetch that was killed leaves a file without a name of its own. The next one into the folder removes it, and not that of one that is
-/// still going on.
+/// The bytes of another item, or altered ones: they are named, and what follows is taken.
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_killed_fetch_left_goes() {
+async fn items_that_are_not_what_was_signed_are_thrown_away_and_named() {
+    let mut altered = file(SMALL).to_vec();
+    altered[999] ^= 1;
+    let sent = [lead(SMALL, 1), altered, lead(REPORT, 1), file(REPORT).to_vec()].concat();
+    let (fetched, found) = fetched(&[SMALL, REPORT], &sent, false).await;
+    assert_eq!(fetched.unwrap(), [Outcome::Altered, Outcome::Intact]);
+    assert_eq!(found, signed(&[REPORT]));
+}
+
+/// Of a large item each MiB is held against its subtree when it comes, and the subtrees against the digest before that.
+#[tokio::test(flavor = "multi_thread")]
+async fn mibs_that_are_not_what_was_signed_are_thrown_away_and_named() {
+    let honest = large(MIDDLE, file(MIDDLE));
+    let (fetched, found) = fetched(&[MIDDLE], &honest, false).await;
+    assert_eq!((fetched.unwrap(), found), (vec![Outcome::Intact], signed(&[MIDDLE])));
+
+    let (head, mib) = (5 + 4 * 32, (1 << 20) + 1);
+    let mut altered = honest.clone();
+    altered[head + mib + 1] ^= 1;
+    let (fetched, found) = self::fetched(&[MIDDLE], &altered, false).await;
+    assert_eq!((fetched.unwrap(), found), (vec![Outcome::Altered], signed(&[])));
+
+    let swapped = [&honest[..head], &honest[head + mib..][..mib], &honest[head..][..mib], &honest[head + 2 * mib..]];
+    let (fetched, _) = self::fetched(&[MIDDLE], &swapped.concat(), false).await;
+    assert_eq!(fetched.unwrap(), [Outcome::Altered]);
+
+    // Another file's subtrees, and its bytes below them.
+    let other = large(MIDDLE, &vec![7; file(MIDDLE).len()]);
+    let (fetched, found) = self::fetched(&[MIDDLE], &other, false).await;
+    assert!(matches!(fetched, Err(FetchError::Protocol(_))), "{fetched:?}");
+    assert_eq!(found, signed(&[]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_pack_is_filled_by_one_fetch() {
     let scene = Scene::new().await;
     let (_endpoint, mut verified) = scene.verified(&scene.grantee("grantee")).await;
     let folder = TempDir::new().unwrap();
-    let (left, going_on) = (folder.path().join(".1.clavicle-part"), folder.path().join(".2.clavicle-part"));
-    fs::write(&left, "half").unwrap();
-    let other = File::create_new(&going_on).unwrap();
-    other.lock().unwrap();
-    soon(verified.fetch(&places(folder.path(), &[REPORT]), |_| ())).await.unwrap();
-    assert!(!left.exists() && going_on.exists());
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn two_items_do_not_share_a_file_and_a_folder_must_be_there() {
-    let scene = Scene::new().await;
-    let (_endpoint, mut verified) = scene.verified(&scene.grantee("grantee")).await;
-    let folder = TempDir::new().unwrap();
-    let mut same = places(folder.path(), &[SMALL, REPORT]);
-    same[1].path = same[0].path.clone();
-    let error = soon(verified.fetch(&same, |_| ())).await.unwrap_err();
-    assert!(matches!(error, FetchError::Protocol(_)), "{error:?}");
-    assert_eq!(found(folder.path()), signed(&[]));
-    let error = soon(verified.fetch(&places(&folder.path().join("none"), &ALL), |_| ())).await.unwrap_err();
-    assert!(matches!(error, FetchError::Disk { .. }), "{error:?}");
+    let going_on = pack(folder.path());
+    let second = Pack::open(folder.path(), &PackKey::from_bytes([8; 32]));
+    assert!(matches!(second, Err(PackError::Busy)), "{second:?}");
+    soon(verified.fetch(going_on, &[SMALL], |_| ())).await.unwrap();
+    assert_eq!(found(folder.path()), signed(&[SMALL]));
 }

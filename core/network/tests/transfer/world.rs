@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,12 +24,14 @@ use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_manifest::{
-    Attachment, Header, Instance, Manifest, MediaType, Nonce, Series, SignedManifest, StoredDigest, Uid,
+    Attachment, Header, Instance, Manifest, MediaType, Nonce, Series, SignedManifest, StoredDigest, StoredHasher,
+    Subtrees, Uid,
 };
 use clavicle_network::Server;
 use clavicle_network::endpoint::{Remote, bind_towards};
+use clavicle_network::pack::{Pack, PackKey};
 use clavicle_network::transfer::{
-    self, Admission, Fetch, FetchError, Gate, Listing, Offer, PROTOCOL, Place, Reference, Verified,
+    self, Admission, Fetch, FetchError, Gate, Kept, Listing, Offer, PROTOCOL, Reference, Verified,
 };
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
 use iroh::{Endpoint, EndpointAddr, EndpointId};
@@ -105,6 +107,8 @@ pub struct Hospital {
     state: Mutex<MemoryState>,
     offers: Mutex<BTreeMap<StudyId, Offer>>,
     pub withheld: Mutex<BTreeSet<StoredDigest>>,
+    /// What was found to be not what it was, each time.
+    pub damaged: Mutex<Vec<StoredDigest>>,
     nonce: AtomicU64,
     clock: AtomicU64,
     changes: watch::Sender<u64>,
@@ -147,6 +151,7 @@ impl Hospital {
             genesis,
             offers: Mutex::default(),
             withheld: Mutex::default(),
+            damaged: Mutex::default(),
             nonce: AtomicU64::new(0),
             clock: AtomicU64::new(START),
             changes: watch::Sender::new(0),
@@ -366,8 +371,19 @@ impl Gate for Hospital {
         self.refusal(why.into())
     }
 
-    fn open(&self, stored: &StoredDigest) -> io::Result<File> {
-        File::open(self.place(stored))
+    fn open(&self, stored: &StoredDigest, size: u64) -> io::Result<Kept> {
+        // As they were signed, whatever has become of the file since.
+        let subtrees = FILES.iter().find(|(_, digest)| digest == stored).map(|(bytes, _)| {
+            let mut hasher = StoredHasher::new();
+            hasher.update(bytes);
+            hasher.finish().2
+        });
+        assert_eq!(subtrees.as_ref().map_or(0, |all| all.as_slice().len() as u64), Subtrees::due(size));
+        Ok(Kept { file: File::open(self.place(stored))?, subtrees: subtrees.unwrap_or_default() })
+    }
+
+    fn damaged(&self, stored: &StoredDigest, _: &io::Error) {
+        self.damaged.lock().unwrap().push(*stored);
     }
 
     fn changes(&self) -> watch::Receiver<u64> {
@@ -501,15 +517,16 @@ impl Raw {
 
     /// Asks for places.
     pub async fn want(&mut self, places: &[u32]) {
-        self.say(&encoding::encode(&places.to_vec())).await;
+        let wants: Vec<(u32, u32)> = places.iter().map(|place| (*place, 0)).collect();
+        self.say(&encoding::encode(&wants)).await;
     }
 
-    /// Hears the begin of an item.
-    pub async fn lead(&mut self) -> (u32, u64) {
-        let mut lead = [0; 12];
+    /// Hears the begin of an item: its place, and whether it follows.
+    pub async fn lead(&mut self) -> (u32, bool) {
+        let mut lead = [0; 5];
         soon(self.receive.read_exact(&mut lead)).await.unwrap();
-        let (place, len) = lead.split_at(4);
-        (u32::from_be_bytes(place.try_into().unwrap()), u64::from_be_bytes(len.try_into().unwrap()))
+        let (place, follows) = lead.split_at(4);
+        (u32::from_be_bytes(place.try_into().unwrap()), follows == [1])
     }
 
     /// Waits until the other side closes, and says with which code.
@@ -526,20 +543,26 @@ pub async fn closed(connection: &Connection) -> u64 {
     }
 }
 
-/// Where places go in a folder.
-pub fn places(folder: &Path, places: &[u32]) -> Vec<Place> {
-    places.iter().map(|place| Place { place: *place, path: folder.join(format!("{place}.dcm")) }).collect()
-}
-
 pub const ALL: [u32; 5] = [SMALL, EMPTY, MIDDLE, LARGE, REPORT];
 
-/// The files in a folder, by name.
-pub fn found(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
-    entries.map(|entry| (entry.file_name().into_string().unwrap(), fs::read(entry.path()).unwrap())).collect()
+/// The pack in a folder.
+pub fn pack(folder: &Path) -> Pack {
+    Pack::open(folder, &PackKey::from_bytes([8; 32])).unwrap()
 }
 
-/// The files of a study at these places, by name.
-pub fn signed(places: &[u32]) -> BTreeMap<String, Vec<u8>> {
-    places.iter().map(|place| (format!("{place}.dcm"), file(*place).to_vec())).collect()
+/// What a pack has of the study, by place.
+pub fn found(folder: &Path) -> BTreeMap<u32, Vec<u8>> {
+    let pack = pack(folder);
+    let read = |place: u32| {
+        let mut bytes = Vec::new();
+        let read = pack.read(&digest(place), file(place).len() as u64).ok()?.read_to_end(&mut bytes);
+        read.unwrap();
+        Some((place, bytes))
+    };
+    ALL.into_iter().filter_map(read).collect()
+}
+
+/// The files of a study at these places.
+pub fn signed(places: &[u32]) -> BTreeMap<u32, Vec<u8>> {
+    places.iter().map(|place| (*place, file(*place).to_vec())).collect()
 }

@@ -13,6 +13,7 @@ use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
 use clavicle_network::transfer::Progress;
 
 use super::{OwnStudy, Patient};
+use crate::cache::{self, Images};
 use crate::download::{Download, Downloaded};
 use crate::error::WalletError;
 use crate::rows::Made;
@@ -74,21 +75,20 @@ impl Patient {
         Ok(Access { height: proven.height, age_ms: proven.age_ms, events: record.events, grants })
     }
 
-    /// Fetches a study of one's own into a folder.
+    /// Fetches a study of one's own, into the cache; with `out`, into files there.
     ///
     /// # Errors
     /// [`WalletError`].
     pub async fn fetch(
         &mut self,
         study: &OwnStudy,
-        out: &Path,
+        out: Option<&Path>,
         progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
         let (record, proven) = self.record(study).await?;
         record.permits(Deed::HolderFetch, proven.rows.head()?.time).map_err(WalletError::Standing)?;
         let (source, operational) = source_in(&proven, study.held.source)?;
         let download = Download {
-            chain: self.wallet.chain(),
             study: study.id,
             source: study.held.source,
             remote: served_at(&proven, &source)?,
@@ -96,8 +96,23 @@ impl Patient {
             record,
             claim: Claim::Holder,
             actor: None,
-            at: self.wallet.now(),
         };
-        download.run(&self.holder(&study.held)?, out, progress).await
+        Box::pin(self.wallet.fetch(download, &self.holder(&study.held)?, out, progress)).await
+    }
+
+    /// What was fetched of a study before.
+    ///
+    /// # Errors
+    /// [`WalletError::NotFetched`] and others.
+    pub fn images(&self, study: &OwnStudy) -> Result<Images, WalletError> {
+        cache::images(&self.wallet.vault, study.id)
+    }
+
+    /// Removes what was fetched of a study; says whether there was anything.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn forget(&self, study: &OwnStudy) -> Result<bool, WalletError> {
+        cache::forget(&self.wallet.vault, study.id)
     }
 }

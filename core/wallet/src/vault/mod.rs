@@ -24,7 +24,7 @@ pub use self::passphrase::{Passphrase, PassphraseError};
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::{self, Wire};
 use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
@@ -48,6 +48,7 @@ pub trait Row: Wire {
 
 /// What a wallet keeps, open. One process at a time has it.
 pub struct Vault {
+    folder: PathBuf,
     key: DataKey,
     database: Database,
 }
@@ -86,7 +87,7 @@ impl Vault {
         }
         let (key, sealed) = DataKey::create(passphrase)?;
         write_at_once(folder, &key_file, &sealed).map_err(|error| file_error(&key_file, error))?;
-        Ok(Self { key, database })
+        Ok(Self { folder: folder.to_owned(), key, database })
     }
 
     /// Opens the vault in `folder`.
@@ -109,7 +110,13 @@ impl Vault {
         // Before the passphrase, so that nobody waits for an answer that does not matter.
         let database = Builder::new().set_cache_size(CACHE_BYTES).open(&rows_file)?;
         let key = DataKey::open(&sealed, passphrase)?;
-        Ok(Self { key, database })
+        Ok(Self { folder: folder.to_owned(), key, database })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The row of this kind with this id.

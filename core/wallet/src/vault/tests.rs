@@ -37,7 +37,7 @@ fn quick(folder: &Path) -> Vault {
     let transaction = database.begin_write().unwrap();
     transaction.open_table(ROWS).unwrap();
     transaction.commit().unwrap();
-    Vault { key: DataKey::below(&[7; 32]), database }
+    Vault { folder: PathBuf::new(), key: DataKey::below(&[7; 32]), database }
 }
 
 fn note(text: &str) -> Note {

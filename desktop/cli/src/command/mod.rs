@@ -133,16 +133,35 @@ pub enum WalletCommand {
         /// The grant, by the beginning of its id
         grant: String,
     },
-    /// Fetch a study of one's own
+    /// Fetch a study of one's own, verified
     Fetch {
         /// Which wallet
         #[command(flatten)]
         folder: Folder,
         /// The study, by the beginning of its id
         study: String,
-        /// The folder to put it in
+        /// The folder to write its files into; without one it stays sealed in the wallet
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Write a study that was fetched into files
+    Export {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study, by the beginning of its id
+        study: String,
+        /// The folder to write them into
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Remove the images of a study from the wallet; the study stays one's own
+    Forget {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study, by the beginning of its id
+        study: String,
     },
 }
 
@@ -192,9 +211,28 @@ pub enum RecipientCommand {
         folder: Folder,
         /// The study or the grant, by the beginning of its id; everything without one
         study: Option<String>,
-        /// The folder to put it in
+        /// The folder to write the files into; without one they stay sealed in the wallet
+        #[arg(long)]
+        out: Option<PathBuf>,
+    },
+    /// Write a study that was fetched into files
+    Export {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study or the grant, by the beginning of its id
+        study: String,
+        /// The folder to write them into
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Remove the images of a study from the wallet
+    Forget {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study or the grant, by the beginning of its id
+        study: String,
     },
 }
 

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use clavicle_network::file;
 use clavicle_network::transfer::Progress;
+use clavicle_wallet::cache::Images;
 use clavicle_wallet::code;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::recipient::{Granted, Recipient};
@@ -34,7 +35,15 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             let rows: Vec<Value> = all.iter().map(row).collect();
             Ok(Answer { text: lines.join("\n"), json: json!({ "granted": rows, "new": new }) })
         }
-        RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), &out).await,
+        RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), out.as_deref()).await,
+        RecipientCommand::Export { folder, study, out } => {
+            let recipient = open(&folder)?;
+            export(&recipient.images(recipient.granted(&study)?.received.study)?, &out)
+        }
+        RecipientCommand::Forget { folder, study } => {
+            let recipient = open(&folder)?;
+            Ok(forgotten(recipient.forget(recipient.granted(&study)?.received.study)?))
+        }
     }
 }
 
@@ -60,7 +69,7 @@ async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish:
     Ok(Answer { text: format!("a card of {}, for {studies}, good until {until}\n{shown}", card.card.name), json })
 }
 
-async fn fetch(folder: &Folder, study: Option<&str>, out: &Path) -> Result<Answer, CommandError> {
+async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Result<Answer, CommandError> {
     let mut recipient = open(folder)?;
     // What came since is fetched too. That no relay answers is told by what follows.
     let mail = recipient.read_mail().await;
@@ -111,7 +120,11 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
     let mut lines = Vec::new();
     for one in all {
         let before = if one.before > 0 { format!(" ({} were there before)", one.before) } else { String::new() };
-        lines.push(format!("{}{before}, in {}", one.comparison, one.folder.display()));
+        let place = one
+            .folder
+            .as_ref()
+            .map_or_else(|| "kept sealed in this wallet".to_owned(), |folder| format!("in {}", folder.display()));
+        lines.push(format!("{}{before}, {place}", one.comparison));
     }
     let bytes: u64 = all.iter().map(|one| one.bytes).sum();
     lines.push(format!("verified; {} in {ms} ms", size(bytes)));
@@ -125,6 +138,24 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
         })
         .collect();
     Ok(Answer { text: lines.join("\n"), json: json!({ "fetched": rows, "ms": ms }) })
+}
+
+/// Writes what was fetched before into files.
+pub(super) fn export(images: &Images, out: &Path) -> Result<Answer, CommandError> {
+    let there = clavicle_wallet::export::there(out, images.listing());
+    let written = clavicle_wallet::export::write(images, out, &there)?;
+    let folder = clavicle_wallet::export::folder(out, images.listing());
+    let before = if there.is_empty() { String::new() } else { format!("; {} were there before", there.len()) };
+    Ok(Answer {
+        text: format!("{written} files written{before}, in {}", folder.display()),
+        json: json!({ "folder": folder, "written": written, "before": there.len() }),
+    })
+}
+
+/// Tells whether anything was forgotten.
+pub(super) fn forgotten(was_there: bool) -> Answer {
+    let text = if was_there { "its images are gone from this wallet" } else { "it had no images in this wallet" };
+    Answer { text: text.to_owned(), json: json!({ "forgotten": was_there }) }
 }
 
 /// Shows how far a fetch is, where somebody looks.

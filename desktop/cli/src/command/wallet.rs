@@ -10,7 +10,7 @@ use clavicle_wallet::patient::{Access, GrantRequest, Granted, OwnStudy, Patient,
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 
-use super::recipient::{downloaded, progress};
+use super::recipient::{downloaded, export, forgotten, progress};
 use super::terms::{ago, moment};
 use super::{Answer, CommandError, Folder, WalletCommand, now};
 
@@ -71,8 +71,16 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let mut patient = open(&folder)?;
             let study = patient.study(&study)?;
             let from = Instant::now();
-            let fetched = patient.fetch(&study, &out, progress()).await?;
+            let fetched = patient.fetch(&study, out.as_deref(), progress()).await?;
             downloaded(&[fetched], from.elapsed())
+        }
+        WalletCommand::Export { folder, study, out } => {
+            let patient = open(&folder)?;
+            export(&patient.images(&patient.study(&study)?)?, &out)
+        }
+        WalletCommand::Forget { folder, study } => {
+            let patient = open(&folder)?;
+            Ok(forgotten(patient.forget(&patient.study(&study)?)?))
         }
     }
 }

@@ -12,7 +12,7 @@ use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pickup::{self, Ask, Claim, Claimed, Offered, Opened, PickupCode, PickupError};
-use clavicle_network::transfer;
+use clavicle_network::transfer::{self, Item, Offer};
 use clavicle_relay::service::VisitRequest;
 use iroh::endpoint::{Connection, ConnectionError, QuicTransportConfig, RecvStream, SendStream, VarInt, presets};
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode};
@@ -242,6 +242,9 @@ impl Ground {
     }
 }
 
+/// Up to here an item is verified whole.
+pub(super) const MEBIBYTE: usize = 1024 * 1024;
+
 /// A message as it goes over a stream.
 pub(super) fn framed(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
@@ -249,8 +252,8 @@ pub(super) fn framed(bytes: &[u8]) -> Vec<u8> {
 
 /// A list of wants as it goes over a stream.
 pub(super) fn wants(places: &[u32]) -> Vec<u8> {
-    let count = u32::try_from(places.len()).unwrap();
-    framed(&[count.to_le_bytes().to_vec(), places.iter().flat_map(|place| place.to_le_bytes()).collect()].concat())
+    let wants: Vec<(u32, u32)> = places.iter().map(|place| (*place, 0)).collect();
+    framed(&encoding::encode(&wants))
 }
 
 /// A bare connection to a source's images.
@@ -260,6 +263,8 @@ pub(super) struct Line {
     pub(super) connection: Connection,
     pub(super) send: SendStream,
     pub(super) receive: RecvStream,
+    /// How long the items are, by place.
+    sizes: Vec<u64>,
 }
 
 impl Line {
@@ -281,7 +286,7 @@ impl Line {
         let connecting = timeout(PATIENCE, endpoint.connect(address(to), transfer::PROTOCOL)).await;
         let connection = connecting.unwrap().unwrap();
         let (send, receive) = connection.open_bi().await.unwrap();
-        Self { _endpoint: endpoint, connection, send, receive }
+        Self { _endpoint: endpoint, connection, send, receive, sizes: Vec::new() }
     }
 
     /// Says hello, is let in, and says whether the manifest was whole.
@@ -291,19 +296,34 @@ impl Line {
         timeout(PATIENCE, self.receive.read_exact(&mut len)).await.unwrap().unwrap();
         let mut offer = vec![0; u32::from_be_bytes(len) as usize];
         timeout(PATIENCE, self.receive.read_exact(&mut offer)).await.unwrap().unwrap();
-        // Let in, the salt, and then whether all of it or a part.
         assert_eq!(offer[0], 1, "refused");
-        offer[33] == 0
+        let offer: Offer = encoding::decode(&offer[1..]).unwrap();
+        self.sizes = offer.manifest.items().iter().map(Item::size).collect();
+        offer.manifest.whole().is_some()
     }
 
     /// Reads one item to its end.
     pub(super) async fn item(&mut self) -> Vec<u8> {
-        let mut lead = [0; 12];
-        timeout(PATIENCE, self.receive.read_exact(&mut lead)).await.unwrap().unwrap();
-        let len = u64::from_be_bytes(lead[4..].try_into().unwrap());
-        let mut item = vec![0; len.try_into().unwrap()];
-        timeout(PATIENCE, self.receive.read_exact(&mut item)).await.unwrap().unwrap();
+        let lead = self.exactly(5).await;
+        assert_eq!(lead[4], 1, "it is not to be had");
+        let place = u32::from_be_bytes(lead[..4].try_into().unwrap());
+        let size = usize::try_from(self.sizes[usize::try_from(place).unwrap()]).unwrap();
+        if size <= MEBIBYTE {
+            return self.exactly(size).await;
+        }
+        self.exactly(32 * size.div_ceil(MEBIBYTE)).await;
+        let mut item = Vec::new();
+        while item.len() < size {
+            assert_eq!(self.exactly(1).await, [1], "the rest is not to be had");
+            item.extend(self.exactly(MEBIBYTE.min(size - item.len())).await);
+        }
         item
+    }
+
+    async fn exactly(&mut self, len: usize) -> Vec<u8> {
+        let mut bytes = vec![0; len];
+        timeout(PATIENCE, self.receive.read_exact(&mut bytes)).await.unwrap().unwrap();
+        bytes
     }
 
     /// Reads what still comes; how many bytes, and whether it came to its end.

@@ -108,11 +108,11 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
     assert_eq!(ana.who(&study).await.unwrap().grants.len(), 1);
     let came = rossi.read_mail().await.unwrap();
     assert_eq!(came.iter().map(|granted| granted.id).collect::<Vec<_>>(), [granted.id]);
-    let fetched = rossi.fetch(&came[0], &cluster.path("images"), |_, _| {}).await.unwrap();
+    let fetched = rossi.fetch(&came[0], Some(&cluster.path("images")), |_, _| {}).await.unwrap();
     assert!(fetched.comparison.is_complete(), "{fetched:?}");
     ana.revoke(&mut granted).await.unwrap();
     assert!(ana.who(&study).await.unwrap().grants.is_empty());
-    assert!(rossi.fetch(&came[0], &cluster.path("again"), |_, _| {}).await.is_err());
+    assert!(rossi.fetch(&came[0], Some(&cluster.path("again")), |_, _| {}).await.is_err());
 }
 
 pub(super) async fn nobody_but_the_holder_grants_or_revokes(ground: &Ground) {

@@ -6,14 +6,13 @@ use clavicle_ledger::authorise::SignedHello;
 use clavicle_ledger::time::HOUR_MS;
 use clavicle_network::endpoint::bind_towards;
 use clavicle_network::message::Verdict;
-use clavicle_network::transfer::{self, FetchError, Place};
+use clavicle_network::pack::{Pack, PackKey};
+use clavicle_network::transfer::{self, FetchError};
 use tokio::time::Instant;
 
 use super::ground::{Ground, Image, SOURCE, now};
-use super::hands::{ENDED, Granted, Held, Line, wants};
+use super::hands::{ENDED, Granted, Held, Line, MEBIBYTE, wants};
 use crate::process::PATIENCE;
-
-const MEBIBYTE: usize = 1024 * 1024;
 
 /// A study of so many images of a mebibyte each.
 async fn large(ground: &Ground, study: u32, images: u32) -> Held {
@@ -35,12 +34,13 @@ pub(super) async fn a_transfer_that_runs_is_cut_when_the_source_sees_a_revocatio
     let operational = ground.hospitals[SOURCE].operational();
     let mut fetch = fetch.verify(&ground.chain, held.study, &record, &operational).unwrap();
     let folder = ground.cluster.path("cut");
-    std::fs::create_dir(&folder).unwrap();
-    let places = (0..60).map(|place| Place { place, path: folder.join(place.to_string()) }).collect::<Vec<_>>();
+    let open = || Pack::open(&folder, &PackKey::from_bytes([1; 32])).unwrap();
+    let items: Vec<_> = fetch.offer().manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
+    let (pack, places) = (open(), (0..60).collect::<Vec<_>>());
     let ((reached, first), (go_on, seen)) = (mpsc::sync_channel(1), mpsc::sync_channel::<()>(1));
     let fetching = async move {
         fetch
-            .fetch(&places, move |so_far| {
+            .fetch(pack, &places, move |so_far| {
                 if so_far.items == 1 {
                     reached.try_send(()).ok();
                     seen.recv_timeout(PATIENCE).ok();
@@ -61,7 +61,8 @@ pub(super) async fn a_transfer_that_runs_is_cut_when_the_source_sees_a_revocatio
         (fetching.join().unwrap(), ())
     });
     assert!(matches!(fetched, Err(FetchError::Ended)), "{fetched:?}");
-    let whole = std::fs::read_dir(&folder).unwrap().count();
+    let pack = open();
+    let whole = items.iter().filter(|(stored, size)| pack.has_all(stored, *size)).count();
     assert!((1..60).contains(&whole), "{whole} images");
 
     // As fast as it goes: how long from the revocation's submission to the cut.

@@ -1,0 +1,398 @@
+//! A pack: what has arrived of a study and was verified, sealed, on the recipient's disk.
+//!
+//! ```text
+//! <folder>/pack       pieces, one behind another: nonce (12) ‖ AES-256-GCM of the bytes, with its tag (16)
+//! <folder>/journal    for each piece a record of 32 bytes: name (16) ‖ offset (8) ‖ length (8), low byte first
+//! ```
+//!
+//! A piece is an item of up to 1 MiB, or a MiB of a larger one: what can be verified on its own. It is sealed only when it was verified, under
+//! a name made of its item's digest and its number. So whatever opens is what was signed, and of the files alone nobody can tell which
+//! images they are: a name is a keyed hash too. The key is the wallet's, and dropping it is as good as dropping the pack.
+//!
+//! A record is written after its piece, so that a process killed at any instant loses at most the piece it was writing. A machine that
+//! stops may lose more, and keep a record whose piece is not there. Every [`Pack::settle`] therefore forces all of it to the disk and says so in the
+//! journal, by a record without a name; when a pack is opened, whatever follows the last of these is read and opened once, and what does not open is not there.
+//!
+//! One process has a pack open at a time.
+
+mod journal;
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use clavicle_manifest::{SUBTREE_LEN, StoredDigest, Subtrees};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use zeroize::Zeroizing;
+
+use self::journal::{Journal, Name, Record};
+
+/// How many bytes of room a [`Piece`] has before its own, for its nonce.
+const LEAD: usize = NONCE_LEN;
+/// How many bytes the seal of a piece adds behind it.
+const TAG: usize = 16;
+/// The longest piece.
+pub(crate) const MAX_PIECE: usize = SUBTREE_LEN as usize;
+
+/// Why a pack cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PackError {
+    /// Its disk.
+    #[error("{path} could not be read or written")]
+    Disk {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: io::Error,
+    },
+    /// Somebody else has it open.
+    #[error("another fetch of the same study is going on: wait until it has ended")]
+    Busy,
+    /// What is on the disk is not what was put there.
+    #[error("what was fetched before is damaged on this disk; fetch it again")]
+    Damaged,
+    /// There is no such item in it.
+    #[error("it was not fetched, or not all of it")]
+    Absent,
+}
+
+/// The key that a pack is sealed with.
+#[derive(Clone)]
+pub struct PackKey(Zeroizing<[u8; 32]>);
+
+impl PackKey {
+    /// The key with these bytes, which nothing else may be sealed with.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+}
+
+impl core::fmt::Debug for PackKey {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("PackKey(…)")
+    }
+}
+
+/// Bytes on their way into a pack, with room for their seal, so that they are sealed where they are.
+#[derive(Debug)]
+pub(crate) struct Piece(Vec<u8>);
+
+impl Piece {
+    /// No bytes yet, and room for `len`.
+    pub(crate) fn with_room(len: usize) -> Self {
+        let mut bytes = Vec::with_capacity(LEAD + len + TAG);
+        bytes.resize(LEAD, 0);
+        Self(bytes)
+    }
+
+    /// As many bytes as `len` more, to be overwritten.
+    pub(crate) fn grow(&mut self, len: usize) -> &mut [u8] {
+        let from = self.0.len();
+        self.0.resize(from + len, 0);
+        &mut self.0[from..]
+    }
+
+    /// Empty again, to be used once more.
+    pub(crate) fn clear(&mut self) {
+        self.0.truncate(LEAD);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len() - LEAD
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0[LEAD..]
+    }
+}
+
+/// What has arrived of a study.
+#[derive(Debug)]
+pub struct Pack {
+    folder: PathBuf,
+    file: File,
+    journal: Journal,
+    seal: LessSafeKey,
+    naming: Zeroizing<[u8; 32]>,
+    pieces: BTreeMap<Name, At>,
+    end: u64,
+}
+
+/// Where a piece is.
+#[derive(Clone, Copy, Debug)]
+struct At {
+    offset: u64,
+    /// Of its bytes, without the seal.
+    len: u64,
+}
+
+impl Pack {
+    /// Opens the pack in a folder, or makes both.
+    ///
+    /// # Errors
+    /// [`PackError`].
+    pub fn open(folder: &Path, key: &PackKey) -> Result<Self, PackError> {
+        fs::create_dir_all(folder).map_err(|error| disk(folder, error))?;
+        let path = folder.join("pack");
+        let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = open().map_err(|error| disk(&path, error))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(PackError::Busy),
+            Err(fs::TryLockError::Error(error)) => return Err(disk(&path, error)),
+        }
+        let (journal, records) = Journal::open(&folder.join("journal"))?;
+        let of = |purpose| blake3::derive_key(purpose, &*key.0);
+        let sealing = Zeroizing::new(of("clavicle 2026-11-28 pack: sealing pieces"));
+        let unbound = UnboundKey::new(&AES_256_GCM, &*sealing).expect("the key has the length of the algorithm's keys");
+        let mut pack = Self {
+            folder: folder.to_owned(),
+            file,
+            journal,
+            seal: LessSafeKey::new(unbound),
+            naming: Zeroizing::new(of("clavicle 2026-11-28 pack: naming pieces")),
+            pieces: BTreeMap::new(),
+            end: 0,
+        };
+        pack.take_up(&records)?;
+        Ok(pack)
+    }
+
+    /// Takes up what the journal says, as far as it is true.
+    fn take_up(&mut self, records: &[Record]) -> Result<(), PackError> {
+        let settled = records.iter().rposition(Record::is_settled).map_or(0, |last| last + 1);
+        let file_len = self.file.metadata().map_err(|error| self.failed(error))?.len();
+        let mut buffer = Vec::new();
+        for (number, record) in records.iter().enumerate() {
+            let Record { name, offset, len } = *record;
+            let end = offset.saturating_add(len).saturating_add((LEAD + TAG) as u64);
+            if record.is_settled() || len > SUBTREE_LEN || end > file_len {
+                continue;
+            }
+            let at = At { offset, len };
+            if number >= settled {
+                match self.read_piece(name, at, &mut buffer) {
+                    Ok(()) => {}
+                    Err(PackError::Damaged) => continue,
+                    Err(error) => return Err(error),
+                }
+            }
+            self.pieces.insert(name, at);
+            self.end = self.end.max(end);
+        }
+        Ok(())
+    }
+
+    /// How many of an item's pieces are there from its first on; of an item that is there, all of them.
+    #[must_use]
+    pub fn held(&self, stored: &StoredDigest, size: u64) -> u32 {
+        let held = (0..pieces(size)).take_while(|number| self.has(stored, size, *number)).count();
+        u32::try_from(held).unwrap_or(u32::MAX)
+    }
+
+    /// Whether all of an item is there.
+    #[must_use]
+    pub fn has_all(&self, stored: &StoredDigest, size: u64) -> bool {
+        self.held(stored, size) == pieces(size)
+    }
+
+    /// Whether a piece is there.
+    pub(crate) fn has(&self, stored: &StoredDigest, size: u64, number: u32) -> bool {
+        let at = self.pieces.get(&self.name(stored, number));
+        at.is_some_and(|at| at.len == piece_len(size, number))
+    }
+
+    /// Keeps a piece that was verified. It is lost by nothing but a machine that stops before [`Pack::settle`].
+    ///
+    /// # Errors
+    /// [`PackError::Disk`]; the pack is as before.
+    pub(crate) fn keep(&mut self, stored: &StoredDigest, number: u32, piece: &mut Piece) -> Result<(), PackError> {
+        let (name, len) = (self.name(stored, number), piece.len() as u64);
+        let bytes = &mut piece.0;
+        let mut nonce = [0; NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(|error| self.failed(io::Error::other(error)))?;
+        bytes[..LEAD].copy_from_slice(&nonce);
+        let (nonce, aad) = (Nonce::assume_unique_for_key(nonce), Aad::from(name.0));
+        let tag = self.seal.seal_in_place_separate_tag(nonce, aad, &mut bytes[LEAD..]);
+        bytes.extend_from_slice(tag.expect("no piece is longer than the algorithm takes").as_ref());
+        let at = At { offset: self.end, len };
+        self.file.write_all_at(bytes, at.offset).map_err(|error| self.failed(error))?;
+        self.journal.append(Record { name, offset: at.offset, len })?;
+        self.end = at.offset.saturating_add(bytes.len() as u64);
+        self.pieces.insert(name, at);
+        Ok(())
+    }
+
+    /// Keeps bytes of the wallet's own, and says by what they are read.
+    ///
+    /// # Errors
+    /// [`PackError::Disk`].
+    pub fn put(&mut self, bytes: &[u8]) -> Result<(StoredDigest, u64), PackError> {
+        let (stored, size) = (StoredDigest::of(bytes), bytes.len() as u64);
+        for number in 0..pieces(size) {
+            if !self.has(&stored, size, number) {
+                let from = usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(MAX_PIECE);
+                let bytes = &bytes[from..bytes.len().min(from.saturating_add(MAX_PIECE))];
+                let mut piece = Piece::with_room(bytes.len());
+                piece.grow(bytes.len()).copy_from_slice(bytes);
+                self.keep(&stored, number, &mut piece)?;
+            }
+        }
+        Ok((stored, size))
+    }
+
+    /// Forces to the disk what is there. A machine that stops after this has returned loses nothing of it.
+    ///
+    /// # Errors
+    /// [`PackError::Disk`].
+    pub fn settle(&mut self) -> Result<(), PackError> {
+        self.file.sync_data().map_err(|error| self.failed(error))?;
+        self.journal.settle()?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|error| disk(&self.folder, error))
+    }
+
+    /// Reads an item from its first byte to its last.
+    ///
+    /// # Errors
+    /// [`PackError::Absent`].
+    pub fn read(&self, stored: &StoredDigest, size: u64) -> Result<Reader<'_>, PackError> {
+        if !self.has_all(stored, size) {
+            return Err(PackError::Absent);
+        }
+        Ok(Reader { pack: self, stored: *stored, size, next: 0, buffer: Vec::new(), from: 0 })
+    }
+
+    /// Drops everything that is not of these items, as digests and sizes, and takes no room on the disk for it any more.
+    ///
+    /// # Errors
+    /// [`PackError`]; the pack is as before.
+    pub fn retain(self, items: &[(StoredDigest, u64)], key: &PackKey) -> Result<Self, PackError> {
+        let named = |(stored, size): &(StoredDigest, u64)| {
+            (0..pieces(*size)).map(|number| self.name(stored, number)).collect::<Vec<_>>()
+        };
+        let wanted: BTreeMap<Name, At> =
+            items.iter().flat_map(named).filter_map(|name| Some((name, *self.pieces.get(&name)?))).collect();
+        if wanted.len() == self.pieces.len() {
+            return Ok(self);
+        }
+        // Beside it, and then in its place: the pieces move as they are sealed.
+        let beside = self.folder.with_extension("new");
+        match fs::remove_dir_all(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(&beside, error)),
+            _ => {}
+        }
+        let mut new = Self::open(&beside, key)?;
+        let mut buffer = Vec::new();
+        for (name, at) in wanted {
+            buffer.resize(sealed_len(at.len), 0);
+            self.file.read_exact_at(&mut buffer, at.offset).map_err(|error| self.failed(error))?;
+            new.file.write_all_at(&buffer, new.end).map_err(|error| new.failed(error))?;
+            new.journal.append(Record { name, offset: new.end, len: at.len })?;
+            new.end = new.end.saturating_add(buffer.len() as u64);
+        }
+        new.settle()?;
+        drop(new);
+        // Between the two there is only the new one, under its other name: what is lost then is a fetch, and no promise.
+        let folder = self.folder.clone();
+        drop(self);
+        fs::remove_dir_all(&folder)
+            .and_then(|()| fs::rename(&beside, &folder))
+            .map_err(|error| disk(&folder, error))?;
+        Self::open(&folder, key)
+    }
+
+    /// Removes the pack of a folder, and the folder when nothing else is in it.
+    ///
+    /// # Errors
+    /// [`PackError`].
+    pub fn remove(self) -> Result<(), PackError> {
+        for name in ["journal", "pack"] {
+            let path = self.folder.join(name);
+            fs::remove_file(&path).map_err(|error| disk(&path, error))?;
+        }
+        // Whoever keeps something else beside it keeps the folder.
+        fs::remove_dir(&self.folder).ok();
+        Ok(())
+    }
+
+    fn name(&self, stored: &StoredDigest, number: u32) -> Name {
+        let mut hasher = blake3::Hasher::new_keyed(&self.naming);
+        hasher.update(stored.as_bytes()).update(&number.to_le_bytes());
+        let mut name = [0; 16];
+        hasher.finalize_xof().fill(&mut name);
+        Name(name)
+    }
+
+    fn read_piece(&self, name: Name, at: At, buffer: &mut Vec<u8>) -> Result<(), PackError> {
+        buffer.resize(sealed_len(at.len), 0);
+        match self.file.read_exact_at(buffer, at.offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(PackError::Damaged),
+            read => read.map_err(|error| self.failed(error))?,
+        }
+        let (nonce, sealed) = buffer.split_first_chunk_mut::<LEAD>().ok_or(PackError::Damaged)?;
+        let opened = self.seal.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name.0), sealed);
+        opened.map(drop).map_err(|_| PackError::Damaged)
+    }
+
+    fn failed(&self, error: io::Error) -> PackError {
+        disk(&self.folder.join("pack"), error)
+    }
+}
+
+/// An item's bytes, read from a pack.
+#[derive(Debug)]
+pub struct Reader<'a> {
+    pack: &'a Pack,
+    stored: StoredDigest,
+    size: u64,
+    next: u32,
+    buffer: Vec<u8>,
+    from: usize,
+}
+
+impl Read for Reader<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.from + TAG >= self.buffer.len() {
+            if self.next == pieces(self.size) {
+                return Ok(0);
+            }
+            let name = self.pack.name(&self.stored, self.next);
+            let at = *self.pack.pieces.get(&name).ok_or_else(|| io::Error::other(PackError::Absent))?;
+            self.pack.read_piece(name, at, &mut self.buffer).map_err(io::Error::other)?;
+            self.next += 1;
+            self.from = LEAD;
+        }
+        let bytes = &self.buffer[self.from..self.buffer.len() - TAG];
+        let len = bytes.len().min(out.len());
+        out[..len].copy_from_slice(&bytes[..len]);
+        self.from += len;
+        Ok(len)
+    }
+}
+
+/// How many pieces an item of `size` bytes has: its MiBs, or itself.
+pub(crate) fn pieces(size: u64) -> u32 {
+    u32::try_from(Subtrees::due(size).max(1)).unwrap_or(u32::MAX)
+}
+
+/// How long a piece is.
+pub(crate) fn piece_len(size: u64, number: u32) -> u64 {
+    size.saturating_sub(u64::from(number).saturating_mul(SUBTREE_LEN)).min(SUBTREE_LEN)
+}
+
+fn sealed_len(len: u64) -> usize {
+    // What is longer than a piece is not taken up.
+    LEAD + usize::try_from(len).unwrap_or(MAX_PIECE).min(MAX_PIECE) + TAG
+}
+
+fn disk(path: &Path, error: io::Error) -> PackError {
+    PackError::Disk { path: path.to_owned(), error }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,206 @@
+//! Files: what was fetched of a study, in a folder as other programs read it.
+//!
+//! ```text
+//! out/<Study Instance UID>/<Series Instance UID>/<SOP Instance UID>.dcm
+//! out/<Study Instance UID>/report-<its digest>.<txt, pdf, hl7, json>
+//! ```
+//!
+//! Under its name a file is whole, as it was signed, and on the disk. They are all written first, forced to the disk together, and then named: a
+//! study has a thousand of them, and to force each alone takes longer than fetching it. Until then they are in a folder of their own, which the next
+//! export removes if a kill has left it.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clavicle_ledger::encoding::Hex;
+use clavicle_manifest::{Attachment, Instance, MediaType, StoredDigest, StoredHasher};
+use clavicle_network::pack::PackError;
+use clavicle_network::transfer::Listing;
+
+use crate::cache::Images;
+use crate::error::WalletError;
+use crate::wallet::random;
+
+/// How the names of folders begin in which files are that have no name yet.
+const COMING: &str = ".clavicle-coming-";
+/// How many bytes are copied at a time.
+const CHUNK: usize = 256 * 1024;
+
+/// The folder of a study in `out`.
+#[must_use]
+pub fn folder(out: &Path, listing: &Listing) -> PathBuf {
+    out.join(listing.header().study_instance_uid.as_str())
+}
+
+/// Where each item goes, by place, below [`folder`]. UIDs are digits and dots: nothing in them leads elsewhere.
+fn names(listing: &Listing) -> Vec<PathBuf> {
+    let mut names = Vec::new();
+    let mut series = |uid: &str, instances: &mut dyn Iterator<Item = &Instance>| {
+        names.extend(instances.map(|one| Path::new(uid).join(format!("{}.dcm", one.sop_instance_uid))));
+    };
+    match listing {
+        Listing::Whole(signed) => {
+            for one in signed.manifest.series() {
+                series(one.series_instance_uid.as_str(), &mut one.instances.iter());
+            }
+            names.extend(signed.manifest.attachments().iter().map(|one| PathBuf::from(report_name(one))));
+        }
+        Listing::Part(signed) => {
+            for one in signed.scoped.series() {
+                let one = one.series();
+                series(one.series_instance_uid.as_str(), &mut one.instances.iter());
+            }
+        }
+    }
+    names
+}
+
+/// What an attachment is called. Its title is the source's words, and no name for a file.
+fn report_name(attachment: &Attachment) -> String {
+    let extension = match attachment.media_type {
+        MediaType::Text => "txt",
+        MediaType::Pdf => "pdf",
+        MediaType::Hl7V2 => "hl7",
+        MediaType::FhirJson => "json",
+    };
+    // All of the digest: a source could make two that begin alike.
+    format!("report-{}.{extension}", attachment.stored)
+}
+
+/// The places whose files are in `out` already, as they were signed. A file is taken for nothing but its bytes.
+#[must_use]
+pub fn there(out: &Path, listing: &Listing) -> BTreeSet<u32> {
+    let folder = folder(out, listing);
+    let is_there = |path: &Path, size: u64, stored: StoredDigest| {
+        fs::symlink_metadata(path).is_ok_and(|found| found.is_file() && found.len() == size)
+            && File::open(path).and_then(|file| copy(file, &mut io::sink())).is_ok_and(|found| found == (size, stored))
+    };
+    let items = listing.items();
+    let all = (0..).zip(names(listing)).zip(&items);
+    all.filter(|((_, name), item)| is_there(&folder.join(name), item.size(), item.stored()))
+        .map(|((place, _), _)| place)
+        .collect()
+}
+
+/// Writes every item that was fetched into `out`, but for the places of `there`. How many files that were.
+///
+/// # Errors
+/// [`WalletError::File`], [`WalletError::Pack`]; then there is no new file.
+pub fn write(images: &Images, out: &Path, there: &BTreeSet<u32>) -> Result<usize, WalletError> {
+    let (listing, folder) = (images.listing(), folder(out, images.listing()));
+    let items = listing.items();
+    let wanted: Vec<_> = (0u32..)
+        .zip(names(listing))
+        .zip(&items)
+        .filter(|((place, _), item)| !there.contains(place) && images.has(item))
+        .map(|((_, name), item)| (folder.join(name), item))
+        .collect();
+    make(&folder)?;
+    sweep(&folder);
+    let coming = Coming::new(&folder)?;
+    for (number, (_, item)) in wanted.iter().enumerate() {
+        let part = coming.part(number);
+        let found =
+            File::create_new(&part).and_then(|mut file| copy(images.read(item).map_err(io::Error::other)?, &mut file));
+        if found.map_err(|error| failed(&part, error))? != (item.size(), item.stored()) {
+            return Err(PackError::Damaged.into());
+        }
+    }
+    coming.force()?;
+    let mut folders = BTreeSet::new();
+    for (number, (path, _)) in wanted.iter().enumerate() {
+        let parent = path.parent().unwrap_or(&folder);
+        if folders.insert(parent) {
+            make(parent)?;
+        }
+        fs::rename(coming.part(number), path).map_err(|error| failed(path, error))?;
+    }
+    coming.force()?;
+    Ok(wanted.len())
+}
+
+/// A folder in which files are that have no name yet. It goes with this.
+struct Coming {
+    path: PathBuf,
+    /// Locked while it is needed.
+    lock: File,
+}
+
+impl Coming {
+    fn new(folder: &Path) -> Result<Self, WalletError> {
+        // A name that nobody could know: no link is followed, and two exports into one folder do not meet.
+        let path = folder.join(format!("{COMING}{}", Hex(&random::<8>()?)));
+        let make = || {
+            fs::create_dir(&path)?;
+            let lock = File::create_new(path.join("lock"))?;
+            lock.try_lock()?;
+            Ok(lock)
+        };
+        let lock = make().map_err(|error: io::Error| failed(&path, error))?;
+        Ok(Self { path, lock })
+    }
+
+    fn part(&self, number: usize) -> PathBuf {
+        self.path.join(number.to_string())
+    }
+
+    /// Forces to the disk everything that was written.
+    fn force(&self) -> Result<(), WalletError> {
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        let forced = rustix::fs::syncfs(&self.lock).map_err(io::Error::from);
+        #[cfg(not(any(target_os = "android", target_os = "linux")))]
+        let forced = (|| {
+            for entry in fs::read_dir(&self.path)? {
+                File::open(entry?.path())?.sync_all()?;
+            }
+            self.lock.sync_all()
+        })();
+        forced.map_err(|error| failed(&self.path, error))
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.path).ok();
+    }
+}
+
+/// Removes what exports left that were killed. Those that are still going on hold a lock on theirs.
+fn sweep(folder: &Path) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let is_coming = entry.file_name().to_str().is_some_and(|name| name.starts_with(COMING));
+        if is_coming && entry.file_type().is_ok_and(|found| found.is_dir()) {
+            let left = File::open(entry.path().join("lock")).map_or(true, |lock| lock.try_lock().is_ok());
+            if left {
+                fs::remove_dir_all(entry.path()).ok();
+            }
+        }
+    }
+}
+
+/// Copies to the end, and says how much it was and what it hashes to.
+fn copy(mut from: impl Read, to: &mut impl io::Write) -> io::Result<(u64, StoredDigest)> {
+    let (mut hasher, mut buffer) = (StoredHasher::new(), vec![0; CHUNK]);
+    loop {
+        match from.read(&mut buffer)? {
+            0 => {
+                let (size, stored, _) = hasher.finish();
+                return Ok((size, stored));
+            }
+            len => {
+                hasher.update(&buffer[..len]);
+                to.write_all(&buffer[..len])?;
+            }
+        }
+    }
+}
+
+fn make(folder: &Path) -> Result<(), WalletError> {
+    fs::create_dir_all(folder).map_err(|error| failed(folder, error))
+}
+
+fn failed(path: &Path, error: io::Error) -> WalletError {
+    WalletError::File { path: path.to_owned(), error }
+}
