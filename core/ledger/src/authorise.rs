@@ -15,7 +15,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::domain::{self, Tag};
 use crate::encoding::{Bytes, Text, Wire};
-use crate::id::{ChainId, GrantId, ManifestRoot, SeriesId, SourceId, StudyId};
+use crate::id::{ChainId, GrantId, HelloDigest, ManifestRoot, SeriesId, SourceId, StudyId};
 use crate::key::{Key, SecretKey, Signature, SignatureError};
 use crate::state::{Head, ReadError, ReadRows as _, Rules, StateReader};
 use crate::study::{Capacity, Deed, DelegateRole, Grave, LiveGrant, Standing, Study};
@@ -68,6 +68,14 @@ pub struct SignedHello {
     pub hello: Hello,
     /// By whom: the remote key.
     pub signature: Signature,
+}
+
+impl SignedHello {
+    /// Its digest, as the receipt names it.
+    #[must_use]
+    pub fn digest(&self, chain: &ChainId) -> HelloDigest {
+        HelloDigest::from_bytes(domain::digest(Tag::HELLO_DIGEST, chain, self))
+    }
 }
 
 impl Wire for SignedHello {

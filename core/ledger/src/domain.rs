@@ -82,6 +82,14 @@ tags! {
     PROPOSAL = "clavicle/propo/1";
     /// The opening message of a fetch.
     HELLO = "clavicle/hello/1";
+    /// What a receipt says of the opening message of a fetch.
+    HELLO_DIGEST = "clavicle/hedig/1";
+    /// A receipt; its hash is the receipt's digest.
+    RECEIPT = "clavicle/recei/1";
+    /// A recipient's signature on a receipt's digest.
+    COUNTERSIGNATURE = "clavicle/count/1";
+    /// The root over the receipts of an anchor.
+    ANCHOR_ROOT = "clavicle/anroo/1";
     /// A visiting card.
     CARD = "clavicle/cards/1";
     /// The opening of a mailbox at a relay.

@@ -77,8 +77,12 @@ hash_types! {
     BallotId, "a ballot id";
     /// A validator signed twice where it may sign once: whose it is, and where.
     EquivocationId, "an equivocation's id";
-    /// The root over a source's receipts, alerts and mailbox log.
+    /// The root over a source's receipts.
     AnchorRoot, "an anchor's root";
+    /// A receipt: BLAKE3 of its preimage, signatures apart.
+    ReceiptDigest, "a receipt's digest";
+    /// The signed opening message of a fetch.
+    HelloDigest, "a hello's digest";
     /// A source, from the identity key it was admitted with; it stays when keys change.
     SourceId, "a source id";
     /// The Merkle root of a manifest: everything a source says is in a study.

@@ -14,6 +14,7 @@
 //! | [`tree`], [`block`], [`vote`], [`snapshot`] | how it is proven: state root, header, certificate, inclusion, a whole state |
 //! | [`light`] | who believes it without all of it: a phone, from a genesis or a checkpoint to a proven row |
 //! | [`authorise`] | what it is all for: who may fetch a study now |
+//! | [`receipt`] | what is left of it: who fetched, signed by both sides, chained, anchored, provable |
 //! | [`pool`] | beside it, each relay's own: what waits for a block, and whose turn is next |
 //!
 //! `RULES.md` beside this crate lists every rule with its place here.
@@ -49,8 +50,10 @@ pub mod genesis;
 pub mod id;
 pub mod key;
 pub mod light;
+mod merkle;
 pub mod pool;
 pub mod power;
+pub mod receipt;
 pub mod record;
 pub mod salt;
 pub mod snapshot;

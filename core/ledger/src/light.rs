@@ -415,6 +415,29 @@ impl LightClient {
         Ok(&self.newest)
     }
 
+    /// Believes a header from before the newest that earlier validators decided: more than two thirds of them signed it, and among
+    /// those is more than a third of the power that is trusted now. So somebody who is honest now found it valid then, and with it the
+    /// validators that it names. For what happened once, as an anchor of receipts; no state is believed on account of it.
+    ///
+    /// What it rests on beside: that those who signed have not signed two blocks of that height since their keys were retired.
+    ///
+    /// # Errors
+    /// [`LightError`]; at [`LightError::TooLittleOverlap`] so much has changed since that only who kept the header from then believes it.
+    pub fn recall(&self, head: &CertifiedHeader, validators: &ValidatorSet, now: LocalTime) -> Result<(), LightError> {
+        let (header, chain) = (&head.header, self.chain());
+        not_too_old(&self.newest, now)?;
+        if header.height > self.newest.height {
+            return Err(LightError::OtherValidators { height: header.height });
+        }
+        head.check_sent(&chain, validators)?;
+        let (power, total) = (head.overlap(validators, &self.validators), self.validators.total_power());
+        if power.saturating_mul(3) <= total {
+            return Err(LightError::TooLittleOverlap { height: header.height, power, total });
+        }
+        head.certificate.verify(&chain, validators)?;
+        self.agrees_with(header)
+    }
+
     /// Verifies rows against the state of the newest header: those that came with it, since no other state proves them.
     ///
     /// # Errors

@@ -11,45 +11,21 @@ use super::Header;
 use crate::domain::{self, Tag};
 use crate::encoding::{Fault, Wire};
 use crate::id::{ChainId, EnvelopeHash, EnvelopesRoot};
+use crate::merkle;
 
 /// RFC 9162 §2.1.1, with the number of envelopes and the domain hashed in at the top.
 #[must_use]
 pub fn envelopes_root(chain: &ChainId, hashes: &[EnvelopeHash]) -> EnvelopesRoot {
     let count = u32::try_from(hashes.len()).unwrap_or(u32::MAX);
-    root_over(chain, count, subtree(hashes))
+    root_over(chain, count, merkle::top(&leaves(hashes)))
 }
 
 fn root_over(chain: &ChainId, count: u32, top: [u8; 32]) -> EnvelopesRoot {
     EnvelopesRoot::from_bytes(domain::digest(Tag::ENVELOPES, chain, &(count, top)))
 }
 
-fn leaf(hash: &EnvelopeHash) -> [u8; 32] {
-    let mut bytes = [0; 33];
-    bytes[1..].copy_from_slice(hash.as_bytes());
-    *blake3::hash(&bytes).as_bytes()
-}
-
-fn node(left: &[u8; 32], right: &[u8; 32]) -> [u8; 32] {
-    let mut bytes = [1; 65];
-    bytes[1..33].copy_from_slice(left);
-    bytes[33..].copy_from_slice(right);
-    *blake3::hash(&bytes).as_bytes()
-}
-
-/// Where RFC 9162 divides `count` leaves: at the largest power of two below it.
-const fn split(count: usize) -> usize {
-    count.div_ceil(2).next_power_of_two()
-}
-
-fn subtree(hashes: &[EnvelopeHash]) -> [u8; 32] {
-    match hashes {
-        [] => [0; 32],
-        [only] => leaf(only),
-        more => {
-            let (left, right) = more.split_at(split(more.len()));
-            node(&subtree(left), &subtree(right))
-        }
-    }
+fn leaves(hashes: &[EnvelopeHash]) -> Vec<[u8; 32]> {
+    hashes.iter().map(|hash| *hash.as_bytes()).collect()
 }
 
 /// That an envelope is in a block.
@@ -83,16 +59,7 @@ pub enum InclusionError {
 /// Proves that the envelope at place `index` is among `hashes`; `None` when there is no such place.
 #[must_use]
 pub fn prove_inclusion(hashes: &[EnvelopeHash], index: usize) -> Option<InclusionProof> {
-    hashes.get(index)?;
-    let (mut part, mut at, mut neighbours) = (hashes, index, Vec::new());
-    while part.len() > 1 {
-        let (left, right) = part.split_at(split(part.len()));
-        let (mine, other) = if at < left.len() { (left, right) } else { (right, left) };
-        at = if at < left.len() { at } else { at.saturating_sub(left.len()) };
-        neighbours.push(subtree(other));
-        part = mine;
-    }
-    neighbours.reverse();
+    let neighbours = merkle::path(&leaves(hashes), index)?;
     Some(InclusionProof { index: u32::try_from(index).ok()?, count: u32::try_from(hashes.len()).ok()?, neighbours })
 }
 
@@ -106,23 +73,8 @@ impl InclusionProof {
         if index >= count {
             return Err(InclusionError::Place { index: *index, count: *count });
         }
-        // RFC 9162 §2.1.3.2.
-        let (mut place, mut last, mut hash) = (*index, count.saturating_sub(1), leaf(envelope));
-        for neighbour in neighbours {
-            if last == 0 {
-                return Err(InclusionError::OtherRoot);
-            }
-            if place % 2 == 1 || place == last {
-                hash = node(neighbour, &hash);
-                while place % 2 == 0 && place != 0 {
-                    (place, last) = (place >> 1, last >> 1);
-                }
-            } else {
-                hash = node(&hash, neighbour);
-            }
-            (place, last) = (place >> 1, last >> 1);
-        }
-        let leads_there = last == 0 && root_over(&header.chain, *count, hash) == header.envelopes;
+        let top = merkle::climb((*index, *count), envelope.as_bytes(), neighbours);
+        let leads_there = top.is_some_and(|top| root_over(&header.chain, *count, top) == header.envelopes);
         if leads_there { Ok(()) } else { Err(InclusionError::OtherRoot) }
     }
 }

@@ -14,6 +14,7 @@ mod light;
 mod model;
 mod model_test;
 mod pool;
+mod receipts;
 mod snapshots;
 mod status_table;
 mod tree;

@@ -23,6 +23,9 @@ use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{AnchorRoot, BlockId, EventHash, GrantId, SeriesId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, SignedCheckpoint, ValidatorChange};
+use clavicle_ledger::receipt::{
+    AnchoredReceipt, Entry, Inclusion, Receipt, SignedReceipt, Statement, Tip, anchor_root,
+};
 use clavicle_ledger::record::EpochRecord;
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::snapshot::{Chunk, Import, Skeleton};
@@ -36,6 +39,7 @@ use clavicle_ledger::tree::{KeyHash, Page, PagePath, Proof, StateProof, TreeRead
 use clavicle_ledger::validators::ValidatorSet;
 use clavicle_ledger::vote::{RoundProposal, Vote, VoteKind};
 
+use crate::receipts::Book;
 use crate::world::{DAY, World, define_study, delegate, grant, hospitals, revise, revoke, secret};
 
 /// What the fuzzers and the vectors go over: every type with a place on the wire or in the store.
@@ -49,7 +53,9 @@ macro_rules! wire_types {
             proof: Proof, state_proof: StateProof, skeleton: Skeleton, chunk: Chunk, hello: SignedHello, vote: Vote,
             proposal: RoundProposal, certified: CertifiedHeader, validator_change: ValidatorChange,
             light_client: LightClient, checkpoint: Checkpoint, signed_checkpoint: SignedCheckpoint,
-            ballot: Ballot, registered: Registered, record: EpochRecord,
+            ballot: Ballot, registered: Registered, record: EpochRecord, receipt: Receipt,
+            signed_receipt: SignedReceipt, receipts_tip: Tip, receipt_inclusion: Inclusion, anchored_receipt: AnchoredReceipt,
+            statement: Statement,
         }
     };
 }
@@ -400,7 +406,35 @@ fn accepted() -> Vec<Vector> {
     signed.verify(&chain, &known).unwrap();
     let preimage = domain::preimage(Tag::CHECKPOINT, &chain, &(signed.checkpoint, signed.time));
     out.value("signed_checkpoint", &signed, format!("by three, preimage {}", hex(&preimage)));
+    receipts(&mut out);
     out.0
+}
+
+/// A receipt of each kind, and how they are anchored.
+fn receipts(out: &mut Accepted) {
+    let book = Book::with_one_of_everything();
+    let (chain, statement) = (book.world.chain, book.statement());
+    for signed in &book.receipts {
+        let what = match &signed.receipt.entry {
+            Entry::Opened(_) => "opened",
+            Entry::Closed(_) => "closed",
+            Entry::Refused(_) => "refused",
+            Entry::RevocationSeen { .. } => "revocation seen",
+        };
+        let preimage = hex(&domain::preimage(Tag::RECEIPT, &chain, &signed.receipt));
+        out.value("receipt", &signed.receipt, format!("{what}, digest {}", signed.receipt.digest(&chain)));
+        out.value("signed_receipt", signed, format!("{what}, preimage {preimage}"));
+    }
+    let digests = book.digests();
+    let opened = hex(&domain::preimage(Tag::COUNTERSIGNATURE, &chain, &digests[0]));
+    out.raw("countersignature", digests[0].as_bytes(), format!("preimage {opened}"));
+    out.raw("anchor_root", &[], anchor_root(&chain, &[]));
+    let bytes: Vec<u8> = digests.iter().flat_map(|digest| *digest.as_bytes()).collect();
+    out.raw("anchor_root", &bytes, anchor_root(&chain, &digests));
+    out.value("receipts_tip", &book.tip(), "");
+    out.value("receipt_inclusion", &Inclusion::of(&digests, 1).unwrap(), "of the second");
+    out.value("statement", &statement, "");
+    out.value("anchored_receipt", &statement.single(0).unwrap(), "");
 }
 
 /// A record as only the complete ledger makes it.

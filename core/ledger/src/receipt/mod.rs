@@ -1,0 +1,284 @@
+//! Receipts: what a source writes down of every access, and of those it refused.
+//!
+//! A source signs a receipt for each time that a study is opened, before the first byte, and whoever opened it signs the same receipt. The
+//! receipts of a study are a [chain](Tip), so that none can be left out, put in or altered later without the holder seeing it. Now and
+//! then the source commits to all of them on the ledger, by the [`Anchor`](crate::action::Anchor) action, over a Merkle tree; an
+//! [`Inclusion`] proves that one is in it.
+//!
+//! ```text
+//! receipt 0 ◄── receipt 1 ◄── receipt 2          a study's chain: each names the digest of the one before
+//!     │             │             │
+//!     └──────┬──────┘             └── …          the trees over them, whichever study they are of
+//!         root, in a block                       an anchor
+//! ```
+//!
+//! What it cannot show: an access that source and recipient hide together. Neither signs anything then, and nothing is missing from the
+//! chain. It also says who had the key and was sent how much, not who looked at it.
+
+mod chain;
+mod inclusion;
+mod refusal;
+mod statement;
+
+use alloc::boxed::Box;
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+pub use self::chain::{ChainError, Tip};
+pub use self::inclusion::{Inclusion, NotIncluded, anchor_root};
+pub use self::refusal::RefusalReason;
+pub use self::statement::{
+    Anchored, AnchoredReceipt, MAX_STATED, MAX_STATED_ANCHORS, ProvenAnchor, Stated, Statement, StatementError,
+    UnprovenAnchor,
+};
+use crate::authorise::{Actor, Authorisation, SignedHello};
+use crate::domain::{self, Tag};
+use crate::encoding::Wire;
+use crate::id::{ChainId, GrantId, HelloDigest, ManifestRoot, ReceiptDigest, SourceId, StudyId};
+use crate::key::{Key, SecretKey, Signature, SignatureError};
+use crate::terms::PurposeOfUse;
+use crate::time::Timestamp;
+
+/// One thing that happened to a study at its source.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Receipt {
+    /// The source.
+    pub source: SourceId,
+    /// The source's operational key, which signs it. Keys change, and a receipt is kept for years.
+    pub signer: Key,
+    /// The study.
+    pub study: StudyId,
+    /// Its place among the study's receipts; the first is 0.
+    pub sequence: u64,
+    /// The digest of the one before; zeros in the first.
+    pub previous: ReceiptDigest,
+    /// When, by the source's clock; never before the one before.
+    pub at: Timestamp,
+    /// How many were refused since the one before and have no receipt of their own: a source writes down so many a day.
+    pub unlisted: u64,
+    /// What happened.
+    pub entry: Entry,
+    /// 32 random bytes, so that the digest, which others see in their proofs, tells nothing.
+    pub blinding: [u8; 32],
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Entry {
+    /// Somebody was let in.
+    Opened(Box<Opened>),
+    /// Nothing more is sent to somebody who was.
+    Closed(Closed),
+    /// Somebody was not let in.
+    Refused(Refused),
+    /// A revocation was seen: from here on nobody is served on that grant.
+    RevocationSeen {
+        /// Which grant ends.
+        grant: GrantId,
+    },
+}
+
+/// Somebody was let in.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Opened {
+    /// The key of the connection.
+    pub remote: Key,
+    /// By what right.
+    pub claim: ReceiptClaim,
+    /// Who acted, as they said.
+    pub actor: Option<Actor>,
+    /// The revision that was sent of.
+    pub revision: u32,
+    /// That revision's root.
+    pub root: ManifestRoot,
+    /// What they said and signed to be let in.
+    pub hello: HelloDigest,
+}
+
+/// By what right somebody was let in, as far as a receipt says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum ReceiptClaim {
+    /// It was their own study.
+    Holder,
+    /// It was granted to them.
+    Grant {
+        /// Which grant.
+        grant: GrantId,
+        /// What for.
+        purpose: PurposeOfUse,
+        /// Granted from an emergency card.
+        emergency: bool,
+    },
+}
+
+/// Nothing more is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Closed {
+    /// The sequence of the receipt of when it began.
+    pub opened: u64,
+    /// Instances and attachments that were sent whole.
+    pub items: u32,
+    /// Bytes that were sent.
+    pub bytes: u64,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How sending ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum End {
+    /// The recipient had what it wanted.
+    Finished,
+    /// Consent ended.
+    ConsentEnded,
+    /// The study was revised meanwhile.
+    Revised,
+    /// The connection broke, or one side failed.
+    Broken,
+}
+
+/// Somebody was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Refused {
+    /// The key of the connection.
+    pub remote: Key,
+    /// The grant that was claimed; none by who claimed to hold the study.
+    pub grant: Option<GrantId>,
+    /// Why.
+    pub reason: RefusalReason,
+}
+
+/// A receipt with its signatures.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct SignedReceipt {
+    /// What is signed.
+    pub receipt: Receipt,
+    /// By the receipt's `signer`.
+    pub signature: Signature,
+    /// By whoever was let in, over the receipt's digest. Without it the source alone says that they were.
+    pub countersignature: Option<Signature>,
+}
+
+/// Why a receipt is not to be believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReceiptError {
+    /// Another source's.
+    #[error("the receipt is another source's")]
+    OtherSource,
+    /// Signed by a key that is not known as the source's.
+    #[error("the receipt is signed by a key that is not the source's")]
+    OtherSigner,
+    /// Not signed.
+    #[error("the receipt is not signed by its source: {0}")]
+    Signature(SignatureError),
+    /// Not signed by the other side.
+    #[error("the receipt is not signed by whoever was let in: {0}")]
+    Countersignature(SignatureError),
+    /// Signed by another side where there is none.
+    #[error("the receipt is signed by two, and there is nobody but the source to sign it")]
+    NobodyElse,
+}
+
+impl Opened {
+    /// What is written down of an authorisation, given to whoever said `hello`.
+    #[must_use]
+    pub fn of(chain: &ChainId, authorisation: &Authorisation, hello: &SignedHello) -> Self {
+        let grant = authorisation.grant().zip(authorisation.terms());
+        let claim = grant.map_or(ReceiptClaim::Holder, |(grant, terms)| ReceiptClaim::Grant {
+            grant,
+            purpose: terms.purpose,
+            emergency: terms.emergency,
+        });
+        let (revision, root) = authorisation.current();
+        Self {
+            remote: authorisation.remote(),
+            claim,
+            actor: hello.hello.actor.clone(),
+            revision,
+            root,
+            hello: hello.digest(chain),
+        }
+    }
+}
+
+impl Receipt {
+    /// Its digest.
+    #[must_use]
+    pub fn digest(&self, chain: &ChainId) -> ReceiptDigest {
+        ReceiptDigest::from_bytes(domain::digest(Tag::RECEIPT, chain, self))
+    }
+
+    /// Signs it. `key` is that of `signer`.
+    #[must_use]
+    pub fn sign(self, chain: &ChainId, key: &SecretKey) -> SignedReceipt {
+        let signature = key.sign(&domain::preimage(Tag::RECEIPT, chain, &self));
+        SignedReceipt { receipt: self, signature, countersignature: None }
+    }
+
+    /// Who signs it beside the source: whoever was let in.
+    #[must_use]
+    pub const fn countersigner(&self) -> Option<Key> {
+        match &self.entry {
+            Entry::Opened(opened) => Some(opened.remote),
+            Entry::Closed(_) | Entry::Refused(_) | Entry::RevocationSeen { .. } => None,
+        }
+    }
+}
+
+impl ReceiptDigest {
+    /// What the first receipt of a study has before it.
+    pub const NONE: Self = Self::from_bytes([0; 32]);
+
+    /// Signs a receipt by its digest: that one was let in, as it says.
+    #[must_use]
+    pub fn countersign(&self, chain: &ChainId, key: &SecretKey) -> Signature {
+        key.sign(&domain::preimage(Tag::COUNTERSIGNATURE, chain, self))
+    }
+
+    /// Verifies the signature of whoever was let in.
+    ///
+    /// # Errors
+    /// [`SignatureError`].
+    pub fn verify_countersignature(
+        &self,
+        chain: &ChainId,
+        remote: &Key,
+        signature: &Signature,
+    ) -> Result<(), SignatureError> {
+        signature.verify(remote, &domain::preimage(Tag::COUNTERSIGNATURE, chain, self))
+    }
+}
+
+impl SignedReceipt {
+    /// Verifies that `source` signed it by one of its operational `keys`, now or formerly in force, and that the other signature,
+    /// if there is one, is that of whoever was let in.
+    ///
+    /// # Errors
+    /// [`ReceiptError`].
+    pub fn verify(&self, chain: &ChainId, source: SourceId, keys: &[Key]) -> Result<(), ReceiptError> {
+        let Self { receipt, signature, countersignature } = self;
+        if receipt.source != source {
+            return Err(ReceiptError::OtherSource);
+        }
+        if !keys.contains(&receipt.signer) {
+            return Err(ReceiptError::OtherSigner);
+        }
+        let preimage = domain::preimage(Tag::RECEIPT, chain, receipt);
+        signature.verify(&receipt.signer, &preimage).map_err(ReceiptError::Signature)?;
+        let Some(countersignature) = countersignature else { return Ok(()) };
+        let remote = receipt.countersigner().ok_or(ReceiptError::NobodyElse)?;
+        let digest = receipt.digest(chain);
+        digest.verify_countersignature(chain, &remote, countersignature).map_err(ReceiptError::Countersignature)
+    }
+}
+
+impl Wire for Receipt {
+    const NAME: &'static str = "a receipt";
+    const MAX_LEN: usize = 2 * 1024;
+}
+
+impl Wire for SignedReceipt {
+    const NAME: &'static str = "a signed receipt";
+    const MAX_LEN: usize = Receipt::MAX_LEN + 65 + 66;
+}
