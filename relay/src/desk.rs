@@ -46,10 +46,16 @@ impl RelayDesk {
 
     fn submit(&self, envelope: &Envelope) -> Result<Response, StoreError> {
         let verdict = match self.submission.take(&encoding::encode(envelope), From::Somebody) {
-            Ok(taken) => match taken.fate {
-                Fate::Waits | Fate::Waited => Verdict::Waits,
-                Fate::Executed(height) => Verdict::Executed(height),
-            },
+            Ok(taken) => {
+                let verdict = match taken.fate {
+                    Fate::Waits | Fate::Waited => Verdict::Waits,
+                    Fate::Executed(height) => Verdict::Executed(height),
+                };
+                return Ok(match taken.receipt {
+                    Some(receipt) => Response::Bound { verdict, receipt },
+                    None => Response::Verdict(verdict),
+                });
+            }
             Err(SubmitError::Full | SubmitError::TooMany) => Verdict::Full,
             Err(SubmitError::Store(error)) => return Err(error),
             Err(SubmitError::NotRunning) => return Ok(Response::Unavailable),

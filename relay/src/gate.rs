@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clavicle_ledger::authorise::{Authorisation, Refused, SignedHello, View, authorise};
 use clavicle_ledger::id::{ChainId, GrantId, SourceId, StudyId};
-use clavicle_ledger::key::Key;
+use clavicle_ledger::key::{Key, Signature};
+use clavicle_ledger::receipt::{
+    Closed, End, Entry, Opened, RefusalReason, Refused as RefusedEntry, SignedReceipt, Statement,
+};
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::terms::SeriesScope;
 use clavicle_ledger::time::{LocalTime, Timestamp};
@@ -17,7 +20,8 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::archive::{Archive, ArchiveError};
-use crate::store::{ChainStore, Seen, Snapshot, StoreError};
+use crate::store::{ChainStore, Receipts, ReceiptsError, Seen, Snapshot, StoreError};
+use crate::submission::is_kept_by;
 
 /// How many refusals are kept; the oldest go.
 const MAX_REFUSALS: usize = 10_000;
@@ -36,6 +40,8 @@ pub struct RelayGate {
     pub seen: Arc<Seen>,
     /// Why it said no.
     pub refusals: Arc<Refusals>,
+    /// Who was let in, and who was not.
+    pub receipts: Arc<Receipts>,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
 }
@@ -157,11 +163,88 @@ impl RelayGate {
         Ok(Admission { authorisation, offer: Offer { salt: edition.salt, manifest }, withheld })
     }
 
+    /// Has it written down that somebody was let in, and returns when it is on the disk. Before that nothing may be sent.
+    ///
+    /// # Errors
+    /// [`ReceiptsError`]: then nobody is let in.
+    pub async fn opened(
+        &self,
+        authorisation: &Authorisation,
+        hello: &SignedHello,
+    ) -> Result<SignedReceipt, ReceiptsError> {
+        let opened = Opened::of(&self.chain, authorisation, hello);
+        let entry = Entry::Opened(Box::new(opened));
+        self.receipts.append(authorisation.study(), (self.clock)().0, entry)?.done().await
+    }
+
+    /// Keeps the signature of whoever was let in on the receipt that they were given.
+    ///
+    /// # Errors
+    /// [`ReceiptsError`]: then nothing more is sent.
+    pub async fn countersigned(
+        &self,
+        opened: &SignedReceipt,
+        signature: Signature,
+    ) -> Result<SignedReceipt, ReceiptsError> {
+        let receipt = &opened.receipt;
+        self.receipts.countersign(receipt.study, receipt.sequence, signature)?.done().await
+    }
+
+    /// Has it written down how much was sent, and how that ended. Nobody need wait for it.
+    ///
+    /// # Errors
+    /// [`ReceiptsError`].
+    pub async fn closed(
+        &self,
+        opened: &SignedReceipt,
+        (items, bytes): (u32, u64),
+        end: End,
+    ) -> Result<SignedReceipt, ReceiptsError> {
+        let receipt = &opened.receipt;
+        let entry = Entry::Closed(Closed { opened: receipt.sequence, items, bytes, end });
+        self.receipts.append(receipt.study, (self.clock)().0, entry)?.done().await
+    }
+
+    /// A study's receipts from a sequence on, with what proves that they are anchored; for its holder and for nobody else. Reads files.
+    ///
+    /// # Errors
+    /// [`StoreError`]. To anybody but the holder there is nothing to show.
+    pub fn receipts_for(&self, authorisation: &Authorisation, from: u64) -> Result<Option<Statement>, StoreError> {
+        if authorisation.grant().is_some() {
+            return Ok(None);
+        }
+        let proven = |hash: &_| self.store.inclusion(hash);
+        self.receipts.statement(authorisation.study(), from, proven).map(Some)
+    }
+
+    /// Has a refusal written down, if the study is on the ledger and this source's. That is looked up elsewhere, and later: how long it
+    /// takes must not show in the answer.
+    fn write_down(&self, remote: Key, (study, grant): (StudyId, Option<GrantId>), no: &No) {
+        let (store, source) = (Arc::clone(&self.store), self.source);
+        let ours = move || {
+            let snapshot = store.snapshot();
+            snapshot.is_ok_and(|snapshot| is_kept_by(&snapshot, source, study).unwrap_or(false))
+        };
+        let refused = RefusedEntry { remote, grant, reason: no.reason() };
+        self.receipts.refused(study, (self.clock)().0, refused, ours);
+    }
+
     fn keep(&self, key: Key, asked: (Option<StudyId>, Option<GrantId>), no: &No) -> Reference {
         if matches!(no, No::Archive(_) | No::ManifestMissing | No::Full | No::Refused(Refused::Read(_))) {
             error!(reason = %no, "refused somebody for a fault of this relay's own");
         }
         self.refusals.keep((self.clock)(), key, asked, no.to_string())
+    }
+}
+
+impl No {
+    /// Why, as the holder may know it.
+    fn reason(&self) -> RefusalReason {
+        match self {
+            Self::Refused(refused) => refused.into(),
+            Self::Archive(_) | Self::ManifestMissing | Self::Full => RefusalReason::Unavailable,
+            Self::SeriesGone => RefusalReason::SeriesGone,
+        }
     }
 }
 
@@ -180,7 +263,11 @@ impl Gate for RelayGate {
             clavicle_ledger::authorise::Claim::Holder => None,
             clavicle_ledger::authorise::Claim::Grant { grant, .. } => Some(*grant),
         };
-        self.decide(remote, hello).map_err(|no| self.keep(remote, (Some(hello.hello.study), grant), &no))
+        let study = hello.hello.study;
+        self.decide(remote, hello).map_err(|no| {
+            self.write_down(remote, (study, grant), &no);
+            self.keep(remote, (Some(study), grant), &no)
+        })
     }
 
     fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {

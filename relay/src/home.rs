@@ -14,6 +14,7 @@
 //! mailboxes.redb other people's messages, sealed
 //! pickups.redb   codes that the desk gave out
 //! seen.redb      revocations that are not in a block yet
+//! receipts.redb  who opened which study, and who was refused: to be kept, and to be in the backup
 //! consensus/     the engine's write-ahead log: never to be deleted, or the relay might vote twice
 //! relay.sock     while it runs: where its operator's commands go
 //! ```
@@ -40,6 +41,25 @@ pub struct Settings {
     /// What it takes in by itself.
     #[serde(default)]
     pub intake: IntakeSettings,
+    /// What it writes down of who fetches.
+    #[serde(default)]
+    pub receipts: ReceiptSettings,
+}
+
+/// What a relay does with its receipts: the table `[receipts]` in `relay.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ReceiptSettings {
+    /// How many seconds lie between two anchors, while there is anything to anchor.
+    pub anchor_every_seconds: u32,
+    /// For how many years receipts are kept.
+    pub keep_years: u32,
+}
+
+impl Default for ReceiptSettings {
+    fn default() -> Self {
+        Self { anchor_every_seconds: 600, keep_years: 10 }
+    }
 }
 
 /// What a relay takes in by itself: the table `[intake]` in `relay.toml`.
@@ -196,6 +216,12 @@ impl Home {
     #[must_use]
     pub fn seen_file(&self) -> PathBuf {
         self.0.join("seen.redb")
+    }
+
+    /// The file of receipts.
+    #[must_use]
+    pub fn receipts_file(&self) -> PathBuf {
+        self.0.join("receipts.redb")
     }
 
     /// The folder of objects that were received and are not in the archive yet.

@@ -5,6 +5,7 @@
 //! [`archive`] the images, [`reception`] how they come in by themselves; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is what its
 //! operator can ask, [`command`] how; [`demo`] shows all of it on one machine.
 
+mod anchoring;
 pub mod archive;
 pub mod challenge;
 pub mod command;

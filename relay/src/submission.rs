@@ -9,25 +9,32 @@ use clavicle_consensus::Waker;
 use clavicle_ledger::authorise::seen_revocation;
 use clavicle_ledger::encoding::{self, DecodeError};
 use clavicle_ledger::execute::{self, ExecuteError, Rejection};
-use clavicle_ledger::id::{ChainId, EnvelopeHash, TxId};
+use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId, TxId};
 use clavicle_ledger::pool::{Put, lane_of};
-use clavicle_ledger::state::ReadError;
+use clavicle_ledger::receipt::{Entry, SignedReceipt};
+use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::time::{BlockTime, Height, LocalTime};
-use clavicle_ledger::transaction::{Envelope, StatelessError, Verified};
+use clavicle_ledger::transaction::{Action, Envelope, StatelessError, Verified};
+use tracing::warn;
 
 use crate::mempool::Mempool;
-use crate::store::{ChainStore, Remembered, Seen, SeenError, Snapshot, StoreError};
+use crate::store::receipts::Writing;
+use crate::store::{ChainStore, Receipts, Remembered, Seen, SeenError, Snapshot, StoreError};
 
 /// Takes transactions in.
 pub struct Submission {
     /// The network.
     pub chain: ChainId,
+    /// This source.
+    pub source: SourceId,
     /// The chain.
     pub store: Arc<ChainStore>,
     /// What waits for a block.
     pub mempool: Arc<Mempool>,
     /// Revocations that bind before they are in a block.
     pub seen: Arc<Seen>,
+    /// Says that a revocation was seen, to whoever delivered it.
+    pub receipts: Arc<Receipts>,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
     /// Tells the engine that something waits; none while the relay is not running.
@@ -46,7 +53,7 @@ pub enum From {
 }
 
 /// What became of a transaction that was not refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Taken {
     /// Its id.
     pub transaction: TxId,
@@ -54,6 +61,8 @@ pub struct Taken {
     pub envelope: EnvelopeHash,
     /// What became of it.
     pub fate: Fate,
+    /// Of a revocation on a study of this source, given to it by somebody: since when it binds.
+    pub receipt: Option<Box<SignedReceipt>>,
 }
 
 /// What became of a transaction that was not refused.
@@ -107,6 +116,12 @@ impl<E: Into<StoreError>> std::convert::From<ExecuteError<E>> for SubmitError {
     }
 }
 
+/// Whether a study is on the ledger, and this source's to answer for.
+pub(crate) fn is_kept_by(snapshot: &Snapshot, source: SourceId, study: StudyId) -> Result<bool, ReadError<StoreError>> {
+    let Some(study) = snapshot.study(study)? else { return Ok(false) };
+    Ok(study.source == source || snapshot.keeper(&study)? == source)
+}
+
 fn read_error<E: Into<StoreError>>(error: ReadError<E>) -> StoreError {
     match error {
         ReadError::Storage(error) => error.into(),
@@ -124,21 +139,29 @@ impl Submission {
         let waker = self.waker.get().ok_or(SubmitError::NotRunning)?;
         let envelope: Envelope = encoding::decode(bytes)?;
         let (hash, id) = (envelope.hash(), envelope.body.id(&self.chain));
-        let taken = |fate| Taken { transaction: id, envelope: hash, fate };
+        let taken = |fate| Taken { transaction: id, envelope: hash, fate, receipt: None };
+        let revoked = match &envelope.body.action {
+            Action::Revoke(revoke) if from == From::Somebody => Some((revoke.study, revoke.grant)),
+            _ => None,
+        };
+        let known = |fate| {
+            let receipt = revoked.map(|(study, grant)| self.receipts.revocation(study, grant)).transpose()?;
+            Ok(Taken { receipt: receipt.flatten().map(Box::new), ..taken(fate) })
+        };
         // What is known by its hash was checked before it became known.
         if let Some((height, _)) = self.store.find_envelope(&hash)? {
-            return Ok(taken(Fate::Executed(height)));
+            return known(Fate::Executed(height));
         }
         if self.mempool.find(&hash).is_some() {
-            return Ok(taken(Fate::Waited));
+            return known(Fate::Waited);
         }
         let envelope = envelope.check_stateless(&self.chain)?;
         let snapshot = self.store.snapshot()?;
-        self.remember(&snapshot, &envelope)?;
+        let writing = self.remember(&snapshot, &envelope)?;
         if let Err(refused) = execute::admit(&snapshot, BlockTime((self.clock)().0), &envelope) {
             // A block may have taken it since it was looked for: then it cannot be executed, because it was.
             return match self.store.find_envelope(&hash)? {
-                Some((height, _)) => Ok(taken(Fate::Executed(height))),
+                Some((height, _)) => known(Fate::Executed(height)),
                 None => Err(refused.into()),
             };
         }
@@ -146,7 +169,7 @@ impl Submission {
         match self.mempool.put(envelope, lane) {
             Put::Full => return Err(SubmitError::Full),
             Put::TooMany => return Err(SubmitError::TooMany),
-            Put::Waited => return Ok(taken(Fate::Waited)),
+            Put::Waited => return known(Fate::Waited),
             Put::Waits => {}
         }
         waker.wake();
@@ -155,12 +178,20 @@ impl Submission {
         {
             publish(bytes.to_vec());
         }
-        Ok(taken(Fate::Waits))
+        // Last, since nothing but the answer waits for it.
+        let receipt = writing.filter(|_| from == From::Somebody).and_then(|writing| match writing.wait() {
+            Ok(receipt) => Some(Box::new(receipt)),
+            Err(error) => {
+                warn!(%error, "there is no receipt for a revocation, which binds all the same");
+                None
+            }
+        });
+        Ok(Taken { receipt, ..taken(Fate::Waits) })
     }
 
-    /// Lets a revocation bind, whatever becomes of its transaction.
-    fn remember(&self, snapshot: &Snapshot, envelope: &Verified) -> Result<(), SubmitError> {
-        let Some(seen) = seen_revocation(snapshot, envelope).map_err(read_error)? else { return Ok(()) };
+    /// Lets a revocation bind, whatever becomes of its transaction, and has that written down if the study is of this source.
+    fn remember(&self, snapshot: &Snapshot, envelope: &Verified) -> Result<Option<Writing>, SubmitError> {
+        let Some(seen) = seen_revocation(snapshot, envelope).map_err(read_error)? else { return Ok(None) };
         match self.seen.remember(snapshot, envelope, seen) {
             // Whoever is being sent the study is asked about again now.
             Ok(Remembered::New | Remembered::Closed) => self.store.note(),
@@ -168,7 +199,11 @@ impl Submission {
             Err(SeenError::Store(error)) => return Err(error.into()),
             Err(SeenError::State(error)) => return Err(read_error(error).into()),
         }
-        Ok(())
+        let (study, grave) = seen;
+        let ours = is_kept_by(snapshot, self.source, study).map_err(read_error)?;
+        // It binds already, and what may fail now does not change that.
+        let entry = Entry::RevocationSeen { grant: grave.grant };
+        Ok(if ours { self.receipts.append(study, (self.clock)().0, entry).ok() } else { None })
     }
 
     /// Puts what is remembered and in no block where it waits for one: after a start, and now and then, since a proposer drops what its

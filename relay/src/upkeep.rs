@@ -1,5 +1,5 @@
-//! What follows from blocks: revocations that were executed need no longer be remembered, revisions go to the ledger, what has
-//! ended is swept.
+//! What follows from blocks: revocations that were executed need no longer be remembered, revisions go to the ledger, receipts are
+//! anchored, what has ended is swept.
 
 use std::time::Duration;
 
@@ -7,13 +7,14 @@ use clavicle_ledger::action::ReviseStudy;
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::time::HOUR_MS;
+use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
+use crate::anchoring;
 use crate::archive::ArchiveError;
 use crate::service::Service;
 use crate::store::{SeenError, StoreError};
@@ -23,6 +24,8 @@ use crate::submission::{From, SubmitError};
 const EVERY: Duration = Duration::from_secs(30);
 /// How long a revision may wait for its block, in milliseconds. A new one is signed after that.
 const REVISION_MS: u64 = HOUR_MS;
+/// A year for which something has to be kept, in milliseconds: none is longer.
+const YEAR_MS: u64 = DAY_MS * 366;
 
 /// The task that does it.
 #[derive(Debug)]
@@ -62,11 +65,21 @@ async fn run(service: Service, mut stopping: watch::Receiver<bool>) -> Result<()
     let mut changes = service.store.changes();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut anchoring = interval(anchoring::interval(&service).min(EVERY));
+    anchoring.set_missed_tick_behavior(MissedTickBehavior::Delay);
     resume(&service).await?;
     loop {
         tokio::select! {
             () = stopped(&mut stopping) => return Ok(()),
             changed = changes.changed() => if changed.is_err() { return Ok(()) },
+            _ = anchoring.tick() => {
+                blocking(&service, anchoring::anchor).await?;
+                continue;
+            }
+            () = service.receipts.crowded() => {
+                blocking(&service, anchoring::anchor).await?;
+                continue;
+            }
             _ = ticks.tick() => {
                 blocking(&service, sweep).await?;
                 resume(&service).await?;
@@ -104,6 +117,8 @@ fn sweep(service: &Service) -> Result<(), StoreError> {
     let now = (service.clock)();
     service.pickups.sweep(now)?;
     service.mailboxes.sweep(now)?;
+    let kept_ms = u64::from(service.receipt_settings.keep_years).saturating_mul(YEAR_MS);
+    service.receipts.sweep(Timestamp(now.0.since(Timestamp(kept_ms))))?;
     Ok(())
 }
 
@@ -114,6 +129,7 @@ fn after_block(service: &Service) -> Result<(), StoreError> {
         Err(SeenError::Store(error)) => return Err(error),
         Err(error) => warn!(%error, "revocations cannot be settled"),
     }
+    anchoring::settle(service)?;
     match publish(service) {
         Err(ArchiveError::Store(error)) => Err(error),
         Err(error) => {
@@ -148,7 +164,7 @@ fn publish(service: &Service) -> Result<(), ArchiveError> {
 /// Signs and submits; the same within an hour, so that what waits already is not signed again and again.
 fn submit(service: &Service, study: StudyId, action: Action) {
     let hour = (service.clock)().0.0 / REVISION_MS;
-    let submit_by = clavicle_ledger::time::Timestamp(hour.saturating_add(2).saturating_mul(REVISION_MS));
+    let submit_by = Timestamp(hour.saturating_add(2).saturating_mul(REVISION_MS));
     let mut nonce = [0; 16];
     nonce.copy_from_slice(&study.as_bytes()[..16]);
     let signed = Body { submit_by, nonce, action }.sign(&service.chain, &[&service.operational]);

@@ -10,6 +10,7 @@ use clavicle_ledger::encoding::{Ascending, Bytes, Text, Wire};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
 use clavicle_ledger::key::{Key, SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
+use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::state::StateKey;
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_ledger::transaction::{Envelope, MAX_ENVELOPE_LEN};
@@ -102,6 +103,13 @@ pub enum Response {
     Unavailable,
     /// To [`Query::Decided`]; none while the relay is not that far.
     Decided(Option<Box<Decided>>),
+    /// To [`Request::Submit`] of a revocation, by the study's own source: it binds already, whatever becomes of the transaction.
+    Bound {
+        /// What became of it.
+        verdict: Verdict,
+        /// Since when nobody is served on the grant.
+        receipt: Box<SignedReceipt>,
+    },
 }
 
 /// What became of a transaction.

@@ -22,7 +22,8 @@ use crate::keys::Keys;
 use crate::mempool::Mempool;
 use crate::reception::Quarantine;
 use crate::service::{self, Report, Service, Status, ValidatorRow};
-use crate::store::{ChainStore, Mailboxes, Pickups, Seen, StoreError};
+use crate::store::receipts::Signer;
+use crate::store::{ChainStore, Mailboxes, Pickups, Receipts, Seen, StoreError};
 use crate::submission::Submission;
 use clavicle_network::file as network_file;
 
@@ -120,8 +121,12 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
     let chain = genesis.chain_id();
     let source = SourceId::of_identity(&chain, &keys.identity.public());
     let store = Arc::new(ChainStore::open(&home.chain_file(), &genesis)?);
+    let signer = Signer { chain, source, key: keys.operational.clone() };
+    let receipts = Arc::new(Receipts::open(&home.receipts_file(), signer)?);
     let submission = Submission {
         chain,
+        source,
+        receipts: Arc::clone(&receipts),
         store: Arc::clone(&store),
         mempool: Arc::new(Mempool::new()),
         seen: Arc::new(Seen::open(&home.seen_file())?),
@@ -144,6 +149,8 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         pickups: Arc::new(Pickups::open(&home.pickups_file())?),
         mailboxes: Arc::new(Mailboxes::open(&home.mailboxes_file())?),
         submission: Arc::new(submission),
+        receipts,
+        receipt_settings: settings.receipts,
         refusals: Arc::new(Refusals::default()),
         operational: keys.operational,
         clock: now,

@@ -178,6 +178,7 @@ async fn start_server(settings: &Settings, service: &Service, keys: &Keys) -> Re
         archive: Arc::clone(&service.archive),
         seen: Arc::clone(&service.submission.seen),
         refusals: Arc::clone(&service.refusals),
+        receipts: Arc::clone(&service.receipts),
         clock: service.clock,
     };
     let counter = RelayCounter {

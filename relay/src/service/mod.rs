@@ -17,8 +17,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError};
 use crate::gate::{Refusal, Refusals};
+use crate::home::ReceiptSettings;
 use crate::reception::Quarantine;
-use crate::store::{ChainStore, Mailboxes, Pickups, StoreError};
+use crate::store::{ChainStore, Mailboxes, Pickups, Receipts, StoreError};
 use crate::submission::Submission;
 
 pub use self::archive::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, Expired, KosRow};
@@ -53,6 +54,10 @@ pub struct Service {
     pub mailboxes: Arc<Mailboxes>,
     /// Takes transactions in.
     pub submission: Arc<Submission>,
+    /// Who opened which study, and who was refused.
+    pub receipts: Arc<Receipts>,
+    /// What is done with those.
+    pub receipt_settings: ReceiptSettings,
     /// Why the gate said no.
     pub refusals: Arc<Refusals>,
     /// Signs studies.

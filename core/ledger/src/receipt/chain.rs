@@ -57,6 +57,12 @@ impl Tip {
     /// Before the first.
     pub const START: Self = Self { next: 0, last: ReceiptDigest::NONE, at: Timestamp(0) };
 
+    /// Just before a receipt, on its own word: to start from the first one that is still kept.
+    #[must_use]
+    pub const fn before(receipt: &Receipt) -> Self {
+        Self { next: receipt.sequence, last: receipt.previous, at: receipt.at }
+    }
+
     /// Goes on by one receipt. Its signatures are another matter ([`SignedReceipt::verify`](super::SignedReceipt::verify)).
     ///
     /// # Errors

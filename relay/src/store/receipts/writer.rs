@@ -1,0 +1,279 @@
+//! The thread that writes receipts: all that has queued, in one commit.
+
+use std::sync::Arc;
+use std::sync::mpsc::Receiver;
+
+use clavicle_ledger::encoding;
+use clavicle_ledger::id::StudyId;
+use clavicle_ledger::key::Signature;
+use clavicle_ledger::receipt::{Entry, Receipt, ReceiptClaim, Refused, SignedReceipt, Tip};
+use clavicle_ledger::time::Timestamp;
+use redb::{Database, ReadableTable as _, Table, WriteTransaction};
+use tokio::sync::{Notify, oneshot};
+use tracing::error;
+
+use super::row::{Book, ReceiptRow};
+use super::{
+    BOOKS, COUNTS, CROWDED, Limits, NEXT, ORDER, RECEIPTS, REFUSED, REFUSED_DAY, REVOCATIONS, ReceiptsError, Signer,
+    UNANCHORED,
+};
+use crate::store::{StoreError, begin_write, read_row};
+
+/// The most that one commit takes: signing them takes as long as the commit itself.
+const MAX_BATCH: usize = 1_024;
+
+/// Something to be written, and who waits for it.
+pub(super) struct Work {
+    pub(super) task: Task,
+    pub(super) told: Option<oneshot::Sender<Result<SignedReceipt, ReceiptsError>>>,
+}
+
+pub(super) enum Task {
+    Append {
+        study: StudyId,
+        at: Timestamp,
+        entry: Entry,
+        blinding: [u8; 32],
+    },
+    Refuse {
+        study: StudyId,
+        at: Timestamp,
+        refused: Refused,
+        blinding: [u8; 32],
+        ours: Box<dyn FnOnce() -> bool + Send>,
+    },
+    Countersign {
+        study: StudyId,
+        sequence: u64,
+        signature: Signature,
+    },
+}
+
+pub(super) struct Writer {
+    pub(super) database: Arc<Database>,
+    pub(super) signer: Signer,
+    pub(super) limits: Limits,
+    pub(super) queued: Receiver<Work>,
+    pub(super) crowded: Arc<Notify>,
+}
+
+/// What became of a task that did not fail for the store's sake.
+type Done = Result<Option<SignedReceipt>, ReceiptsError>;
+
+impl Writer {
+    pub(super) fn run(self) {
+        // Until nobody is left who could ask.
+        while let Ok(first) = self.queued.recv() {
+            let (mut tasks, mut told) = (vec![first.task], vec![first.told]);
+            for work in self.queued.try_iter().take(MAX_BATCH - 1) {
+                tasks.push(work.task);
+                told.push(work.told);
+            }
+            match self.write(tasks) {
+                Ok(done) => {
+                    for (told, done) in told.into_iter().zip(done) {
+                        let done = done.and_then(|signed| signed.ok_or(ReceiptsError::NoReceipt));
+                        told.map(|told| told.send(done));
+                    }
+                }
+                Err(error) => {
+                    error!(%error, "receipts could not be written: nobody is served until they can");
+                    let error = ReceiptsError::from(error);
+                    for told in told.into_iter().flatten() {
+                        told.send(Err(error.clone())).ok();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Does all of it in one commit, which is on the disk when this returns.
+    fn write(&self, tasks: Vec<Task>) -> Result<Vec<Done>, StoreError> {
+        let transaction = begin_write(&self.database)?;
+        let (done, unanchored) = {
+            let mut page = Page::of(&transaction, self)?;
+            let done = tasks.into_iter().map(|task| page.take(task)).collect::<Result<_, StoreError>>()?;
+            (done, page.finish()?)
+        };
+        transaction.commit()?;
+        if unanchored >= CROWDED {
+            self.crowded.notify_one();
+        }
+        Ok(done)
+    }
+}
+
+/// The tables, open for one commit.
+struct Page<'a> {
+    writer: &'a Writer,
+    books: Table<'a, &'static [u8; 32], &'static [u8]>,
+    receipts: Table<'a, (&'static [u8; 32], u64), &'static [u8]>,
+    order: Table<'a, u64, (&'static [u8; 32], u64, &'static [u8; 32])>,
+    revocations: Table<'a, (&'static [u8; 32], &'static [u8; 32]), u64>,
+    counts: Table<'a, &'static str, u64>,
+    next: u64,
+}
+
+impl<'a> Page<'a> {
+    fn of(transaction: &'a WriteTransaction, writer: &'a Writer) -> Result<Self, StoreError> {
+        let counts = transaction.open_table(COUNTS)?;
+        let next = counts.get(NEXT)?.map_or(0, |next| next.value());
+        Ok(Self {
+            writer,
+            books: transaction.open_table(BOOKS)?,
+            receipts: transaction.open_table(RECEIPTS)?,
+            order: transaction.open_table(ORDER)?,
+            revocations: transaction.open_table(REVOCATIONS)?,
+            counts,
+            next,
+        })
+    }
+
+    /// How many wait for an anchor now.
+    fn finish(mut self) -> Result<u64, StoreError> {
+        self.counts.insert(NEXT, self.next)?;
+        let anchored = self.counts.get(UNANCHORED)?.map_or(0, |next| next.value());
+        Ok(self.next.saturating_sub(anchored))
+    }
+
+    fn take(&mut self, task: Task) -> Result<Done, StoreError> {
+        match task {
+            Task::Append { study, at, entry, blinding } => self.append(study, at, entry, blinding),
+            Task::Refuse { study, at, refused, blinding, ours } => {
+                if ours() {
+                    self.refuse(study, at, refused, blinding)
+                } else {
+                    Ok(Ok(None))
+                }
+            }
+            Task::Countersign { study, sequence, signature } => self.countersign(study, sequence, signature),
+        }
+    }
+
+    fn book(&self, study: StudyId, at: Timestamp) -> Result<Book, StoreError> {
+        let book = self.books.get(study.as_bytes())?.map(|book| read_row::<Book>(book.value())).transpose()?;
+        Ok(book.unwrap_or(Book::NEW).on(at.day()))
+    }
+
+    fn keep(&mut self, study: StudyId, book: &Book) -> Result<(), StoreError> {
+        self.books.insert(study.as_bytes(), encoding::encode(book).as_slice())?;
+        Ok(())
+    }
+
+    fn append(&mut self, study: StudyId, at: Timestamp, entry: Entry, blinding: [u8; 32]) -> Result<Done, StoreError> {
+        let (mut book, limits) = (self.book(study, at)?, self.writer.limits);
+        let (counted, most) = match &entry {
+            Entry::Opened(opened) if opened.claim == ReceiptClaim::Holder => (&mut book.by_holder, limits.by_holder),
+            Entry::Opened(_) => (&mut book.by_grantees, limits.by_grantees),
+            Entry::RevocationSeen { grant } => {
+                let known = self.revocations.get((study.as_bytes(), grant.as_bytes()))?.map(|known| known.value());
+                if let Some(sequence) = known {
+                    return Ok(Ok(self.row(study, sequence)?.map(|row| row.signed)));
+                }
+                (&mut book.revocations, limits.revocations)
+            }
+            Entry::Refused(_) => (&mut book.refusals, limits.refusals),
+            // As many as were opened.
+            Entry::Closed(_) => (&mut 0, u32::MAX),
+        };
+        if *counted >= most {
+            return Ok(Err(ReceiptsError::TooMany));
+        }
+        *counted = counted.saturating_add(1);
+        if let Entry::RevocationSeen { grant } = &entry {
+            self.revocations.insert((study.as_bytes(), grant.as_bytes()), book.tip.next)?;
+        }
+        let signed = self.write(study, &mut book, at, entry, blinding)?;
+        self.keep(study, &book)?;
+        Ok(Ok(Some(signed)))
+    }
+
+    /// The next receipt of a study.
+    fn write(
+        &mut self,
+        study: StudyId,
+        book: &mut Book,
+        at: Timestamp,
+        entry: Entry,
+        blinding: [u8; 32],
+    ) -> Result<SignedReceipt, StoreError> {
+        let Signer { chain, source, key } = &self.writer.signer;
+        let Tip { next: sequence, last: previous, at: before } = book.tip;
+        let receipt = Receipt {
+            source: *source,
+            signer: key.public(),
+            study,
+            sequence,
+            previous,
+            // A clock that was set back must not make the chain one that nobody believes.
+            at: at.max(before),
+            unlisted: book.unlisted,
+            entry,
+            blinding,
+        };
+        let (digest, at) = (receipt.digest(chain), receipt.at);
+        let signed = receipt.sign(chain, key);
+        let row = ReceiptRow { number: self.next, signed };
+        self.receipts.insert((study.as_bytes(), sequence), encoding::encode(&row).as_slice())?;
+        self.order.insert(self.next, (study.as_bytes(), sequence, digest.as_bytes()))?;
+        self.next = self.next.saturating_add(1);
+        book.tip = Tip { next: sequence.saturating_add(1), last: digest, at };
+        book.unlisted = 0;
+        Ok(row.signed)
+    }
+
+    /// A receipt for a refusal, or one more that has none.
+    fn refuse(
+        &mut self,
+        study: StudyId,
+        at: Timestamp,
+        refused: Refused,
+        blinding: [u8; 32],
+    ) -> Result<Done, StoreError> {
+        let mut book = self.book(study, at)?;
+        let limits = self.writer.limits;
+        if book.refusals >= limits.refusals || !self.one_more_refusal(at)? {
+            book.unlisted = book.unlisted.saturating_add(1);
+            self.keep(study, &book)?;
+            return Ok(Ok(None));
+        }
+        book.refusals = book.refusals.saturating_add(1);
+        let signed = self.write(study, &mut book, at, Entry::Refused(refused), blinding)?;
+        self.keep(study, &book)?;
+        Ok(Ok(Some(signed)))
+    }
+
+    /// Counts a refusal of the day, if there is room for one more.
+    fn one_more_refusal(&mut self, at: Timestamp) -> Result<bool, StoreError> {
+        let count = |name| Ok::<_, StoreError>(self.counts.get(name)?.map_or(0, |count| count.value()));
+        let (counted_in, today) = (count(REFUSED_DAY)?, u64::from(at.day().0));
+        let before = if today > counted_in { 0 } else { count(REFUSED)? };
+        if before >= self.writer.limits.refusals_in_all {
+            return Ok(false);
+        }
+        self.counts.insert(REFUSED_DAY, today.max(counted_in))?;
+        self.counts.insert(REFUSED, before.saturating_add(1))?;
+        Ok(true)
+    }
+
+    fn row(&self, study: StudyId, sequence: u64) -> Result<Option<ReceiptRow>, StoreError> {
+        self.receipts.get((study.as_bytes(), sequence))?.map(|row| read_row(row.value())).transpose()
+    }
+
+    fn countersign(&mut self, study: StudyId, sequence: u64, signature: Signature) -> Result<Done, StoreError> {
+        let Some(mut row) = self.row(study, sequence)? else { return Ok(Err(ReceiptsError::NoReceipt)) };
+        if row.signed.countersignature == Some(signature) {
+            return Ok(Ok(Some(row.signed)));
+        }
+        let Some(remote) = row.signed.receipt.countersigner().filter(|_| row.signed.countersignature.is_none()) else {
+            return Ok(Err(ReceiptsError::NotToBeSigned));
+        };
+        let (chain, digest) = (&self.writer.signer.chain, row.signed.receipt.digest(&self.writer.signer.chain));
+        if let Err(error) = digest.verify_countersignature(chain, &remote, &signature) {
+            return Ok(Err(ReceiptsError::Countersignature(error)));
+        }
+        row.signed.countersignature = Some(signature);
+        self.receipts.insert((study.as_bytes(), sequence), encoding::encode(&row).as_slice())?;
+        Ok(Ok(Some(row.signed)))
+    }
+}
