@@ -7,6 +7,7 @@ use std::cmp::Ordering;
 
 use dicom_dictionary_std::tags;
 
+use crate::facts::Place;
 use crate::frames::Attributes;
 
 /// How far two directions may differ and still be the same, as a cosine and a sine.
@@ -178,6 +179,19 @@ impl Slice {
     }
 }
 
+impl From<&Place> for Slice {
+    /// As far as intake remembers: all of one series are taken to share their frame of reference.
+    fn from(place: &Place) -> Self {
+        let plane = place.image_position_nm.zip(place.image_orientation).and_then(|(position, orientation)| {
+            let [a, b, c, d, e, f] = orientation.map(|billionths| billionths as f64 / 1e9);
+            let (row, column) = (unit([a, b, c])?, unit([d, e, f])?);
+            let position = position.map(|nanometres| nanometres as f64 / 1e6);
+            (dot(row, column).abs() < ALIKE).then_some(Plane { position, row, column, frame_of_reference: None })
+        });
+        Self { plane, instance_number: place.instance_number }
+    }
+}
+
 /// What the order of a series follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
@@ -259,6 +273,19 @@ mod tests {
         let unnumbered = [Slice { plane: None, instance_number: None }, slice(1.0, 7, "1.2")];
         assert_eq!(order(&unnumbered), (vec![1, 0], Order::InstanceNumber));
         assert_eq!(order(&[]), (vec![], Order::InstanceNumber));
+    }
+
+    #[test]
+    fn what_intake_remembers_is_enough_for_an_order() {
+        let at = |z: i64, number| Place {
+            image_position_nm: Some([0, 0, z * 1_000_000]),
+            image_orientation: Some([1_000_000_000, 0, 0, 0, 1_000_000_000, 0]),
+            instance_number: Some(number),
+            ..Place::default()
+        };
+        let slices = [at(10, 1), at(-5, 2), at(3, 3)].map(|place| Slice::from(&place));
+        assert_eq!(order(&slices), (vec![1, 2, 0], Order::Position));
+        assert_eq!(Slice::from(&Place::default()), Slice { plane: None, instance_number: None });
     }
 
     #[test]

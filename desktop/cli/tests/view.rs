@@ -51,6 +51,36 @@ fn a_folder_is_listed_and_drawn_on_a_sheet() {
 }
 
 #[test]
+fn of_a_series_the_slice_is_drawn_that_lies_in_the_middle() {
+    let folder = tempfile::tempdir().unwrap();
+    let ct = Phantom { slices: 5, size: 64, ..Phantom::of(Kind::HeadCt) };
+    let files = ct.write(&folder.path().join("whole")).unwrap();
+    let slices: Vec<_> = files.iter().filter(|file| file.parent() == files[files.len() / 2].parent()).collect();
+    assert_eq!(slices.len(), 5);
+    // Names that put the slice in the middle at the end.
+    fs::create_dir(folder.path().join("named")).unwrap();
+    for (name, slice) in ["a", "b", "z", "c", "d"].iter().zip(&slices) {
+        fs::copy(slice, folder.path().join("named").join(name)).unwrap();
+    }
+    seen(folder.path(), &["named", "--side", "64", "--png", "sheet.png"]);
+    seen(folder.path(), &["named/z", "--side", "64", "--png", "z.png"]);
+    seen(folder.path(), &["named/b", "--side", "64", "--png", "b.png"]);
+    let pixels = |name: &str| {
+        let file = BufReader::new(File::open(folder.path().join(name)).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut bytes = vec![0; reader.output_buffer_size().unwrap()];
+        let frame = reader.next_frame(&mut bytes).unwrap();
+        // One shade a pixel, without the sheet's border.
+        let (step, wide) = (bytes.len() / (frame.width * frame.height) as usize, frame.width as usize);
+        let shades: Vec<u8> = bytes.chunks_exact(step).map(|pixel| pixel[0]).collect();
+        let border = (wide - 64) / 2;
+        let rows = shades.chunks_exact(wide).skip(border).take(64);
+        rows.flat_map(|row| row[border..border + 64].to_vec()).collect::<Vec<u8>>()
+    };
+    assert!(pixels("sheet.png") == pixels("z.png") && pixels("sheet.png") != pixels("b.png"));
+}
+
+#[test]
 fn a_file_is_shown_frame_by_frame_in_a_window_and_as_a_film() {
     let folder = tempfile::tempdir().unwrap();
     let film = Phantom { slices: 4, size: 64, ..Phantom::of(Kind::HeartUs) }.write(folder.path()).unwrap().remove(0);

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::intake::{Intake, IntakeError, Reason, SeriesIntake, StudyIntake};
 use clavicle_imaging::picture::{CT, Picture, Pixels};
 use clavicle_imaging::reader::Reader;
@@ -217,11 +218,11 @@ fn windowing(arguments: &ViewArguments) -> Windowing {
     arguments.window.clone().map_or_else(Windowing::default, |WindowArgument(windowing)| windowing)
 }
 
-/// The instance in the middle, by the names of the files, which as a rule follow the slices.
+/// The instance in the middle, as the slices lie in the patient; by their numbers where they do not lie one behind the other.
 fn middle(series: &SeriesIntake) -> &Path {
-    let mut paths: Vec<&Path> = series.instances.iter().map(|one| one.path.as_path()).collect();
-    paths.sort_unstable();
-    paths[paths.len() / 2]
+    let slices: Vec<Slice> = series.instances.iter().map(|one| Slice::from(&one.place)).collect();
+    let (places, _) = order(&slices);
+    &series.instances[places[places.len() / 2]].path
 }
 
 fn render(reader: &Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
