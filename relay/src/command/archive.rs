@@ -1,16 +1,19 @@
-//! `quarantine`, `close`, `remove`, `expire`, `check`, `compare`, `completeness`, `kos`: what an operator does with the archive.
+//! `quarantine`, `close`, `remove`, `expire`, `check`, `contradictions`, `compare`, `completeness`, `kos`: what an operator does with the archive.
 
 use std::fs;
 use std::path::Path;
 
 use clavicle_ledger::encoding;
+use clavicle_ledger::time::Timestamp;
 use serde_json::json;
 
 use super::inspect::{ask, tell};
 use super::{Answer, CommandError};
 use crate::control::{self, ClientError};
 use crate::reception::QuarantineRow;
-use crate::service::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, Expired, KosRow};
+use crate::service::{
+    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, Expired, KosRow,
+};
 
 pub(super) fn quarantine(dir: &Path) -> Result<Answer, CommandError> {
     let rows: Vec<QuarantineRow> = ask(dir, control::QUARANTINE, |service| Ok(service.quarantine()?))?;
@@ -67,6 +70,23 @@ pub(super) fn compare(dir: &Path, study: &str, folder: &Path) -> Result<Answer, 
     let request = CompareRequest { study: study.to_owned(), folder };
     let row: CompareRow = tell(dir, control::COMPARE, &request, |service| Ok(service.compare(&request)?))?;
     Ok(Answer { text: row.sentence.clone(), json: json!(row) })
+}
+
+pub(super) fn contradictions(dir: &Path) -> Result<Answer, CommandError> {
+    let rows: Vec<ContradictionRow> = ask(dir, control::CONTRADICTIONS, |service| Ok(service.contradictions()?))?;
+    let mut lines: Vec<String> = rows.iter().map(contradiction).collect();
+    lines.push(match rows.len() {
+        0 => "nothing contradicts anything".to_owned(),
+        1 => "1 file contradicts an instance; the study has what came first, and both are kept".to_owned(),
+        more => format!("{more} files contradict instances; the studies have what came first, and all are kept"),
+    });
+    Ok(Answer { text: lines.join("\n"), json: json!({ "contradictions": rows }) })
+}
+
+fn contradiction(row: &ContradictionRow) -> String {
+    let ContradictionRow { study, sop_instance_uid, path, how, came_ms, .. } = row;
+    let day = Timestamp(*came_ms).day();
+    format!("{}  {sop_instance_uid}  came {day}  {how}  {}", short(study), path.display())
 }
 
 pub(super) fn completeness(dir: &Path, study: Option<&str>) -> Result<Answer, CommandError> {

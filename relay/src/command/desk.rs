@@ -1,16 +1,19 @@
 //! `ingest`, `studies`, `pickup` and `pickups`: what the desk does.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::inspect::{ask, tell};
+use super::inspect::{ask, either, tell};
 use super::{Answer, CommandError};
-use crate::control;
-use crate::service::{IngestRequest, Ingested, Issued, PickupRequest, PickupRow, Service, StudyRow};
+use crate::control::{self, ClientError};
+use crate::home::Home;
+use crate::service::{IngestRequest, Ingested, Issued, PickupRequest, PickupRow, Service, StudyRow, TakingRow};
 
 /// How many quarantined files are told one by one before the rest is only counted.
 const MOST_TOLD: usize = 20;
@@ -21,7 +24,13 @@ pub(super) fn ingest(dir: &Path, folder: &Path, report: Option<&Path>) -> Result
         path.canonicalize().map_err(|error| CommandError::Folder { path: path.to_owned(), error })
     };
     let request = IngestRequest { folder: absolute(folder)?, report: report.map(absolute).transpose()? };
-    let ingested: Ingested = tell(dir, control::INGEST, &request, |service| Ok(service.ingest(&request)?))?;
+    let home = Home::at(dir);
+    let (socket, shown) = (home.socket(), Shown::default());
+    let told = async || followed(&socket, &request, &shown).await;
+    let ingested: Ingested = either(&home, told, |service| {
+        Ok(service.ingest(&request, &|seen, files| shown.is_at(TakingRow { seen, files }))?)
+    })?;
+    shown.finish();
     let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined } = &ingested;
     let mut lines = vec![format!(
         "{} studies ({new} new, {grown} grown), {instances} instances; {duplicates} duplicates, {} conflicts, {} quarantined",
@@ -39,6 +48,56 @@ pub(super) fn ingest(dir: &Path, folder: &Path, report: Option<&Path>) -> Result
         lines.push(format!("             and {} more; --json has all", quarantined.len() - MOST_TOLD));
     }
     Ok(Answer { text: lines.join("\n"), json: json!(ingested) })
+}
+
+/// Gives a running relay the folder, and meanwhile asks it how far it is, where somebody looks.
+async fn followed(socket: &Path, request: &IngestRequest, shown: &Shown) -> Result<Ingested, ClientError> {
+    let told = control::post_json(socket, control::INGEST, request);
+    tokio::pin!(told);
+    loop {
+        tokio::select! {
+            answer = &mut told => return answer,
+            () = tokio::time::sleep(OFTEN), if shown.somebody_looks => {
+                // That it does not say is no reason to stop waiting.
+                let taking: Result<TakingRow, _> = control::get(socket, control::INGEST).await;
+                taking.into_iter().for_each(|row| shown.is_at(row));
+            }
+        }
+    }
+}
+
+/// How often somebody who looks on is told.
+const OFTEN: Duration = Duration::from_millis(200);
+
+/// How far the files are, on the terminal, if standard error is one.
+struct Shown {
+    somebody_looks: bool,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Default for Shown {
+    fn default() -> Self {
+        Self { somebody_looks: std::io::stderr().is_terminal(), last: Mutex::new(None) }
+    }
+}
+
+impl Shown {
+    fn is_at(&self, row: TakingRow) {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|at| at.elapsed() >= OFTEN / 2) || row.seen == row.files;
+        if self.somebody_looks && row.files > 0 && due {
+            *last = Some(Instant::now());
+            let mut out = std::io::stderr();
+            write!(out, "\r{}   ", row.line()).ok();
+            out.flush().ok();
+        }
+    }
+
+    fn finish(self) {
+        if self.last.into_inner().is_ok_and(|last| last.is_some()) {
+            writeln!(std::io::stderr()).ok();
+        }
+    }
 }
 
 pub(super) fn studies(dir: &Path) -> Result<Answer, CommandError> {

@@ -85,7 +85,8 @@ pub(super) fn tell<T: DeserializeOwned>(
     either(&home, told, directly)
 }
 
-fn either<T>(
+/// Asks a running relay in one way, or its stores in another.
+pub(super) fn either<T>(
     home: &Home,
     running: impl AsyncFn() -> Result<T, ClientError>,
     directly: impl FnOnce(&Service) -> Result<T, CommandError>,
@@ -142,6 +143,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         store,
         archive: Arc::new(Archive::open(&home.archive_folder(), &home.catalogue_file())?),
         reader: Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?),
+        taking: Arc::default(),
         quarantine: Arc::new(
             Quarantine::open(&home.quarantine_folder())
                 .map_err(|error| CommandError::Folder { path: home.quarantine_folder(), error })?,

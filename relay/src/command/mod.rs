@@ -194,6 +194,12 @@ pub enum Command {
         #[arg(long)]
         remove_stray: bool,
     },
+    /// List files that are kept and contradict an instance: the same SOP Instance UID, and other bytes
+    Contradictions {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Give out a pickup: the code with which a patient takes hold of the studies of a visit
     #[command(group(ArgGroup::new("visit").required(true)))]
     Pickup {
@@ -527,6 +533,7 @@ pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandErro
         Command::Remove { dir, study } => archive::remove(&dir, &study),
         Command::Expire { dir, before } => archive::expire(&dir, &before),
         Command::Check { dir, remove_stray } => archive::check(&dir, remove_stray),
+        Command::Contradictions { dir } => archive::contradictions(&dir),
         Command::Pickup { dir, accession, patient, study, pin, hours, png } => {
             let visit = accession.map(VisitRequest::Accession).or(patient.map(VisitRequest::Patient));
             let visit = visit.or(study.map(VisitRequest::Study)).expect("the arguments name one visit");

@@ -19,7 +19,8 @@ pub const REPORT: &str = "/report";
 
 /// The route that takes an encoded envelope and answers with a [`Submitted`].
 pub const SUBMIT: &str = "/submit";
-/// The route that takes an [`IngestRequest`](crate::service::IngestRequest) and answers with an [`Ingested`](crate::service::Ingested).
+/// The route that takes an [`IngestRequest`](crate::service::IngestRequest) and answers with an [`Ingested`](crate::service::Ingested);
+/// asked without one, it answers with a [`TakingRow`](crate::service::TakingRow).
 pub const INGEST: &str = "/ingest";
 /// The route that answers with a list of [`StudyRow`](crate::service::StudyRow)s.
 pub const STUDIES: &str = "/studies";
@@ -35,6 +36,8 @@ pub const EXPIRE: &str = "/expire";
 pub const CHECK: &str = "/check";
 /// The route that takes a [`CompareRequest`](crate::service::CompareRequest) and answers with a [`CompareRow`](crate::service::CompareRow).
 pub const COMPARE: &str = "/compare";
+/// The route that answers with a list of [`ContradictionRow`](crate::service::ContradictionRow)s.
+pub const CONTRADICTIONS: &str = "/contradictions";
 /// The route that takes how a study's id begins, or nothing, and answers with a [`CompletenessRow`](crate::service::CompletenessRow).
 pub const COMPLETENESS: &str = "/completeness";
 /// The route that takes how a study's id begins and answers with a [`KosRow`](crate::service::KosRow).

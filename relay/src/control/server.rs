@@ -19,8 +19,8 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{
-    CHECK, CLOSE, COMPARE, COMPLETENESS, EXPIRE, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP, PICKUPS, QUARANTINE,
-    REMOVE, REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
+    CHECK, CLOSE, COMPARE, COMPLETENESS, CONTRADICTIONS, EXPIRE, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP,
+    PICKUPS, QUARANTINE, REMOVE, REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
 };
 use crate::command::CommandError;
 use crate::service::{CheckRequest, CompareRequest, IngestRequest, PickupRequest, Service};
@@ -91,8 +91,13 @@ fn router(service: Service) -> Router {
         .route(
             INGEST,
             post(async |State(service): State<Service>, Json(request): Json<IngestRequest>| {
-                answer(move || service.ingest(&request)).await
-            }),
+                answer(move || service.ingest(&request, &|_, _| {})).await
+            })
+            .get(async |State(service): State<Service>| Json(service.taking.row())),
+        )
+        .route(
+            CONTRADICTIONS,
+            get(async |State(service): State<Service>| answer(move || service.contradictions()).await),
         )
         .route(QUARANTINE, get(async |State(service): State<Service>| answer(move || service.quarantine()).await))
         .route(

@@ -41,6 +41,25 @@ pub struct CheckRow {
     pub removed: bool,
 }
 
+/// Other bytes than those in the study, which came under the name of an instance of it. Both are kept.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ContradictionRow {
+    /// The study's id.
+    pub study: String,
+    /// The SOP Instance UID that both have.
+    pub sop_instance_uid: String,
+    /// The digest of these bytes, by which the archive has them.
+    pub stored: String,
+    /// Where they are.
+    pub path: PathBuf,
+    /// How many they are.
+    pub size: u64,
+    /// How they differ from those in the study.
+    pub how: String,
+    /// When they came, in milliseconds since 1970.
+    pub came_ms: u64,
+}
+
 /// A study that something was done to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
@@ -152,6 +171,28 @@ impl Service {
             lines.push(said.to_string());
         }
         Ok(CompletenessRow { lines: lines.concat().trim_end().to_owned(), suspicious })
+    }
+
+    /// Everything that is kept as contradicting an instance.
+    ///
+    /// # Errors
+    /// [`DeskError`].
+    pub fn contradictions(&self) -> Result<Vec<ContradictionRow>, DeskError> {
+        let mut rows = Vec::new();
+        for entry in self.archive.studies()? {
+            let study = entry.manifest.manifest.header().study;
+            let all = self.archive.contradictions(study)?;
+            rows.extend(all.into_iter().map(|(stored, one)| ContradictionRow {
+                study: study.to_string(),
+                sop_instance_uid: one.sop_instance_uid.to_string(),
+                stored: stored.to_string(),
+                path: self.archive.place(&stored),
+                size: one.size,
+                how: one.how.to_string(),
+                came_ms: one.came.0,
+            }));
+        }
+        Ok(rows)
     }
 
     /// A study's manifest as the standard has one: a Key Object Selection Document, with a MAC of each instance.

@@ -193,13 +193,22 @@ impl From<StoreError> for DeskError {
 }
 
 impl Service {
-    /// Takes a folder into the archive.
+    /// Takes a folder into the archive. `seen` is told, from several threads, how many files were read, and how many there are.
     ///
     /// # Errors
     /// [`IngestError`].
-    pub fn ingest(&self, request: &IngestRequest) -> Result<Ingested, IngestError> {
+    pub fn ingest(
+        &self,
+        request: &IngestRequest,
+        seen: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Ingested, IngestError> {
+        self.taking.is_at(0, 0);
+        let told = |done, files| {
+            self.taking.is_at(done, files);
+            seen(done, files);
+        };
         // What comes from outside is read by a process that can do nothing else.
-        let mut intake = Intake::of_folder(&request.folder, &self.reader)?;
+        let mut intake = Intake::watched(&request.folder, &self.reader, &told)?;
         if let Some(report) = &request.report {
             attach(&mut intake, report)?;
         }

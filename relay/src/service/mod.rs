@@ -3,6 +3,7 @@
 mod archive;
 mod desk;
 mod report;
+mod taking;
 
 use std::sync::Arc;
 
@@ -22,12 +23,15 @@ use crate::reception::Quarantine;
 use crate::store::{ChainStore, Mailboxes, Pickups, Receipts, StoreError};
 use crate::submission::Submission;
 
-pub use self::archive::{CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, Done, Expired, KosRow};
+pub use self::archive::{
+    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, Expired, KosRow,
+};
 pub use self::desk::{
     ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, PickupRow, QuarantinedRow,
     StudyRow, VisitRequest,
 };
 pub use self::report::{Report, ReportError, ReportRow};
+pub use self::taking::{Taking, TakingRow};
 
 /// A relay as its operator sees it.
 #[derive(Clone)]
@@ -46,6 +50,8 @@ pub struct Service {
     pub archive: Arc<Archive>,
     /// Reads what comes from outside, in processes that can do nothing else.
     pub reader: Reader,
+    /// How far what is taken in just now is.
+    pub taking: Arc<Taking>,
     /// What came by itself and could not be taken in.
     pub quarantine: Arc<Quarantine>,
     /// What the desk issued.

@@ -168,6 +168,28 @@ fn a_folder_of_anything_costs_an_entry_per_file_and_nothing_more() {
 }
 
 #[test]
+fn what_contradicts_an_instance_is_listed() {
+    let folder = hospital();
+    let folder = folder.path();
+    let first = brain(folder, "first", 2..=4);
+    let study = done(folder, &["ingest", "--dir", "mercy", &first])["studies"][0].clone();
+    let none = done(folder, &["contradictions", "--dir", "mercy"]);
+    assert_eq!(none["contradictions"].as_array().unwrap().len(), 0);
+    let mut other = fs::read(folder.join("first/brain_003.dcm")).unwrap();
+    let last = other.len() - 1;
+    other[last] ^= 1;
+    fs::create_dir(folder.join("other")).unwrap();
+    fs::write(folder.join("other/003.dcm"), &other).unwrap();
+    done(folder, &["ingest", "--dir", "mercy", "other"]);
+    let listed = done(folder, &["contradictions", "--dir", "mercy"]);
+    let [row] = listed["contradictions"].as_array().unwrap().as_slice() else { panic!("{listed}") };
+    assert_eq!((&row["study"], row["how"].as_str()), (&study, Some("pixels differ")));
+    assert_eq!(fs::read(row["path"].as_str().unwrap()).unwrap(), other);
+    let lines = String::from_utf8(relay(folder, &["contradictions", "--dir", "mercy"]).stdout).unwrap();
+    assert!(lines.contains("pixels differ") && lines.ends_with("both are kept\n"), "{lines}");
+}
+
+#[test]
 fn a_report_belongs_to_one_study() {
     let folder = hospital();
     let folder = folder.path();
