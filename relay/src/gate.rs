@@ -14,7 +14,7 @@ use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::terms::SeriesScope;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
-use clavicle_network::transfer::{Admission, Gate, Kept, Listing, Offer, Reference};
+use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reference};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tracing::{error, info};
@@ -107,6 +107,8 @@ enum No {
     Archive(#[from] ArchiveError),
     #[error("the manifest that the ledger names is not in the archive")]
     ManifestMissing,
+    #[error("it could not be written down that somebody was let in: {0}")]
+    NotWritten(ReceiptsError),
     #[error("the grant names series that the study does not have any more")]
     SeriesGone,
     #[error("more revocations of this study were seen than can be kept: nobody it was granted to is served")]
@@ -163,60 +165,6 @@ impl RelayGate {
         Ok(Admission { authorisation, offer: Offer { salt: edition.salt, manifest }, withheld })
     }
 
-    /// Has it written down that somebody was let in, and returns when it is on the disk. Before that nothing may be sent.
-    ///
-    /// # Errors
-    /// [`ReceiptsError`]: then nobody is let in.
-    pub async fn opened(
-        &self,
-        authorisation: &Authorisation,
-        hello: &SignedHello,
-    ) -> Result<SignedReceipt, ReceiptsError> {
-        let opened = Opened::of(&self.chain, authorisation, hello);
-        let entry = Entry::Opened(Box::new(opened));
-        self.receipts.append(authorisation.study(), (self.clock)().0, entry)?.done().await
-    }
-
-    /// Keeps the signature of whoever was let in on the receipt that they were given.
-    ///
-    /// # Errors
-    /// [`ReceiptsError`]: then nothing more is sent.
-    pub async fn countersigned(
-        &self,
-        opened: &SignedReceipt,
-        signature: Signature,
-    ) -> Result<SignedReceipt, ReceiptsError> {
-        let receipt = &opened.receipt;
-        self.receipts.countersign(receipt.study, receipt.sequence, signature)?.done().await
-    }
-
-    /// Has it written down how much was sent, and how that ended. Nobody need wait for it.
-    ///
-    /// # Errors
-    /// [`ReceiptsError`].
-    pub async fn closed(
-        &self,
-        opened: &SignedReceipt,
-        (items, bytes): (u32, u64),
-        end: End,
-    ) -> Result<SignedReceipt, ReceiptsError> {
-        let receipt = &opened.receipt;
-        let entry = Entry::Closed(Closed { opened: receipt.sequence, items, bytes, end });
-        self.receipts.append(receipt.study, (self.clock)().0, entry)?.done().await
-    }
-
-    /// A study's receipts from a sequence on, with what proves that they are anchored; for its holder and for nobody else. Reads files.
-    ///
-    /// # Errors
-    /// [`StoreError`]. To anybody but the holder there is nothing to show.
-    pub fn receipts_for(&self, authorisation: &Authorisation, from: u64) -> Result<Option<Statement>, StoreError> {
-        if authorisation.grant().is_some() {
-            return Ok(None);
-        }
-        let proven = |hash: &_| self.store.inclusion(hash);
-        self.receipts.statement(authorisation.study(), from, proven).map(Some)
-    }
-
     /// Has a refusal written down, if the study is on the ledger and this source's. That is looked up elsewhere, and later: how long it
     /// takes must not show in the answer.
     fn write_down(&self, remote: Key, (study, grant): (StudyId, Option<GrantId>), no: &No) {
@@ -230,7 +178,10 @@ impl RelayGate {
     }
 
     fn keep(&self, key: Key, asked: (Option<StudyId>, Option<GrantId>), no: &No) -> Reference {
-        if matches!(no, No::Archive(_) | No::ManifestMissing | No::Full | No::Refused(Refused::Read(_))) {
+        if matches!(
+            no,
+            No::Archive(_) | No::NotWritten(_) | No::ManifestMissing | No::Full | No::Refused(Refused::Read(_))
+        ) {
             error!(reason = %no, "refused somebody for a fault of this relay's own");
         }
         self.refusals.keep((self.clock)(), key, asked, no.to_string())
@@ -242,7 +193,7 @@ impl No {
     fn reason(&self) -> RefusalReason {
         match self {
             Self::Refused(refused) => refused.into(),
-            Self::Archive(_) | Self::ManifestMissing | Self::Full => RefusalReason::Unavailable,
+            Self::Archive(_) | Self::NotWritten(_) | Self::ManifestMissing | Self::Full => RefusalReason::Unavailable,
             Self::SeriesGone => RefusalReason::SeriesGone,
         }
     }
@@ -278,6 +229,53 @@ impl Gate for RelayGate {
 
     fn refuse(&self, remote: Key, why: &'static str) -> Reference {
         self.refusals.keep((self.clock)(), remote, (None, None), why.to_owned())
+    }
+
+    fn opened<'a>(
+        &'a self,
+        authorisation: &'a Authorisation,
+        hello: &'a SignedHello,
+    ) -> BoxFuture<'a, Result<SignedReceipt, Reference>> {
+        Box::pin(async move {
+            let (study, remote) = (authorisation.study(), authorisation.remote());
+            let opened = Opened::of(&self.chain, remote, hello, authorisation.current());
+            let written =
+                async { self.receipts.append(study, (self.clock)().0, Entry::Opened(Box::new(opened)))?.done().await };
+            written
+                .await
+                .map_err(|error| self.keep(remote, (Some(study), authorisation.grant()), &No::NotWritten(error)))
+        })
+    }
+
+    fn countersigned<'a>(
+        &'a self,
+        opened: &'a SignedReceipt,
+        signature: Signature,
+    ) -> BoxFuture<'a, Result<(), BoxError>> {
+        Box::pin(async move {
+            let receipt = &opened.receipt;
+            self.receipts.countersign(receipt.study, receipt.sequence, signature)?.done().await?;
+            Ok(())
+        })
+    }
+
+    fn closed<'a>(&'a self, opened: &'a SignedReceipt, (items, bytes): (u32, u64), end: End) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            let receipt = &opened.receipt;
+            let entry = Entry::Closed(Closed { opened: receipt.sequence, items, bytes, end });
+            let written = async { self.receipts.append(receipt.study, (self.clock)().0, entry)?.done().await };
+            if let Err(error) = written.await {
+                error!(%error, "what was sent could not be written down");
+            }
+        })
+    }
+
+    fn receipts(&self, authorisation: &Authorisation, from: u64) -> Result<Option<Statement>, BoxError> {
+        if authorisation.grant().is_some() {
+            return Ok(None);
+        }
+        let proven = |hash: &_| self.store.inclusion(hash);
+        Ok(Some(self.receipts.statement(authorisation.study(), from, proven)?))
     }
 
     fn open(&self, stored: &StoredDigest, size: u64) -> io::Result<Kept> {

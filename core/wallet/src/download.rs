@@ -69,7 +69,7 @@ impl Wallet {
         let endpoint = bind_towards(key, to).await?;
         let hello = Hello { source, study, claim, actor, at: self.now() }.sign(&self.chain(), key);
         let fetch = transfer::connect(&endpoint, &remote, &hello).await?;
-        let mut verified = fetch.verify(&self.chain(), study, &record, &operational)?;
+        let mut verified = fetch.verify(&self.chain(), study, &record, &operational, key)?;
         let offer = verified.offer().clone();
         let listing = &offer.manifest;
         let there = match out {

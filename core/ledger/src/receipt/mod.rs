@@ -31,7 +31,7 @@ pub use self::statement::{
     Anchored, AnchoredReceipt, MAX_STATED, MAX_STATED_ANCHORS, ProvenAnchor, Stated, Statement, StatementError,
     UnprovenAnchor,
 };
-use crate::authorise::{Actor, Authorisation, SignedHello};
+use crate::authorise::{Actor, Claim, SignedHello};
 use crate::domain::{self, Tag};
 use crate::encoding::Wire;
 use crate::id::{ChainId, GrantId, HelloDigest, ManifestRoot, ReceiptDigest, SourceId, StudyId};
@@ -181,24 +181,16 @@ pub enum ReceiptError {
 }
 
 impl Opened {
-    /// What is written down of an authorisation, given to whoever said `hello`.
+    /// What is written down when `remote`, which said `hello`, is let in to this revision with this root.
     #[must_use]
-    pub fn of(chain: &ChainId, authorisation: &Authorisation, hello: &SignedHello) -> Self {
-        let grant = authorisation.grant().zip(authorisation.terms());
-        let claim = grant.map_or(ReceiptClaim::Holder, |(grant, terms)| ReceiptClaim::Grant {
-            grant,
-            purpose: terms.purpose,
-            emergency: terms.emergency,
-        });
-        let (revision, root) = authorisation.current();
-        Self {
-            remote: authorisation.remote(),
-            claim,
-            actor: hello.hello.actor.clone(),
-            revision,
-            root,
-            hello: hello.digest(chain),
-        }
+    pub fn of(chain: &ChainId, remote: Key, hello: &SignedHello, (revision, root): (u32, ManifestRoot)) -> Self {
+        let claim = match &hello.hello.claim {
+            Claim::Holder => ReceiptClaim::Holder,
+            Claim::Grant { grant, terms } => {
+                ReceiptClaim::Grant { grant: *grant, purpose: terms.purpose, emergency: terms.emergency }
+            }
+        };
+        Self { remote, claim, actor: hello.hello.actor.clone(), revision, root, hello: hello.digest(chain) }
     }
 }
 

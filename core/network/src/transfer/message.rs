@@ -2,6 +2,8 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::Wire;
+use clavicle_ledger::key::Signature;
+use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{
     Attachment, Counts, Instance, Manifest, ScopedManifest, SignedManifest, SignedScopedManifest, StoredDigest,
@@ -36,8 +38,22 @@ impl core::fmt::Debug for Reference {
 pub(crate) enum Answer {
     /// No; the same for every reason.
     Refused(Reference),
-    /// Yes, and this is what there is.
-    Welcome(Box<Offer>),
+    /// Yes; this was written down of it, and this is what there is.
+    Welcome(Box<SignedReceipt>, Box<Offer>),
+}
+
+/// What whoever was let in asks for.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) enum Ask {
+    /// First of all, and once: their signature on the receipt. Nothing is sent before it is there.
+    Countersigned(Signature),
+    /// Items.
+    Items(Wants),
+    /// A holder: the study's receipts from this sequence on, as many as go into one answer.
+    Receipts {
+        /// The first.
+        from: u64,
+    },
 }
 
 /// What there is for whoever was let in.
@@ -191,12 +207,12 @@ impl Lead {
 
 impl Wire for Answer {
     const NAME: &'static str = "a source's answer";
-    const MAX_LEN: usize = 64 + SignedScopedManifest::MAX_LEN;
+    const MAX_LEN: usize = 64 + SignedReceipt::MAX_LEN + SignedScopedManifest::MAX_LEN;
 }
 
-impl Wire for Wants {
-    const NAME: &'static str = "a list of wants";
-    const MAX_LEN: usize = 4 + 8 * MAX_WANTS;
+impl Wire for Ask {
+    const NAME: &'static str = "what is asked of a source";
+    const MAX_LEN: usize = 1 + 4 + 8 * MAX_WANTS;
 }
 
 impl Wire for Offer {

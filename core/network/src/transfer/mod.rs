@@ -4,9 +4,12 @@
 //! recipient                                source
 //! hello, signed by the connection's key ─►
 //!                                       ◄─ refused, a reference      the same for every reason, at a fixed tick
-//!                                       ◄─ or: salt, manifest
+//!                                       ◄─ or: receipt; salt, manifest
+//! its signature on the receipt          ─►
 //! wants: place, first MiB               ─►
 //!                                       ◄─ for each: place (4) ‖ 1 ‖ item, or place (4) ‖ 0 when it is not to be had
+//! or, a holder: receipts from …         ─►
+//!                                       ◄─ receipts
 //! wants …, end of stream                ─►
 //! ```
 //!
@@ -19,6 +22,8 @@
 //! verifies what it reads before it sends it: a disk that has lost bits is its operator's to hear of, and not the recipient's to find out. The
 //! recipient believes nothing all the same: the manifest, and each MiB as it arrives, are verified before they go into its [`Pack`](crate::pack::Pack).
 
+pub use futures_util::future::BoxFuture;
+
 mod message;
 mod reading;
 mod receive;
@@ -28,7 +33,7 @@ mod writing;
 pub use self::message::{Item, Listing, MAX_WANTS, Offer, PROTOCOL, Reference};
 pub use self::reading::Kept;
 pub use self::receive::{Fetch, FetchError, Got, Outcome, Progress, Verified, connect};
-pub use self::send::{Admission, Gate};
+pub use self::send::{Admission, BoxError, Gate};
 pub(crate) use self::send::{Refusals, serve};
 
 /// The code with which a source closes a connection that it has refused.
@@ -39,5 +44,5 @@ const ENDED: u32 = 2;
 const REVISED: u32 = 3;
 /// The code with which a source closes a connection that went wrong otherwise.
 const FAILED: u32 = 4;
-/// The code with which a recipient says that it has all it wanted.
-const DONE: u32 = 0;
+/// The code with which a recipient says that it has all it wanted. Not 0, with which a connection ends that is merely dropped.
+const DONE: u32 = 6;

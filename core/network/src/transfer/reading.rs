@@ -32,6 +32,8 @@ pub(super) struct Reading {
     withheld: Arc<BTreeSet<StoredDigest>>,
     wants: VecDeque<Want>,
     large: Option<Large>,
+    /// Items that came to their end in this block.
+    whole: u32,
 }
 
 /// A large item that is being read.
@@ -51,12 +53,13 @@ impl Reading {
         wants: Vec<Want>,
     ) -> Self {
         let (gate, items, withheld) = (Arc::clone(gate), Arc::clone(items), Arc::clone(withheld));
-        Self { gate, items, withheld, wants: wants.into(), large: None }
+        Self { gate, items, withheld, wants: wants.into(), large: None, whole: 0 }
     }
 
-    /// The next bytes to be sent; none when all that is wanted was read.
-    pub(super) fn next(&mut self) -> Vec<u8> {
+    /// The next bytes to be sent, and how many items come to their end with them; no bytes when all that is wanted was read.
+    pub(super) fn next(&mut self) -> (Vec<u8>, u32) {
         let mut block = Vec::new();
+        self.whole = 0;
         while block.len() < BLOCK {
             if let Some(large) = self.large.take() {
                 self.large = self.read_mib(large, &mut block);
@@ -65,7 +68,7 @@ impl Reading {
             let Some(want) = self.wants.pop_front() else { break };
             self.begin(want, &mut block);
         }
-        block
+        (block, self.whole)
     }
 
     fn begin(&mut self, Want { place, from }: Want, block: &mut Vec<u8>) {
@@ -76,6 +79,7 @@ impl Reading {
         let begin = block.len();
         block.extend_from_slice(&Lead { place, follows: true }.to_bytes());
         match self.read(stored, size, from, block) {
+            Ok(None) => self.whole += 1,
             Ok(large) => self.large = large,
             Err(error) => {
                 self.gate.damaged(&stored, &error);
@@ -102,9 +106,10 @@ impl Reading {
     }
 
     /// Reads a MiB of a large item, and gives it back if more of it follows.
-    fn read_mib(&self, large: Large, block: &mut Vec<u8>) -> Option<Large> {
+    fn read_mib(&mut self, large: Large, block: &mut Vec<u8>) -> Option<Large> {
         let Large { stored, size, ref kept, next } = large;
         if next >= pieces(size) {
+            self.whole += 1;
             return None;
         }
         let begin = block.len();

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use clavicle_ledger::authorise::SignedHello;
 use clavicle_ledger::id::{ChainId, StudyId};
-use clavicle_ledger::key::Key;
+use clavicle_ledger::key::{Key, SecretKey, Signature};
+use clavicle_ledger::receipt::{Entry, Opened, SignedReceipt, Statement};
 use clavicle_ledger::study::Study;
 use clavicle_manifest::{MAX_SUBTREES, StoredDigest, Subtrees, VerifyError};
 use iroh::Endpoint;
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
-use super::message::{Answer, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reference, Want, Wants};
+use super::message::{Answer, Ask, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reference, Want, Wants};
 use super::writing::{Came, Writer};
 use super::{DONE, ENDED, REFUSED, REVISED};
 use crate::endpoint::{CONNECT, Remote, read_message, write_message};
@@ -54,6 +55,9 @@ pub enum FetchError {
     /// Not the manifest on the ledger.
     #[error("the source's manifest is not to be believed")]
     Manifest(#[from] VerifyError),
+    /// The receipt says something else.
+    #[error("the source's receipt does not say what happened; nothing was fetched")]
+    Receipt,
     /// This side's disk.
     #[error(transparent)]
     Pack(#[from] PackError),
@@ -72,7 +76,9 @@ pub async fn connect(endpoint: &Endpoint, source: &Remote, hello: &SignedHello) 
     let (mut send, mut receive) = opened.map_err(|_| why(&connection))?;
     write_message(&mut send, hello, STALLED).await.map_err(|_| why(&connection))?;
     match read_message(&mut receive, STALLED).await {
-        Ok(Answer::Welcome(offer)) => Ok(Fetch { connection, send, receive, offer: *offer }),
+        Ok(Answer::Welcome(receipt, offer)) => {
+            Ok(Fetch { connection, send, receive, offer: *offer, receipt: *receipt, hello: hello.clone() })
+        }
         Ok(Answer::Refused(reference)) => Err(FetchError::Refused(Some(reference))),
         Err(error) if error.is_wrong() => Err(FetchError::Protocol("its answer cannot be read")),
         Err(_) => Err(why(&connection)),
@@ -100,11 +106,17 @@ pub struct Fetch {
     send: SendStream,
     receive: RecvStream,
     offer: Offer,
+    receipt: SignedReceipt,
+    hello: SignedHello,
 }
 
-/// The same, when the manifest was found to be the one on the ledger.
+/// The same, when the manifest was found to be the one on the ledger, and the receipt to say what happened.
 #[derive(Debug)]
-pub struct Verified(Fetch);
+pub struct Verified {
+    fetch: Fetch,
+    /// The signature on the receipt, until it is sent with what is asked for first.
+    countersignature: Option<Signature>,
+}
 
 /// What became of an item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,16 +155,17 @@ impl Fetch {
     }
 
     /// Verifies the manifest: of this study, of the revision and root that `record`, proven from the ledger, has, and signed by the
-    /// source's operational key.
+    /// source's operational key. Verifies and signs the receipt: that `key`, the connection's, was let in to it by what it said.
     ///
     /// # Errors
-    /// [`FetchError::OtherStudy`], [`FetchError::Manifest`].
+    /// [`FetchError::OtherStudy`], [`FetchError::Manifest`], [`FetchError::Receipt`].
     pub fn verify(
         self,
         chain: &ChainId,
         study: StudyId,
         record: &Study,
         operational: &Key,
+        key: &SecretKey,
     ) -> Result<Verified, FetchError> {
         let header = self.offer.manifest.header();
         if header.study != study || !header.is_of(chain, &self.offer.salt) || !header.agrees_with(record) {
@@ -162,7 +175,14 @@ impl Fetch {
             Listing::Whole(signed) => signed.verify_is(chain, operational, &record.manifest_root)?,
             Listing::Part(signed) => signed.verify_is(chain, operational, &record.manifest_root)?,
         }
-        Ok(Verified(self))
+        let receipt = &self.receipt.receipt;
+        let opened = Opened::of(chain, key.public(), &self.hello, (record.revision, record.manifest_root));
+        let is_signed = self.receipt.verify(chain, self.hello.hello.source, &[*operational]).is_ok();
+        if !is_signed || receipt.study != study || receipt.entry != Entry::Opened(Box::new(opened)) {
+            return Err(FetchError::Receipt);
+        }
+        let countersignature = Some(receipt.digest(chain).countersign(chain, key));
+        Ok(Verified { fetch: self, countersignature })
     }
 }
 
@@ -170,7 +190,7 @@ impl Verified {
     /// What there is.
     #[must_use]
     pub const fn offer(&self) -> &Offer {
-        &self.0.offer
+        &self.fetch.offer
     }
 
     /// Fetches the items at these places into a pack, in this order, except for what the pack has. All of it is verified, and on the disk when this
@@ -184,7 +204,7 @@ impl Verified {
         wanted: &[u32],
         mut progress: impl FnMut(Progress),
     ) -> Result<(Pack, Vec<Got>), FetchError> {
-        let items: Vec<_> = self.0.offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
+        let items: Vec<_> = self.fetch.offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
         let item = |place: u32| {
             let item = usize::try_from(place).ok().and_then(|place| items.get(place).copied());
             item.ok_or(FetchError::Protocol("there is no such place in its manifest"))
@@ -205,8 +225,7 @@ impl Verified {
         let taken: Result<(), FetchError> = async {
             for batch in missing.chunks(MAX_WANTS) {
                 let wants = Wants::of(batch.iter().map(|(want, ..)| *want));
-                let asked = write_message(&mut self.0.send, &wants, STALLED).await;
-                asked.map_err(|_| why(&self.0.connection))?;
+                self.ask(&Ask::Items(wants)).await?;
                 for (want, stored, size) in batch {
                     let told = (&mut done, &mut progress);
                     if !self.take(*want, (*stored, *size), &mut writer, told).await? {
@@ -227,6 +246,28 @@ impl Verified {
             }
         }
         Ok((written.pack, got))
+    }
+
+    /// A holder asks for the study's receipts from a sequence on, as many as go into one answer. They are not to be believed yet.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn receipts(&mut self, from: u64) -> Result<Statement, FetchError> {
+        self.ask(&Ask::Receipts { from }).await?;
+        match read_message(&mut self.fetch.receive, STALLED).await {
+            Ok(statement) => Ok(statement),
+            Err(error) if error.is_wrong() => Err(FetchError::Protocol("its statement cannot be read")),
+            Err(_) => Err(why(&self.fetch.connection)),
+        }
+    }
+
+    async fn ask(&mut self, ask: &Ask) -> Result<(), FetchError> {
+        let Fetch { send, connection, .. } = &mut self.fetch;
+        if let Some(signature) = self.countersignature.take() {
+            let said = write_message(send, &Ask::Countersigned(signature), STALLED).await;
+            said.map_err(|_| why(connection))?;
+        }
+        write_message(send, ask, STALLED).await.map_err(|_| why(connection))
     }
 
     /// Takes one item; false when it is not to be had.
@@ -293,13 +334,13 @@ impl Verified {
     }
 
     async fn read(&mut self, into: &mut [u8]) -> Result<(), FetchError> {
-        let read = timeout(STALLED, self.0.receive.read_exact(into)).await;
-        read.map_err(|_| FetchError::Broken)?.map_err(|_| why(&self.0.connection))
+        let read = timeout(STALLED, self.fetch.receive.read_exact(into)).await;
+        read.map_err(|_| FetchError::Broken)?.map_err(|_| why(&self.fetch.connection))
     }
 
     /// Tells the source that all is there.
     pub async fn close(mut self) {
-        self.0.send.finish().ok();
-        self.0.connection.close(VarInt::from_u32(DONE), b"");
+        self.fetch.send.finish().ok();
+        self.fetch.connection.close(VarInt::from_u32(DONE), b"");
     }
 }

@@ -4,22 +4,25 @@ use std::collections::BTreeSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use clavicle_ledger::authorise::{Authorisation, SignedHello};
-use clavicle_ledger::key::Key;
+use clavicle_ledger::key::{Key, Signature};
+use clavicle_ledger::receipt::{End, SignedReceipt, Statement};
 use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::StoredDigest;
-use iroh::endpoint::{Connection, ReadExactError, RecvStream, SendStream, VarInt};
+use futures_util::future::BoxFuture;
+use iroh::endpoint::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
-use super::message::{Answer, Offer, Reference, Want, Wants};
+use super::message::{Answer, Ask, Offer, Reference};
 use super::reading::{Kept, Reading};
-use super::{ENDED, FAILED, REFUSED, REVISED};
+use super::{DONE, ENDED, FAILED, REFUSED, REVISED};
 use crate::endpoint::{MessageError, framed, read_message, remote_key, write_message};
 use crate::serve::{Crowd, Hall};
 
@@ -43,6 +46,8 @@ const HEARD: Duration = Duration::from_secs(2);
 const MAX_REFUSALS: (usize, usize) = (256, 64);
 /// How often each item may be asked for on one connection, all of them taken together.
 const MAX_TIMES: usize = 2;
+/// How often receipts may be asked for on one connection.
+const MAX_STATEMENTS: u32 = 1_000;
 /// The most bytes that are given to the connection at a time.
 const CHUNK: usize = 256 * 1024;
 
@@ -57,6 +62,35 @@ pub trait Gate: Send + Sync + 'static {
     /// # Errors
     /// The reference of a refusal.
     fn admit(&self, remote: Key, hello: &SignedHello) -> Result<Admission, Reference>;
+
+    /// Writes down that somebody was let in, and returns when it is on the disk: before that nothing is sent.
+    ///
+    /// # Errors
+    /// The reference of a refusal: what cannot be written down does not happen.
+    fn opened<'a>(
+        &'a self,
+        authorisation: &'a Authorisation,
+        hello: &'a SignedHello,
+    ) -> BoxFuture<'a, Result<SignedReceipt, Reference>>;
+
+    /// Keeps the signature of whoever was let in on their receipt, if it is theirs, and returns when it is on the disk.
+    ///
+    /// # Errors
+    /// It is not, or could not be kept; for the log. Then nothing is sent.
+    fn countersigned<'a>(
+        &'a self,
+        opened: &'a SignedReceipt,
+        signature: Signature,
+    ) -> BoxFuture<'a, Result<(), BoxError>>;
+
+    /// Writes down how much was sent, and how that ended.
+    fn closed<'a>(&'a self, opened: &'a SignedReceipt, sent: (u32, u64), end: End) -> BoxFuture<'a, ()>;
+
+    /// The study's receipts from a sequence on, for its holder; nothing for others.
+    ///
+    /// # Errors
+    /// They cannot be read; for the log.
+    fn receipts(&self, authorisation: &Authorisation, from: u64) -> Result<Option<Statement>, BoxError>;
 
     /// Decides again, on what is known now.
     ///
@@ -82,6 +116,9 @@ pub trait Gate: Send + Sync + 'static {
     /// This source's clock.
     fn clock(&self) -> LocalTime;
 }
+
+/// Why a gate could not do something, for the log.
+pub type BoxError = Box<dyn core::error::Error + Send + Sync>;
 
 /// Leave to fetch, with what may be fetched.
 #[derive(Clone, Debug)]
@@ -137,45 +174,74 @@ pub(crate) async fn serve(connection: &Connection, address: IpAddr, hall: &Hall)
         return close(REFUSED);
     };
     let (asked, decided) = decide(&mut receive, remote_key(connection), hall).await;
-    let admission = match decided {
-        Ok(admission) => admission,
+    let (admission, receipt) = match decided {
+        Ok(decided) => decided,
         Err(reference) => {
             hall.refusals.refuse(&mut send, address, asked, reference).await;
             return close(REFUSED);
         }
     };
-    let authorisation = admission.authorisation.clone();
-    let sender = Sender { send, receive, gate: &hall.gate, turn: Turn::new(&hall.sending) };
-    let sent = async {
-        if let Err(error) = sender.send_all(admission).await {
-            debug!(%error, "a transfer broke off");
-            return FAILED;
+    let (authorisation, sent) = (admission.authorisation.clone(), Sent::default());
+    let sender =
+        Sender { send, receive, gate: &hall.gate, turn: Turn::new(&hall.sending), receipt: &receipt, sent: &sent };
+    let sending = async {
+        match sender.send_all(admission).await {
+            // The other side closes when it has everything. Until then a part of it is still here, and can be held back.
+            Ok(()) => drop(timeout(LINGER, connection.closed()).await),
+            Err(error) => debug!(%error, "a transfer broke off"),
         }
-        // The other side closes when it has everything. Until then a part of it is still here, and can be held back.
-        timeout(LINGER, connection.closed()).await.ok();
-        FAILED
+        (FAILED, if has_all(connection) { End::Finished } else { End::Broken })
     };
-    close(tokio::select! {
+    let (code, end) = tokio::select! {
         // First what may stop: data never wins over a no.
         biased;
-        code = ended(&hall.gate, changes, authorisation) => code,
-        code = sent => code,
-    });
+        code = ended(&hall.gate, changes, authorisation) => (code, if code == REVISED { End::Revised } else { End::ConsentEnded }),
+        ended = sending => ended,
+    };
+    close(code);
+    hall.gate.closed(&receipt, sent.so_far(), end).await;
 }
 
-/// Reads a hello and decides on it. Also when it was there.
-async fn decide(receive: &mut RecvStream, remote: Key, hall: &Hall) -> (Instant, Result<Admission, Reference>) {
+/// Whether the recipient has said that it has all it wanted. It may say so before the end of its stream was read.
+fn has_all(connection: &Connection) -> bool {
+    let done = VarInt::from_u32(DONE);
+    matches!(connection.close_reason(), Some(ConnectionError::ApplicationClosed(close)) if close.error_code == done)
+}
+
+/// How much was sent to one recipient.
+#[derive(Debug, Default)]
+struct Sent {
+    items: AtomicU32,
+    bytes: AtomicU64,
+}
+
+impl Sent {
+    fn so_far(&self) -> (u32, u64) {
+        (self.items.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+/// Reads a hello, decides on it, and writes it down. Also when it was there.
+async fn decide(
+    receive: &mut RecvStream,
+    remote: Key,
+    hall: &Hall,
+) -> (Instant, Result<(Admission, SignedReceipt), Reference>) {
     let hello = read_message::<SignedHello>(receive, PATIENCE).await;
-    let _turn = hall.deciding.acquire().await;
+    let turn = hall.deciding.acquire().await;
     let asked = Instant::now();
-    let decided = match hello {
-        Err(_) => Err(hall.gate.refuse(remote, "what came was no hello")),
-        Ok(hello) => {
-            let gate = Arc::clone(&hall.gate);
-            let decided = tokio::task::spawn_blocking(move || gate.admit(remote, &hello)).await;
-            // In doubt the answer is no.
-            decided.unwrap_or_else(|_| Err(hall.gate.refuse(remote, "a defect ended the decision")))
+    let Ok(hello) = hello else { return (asked, Err(hall.gate.refuse(remote, "what came was no hello"))) };
+    let (gate, said) = (Arc::clone(&hall.gate), hello.clone());
+    let decided = tokio::task::spawn_blocking(move || gate.admit(remote, &said)).await;
+    // Others are decided on while this is written down: many are written at once.
+    drop(turn);
+    let decided = match decided {
+        Ok(Ok(admission)) => {
+            hall.gate.opened(&admission.authorisation, &hello).await.map(|receipt| (admission, receipt))
         }
+        Ok(Err(reference)) => Err(reference),
+        // In doubt the answer is no.
+        Err(_) => Err(hall.gate.refuse(remote, "a defect ended the decision")),
     };
     (asked, decided)
 }
@@ -213,6 +279,12 @@ enum SendError {
     Place(u32),
     #[error("the recipient asked for everything again and again")]
     TooOften,
+    #[error("the recipient did not sign the receipt, or signed it twice")]
+    NotSigned,
+    #[error("somebody who is not the holder asked for receipts")]
+    NotHolder,
+    #[error("the receipts could not be written or read: {0}")]
+    Gate(BoxError),
     #[error("the source's disk failed")]
     Disk(#[from] io::Error),
 }
@@ -272,34 +344,61 @@ struct Sender<'a> {
     receive: RecvStream,
     gate: &'a Arc<dyn Gate>,
     turn: Turn<'a>,
+    receipt: &'a SignedReceipt,
+    sent: &'a Sent,
 }
 
 impl Sender<'_> {
     async fn send_all(mut self, admission: Admission) -> Result<(), SendError> {
-        let Admission { authorisation: _, offer, withheld } = admission;
+        let Admission { authorisation, offer, withheld } = admission;
         let items: Arc<[_]> = offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
         let withheld = Arc::new(withheld);
-        self.write(framed(&Answer::Welcome(Box::new(offer))).into()).await?;
+        let welcome = Answer::Welcome(Box::new(self.receipt.clone()), Box::new(offer));
+        self.write(framed(&welcome).into()).await?;
+        drop(welcome);
         let mut left = items.len().saturating_mul(MAX_TIMES);
-        while let Some(wants) = self.wants().await? {
-            left = left.checked_sub(wants.len()).ok_or(SendError::TooOften)?;
-            let there = |place| usize::try_from(place).is_ok_and(|place| place < items.len());
-            if let Some(beyond) = wants.iter().find(|want| !there(want.place)) {
-                return Err(SendError::Place(beyond.place));
+        let mut statements = MAX_STATEMENTS;
+        let Some(Ask::Countersigned(signature)) = self.ask().await? else { return Err(SendError::NotSigned) };
+        self.gate.countersigned(self.receipt, signature).await.map_err(SendError::Gate)?;
+        while let Some(ask) = self.ask().await? {
+            match ask {
+                Ask::Items(wants) => {
+                    let wants = wants.into_vec();
+                    if wants.is_empty() {
+                        return Err(SendError::Nothing);
+                    }
+                    left = left.checked_sub(wants.len()).ok_or(SendError::TooOften)?;
+                    let there = |place| usize::try_from(place).is_ok_and(|place| place < items.len());
+                    if let Some(beyond) = wants.iter().find(|want| !there(want.place)) {
+                        return Err(SendError::Place(beyond.place));
+                    }
+                    self.send_items(Reading::new(self.gate, &items, &withheld, wants)).await?;
+                }
+                Ask::Receipts { from } => {
+                    statements = statements.checked_sub(1).ok_or(SendError::TooOften)?;
+                    self.send_receipts(&authorisation, from).await?;
+                }
+                Ask::Countersigned(_) => return Err(SendError::NotSigned),
             }
-            self.send_items(Reading::new(self.gate, &items, &withheld, wants)).await?;
         }
         self.send.finish().ok();
         Ok(())
     }
 
-    /// What is wanted next; nothing at the end of the stream.
-    async fn wants(&mut self) -> Result<Option<Vec<Want>>, SendError> {
+    /// What is asked for next; nothing at the end of the stream.
+    async fn ask(&mut self) -> Result<Option<Ask>, SendError> {
         self.turn.leave();
-        match read_message::<Wants>(&mut self.receive, STALLED).await {
+        match read_message(&mut self.receive, STALLED).await {
             Err(MessageError::Read(ReadExactError::FinishedEarly(0))) => Ok(None),
-            wants => Some(wants?.into_vec()).filter(|wants| !wants.is_empty()).ok_or(SendError::Nothing).map(Some),
+            ask => Ok(Some(ask?)),
         }
+    }
+
+    async fn send_receipts(&mut self, authorisation: &Authorisation, from: u64) -> Result<(), SendError> {
+        let (gate, authorisation) = (Arc::clone(self.gate), authorisation.clone());
+        let read = tokio::task::spawn_blocking(move || gate.receipts(&authorisation, from)).await;
+        let statement = read.map_err(io::Error::other)?.map_err(SendError::Gate)?.ok_or(SendError::NotHolder)?;
+        self.write(framed(&statement).into()).await
     }
 
     /// Sends what is read. While a block is sent the next is read, if there is a turn for it: who waits holds none.
@@ -308,13 +407,16 @@ impl Sender<'_> {
         loop {
             self.turn.begin().await;
             let begun = ahead.take().unwrap_or_else(|| read(reading.take()));
-            let Some((rest, block)) = begun.await.map_err(io::Error::other)? else { return Ok(()) };
+            let Some((rest, block, whole)) = begun.await.map_err(io::Error::other)? else { return Ok(()) };
+            let len = block.len();
             if self.turn.goes_on_after(block.len()) {
                 ahead = Some(read(Some(rest)));
             } else {
                 reading = Some(rest);
             }
             self.write(block.into()).await?;
+            self.sent.items.fetch_add(whole, Ordering::Relaxed);
+            self.sent.bytes.fetch_add(len as u64, Ordering::Relaxed);
         }
     }
 
@@ -330,11 +432,11 @@ impl Sender<'_> {
 }
 
 /// Reads the next block where that keeps nobody waiting; none when all was read.
-fn read(reading: Option<Reading>) -> JoinHandle<Option<(Reading, Vec<u8>)>> {
+fn read(reading: Option<Reading>) -> JoinHandle<Option<(Reading, Vec<u8>, u32)>> {
     tokio::task::spawn_blocking(move || {
         let mut reading = reading?;
-        let block = reading.next();
-        (!block.is_empty()).then_some((reading, block))
+        let (block, whole) = reading.next();
+        (!block.is_empty()).then_some((reading, block, whole))
     })
 }
 

@@ -49,13 +49,7 @@ async fn everything_arrives_as_it_was_signed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_holder_needs_no_grant() {
     let scene = Scene::new().await;
-    let endpoint = scene.endpoint(&scene.hospital.holder).await;
-    let claim = clavicle_ledger::authorise::Claim::Holder;
-    let (source, at) = (scene.hospital.id, scene.hospital.now());
-    let hello = clavicle_ledger::authorise::Hello { source, study: scene.study, claim, actor: None, at };
-    let hello = hello.sign(&scene.hospital.chain, &scene.hospital.holder);
-    let fetch = soon(clavicle_network::transfer::connect(&endpoint, &scene.remote(), &hello)).await.unwrap();
-    let mut verified = scene.verify(fetch, scene.study).unwrap();
+    let (_endpoint, mut verified) = scene.verified_holder().await;
     let folder = TempDir::new().unwrap();
     soon(verified.fetch(pack(folder.path()), &[REPORT, SMALL], |_| ())).await.unwrap();
     assert_eq!(found(folder.path()), signed(&[REPORT, SMALL]));
@@ -136,7 +130,7 @@ async fn a_manifest_that_is_not_the_one_on_the_ledger_is_not_believed() {
     let offered = async |offer| {
         scene.hospital.publish(scene.study, offer);
         let (_endpoint, fetch) = scene.connect(&grantee).await.unwrap();
-        scene.verify(fetch, scene.study).map(drop)
+        scene.verify(fetch, scene.study, &grantee.key).map(drop)
     };
     let right = scene.hospital.offer(1);
     assert!(offered(right.clone()).await.is_ok());

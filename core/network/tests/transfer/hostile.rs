@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clavicle_ledger::encoding;
+use clavicle_ledger::id::{ReceiptDigest, SourceId};
+use clavicle_ledger::receipt::{Entry, Opened, Receipt, ReceiptClaim};
 use clavicle_manifest::StoredHasher;
 use clavicle_network::endpoint::{Remote, bind, bind_towards};
 use clavicle_network::pack::{Pack, PackError, PackKey};
 use clavicle_network::transfer::{self, FetchError, Outcome, PROTOCOL, Verified};
 use iroh::Endpoint;
+use iroh::endpoint::RecvStream;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -31,10 +34,12 @@ impl Liar {
         task.spawn(async move {
             let connection = endpoint.accept().await.unwrap().await.unwrap();
             let (mut send, mut receive) = connection.accept_bi().await.unwrap();
-            receive.read_chunk(10_000).await.unwrap();
+            message(&mut receive).await;
             send.write_all(&first).await.unwrap();
             if !last.is_empty() {
-                receive.read_chunk(10_000).await.unwrap();
+                // The signature on the receipt, and what is wanted.
+                message(&mut receive).await;
+                message(&mut receive).await;
                 send.write_all(&last).await.ok();
             }
             if ends {
@@ -46,6 +51,13 @@ impl Liar {
     }
 }
 
+/// Reads a message.
+async fn message(receive: &mut RecvStream) {
+    let mut len = [0; 4];
+    receive.read_exact(&mut len).await.unwrap();
+    receive.read_exact(&mut vec![0; u32::from_be_bytes(len) as usize]).await.unwrap();
+}
+
 fn framed(message: &[u8]) -> Vec<u8> {
     [&(message.len() as u32).to_be_bytes()[..], message].concat()
 }
@@ -53,7 +65,57 @@ fn framed(message: &[u8]) -> Vec<u8> {
 async fn connected(scene: &Scene, grantee: &Grantee, liar: &Liar) -> Result<(Endpoint, Verified), FetchError> {
     let endpoint = bind_towards(&grantee.key, liar.remote.addresses[0]).await.unwrap();
     let fetch = soon(transfer::connect(&endpoint, &liar.remote, &scene.hello(grantee))).await?;
-    Ok((endpoint, scene.verify(fetch, scene.study)?))
+    Ok((endpoint, scene.verify(fetch, scene.study, &grantee.key)?))
+}
+
+/// An honest welcome, but for what was done to the receipt before it was signed.
+fn welcome(scene: &Scene, grantee: &Grantee, harm: impl FnOnce(&mut Receipt)) -> Vec<u8> {
+    let Scene { hospital, study, .. } = scene;
+    let current = (0, hospital.record(*study).manifest_root);
+    let mut receipt = Receipt {
+        source: hospital.id,
+        signer: hospital.operational.public(),
+        study: *study,
+        sequence: 7,
+        previous: ReceiptDigest::from_bytes([1; 32]),
+        at: hospital.now(),
+        unlisted: 0,
+        entry: Entry::Opened(Box::new(Opened::of(
+            &hospital.chain,
+            grantee.key.public(),
+            &scene.hello(grantee),
+            current,
+        ))),
+        blinding: [3; 32],
+    };
+    harm(&mut receipt);
+    let receipt = receipt.sign(&hospital.chain, &hospital.operational);
+    [&[1][..], &encoding::encode(&receipt), &encoding::encode(&hospital.offer(1))].concat()
+}
+
+/// What is written down must be what happened, before anything is asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receipt_that_says_something_else_is_not_signed() {
+    let scene = Scene::new().await;
+    let (grantee, other) = (scene.grantee("grantee"), scene.grantee("other"));
+    let opened = |receipt: &mut Receipt, change: &dyn Fn(&mut Opened)| {
+        let Entry::Opened(opened) = &mut receipt.entry else { panic!() };
+        change(opened);
+    };
+    let harms: [&dyn Fn(&mut Receipt); 7] = [
+        &|receipt| receipt.study = scene.hospital.offer(2).manifest.header().study,
+        &|receipt| receipt.source = SourceId::from_bytes([9; 32]),
+        &|receipt| receipt.signer = other.key.public(),
+        &|receipt| opened(receipt, &|opened| opened.remote = other.key.public()),
+        &|receipt| opened(receipt, &|opened| opened.claim = ReceiptClaim::Holder),
+        &|receipt| opened(receipt, &|opened| opened.revision = 1),
+        &|receipt| receipt.entry = Entry::RevocationSeen { grant: grantee.grant },
+    ];
+    for harm in harms {
+        let liar = Liar::new(framed(&welcome(&scene, &grantee, harm)), Vec::new(), false).await;
+        let error = connected(&scene, &grantee, &liar).await.unwrap_err();
+        assert!(matches!(error, FetchError::Receipt), "{error:?}");
+    }
 }
 
 /// Fetches these places from a source that makes an honest offer and then says `last`. What is in the pack afterwards.
@@ -63,9 +125,9 @@ async fn fetched(
     ends: bool,
 ) -> (Result<Vec<Outcome>, FetchError>, BTreeMap<u32, Vec<u8>>) {
     let scene = Scene::new().await;
-    let welcome = [&[1][..], &encoding::encode(&scene.hospital.offer(1))].concat();
-    let liar = Liar::new(framed(&welcome), last.to_vec(), ends).await;
-    let (_endpoint, mut verified) = connected(&scene, &scene.grantee("grantee"), &liar).await.unwrap();
+    let grantee = scene.grantee("grantee");
+    let liar = Liar::new(framed(&welcome(&scene, &grantee, |_| ())), last.to_vec(), ends).await;
+    let (_endpoint, mut verified) = connected(&scene, &grantee, &liar).await.unwrap();
     let folder = TempDir::new().unwrap();
     let fetched = soon(verified.fetch(pack(folder.path()), places, |_| ())).await;
     let outcomes = fetched.map(|(_, got)| got.into_iter().map(|got| got.outcome).collect());

@@ -5,17 +5,19 @@ use std::fs::{self, File};
 use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex};
 use std::time::Duration;
 
+use borsh::BorshDeserialize as _;
 use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SignedHello, View, authorise};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
 use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
-use clavicle_ledger::id::{ChainId, GrantId, RequestDigest, SourceId, StudyId};
-use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::id::{ChainId, GrantId, ReceiptDigest, RequestDigest, SourceId, StudyId};
+use clavicle_ledger::key::{Key, SecretKey, Signature};
+use clavicle_ledger::receipt::{Closed, End, Entry, Opened, Receipt, SignedReceipt, Stated, Statement};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _};
@@ -31,7 +33,7 @@ use clavicle_network::Server;
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pack::{Pack, PackKey};
 use clavicle_network::transfer::{
-    self, Admission, Fetch, FetchError, Gate, Kept, Listing, Offer, PROTOCOL, Reference, Verified,
+    self, Admission, BoxError, BoxFuture, Fetch, FetchError, Gate, Kept, Listing, Offer, PROTOCOL, Reference, Verified,
 };
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
 use iroh::{Endpoint, EndpointAddr, EndpointId};
@@ -107,6 +109,10 @@ pub struct Hospital {
     state: Mutex<MemoryState>,
     offers: Mutex<BTreeMap<StudyId, Offer>>,
     pub withheld: Mutex<BTreeSet<StoredDigest>>,
+    /// What was written down.
+    pub receipts: watch::Sender<Vec<SignedReceipt>>,
+    /// Whether nothing can be written down any more.
+    pub full: AtomicBool,
     /// What was found to be not what it was, each time.
     pub damaged: Mutex<Vec<StoredDigest>>,
     nonce: AtomicU64,
@@ -151,6 +157,8 @@ impl Hospital {
             genesis,
             offers: Mutex::default(),
             withheld: Mutex::default(),
+            receipts: watch::Sender::new(Vec::new()),
+            full: AtomicBool::new(false),
             damaged: Mutex::default(),
             nonce: AtomicU64::new(0),
             clock: AtomicU64::new(START),
@@ -338,6 +346,30 @@ impl Hospital {
         self.act(Action::Revoke(revoke), &[&self.holder]);
     }
 
+    /// Writes a receipt, if there is room for any.
+    fn write(&self, study: StudyId, entry: Entry) -> Option<SignedReceipt> {
+        if self.full.load(Ordering::SeqCst) {
+            return None;
+        }
+        let mut written = None;
+        self.receipts.send_modify(|receipts| {
+            let before = receipts.iter().rfind(|signed| signed.receipt.study == study).map(|signed| &signed.receipt);
+            let receipt = Receipt {
+                source: self.id,
+                signer: self.operational.public(),
+                study,
+                sequence: before.map_or(0, |before| before.sequence + 1),
+                previous: before.map_or(ReceiptDigest::NONE, |before| before.digest(&self.chain)),
+                at: self.now(),
+                unlisted: 0,
+                entry,
+                blinding: [3; 32],
+            };
+            receipts.push(written.insert(receipt.sign(&self.chain, &self.operational)).clone());
+        });
+        written
+    }
+
     fn refusal(&self, why: String) -> Reference {
         let mut random = [0; 8];
         getrandom::fill(&mut random).unwrap();
@@ -359,6 +391,48 @@ impl Gate for Hospital {
             .map_err(|why| self.refusal(why.to_string()))?;
         let offer = self.offers.lock().unwrap()[&authorisation.study()].clone();
         Ok(Admission { authorisation, offer, withheld: self.withheld.lock().unwrap().clone() })
+    }
+
+    fn opened<'a>(
+        &'a self,
+        authorisation: &'a Authorisation,
+        hello: &'a SignedHello,
+    ) -> BoxFuture<'a, Result<SignedReceipt, Reference>> {
+        let opened = Opened::of(&self.chain, authorisation.remote(), hello, authorisation.current());
+        let written = self.write(authorisation.study(), Entry::Opened(Box::new(opened)));
+        Box::pin(async move { written.ok_or_else(|| self.refusal("the disk is full".into())) })
+    }
+
+    fn countersigned<'a>(
+        &'a self,
+        opened: &'a SignedReceipt,
+        signature: Signature,
+    ) -> BoxFuture<'a, Result<(), BoxError>> {
+        let remote = opened.receipt.countersigner().unwrap();
+        let verified = opened.receipt.digest(&self.chain).verify_countersignature(&self.chain, &remote, &signature);
+        if verified.is_ok() {
+            self.receipts.send_modify(|receipts| {
+                let signed = receipts.iter_mut().find(|signed| signed.receipt == opened.receipt).unwrap();
+                signed.countersignature = Some(signature);
+            });
+        }
+        Box::pin(async move { Ok(verified?) })
+    }
+
+    fn closed<'a>(&'a self, opened: &'a SignedReceipt, (items, bytes): (u32, u64), end: End) -> BoxFuture<'a, ()> {
+        let opened = &opened.receipt;
+        self.write(opened.study, Entry::Closed(Closed { opened: opened.sequence, items, bytes, end }));
+        Box::pin(async {})
+    }
+
+    fn receipts(&self, authorisation: &Authorisation, from: u64) -> Result<Option<Statement>, BoxError> {
+        let of_study =
+            |signed: &&SignedReceipt| signed.receipt.study == authorisation.study() && signed.receipt.sequence >= from;
+        let receipts = self.receipts.borrow();
+        let stated = receipts.iter().filter(of_study).map(|signed| Stated { receipt: signed.clone(), anchored: None });
+        let receipts = Ascending::from_items(stated.collect()).unwrap();
+        let statement = Statement { receipts, anchors: Ascending::new(), more: false };
+        Ok(authorisation.grant().is_none().then_some(statement))
     }
 
     fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
@@ -452,15 +526,25 @@ impl Scene {
     }
 
     /// Verifies what was offered, against the ledger.
-    pub fn verify(&self, fetch: Fetch, study: StudyId) -> Result<Verified, FetchError> {
+    pub fn verify(&self, fetch: Fetch, study: StudyId, key: &SecretKey) -> Result<Verified, FetchError> {
         let record = self.hospital.record(study);
-        fetch.verify(&self.hospital.chain, study, &record, &self.hospital.operational.public())
+        fetch.verify(&self.hospital.chain, study, &record, &self.hospital.operational.public(), key)
     }
 
     /// Connects, and verifies what is offered.
     pub async fn verified(&self, grantee: &Grantee) -> (Endpoint, Verified) {
         let (endpoint, fetch) = self.connect(grantee).await.unwrap();
-        (endpoint, self.verify(fetch, grantee.study).unwrap())
+        (endpoint, self.verify(fetch, grantee.study, &grantee.key).unwrap())
+    }
+
+    /// Connects as the holder, without any grant.
+    pub async fn verified_holder(&self) -> (Endpoint, Verified) {
+        let (key, source, at) = (&self.hospital.holder, self.hospital.id, self.hospital.now());
+        let hello = Hello { source, study: self.study, claim: Claim::Holder, actor: None, at };
+        let endpoint = self.endpoint(key).await;
+        let hello = hello.sign(&self.hospital.chain, key);
+        let fetch = soon(transfer::connect(&endpoint, &self.remote(), &hello)).await.unwrap();
+        (endpoint, self.verify(fetch, self.study, key).unwrap())
     }
 
     /// Connects without saying anything yet.
@@ -481,11 +565,13 @@ impl Scene {
         EndpointAddr::new(id).with_ip_addr(self.server.address())
     }
 
-    /// Somebody who was let in, and has read the offer.
+    /// Somebody who was let in, has read the offer and signed the receipt.
     pub async fn let_in(&self, grantee: &Grantee) -> Raw {
         let mut raw = self.raw(&grantee.key, PROTOCOL).await;
         raw.say(&encoding::encode(&self.hello(grantee))).await;
-        assert_eq!(raw.hear().await[0], 1);
+        let receipt = raw.welcome().await;
+        let signature = receipt.receipt.digest(&self.hospital.chain).countersign(&self.hospital.chain, &grantee.key);
+        raw.say(&[&[0][..], &encoding::encode(&signature)].concat()).await;
         raw
     }
 }
@@ -515,10 +601,17 @@ impl Raw {
         message
     }
 
+    /// Hears that it was let in, and the receipt of that.
+    pub async fn welcome(&mut self) -> SignedReceipt {
+        let heard = self.hear().await;
+        assert_eq!(heard[0], 1, "refused");
+        SignedReceipt::deserialize(&mut &heard[1..]).unwrap()
+    }
+
     /// Asks for places.
     pub async fn want(&mut self, places: &[u32]) {
         let wants: Vec<(u32, u32)> = places.iter().map(|place| (*place, 0)).collect();
-        self.say(&encoding::encode(&wants)).await;
+        self.say(&[&[1][..], &encoding::encode(&wants)].concat()).await;
     }
 
     /// Hears the begin of an item: its place, and whether it follows.

@@ -98,7 +98,7 @@ pub(super) async fn whoever_is_granted_one_series_gets_no_other(ground: &Ground)
     let one = SeriesScope::These(Ascending::from_items(vec![held.series[0]]).unwrap());
     let granted = ground.grant(&held, |terms| terms.series = one).await;
     let mut line = Line::open(&granted.grantee, &ground.hospitals[SOURCE].served, None).await;
-    assert!(!line.enter(&ground.hello_of(&granted)).await, "the whole manifest");
+    assert!(!line.enter(&ground.chain, &ground.hello_of(&granted)).await, "the whole manifest");
     // The two images of the series, and then the next one of the study.
     line.send.write_all(&wants(&[0, 1])).await.unwrap();
     let (first, second) = (line.item().await, line.item().await);
@@ -189,7 +189,7 @@ pub(super) async fn a_study_that_its_source_stopped_serving_is_served_as_its_sta
 
     // A transfer that runs is cut by it.
     let mut line = Line::open(&granted.grantee, &ground.hospitals[SOURCE].served, None).await;
-    assert!(line.enter(&ground.hello_of(&granted)).await);
+    assert!(line.enter(&ground.chain, &ground.hello_of(&granted)).await);
     set(4, NewStatus::Withdrawn(Reason::Retention)).await;
     assert_eq!(line.closed().await, (ENDED, Vec::new()));
     assert_eq!(ground.refused(&granted).await, "the study is withdrawn");
@@ -213,7 +213,7 @@ pub(super) async fn a_study_that_its_source_stopped_serving_is_served_as_its_sta
 
 async fn served_to_holder(ground: &Ground, held: &Held) {
     let mut line = Line::open(&held.holder, &ground.hospitals[SOURCE].served, None).await;
-    assert!(line.enter(&ground.hello_of_holder(held)).await);
+    assert!(line.enter(&ground.chain, &ground.hello_of_holder(held)).await);
 }
 
 pub(super) async fn a_flood_of_strangers_keeps_nobody_out_who_was_granted(ground: &Ground) {

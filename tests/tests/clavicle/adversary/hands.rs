@@ -2,11 +2,13 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 
+use borsh::BorshDeserialize as _;
 use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
 use clavicle_ledger::authorise::{Claim as Right, Hello, SignedHello};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
-use clavicle_ledger::id::{GrantId, ManifestRoot, RequestDigest, StudyId};
+use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
@@ -253,13 +255,14 @@ pub(super) fn framed(bytes: &[u8]) -> Vec<u8> {
 /// A list of wants as it goes over a stream.
 pub(super) fn wants(places: &[u32]) -> Vec<u8> {
     let wants: Vec<(u32, u32)> = places.iter().map(|place| (*place, 0)).collect();
-    framed(&encoding::encode(&wants))
+    framed(&[&[1][..], &encoding::encode(&wants)].concat())
 }
 
 /// A bare connection to a source's images.
 pub(super) struct Line {
     /// Kept: with it the connection ends.
     _endpoint: Endpoint,
+    key: SecretKey,
     pub(super) connection: Connection,
     pub(super) send: SendStream,
     pub(super) receive: RecvStream,
@@ -286,18 +289,20 @@ impl Line {
         let connecting = timeout(PATIENCE, endpoint.connect(address(to), transfer::PROTOCOL)).await;
         let connection = connecting.unwrap().unwrap();
         let (send, receive) = connection.open_bi().await.unwrap();
-        Self { _endpoint: endpoint, connection, send, receive, sizes: Vec::new() }
+        Self { _endpoint: endpoint, key: key.clone(), connection, send, receive, sizes: Vec::new() }
     }
 
-    /// Says hello, is let in, and says whether the manifest was whole.
-    pub(super) async fn enter(&mut self, hello: &SignedHello) -> bool {
+    /// Says hello, is let in, signs the receipt, and says whether the manifest was whole.
+    pub(super) async fn enter(&mut self, chain: &ChainId, hello: &SignedHello) -> bool {
         self.send.write_all(&framed(&encoding::encode(hello))).await.unwrap();
         let mut len = [0; 4];
         timeout(PATIENCE, self.receive.read_exact(&mut len)).await.unwrap().unwrap();
         let mut offer = vec![0; u32::from_be_bytes(len) as usize];
         timeout(PATIENCE, self.receive.read_exact(&mut offer)).await.unwrap().unwrap();
         assert_eq!(offer[0], 1, "refused");
-        let offer: Offer = encoding::decode(&offer[1..]).unwrap();
+        let (receipt, offer) = <(SignedReceipt, Offer)>::try_from_slice(&offer[1..]).unwrap();
+        let signature = receipt.receipt.digest(chain).countersign(chain, &self.key);
+        self.send.write_all(&framed(&[&[0][..], &encoding::encode(&signature)].concat())).await.unwrap();
         self.sizes = offer.manifest.items().iter().map(Item::size).collect();
         offer.manifest.whole().is_some()
     }

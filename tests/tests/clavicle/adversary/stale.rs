@@ -23,7 +23,7 @@ async fn refused_to_holder(ground: &Ground, held: &Held) -> String {
 
 async fn enter(ground: &Ground, granted: &Granted) -> Line {
     let mut line = Line::open(&granted.grantee, &ground.hospitals[SOURCE].served, None).await;
-    assert!(line.enter(&ground.hello_of(granted)).await);
+    assert!(line.enter(&ground.chain, &ground.hello_of(granted)).await);
     line
 }
 
@@ -101,7 +101,7 @@ pub(super) async fn a_source_that_is_left_alone_serves_what_patients_allowed_and
         ground.served(granted).await;
     }
     let mut line = Line::open(&held.holder, &ground.hospitals[SOURCE].served, None).await;
-    assert!(line.enter(&ground.hello_of_holder(&held)).await);
+    assert!(line.enter(&ground.chain, &ground.hello_of_holder(&held)).await);
     for n in 0..4 {
         assert!(matches!(ground.submit(n, &doomed.envelope).await, Verdict::Executed(_)));
     }

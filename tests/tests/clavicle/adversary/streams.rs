@@ -32,7 +32,7 @@ pub(super) async fn a_transfer_that_runs_is_cut_when_the_source_sees_a_revocatio
     let record = ground.record(SOURCE, held.study).await;
     let fetch = transfer::connect(&endpoint, served, &ground.hello_of(&granted)).await.unwrap();
     let operational = ground.hospitals[SOURCE].operational();
-    let mut fetch = fetch.verify(&ground.chain, held.study, &record, &operational).unwrap();
+    let mut fetch = fetch.verify(&ground.chain, held.study, &record, &operational, &granted.grantee).unwrap();
     let folder = ground.cluster.path("cut");
     let open = || Pack::open(&folder, &PackKey::from_bytes([1; 32])).unwrap();
     let items: Vec<_> = fetch.offer().manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
@@ -68,7 +68,7 @@ pub(super) async fn a_transfer_that_runs_is_cut_when_the_source_sees_a_revocatio
     // As fast as it goes: how long from the revocation's submission to the cut.
     let granted = ground.grant(&held, |_| {}).await;
     let mut line = Line::open(&granted.grantee, served, None).await;
-    assert!(line.enter(&ground.hello_of(&granted)).await);
+    assert!(line.enter(&ground.chain, &ground.hello_of(&granted)).await);
     line.send.write_all(&wants(&(0..60).collect::<Vec<_>>())).await.unwrap();
     line.item().await;
     let revocation = ground.sign_revocation(&granted, &held.holder);
@@ -93,13 +93,13 @@ pub(super) async fn a_transfer_that_runs_is_cut_when_the_source_sees_a_revocatio
 pub(super) async fn what_the_source_has_not_sent_yet_is_not_sent_after_a_revocation(ground: &Ground) {
     let held = large(ground, 41, 4).await;
     let (granted, other) = (ground.grant(&held, |_| {}).await, ground.grant(&held, |_| {}).await);
-    let (served, hello) = (&ground.hospitals[SOURCE].served, ground.hello_of(&granted));
+    let (served, hello, chain) = (&ground.hospitals[SOURCE].served, ground.hello_of(&granted), ground.chain);
     let ((asked, deaf), (go_on, seen)) = (mpsc::sync_channel(1), mpsc::sync_channel::<()>(1));
     // All is asked for, nothing more will be, and there is room for all of it: so the source has nothing more to do than to wait until it has
     // arrived. Then the whole endpoint stops: it acknowledges nothing, and most of it stays with the source.
     let grantee = async move |granted: &Granted, hello: &SignedHello| {
         let mut line = Line::open(&granted.grantee, served, Some(8 * 1024 * 1024)).await;
-        assert!(line.enter(hello).await);
+        assert!(line.enter(&chain, hello).await);
         line.send.write_all(&wants(&[0, 1, 2, 3])).await.unwrap();
         line.send.finish().unwrap();
         tokio::task::yield_now().await;
@@ -134,7 +134,7 @@ pub(super) async fn a_transfer_that_runs_is_cut_when_its_grant_ends(ground: &Gro
     let ends = now().0.plus(3_000);
     let granted = ground.grant(&held, |terms| (terms.expires, terms.staleness_ms) = (ends, HOUR_MS)).await;
     let mut line = Line::open(&granted.grantee, &ground.hospitals[SOURCE].served, None).await;
-    assert!(line.enter(&ground.hello_of(&granted)).await);
+    assert!(line.enter(&ground.chain, &ground.hello_of(&granted)).await);
     line.send.write_all(&wants(&[0])).await.unwrap();
     line.item().await;
     assert_eq!(line.closed().await, (ENDED, Vec::new()));
