@@ -7,6 +7,7 @@ use clavicle_ledger::block::InclusionError;
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::id::GrantId;
 use clavicle_ledger::light::LightError;
+use clavicle_ledger::receipt::StatementError;
 use clavicle_ledger::state::{NotProven, ReadError};
 use clavicle_ledger::study::Standing;
 use clavicle_ledger::time::Timestamp;
@@ -154,6 +155,15 @@ pub enum WalletError {
     /// Not served.
     #[error("the hospital has {0} the study; nothing can be granted or fetched until it resumes it")]
     Standing(Standing),
+    /// Receipts that do not hold.
+    #[error("the hospital's receipts of who looked are not to be believed: {0}")]
+    Receipts(#[from] StatementError),
+    /// Receipts that are others now, or gone.
+    #[error(
+        "the hospital shows other receipts of who looked than it showed before, at number {0}: keep this wallet as it is, \
+         and ask the hospital why"
+    )]
+    ReceiptsChanged(u64),
     /// A grant that ends before it begins.
     #[error("the grant would have ended already")]
     TooShort,
@@ -202,6 +212,7 @@ impl WalletError {
             Self::OtherKind { .. } => "kind",
             Self::NoMoreKeys => "keys",
             Self::NoRelay(_) | Self::NoBlock | Self::NoCheckpoint => "unreachable",
+            Self::Receipts(_) | Self::ReceiptsChanged(_) => "receipts",
             Self::Light(_) | Self::Proof(_) | Self::Inclusion(_) | Self::Rows(_) | Self::OtherAnswer => "proof",
             Self::Rejected(_) | Self::Stateless(_) => "rejected",
             Self::NotFinal | Self::StudyNotFinal => "not_final",

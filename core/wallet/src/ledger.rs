@@ -10,6 +10,7 @@ use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError};
+use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::state::{ProvenFragment, StateKey};
 use clavicle_ledger::time::{Height, LocalTime};
 use clavicle_ledger::transaction::Envelope;
@@ -47,6 +48,15 @@ pub struct Ledger {
     light: LightClient,
     relays: Vec<Relay>,
     clock: fn() -> LocalTime,
+}
+
+/// A transaction that is final.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// At which height.
+    pub height: Height,
+    /// What the study's source gave for a revocation, if it is that and the source was reached; not verified.
+    pub receipt: Option<SignedReceipt>,
 }
 
 /// Rows proven against one header.
@@ -261,19 +271,31 @@ impl Ledger {
     /// # Errors
     /// [`WalletError::Rejected`], [`WalletError::NotFinal`] and others; what was submitted stays so.
     pub async fn submit(&mut self, envelope: &Envelope, first: &[SourceId]) -> Result<Height, WalletError> {
-        let hash = envelope.hash();
+        Ok(self.submit_for_receipt(envelope, first).await?.height)
+    }
+
+    /// The same, with what the source gave for it.
+    ///
+    /// # Errors
+    /// As [`Ledger::submit`].
+    pub async fn submit_for_receipt(
+        &mut self,
+        envelope: &Envelope,
+        first: &[SourceId],
+    ) -> Result<Submitted, WalletError> {
+        let (hash, mut receipt) = (envelope.hash(), None);
         let until = Instant::now() + FINAL;
         let mut again = Instant::now();
         let mut pause = Duration::from_millis(10);
         loop {
             if Instant::now() >= again {
-                if let Some(height) = self.give(envelope, first).await? {
+                if let Some(height) = self.give(envelope, first, &mut receipt).await? {
                     debug!(height, "executed before");
                 }
                 again = Instant::now() + Duration::from_secs(5);
             }
             if let Some(height) = self.included(&hash).await? {
-                return Ok(height);
+                return Ok(Submitted { height, receipt });
             }
             if Instant::now() >= until {
                 return Err(WalletError::NotFinal);
@@ -284,13 +306,23 @@ impl Ledger {
     }
 
     /// Gives a transaction to relays. The height, if one says that it was executed.
-    async fn give(&self, envelope: &Envelope, first: &[SourceId]) -> Result<Option<Height>, WalletError> {
+    async fn give(
+        &self,
+        envelope: &Envelope,
+        first: &[SourceId],
+        receipt: &mut Option<SignedReceipt>,
+    ) -> Result<Option<Height>, WalletError> {
         let mut relays: Vec<Relay> = first.iter().filter_map(|source| self.relay(source)).cloned().collect();
         relays.extend(self.relays()?.into_iter().filter(|relay| !first.contains(&relay.source)));
         let enough = SUBMIT_TO.max(first.len());
         let (mut taken, mut refused, mut last) = (0, None, None);
         for relay in &relays {
-            match self.ask_one(relay, Request::Submit(Box::new(envelope.clone()))).await {
+            let mut answer = self.ask_one(relay, Request::Submit(Box::new(envelope.clone()))).await;
+            if let Ok(Response::Bound { verdict, receipt: given }) = answer {
+                *receipt = Some(*given);
+                answer = Ok(Response::Verdict(verdict));
+            }
+            match answer {
                 Ok(Response::Verdict(Verdict::Executed(height))) => return Ok(Some(height)),
                 Ok(Response::Verdict(Verdict::Waits)) => taken += 1,
                 Ok(Response::Verdict(Verdict::Rejected(why))) => refused = Some(why.to_string()),
@@ -318,6 +350,24 @@ impl Ledger {
         let Response::Inclusion(answer) = self.ask(&request).await? else { return Err(WalletError::OtherAnswer) };
         let Some(included) = answer else { return Ok(None) };
         self.check_inclusion(&included.header, &included.proof, hash).await.map(Some)
+    }
+
+    /// Believes the header of something that happened once, from before the newest perhaps, and decided by others than those trusted now.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn recall(&mut self, head: &CertifiedHeader) -> Result<(), WalletError> {
+        if head.header.height > self.light.newest().height {
+            return self.believe(head).await;
+        }
+        if self.light.accept(head, (self.clock)()).is_ok() {
+            return Ok(());
+        }
+        let query = Request::Query(Query::Decided(head.header.height));
+        let Response::Decided(Some(decided)) = self.ask(&query).await? else { return Err(WalletError::OtherAnswer) };
+        // The same header may have come with fewer signatures.
+        let head = if decided.head.header == head.header { &decided.head } else { head };
+        Ok(self.light.recall(head, &decided.validators, self.now())?)
     }
 
     /// Checks a proof of inclusion that came from elsewhere.

@@ -6,6 +6,7 @@ use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{GrantId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::LightClient;
+use clavicle_ledger::receipt::{SignedReceipt, Tip};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{Height, Timestamp};
@@ -202,6 +203,22 @@ pub struct Fetched {
     pub at: Timestamp,
 }
 
+/// That the source has seen the revocation of a grant that the patient made. By the grant's id.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Bound {
+    /// The source's receipt.
+    pub receipt: SignedReceipt,
+}
+
+/// A receipt of a study that the patient holds. By the study's id and its sequence, high byte first.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct KeptReceipt {
+    /// The receipt.
+    pub receipt: SignedReceipt,
+    /// The height at which it is known to be anchored.
+    pub anchored_at: Option<Height>,
+}
+
 impl Summary {
     /// Of a manifest.
     #[must_use]
@@ -254,7 +271,13 @@ rows! {
     Made, "made", "a grant that was made", 4 * MAX_ENVELOPE_LEN;
     Shown, "card", "a card that was shown", 4 * 1024;
     Cached, "cached", "a study that was fetched", 256;
+    Bound, "bound", "a receipt for a revocation", SignedReceipt::MAX_LEN;
+    KeptReceipt, "receipt", "a kept receipt", SignedReceipt::MAX_LEN + 9;
     Received, "received", "a grant that was received", 8 * 1024;
+}
+
+impl Row for Tip {
+    const KIND: &'static str = "tip";
 }
 
 impl Row for LightClient {

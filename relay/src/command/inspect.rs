@@ -1,4 +1,4 @@
-//! `status`, `validators`, `report`, `explain`: asked of a running relay, or, with none running, of its stores.
+//! `status`, `validators`, `report`, `explain`, `audit`: asked of a running relay, or, with none running, of its stores.
 
 use std::fs;
 use std::path::Path;
@@ -21,7 +21,7 @@ use crate::home::{Home, HomeError};
 use crate::keys::Keys;
 use crate::mempool::Mempool;
 use crate::reception::Quarantine;
-use crate::service::{self, Report, Service, Status, ValidatorRow};
+use crate::service::{self, Audit, AuditRequest, Report, Service, Status, ValidatorRow};
 use crate::store::receipts::Signer;
 use crate::store::{ChainStore, Mailboxes, Pickups, Receipts, Seen, StoreError};
 use crate::submission::Submission;
@@ -60,6 +60,11 @@ pub(super) fn explain(dir: &Path, reference: &str) -> Result<Answer, CommandErro
     let asked = async || control::post(&home.socket(), control::EXPLAIN, body.clone()).await;
     let refusal: Refusal = either(&home, asked, |service| Ok(service.explain(reference)?))?;
     Ok(Answer { text: refusal.lines(), json: json!(refusal) })
+}
+
+pub(super) fn audit(dir: &Path, request: &AuditRequest) -> Result<Answer, CommandError> {
+    let audit: Audit = tell(dir, control::AUDIT, request, |service| Ok(service.audit(request)?))?;
+    Ok(Answer { text: audit.lines(), json: json!(audit) })
 }
 
 /// Asks a running relay, or its stores.

@@ -28,7 +28,8 @@ use crate::keeper::KeeperError;
 use crate::keys::KeysError;
 use crate::reception::ReceptionError;
 use crate::service::{
-    DeskError, IngestError, PickupRequest, ReportError, ServiceError, UnknownReference, VisitRequest,
+    AuditError, AuditRequest, DeskError, IngestError, PickupRequest, ReportError, ServiceError, UnknownReference,
+    VisitRequest,
 };
 use crate::store::StoreError;
 use crate::submission::SubmitError;
@@ -239,6 +240,18 @@ pub enum Command {
         /// The reference: 16 hexadecimal digits
         reference: String,
     },
+    /// List who opened which study and who was refused, and verify the receipts of it: signatures, chains, anchors
+    Audit {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins; all without it
+        #[arg(long)]
+        study: Option<String>,
+        /// List from this day on: 2016-01-31
+        #[arg(long, value_name = "DAY")]
+        since: Option<String>,
+    },
     /// Tell how the relay is
     Status {
         /// The relay's folder
@@ -329,6 +342,9 @@ pub enum CommandError {
     /// See [`UnknownReference`].
     #[error(transparent)]
     Explain(#[from] UnknownReference),
+    /// See [`AuditError`].
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// See [`ReportError`].
     #[error(transparent)]
     Report(#[from] ReportError),
@@ -447,7 +463,9 @@ impl CommandError {
             Self::Reception(_) => "intake",
             Self::Explain(_) => "reference",
             Self::Report(ReportError::NoRecord { .. } | ReportError::NoBlock) => "epoch",
-            Self::Report(_) => "store",
+            Self::Audit(AuditError::Day) => "day",
+            Self::Audit(AuditError::NoStudy(_)) => "study",
+            Self::Report(_) | Self::Audit(_) => "store",
             Self::Submit(_) => "rejected",
             Self::Picture { .. } | Self::Proof { .. } | Self::Draw(_) => "file",
             Self::Endpoint { .. } | Self::Node(_) | Self::NodeStopped(_) => "network",
@@ -541,6 +559,7 @@ pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandErro
         }
         Command::Pickups { dir } => desk::pickups(&dir),
         Command::Explain { dir, reference } => inspect::explain(&dir, &reference),
+        Command::Audit { dir, study, since } => inspect::audit(&dir, &AuditRequest { study, since }),
         Command::Status { dir } => inspect::status(&dir),
         Command::Validators { dir } => inspect::validators(&dir),
         Command::Report { dir, epoch, proof } => inspect::report(&dir, epoch, proof.as_deref()),

@@ -46,6 +46,8 @@ pub const KOS: &str = "/kos";
 pub const PICKUP: &str = "/pickup";
 /// The route that answers with a list of [`PickupRow`](crate::service::PickupRow)s.
 pub const PICKUPS: &str = "/pickups";
+/// The route that takes an [`AuditRequest`](crate::service::AuditRequest) and answers with an [`Audit`](crate::service::Audit).
+pub const AUDIT: &str = "/audit";
 /// The route that takes a reference and answers with a [`Refusal`](crate::gate::Refusal).
 pub const EXPLAIN: &str = "/explain";
 

@@ -19,11 +19,11 @@ use tokio::net::unix::SocketAddr;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::{
-    CHECK, CLOSE, COMPARE, COMPLETENESS, CONTRADICTIONS, EXPIRE, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP,
+    AUDIT, CHECK, CLOSE, COMPARE, COMPLETENESS, CONTRADICTIONS, EXPIRE, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP,
     PICKUPS, QUARANTINE, REMOVE, REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
 };
 use crate::command::CommandError;
-use crate::service::{CheckRequest, CompareRequest, IngestRequest, PickupRequest, Service};
+use crate::service::{AuditRequest, CheckRequest, CompareRequest, IngestRequest, PickupRequest, Service};
 use crate::submission::{Fate, From, SubmitError};
 
 /// Why the socket could not be served.
@@ -152,6 +152,12 @@ fn router(service: Service) -> Router {
             REPORT,
             post(async |State(service): State<Service>, Json(epoch): Json<Option<u64>>| {
                 answer(move || service.report(epoch)).await
+            }),
+        )
+        .route(
+            AUDIT,
+            post(async |State(service): State<Service>, Json(request): Json<AuditRequest>| {
+                answer(move || service.audit(&request)).await
             }),
         )
         .route(

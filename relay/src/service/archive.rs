@@ -316,7 +316,7 @@ impl Service {
     }
 }
 
-fn parse_day(text: &str) -> Option<Date> {
+pub(super) fn parse_day(text: &str) -> Option<Date> {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts[..] else { return None };
     Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)

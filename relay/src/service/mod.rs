@@ -1,6 +1,7 @@
 //! What a relay answers its operator: the same whether it is running, over its socket, or not, straight from its stores.
 
 mod archive;
+mod audit;
 mod desk;
 mod report;
 mod taking;
@@ -26,6 +27,7 @@ use crate::submission::Submission;
 pub use self::archive::{
     CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, Expired, KosRow,
 };
+pub use self::audit::{Audit, AuditError, AuditRequest, AuditRow};
 pub use self::desk::{
     ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, PickupRow, QuarantinedRow,
     StudyRow, VisitRequest,

@@ -10,6 +10,7 @@ mod ingest;
 mod keeper;
 mod mailboxes;
 mod pickups;
+mod receipts;
 mod reception;
 mod seen;
 mod store;

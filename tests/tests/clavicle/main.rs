@@ -7,5 +7,6 @@ mod cluster;
 mod killed;
 mod people;
 mod process;
+mod receipts;
 mod session;
 mod words;

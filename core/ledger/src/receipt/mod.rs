@@ -208,6 +208,20 @@ impl Receipt {
         SignedReceipt { receipt: self, signature, countersignature: None }
     }
 
+    /// The grant that it is about, if it is about one.
+    #[must_use]
+    pub fn grant(&self) -> Option<GrantId> {
+        match &self.entry {
+            Entry::Opened(opened) => match opened.claim {
+                ReceiptClaim::Holder => None,
+                ReceiptClaim::Grant { grant, .. } => Some(grant),
+            },
+            Entry::Closed(_) => None,
+            Entry::Refused(refused) => refused.grant,
+            Entry::RevocationSeen { grant } => Some(*grant),
+        }
+    }
+
     /// Who signs it beside the source: whoever was let in.
     #[must_use]
     pub const fn countersigner(&self) -> Option<Key> {

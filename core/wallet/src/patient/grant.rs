@@ -250,9 +250,14 @@ impl Patient {
         let envelope = self.sign_revocation(grant)?;
         let study = self.wallet.vault.get::<Held>(grant.made.study.as_bytes())?;
         let source: Vec<SourceId> = study.iter().map(|held| held.source).collect();
-        let height = self.wallet.ledger.submit(&envelope, &source).await?;
+        let submitted = self.wallet.ledger.submit_for_receipt(&envelope, &source).await?;
         self.wallet.keep_light()?;
-        self.stage(grant, Stage::Revoked(height))?;
-        Ok(height)
+        if let Some(receipt) = submitted.receipt
+            && let Some(held) = &study
+        {
+            self.keep_bound(grant, held, receipt).await?;
+        }
+        self.stage(grant, Stage::Revoked(submitted.height))?;
+        Ok(submitted.height)
     }
 }

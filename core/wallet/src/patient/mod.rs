@@ -6,6 +6,7 @@
 mod access;
 mod grant;
 mod pickup;
+mod receipts;
 
 use std::path::Path;
 
@@ -20,6 +21,7 @@ use clavicle_ledger::time::{DAY_MS, LocalTime};
 pub use self::access::{Access, AccessRow};
 pub use self::grant::{GrantRequest, Granted};
 pub use self::pickup::PickedUp;
+pub use self::receipts::Look;
 use crate::error::WalletError;
 use crate::ledger::Proven;
 use crate::rows::Held;

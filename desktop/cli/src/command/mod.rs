@@ -1,5 +1,6 @@
 //! What patients and recipients can say.
 
+mod looks;
 mod recipient;
 mod terms;
 mod view;

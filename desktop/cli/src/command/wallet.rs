@@ -2,14 +2,16 @@
 
 use std::time::Instant;
 
+use clavicle_ledger::encoding;
 use clavicle_network::file;
 use clavicle_network::pickup::{PickupCode, Question};
 use clavicle_wallet::card::SignedCard;
 use clavicle_wallet::code;
-use clavicle_wallet::patient::{Access, GrantRequest, Granted, OwnStudy, Patient, PickedUp};
+use clavicle_wallet::patient::{Access, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp};
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 
+use super::looks;
 use super::recipient::{downloaded, export, forgotten, progress};
 use super::terms::{ago, moment};
 use super::{Answer, CommandError, Folder, WalletCommand, now};
@@ -51,7 +53,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let mut patient = open(&folder)?;
             let study = patient.study(&study)?;
             let access = patient.who(&study).await?;
-            Ok(who(&study, &access))
+            Ok(who(&study, &access, &patient.looks(&study)?))
         }
         WalletCommand::Revoke { folder, grant } => {
             let mut patient = open(&folder)?;
@@ -60,11 +62,23 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let height = patient.revoke(&mut grant).await?;
             let ms = from.elapsed().as_millis();
             let name = &grant.made.card.card.name;
+            let receipt = patient.revocation_receipt(&grant)?;
+            let since = receipt.as_ref().map(|receipt| receipt.receipt.at);
+            let told = since.map_or_else(
+                || {
+                    "no receipt: the hospital was not reached directly, and stops serving when it sees the ledger"
+                        .to_owned()
+                },
+                |since| format!("receipt: the hospital has stopped serving since {since}"),
+            );
             Ok(Answer {
                 text: format!(
-                    "revoked: {name} can no longer fetch; final at height {height} after {ms} ms\nWhat was fetched before stays with them."
+                    "revoked: {name} can no longer fetch; final at height {height} after {ms} ms\n{told}\nWhat was fetched before stays with them."
                 ),
-                json: json!({ "grant": grant.id.to_string(), "height": height, "ms": ms }),
+                json: json!({
+                    "grant": grant.id.to_string(), "height": height, "ms": ms, "stopped_ms": since.map(|since| since.0),
+                    "receipt": receipt.map(|receipt| encoding::Hex(&encoding::encode(&receipt)).to_string()),
+                }),
             })
         }
         WalletCommand::Fetch { folder, study, out } => {
@@ -168,7 +182,7 @@ async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -
     })
 }
 
-fn who(study: &OwnStudy, access: &Access) -> Answer {
+fn who(study: &OwnStudy, access: &Access, looks: &[Look]) -> Answer {
     let Access { height, age_ms, events, grants } = access;
     let mut lines = Vec::new();
     for row in grants {
@@ -179,6 +193,16 @@ fn who(study: &OwnStudy, access: &Access) -> Answer {
     }
     let nobody = if grants.is_empty() { "nobody but you has access to this study" } else { "nobody else" };
     lines.push(format!("{nobody}; proven at height {height}, {} old; {events} transactions so far", ago(*age_ms)));
+    if !looks.is_empty() {
+        lines.push("who looked, as the hospital wrote it down:".to_owned());
+        let first = looks.first().map_or(0, |look| look.receipt.receipt.sequence);
+        if first > 0 {
+            lines.push(format!(
+                "  {first} receipts from before are not shown: they may be older than they have to be kept"
+            ));
+        }
+        lines.extend(looks.iter().map(looks::line));
+    }
     let rows: Vec<Value> = grants
         .iter()
         .map(|row| {
@@ -192,6 +216,7 @@ fn who(study: &OwnStudy, access: &Access) -> Answer {
         .collect();
     let json = json!({
         "study": study.id.to_string(), "height": height, "age_ms": age_ms, "events": events, "grants": rows,
+        "looked": looks.iter().map(looks::row).collect::<Vec<_>>(),
     });
     Answer { text: lines.join("\n"), json }
 }

@@ -10,6 +10,8 @@ use clavicle_ledger::terms::SeriesScope;
 use clavicle_ledger::time::{DAY_MS, Timestamp};
 use clavicle_ledger::transaction::Action;
 
+use crate::process::PATIENCE;
+
 use super::ground::{Ground, SOURCE, now, wait_for};
 use super::hands::{ENDED, FAILED, Held, Line, NO_GRANT, REFUSED, framed, has_grant, wants};
 
@@ -46,6 +48,15 @@ pub(super) async fn without_a_grant_of_ones_own_nobody_is_let_in(ground: &Ground
     for said in [framed(b""), framed(&[0xff; 200]), trailing, framed(&[0; 5_000])[..4].to_vec()] {
         assert_eq!(ground.refusal_of(SOURCE, &granted.grantee, &said).await, "what came was no hello");
     }
+    // What was refused to others is written down for the holder; of a study that is not there nothing is.
+    let audit =
+        |study: StudyId| ground.cluster.try_hospital(&["audit", "--dir", "mercy", "--study", &study.to_string()]);
+    let end = Instant::now() + PATIENCE;
+    while audit(held.study).done()["refused"] != 6 {
+        assert!(Instant::now() < end, "{:?}", audit(held.study));
+    }
+    let (code, _) = audit(unknown).refused();
+    assert_eq!(code, "study");
     ground.served(&granted).await;
 }
 

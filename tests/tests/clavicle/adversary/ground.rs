@@ -138,7 +138,7 @@ impl Ground {
     /// What hospital `n` says to a transaction.
     pub(super) async fn submit(&self, n: usize, envelope: &Envelope) -> Verdict {
         let answer = self.client(n).await.ask(Request::Submit(Box::new(envelope.clone()))).await.unwrap();
-        let Response::Verdict(verdict) = answer else { panic!("{answer:?}") };
+        let (Response::Verdict(verdict) | Response::Bound { verdict, .. }) = answer else { panic!("{answer:?}") };
         verdict
     }
 
@@ -155,9 +155,13 @@ impl Ground {
         for n in relays {
             let mut client = self.client(*n).await;
             loop {
-                match client.ask(Request::Submit(Box::new(envelope.clone()))).await.unwrap() {
-                    Response::Verdict(Verdict::Executed(_)) => break,
-                    Response::Verdict(Verdict::Waits) => sleep(Duration::from_millis(5)).await,
+                let answer = client.ask(Request::Submit(Box::new(envelope.clone()))).await.unwrap();
+                let (Response::Verdict(verdict) | Response::Bound { verdict, .. }) = answer else {
+                    panic!("{answer:?}")
+                };
+                match verdict {
+                    Verdict::Executed(_) => break,
+                    Verdict::Waits => sleep(Duration::from_millis(5)).await,
                     other => panic!("{other:?}"),
                 }
                 assert!(Instant::now() < end, "not final at {}", HOSPITALS[*n]);

@@ -1,0 +1,80 @@
+//! Who looked: receipts in lines for a person, and for programs.
+
+use clavicle_ledger::receipt::{Closed, End, Entry, Opened, ReceiptClaim, Refused};
+use clavicle_wallet::patient::Look;
+use serde_json::{Value, json};
+
+use super::wallet::short;
+
+/// A receipt in a line.
+pub(super) fn line(look: &Look) -> String {
+    let receipt = &look.receipt.receipt;
+    let unlisted = match receipt.unlisted {
+        0 => String::new(),
+        more => format!("; {more} more were refused before"),
+    };
+    let anchored = look.anchored_at.map_or("not anchored yet".to_owned(), |height| format!("anchored at {height}"));
+    let signed = match (receipt.countersigner(), look.receipt.countersignature) {
+        (None, _) => "",
+        (Some(_), Some(_)) => "; signed by both",
+        (Some(_), None) => "; signed by the hospital alone",
+    };
+    format!("  {:>4}  {}  {}{signed}; {anchored}{unlisted}", receipt.sequence, receipt.at, what(look))
+}
+
+/// What happened.
+fn what(look: &Look) -> String {
+    let name = |key: String| look.name.clone().unwrap_or_else(|| format!("the key {}", short(&key)));
+    match &look.receipt.receipt.entry {
+        Entry::Opened(opened) => {
+            let Opened { remote, claim, actor, .. } = &**opened;
+            let who = match claim {
+                ReceiptClaim::Holder => "you opened it".to_owned(),
+                ReceiptClaim::Grant { purpose, emergency, .. } => {
+                    let emergency = if *emergency { ", in an emergency" } else { "" };
+                    format!("{} opened it for {}{emergency}", name(remote.to_string()), purpose.code())
+                }
+            };
+            actor.as_ref().map_or_else(|| who.clone(), |actor| format!("{who} ({})", actor.name))
+        }
+        Entry::Closed(Closed { opened, items, bytes, end }) => {
+            let end = match end {
+                End::Finished => "finished",
+                End::ConsentEnded => "was cut off, since consent ended",
+                End::Revised => "was cut off, since the study was revised",
+                End::Broken => "broke off",
+            };
+            format!("what began with {opened} {end}: {items} items, {:.1} MB", *bytes as f64 / 1e6)
+        }
+        Entry::Refused(Refused { remote, reason, .. }) => {
+            format!("{} was refused: {reason}", name(remote.to_string()))
+        }
+        Entry::RevocationSeen { grant } => {
+            format!("the hospital saw the revocation of grant {}", short(&grant.to_string()))
+        }
+    }
+}
+
+/// A receipt for programs.
+pub(super) fn row(look: &Look) -> Value {
+    let receipt = &look.receipt.receipt;
+    let (kind, key, actor, purpose) = match &receipt.entry {
+        Entry::Opened(opened) => {
+            let purpose = match opened.claim {
+                ReceiptClaim::Holder => None,
+                ReceiptClaim::Grant { purpose, .. } => Some(purpose.code()),
+            };
+            ("opened", Some(opened.remote), opened.actor.as_ref().map(|actor| actor.name.to_string()), purpose)
+        }
+        Entry::Closed(_) => ("closed", None, None, None),
+        Entry::Refused(refused) => ("refused", Some(refused.remote), None, None),
+        Entry::RevocationSeen { .. } => ("revoked", None, None, None),
+    };
+    json!({
+        "sequence": receipt.sequence, "at_ms": receipt.at.0, "what": kind, "sentence": what(look),
+        "key": key.map(|key| key.to_string()), "grant": receipt.grant().map(|grant| grant.to_string()),
+        "name": look.name, "actor": actor, "purpose": purpose, "unlisted": receipt.unlisted,
+        "countersigned": receipt.countersigner().map(|_| look.receipt.countersignature.is_some()),
+        "anchored_at": look.anchored_at,
+    })
+}
