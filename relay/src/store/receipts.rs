@@ -284,11 +284,12 @@ impl Receipts {
     /// [`StoreError`].
     pub fn studies(&self) -> Result<Vec<(StudyId, u64)>, StoreError> {
         let table = self.database.begin_read()?.open_table(BOOKS)?;
-        let book = |entry: Result<(redb::AccessGuard<'_, &[u8; 32]>, redb::AccessGuard<'_, &[u8]>), _>| {
+        let mut studies = Vec::new();
+        for entry in table.iter()? {
             let (study, book) = entry?;
-            Ok((StudyId::from_bytes(*study.value()), read_row::<row::Book>(book.value())?.tip.next))
-        };
-        table.iter()?.map(book).collect()
+            studies.push((StudyId::from_bytes(*study.value()), read_row::<row::Book>(book.value())?.tip.next));
+        }
+        Ok(studies)
     }
 
     /// Who signs here.

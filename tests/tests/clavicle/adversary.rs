@@ -15,6 +15,7 @@ mod streams;
 use std::time::Instant;
 
 use self::ground::Ground;
+pub(crate) use self::ground::now;
 
 /// Plays cases one after another, and prints how long each took.
 macro_rules! play {

@@ -73,7 +73,10 @@ impl Writer {
                 Ok(done) => {
                     for (told, done) in told.into_iter().zip(done) {
                         let done = done.and_then(|signed| signed.ok_or(ReceiptsError::NoReceipt));
-                        told.map(|told| told.send(done));
+                        if let Some(told) = told {
+                            // Who does not wait any more finds it where it is kept.
+                            drop(told.send(done));
+                        }
                     }
                 }
                 Err(error) => {

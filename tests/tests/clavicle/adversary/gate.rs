@@ -1,5 +1,7 @@
 //! At the gate of a source.
 
+use std::time::Instant;
+
 use clavicle_ledger::action::{NewStatus, SetStatus};
 use clavicle_ledger::authorise::Claim as Right;
 use clavicle_ledger::encoding::{self, Ascending};

@@ -35,7 +35,7 @@ pub(super) const PIN: &str = "4711";
 
 /// The time now.
 #[expect(clippy::disallowed_methods, reason = "the adversary has a clock of its own, as wallets do")]
-pub(super) fn now() -> LocalTime {
+pub(crate) fn now() -> LocalTime {
     LocalTime(Timestamp(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()))
 }
 
