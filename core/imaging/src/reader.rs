@@ -70,7 +70,15 @@ impl Reader {
     /// # Errors
     /// [`Reason`].
     pub fn inspect_one(&self, path: &Path) -> Result<Inspected, Reason> {
-        self.with_file(path, |file, len| {
+        self.inspect_open(&open(path)?)
+    }
+
+    /// Inspects a file that is open, and may be on no disk.
+    ///
+    /// # Errors
+    /// [`Reason`].
+    pub fn inspect_open(&self, file: &File) -> Result<Inspected, Reason> {
+        with_open(file, |file, len| {
             Ok(match self {
                 Self::Here => Inspected::read(file, len)?,
                 Self::Workers(workers) => workers.inspect(file, len)??,
@@ -83,7 +91,15 @@ impl Reader {
     /// # Errors
     /// [`Reason`] when the file cannot be read; inside, [`RenderError`] when it can, and cannot be shown.
     pub fn render(&self, path: &Path, wanted: &Wanted) -> Result<Result<Rendered, RenderError>, Reason> {
-        self.with_file(path, |file, len| {
+        self.render_open(&open(path)?, wanted)
+    }
+
+    /// Makes the picture that is wanted of a file that is open, and may be on no disk.
+    ///
+    /// # Errors
+    /// As [`Reader::render`].
+    pub fn render_open(&self, file: &File, wanted: &Wanted) -> Result<Result<Rendered, RenderError>, Reason> {
+        with_open(file, |file, len| {
             Ok(match self {
                 Self::Here => render(file, len, wanted),
                 Self::Workers(workers) => workers.render(file, len, wanted)?,
@@ -91,26 +107,9 @@ impl Reader {
         })
     }
 
-    fn with_file<T>(&self, path: &Path, read: impl FnOnce(&File, u64) -> Result<T, Reason>) -> Result<T, Reason> {
-        // Neither a link is followed, nor is it waited for somebody to write into a pipe.
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Reason::of_opening)?;
-        let before = file.metadata().map_err(Reason::Io)?;
-        if !before.is_file() {
-            return Err(Reason::NotAFile);
-        }
-        if before.len() > MAX_INSTANCE_LEN {
-            return Err(Reason::TooLarge);
-        }
-        let outcome = read(&file, before.len());
-        // What was read must be of one state, and a file that is still being written is not whole.
-        let after = file.metadata().map_err(Reason::Io)?;
-        if state(&before) != state(&after) { Err(Reason::Changed) } else { outcome }
-    }
-
     /// Makes the MAC of the file at `path` over those of `wanted` that it has.
     pub(crate) fn seal_one(&self, path: &Path, wanted: &[(u16, u16)]) -> Result<Sealed, Reason> {
-        self.with_file(path, |file, len| {
+        with_open(&open(path)?, |file, len| {
             Ok(match self {
                 Self::Here => Sealed::read(file, len, wanted)?,
                 Self::Workers(workers) => workers.seal(file, len, wanted)??,
@@ -123,7 +122,7 @@ impl Reader {
     /// # Errors
     /// [`Reason`].
     pub fn list_one(&self, path: &Path) -> Result<References, Reason> {
-        self.with_file(path, |file, len| {
+        with_open(&open(path)?, |file, len| {
             Ok(match self {
                 Self::Here => References::read(file, len)?,
                 Self::Workers(workers) => workers.list(file, len)??,
@@ -133,13 +132,33 @@ impl Reader {
 
     /// Reads what a document of the same study has to say as well.
     pub(crate) fn head_one(&self, path: &Path) -> Result<Heading, Reason> {
-        self.with_file(path, |file, len| {
+        with_open(&open(path)?, |file, len| {
             Ok(match self {
                 Self::Here => Heading::read(file, len)?,
                 Self::Workers(workers) => workers.head(file, len)??,
             })
         })
     }
+}
+
+fn open(path: &Path) -> Result<File, Reason> {
+    // Neither a link is followed, nor is it waited for somebody to write into a pipe.
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Reason::of_opening)
+}
+
+fn with_open<T>(file: &File, read: impl FnOnce(&File, u64) -> Result<T, Reason>) -> Result<T, Reason> {
+    let before = file.metadata().map_err(Reason::Io)?;
+    if !before.is_file() {
+        return Err(Reason::NotAFile);
+    }
+    if before.len() > MAX_INSTANCE_LEN {
+        return Err(Reason::TooLarge);
+    }
+    let outcome = read(file, before.len());
+    // What was read must be of one state, and a file that is still being written is not whole.
+    let after = file.metadata().map_err(Reason::Io)?;
+    if state(&before) != state(&after) { Err(Reason::Changed) } else { outcome }
 }
 
 /// What tells one state of one file from another.

@@ -9,7 +9,8 @@ use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::study::Study;
 use clavicle_manifest::{Altered, Change, Comparison, Received};
 use clavicle_network::endpoint::{Remote, bind_towards};
-use clavicle_network::transfer::{self, Got, Item, Listing, Outcome, Progress};
+use clavicle_network::transfer::{self, Got, Item, Listing, Outcome, Progress, Verified};
+use iroh::Endpoint;
 
 use crate::error::WalletError;
 use crate::wallet::Wallet;
@@ -50,6 +51,18 @@ pub struct Downloaded {
 }
 
 impl Wallet {
+    /// Connects to the source with the endpoint of `key`, is let in, and verifies what is offered.
+    pub(crate) async fn knock(&self, download: Download, key: &SecretKey) -> Result<(Endpoint, Verified), WalletError> {
+        let Download { study, source, remote, operational, record, claim, actor } = download;
+        let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
+        // An endpoint of its own for each study and time: two at once would link what they fetch.
+        let endpoint = bind_towards(key, to).await?;
+        let hello = Hello { source, study, claim, actor, at: self.now() }.sign(&self.chain(), key);
+        let fetch = transfer::connect(&endpoint, &remote, &hello).await?;
+        let verified = fetch.verify(&self.chain(), study, &record, &operational, key)?;
+        Ok((endpoint, verified))
+    }
+
     /// Fetches with the endpoint of `key`: into the cache, or through it into files in `out`. `progress` is told how far it is, and of how many items.
     ///
     /// # Errors
@@ -61,15 +74,10 @@ impl Wallet {
         out: Option<&Path>,
         mut progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
-        let Download { study, source, remote, operational, record, claim, actor } = download;
+        let (study, root) = (download.study, download.record.manifest_root);
         let cached = cache::place(&self.vault, study)?;
         let pack = cache::open(&self.vault, &cached)?;
-        let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
-        // An endpoint of its own for each study and time: two at once would link what they fetch.
-        let endpoint = bind_towards(key, to).await?;
-        let hello = Hello { source, study, claim, actor, at: self.now() }.sign(&self.chain(), key);
-        let fetch = transfer::connect(&endpoint, &remote, &hello).await?;
-        let mut verified = fetch.verify(&self.chain(), study, &record, &operational, key)?;
+        let (endpoint, mut verified) = self.knock(download, key).await?;
         let offer = verified.offer().clone();
         let listing = &offer.manifest;
         let there = match out {
@@ -94,7 +102,7 @@ impl Wallet {
             .await?;
         verified.close().await;
         endpoint.close().await;
-        let images = cache::settle(&self.vault, (study, &cached), pack, (&offer, record.manifest_root), self.now())?;
+        let images = cache::settle(&self.vault, (study, &cached), pack, (&offer, root), self.now())?;
         if let Some(out) = out {
             export::write(&images, out, &there)?;
         }

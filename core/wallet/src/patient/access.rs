@@ -85,10 +85,37 @@ impl Patient {
         out: Option<&Path>,
         progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
+        let download = self.download(study).await?;
+        Box::pin(self.wallet.fetch(download, &self.holder(&study.held)?, out, progress)).await
+    }
+
+    /// Asks the study's source who looked, and keeps what it says; see [`Patient::looks`].
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn look_up(&mut self, study: &OwnStudy) -> Result<(), WalletError> {
+        let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
+        let (endpoint, mut verified) = Box::pin(self.wallet.knock(download, &key)).await?;
+        let mut from = self.receipts_from(study)?;
+        loop {
+            let statement = verified.receipts(from).await?;
+            let more = self.take_statement(study, &statement).await?;
+            let last = statement.receipts.last().map(|stated| stated.receipt.receipt.sequence);
+            match last.filter(|last| more && *last >= from) {
+                Some(last) => from = last.saturating_add(1),
+                None => break,
+            }
+        }
+        verified.close().await;
+        endpoint.close().await;
+        Ok(())
+    }
+
+    async fn download(&mut self, study: &OwnStudy) -> Result<Download, WalletError> {
         let (record, proven) = self.record(study).await?;
         record.permits(Deed::HolderFetch, proven.rows.head()?.time).map_err(WalletError::Standing)?;
         let (source, operational) = source_in(&proven, study.held.source)?;
-        let download = Download {
+        Ok(Download {
             study: study.id,
             source: study.held.source,
             remote: served_at(&proven, &source)?,
@@ -96,8 +123,7 @@ impl Patient {
             record,
             claim: Claim::Holder,
             actor: None,
-        };
-        Box::pin(self.wallet.fetch(download, &self.holder(&study.held)?, out, progress)).await
+        })
     }
 
     /// What was fetched of a study before.

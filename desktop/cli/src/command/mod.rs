@@ -19,7 +19,7 @@ use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
 
 pub use self::terms::{Length, Purpose};
-pub use self::view::{ViewArguments, ViewError, WindowArgument};
+pub use self::view::{Look, ViewArguments, ViewError, WindowArgument};
 
 /// Consent to imaging studies, and the studies themselves: for patients and for those they grant.
 #[derive(Debug, Parser)]
@@ -145,6 +145,17 @@ pub enum WalletCommand {
         #[arg(long)]
         out: Option<PathBuf>,
     },
+    /// Look at a study of one's own, fetched if it is not there yet: its series, its reports, and a picture of each series
+    View {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study, by the beginning of its id
+        study: String,
+        /// How it is to be shown
+        #[command(flatten)]
+        look: Look,
+    },
     /// Write a study that was fetched into files
     Export {
         /// Which wallet
@@ -215,6 +226,17 @@ pub enum RecipientCommand {
         /// The folder to write the files into; without one they stay sealed in the wallet
         #[arg(long)]
         out: Option<PathBuf>,
+    },
+    /// Look at a study that was fetched: its series, its reports, and a picture of each series
+    View {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study or the grant, by the beginning of its id
+        study: String,
+        /// How it is to be shown
+        #[command(flatten)]
+        look: Look,
     },
     /// Write a study that was fetched into files
     Export {

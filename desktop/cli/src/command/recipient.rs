@@ -36,6 +36,10 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             Ok(Answer { text: lines.join("\n"), json: json!({ "granted": rows, "new": new }) })
         }
         RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), out.as_deref()).await,
+        RecipientCommand::View { folder, study, look } => {
+            let recipient = open(&folder)?;
+            Ok(super::view::study(&recipient.images(recipient.granted(&study)?.received.study)?, &look)?)
+        }
         RecipientCommand::Export { folder, study, out } => {
             let recipient = open(&folder)?;
             export(&recipient.images(recipient.granted(&study)?.received.study)?, &out)

@@ -5,6 +5,7 @@ use std::time::Instant;
 use clavicle_ledger::encoding;
 use clavicle_network::file;
 use clavicle_network::pickup::{PickupCode, Question};
+use clavicle_wallet::WalletError;
 use clavicle_wallet::card::SignedCard;
 use clavicle_wallet::code;
 use clavicle_wallet::patient::{Access, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp};
@@ -14,7 +15,7 @@ use serde_json::{Value, json};
 use super::looks;
 use super::recipient::{downloaded, export, forgotten, progress};
 use super::terms::{ago, moment};
-use super::{Answer, CommandError, Folder, WalletCommand, now};
+use super::{Answer, CommandError, Folder, WalletCommand, now, sentences};
 
 pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> {
     match command {
@@ -53,7 +54,9 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let mut patient = open(&folder)?;
             let study = patient.study(&study)?;
             let access = patient.who(&study).await?;
-            Ok(who(&study, &access, &patient.looks(&study)?))
+            // Who has access is proven by the ledger, whether the hospital answers or not.
+            let asked = patient.look_up(&study).await.err();
+            Ok(who(&study, &access, &patient.looks(&study)?, asked.as_ref()))
         }
         WalletCommand::Revoke { folder, grant } => {
             let mut patient = open(&folder)?;
@@ -87,6 +90,20 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let from = Instant::now();
             let fetched = patient.fetch(&study, out.as_deref(), progress()).await?;
             downloaded(&[fetched], from.elapsed())
+        }
+        WalletCommand::View { folder, study, look } => {
+            let mut patient = open(&folder)?;
+            let study = patient.study(&study)?;
+            // What is there is looked at without anybody being asked.
+            let images = match patient.images(&study) {
+                Err(WalletError::NotFetched) => {
+                    let from = Instant::now();
+                    downloaded(&[patient.fetch(&study, None, progress()).await?], from.elapsed())?;
+                    patient.images(&study)?
+                }
+                images => images?,
+            };
+            Ok(super::view::study(&images, &look)?)
         }
         WalletCommand::Export { folder, study, out } => {
             let patient = open(&folder)?;
@@ -182,7 +199,7 @@ async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -
     })
 }
 
-fn who(study: &OwnStudy, access: &Access, looks: &[Look]) -> Answer {
+fn who(study: &OwnStudy, access: &Access, looks: &[Look], not_asked: Option<&WalletError>) -> Answer {
     let Access { height, age_ms, events, grants } = access;
     let mut lines = Vec::new();
     for row in grants {
@@ -203,6 +220,12 @@ fn who(study: &OwnStudy, access: &Access, looks: &[Look]) -> Answer {
         }
         lines.extend(looks.iter().map(looks::line));
     }
+    if let Some(error) = not_asked {
+        lines.push(format!(
+            "the hospital could not be asked who looked, so that the newest may be missing: {}",
+            sentences(error)
+        ));
+    }
     let rows: Vec<Value> = grants
         .iter()
         .map(|row| {
@@ -216,7 +239,7 @@ fn who(study: &OwnStudy, access: &Access, looks: &[Look]) -> Answer {
         .collect();
     let json = json!({
         "study": study.id.to_string(), "height": height, "age_ms": age_ms, "events": events, "grants": rows,
-        "looked": looks.iter().map(looks::row).collect::<Vec<_>>(),
+        "looked": looks.iter().map(looks::row).collect::<Vec<_>>(), "not_asked": not_asked.map(|error| sentences(error)),
     });
     Answer { text: lines.join("\n"), json }
 }

@@ -1,5 +1,8 @@
 //! `view`: looks at DICOM files on this machine. What is wrong with them costs a worker at most.
 
+mod sheet;
+mod study;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,6 +17,8 @@ use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding::Text;
 use serde_json::{Value, json};
 
+use self::sheet::sheet;
+pub(super) use self::study::study;
 use super::{Answer, sentences};
 
 /// Most pictures on a sheet.
@@ -33,21 +38,41 @@ const NOT_FOR_DIAGNOSIS: &str = "Not for diagnosis: 8 bits, in one window, on a 
 pub struct ViewArguments {
     /// A DICOM file, or a folder of them
     pub path: PathBuf,
-    /// The PNG to write: the image, or of a folder a sheet with a picture of each series
-    #[arg(long, value_name = "FILE")]
-    pub png: Option<PathBuf>,
+    /// How it is to be shown
+    #[command(flatten)]
+    pub look: Look,
     /// Which frame, from 1; the one in the middle without it
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "cine")]
     pub frame: Option<u32>,
+    /// Write all frames, as a film (an animated PNG)
+    #[arg(long, requires = "png")]
+    pub cine: bool,
+}
+
+/// How something is to be shown.
+#[derive(Debug, clap::Args)]
+pub struct Look {
+    /// The PNG to write: the image, or of several series a sheet with a picture of each
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
     /// The window: CENTRE,WIDTH, `fitted`, one of the image's own by its name, or a usual one of CT such as brain, lung or bone
     #[arg(long)]
     pub window: Option<WindowArgument>,
     /// Most pixels along a side
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=8192))]
     pub side: Option<u32>,
-    /// Write all frames, as a film (an animated PNG)
-    #[arg(long, requires = "png")]
-    pub cine: bool,
+}
+
+impl Look {
+    fn windowing(&self) -> Windowing {
+        self.window.clone().map_or_else(Windowing::default, |WindowArgument(windowing)| windowing)
+    }
+
+    /// What is wanted of a picture on a sheet.
+    fn on_sheet(&self) -> Wanted {
+        let side = self.side.unwrap_or(SIDE).min(1024);
+        Wanted { frame: None, windowing: self.windowing(), side: Some(side) }
+    }
 }
 
 /// A window, as it is typed.
@@ -113,6 +138,9 @@ pub enum ViewError {
         #[source]
         error: io::Error,
     },
+    /// What was fetched.
+    #[error("what was fetched cannot be read")]
+    Cache(#[source] io::Error),
     /// The processes that read files.
     #[error("this program cannot be found any more, which is to be started again to read files")]
     Workers(#[source] io::Error),
@@ -133,12 +161,12 @@ fn file(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError>
         .map_err(|error| ViewError::File { path: arguments.path.clone(), reason: Reason::Io(error) })?;
     let wanted = Wanted {
         frame: arguments.frame.map(|frame| frame - 1).or(arguments.cine.then_some(0)),
-        windowing: windowing(arguments),
-        side: arguments.side,
+        windowing: arguments.look.windowing(),
+        side: arguments.look.side,
     };
     let facts = reader.inspect_one(&path).ok().map(|seen| seen.facts);
     let Rendered { picture, about } = render(reader, &path, &wanted)?;
-    if let Some(png) = &arguments.png {
+    if let Some(png) = &arguments.look.png {
         let bytes = if arguments.cine { film(reader, &path, &wanted, about.frames)? } else { encoded(&picture) };
         write(png, &bytes)?;
     }
@@ -160,10 +188,10 @@ fn file(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError>
         let usual: Vec<&str> = CT.iter().map(|(name, ..)| *name).collect();
         lines.push(format!("usual windows: {}", usual.join(", ")));
     }
-    lines.extend(said(arguments.png.as_deref()));
+    lines.extend(said(arguments.look.png.as_deref()));
     let json = json!({
         "rows": rows, "columns": columns, "frames": frames, "frame": frame + 1, "windows": named, "unit": unit.as_str(),
-        "depth_mm": depth_mm, "modality": facts.map(|facts| facts.modality.to_string()), "png": arguments.png,
+        "depth_mm": depth_mm, "modality": facts.map(|facts| facts.modality.to_string()), "png": arguments.look.png,
     });
     Ok(Answer { text: lines.join("\n"), json })
 }
@@ -185,10 +213,8 @@ fn folder(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewErro
         let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
         let (modality, count) = (series.modality.as_str(), series.instances.len());
         let mut line = format!("  {number:>4}  {modality:<4} {count:>5} instances  {}", series.description);
-        if arguments.png.is_some() && pictures.len() < MOST_ON_SHEET {
-            let side = arguments.side.unwrap_or(SIDE).min(1024);
-            let wanted = Wanted { frame: None, windowing: windowing(arguments), side: Some(side) };
-            match render(reader, middle(series), &wanted) {
+        if arguments.look.png.is_some() && pictures.len() < MOST_ON_SHEET {
+            match render(reader, middle(series), &arguments.look.on_sheet()) {
                 Ok(rendered) => pictures.push(rendered.picture),
                 Err(error) => line.push_str(&format!("  (no picture: {})", sentences(&error))),
             }
@@ -202,20 +228,16 @@ fn folder(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewErro
     }
     let quarantined = &intake.quarantined;
     lines.extend(quarantined.iter().map(|one| format!("not taken  {}: {}", one.path.display(), one.reason)));
-    if let Some(png) = &arguments.png {
+    if let Some(png) = &arguments.look.png {
         let sheet = sheet(&pictures).ok_or_else(|| ViewError::Nothing(arguments.path.clone()))?;
         write(png, &encoded(&sheet))?;
     }
     lines.push(format!("{} series, {} files not taken", rows.len(), quarantined.len()));
-    lines.extend(said(arguments.png.as_deref()));
+    lines.extend(said(arguments.look.png.as_deref()));
     let not_taken: Vec<Value> =
         quarantined.iter().map(|one| json!({ "path": one.path, "reason": one.reason.to_string() })).collect();
-    let json = json!({ "series": rows, "not_taken": not_taken, "png": arguments.png });
+    let json = json!({ "series": rows, "not_taken": not_taken, "png": arguments.look.png });
     Ok(Answer { text: lines.join("\n"), json })
-}
-
-fn windowing(arguments: &ViewArguments) -> Windowing {
-    arguments.window.clone().map_or_else(Windowing::default, |WindowArgument(windowing)| windowing)
 }
 
 /// The instance in the middle, as the slices lie in the patient; by their numbers where they do not lie one behind the other.
@@ -276,33 +298,6 @@ const fn colour(picture: &Picture) -> png::ColorType {
     }
 }
 
-/// Pictures side by side, row by row, each in the middle of its cell; `None` of none.
-fn sheet(pictures: &[Picture]) -> Option<Picture> {
-    let columns = (1..).find(|columns| columns * columns >= pictures.len()).filter(|_| !pictures.is_empty())?;
-    let rows = pictures.len().div_ceil(columns);
-    let cell = pictures.iter().flat_map(|picture| [picture.width, picture.height]).max()? as usize + 2;
-    let width = columns * cell;
-    let mut pixels = vec![0; width * rows * cell * 3];
-    for (number, picture) in pictures.iter().enumerate() {
-        let (wide, high) = (picture.width as usize, picture.height as usize);
-        let left = number % columns * cell + (cell - wide) / 2;
-        let top = number / columns * cell + (cell - high) / 2;
-        for row in 0..high {
-            let to = &mut pixels[((top + row) * width + left) * 3..][..wide * 3];
-            match &picture.pixels {
-                Pixels::Rgb(from) => to.copy_from_slice(&from[row * wide * 3..][..wide * 3]),
-                Pixels::Grey(from) => {
-                    for (to, shade) in to.chunks_exact_mut(3).zip(&from[row * wide..][..wide]) {
-                        to.fill(*shade);
-                    }
-                }
-            }
-        }
-    }
-    let (width, height) = (u32::try_from(width).ok()?, u32::try_from(rows * cell).ok()?);
-    Some(Picture { width, height, pixels: Pixels::Rgb(pixels) })
-}
-
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
@@ -316,17 +311,5 @@ mod tests {
         assert_eq!(parsed("fitted"), Windowing::Fitted);
         assert_eq!(parsed("soft tissue"), Windowing::Named(Text::new("soft tissue").unwrap()));
         assert!("\u{7}".parse::<WindowArgument>().is_err());
-    }
-
-    #[test]
-    fn a_sheet_has_a_cell_for_each() {
-        let picture = |shade: u8| Picture { width: 4, height: 2, pixels: Pixels::Grey(vec![shade; 8]) };
-        assert_eq!(sheet(&[]), None);
-        let sheet = sheet(&[picture(1), picture(2), picture(3)]).unwrap();
-        assert_eq!((sheet.width, sheet.height), (12, 12));
-        let Pixels::Rgb(pixels) = sheet.pixels else { unreachable!() };
-        for shade in 1..=3u8 {
-            assert_eq!(pixels.iter().filter(|one| **one == shade).count(), 24);
-        }
     }
 }

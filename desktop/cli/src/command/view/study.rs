@@ -1,0 +1,133 @@
+//! A study in a wallet, looked at without a file: bytes are opened into memory alone.
+
+use std::fs::File;
+use std::io::{self, Read as _, Seek as _};
+use std::path::PathBuf;
+
+use clavicle_imaging::geometry::{Slice, order};
+use clavicle_imaging::picture::Picture;
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::worker::Workers;
+use clavicle_manifest::{Instance, MediaType, Series};
+use clavicle_network::transfer::{Item, Listing};
+use clavicle_wallet::cache::Images;
+use serde_json::{Value, json};
+
+use super::sheet::sheet;
+use super::{Look, MOST_ON_SHEET, ViewError, encoded, said, write};
+use crate::command::{Answer, sentences};
+
+/// Most bytes of a report that are shown.
+const MOST_REPORT: u64 = 64 * 1024;
+
+/// Lists a study's series and its reports, and draws a sheet if that is asked for.
+pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, ViewError> {
+    let reader = Reader::Workers(Workers::of_this_program().map_err(ViewError::Workers)?);
+    let header = images.listing().header();
+    let date = header.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
+    let (mut lines, mut rows, mut pictures) = (vec![format!("{date}  {}", header.description)], Vec::new(), Vec::new());
+    for series in series(images.listing()) {
+        let there: Vec<&Instance> = series.instances.iter().filter(|one| images.has(&Item::Instance(one))).collect();
+        let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
+        let (modality, count, all) = (series.modality.as_str(), there.len(), series.instances.len());
+        let missing = if count < all { format!(" of {all}") } else { String::new() };
+        let mut line = format!("  {number:>4}  {modality:<4} {count:>5}{missing} instances  {}", series.description);
+        if look.png.is_some() && pictures.len() < MOST_ON_SHEET && count > 0 {
+            match picture(images, &there, &reader, look) {
+                Ok(picture) => pictures.push(picture),
+                Err(why) => line.push_str(&format!("  (no picture: {why})")),
+            }
+        }
+        rows.push(json!({
+            "series": series.series_instance_uid.as_str(), "number": series.number, "modality": modality,
+            "instances": count, "listed": all, "description": series.description.as_str(),
+        }));
+        lines.push(line);
+    }
+    let (text, reports) = reports(images)?;
+    lines.extend(text);
+    if let Some(png) = &look.png {
+        let sheet = sheet(&pictures).ok_or_else(|| ViewError::Nothing(PathBuf::from("the study")))?;
+        write(png, &encoded(&sheet))?;
+    }
+    lines.extend(said(look.png.as_deref()));
+    let json = json!({ "series": rows, "reports": reports, "png": look.png });
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
+fn series(listing: &Listing) -> Vec<&Series> {
+    match listing {
+        Listing::Whole(signed) => signed.manifest.series().iter().collect(),
+        Listing::Part(signed) => signed.scoped.series().iter().map(|one| one.series()).collect(),
+    }
+}
+
+/// A picture of the slice in the middle, or why there is none.
+fn picture(images: &Images, there: &[&Instance], reader: &Reader, look: &Look) -> Result<Picture, String> {
+    let open = |instance: &Instance| in_memory(images, &Item::Instance(instance)).map_err(|error| error.to_string());
+    let middle = if there.len() < 2 {
+        0
+    } else {
+        let slice = |instance: &&Instance| {
+            let seen = reader.inspect_open(&open(instance)?).map_err(|reason| reason.to_string())?;
+            Ok::<_, String>(Slice::from(&seen.facts.place))
+        };
+        let slices = there.iter().map(slice).collect::<Result<Vec<_>, _>>()?;
+        let (places, _) = order(&slices);
+        places[places.len() / 2]
+    };
+    let rendered = reader.render_open(&open(there[middle])?, &look.on_sheet()).map_err(|reason| reason.to_string())?;
+    rendered.map(|rendered| rendered.picture).map_err(|error| sentences(&error))
+}
+
+/// The reports: those that are text as they are, of others what they are.
+fn reports(images: &Images) -> Result<(Vec<String>, Vec<Value>), ViewError> {
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    for attachment in images.listing().whole().map(|whole| whole.attachments().iter()).into_iter().flatten() {
+        let item = Item::Attachment(attachment);
+        let (kind, is_text) = match attachment.media_type {
+            MediaType::Text => ("text", true),
+            MediaType::Pdf => ("PDF", false),
+            MediaType::Hl7V2 => ("HL7", false),
+            MediaType::FhirJson => ("FHIR", false),
+        };
+        let title = if attachment.title.as_str().is_empty() { "report" } else { attachment.title.as_str() };
+        let mut text = None;
+        if !images.has(&item) {
+            lines.push(format!("{title}: {kind}, {} bytes; it did not arrive", attachment.size));
+        } else if is_text {
+            let mut bytes = Vec::new();
+            let read = images.read(&item).map_err(io::Error::other);
+            let read = read.and_then(|bytes_of| bytes_of.take(MOST_REPORT).read_to_end(&mut bytes));
+            read.map_err(ViewError::Cache)?;
+            let shown = printable(&String::from_utf8_lossy(&bytes));
+            lines.push(format!("{title}:\n{shown}"));
+            text = Some(shown);
+        } else {
+            lines.push(format!("{title}: {kind}, {} bytes; export it to read it", attachment.size));
+        }
+        rows.push(json!({ "title": title, "kind": kind, "bytes": attachment.size, "text": text }));
+    }
+    Ok((lines, rows))
+}
+
+/// The text without what would do something to a terminal.
+fn printable(text: &str) -> String {
+    let shown: String = text.chars().filter(|one| *one == '\n' || !one.is_control()).collect();
+    shown.trim_end().to_owned()
+}
+
+/// An item's bytes as a file that is on no disk.
+fn in_memory(images: &Images, item: &Item<'_>) -> io::Result<File> {
+    #[cfg(target_os = "linux")]
+    let mut file = {
+        use rustix::fs::{MemfdFlags, memfd_create};
+        File::from(memfd_create("image", MemfdFlags::CLOEXEC)?)
+    };
+    // Elsewhere one without a name, which is gone with this process.
+    #[cfg(not(target_os = "linux"))]
+    let mut file = tempfile::tempfile()?;
+    io::copy(&mut images.read(item).map_err(io::Error::other)?, &mut file)?;
+    file.rewind()?;
+    Ok(file)
+}
