@@ -109,6 +109,20 @@ pub enum Reason {
     Other,
 }
 
+impl core::fmt::Display for Reason {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Quality => "for its quality",
+            Self::PatientSafety => "for the patient's safety",
+            Self::WrongPatient => "these are another patient's images",
+            Self::Retention => "it no longer has to be kept",
+            Self::UnderReview => "it is being looked into",
+            Self::LegalOrder => "by order of an authority",
+            Self::Other => "for another reason",
+        })
+    }
+}
+
 /// What a delegate is to the holder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub enum DelegateRole {

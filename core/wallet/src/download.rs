@@ -13,6 +13,7 @@ use clavicle_network::transfer::{self, Got, Item, Listing, Outcome, Progress, Ve
 use iroh::Endpoint;
 
 use crate::error::WalletError;
+use crate::rows::CopyOf;
 use crate::wallet::Wallet;
 use crate::{cache, export};
 
@@ -42,6 +43,8 @@ pub struct Downloaded {
     pub folder: Option<PathBuf>,
     /// What is there against what was signed, by name.
     pub comparison: Comparison,
+    /// Files in that folder that are not in the study, or not any more.
+    pub strays: Vec<PathBuf>,
     /// How many items were there before.
     pub before: usize,
     /// Bytes that were fetched.
@@ -103,6 +106,7 @@ impl Wallet {
         verified.close().await;
         endpoint.close().await;
         let images = cache::settle(&self.vault, (study, &cached), pack, (&offer, root), self.now())?;
+        self.vault.put(study.as_bytes(), &CopyOf { revision: listing.header().revision, root, at: self.now() })?;
         if let Some(out) = out {
             export::write(&images, out, &there)?;
         }
@@ -113,6 +117,7 @@ impl Wallet {
         }
         Ok(Downloaded {
             folder: out.map(|out| export::folder(out, listing)),
+            strays: out.map(|out| export::strays(out, listing)).unwrap_or_default(),
             comparison: compare(listing, &there, &got),
             before,
             bytes,

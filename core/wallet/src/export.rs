@@ -84,6 +84,25 @@ pub fn there(out: &Path, listing: &Listing) -> BTreeSet<u32> {
         .collect()
 }
 
+/// Files of the study's folder in `out` that are named like images or reports and are not in the study, or not any more: an earlier
+/// revision had them.
+#[must_use]
+pub fn strays(out: &Path, listing: &Listing) -> Vec<PathBuf> {
+    let folder = folder(out, listing);
+    let named: BTreeSet<PathBuf> = names(listing).into_iter().map(|name| folder.join(name)).collect();
+    let entries = |folder: &Path| -> Vec<PathBuf> {
+        fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect()
+    };
+    let is_ours = |path: &PathBuf| {
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        name.ends_with(".dcm") || name.starts_with("report-")
+    };
+    let all = entries(&folder).into_iter().flat_map(|path| if path.is_dir() { entries(&path) } else { vec![path] });
+    let mut strays: Vec<PathBuf> = all.filter(|path| is_ours(path) && !named.contains(path)).collect();
+    strays.sort_unstable();
+    strays
+}
+
 /// Writes every item that was fetched into `out`, but for the places of `there`. How many files that were.
 ///
 /// # Errors

@@ -12,7 +12,7 @@ use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
-use clavicle_ledger::study::{Deed, Study};
+use clavicle_ledger::study::{Deed, Standing, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime};
 use clavicle_network::message::Token;
 use clavicle_network::transfer::{FetchError, Progress};
@@ -27,7 +27,7 @@ use crate::identity::Identity;
 use crate::ledger::Proven;
 use crate::letter::Content;
 use crate::patient::one;
-use crate::rows::{Numbered, Received, Shown};
+use crate::rows::{CopyOf, Numbered, Received, Shown};
 use crate::seal;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
@@ -43,6 +43,22 @@ pub const MAX_CARD_DAYS: u64 = 30;
 #[derive(Debug)]
 pub struct Recipient {
     wallet: Wallet,
+}
+
+/// What is to be thought of a copy that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CopyState {
+    /// It is of the study as it is.
+    Current,
+    /// The study was revised since.
+    Replaced {
+        /// The revision that the copy is of.
+        copy: u32,
+        /// The revision that there is.
+        now: u32,
+    },
+    /// The hospital has suspended or withdrawn the study, and says why.
+    NotToBeUsed(Standing),
 }
 
 /// A study that was granted to this recipient.
@@ -272,6 +288,24 @@ impl Recipient {
             return Err(WalletError::GrantGone { height: proven.height });
         }
         Ok((record, proven))
+    }
+
+    /// What the ledger says now of a copy that was made of a study; nothing when none was made.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn copy(&mut self, study: StudyId) -> Result<Option<CopyState>, WalletError> {
+        let Some(copy) = self.wallet.vault.get::<CopyOf>(study.as_bytes())? else { return Ok(None) };
+        let proven = self.wallet.rows(&[StateKey::Head, StateKey::Study(study)]).await?;
+        let record = proven.rows.study(study)?.ok_or(WalletError::NotOnLedger)?;
+        let [standing, _] = record.standings(proven.rows.head()?.time);
+        Ok(Some(match standing {
+            Standing::Suspended(_) | Standing::Withdrawn(_) => CopyState::NotToBeUsed(standing),
+            Standing::Active | Standing::Frozen if record.manifest_root != copy.root => {
+                CopyState::Replaced { copy: copy.revision, now: record.revision }
+            }
+            Standing::Active | Standing::Frozen => CopyState::Current,
+        }))
     }
 
     /// Fetches a study that was granted, into the cache; with `out`, into files there.

@@ -203,6 +203,17 @@ pub struct Fetched {
     pub at: Timestamp,
 }
 
+/// A copy of a study that was made, wherever it is now. By the study's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CopyOf {
+    /// The revision it is of.
+    pub revision: u32,
+    /// The root of its manifest.
+    pub root: ManifestRoot,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
 /// That the source has seen the revocation of a grant that the patient made. By the grant's id.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Bound {
@@ -270,6 +281,7 @@ rows! {
     Held, "study", "a study that is held", MAX_ENVELOPE_LEN + 1024;
     Made, "made", "a grant that was made", 4 * MAX_ENVELOPE_LEN;
     Shown, "card", "a card that was shown", 4 * 1024;
+    CopyOf, "copy", "a copy that was made", 64;
     Cached, "cached", "a study that was fetched", 256;
     Bound, "bound", "a receipt for a revocation", SignedReceipt::MAX_LEN;
     KeptReceipt, "receipt", "a kept receipt", SignedReceipt::MAX_LEN + 9;

@@ -4,9 +4,11 @@
 mod adversary;
 mod altered;
 mod cluster;
+mod image;
 mod killed;
 mod people;
 mod process;
 mod receipts;
+mod resume;
 mod session;
 mod words;

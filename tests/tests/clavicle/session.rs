@@ -117,9 +117,18 @@ fn the_whole_session_works_as_people_type_it() {
     assert_says(&said, &["a new wallet in ana", " 1 ", "24 "]);
     let said = shell.says("clavicle wallet pickup --dir ana pickup.png --pin 4711");
     assert_says(&said, &["20 instances in   1 series  BRAIN", "1 of 1 studies are yours, final after"]);
-    assert_says(&shell.says("clavicle wallet studies --dir ana"), &["20 instances", "1 studies"]);
+    let said = shell.says("clavicle wallet studies --dir ana");
+    assert_says(&said, &["20 instances", "1 studies"]);
     let studies = shell.answers("clavicle wallet studies --dir ana");
     let study = text(&studies["studies"][0]["study"]);
+
+    let line = "clavicle wallet studies --dir ana ; clavicle wallet view --dir ana STUDY --png mine.png";
+    let said = shell.says(&line.replace("STUDY", &study[..12]));
+    assert_says(
+        &said,
+        &["1 studies", "MR      20 instances", "No acute finding.", "written to mine.png. Not for diagnosis"],
+    );
+    assert_eq!(&fs::read(shell.cluster.path("mine.png")).unwrap()[1..4], b"PNG");
 
     let said = shell.says(r#"clavicle recipient init --dir rossi --network network.json --name "Dr Rossi""#);
     assert_says(&said, &["a new recipient in rossi"]);
@@ -143,6 +152,13 @@ fn the_whole_session_works_as_people_type_it() {
     let line = "clavicle wallet who --dir ana STUDY            # who has access; who looked, when, with proofs";
     let said = shell.says(&line.replace("STUDY", &study[..12]));
     assert_says(&said, &["Dr Rossi until", "TREAT", "nobody else; proven at height", "2 transactions so far"]);
+    let looked = [
+        "who looked, as the hospital wrote it down:",
+        "Dr Rossi opened it for TREAT",
+        "signed by both",
+        "finished: 21 items",
+    ];
+    assert_says(&said, &looked);
     let who = shell.answers(&format!("clavicle wallet who --dir ana {study}"));
     let grant = text(&who["grants"][0]["grant"]);
     let said = shell.says(&"clavicle wallet revoke --dir ana GRANT".replace("GRANT", &grant[..12]));

@@ -43,7 +43,7 @@ const TICK: Duration = Duration::from_millis(50);
 /// How long whoever was refused may take to hear it.
 const HEARD: Duration = Duration::from_secs(2);
 /// The most refusals on their way, and to one address; whoever comes beyond is cut off at once.
-const MAX_REFUSALS: (usize, usize) = (256, 64);
+const MAX_REFUSALS: (usize, usize) = (4_096, 64);
 /// How often each item may be asked for on one connection, all of them taken together.
 const MAX_TIMES: usize = 2;
 /// How often receipts may be asked for on one connection.
@@ -147,7 +147,7 @@ impl Refusals {
     /// before a tick, a quick decision would else be told from a slow one. Deciding takes less than a tick on a healthy machine.
     async fn refuse(&self, send: &mut SendStream, address: IpAddr, asked: Instant, reference: Reference) {
         let Some(_place) = self.crowd.enter(address) else { return };
-        sleep_until(self.tick_after(asked, 1).max(self.tick_after(Instant::now(), 0))).await;
+        self.wait(asked).await;
         let told = async {
             write_message(send, &Answer::Refused(reference), HEARD).await?;
             send.finish().ok();
@@ -156,6 +156,11 @@ impl Refusals {
             Ok::<_, MessageError>(())
         };
         timeout(HEARD, told).await.ok();
+    }
+
+    /// Waits for the tick at which what was `asked` then is answered.
+    async fn wait(&self, asked: Instant) {
+        sleep_until(self.tick_after(asked, 1).max(self.tick_after(Instant::now(), 0))).await;
     }
 
     /// The tick with number `later` after the one that is next.
@@ -443,6 +448,37 @@ fn read(reading: Option<Reading>) -> JoinHandle<Option<(Reading, Vec<u8>, u32)>>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Whatever the reason, and so however long the decision took: who asks at the same moment is answered at the same one.
+    #[tokio::test(start_paused = true)]
+    async fn all_refusals_are_on_one_schedule() {
+        let refusals = Refusals::new();
+        for into_the_tick in [0, 1, 24, 49] {
+            let mut told = std::collections::BTreeSet::new();
+            for decision_us in [0, 20, 700, 5_000, 30_000, 49_999] {
+                tokio::time::advance(refusals.tick_after(Instant::now(), 0) - Instant::now()).await;
+                let tick = Instant::now();
+                tokio::time::advance(Duration::from_millis(into_the_tick)).await;
+                let asked = Instant::now();
+                tokio::time::advance(Duration::from_micros(decision_us)).await;
+                refusals.wait(asked).await;
+                told.insert(Instant::now() - tick);
+            }
+            let next_but_one = if into_the_tick == 0 { TICK } else { TICK * 2 };
+            assert_eq!(told, [next_but_one].into(), "asked {into_the_tick} ms into a tick");
+        }
+    }
+
+    /// A flood from one address leaves room for everybody else, and what is beyond its own is cut off at once.
+    #[test]
+    fn strangers_do_not_fill_the_table_for_others() {
+        let refusals = Refusals::new();
+        let address = |number: u8| IpAddr::from([192, 0, 2, number]);
+        let flood: Vec<_> = (0..10_000).map_while(|_| refusals.crowd.enter(address(1))).collect();
+        assert_eq!(flood.len(), MAX_REFUSALS.1);
+        let others: Vec<_> = (2..60).filter_map(|number| refusals.crowd.enter(address(number))).collect();
+        assert_eq!(others.len(), 58);
+    }
 
     /// Asked at any moment, the answer is at a tick, and one tick or two later, however long the decision took within it.
     #[test]

@@ -4,12 +4,13 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clavicle_ledger::study::Standing;
 use clavicle_network::file;
 use clavicle_network::transfer::Progress;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::code;
 use clavicle_wallet::download::Downloaded;
-use clavicle_wallet::recipient::{Granted, Recipient};
+use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 use serde_json::{Value, json};
 
 use super::terms::moment;
@@ -30,9 +31,19 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             let mut recipient = open(&folder)?;
             let new = recipient.read_mail().await?.len();
             let all = recipient.inbox()?;
-            let mut lines: Vec<String> = all.iter().map(line).collect();
+            let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
+            for granted in &all {
+                // That the ledger cannot be asked just now is no reason not to show the list.
+                let copy = recipient.copy(granted.received.study).await.ok().flatten();
+                let said = copy.and_then(of_copy);
+                lines.push(line(granted));
+                lines.extend(said.iter().map(|said| format!("              {said}")));
+                let mut row = row(granted);
+                row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
+                row["notice"] = json!(said);
+                rows.push(row);
+            }
             lines.push(format!("{} studies were granted, {new} of them new", all.len()));
-            let rows: Vec<Value> = all.iter().map(row).collect();
             Ok(Answer { text: lines.join("\n"), json: json!({ "granted": rows, "new": new }) })
         }
         RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), out.as_deref()).await,
@@ -129,6 +140,7 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
             .as_ref()
             .map_or_else(|| "kept sealed in this wallet".to_owned(), |folder| format!("in {}", folder.display()));
         lines.push(format!("{}{before}, {place}", one.comparison));
+        lines.extend(one.strays.iter().map(|stray| format!("no longer in the study: {}", stray.display())));
     }
     let bytes: u64 = all.iter().map(|one| one.bytes).sum();
     lines.push(format!("verified; {} in {ms} ms", size(bytes)));
@@ -137,7 +149,7 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
         .map(|one| {
             json!({
                 "folder": one.folder, "listed": one.comparison.listed, "intact": one.comparison.intact,
-                "before": one.before, "bytes": one.bytes, "revision": one.revision,
+                "before": one.before, "bytes": one.bytes, "revision": one.revision, "strays": one.strays,
             })
         })
         .collect();
@@ -183,6 +195,23 @@ fn size(bytes: u64) -> String {
         0..1_000 => format!("{bytes} bytes"),
         1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
         _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
+    }
+}
+
+/// What somebody who has a copy must be told.
+fn of_copy(copy: CopyState) -> Option<String> {
+    match copy {
+        CopyState::Current => None,
+        CopyState::Replaced { copy, now } => Some(format!(
+            "your copy is of revision {copy}, and the hospital has signed revision {now} since: fetch it again"
+        )),
+        CopyState::NotToBeUsed(standing) => {
+            let why = match standing {
+                Standing::Suspended(reason) | Standing::Withdrawn(reason) => reason.to_string(),
+                Standing::Active | Standing::Frozen => String::new(),
+            };
+            Some(format!("the hospital has {standing} the study ({why}): do not use your copy"))
+        }
     }
 }
 

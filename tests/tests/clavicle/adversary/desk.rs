@@ -11,8 +11,9 @@ use clavicle_network::pickup::{Claimed, Denied, PickupError};
 use clavicle_network::swarm::Client;
 use clavicle_relay::service::VisitRequest;
 
-use super::ground::{Ground, Image, PIN, SOURCE, now};
+use super::ground::{Ground, PIN, SOURCE, now};
 use super::hands::Visit;
+use crate::image::Image;
 
 /// Why a visit was not opened.
 #[track_caller]

@@ -26,6 +26,7 @@ use clavicle_relay::service::{IngestRequest, Ingested, Issued, PickupRequest, Vi
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, HOSPITALS};
+use crate::image::Image;
 use crate::process::PATIENCE;
 
 /// The hospital whose studies these are.
@@ -58,17 +59,6 @@ pub(super) struct Ground {
     pub(super) hospitals: Vec<Hospital>,
     /// Keys and nonces, each used once.
     made: AtomicU64,
-}
-
-/// What a DICOM file is named by, and how large it is.
-pub(super) struct Image<'a> {
-    pub(super) study: u32,
-    pub(super) series: u32,
-    pub(super) number: u32,
-    pub(super) patient: &'a str,
-    pub(super) born: &'a str,
-    pub(super) accession: &'a str,
-    pub(super) pixels: usize,
 }
 
 impl Ground {
@@ -257,40 +247,4 @@ impl Hospital {
     pub(super) fn operational(&self) -> Key {
         self.keys.operational.public()
     }
-}
-
-impl Image<'_> {
-    /// The file: explicit VR, little endian.
-    fn file(&self) -> Vec<u8> {
-        let Self { study, series, number, patient, born, accession, pixels } = self;
-        let uid = |text: &str| text.bytes().chain((!text.len().is_multiple_of(2)).then_some(0)).collect::<Vec<_>>();
-        let text = |text: &str| text.bytes().chain((!text.len().is_multiple_of(2)).then_some(b' ')).collect::<Vec<_>>();
-        let study = format!("2.25.77.{study}");
-        let series = format!("{study}.{series}");
-        let instance = format!("{series}.{number}");
-        // Pixels that no other instance has.
-        let mut drawn = vec![0x5a; *pixels];
-        drawn[..instance.len()].copy_from_slice(instance.as_bytes());
-        [
-            vec![0; 128],
-            b"DICM".to_vec(),
-            element(0x0002, 0x0010, b"UI", &uid("1.2.840.10008.1.2.1")),
-            element(0x0008, 0x0016, b"UI", &uid("1.2.840.10008.5.1.4.1.1.4")),
-            element(0x0008, 0x0018, b"UI", &uid(&instance)),
-            element(0x0008, 0x0050, b"SH", &text(accession)),
-            element(0x0008, 0x0060, b"CS", b"MR"),
-            element(0x0010, 0x0020, b"LO", &text(patient)),
-            element(0x0010, 0x0030, b"DA", &text(born)),
-            element(0x0020, 0x000d, b"UI", &uid(&study)),
-            element(0x0020, 0x000e, b"UI", &uid(&series)),
-            element(0x7fe0, 0x0010, b"OW", &drawn),
-        ]
-        .concat()
-    }
-}
-
-fn element(group: u16, number: u16, vr: &[u8; 2], value: &[u8]) -> Vec<u8> {
-    let len = u32::try_from(value.len()).unwrap();
-    let len = if vr == b"OW" { [&[0, 0], &len.to_le_bytes()[..]].concat() } else { len.to_le_bytes()[..2].to_vec() };
-    [&group.to_le_bytes(), &number.to_le_bytes(), &vr[..], &len, value].concat()
 }

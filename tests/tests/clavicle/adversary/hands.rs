@@ -20,7 +20,8 @@ use iroh::endpoint::{Connection, ConnectionError, QuicTransportConfig, RecvStrea
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode};
 use tokio::time::timeout;
 
-use super::ground::{Ground, Image, PIN, SOURCE, now};
+use super::ground::{Ground, PIN, SOURCE, now};
+use crate::image::Image;
 use crate::process::PATIENCE;
 
 /// The code with which a source closes what it has refused.

@@ -10,8 +10,9 @@ use clavicle_network::pack::{Pack, PackKey};
 use clavicle_network::transfer::{self, FetchError};
 use tokio::time::Instant;
 
-use super::ground::{Ground, Image, SOURCE, now};
+use super::ground::{Ground, SOURCE, now};
 use super::hands::{ENDED, Granted, Held, Line, MEBIBYTE, wants};
+use crate::image::Image;
 use crate::process::PATIENCE;
 
 /// A study of so many images of a mebibyte each.
