@@ -186,7 +186,7 @@ impl Service {
                 study: study.to_string(),
                 sop_instance_uid: one.sop_instance_uid.to_string(),
                 stored: stored.to_string(),
-                path: self.archive.place(&stored),
+                path: absolute(self.archive.place(&stored)),
                 size: one.size,
                 how: one.how.to_string(),
                 came_ms: one.came.0,
@@ -320,6 +320,11 @@ pub(super) fn parse_day(text: &str) -> Option<Date> {
     let parts: Vec<&str> = text.split('-').collect();
     let [year, month, day] = parts[..] else { return None };
     Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
+}
+
+/// A path that means the same to whoever asked, who may be in another folder.
+fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
 }
 
 /// A day since 1970, in the Gregorian calendar.
