@@ -90,6 +90,16 @@ impl<'a> Element<'a> {
         Items(DataSet { rest, encoding: self.encoding, depth: self.depth + 1 })
     }
 
+    /// Its VR; SQ of all that has items.
+    pub(crate) const fn vr(&self) -> VR {
+        self.vr
+    }
+
+    /// What its value is written in.
+    pub(crate) const fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
     /// Its value as text without padding, if that is ASCII.
     pub(crate) fn text(&self) -> Option<&'a str> {
         let text = core::str::from_utf8(self.value).ok().filter(|text| text.is_ascii());

@@ -253,7 +253,7 @@ fn decimals<const N: usize>(text: &str, unit: f64) -> Option<[i64; N]> {
 }
 
 /// DA (PS3.5 §6.2), in its present and in its former way.
-fn day(value: &str) -> Option<Date> {
+pub(crate) fn day(value: &str) -> Option<Date> {
     let digits: String = value.trim().chars().filter(|char| *char != '.').collect();
     if digits.len() != 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;

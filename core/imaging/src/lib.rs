@@ -25,6 +25,15 @@
 //! | [`completeness`] | what a study says of its own completeness |
 //! | [`kos`] | the standard's own manifest, with MACs: written, and held against a folder |
 //!
+//! Images leave again as they came, or as somebody's archive needs them:
+//!
+//! | | |
+//! |---|---|
+//! | `encode` | elements, put together byte by byte |
+//! | `pick` | the few attributes that a table of contents holds |
+//! | [`media`] | a File-set with a DICOMDIR, in a folder or a zip |
+//! | [`rewrite`] | another transfer syntax, another patient id, and nothing else changed |
+//!
 //! With the feature `dimse`, what modalities and archives send arrives as files too, and files are sent to them:
 //!
 //! | | |
@@ -53,17 +62,21 @@ mod content;
 #[cfg(feature = "dimse")]
 pub mod dimse;
 mod elements;
+mod encode;
 pub mod facts;
 pub mod frames;
 pub mod geometry;
 pub mod inspect;
 pub mod intake;
 pub mod kos;
+pub mod media;
 pub mod phantom;
+mod pick;
 pub mod picture;
 pub mod reader;
 pub mod references;
 pub mod render;
+pub mod rewrite;
 pub mod scan;
 pub mod walk;
 pub mod worker;

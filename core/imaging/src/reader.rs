@@ -1,6 +1,7 @@
 //! Readers: many files at once, each inspected by one of several hands.
 
 use std::fs::{File, Metadata, OpenOptions};
+use std::io::{Seek as _, Write};
 use std::num::NonZero;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
@@ -12,8 +13,10 @@ use clavicle_manifest::MAX_INSTANCE_LEN;
 use crate::inspect::Inspected;
 use crate::intake::Reason;
 use crate::kos::{Heading, Sealed};
+use crate::pick::Picked;
 use crate::references::References;
 use crate::render::{RenderError, Rendered, Wanted, render};
+use crate::rewrite::{self, Coercion, DecodeError, Demographics, RewriteError, Rewritten, Syntax};
 use crate::worker::Workers;
 
 /// Most files that are read at the same time.
@@ -128,6 +131,54 @@ impl Reader {
                 Self::Workers(workers) => workers.list(file, len)??,
             })
         })
+    }
+
+    /// Reads what a table of contents has to say of the file at `path`, and what says whose it is.
+    pub(crate) fn pick_one(&self, path: &Path) -> Result<Picked, Reason> {
+        self.with_file(path, |file, len| {
+            Ok(match self {
+                Self::Here => Picked::read(file, len)?,
+                Self::Workers(workers) => workers.pick(file, len)??,
+            })
+        })
+    }
+
+    /// Who the file at `path` says that the patient is.
+    ///
+    /// # Errors
+    /// [`Reason`].
+    pub fn demographics(&self, path: &Path) -> Result<Demographics, Reason> {
+        self.pick_one(path).map(|picked| Demographics::of(&picked))
+    }
+
+    /// Writes the file at `path` anew, in `syntax` and as the patient's of `coercion`. Pixels stay what they are; those that are compressed are
+    /// decoded where another syntax is wanted.
+    ///
+    /// # Errors
+    /// [`RewriteError`]. What was written by then is of no use.
+    pub fn rewrite(
+        &self,
+        path: &Path,
+        syntax: Syntax,
+        coercion: Option<&Coercion>,
+        out: &mut dyn Write,
+    ) -> Result<Rewritten, RewriteError> {
+        self.with_file(path, |file, len| {
+            let mut decoder = |frame| {
+                // Whoever reads it begins at the beginning, here and in a worker.
+                let mut from_start = file;
+                from_start.rewind().map_err(Reason::Io)?;
+                let decoded = match self {
+                    Self::Here => {
+                        let answer = rewrite::decode(file, len, frame).map(rewrite::of_answer);
+                        answer.and_then(|decoded| decoded.ok_or(DecodeError::Panicked))
+                    }
+                    Self::Workers(workers) => workers.decode(file, len, frame).map_err(Reason::from)?,
+                };
+                decoded.map_err(|error| RewriteError::Decode { frame, error })
+            };
+            Ok(rewrite::rewrite(file, len, syntax, coercion, &mut decoder, out))
+        })?
     }
 
     /// Reads what a document of the same study has to say as well.

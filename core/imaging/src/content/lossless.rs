@@ -17,7 +17,7 @@ use crate::scan::{Pixels, Scanned};
 const MOST: u64 = 512 << 20;
 
 /// The transfer syntaxes of which the standard says that nothing is lost (PS3.5 §10).
-const LOSSLESS: [&str; 8] = [
+pub(crate) const LOSSLESS: [&str; 8] = [
     uids::RLE_LOSSLESS,
     uids::JPEG_LOSSLESS,
     uids::JPEG_LOSSLESS_SV1,

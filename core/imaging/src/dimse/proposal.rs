@@ -1,6 +1,7 @@
 //! What is to be sent: files, and what has to be proposed for them.
 
 use std::fs::File;
+use std::io::Seek as _;
 use std::path::Path;
 
 use clavicle_manifest::Uid;
@@ -43,7 +44,15 @@ impl StoreFile {
     /// # Errors
     /// [`MetaError`].
     pub fn open(path: &Path) -> Result<Self, MetaError> {
-        let mut file = File::open(path)?;
+        Self::of_file(File::open(path)?)
+    }
+
+    /// The same of a file that is open, from its beginning.
+    ///
+    /// # Errors
+    /// [`MetaError`].
+    pub fn of_file(mut file: File) -> Result<Self, MetaError> {
+        file.rewind()?;
         let (meta, from) = Meta::read(&mut file)?;
         let len = file.metadata()?.len().saturating_sub(from);
         Ok(Self { file, meta, from, len })

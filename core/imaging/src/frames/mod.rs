@@ -289,7 +289,7 @@ impl<S: Read + Seek> Frames<S> {
 }
 
 /// Where the element that holds the pixels begins.
-fn begin_of(pixels: &Pixels, encoding: Encoding) -> u64 {
+pub(crate) fn begin_of(pixels: &Pixels, encoding: Encoding) -> u64 {
     match pixels {
         Pixels::Native { value, .. } if encoding.is_implicit() => value.at.saturating_sub(8),
         Pixels::Native { value, vr } if attributes::has_short_length(*vr) => value.at.saturating_sub(8),

@@ -19,10 +19,9 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 use sha2::{Digest as _, Sha256};
 
+use crate::encode::{bare, head};
 use crate::facts::Facts;
-use crate::scan::{
-    self, ITEM, Pixels, SEQUENCE_DELIMITATION_ITEM, Scanned, Span, Unreadable, has_short_length, listed_vr, word_len,
-};
+use crate::scan::{self, ITEM, Pixels, SEQUENCE_DELIMITATION_ITEM, Scanned, Span, Unreadable, listed_vr, word_len};
 
 /// How much is read at once; a multiple of the longest word.
 const BUFFER: usize = 256 << 10;
@@ -185,25 +184,6 @@ impl Sealing {
         self.turned.chunks_exact_mut(word).for_each(<[u8]>::reverse);
         self.hasher.update(&self.turned);
     }
-}
-
-pub(super) fn bare(Tag(group, element): Tag) -> [u8; 4] {
-    let ([a, b], [c, d]) = (group.to_le_bytes(), element.to_le_bytes());
-    [a, b, c, d]
-}
-
-/// A header in explicit VR little endian (PS3.5 §7.1.2).
-pub(super) fn head(tag: Tag, vr: VR, len: u32) -> Vec<u8> {
-    let mut bytes = bare(tag).to_vec();
-    bytes.extend_from_slice(&vr.to_bytes());
-    match u16::try_from(len) {
-        Ok(short) if has_short_length(vr) => bytes.extend_from_slice(&short.to_le_bytes()),
-        _ => {
-            bytes.extend_from_slice(&[0, 0]);
-            bytes.extend_from_slice(&len.to_le_bytes());
-        }
-    }
-    bytes
 }
 
 /// What is read in order, in pieces.

@@ -31,6 +31,7 @@ use std::path::{Path, PathBuf};
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::{Date, Instance, Manifest, Uid};
 
+use crate::encode::uid_of;
 use crate::intake::Reason;
 use crate::reader::Reader;
 
@@ -138,14 +139,10 @@ impl Document {
         self.uid(16)
     }
 
-    /// A UID made of a UUID (PS3.5 B.2), and that of the random bytes from `at` on.
     fn uid(&self, at: usize) -> Uid {
-        let mut uuid = [0; 16];
-        uuid.copy_from_slice(&self.random[at..at + 16]);
-        // RFC 9562 §5.4.
-        uuid[6] = uuid[6] & 0x0f | 0x40;
-        uuid[8] = uuid[8] & 0x3f | 0x80;
-        Uid::new(&format!("2.25.{}", u128::from_be_bytes(uuid))).expect("it has 44 characters at most")
+        let mut random = [0; 16];
+        random.copy_from_slice(&self.random[at..at + 16]);
+        uid_of(random)
     }
 
     /// The document of a study, as a DICOM file: every instance of the manifest, each with the MAC of its file, which must be the

@@ -1,82 +1,22 @@
 //! The document, encoded: the modules of the Key Object Selection Document IOD (PS3.3 A.35.4), explicit VR little endian.
-//!
-//! Written byte by byte, and not through dicom-rs: what is taken from the study is in the study's own character set, and is to stay
-//! so; and a list of 65,536 instances is to take as much memory as it is long.
 
 use clavicle_manifest::Uid;
+use dicom_core::Tag;
 use dicom_core::dictionary::{UidDictionary as _, UidDictionaryEntry as _};
-use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{StandardSopClassDictionary, tags, uids};
 
-use super::mac::{bare, head};
 use super::{Document, Heading, Listed, Time};
-use crate::phantom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
-use crate::scan::{ITEM, listed_vr};
-
-/// A data set that is being put together, its elements ascending.
-#[derive(Default)]
-struct Elements(Vec<u8>);
-
-impl Elements {
-    fn bytes(mut self, tag: Tag, value: &[u8]) -> Self {
-        let vr = listed_vr(tag).expect("what is written here is in the dictionary");
-        let padding: &[u8] = match (value.len() % 2, vr) {
-            (0, _) => &[],
-            (_, VR::UI | VR::OB) => b"\0",
-            _ => b" ",
-        };
-        self.0.extend_from_slice(&head(tag, vr, length(value.len() + padding.len())));
-        self.0.extend_from_slice(value);
-        self.0.extend_from_slice(padding);
-        self
-    }
-
-    fn text(self, tag: Tag, value: impl AsRef<str>) -> Self {
-        self.bytes(tag, value.as_ref().as_bytes())
-    }
-
-    fn uid(self, tag: Tag, uid: &Uid) -> Self {
-        self.text(tag, uid.as_str())
-    }
-
-    fn items(mut self, tag: Tag, items: impl IntoIterator<Item = Self>) -> Self {
-        let at = self.0.len();
-        self.0.extend_from_slice(&head(tag, VR::SQ, 0));
-        let from = self.0.len();
-        for Self(item) in items {
-            self.0.extend_from_slice(&bare(ITEM));
-            self.0.extend_from_slice(&length(item.len()).to_le_bytes());
-            self.0.extend_from_slice(&item);
-        }
-        let whole = length(self.0.len() - from);
-        self.0[at..from].copy_from_slice(&head(tag, VR::SQ, whole));
-        self
-    }
-
-    /// The Code Sequence Macro (PS3.3 §8.8).
-    fn code(value: &str, scheme: &str, meaning: &str) -> Self {
-        let code = Self::default().text(tags::CODE_VALUE, value).text(tags::CODING_SCHEME_DESIGNATOR, scheme);
-        code.text(tags::CODE_MEANING, meaning)
-    }
-}
-
-fn length(len: usize) -> u32 {
-    u32::try_from(len).expect("a manifest has 65,536 instances at most, and each takes less than a kilobyte")
-}
+use crate::encode::{Elements, bare, file_head};
+use crate::phantom::IMPLEMENTATION_VERSION_NAME;
 
 impl Document {
     pub(super) fn encode(&self, heading: &Heading, listed: &[Listed<'_>]) -> Vec<u8> {
-        let meta = Elements::default()
-            .bytes(tags::FILE_META_INFORMATION_VERSION, &[0, 1])
-            .text(tags::MEDIA_STORAGE_SOP_CLASS_UID, uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE)
-            .uid(tags::MEDIA_STORAGE_SOP_INSTANCE_UID, &self.sop_instance_uid())
-            .text(tags::TRANSFER_SYNTAX_UID, uids::EXPLICIT_VR_LITTLE_ENDIAN)
-            .text(tags::IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_CLASS_UID)
-            .text(tags::IMPLEMENTATION_VERSION_NAME, IMPLEMENTATION_VERSION_NAME);
-        let meta_len = length(meta.0.len()).to_le_bytes();
-        let meta =
-            Elements::default().bytes(tags::FILE_META_INFORMATION_GROUP_LENGTH, &meta_len).0.into_iter().chain(meta.0);
-        [0; 128].into_iter().chain(*b"DICM").chain(meta).chain(self.data_set(heading, listed).0).collect()
+        let head = file_head(
+            uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE,
+            &self.sop_instance_uid(),
+            uids::EXPLICIT_VR_LITTLE_ENDIAN,
+        );
+        [head, self.data_set(heading, listed).into_bytes()].concat()
     }
 
     fn data_set(&self, heading: &Heading, listed: &[Listed<'_>]) -> Elements {
@@ -125,7 +65,7 @@ impl Document {
         ];
         all.extend(heading.attributes().map(|(tag, value)| (tag, own().bytes(tag, value))));
         all.sort_by_key(|(tag, _)| *tag);
-        Elements(all.into_iter().flat_map(|(_, element)| element.0).collect())
+        all.into_iter().fold(own(), |whole, (_, element)| whole.written(&element.into_bytes()))
     }
 }
 

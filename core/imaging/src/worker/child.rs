@@ -17,8 +17,10 @@ use seccompiler::{
 use super::{ARGUMENT, MEMORY, Question, frame};
 use crate::inspect::Inspected;
 use crate::kos::{Heading, Sealed};
+use crate::pick::Picked;
 use crate::references::References;
 use crate::render::{Rendered, render};
+use crate::rewrite::decode;
 
 /// `fcntl` of an open file's flags.
 const F_GETFD: u64 = libc::F_GETFD as u64;
@@ -45,6 +47,8 @@ fn serve() -> io::Result<()> {
             }
             Question::Seal { len, wanted } => borsh::to_vec(&Sealed::read(File::from(file), len, &wanted))?,
             Question::List { len } => borsh::to_vec(&References::read(File::from(file), len))?,
+            Question::Pick { len } => borsh::to_vec(&Picked::read(File::from(file), len))?,
+            Question::Decode { len, frame } => borsh::to_vec(&decode(File::from(file), len, frame))?,
             Question::Head { len } => borsh::to_vec(&Heading::read(File::from(file), len))?,
         };
         frame::send(&mut socket, &answer)?;

@@ -23,10 +23,13 @@ use std::time::{Duration, Instant};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::codec::Decoded;
 use crate::inspect::Inspected;
 use crate::kos::{Heading, Sealed};
+use crate::pick::Picked;
 use crate::references::References;
 use crate::render::{self, RenderError, Rendered, Wanted};
+use crate::rewrite::{self, DecodeError};
 use crate::scan::Unreadable;
 
 pub use self::child::main_if_asked;
@@ -71,6 +74,18 @@ pub(crate) enum Question {
     Head {
         /// Bytes of the file.
         len: u64,
+    },
+    /// See [`Picked::read`].
+    Pick {
+        /// Bytes of the file.
+        len: u64,
+    },
+    /// See [`rewrite::decode`].
+    Decode {
+        /// Bytes of the file.
+        len: u64,
+        /// Counted from 0.
+        frame: u32,
     },
 }
 
@@ -154,6 +169,19 @@ impl Workers {
         }
     }
 
+    /// Decodes a frame of a file of `len` bytes.
+    pub(crate) fn decode(
+        &self,
+        file: &File,
+        len: u64,
+        frame: u32,
+    ) -> Result<Result<Decoded, DecodeError>, WorkerError> {
+        match self.ask::<rewrite::Answer>(Question::Decode { len, frame }, file, self.time)? {
+            Ok(answer) => rewrite::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
     fn ask<A: BorshDeserialize>(&self, question: Question, file: &File, time: Duration) -> Result<A, WorkerError> {
         // One that is not put back is ended: by whatever it did it is no longer to be trusted.
         let waiting = self.idle().pop();
@@ -223,5 +251,10 @@ impl Workers {
     /// Reads what a document of the same study has to say as well.
     pub(crate) fn head(&self, file: &File, len: u64) -> Result<Result<Heading, Unreadable>, WorkerError> {
         self.ask(Question::Head { len }, file, self.time)
+    }
+
+    /// Reads what a table of contents has to say.
+    pub(crate) fn pick(&self, file: &File, len: u64) -> Result<Result<Picked, Unreadable>, WorkerError> {
+        self.ask(Question::Pick { len }, file, self.time)
     }
 }

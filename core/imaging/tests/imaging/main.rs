@@ -14,4 +14,5 @@ mod made;
 #[path = "../phantom/orthanc.rs"]
 mod orthanc;
 mod programs;
+mod rewrite;
 mod round_trip;

@@ -1,0 +1,224 @@
+//! Media storage: studies as a File-set of PS3.10, to be burnt, mailed or unpacked anywhere.
+//!
+//! It stands where images leave the network: a folder that was fetched becomes files under names that every system takes, and a DICOMDIR, the
+//! table of contents that a workstation looks for. No byte of an instance is changed, and each is held against its digest while it
+//! is copied. Reports in other formats lie beside, in `REPORTS`, and are not in the table of contents.
+//!
+//! ```text
+//! DICOMDIR
+//! ST000001/SE000001/IM000001     study, series, instance; at most 8 characters, A to Z, 0 to 9 and _ (PS3.10 §8.2, §8.5)
+//! REPORTS/REP00001.TXT
+//! ```
+
+mod directory;
+mod medium;
+mod record;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use clavicle_manifest::{StoredDigest, StoredHasher};
+
+use self::directory::{Record, ReferencedFile};
+pub use self::medium::*;
+use crate::encode::uid_of;
+use crate::intake::{Intake, Reason, StudyIntake};
+use crate::pick::Picked;
+use crate::reader::Reader;
+
+/// File-set ID (0004,1130).
+const FILE_SET_ID: &str = "CLAVICLE";
+
+/// Studies, ready to be written.
+#[derive(Debug)]
+pub struct FileSet {
+    directory: Vec<u8>,
+    instances: Vec<Entry>,
+    reports: Vec<Entry>,
+}
+
+/// A file of a File-set.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Where its bytes are.
+    pub from: PathBuf,
+    /// Its name in the File-set, its components separated by slashes.
+    pub name: String,
+    /// Bytes.
+    pub size: u64,
+    /// Their digest.
+    pub stored: StoredDigest,
+}
+
+/// Why a File-set was not made.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum MediaError {
+    /// No instances.
+    #[error("there is no instance to put into it")]
+    Nothing,
+    /// A file that was read a moment ago.
+    #[error("{path} cannot be read any more")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        reason: Reason,
+    },
+    /// A file is not what it was.
+    #[error("{0} changed while it was copied; what was written is incomplete")]
+    Changed(PathBuf),
+    /// The medium.
+    #[error("{name} cannot be written; what was written is incomplete")]
+    Write {
+        /// Which.
+        name: String,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+}
+
+impl FileSet {
+    /// Puts the studies of an intake in order, and makes the DICOMDIR. What is quarantined or contradicts another is not in it. `random`
+    /// becomes its UID.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub fn of(intake: &Intake, reader: &Reader, random: [u8; 16]) -> Result<Self, MediaError> {
+        let mut instances = Vec::new();
+        let mut patients: BTreeMap<[&str; 3], (Picked, Vec<Record>)> = BTreeMap::new();
+        for (number, study) in (1..).zip(&intake.studies) {
+            let Some((picked, record)) = study_record(study, number, reader, &mut instances)? else { continue };
+            let patient = &study.patient;
+            let name = if patient.id.as_str().is_empty() { patient.name.as_str() } else { "" };
+            let key = [patient.id.as_str(), patient.issuer.as_str(), name];
+            patients.entry(key).or_insert_with(|| (picked, Vec::new())).1.push(record);
+        }
+        if instances.is_empty() {
+            return Err(MediaError::Nothing);
+        }
+        let patients = patients.into_values().map(|(picked, studies)| record::patient(&picked, studies)).collect();
+        let directory = directory::encode(FILE_SET_ID, &uid_of(random), patients);
+        Ok(Self { directory, instances, reports: Vec::new() })
+    }
+
+    /// Lays a report beside: a file that is no DICOM.
+    ///
+    /// # Errors
+    /// [`MediaError::File`].
+    pub fn attach(&mut self, path: &Path) -> Result<(), MediaError> {
+        let unread = |error| MediaError::File { path: path.to_owned(), reason: Reason::Io(error) };
+        let mut hasher = StoredHasher::new();
+        let mut file = File::open(path).map_err(unread)?;
+        let size = hash(&mut file, &mut hasher).map_err(unread)?;
+        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+        let is_plain = (1..=4).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let extension = if is_plain { extension.to_ascii_uppercase() } else { "BIN".to_owned() };
+        let name = format!("REPORTS/REP{:05}.{extension}", self.reports.len() + 1);
+        self.reports.push(Entry { from: path.to_owned(), name, size, stored: hasher.finish().1 });
+        Ok(())
+    }
+
+    /// The instances, in the order of the DICOMDIR.
+    #[must_use]
+    pub fn instances(&self) -> &[Entry] {
+        &self.instances
+    }
+
+    /// The reports.
+    #[must_use]
+    pub fn reports(&self) -> &[Entry] {
+        &self.reports
+    }
+
+    /// Writes it. The DICOMDIR comes last: without it nobody takes for whole what is not. `seen` is told how many files are done, and of how many.
+    ///
+    /// # Errors
+    /// [`MediaError`].
+    pub fn write(&self, medium: &mut dyn Medium, seen: &mut dyn FnMut(usize, usize)) -> Result<(), MediaError> {
+        let all = self.instances.len() + self.reports.len();
+        for (done, entry) in self.instances.iter().chain(&self.reports).enumerate() {
+            let unread = |error| MediaError::File { path: entry.from.clone(), reason: Reason::Io(error) };
+            let file = File::open(&entry.from).map_err(unread)?;
+            let mut copied = Hashed { from: file.take(entry.size), hasher: StoredHasher::new() };
+            let put = medium.put(&entry.name, entry.size, &mut copied);
+            put.map_err(|error| MediaError::Write { name: entry.name.clone(), error })?;
+            if copied.hasher.finish().1 != entry.stored {
+                return Err(MediaError::Changed(entry.from.clone()));
+            }
+            seen(done + 1, all);
+        }
+        let name = "DICOMDIR";
+        let put = medium.put(name, self.directory.len() as u64, &mut self.directory.as_slice());
+        put.and_then(|()| medium.finish()).map_err(|error| MediaError::Write { name: name.to_owned(), error })
+    }
+}
+
+/// The record of a study with all below it, and what was picked of its first instance.
+fn study_record(
+    study: &StudyIntake,
+    number: usize,
+    reader: &Reader,
+    instances: &mut Vec<Entry>,
+) -> Result<Option<(Picked, Record)>, MediaError> {
+    let (mut of_study, mut all) = (None, Vec::new());
+    for (in_study, series) in (1..).zip(&study.series) {
+        let mut in_order: Vec<_> = series.instances.iter().collect();
+        // As they would be looked through.
+        in_order.sort_by_key(|one| (one.place.instance_number.is_none(), one.place.instance_number));
+        let picked = reader.each(&in_order, |one| reader.pick_one(&one.path), &|_| {});
+        let (mut of_series, mut records) = (None, Vec::new());
+        for ((in_series, one), picked) in (1..).zip(in_order).zip(picked) {
+            let picked = picked.map_err(|reason| MediaError::File { path: one.path.clone(), reason })?;
+            let name = format!("ST{number:06}/SE{in_study:06}/IM{in_series:06}");
+            let instance = &one.instance;
+            let file = ReferencedFile {
+                name: name.clone(),
+                sop_class_uid: instance.sop_class_uid,
+                sop_instance_uid: instance.sop_instance_uid,
+                transfer_syntax_uid: instance.transfer_syntax_uid,
+            };
+            records.push(record::instance(&picked, in_series, instance.frames > 0, file));
+            of_series.get_or_insert(picked);
+            instances.push(Entry { from: one.path.clone(), name, size: instance.size, stored: instance.stored });
+        }
+        let Some(picked) = of_series else { continue };
+        all.push(record::series(&picked, in_study, records));
+        of_study.get_or_insert(picked);
+    }
+    Ok(of_study.map(|picked| {
+        let record = record::study(&picked, number, all);
+        (picked, record)
+    }))
+}
+
+/// Hashes what is read through it.
+struct Hashed<R> {
+    from: R,
+    hasher: StoredHasher,
+}
+
+impl<R: Read> Read for Hashed<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.from.read(into)?;
+        self.hasher.update(&into[..read]);
+        Ok(read)
+    }
+}
+
+fn hash(file: &mut File, hasher: &mut StoredHasher) -> io::Result<u64> {
+    let (mut piece, mut len) = (vec![0; 256 << 10], 0);
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(len),
+            read => {
+                hasher.update(&piece[..read]);
+                len += read as u64;
+            }
+        }
+    }
+}
