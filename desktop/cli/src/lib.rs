@@ -4,6 +4,7 @@
 //! object, errors too.
 
 pub mod command;
+pub mod push;
 
 use std::process::ExitCode;
 

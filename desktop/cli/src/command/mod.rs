@@ -1,6 +1,8 @@
 //! What patients and recipients can say.
 
+mod export;
 mod looks;
+mod push;
 mod recipient;
 mod terms;
 mod view;
@@ -18,6 +20,10 @@ use clavicle_wallet::code::{PictureError, ReadCodeError};
 use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
 
+use crate::push::PushError;
+
+pub use self::export::{ExportArguments, ExportError};
+pub use self::push::PushArguments;
 pub use self::terms::{Length, Purpose};
 pub use self::view::{Look, ViewArguments, ViewError, WindowArgument};
 
@@ -44,6 +50,10 @@ pub enum Command {
     Recipient(RecipientCommand),
     /// Look at DICOM files on this machine; no network or wallet is needed
     View(ViewArguments),
+    /// Put a folder of studies on a medium: files with a DICOMDIR, in a folder or a zip
+    Export(ExportArguments),
+    /// Send a folder of studies to an archive (PACS), by C-STORE or STOW-RS
+    Push(Box<PushArguments>),
 }
 
 /// Which wallet, and what opens it.
@@ -308,6 +318,34 @@ pub enum CommandError {
     /// See [`ViewError`].
     #[error(transparent)]
     View(#[from] ViewError),
+    /// See [`ExportError`].
+    #[error(transparent)]
+    Export(#[from] ExportError),
+    /// See [`PushError`].
+    #[error(transparent)]
+    Push(#[from] PushError),
+    /// The archive has not everything.
+    #[error("{stored} of {all} stored; {} failed: {}", all - stored, failed.join("; "))]
+    NotStored {
+        /// What it has.
+        stored: usize,
+        /// What was to be stored.
+        all: usize,
+        /// Files, each with its reason.
+        failed: Vec<String>,
+    },
+    /// A file that is given.
+    #[error("{path} could not be read")]
+    Unread {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The processes that read files.
+    #[error("this program cannot be found any more, which is to be started again to read files")]
+    Workers(#[source] std::io::Error),
     /// The system gave no thread or timer.
     #[error("the system gave no thread or timer to run with")]
     Runtime(#[source] std::io::Error),
@@ -327,7 +365,13 @@ impl CommandError {
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
             Self::View(ViewError::Render { .. } | ViewError::Nothing(_)) => "not_shown",
-            Self::View(ViewError::Workers(_)) | Self::Runtime(_) => "system",
+            Self::Push(PushError::Mismatch(_) | PushError::OtherPatients(_)) => "mismatch",
+            Self::Push(PushError::Unreachable(_) | PushError::Destination(_)) => "unreachable",
+            Self::Push(_) | Self::Unread { .. } => "file",
+            Self::Export(ExportError::Exists(_)) => "exists",
+            Self::Export(_) => "file",
+            Self::NotStored { .. } => "not_stored",
+            Self::Workers(_) | Self::View(ViewError::Workers(_)) | Self::Runtime(_) => "system",
             Self::View(_) => "file",
         }
     }
@@ -346,7 +390,7 @@ impl CommandError {
 }
 
 /// An error and what caused it, in one sentence after another.
-fn sentences(error: &dyn std::error::Error) -> String {
+pub(crate) fn sentences(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -382,6 +426,8 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
         match command {
             Command::Wallet(command) => Box::pin(wallet::run(command)).await,
             Command::Recipient(command) => Box::pin(recipient::run(command)).await,
+            Command::Push(arguments) => Box::pin(push::run(*arguments)).await,
+            Command::Export(arguments) => Ok(export::run(&arguments)?),
             Command::View(arguments) => Ok(view::run(&arguments)?),
         }
     })

@@ -1,0 +1,104 @@
+//! `export`: studies in a folder as a File-set with a DICOMDIR, in another folder or in a zip.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clavicle_imaging::intake::{Intake, IntakeError, Quarantined};
+use clavicle_imaging::media::{FileSet, Folder, MediaError, Medium, Zip};
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::worker::Workers;
+use serde_json::json;
+
+use super::Answer;
+use super::push::progress;
+
+/// What lies beside images as a report: what `fetch` writes.
+const REPORTS: [&str; 4] = ["txt", "pdf", "hl7", "json"];
+
+/// What is to be exported where.
+#[derive(Debug, clap::Args)]
+pub struct ExportArguments {
+    /// The folder: what `fetch` wrote, or any with DICOM files in it
+    pub folder: PathBuf,
+    /// The new folder to write, or the new file if its name ends in .zip
+    #[arg(long, value_name = "FOLDER or FILE.zip")]
+    pub out: PathBuf,
+}
+
+/// Why there is no File-set.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExportError {
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] IntakeError),
+    /// The File-set.
+    #[error(transparent)]
+    Media(#[from] MediaError),
+    /// Something is there.
+    #[error("{0} is there already; nothing was written")]
+    Exists(PathBuf),
+    /// What is to be written.
+    #[error("{path} cannot be made")]
+    Out {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: io::Error,
+    },
+    /// The system gave no random bytes.
+    #[error("the system's random generator failed")]
+    Random(#[source] getrandom::Error),
+    /// The processes that read files.
+    #[error("this program cannot be found any more, which is to be started again to read files")]
+    Workers(#[source] io::Error),
+}
+
+pub(super) fn run(arguments: &ExportArguments) -> Result<Answer, ExportError> {
+    let ExportArguments { folder, out } = arguments;
+    let reader = Reader::Workers(Workers::of_this_program().map_err(ExportError::Workers)?);
+    let intake = Intake::of_folder(folder, &reader)?;
+    let mut random = [0; 16];
+    getrandom::fill(&mut random).map_err(ExportError::Random)?;
+    let mut file_set = FileSet::of(&intake, &reader, random)?;
+    let (reports, left_out): (Vec<&Quarantined>, Vec<_>) =
+        intake.quarantined.iter().partition(|one| is_report(&one.path));
+    for report in &reports {
+        file_set.attach(&report.path)?;
+    }
+    let is_zip = out.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("zip"));
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::AlreadyExists => ExportError::Exists(out.clone()),
+        _ => ExportError::Out { path: out.clone(), error },
+    };
+    let mut medium: Box<dyn Medium> = if is_zip {
+        Box::new(Zip::create(out).map_err(failed)?)
+    } else {
+        Box::new(Folder::create(out).map_err(failed)?)
+    };
+    let shown = progress("files");
+    file_set.write(medium.as_mut(), &mut |done, all| shown(done, all))?;
+    let (instances, studies) = (file_set.instances().len(), intake.studies.len());
+    let mut lines = vec![format!(
+        "{instances} instances of {studies} studies and {} reports, with a DICOMDIR, in {}",
+        reports.len(),
+        out.display()
+    )];
+    let more = intake.conflicts.iter().map(|one| (&one.path, format!("it contradicts {}", one.with.display())));
+    let left_out: Vec<(&PathBuf, String)> =
+        left_out.into_iter().map(|one| (&one.path, one.reason.to_string())).chain(more).collect();
+    lines.extend(left_out.iter().map(|(path, reason)| format!("left out  {}: {reason}", path.display())));
+    let left_out: Vec<_> = left_out.iter().map(|(path, reason)| json!({ "path": path, "reason": reason })).collect();
+    let json = json!({
+        "out": out, "studies": studies, "instances": instances, "reports": reports.len(), "left_out": left_out,
+    });
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
+fn is_report(path: &Path) -> bool {
+    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let is_plain = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
+    is_plain && REPORTS.contains(&extension.to_ascii_lowercase().as_str())
+}

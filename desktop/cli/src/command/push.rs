@@ -1,0 +1,182 @@
+//! `push`: studies in a folder into somebody's archive.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use clavicle_imaging::dimse::AeTitle;
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::rewrite::{Coercion, Demographics, Sex};
+use clavicle_imaging::worker::Workers;
+use clavicle_ledger::time::LocalTime;
+use clavicle_manifest::Date;
+use serde_json::json;
+
+use super::{Answer, CommandError, now};
+use crate::push::{Destination, Failed, Push, Pushed};
+
+/// How many failures are told one by one before the rest is only counted.
+const MOST_TOLD: usize = 20;
+/// The longest id or name that DICOM allows (LO, a component group of PN).
+const MOST_LETTERS: usize = 64;
+
+/// What is to be pushed, and as whose.
+#[derive(Debug, clap::Args)]
+pub struct PushArguments {
+    /// The folder: what `fetch` wrote, or any with DICOM files in it
+    pub folder: PathBuf,
+    /// The archive: AET@host:port, or https://host/dicom-web
+    #[arg(long)]
+    pub to: Destination,
+    /// The AE title to call with
+    #[arg(long, default_value = "CLAVICLE", value_parser = AeTitle::new)]
+    pub calling_aet: AeTitle,
+    /// A file with the certificates to trust (PEM), where the archive's is from no public authority
+    #[arg(long, value_name = "FILE")]
+    pub ca: Option<PathBuf>,
+    /// A file with what the Authorization header is to say, such as `Bearer …`
+    #[arg(long, value_name = "FILE")]
+    pub authorization_file: Option<PathBuf>,
+    /// The patient's id in that archive; the study's own is kept as another id
+    #[arg(long, value_parser = letters)]
+    pub patient_id: Option<String>,
+    /// Who gave that id
+    #[arg(long, requires = "patient_id", value_parser = letters)]
+    pub issuer: Option<String>,
+    /// The patient's name in that archive, to be compared: Rossi^Ana
+    #[arg(long, requires = "patient_id", value_parser = letters)]
+    pub patient_name: Option<String>,
+    /// The patient's date of birth, to be compared: 1953-01-17
+    #[arg(long, requires = "patient_id", value_parser = day)]
+    pub patient_birth_date: Option<Date>,
+    /// The patient's sex, to be compared: M, F or O
+    #[arg(long, requires = "patient_id", value_parser = sex)]
+    pub patient_sex: Option<Sex>,
+    /// Push although the study says something else of the patient
+    #[arg(long, requires = "patient_id")]
+    pub accept_mismatch: bool,
+}
+
+fn letters(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let is_fit = |char: char| !char.is_control() && char != '\\';
+    match text.chars().count() {
+        1..=MOST_LETTERS if text.chars().all(is_fit) => Ok(text.to_owned()),
+        _ => Err(format!("it has 1 to {MOST_LETTERS} characters, and no backslash among them")),
+    }
+}
+
+fn day(text: &str) -> Result<Date, String> {
+    let mut parts = text.split('-').map(|part| part.parse::<u16>().ok());
+    let mut next = || parts.next().flatten();
+    let (year, month, day) = (next(), next(), next());
+    let small = |number: Option<u16>| number.and_then(|number| u8::try_from(number).ok());
+    let date = year.zip(small(month)).zip(small(day)).and_then(|((year, month), day)| Date::new(year, month, day));
+    date.ok_or_else(|| "a day is written like 1953-01-17".to_owned())
+}
+
+fn sex(text: &str) -> Result<Sex, String> {
+    Sex::of_term(text).ok_or_else(|| "it is M, F or O".to_owned())
+}
+
+/// A moment as DT has it (PS3.5 §6.2), in UTC.
+fn moment(LocalTime(at): LocalTime) -> String {
+    let (day, second) = (at.day().to_string().replace('-', ""), at.0 / 1_000 % 86_400);
+    format!("{day}{:02}{:02}{:02}+0000", second / 3_600, second / 60 % 60, second % 60)
+}
+
+pub(super) async fn run(arguments: PushArguments) -> Result<Answer, CommandError> {
+    let PushArguments { folder, to, calling_aet: calling, ca, authorization_file, accept_mismatch, .. } = &arguments;
+    let authorization = authorization_file.as_ref().map(std::fs::read_to_string).transpose();
+    let authorization = authorization
+        .map_err(|error| CommandError::Unread { path: authorization_file.clone().unwrap_or_default(), error })?;
+    let coercion = arguments.patient_id.clone().map(|patient_id| Coercion {
+        patient_id,
+        issuer: arguments.issuer.clone(),
+        demographics: Demographics {
+            name: arguments.patient_name.clone(),
+            birth_date: arguments.patient_birth_date,
+            sex: arguments.patient_sex,
+        },
+        at: moment(now()),
+        system: calling.as_str().to_owned(),
+    });
+    let push = Push {
+        folder,
+        to,
+        calling: calling.clone(),
+        ca: ca.as_deref(),
+        authorization: authorization.map(|text| text.trim().to_owned()),
+        coercion,
+        accept_mismatch: *accept_mismatch,
+    };
+    let reader = Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?);
+    let shown = progress("instances");
+    let pushed = push.run(&reader, &shown).await?;
+    answer(&pushed, to)
+}
+
+fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
+    let Pushed { all, stored, converted, failed, not_sent, absent } = pushed;
+    let mut lines = Vec::new();
+    for absent in absent {
+        lines.push(format!("the study does not say the {}, which could not be compared", absent.0));
+    }
+    let conversion = match converted {
+        0 => String::new(),
+        count => format!(" ({count} of them decoded or written in another encoding, nothing lost)"),
+    };
+    lines.push(format!("{stored} of {all} stored in {to}{conversion}"));
+    if !not_sent.is_empty() {
+        lines.push(format!("{} files are no DICOM instances and were not sent", not_sent.len()));
+    }
+    let one = |failed: &Failed| format!("{}: {}", failed.path.display(), failed.reason);
+    let mut told: Vec<String> = failed.iter().take(MOST_TOLD).map(one).collect();
+    if failed.len() > MOST_TOLD {
+        told.push(format!("and {} more", failed.len() - MOST_TOLD));
+    }
+    if !failed.is_empty() {
+        return Err(CommandError::NotStored { stored: *stored, all: *all, failed: told });
+    }
+    let not_sent: Vec<_> =
+        not_sent.iter().map(|one| json!({ "path": one.path, "reason": one.reason.to_string() })).collect();
+    let json = json!({
+        "to": to.to_string(), "instances": all, "stored": stored, "converted": converted, "not_sent": not_sent,
+        "not_compared": absent.iter().map(|absent| absent.0).collect::<Vec<_>>(),
+    });
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
+/// Shows how far something is, where somebody looks; to be told from any thread.
+pub(super) fn progress(what: &'static str) -> impl Fn(usize, usize) + Sync {
+    let (shown, last) = (std::io::stderr().is_terminal(), Mutex::new(None::<Instant>));
+    move |done, all| {
+        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
+        let due = last.is_none_or(|at| at.elapsed() > Duration::from_millis(100)) || done == all;
+        if shown && due {
+            *last = Some(Instant::now());
+            let end = if done == all { "\n" } else { "" };
+            let mut out = std::io::stderr();
+            write!(out, "\r{done} of {all} {what}   {end}").ok();
+            out.flush().ok();
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use clavicle_ledger::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_what_dicom_can_hold() {
+        assert_eq!(moment(LocalTime(Timestamp(1_777_810_515_000))), "20260503121515+0000");
+        assert_eq!(day("1953-01-17"), Ok(Date::new(1953, 1, 17).unwrap()));
+        assert!(day("17.1.1953").is_err() && day("1953-02-30").is_err() && sex("X").is_err());
+        assert_eq!(letters(" 4711 ").as_deref(), Ok("4711"));
+        assert!(letters("a\\b").is_err() && letters("").is_err() && letters(&"x".repeat(65)).is_err());
+    }
+}

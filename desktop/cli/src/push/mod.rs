@@ -1,0 +1,254 @@
+//! Pushing: studies in a folder go into somebody's archive, by C-STORE or by STOW-RS.
+//!
+//! It stands behind what `fetch` wrote, and before a PACS. It promises that every instance is accounted for: stored, or named with a reason; that
+//! bytes go verbatim unless another patient id or another transfer syntax is needed; and that nothing is ever compressed. It refuses to
+//! send anything when the patient that was told is not the study's.
+
+mod answer;
+mod destination;
+mod http;
+mod store;
+mod stow;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::{self, Seek as _};
+use std::path::{Path, PathBuf};
+
+use clavicle_imaging::dimse::{AeTitle, MetaError, StoreFile};
+use clavicle_imaging::intake::{Intake, IntakeError, Quarantined, Reason};
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::rewrite::{Absent, Coercion, Difference, RewriteError, Syntax};
+use clavicle_manifest::Uid;
+
+pub use self::destination::{Destination, DestinationError};
+pub use self::http::HttpError;
+
+/// What is to be pushed where, and how.
+#[derive(Debug)]
+pub struct Push<'a> {
+    /// The folder.
+    pub folder: &'a Path,
+    /// Where to.
+    pub to: &'a Destination,
+    /// The AE title to call with.
+    pub calling: AeTitle,
+    /// A file with certificates to trust, in PEM, in place of the public authorities.
+    pub ca: Option<&'a Path>,
+    /// The value of an Authorization header.
+    pub authorization: Option<String>,
+    /// The archive's own patient id.
+    pub coercion: Option<Coercion>,
+    /// Goes on although the patient that was told is not quite the study's.
+    pub accept_mismatch: bool,
+}
+
+/// How a push went.
+#[derive(Debug)]
+pub struct Pushed {
+    /// Instances in the folder.
+    pub all: usize,
+    /// Those that the archive says it has stored.
+    pub stored: usize,
+    /// Of these, those that were decoded or written in another encoding, since the archive does not take them as they are.
+    pub converted: usize,
+    /// Those that were not stored, each with its reason.
+    pub failed: Vec<Failed>,
+    /// Files that are no instances.
+    pub not_sent: Vec<Quarantined>,
+    /// What the studies do not say of what was told of the patient.
+    pub absent: Vec<Absent>,
+}
+
+/// An instance that was not stored.
+#[derive(Debug)]
+pub struct Failed {
+    /// The file.
+    pub path: PathBuf,
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Uid,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why nothing was pushed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PushError {
+    /// The folder.
+    #[error(transparent)]
+    Folder(#[from] IntakeError),
+    /// No instances.
+    #[error("there is no DICOM instance in {0}")]
+    Nothing(PathBuf),
+    /// Several patients, and one id.
+    #[error("the folder holds studies under {0} patient ids, and one id was given: push the folder of each by itself")]
+    OtherPatients(usize),
+    /// Somebody else's study.
+    #[error(
+        "this may be another patient's study: {}. Nothing was sent. If it is the same person nevertheless, give --accept-mismatch",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    Mismatch(Vec<Difference>),
+    /// A file that was read a moment ago.
+    #[error("{path} cannot be read, and so it cannot be said whose it is; nothing was sent")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        reason: Reason,
+    },
+    /// The archive.
+    #[error(transparent)]
+    Destination(#[from] DestinationError),
+    /// Nobody there to send to.
+    #[error("the archive cannot be sent to: {0}")]
+    Unreachable(String),
+}
+
+/// An instance on its way.
+#[derive(Debug)]
+struct Item {
+    path: PathBuf,
+    sop_class_uid: Uid,
+    sop_instance_uid: Uid,
+    transfer_syntax_uid: Uid,
+}
+
+/// Why an instance cannot be prepared.
+#[derive(Debug, thiserror::Error)]
+enum PrepareError {
+    #[error(transparent)]
+    Rewrite(#[from] RewriteError),
+    #[error(transparent)]
+    Meta(#[from] MetaError),
+    #[error("there is no room for a copy of it")]
+    Temporary(#[source] io::Error),
+}
+
+impl Push<'_> {
+    /// Pushes. `seen` is told how many instances are done, and of how many.
+    ///
+    /// # Errors
+    /// [`PushError`], when nothing was sent.
+    pub async fn run(&self, reader: &Reader, seen: &(dyn Fn(usize, usize) + Sync)) -> Result<Pushed, PushError> {
+        let intake = Intake::of_folder(self.folder, reader)?;
+        let mut items = Vec::new();
+        for series in intake.studies.iter().flat_map(|study| &study.series) {
+            items.extend(series.instances.iter().map(|one| Item {
+                path: one.path.clone(),
+                sop_class_uid: one.instance.sop_class_uid,
+                sop_instance_uid: one.instance.sop_instance_uid,
+                transfer_syntax_uid: one.instance.transfer_syntax_uid,
+            }));
+        }
+        if items.is_empty() {
+            return Err(PushError::Nothing(self.folder.to_owned()));
+        }
+        let absent = self.is_of_this_patient(&intake, &items, reader)?;
+        let mut sending = Sending {
+            push: self,
+            reader,
+            all: items.len(),
+            seen,
+            pushed: Pushed {
+                all: items.len(),
+                stored: 0,
+                converted: 0,
+                failed: Vec::new(),
+                not_sent: Vec::new(),
+                absent,
+            },
+        };
+        match self.to {
+            Destination::Dicom { called, host, port } => store::send(&mut sending, items, called, (host, *port))?,
+            Destination::Web(url) => stow::send(&mut sending, items, url).await?,
+        }
+        let mut pushed = sending.pushed;
+        for conflict in &intake.conflicts {
+            // One of two: the archive could keep only one under this UID.
+            pushed.all += 1;
+            pushed.failed.push(Failed {
+                path: conflict.path.clone(),
+                sop_instance_uid: conflict.instance.sop_instance_uid,
+                reason: format!("other bytes came under the same UID in {}, which was sent", conflict.with.display()),
+            });
+        }
+        pushed.not_sent = intake.quarantined;
+        Ok(pushed)
+    }
+
+    /// Holds what was told of the patient against every instance.
+    fn is_of_this_patient(&self, intake: &Intake, items: &[Item], reader: &Reader) -> Result<Vec<Absent>, PushError> {
+        let Some(coercion) = &self.coercion else { return Ok(Vec::new()) };
+        let ids: BTreeSet<_> =
+            intake.studies.iter().map(|study| (study.patient.id.clone(), study.patient.issuer.clone())).collect();
+        if ids.len() > 1 {
+            return Err(PushError::OtherPatients(ids.len()));
+        }
+        let (mut differences, mut absent) = (BTreeSet::new(), BTreeSet::new());
+        for item in items {
+            let study = reader.demographics(&item.path);
+            let study = study.map_err(|reason| PushError::File { path: item.path.clone(), reason })?;
+            let (differs, lacks) = coercion.demographics.compare(&study);
+            differences.extend(differs);
+            absent.extend(lacks);
+        }
+        if !differences.is_empty() && !self.accept_mismatch {
+            return Err(PushError::Mismatch(differences.into_iter().collect()));
+        }
+        Ok(absent.into_iter().collect())
+    }
+}
+
+/// A push on its way.
+struct Sending<'a> {
+    push: &'a Push<'a>,
+    reader: &'a Reader,
+    all: usize,
+    seen: &'a (dyn Fn(usize, usize) + Sync),
+    pushed: Pushed,
+}
+
+impl Sending<'_> {
+    /// The file to send: as it is, if that will do, or a copy that is gone when it is closed.
+    fn prepare(&self, item: &Item, syntax: Syntax) -> Result<File, PrepareError> {
+        let coercion = self.push.coercion.as_ref();
+        if syntax == Syntax::Own && coercion.is_none() {
+            let mut file = File::open(&item.path).map_err(MetaError::Io)?;
+            let meta = file.try_clone().map_err(MetaError::Io).and_then(StoreFile::of_file);
+            match meta.map(|meta| (meta.sop_class_uid(), meta.sop_instance_uid())) {
+                Ok(said) if said == (item.sop_class_uid, item.sop_instance_uid) => {
+                    file.rewind().map_err(MetaError::Io)?;
+                    return Ok(file);
+                }
+                // Without what stands before the data set in a file, or with something that is not so: written anew.
+                Ok(_) | Err(MetaError::NotDicom | MetaError::Incomplete) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let copy = tempfile::tempfile().map_err(PrepareError::Temporary)?;
+        let mut out = io::BufWriter::with_capacity(256 << 10, copy);
+        self.reader.rewrite(&item.path, syntax, coercion, &mut out)?;
+        let mut copy = out.into_inner().map_err(|error| PrepareError::Temporary(error.into_error()))?;
+        copy.rewind().map_err(PrepareError::Temporary)?;
+        Ok(copy)
+    }
+
+    fn stored(&mut self, was_converted: bool) {
+        self.pushed.stored += 1;
+        self.pushed.converted += usize::from(was_converted);
+        self.tell();
+    }
+
+    fn failed(&mut self, item: &Item, reason: impl Into<String>) {
+        let failed = Failed { path: item.path.clone(), sop_instance_uid: item.sop_instance_uid, reason: reason.into() };
+        self.pushed.failed.push(failed);
+        self.tell();
+    }
+
+    fn tell(&self) {
+        (self.seen)(self.pushed.stored + self.pushed.failed.len(), self.all);
+    }
+}

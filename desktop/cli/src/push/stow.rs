@@ -1,0 +1,117 @@
+//! By STOW-RS: some instances at a time, each answered for.
+
+use hyper::StatusCode;
+use tokio_rustls::TlsConnector;
+
+use clavicle_imaging::rewrite::Syntax;
+
+use super::answer::{Answer, SYNTAX_NOT_SUPPORTED, sentence};
+use super::destination::Url;
+use super::http::{HttpError, Pieces, post, secure};
+use super::{Item, PrepareError, PushError, Sending};
+use crate::command::sentences;
+
+/// Most bytes and instances of a request. An instance that is larger goes by itself.
+const MOST_BYTES: u64 = 64 << 20;
+const MOST_ITEMS: usize = 100;
+
+/// Sends all of them.
+pub(super) async fn send(sending: &mut Sending<'_>, items: Vec<Item>, url: &Url) -> Result<(), PushError> {
+    let unreachable = |error: &HttpError| PushError::Unreachable(sentences(error));
+    let tls = if url.is_secure { Some(secure(sending.push.ca).map_err(|error| unreachable(&error))?) } else { None };
+    let mut has_begun = false;
+    let mut again = Vec::new();
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    let mut items = items.into_iter().peekable();
+    while let Some(item) = items.next() {
+        bytes += std::fs::metadata(&item.path).map_or(0, |metadata| metadata.len());
+        batch.push(item);
+        if bytes < MOST_BYTES && batch.len() < MOST_ITEMS && items.peek().is_some() {
+            continue;
+        }
+        bytes = 0;
+        match some(sending, std::mem::take(&mut batch), url, tls.as_ref(), Syntax::Own).await {
+            Ok(refused) => again.extend(refused),
+            Err((_, error)) if !has_begun => return Err(unreachable(&error)),
+            Err((lost, error)) => {
+                let reason = sentences(&error);
+                lost.iter()
+                    .chain(&items.by_ref().collect::<Vec<_>>())
+                    .for_each(|item| sending.failed(item, reason.as_str()));
+            }
+        }
+        has_begun = true;
+    }
+    // Those that the archive does not take as they are, once more in what every archive takes.
+    let mut again = again.into_iter();
+    loop {
+        let batch: Vec<Item> = again.by_ref().take(MOST_ITEMS / 4).collect();
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if let Err((lost, error)) = some(sending, batch, url, tls.as_ref(), Syntax::Explicit).await {
+            lost.iter().for_each(|item| sending.failed(item, sentences(&error)));
+        }
+    }
+}
+
+/// Sends some in one request, and gives back those that may be taken in another transfer syntax; with an error those that there is no answer for.
+async fn some(
+    sending: &mut Sending<'_>,
+    items: Vec<Item>,
+    url: &Url,
+    tls: Option<&TlsConnector>,
+    syntax: Syntax,
+) -> Result<Vec<Item>, (Vec<Item>, HttpError)> {
+    let (mut body, mut sent) = (Pieces::new(), Vec::new());
+    // Random, so that no file has it inside.
+    let mut random = [0; 16];
+    if getrandom::fill(&mut random).is_err() {
+        random = u128::from(std::process::id()).to_le_bytes();
+    }
+    let boundary = format!("clavicle-{:032x}", u128::from_le_bytes(random));
+    for item in items {
+        let opened = sending.prepare(&item, syntax).and_then(|file| {
+            let len = file.metadata().map_err(PrepareError::Temporary)?.len();
+            Ok((file, len))
+        });
+        match opened {
+            Ok((file, len)) => {
+                body.bytes(format!("--{boundary}\r\nContent-Type: application/dicom\r\n\r\n").into_bytes());
+                body.file(file, len);
+                body.bytes(b"\r\n".to_vec());
+                sent.push(item);
+            }
+            Err(error) => sending.failed(&item, sentences(&error)),
+        }
+    }
+    if sent.is_empty() {
+        return Ok(sent);
+    }
+    body.bytes(format!("--{boundary}--\r\n").into_bytes());
+    let content = format!("multipart/related; type=\"application/dicom\"; boundary={boundary}");
+    let mut headers = vec![("content-type", content.as_str()), ("accept", "application/dicom+json")];
+    headers.extend(sending.push.authorization.as_deref().map(|value| ("authorization", value)));
+    match post(url, "/studies", &headers, body, tls).await {
+        Ok((status, answer)) => Ok(told(sending, sent, status, &answer, syntax)),
+        Err(error) => Err((sent, error)),
+    }
+}
+
+/// Files each under what became of it.
+fn told(sending: &mut Sending<'_>, sent: Vec<Item>, status: StatusCode, answer: &[u8], syntax: Syntax) -> Vec<Item> {
+    let is_of_this = status.is_success() || status == StatusCode::CONFLICT;
+    let answer = Answer::of(answer).filter(|_| is_of_this).unwrap_or_default();
+    let mut again = Vec::new();
+    for item in sent {
+        let uid = item.sop_instance_uid.as_str();
+        match answer.failed.get(uid) {
+            Some(Some(SYNTAX_NOT_SUPPORTED)) if syntax == Syntax::Own => again.push(item),
+            Some(reason) => sending.failed(&item, sentence(*reason)),
+            None if answer.stored.contains(uid) => sending.stored(syntax != Syntax::Own),
+            None if is_of_this => sending.failed(&item, "the archive does not say that it has stored it"),
+            None => sending.failed(&item, format!("the archive answers {status}")),
+        }
+    }
+    again
+}

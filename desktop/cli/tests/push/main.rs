@@ -1,0 +1,9 @@
+//! `clavicle push` and `clavicle export`, with programs that nobody here wrote on the other side.
+#![expect(unreachable_pub, reason = "nobody uses a test binary")]
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod coerced;
+mod dicom;
+mod export;
+mod programs;
+mod web;
