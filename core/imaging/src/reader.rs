@@ -135,7 +135,7 @@ impl Reader {
 
     /// Reads what a table of contents has to say of the file at `path`, and what says whose it is.
     pub(crate) fn pick_one(&self, path: &Path) -> Result<Picked, Reason> {
-        self.with_file(path, |file, len| {
+        with_open(&open(path)?, |file, len| {
             Ok(match self {
                 Self::Here => Picked::read(file, len)?,
                 Self::Workers(workers) => workers.pick(file, len)??,
@@ -163,7 +163,7 @@ impl Reader {
         coercion: Option<&Coercion>,
         out: &mut dyn Write,
     ) -> Result<Rewritten, RewriteError> {
-        self.with_file(path, |file, len| {
+        with_open(&open(path)?, |file, len| {
             let mut decoder = |frame| {
                 // Whoever reads it begins at the beginning, here and in a worker.
                 let mut from_start = file;
