@@ -11,6 +11,7 @@ use clavicle_ledger::encoding;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_network::Server;
 use clavicle_network::swarm::{Node, Peer, RECONCILE_EVERY};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
@@ -48,6 +49,7 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(LOG));
     // Nothing else of this process logs; a second one would only be ignored.
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
+    raise_descriptors();
     let service = open(&home)?;
     say(&service.status()?.lines());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
@@ -60,6 +62,14 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
     let status = service.status()?;
     let (name, height) = (&status.name, status.height);
     Ok(Answer { text: format!("{name}: stopped at height {height}"), json: json!({ "stopped_at": height }) })
+}
+
+/// Lets this process have as many files and connections open as it may ask for: what it is given at first, often 1,024, is for
+/// programs that serve nobody.
+fn raise_descriptors() {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // If not, it goes on with what it has, and whoever comes beyond that is turned away.
+    setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
 }
 
 /// The relay's stores, when no command is at work on them any more. Where a relay runs already nothing is waited for.
