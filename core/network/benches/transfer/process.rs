@@ -92,8 +92,12 @@ impl Source {
     }
 }
 
-/// Serves until it is ended.
+/// Serves until it is ended, or whoever started it has.
 pub(crate) fn be_source(shared: &Shared) {
+    std::thread::spawn(|| {
+        while std::io::stdin().read_line(&mut String::new()).is_ok_and(|len| len > 0) {}
+        std::process::exit(0);
+    });
     let mut hospital = Hospital::new();
     for (shape, grantees) in &shared.studies {
         hospital.take_in(&shared.root, *shape, *grantees);
