@@ -96,7 +96,8 @@ fn fetched_in_spite_of(images: &[Image<'_>], kills: u64) {
     let mut arrived: Vec<Vec<u8>> =
         files_in(&cluster.path("images")).iter().map(|path| fs::read(path).unwrap()).collect();
     let mut files = files;
-    (arrived.sort_unstable(), files.sort_unstable());
+    arrived.sort_unstable();
+    files.sort_unstable();
     assert!(arrived == files, "not what was sent");
     assert_eq!(pack(&cluster), None, "a copy that nobody asked for");
 }

@@ -33,7 +33,7 @@ pub(crate) async fn fetch_from(
     let remote = Remote { key: secret("transfer").public(), addresses: vec![source] };
     let fetch = transfer::connect(endpoint, &remote, &hospital.hello(grantee)).await?;
     let record = hospital.record(grantee.study);
-    let mut verified = fetch.verify(&hospital.chain, grantee.study, &record, &hospital.operational())?;
+    let mut verified = fetch.verify(&hospital.chain, grantee.study, &record, &hospital.operational(), &grantee.key)?;
     let wanted = verified.offer().manifest.by_priority();
     let pack = Pack::open(pack, &PackKey::from_bytes([8; 32]))?;
     let (_, got) = verified.fetch(pack, &wanted, |_| ()).await?;

@@ -11,8 +11,9 @@ use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SignedHello, View,
 use clavicle_ledger::encoding::{Ascending, Bytes, Text};
 use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
-use clavicle_ledger::id::{ChainId, EnvelopeHash, GrantId, RequestDigest, SourceId, StudyId};
-use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::id::{ChainId, EnvelopeHash, GrantId, ReceiptDigest, RequestDigest, SourceId, StudyId};
+use clavicle_ledger::key::{Key, SecretKey, Signature};
+use clavicle_ledger::receipt::{End, Entry, Opened, Receipt, SignedReceipt, Statement};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _};
@@ -23,7 +24,7 @@ use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_manifest::{Header, Instance, Manifest, Nonce, Series, StoredDigest, StoredHasher, Subtrees, Uid};
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{self, Ask, Counter, Denied, Offered};
-use clavicle_network::transfer::{Admission, Gate, Kept, Listing, Offer, Reference};
+use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reference};
 use tokio::sync::watch;
 
 use crate::study::Shape;
@@ -260,6 +261,46 @@ impl Gate for Hospital {
             self.view(|view| authorise(view, self.clock(), remote, hello)).map_err(|why| refused(&why))?;
         let offer = self.offers[&authorisation.study()].clone();
         Ok(Admission { authorisation, offer, withheld: BTreeSet::new() })
+    }
+
+    /// Signed as in life, and not written to a disk: the relay's own stores do that.
+    fn opened<'a>(
+        &'a self,
+        authorisation: &'a Authorisation,
+        hello: &'a SignedHello,
+    ) -> BoxFuture<'a, Result<SignedReceipt, Reference>> {
+        let opened = Opened::of(&self.chain, authorisation.remote(), hello, authorisation.current());
+        let receipt = Receipt {
+            source: self.id,
+            signer: self.operational.public(),
+            study: authorisation.study(),
+            sequence: 0,
+            previous: ReceiptDigest::NONE,
+            at: self.now(),
+            unlisted: 0,
+            entry: Entry::Opened(Box::new(opened)),
+            blinding: [3; 32],
+        };
+        let signed = receipt.sign(&self.chain, &self.operational);
+        Box::pin(async { Ok(signed) })
+    }
+
+    fn countersigned<'a>(
+        &'a self,
+        opened: &'a SignedReceipt,
+        signature: Signature,
+    ) -> BoxFuture<'a, Result<(), BoxError>> {
+        let remote = opened.receipt.countersigner().unwrap();
+        let verified = opened.receipt.digest(&self.chain).verify_countersignature(&self.chain, &remote, &signature);
+        Box::pin(async move { Ok(verified?) })
+    }
+
+    fn closed<'a>(&'a self, _: &'a SignedReceipt, _: (u32, u64), _: End) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+
+    fn receipts(&self, _: &Authorisation, _: u64) -> Result<Option<Statement>, BoxError> {
+        Ok(None)
     }
 
     fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
