@@ -15,8 +15,8 @@ use tokio::time::timeout;
 
 /// How long a connection may be silent before it is given up.
 const IDLE: Duration = Duration::from_secs(20);
-/// How long connecting may take.
-pub(crate) const CONNECT: Duration = Duration::from_secs(10);
+/// How long connecting may take: as long as a source that is crowded needs.
+pub(crate) const CONNECT: Duration = Duration::from_secs(20);
 /// How many bytes of a message are asked for or written at a time, whatever its length.
 const STEP: usize = 64 * 1024;
 /// The most bytes that somebody may send to a listening endpoint before they are read. Nobody sends it more than short messages, and

@@ -29,8 +29,8 @@ const REPLACED: u32 = 5;
 const MAX_DECIDING: usize = 16;
 /// How many are sent images at once; the others wait. More at once only makes all of them slower.
 const MAX_SENDING: usize = 64;
-/// How long a handshake may take.
-const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long a handshake may take: in a crowd of a thousand on a small machine the last has waited for ten seconds.
+const HANDSHAKE: Duration = Duration::from_secs(20);
 
 /// A source's endpoint while it serves.
 #[derive(Debug)]

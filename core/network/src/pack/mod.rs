@@ -33,6 +33,8 @@ use self::journal::{Journal, Name, Record};
 const LEAD: usize = NONCE_LEN;
 /// How many bytes the seal of a piece adds behind it.
 const TAG: usize = 16;
+/// After so many bytes the disk is told to begin.
+const FLUSH: u64 = 8 << 20;
 /// The longest piece.
 pub(crate) const MAX_PIECE: usize = SUBTREE_LEN as usize;
 
@@ -121,6 +123,8 @@ pub struct Pack {
     naming: Zeroizing<[u8; 32]>,
     pieces: BTreeMap<Name, At>,
     end: u64,
+    /// Up to where the disk was told to take it.
+    flushed: u64,
 }
 
 /// Where a piece is.
@@ -158,8 +162,10 @@ impl Pack {
             naming: Zeroizing::new(of("clavicle 2026-11-28 pack: naming pieces")),
             pieces: BTreeMap::new(),
             end: 0,
+            flushed: 0,
         };
         pack.take_up(&records)?;
+        pack.flushed = pack.end;
         Ok(pack)
     }
 
@@ -244,6 +250,16 @@ impl Pack {
             }
         }
         Ok((stored, size))
+    }
+
+    /// The file to be flushed, when there is enough to flush. Whoever does that beside the writing leaves [`Pack::settle`] little to wait for.
+    pub(crate) fn to_flush(&mut self) -> Option<File> {
+        if self.end.saturating_sub(self.flushed) < FLUSH {
+            return None;
+        }
+        self.flushed = self.end;
+        // That it cannot be flushed early is no failure: settling tells.
+        self.file.try_clone().ok()
     }
 
     /// Forces to the disk what is there. A machine that stops after this has returned loses nothing of it.

@@ -71,6 +71,7 @@ fn write(
     emptied: &mpsc::Sender<Piece>,
 ) -> Result<Written, PackError> {
     let mut altered = BTreeSet::new();
+    let mut flushing: Option<JoinHandle<()>> = None;
     while let Some(Came { place, stored, number, subtrees, mut piece }) = coming.blocking_recv() {
         let sound = match &subtrees {
             None => StoredDigest::of(piece.bytes()) == stored,
@@ -83,6 +84,12 @@ fn write(
         }
         piece.clear();
         emptied.try_send(piece).ok();
+        // The disk works while the rest still comes: else all of it would be waited for at the end.
+        if flushing.as_ref().is_none_or(JoinHandle::is_finished)
+            && let Some(file) = pack.to_flush()
+        {
+            flushing = Some(tokio::task::spawn_blocking(move || drop(file.sync_data())));
+        }
     }
     pack.settle()?;
     Ok(Written { pack, altered })
