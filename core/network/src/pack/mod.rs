@@ -253,7 +253,7 @@ impl Pack {
     }
 
     /// The file to be flushed, when there is enough to flush. Whoever does that beside the writing leaves [`Pack::settle`] little to wait for.
-    pub(crate) fn to_flush(&mut self) -> Option<File> {
+    pub(crate) fn begin_flush(&mut self) -> Option<File> {
         if self.end.saturating_sub(self.flushed) < FLUSH {
             return None;
         }

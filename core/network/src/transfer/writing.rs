@@ -86,7 +86,7 @@ fn write(
         emptied.try_send(piece).ok();
         // The disk works while the rest still comes: else all of it would be waited for at the end.
         if flushing.as_ref().is_none_or(JoinHandle::is_finished)
-            && let Some(file) = pack.to_flush()
+            && let Some(file) = pack.begin_flush()
         {
             flushing = Some(tokio::task::spawn_blocking(move || drop(file.sync_data())));
         }
