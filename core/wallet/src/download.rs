@@ -17,6 +17,9 @@ use crate::rows::CopyOf;
 use crate::wallet::Wallet;
 use crate::{cache, export};
 
+/// How often a study is asked for that is revised each time before it has arrived. What has arrived does not come again.
+pub(crate) const ATTEMPTS: u32 = 5;
+
 /// What is to be fetched, by which right.
 #[derive(Debug)]
 pub(crate) struct Download {

@@ -21,7 +21,7 @@ use tracing::debug;
 
 use crate::cache::{self, Images};
 use crate::card::{Card, Credential, MAX_GRANTEES, Mailbox, SignedCard};
-use crate::download::{Download, Downloaded};
+use crate::download::{ATTEMPTS, Download, Downloaded};
 use crate::error::WalletError;
 use crate::identity::Identity;
 use crate::ledger::Proven;
@@ -316,17 +316,25 @@ impl Recipient {
         &mut self,
         granted: &Granted,
         out: Option<&Path>,
-        progress: impl FnMut(Progress, usize),
+        mut progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
-        let (record, proven) = self.check(granted).await?;
-        let download = self.download(granted, record, &proven)?;
-        let done = Box::pin(self.wallet.fetch(download, &self.grantee(granted)?, out, progress)).await;
-        if let Err(WalletError::Fetch(FetchError::Refused(_))) = done {
-            // The source may know a newer block than the relay that was asked, and never says why it refuses.
-            self.wallet.catch_up().await?;
-            self.check(granted).await?;
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let (record, proven) = self.check(granted).await?;
+            let download = self.download(granted, record, &proven)?;
+            let done = Box::pin(self.wallet.fetch(download, &self.grantee(granted)?, out, &mut progress)).await;
+            match &done {
+                Err(error) if error.is_revised() && attempt < ATTEMPTS => self.wallet.catch_up().await?,
+                Err(WalletError::Fetch(FetchError::Refused(_))) => {
+                    // The source may know a newer block than the relay that was asked, and never says why it refuses.
+                    self.wallet.catch_up().await?;
+                    self.check(granted).await?;
+                    return done;
+                }
+                _ => return done,
+            }
         }
-        done
     }
 
     /// What was fetched of a study before.

@@ -162,3 +162,41 @@ fn a_source_that_dies_is_told_of_and_what_had_arrived_is_kept() {
     let (code, why) = cluster.try_person(&["recipient", "export", "--dir", "rossi", &study, "--out", "more"]).refused();
     assert_eq!(code, "not_fetched", "{why}");
 }
+
+/// An image comes while the study is on its way: the source stops sending what is no longer all of it, and the same command fetches the
+/// revision, without what it has.
+#[test]
+fn a_study_that_is_revised_on_its_way_arrives_as_it_is_then() {
+    let cluster = Cluster::running();
+    cluster.patient("ana");
+    cluster.recipient("rossi");
+    for (folder, number, pixels) in [("files", 0, 64 << 20), ("more", 1, 1_000)] {
+        fs::create_dir(cluster.path(folder)).unwrap();
+        fs::write(cluster.path(folder).join("one"), image(number, pixels).file()).unwrap();
+    }
+    let study = cluster.ingest(0, "files");
+    cluster.pick_up(0, &study, "ana");
+    cluster.grant("ana", &study, &cluster.card("rossi"));
+    let mut doing = cluster.begin(PERSON, &[&FETCH[..], &["images"]].concat());
+    let until = Instant::now() + PATIENCE;
+    while length(pack(&cluster).as_deref()) < 8 << 20 {
+        assert!(doing.runs() && Instant::now() < until);
+        std::thread::park_timeout(Duration::from_micros(100));
+    }
+    doing.signal("STOP");
+    let before = held(&cluster);
+    assert_eq!(cluster.ingest(0, "more"), study);
+    let events = || cluster.person(&["wallet", "who", "--dir", "ana", &study])["events"].as_u64();
+    while events() < Some(3) {
+        assert!(Instant::now() < until, "the revision is not on the ledger");
+    }
+    doing.signal("CONT");
+    let said = doing.ended().done();
+    let row = &said["fetched"][0];
+    assert_eq!((row["intact"].as_u64(), row["revision"].as_u64()), (Some(2), Some(1)), "{said}");
+    let total = [0, 1].map(|number| image(number, if number == 0 { 64 << 20 } else { 1_000 }).file().len() as u64);
+    let last = row["bytes"].as_u64().unwrap();
+    assert!(last <= total.iter().sum::<u64>() - before, "{last} bytes came in the end, and {before} had been there");
+    let sizes: Vec<u64> = files_in(&cluster.path("images")).iter().map(|path| length(Some(path))).collect();
+    assert!(sizes.len() == 2 && total.iter().all(|size| sizes.contains(size)), "{sizes:?}");
+}

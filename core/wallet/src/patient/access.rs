@@ -14,7 +14,7 @@ use clavicle_network::transfer::Progress;
 
 use super::{OwnStudy, Patient};
 use crate::cache::{self, Images};
-use crate::download::{Download, Downloaded};
+use crate::download::{ATTEMPTS, Download, Downloaded};
 use crate::error::WalletError;
 use crate::rows::Made;
 use crate::wallet::{served_at, source_in};
@@ -83,10 +83,18 @@ impl Patient {
         &mut self,
         study: &OwnStudy,
         out: Option<&Path>,
-        progress: impl FnMut(Progress, usize),
+        mut progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
-        let download = self.download(study).await?;
-        Box::pin(self.wallet.fetch(download, &self.holder(&study.held)?, out, progress)).await
+        let mut attempt = 0;
+        loop {
+            attempt += 1;
+            let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
+            let done = Box::pin(self.wallet.fetch(download, &key, out, &mut progress)).await;
+            match &done {
+                Err(error) if error.is_revised() && attempt < ATTEMPTS => self.wallet.catch_up().await?,
+                _ => return done,
+            }
+        }
     }
 
     /// Asks the study's source who looked, and keeps what it says; see [`Patient::looks`].

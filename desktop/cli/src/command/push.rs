@@ -68,12 +68,25 @@ fn letters(text: &str) -> Result<String, String> {
 }
 
 fn day(text: &str) -> Result<Date, String> {
-    let mut parts = text.split('-').map(|part| part.parse::<u16>().ok());
-    let mut next = || parts.next().flatten();
-    let (year, month, day) = (next(), next(), next());
-    let small = |number: Option<u16>| number.and_then(|number| u8::try_from(number).ok());
-    let date = year.zip(small(month)).zip(small(day)).and_then(|((year, month), day)| Date::new(year, month, day));
-    date.ok_or_else(|| "a day is written like 1953-01-17".to_owned())
+    let numbers: Vec<Option<u16>> = text.split('-').map(|part| part.parse().ok()).collect();
+    let small = |number: u16| u8::try_from(number).ok();
+    let date = match numbers[..] {
+        [Some(year), Some(month), Some(day)] if day <= days(year, month) => {
+            small(month).zip(small(day)).and_then(|(month, day)| Date::new(year, month, day))
+        }
+        _ => None,
+    };
+    date.ok_or_else(|| "a day is written like 1953-01-17, and is one of the calendar".to_owned())
+}
+
+/// How many days a month has.
+const fn days(year: u16, month: u16) -> u16 {
+    match month {
+        2 if year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400)) => 29,
+        2 => 28,
+        4 | 6 | 9 | 11 => 30,
+        _ => 31,
+    }
 }
 
 fn sex(text: &str) -> Result<Sex, String> {
@@ -175,7 +188,10 @@ mod tests {
     fn what_is_typed_is_what_dicom_can_hold() {
         assert_eq!(moment(LocalTime(Timestamp(1_777_810_515_000))), "20260503121515+0000");
         assert_eq!(day("1953-01-17"), Ok(Date::new(1953, 1, 17).unwrap()));
-        assert!(day("17.1.1953").is_err() && day("1953-02-30").is_err() && sex("X").is_err());
+        for none in ["17.1.1953", "1953-02-30", "1953-02-29", "1900-02-29", "1953-13-01", "1953-01-17-1", "1953-01"] {
+            assert!(day(none).is_err(), "{none}");
+        }
+        assert!(day("1952-02-29").is_ok() && day("2000-02-29").is_ok() && sex("X").is_err());
         assert_eq!(letters(" 4711 ").as_deref(), Ok("4711"));
         assert!(letters("a\\b").is_err() && letters("").is_err() && letters(&"x".repeat(65)).is_err());
     }

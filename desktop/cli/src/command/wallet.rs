@@ -1,6 +1,6 @@
 //! `clavicle wallet …`: what a patient does.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clavicle_ledger::encoding;
 use clavicle_network::file;
@@ -94,16 +94,24 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         WalletCommand::View { folder, study, look } => {
             let mut patient = open(&folder)?;
             let study = patient.study(&study)?;
-            // What is there is looked at without anybody being asked.
-            let images = match patient.images(&study) {
-                Err(WalletError::NotFetched) => {
-                    let from = Instant::now();
-                    downloaded(&[patient.fetch(&study, None, progress()).await?], from.elapsed())?;
-                    patient.images(&study)?
-                }
-                images => images?,
+            // A report may have come since. What is there already does not come again, and is looked at also where nobody can be asked.
+            let mut asked = match patient.fetch(&study, None, progress()).await {
+                Ok(fetched) => downloaded(&[fetched], Duration::ZERO).err(),
+                Err(error) => Some(error.into()),
             };
-            Ok(super::view::study(&images, &look)?)
+            let images = match (patient.images(&study), asked) {
+                (Err(WalletError::NotFetched), Some(error)) => return Err(error),
+                (images, error) => {
+                    asked = error;
+                    images?
+                }
+            };
+            let mut answer = super::view::study(&images, &look)?;
+            if let Some(error) = &asked {
+                answer.text.push_str(&format!("\nthis may not be all of it: {}", error.sentences()));
+            }
+            answer.json["not_asked"] = json!(asked.map(|error| error.sentences()));
+            Ok(answer)
         }
         WalletCommand::Export { folder, study, out } => {
             let patient = open(&folder)?;
