@@ -120,8 +120,8 @@ enum Plan {
     None,
     /// The whole element goes over as it is.
     Verbatim(Span),
-    /// Samples stay, in little endian.
-    Native { value: Span, vr: VR, turned: bool },
+    /// Samples stay, in little endian; so many bytes of them are turned round together.
+    Native { value: Span, vr: VR, word: usize },
     /// They are decoded; the first frame is already.
     Decoded { first: Decoded, frames: u32 },
 }
@@ -247,9 +247,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         Ok(match &self.scanned.pixels {
             None => Plan::None,
             Some(_) if own == transfer_syntax_uid => Plan::Verbatim(Span { at: begin, len: end - begin }),
-            Some((_, Pixels::Native { value, vr })) => {
-                Plan::Native { value: *value, vr: *vr, turned: self.scanned.encoding.is_big() }
-            }
+            Some((_, Pixels::Native { value, vr })) => Plan::Native { value: *value, vr: *vr, word: self.word(*vr) },
             Some((_, Pixels::Encapsulated { .. })) => {
                 if self.scanned.kept(tags::BITS_ALLOCATED).is_some_and(|bits| bits == [1, 0]) {
                     return Err(RewriteError::Bits);
@@ -260,6 +258,18 @@ impl<S: Read + Seek> Rewriting<'_, S> {
                 Plan::Decoded { first: decoder(0)?, frames }
             }
         })
+    }
+
+    /// How many bytes are turned round together. Of samples that take more than two the standard's words (OW) are half, and those who
+    /// write them turn whole samples; of those that take one, two stand in a word.
+    fn word(&self, vr: VR) -> usize {
+        let bits = self.scanned.kept(tags::BITS_ALLOCATED).and_then(|value| value.first_chunk());
+        let sample = bits.map_or(1, |bits| usize::from(u16::from_le_bytes(*bits)) / 8);
+        match (self.scanned.encoding.is_big(), sample) {
+            (false, _) => 1,
+            (true, 2 | 4 | 8) if vr == VR::OW => sample,
+            (true, _) => scan::word_len(vr),
+        }
     }
 
     /// What is said of pixels that were decoded: PS3.5 §8.2, PS3.3 C.7.6.1.1.5 and C.7.6.3.
@@ -306,9 +316,9 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         let len = match plan {
             Plan::None => return Ok(()),
             Plan::Verbatim(span) => return self.copy(span, 1, out),
-            Plan::Native { value, vr, turned } => {
+            Plan::Native { value, vr, word } => {
                 head(vr, value.len)?;
-                self.copy(value, if turned { scan::word_len(vr) } else { 1 }, out)?;
+                self.copy(value, word, out)?;
                 value.len
             }
             Plan::Decoded { first, frames } => {
