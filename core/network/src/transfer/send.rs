@@ -455,12 +455,13 @@ mod tests {
         let refusals = Refusals::new();
         for into_the_tick in [0, 1, 24, 49] {
             let mut told = std::collections::BTreeSet::new();
-            for decision_us in [0, 20, 700, 5_000, 30_000, 49_999] {
+            // In whole milliseconds, which is what timers know.
+            for decision_ms in [0, 1, 5, 30, 49] {
                 tokio::time::advance(refusals.tick_after(Instant::now(), 0) - Instant::now()).await;
                 let tick = Instant::now();
                 tokio::time::advance(Duration::from_millis(into_the_tick)).await;
                 let asked = Instant::now();
-                tokio::time::advance(Duration::from_micros(decision_us)).await;
+                tokio::time::advance(Duration::from_millis(decision_ms)).await;
                 refusals.wait(asked).await;
                 told.insert(Instant::now() - tick);
             }
