@@ -1,7 +1,7 @@
 //! Picking: a few attributes of an instance, as they are written, for a table of contents and for telling whose it is.
 
 use std::collections::BTreeMap;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -92,15 +92,8 @@ impl Picked {
     }
 
     fn of<S: Read + Seek>(mut source: S, len: u64) -> Result<Self, Unreadable> {
-        let scanned = scan::scan(&mut source, len)?;
-        let mut bytes = Vec::new();
-        match scanned.inflated {
-            Some(inflated) => bytes = inflated,
-            None => {
-                source.seek(SeekFrom::Start(scanned.data_set_at))?;
-                source.take(PREFIX.min(len - scanned.data_set_at)).read_to_end(&mut bytes)?;
-            }
-        }
+        let mut scanned = scan::scan(&mut source, len)?;
+        let bytes = scanned.take_beginning(source, len, PREFIX)?;
         let mut elements = DataSet::new(&bytes, scanned.encoding);
         let mut attributes = BTreeMap::new();
         // The scan has seen that all of it is sound: an error is the end of what was looked at.

@@ -11,8 +11,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use clavicle_ledger::encoding::{self, Hex};
-use clavicle_ledger::id::{ManifestRoot, StudyId};
-use clavicle_ledger::time::Timestamp;
+use clavicle_ledger::id::StudyId;
 use clavicle_manifest::StoredDigest;
 use clavicle_network::pack::{Pack, PackError, PackKey, Reader};
 use clavicle_network::transfer::{Item, Listing, Offer};
@@ -75,13 +74,11 @@ pub(crate) fn settle(
     vault: &Vault,
     (study, cached): (StudyId, &Cached),
     mut pack: Pack,
-    (offer, root): (&Offer, ManifestRoot),
-    at: Timestamp,
+    offer: &Offer,
 ) -> Result<Images, WalletError> {
     let (stored, size) = pack.put(&encoding::encode(offer))?;
     pack.settle()?;
-    let revision = offer.manifest.header().revision;
-    let fetched = Fetched { offer: stored, offer_size: size, revision, root, at };
+    let fetched = Fetched { offer: stored, offer_size: size };
     vault.put(study.as_bytes(), &Cached { fetched: Some(fetched), ..cached.clone() })?;
     let items = offer.manifest.items();
     let mut keep: Vec<(StoredDigest, u64)> = items.iter().map(|item| (item.stored(), item.size())).collect();

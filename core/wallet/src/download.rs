@@ -108,7 +108,7 @@ impl Wallet {
             .await?;
         verified.close().await;
         endpoint.close().await;
-        let images = cache::settle(&self.vault, (study, &cached), pack, (&offer, root), self.now())?;
+        let images = cache::settle(&self.vault, (study, &cached), pack, &offer)?;
         self.vault.put(study.as_bytes(), &CopyOf { revision: listing.header().revision, root, at: self.now() })?;
         if let Some(out) = out {
             export::write(&images, out, &there)?;

@@ -15,7 +15,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::Hex;
-use clavicle_manifest::{Attachment, Instance, MediaType, StoredDigest, StoredHasher};
+use clavicle_manifest::{Attachment, MediaType, StoredDigest, StoredHasher};
 use clavicle_network::pack::PackError;
 use clavicle_network::transfer::Listing;
 
@@ -37,23 +37,11 @@ pub fn folder(out: &Path, listing: &Listing) -> PathBuf {
 /// Where each item goes, by place, below [`folder`]. UIDs are digits and dots: nothing in them leads elsewhere.
 fn names(listing: &Listing) -> Vec<PathBuf> {
     let mut names = Vec::new();
-    let mut series = |uid: &str, instances: &mut dyn Iterator<Item = &Instance>| {
-        names.extend(instances.map(|one| Path::new(uid).join(format!("{}.dcm", one.sop_instance_uid))));
-    };
-    match listing {
-        Listing::Whole(signed) => {
-            for one in signed.manifest.series() {
-                series(one.series_instance_uid.as_str(), &mut one.instances.iter());
-            }
-            names.extend(signed.manifest.attachments().iter().map(|one| PathBuf::from(report_name(one))));
-        }
-        Listing::Part(signed) => {
-            for one in signed.scoped.series() {
-                let one = one.series();
-                series(one.series_instance_uid.as_str(), &mut one.instances.iter());
-            }
-        }
+    for series in listing.series() {
+        let folder = Path::new(series.series_instance_uid.as_str());
+        names.extend(series.instances.iter().map(|one| folder.join(format!("{}.dcm", one.sop_instance_uid))));
     }
+    names.extend(listing.attachments().iter().map(|one| PathBuf::from(report_name(one))));
     names
 }
 

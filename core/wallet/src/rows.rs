@@ -195,12 +195,6 @@ pub struct Fetched {
     pub offer: StoredDigest,
     /// Its bytes.
     pub offer_size: u64,
-    /// The study's revision.
-    pub revision: u32,
-    /// The root of its manifest.
-    pub root: ManifestRoot,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// A copy of a study that was made, wherever it is now. By the study's id.

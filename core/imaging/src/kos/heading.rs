@@ -1,6 +1,6 @@
 //! What a document has in common with the study that it is part of.
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -62,16 +62,9 @@ impl Heading {
     }
 
     fn of<S: Read + Seek>(mut source: S, len: u64) -> Result<Self, Unreadable> {
-        let scanned = scan::scan(&mut source, len)?;
+        let mut scanned = scan::scan(&mut source, len)?;
         let Facts { study_instance_uid, .. } = Facts::of(&scanned)?;
-        let mut bytes = Vec::new();
-        match scanned.inflated {
-            Some(inflated) => bytes = inflated,
-            None => {
-                source.seek(SeekFrom::Start(scanned.data_set_at))?;
-                source.take(PREFIX.min(len - scanned.data_set_at)).read_to_end(&mut bytes)?;
-            }
-        }
+        let bytes = scanned.take_beginning(source, len, PREFIX)?;
         let mut elements = DataSet::new(&bytes, scanned.encoding);
         let mut found = Vec::new();
         // The scan has seen that all of it is sound: an error is the end of what was looked at.

@@ -8,7 +8,7 @@ mod encoding;
 mod input;
 mod unreadable;
 
-use std::io::{Cursor, Read, Seek};
+use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use clavicle_manifest::{StoredDigest, StoredHasher, Subtrees, Uid};
 use dicom_core::{Tag, VR};
@@ -80,6 +80,18 @@ impl Scanned {
     /// The bytes of a kept attribute.
     pub(crate) fn kept(&self, tag: Tag) -> Option<&[u8]> {
         self.kept.iter().find(|kept| kept.tag == tag).map(|kept| kept.value.as_slice())
+    }
+
+    /// The data set from its first byte on, as it was scanned: at most so many bytes of it where it lies in the file of `len` bytes, and all of it
+    /// where it was deflated.
+    pub(crate) fn take_beginning<S: Read + Seek>(&mut self, mut source: S, len: u64, most: u64) -> io::Result<Vec<u8>> {
+        if let Some(inflated) = self.inflated.take() {
+            return Ok(inflated);
+        }
+        let mut bytes = Vec::new();
+        source.seek(SeekFrom::Start(self.data_set_at))?;
+        source.take(most.min(len - self.data_set_at)).read_to_end(&mut bytes)?;
+        Ok(bytes)
     }
 }
 

@@ -125,6 +125,8 @@ pub struct Pack {
     end: u64,
     /// Up to where the disk was told to take it.
     flushed: u64,
+    /// Whether all of it is on the disk, and the journal says so.
+    is_settled: bool,
 }
 
 /// Where a piece is.
@@ -163,6 +165,7 @@ impl Pack {
             pieces: BTreeMap::new(),
             end: 0,
             flushed: 0,
+            is_settled: records.last().is_some_and(Record::is_settled),
         };
         pack.take_up(&records)?;
         pack.flushed = pack.end;
@@ -227,6 +230,7 @@ impl Pack {
         let tag = self.seal.seal_in_place_separate_tag(nonce, aad, &mut bytes[LEAD..]);
         bytes.extend_from_slice(tag.expect("no piece is longer than the algorithm takes").as_ref());
         let at = At { offset: self.end, len };
+        self.is_settled = false;
         self.file.write_all_at(bytes, at.offset).map_err(|error| self.failed(error))?;
         self.journal.append(Record { name, offset: at.offset, len })?;
         self.end = at.offset.saturating_add(bytes.len() as u64);
@@ -267,9 +271,15 @@ impl Pack {
     /// # Errors
     /// [`PackError::Disk`].
     pub fn settle(&mut self) -> Result<(), PackError> {
+        if self.is_settled {
+            return Ok(());
+        }
         self.file.sync_data().map_err(|error| self.failed(error))?;
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|error| disk(&self.folder, error))?;
+        // Last: its mark stands for all of the above, also for who opens the pack after a kill.
         self.journal.settle()?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|error| disk(&self.folder, error))
+        self.is_settled = true;
+        Ok(())
     }
 
     /// Reads an item from its first byte to its last.
@@ -307,6 +317,7 @@ impl Pack {
         for (name, at) in wanted {
             buffer.resize(sealed_len(at.len), 0);
             self.file.read_exact_at(&mut buffer, at.offset).map_err(|error| self.failed(error))?;
+            new.is_settled = false;
             new.file.write_all_at(&buffer, new.end).map_err(|error| new.failed(error))?;
             new.journal.append(Record { name, offset: new.end, len: at.len })?;
             new.end = new.end.saturating_add(buffer.len() as u64);

@@ -6,7 +6,8 @@ use clavicle_ledger::key::Signature;
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{
-    Attachment, Counts, Instance, Manifest, ScopedManifest, SignedManifest, SignedScopedManifest, StoredDigest,
+    Attachment, Counts, Instance, Manifest, ScopedManifest, ScopedSeries, Series, SignedManifest, SignedScopedManifest,
+    StoredDigest,
 };
 
 use crate::message::List;
@@ -122,32 +123,43 @@ impl Listing {
         }
     }
 
+    /// Its series.
+    #[must_use]
+    pub fn series(&self) -> Vec<&Series> {
+        match self {
+            Self::Whole(signed) => signed.manifest.series().iter().collect(),
+            Self::Part(signed) => signed.scoped.series().iter().map(ScopedSeries::series).collect(),
+        }
+    }
+
+    /// Its attachments; a part has none.
+    #[must_use]
+    pub fn attachments(&self) -> &[Attachment] {
+        self.whole().map_or(&[], |manifest| manifest.attachments())
+    }
+
     /// Everything in it, by place: instances series by series, then attachments.
     #[must_use]
     pub fn items(&self) -> Vec<Item<'_>> {
-        match self {
-            Self::Whole(signed) => {
-                let attachments = signed.manifest.attachments().iter().map(Item::Attachment);
-                signed.manifest.instances().map(Item::Instance).chain(attachments).collect()
-            }
-            Self::Part(signed) => signed.scoped.instances().map(Item::Instance).collect(),
-        }
+        let instances = self.series().into_iter().flat_map(|series| &series.instances).map(Item::Instance);
+        instances.chain(self.attachments().iter().map(Item::Attachment)).collect()
     }
 
     /// Every place, in the order in which a reader wants them: reports first, then one picture from the midst of each series, and then
     /// series by series.
     #[must_use]
     pub fn by_priority(&self) -> Vec<u32> {
-        let series: Vec<usize> = match self {
-            Self::Whole(signed) => signed.manifest.series().iter().map(|series| series.instances.len()).collect(),
-            Self::Part(signed) => signed.scoped.series().iter().map(|series| series.series().instances.len()).collect(),
-        };
-        let instances: usize = series.iter().sum();
-        let begins = series.iter().scan(0, |from, len| Some(std::mem::replace(from, *from + len)));
-        let middles: Vec<usize> =
-            begins.zip(&series).filter(|(_, len)| **len > 0).map(|(begin, len)| begin + len / 2).collect();
+        let (mut middles, mut instances) = (Vec::new(), 0);
+        for series in self.series() {
+            let count = series.instances.len();
+            if count > 0 {
+                middles.push(instances + count / 2);
+            }
+            instances += count;
+        }
+        let reports = instances..instances + self.attachments().len();
         let rest = (0..instances).filter(|place| middles.binary_search(place).is_err());
-        let all = (instances..self.items().len()).chain(middles.iter().copied()).chain(rest);
+        let all = reports.chain(middles.iter().copied()).chain(rest);
         all.filter_map(|place| u32::try_from(place).ok()).collect()
     }
 

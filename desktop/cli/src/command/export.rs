@@ -11,7 +11,7 @@ use clavicle_imaging::worker::Workers;
 use serde_json::json;
 
 use super::Answer;
-use super::push::progress;
+use super::progress::counted;
 
 /// What lies beside images as a report: what `fetch` writes.
 const REPORTS: [&str; 4] = ["txt", "pdf", "hl7", "json"];
@@ -78,7 +78,7 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Answer, ExportError> {
     } else {
         Box::new(Folder::create(out).map_err(failed)?)
     };
-    let shown = progress("files");
+    let shown = counted("files");
     file_set.write(medium.as_mut(), &mut |done, all| shown(done, all))?;
     let (instances, studies) = (file_set.instances().len(), intake.studies.len());
     let mut lines = vec![format!(

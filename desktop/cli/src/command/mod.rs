@@ -2,6 +2,7 @@
 
 mod export;
 mod looks;
+mod progress;
 mod push;
 mod recipient;
 mod terms;

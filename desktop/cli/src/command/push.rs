@@ -1,9 +1,6 @@
 //! `push`: studies in a folder into somebody's archive.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use clavicle_imaging::dimse::AeTitle;
 use clavicle_imaging::reader::Reader;
@@ -13,6 +10,7 @@ use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::Date;
 use serde_json::json;
 
+use super::progress::counted;
 use super::{Answer, CommandError, now};
 use crate::push::{Destination, Failed, Push, Pushed};
 
@@ -125,7 +123,7 @@ pub(super) async fn run(arguments: PushArguments) -> Result<Answer, CommandError
         accept_mismatch: *accept_mismatch,
     };
     let reader = Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?);
-    let shown = progress("instances");
+    let shown = counted("instances");
     let pushed = push.run(&reader, &shown).await?;
     answer(&pushed, to)
 }
@@ -159,22 +157,6 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
         "not_compared": absent.iter().map(|absent| absent.0).collect::<Vec<_>>(),
     });
     Ok(Answer { text: lines.join("\n"), json })
-}
-
-/// Shows how far something is, where somebody looks; to be told from any thread.
-pub(super) fn progress(what: &'static str) -> impl Fn(usize, usize) + Sync {
-    let (shown, last) = (std::io::stderr().is_terminal(), Mutex::new(None::<Instant>));
-    move |done, all| {
-        let mut last = last.lock().unwrap_or_else(PoisonError::into_inner);
-        let due = last.is_none_or(|at| at.elapsed() > Duration::from_millis(100)) || done == all;
-        if shown && due {
-            *last = Some(Instant::now());
-            let end = if done == all { "\n" } else { "" };
-            let mut out = std::io::stderr();
-            write!(out, "\r{done} of {all} {what}   {end}").ok();
-            out.flush().ok();
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,18 +1,17 @@
 //! `clavicle recipient …`: what a recipient does.
 
-use std::io::{IsTerminal as _, Write as _};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clavicle_ledger::study::Standing;
 use clavicle_network::file;
-use clavicle_network::transfer::Progress;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::code;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 use serde_json::{Value, json};
 
+use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{made, short};
 use super::{Answer, CommandError, Folder, RecipientCommand, now, sentences, write_picture};
@@ -99,7 +98,7 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
     let from = Instant::now();
     let (mut fetched, mut failed) = (Vec::new(), Vec::new());
     for granted in &wanted {
-        match recipient.fetch(granted, out, progress()).await {
+        match recipient.fetch(granted, out, progress::of_fetch()).await {
             Ok(downloaded) => fetched.push(downloaded),
             Err(error) => failed.push((granted, error)),
         }
@@ -172,30 +171,6 @@ pub(super) fn export(images: &Images, out: &Path) -> Result<Answer, CommandError
 pub(super) fn forgotten(was_there: bool) -> Answer {
     let text = if was_there { "its images are gone from this wallet" } else { "it had no images in this wallet" };
     Answer { text: text.to_owned(), json: json!({ "forgotten": was_there }) }
-}
-
-/// Shows how far a fetch is, where somebody looks.
-pub(super) fn progress() -> impl FnMut(Progress, usize) {
-    let (shown, mut last) = (std::io::stderr().is_terminal(), None::<Instant>);
-    move |so_far, all| {
-        let due = last.is_none_or(|at| at.elapsed() > Duration::from_millis(100)) || so_far.items == all;
-        if shown && due {
-            last = Some(Instant::now());
-            let end = if so_far.items == all { "\n" } else { "" };
-            let mut out = std::io::stderr();
-            write!(out, "\r{} of {all}, {}   {end}", so_far.items, size(so_far.bytes)).ok();
-            out.flush().ok();
-        }
-    }
-}
-
-/// Bytes as a person reads them.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000 => format!("{bytes} bytes"),
-        1_000..1_000_000 => format!("{}.{} kB", bytes / 1_000, bytes % 1_000 / 100),
-        _ => format!("{}.{} MB", bytes / 1_000_000, bytes % 1_000_000 / 100_000),
-    }
 }
 
 /// What somebody who has a copy must be told.

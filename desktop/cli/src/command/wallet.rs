@@ -13,7 +13,8 @@ use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 
 use super::looks;
-use super::recipient::{downloaded, export, forgotten, progress};
+use super::progress;
+use super::recipient::{downloaded, export, forgotten};
 use super::terms::{ago, moment};
 use super::{Answer, CommandError, Folder, WalletCommand, now, sentences};
 
@@ -88,14 +89,14 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let mut patient = open(&folder)?;
             let study = patient.study(&study)?;
             let from = Instant::now();
-            let fetched = patient.fetch(&study, out.as_deref(), progress()).await?;
+            let fetched = patient.fetch(&study, out.as_deref(), progress::of_fetch()).await?;
             downloaded(&[fetched], from.elapsed())
         }
         WalletCommand::View { folder, study, look } => {
             let mut patient = open(&folder)?;
             let study = patient.study(&study)?;
             // A report may have come since. What is there already does not come again, and is looked at also where nobody can be asked.
-            let mut asked = match patient.fetch(&study, None, progress()).await {
+            let mut asked = match patient.fetch(&study, None, progress::of_fetch()).await {
                 Ok(fetched) => downloaded(&[fetched], Duration::ZERO).err(),
                 Err(error) => Some(error.into()),
             };

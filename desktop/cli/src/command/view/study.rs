@@ -8,8 +8,8 @@ use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::picture::Picture;
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::worker::Workers;
-use clavicle_manifest::{Instance, MediaType, Series};
-use clavicle_network::transfer::{Item, Listing};
+use clavicle_manifest::{Instance, MediaType};
+use clavicle_network::transfer::Item;
 use clavicle_wallet::cache::Images;
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, 
     let header = images.listing().header();
     let date = header.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
     let (mut lines, mut rows, mut pictures) = (vec![format!("{date}  {}", header.description)], Vec::new(), Vec::new());
-    for series in series(images.listing()) {
+    for series in images.listing().series() {
         let there: Vec<&Instance> = series.instances.iter().filter(|one| images.has(&Item::Instance(one))).collect();
         let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
         let (modality, count, all) = (series.modality.as_str(), there.len(), series.instances.len());
@@ -55,13 +55,6 @@ pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, 
     Ok(Answer { text: lines.join("\n"), json })
 }
 
-fn series(listing: &Listing) -> Vec<&Series> {
-    match listing {
-        Listing::Whole(signed) => signed.manifest.series().iter().collect(),
-        Listing::Part(signed) => signed.scoped.series().iter().map(|one| one.series()).collect(),
-    }
-}
-
 /// A picture of the slice in the middle, or why there is none.
 fn picture(images: &Images, there: &[&Instance], reader: &Reader, look: &Look) -> Result<Picture, String> {
     let open = |instance: &Instance| in_memory(images, &Item::Instance(instance)).map_err(|error| error.to_string());
@@ -83,7 +76,7 @@ fn picture(images: &Images, there: &[&Instance], reader: &Reader, look: &Look) -
 /// The reports: those that are text as they are, of others what they are.
 fn reports(images: &Images) -> Result<(Vec<String>, Vec<Value>), ViewError> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    for attachment in images.listing().whole().map(|whole| whole.attachments().iter()).into_iter().flatten() {
+    for attachment in images.listing().attachments() {
         let item = Item::Attachment(attachment);
         let (kind, is_text) = match attachment.media_type {
             MediaType::Text => ("text", true),
