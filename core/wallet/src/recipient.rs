@@ -322,10 +322,19 @@ impl Recipient {
         loop {
             attempt += 1;
             let (record, proven) = self.check(granted).await?;
+            let root = record.manifest_root;
             let download = self.download(granted, record, &proven)?;
             let done = Box::pin(self.wallet.fetch(download, &self.grantee(granted)?, out, &mut progress)).await;
             match &done {
                 Err(error) if error.is_revised() && attempt < ATTEMPTS => self.wallet.catch_up().await?,
+                // The packet with which the source says why it stops may be lost. The ledger says it too.
+                Err(WalletError::Fetch(FetchError::Broken)) if attempt < ATTEMPTS => {
+                    let caught_up = self.wallet.catch_up().await.is_ok();
+                    let is_revised = caught_up && self.check(granted).await?.0.manifest_root != root;
+                    if !is_revised {
+                        return done;
+                    }
+                }
                 Err(WalletError::Fetch(FetchError::Refused(_))) => {
                     // The source may know a newer block than the relay that was asked, and never says why it refuses.
                     self.wallet.catch_up().await?;
