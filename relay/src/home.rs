@@ -106,6 +106,12 @@ pub struct Listen {
 }
 
 impl Listen {
+    /// All ports.
+    #[must_use]
+    pub fn ports(&self) -> [u16; 3] {
+        [self.consensus, self.network, self.transfer].map(|address| address.port())
+    }
+
     /// The address for other validators, as libp2p writes it.
     #[must_use]
     pub fn consensus_address(&self) -> String {
@@ -278,6 +284,19 @@ impl Home {
             return Err(HomeError::Exists(self.0.clone()));
         }
         fs::create_dir_all(&self.0).map_err(|error| HomeError::File { path: self.0.clone(), error })
+    }
+
+    /// The settings of the relays whose folders lie beside this one, which must be there itself; those that cannot be read are left out.
+    ///
+    /// # Errors
+    /// [`HomeError::File`].
+    pub fn beside(&self) -> Result<Vec<Settings>, HomeError> {
+        let file_error = |error| HomeError::File { path: self.0.clone(), error };
+        let Some(parent) = self.0.canonicalize().map_err(file_error)?.parent().map(Path::to_owned) else {
+            return Ok(Vec::new());
+        };
+        let entries = fs::read_dir(parent).into_iter().flatten().flatten();
+        Ok(entries.filter_map(|entry| Self(entry.path()).settings().ok()).collect())
     }
 
     /// Writes the settings.

@@ -20,7 +20,9 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments)
     let home = Home::at(dir);
     let intake = settings_of(intake)?;
     home.create()?;
-    let listen = free_ports(host).map_err(|error| CommandError::NoPort { host, error })?;
+    // Relays that are made one after the other, to be run on one machine, must not choose the same.
+    let taken: Vec<u16> = home.beside()?.iter().flat_map(|settings| settings.listen.ports()).collect();
+    let listen = free_ports(host, &taken).map_err(|error| CommandError::NoPort { host, error })?;
     let keys = Keys::create(&home.keys_folder())?;
     let announcement = Announcement {
         name: shown,
@@ -65,25 +67,30 @@ fn settings_of(arguments: IntakeArguments) -> Result<IntakeSettings, CommandErro
 
 /// From where ports are taken: below those that systems give to outgoing connections, which would now and then have one when the relay starts.
 const PORTS: RangeInclusive<u16> = 20_000..=31_999;
-/// How many ports are tried before it is told that none is free.
-const TRIES: usize = 200;
 
-/// Ports that are free now, chosen at random. All are held until the last is found, so that they differ.
-fn free_ports(host: IpAddr) -> io::Result<Listen> {
-    let consensus = free(|port| TcpListener::bind((host, port)))?;
-    let network = free(|port| TcpListener::bind((host, port)))?;
-    let transfer = free(|port| UdpSocket::bind((host, port)))?;
+/// Ports that are free now and not in `taken`. All are held until the last is found, so that they differ.
+fn free_ports(host: IpAddr, taken: &[u16]) -> io::Result<Listen> {
+    let consensus = free(taken, |port| TcpListener::bind((host, port)))?;
+    let network = free(taken, |port| TcpListener::bind((host, port)))?;
+    let transfer = free(taken, |port| UdpSocket::bind((host, port)))?;
     Ok(Listen { consensus: consensus.local_addr()?, network: network.local_addr()?, transfer: transfer.local_addr()? })
 }
 
-fn free<T>(bind: impl Fn(u16) -> io::Result<T>) -> io::Result<T> {
+/// The first port that can be had, from a random one on.
+fn free<T>(taken: &[u16], bind: impl Fn(u16) -> io::Result<T>) -> io::Result<T> {
+    let count = PORTS.end() - PORTS.start() + 1;
+    let mut random = [0; 2];
+    getrandom::fill(&mut random).map_err(io::Error::other)?;
+    let first = u16::from_le_bytes(random) % count;
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for _ in 0..TRIES {
-        let mut random = [0; 2];
-        getrandom::fill(&mut random).map_err(io::Error::other)?;
-        let count = PORTS.end() - PORTS.start() + 1;
-        match bind(PORTS.start() + u16::from_le_bytes(random) % count) {
+    for port in (0..count).map(|step| PORTS.start() + (first + step) % count) {
+        if taken.contains(&port) {
+            continue;
+        }
+        match bind(port) {
             Ok(bound) => return Ok(bound),
+            // The host's address itself cannot be had, at no port.
+            Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => return Err(error),
             Err(error) => last = error,
         }
     }
@@ -102,5 +109,23 @@ fn announced(listen: &Listen) -> Addresses {
         libp2p: one(listen.network_address()),
         iroh: one(listen.transfer.to_string()),
         circuit: Ascending::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_ports_that_are_free_are_found_and_no_other_is_taken() {
+        let host = IpAddr::from([127, 77, 0, 1]);
+        let left = [PORTS.start() + 5, PORTS.start() + 6, PORTS.end() - 1];
+        let taken: Vec<u16> = PORTS.filter(|port| !left.contains(port)).collect();
+        let listen = free_ports(host, &taken).unwrap();
+        assert_ne!(listen.consensus.port(), listen.network.port());
+        assert!(listen.ports().iter().all(|port| left.contains(port)), "{listen:?}");
+
+        let all: Vec<u16> = PORTS.collect();
+        assert_eq!(free_ports(host, &all).unwrap_err().kind(), io::ErrorKind::AddrInUse);
     }
 }
