@@ -11,8 +11,8 @@ use clavicle_ledger::time::LocalTime;
 use clavicle_ledger::transaction::Envelope;
 use clavicle_ledger::tree::{self, StateProof};
 use clavicle_network::message::{
-    Decided, Included, List, MAX_CHANGES, MailboxRefusal, MailboxRequest, MailboxResponse, ProvenRows, Query, Request,
-    Response, RowKey, Verdict,
+    Decided, Included, List, MAX_CHANGES, MAX_HOLDINGS, MailboxRefusal, MailboxRequest, MailboxResponse, ProvenRows,
+    Query, Request, Response, RowKey, Verdict,
 };
 use clavicle_network::swarm::{Desk, Received};
 use tracing::error;
@@ -81,6 +81,7 @@ impl RelayDesk {
                 let decided = store.certified(height)?.zip(store.validators(height)?);
                 Response::Decided(decided.map(|(head, validators)| Box::new(Decided { head, validators })))
             }
+            Query::Holders(prefix) => Response::Holders(store.holdings(&prefix, MAX_HOLDINGS)?.map(List::of)),
             // The node answers these itself, and only to relays.
             Query::Waiting | Query::Envelopes(_) => Response::Unavailable,
         })

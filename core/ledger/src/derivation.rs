@@ -79,6 +79,16 @@ impl Words {
         Zeroizing::new(self.0.to_string())
     }
 
+    /// The 32 bytes that the words are of.
+    #[must_use]
+    pub fn entropy(&self) -> Zeroizing<[u8; 32]> {
+        let (bytes, _) = self.0.to_entropy_array();
+        let bytes = Zeroizing::new(bytes);
+        let mut entropy = Zeroizing::new([0; 32]);
+        entropy.copy_from_slice(&bytes[..32]);
+        entropy
+    }
+
     /// The seed of the key tree (BIP-39 with an empty passphrase).
     #[must_use]
     pub fn seed(&self) -> Seed {
@@ -256,6 +266,7 @@ mod tests {
             assert_eq!(*words.reveal(), text);
             let parsed = Words::parse(&format!("  {}\n", text.to_uppercase())).unwrap();
             assert_eq!(format!("{}", Hex(&parsed.0.to_seed_normalized("TREZOR"))), seed);
+            assert_eq!(format!("{}", Hex(&*parsed.entropy())), entropy);
         }
     }
 

@@ -120,6 +120,11 @@ pub fn decode<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
     Ok(value)
 }
 
+/// Reads what the encoding of a `T` begins with, whatever follows.
+pub(crate) fn decode_beginning<T: Wire, B: BorshDeserialize>(mut bytes: &[u8]) -> Result<B, DecodeError> {
+    B::deserialize(&mut bytes).map_err(|error| DecodeError { what: T::NAME, fault: Fault::from_borsh(&error) })
+}
+
 /// Shows bytes as lower-case hexadecimal.
 #[derive(Clone, Copy, Debug)]
 pub struct Hex<'a>(pub &'a [u8]);

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::encoding::{Ascending, Entry, Wire};
+use crate::encoding::{self, Ascending, DecodeError, Entry, Wire};
 use crate::id::{ChainId, EventHash, GrantId, ManifestRoot, SourceId, TermsCommitment, TxId};
 use crate::key::Key;
 use crate::time::{BlockTime, Day, Epoch, Height, Timestamp};
@@ -64,6 +64,17 @@ pub struct Study {
     pub events: u64,
     /// These transactions, hashed into each other.
     pub event_hash: EventHash,
+}
+
+impl Study {
+    /// Who holds the study of this row, without reading all of it.
+    ///
+    /// # Errors
+    /// [`DecodeError`] when the row is too short to be one; nothing else is looked at.
+    pub fn holder_in(row: &[u8]) -> Result<Key, DecodeError> {
+        let (_source, holder) = encoding::decode_beginning::<Self, (SourceId, Key)>(row)?;
+        Ok(holder)
+    }
 }
 
 impl Wire for Study {

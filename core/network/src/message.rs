@@ -7,7 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::InclusionProof;
 use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{Ascending, Bytes, Text, Wire};
-use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
+use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
 use clavicle_ledger::receipt::SignedReceipt;
@@ -31,6 +31,8 @@ pub const MAX_WAITING: usize = 16 * 1024;
 pub const MAX_ENVELOPES: usize = 256;
 /// The longest sealed message, in bytes.
 pub const MAX_SEALED_LEN: usize = 64 * 1024;
+/// Most holdings in one response: among so many of other people a wallet's own are hidden.
+pub const MAX_HOLDINGS: usize = 1_024;
 /// Most messages in a mailbox.
 pub const MAX_DEPOSITS: usize = 64;
 /// Most messages in one response.
@@ -67,6 +69,8 @@ pub enum Query {
     Envelopes(Ascending<EnvelopeHash, MAX_ENVELOPES>),
     /// The header at a height, with those who decided it: to start from a checkpoint, or to jump over changes.
     Decided(Height),
+    /// Who holds which study, of all holder keys that begin like this: a wallet finds its studies among those of others.
+    Holders(Prefix),
 }
 
 /// A [`StateKey`] in a list.
@@ -78,6 +82,53 @@ impl clavicle_ledger::encoding::Entry for RowKey {
     fn key(&self) -> &StateKey {
         &self.0
     }
+}
+
+/// What a key begins with: its first bits, at most 32.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Prefix {
+    bits: u8,
+    first: [u8; 4],
+}
+
+impl Prefix {
+    /// The most bits.
+    pub const MAX_BITS: u8 = 32;
+
+    /// The first `bits` of a key, at most [`Prefix::MAX_BITS`].
+    #[must_use]
+    pub fn of(key: &Key, bits: u8) -> Self {
+        let bits = bits.min(Self::MAX_BITS);
+        let [a, b, c, d, ..] = *key.as_bytes();
+        Self { bits, first: (u32::from_be_bytes([a, b, c, d]) & Self::mask(bits)).to_be_bytes() }
+    }
+
+    const fn mask(bits: u8) -> u32 {
+        match u32::MAX.checked_shr(bits as u32) {
+            Some(rest) => !rest,
+            None => u32::MAX,
+        }
+    }
+
+    /// The first and the last 32 bytes that begin like this, whatever came over the network.
+    #[must_use]
+    pub fn range(&self) -> ([u8; 32], [u8; 32]) {
+        let mask = Self::mask(self.bits);
+        let begin = u32::from_be_bytes(self.first) & mask;
+        let (mut low, mut high) = ([0; 32], [0xff; 32]);
+        low[..4].copy_from_slice(&begin.to_be_bytes());
+        high[..4].copy_from_slice(&(begin | !mask).to_be_bytes());
+        (low, high)
+    }
+}
+
+/// That a key holds a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub struct Holding {
+    /// The key.
+    pub holder: Key,
+    /// The study.
+    pub study: StudyId,
 }
 
 /// What is answered.
@@ -103,6 +154,8 @@ pub enum Response {
     Unavailable,
     /// To [`Query::Decided`]; none while the relay is not that far.
     Decided(Option<Box<Decided>>),
+    /// To [`Query::Holders`]; none when there are more than go into one answer: ask with a longer prefix. A hint, without proof.
+    Holders(Option<List<Holding, MAX_HOLDINGS>>),
     /// To [`Request::Submit`] of a revocation, by the study's own source: it binds already, whatever becomes of the transaction.
     Bound {
         /// What became of it.
@@ -197,6 +250,17 @@ pub enum MailboxRefusal {
     /// Not signed as it must be.
     #[error("the request is not signed by the mailbox's key for this relay, connection and time")]
     Signature,
+}
+
+/// Where messages to a person are left.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Mailbox {
+    /// The mailbox's key.
+    pub key: Key,
+    /// The sources whose relays keep it.
+    pub relays: Ascending<SourceId, 2>,
+    /// What gives the right to deposit.
+    pub token: Token,
 }
 
 /// What gives the right to deposit: it stands on a Card or a Pickup.
@@ -358,5 +422,34 @@ impl<T: BorshDeserialize, const MAX: usize> BorshDeserialize for List<T, MAX> {
             all.push(T::deserialize_reader(reader)?);
         }
         Ok(Self(all))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_is_a_range_of_keys() {
+        let mut bytes = [0x5a; 32];
+        bytes[..4].copy_from_slice(&[0xab, 0xcd, 0xef, 0x01]);
+        let key = Key::from_bytes(bytes);
+        for (bits, first, last) in [
+            (0, [0, 0, 0, 0], [0xff; 4]),
+            (4, [0xa0, 0, 0, 0], [0xaf, 0xff, 0xff, 0xff]),
+            (13, [0xab, 0xc8, 0, 0], [0xab, 0xcf, 0xff, 0xff]),
+            (32, [0xab, 0xcd, 0xef, 0x01], [0xab, 0xcd, 0xef, 0x01]),
+            (200, [0xab, 0xcd, 0xef, 0x01], [0xab, 0xcd, 0xef, 0x01]),
+        ] {
+            let (low, high) = Prefix::of(&key, bits).range();
+            assert_eq!((&low[..4], &low[4..]), (&first[..], &[0; 28][..]));
+            assert_eq!((&high[..4], &high[4..]), (&last[..], &[0xff; 28][..]));
+            assert!(low <= bytes && bytes <= high);
+        }
+        // Nobody's bits beyond those it counts make a range that is none.
+        let (low, high) = Prefix { bits: 4, first: [0xff; 4] }.range();
+        assert!(low < high);
+        let (low, high) = Prefix { bits: 255, first: [0xff; 4] }.range();
+        assert!(low < high);
     }
 }

@@ -9,7 +9,7 @@ use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, KeyError, SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::time::Timestamp;
-use clavicle_network::message::Token;
+pub use clavicle_network::message::Mailbox;
 
 use crate::identity::{Recipient, RecipientError};
 
@@ -47,17 +47,6 @@ pub struct Card {
 pub enum Credential {
     /// Nobody: to be said to whoever is asked to grant.
     Unverified,
-}
-
-/// Where messages to a person are left.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Mailbox {
-    /// The mailbox's key.
-    pub key: Key,
-    /// The sources whose relays keep it.
-    pub relays: Ascending<SourceId, 2>,
-    /// What gives the right to deposit.
-    pub token: Token,
 }
 
 /// A [`Card`], signed by its first grantee key.

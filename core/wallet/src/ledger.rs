@@ -3,6 +3,7 @@
 //! Every question goes to a relay chosen at random, over a connection of its own under a throw-away name, so that relays cannot tell
 //! which questions are of one person. (They still see an address and a time.)
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clavicle_ledger::encoding::{Ascending, Bytes};
@@ -15,8 +16,8 @@ use clavicle_ledger::state::{ProvenFragment, StateKey};
 use clavicle_ledger::time::{Height, LocalTime};
 use clavicle_ledger::transaction::Envelope;
 use clavicle_network::message::{
-    Acknowledged, Collection, Decided, MAX_DEPOSITS, MAX_SEALED_LEN, MailboxRequest, MailboxResponse, Opening, Query,
-    Request, Response, RowKey, Token, Verdict,
+    Acknowledged, Collection, Decided, Holding, MAX_DEPOSITS, MAX_SEALED_LEN, MailboxRequest, MailboxResponse, Opening,
+    Prefix, Query, Request, Response, RowKey, Token, Verdict,
 };
 use clavicle_network::swarm::{AskError, Client};
 use tokio::time::{Instant, sleep};
@@ -30,6 +31,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const FINAL: Duration = Duration::from_secs(30);
 /// How long a relay may be behind what is known already, before others are asked for good.
 const BEHIND: Duration = Duration::from_secs(10);
+/// How many relays are asked who holds what.
+const FIND_BY: usize = 3;
 /// How many relays a transaction is given to at once.
 const SUBMIT_TO: usize = 2;
 
@@ -263,6 +266,34 @@ impl Ledger {
                 return Err(WalletError::NoRelay(None));
             }
             sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// Who holds what, of all holders whose keys begin like this, as several relays have it; none if that is more than they answer at once.
+    /// Nothing of it is proven: what one relay leaves out another may know, and what is there [`Ledger::rows`] proves.
+    ///
+    /// # Errors
+    /// [`WalletError::NoRelay`] when none answers.
+    pub async fn holdings(&self, prefix: Prefix) -> Result<Option<BTreeSet<Holding>>, WalletError> {
+        let (mut found, mut told, mut too_many, mut last) = (BTreeSet::new(), 0, 0, None);
+        for relay in self.relays()? {
+            match self.ask_one(&relay, Request::Query(Query::Holders(prefix))).await {
+                Ok(Response::Holders(Some(holdings))) => {
+                    told += 1;
+                    found.extend(holdings.into_vec());
+                }
+                Ok(Response::Holders(None)) => too_many += 1,
+                Ok(_) => {}
+                Err(error) => last = Some(error),
+            }
+            if told + too_many >= FIND_BY {
+                break;
+            }
+        }
+        match (told, too_many) {
+            (0, 0) => Err(WalletError::NoRelay(last)),
+            // One alone neither hides what it has behind a short list, nor has longer prefixes out of a wallet.
+            _ => Ok((told >= too_many).then_some(found)),
         }
     }
 

@@ -78,13 +78,15 @@ pub struct Held {
     pub source: SourceId,
     /// Its salt.
     pub salt: Salt,
-    /// The number of the key that holds it.
+    /// The device whose key holds it: of a wallet that was restored, an earlier one.
+    pub device: u32,
+    /// The number of that key.
     pub holder: u32,
     /// What it is.
     pub summary: Summary,
-    /// The definition, without signatures.
-    pub claim: Body,
-    /// The height at which it became final, if it has.
+    /// The definition, without signatures; none when another device claimed it.
+    pub claim: Option<Body>,
+    /// The height at which it became final, or was found to be, if it has.
     pub final_at: Option<Height>,
 }
 
@@ -105,8 +107,6 @@ pub struct Made {
     pub at: Timestamp,
     /// How far it is.
     pub stage: Stage,
-    /// The signed revocation, if it was revoked.
-    pub revocation: Option<Envelope>,
 }
 
 /// How far a grant is.
@@ -118,8 +118,15 @@ pub enum Stage {
     Final(Height),
     /// Final, and its letter is in the recipient's mailbox.
     Delivered(Height),
-    /// Revoked, and the revocation is final at this height.
-    Revoked(Height),
+}
+
+/// A grant that was revoked, by whichever wallet it was made. By its id.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Revoked {
+    /// The signed revocation.
+    pub envelope: Envelope,
+    /// The height at which it became final, if it has.
+    pub final_at: Option<Height>,
 }
 
 /// A card that was shown. By the mailbox's key.
@@ -274,6 +281,7 @@ rows! {
     Begun, "pickup", "a pickup that was begun", PickupCode::MAX_LEN + 32;
     Held, "study", "a study that is held", MAX_ENVELOPE_LEN + 1024;
     Made, "made", "a grant that was made", 4 * MAX_ENVELOPE_LEN;
+    Revoked, "revoked", "a grant that was revoked", MAX_ENVELOPE_LEN + 9;
     Shown, "card", "a card that was shown", 4 * 1024;
     CopyOf, "copy", "a copy that was made", 64;
     Cached, "cached", "a study that was fetched", 256;

@@ -54,26 +54,36 @@ impl Wallet {
         clock: fn() -> LocalTime,
     ) -> Result<(Self, Words), WalletError> {
         genesis.check()?;
-        let entropy: Zeroizing<[u8; 32]> = Zeroizing::new(random()?);
+        let words = Words::from_entropy(&*Zeroizing::new(random()?));
+        let ledger = Ledger::new(&genesis, LightClient::from_genesis(&genesis), clock);
+        Ok((Self::make(folder, passphrase, genesis, ledger, (&words, 0), name)?, words))
+    }
+
+    /// Makes a wallet in a new folder, of words, as a device with a number of its own.
+    pub(crate) fn make(
+        folder: &Path,
+        passphrase: &Passphrase,
+        genesis: Genesis,
+        ledger: Ledger,
+        (words, device): (&Words, u32),
+        name: &str,
+    ) -> Result<Self, WalletError> {
         let vault = Vault::create(folder, passphrase)?;
-        let light = LightClient::from_genesis(&genesis);
         let profile = Profile {
-            entropy: *entropy,
-            device: 0,
+            entropy: *words.entropy(),
+            device,
             next_study: 0,
             next_card: 0,
             next_mailbox: 0,
             name: name.as_bytes().to_vec(),
         };
-        let network = Network { genesis };
         vault.write(|batch| {
-            batch.put(b"", &light)?;
-            batch.put(b"", &network)?;
+            batch.put(b"", ledger.light())?;
+            batch.put(b"", &Network { genesis })?;
             // Last, since it is what makes the folder a wallet.
             batch.put(b"", &profile)
         })?;
-        let ledger = Ledger::new(&network.genesis, light, clock);
-        Ok((Self { vault, ledger }, Words::from_entropy(&entropy)))
+        Ok(Self { vault, ledger })
     }
 
     /// Opens the wallet in a folder.
@@ -109,7 +119,7 @@ impl Wallet {
         self.vault.get(b"")?.ok_or_else(damaged)
     }
 
-    fn seed(&self) -> Result<Seed, WalletError> {
+    pub(crate) fn seed(&self) -> Result<Seed, WalletError> {
         Ok(Words::from_entropy(&self.profile()?.entropy).seed())
     }
 

@@ -17,7 +17,7 @@ use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pickup::{Denied, PickupCode, PickupError};
 use clavicle_network::transfer::{self, FetchError, Reference};
 use clavicle_wallet::card::SignedCard;
-use clavicle_wallet::patient::{GrantRequest, Granted as Made, OwnStudy, Patient};
+use clavicle_wallet::patient::{GrantRequest, Granted as Made, OwnStudy, Patient, Revocable};
 use clavicle_wallet::recipient::{Granted, Recipient};
 use clavicle_wallet::rows::Stage;
 use clavicle_wallet::vault::Passphrase;
@@ -216,7 +216,7 @@ impl Story<'_> {
     async fn revoke(&mut self, ana: &mut Patient, made: &mut Made, asker: Asker<'_>) -> Result<(), Failure> {
         self.telling.begin("refusal");
         let (began, from) = ((self.clock)(), Instant::now());
-        let revoked = async { Ok::<_, Failure>((ana.revoke(made).await?, from.elapsed())) };
+        let revoked = async { Ok::<_, Failure>((ana.revoke(&Revocable::from(&*made)).await?, from.elapsed())) };
         let refused = async {
             loop {
                 if let Some(reference) = self.ask(asker).await? {

@@ -11,6 +11,8 @@
 //! envelopes_v1     envelope hash (32)         ─► height, place in the block
 //! genesis_v1       ()                         ─► genesis
 //! ```
+//!
+//! And who holds what, in [`super::holders`].
 
 use std::path::Path;
 
@@ -28,9 +30,11 @@ use clavicle_ledger::time::Height;
 use clavicle_ledger::transaction::{Envelope, Verified};
 use clavicle_ledger::tree::{self, KeyHash, Page, PagePath, TreeChanges, TreeReader};
 use clavicle_ledger::validators::ValidatorSet;
+use clavicle_network::message::{Holding, Prefix};
 use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, TableDefinition, WriteTransaction};
 use tokio::sync::watch;
 
+use super::holders::{self, Holders};
 use super::{CACHE_BYTES, StoreError};
 
 const ROWS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("rows_v1");
@@ -86,6 +90,8 @@ impl ChainStore {
         let store = Self { database, changes: watch::Sender::new(0) };
         if !store.is_begun(genesis)? {
             store.begin(genesis)?;
+        } else if !holders::is_there(&store.database)? {
+            store.find_holders()?;
         }
         let (head, root) = (store.head()?, store.snapshot()?.root()?);
         if head.state_root == root {
@@ -122,6 +128,28 @@ impl ChainStore {
         transaction.open_table(ENVELOPES)?;
         transaction.open_table(EVIDENCE)?;
         Ok(transaction.commit()?)
+    }
+
+    /// Writes down who holds what, from the rows.
+    fn find_holders(&self) -> Result<(), StoreError> {
+        let transaction = self.write()?;
+        {
+            let (rows, mut holders) = (transaction.open_table(ROWS)?, Holders::open(&transaction)?);
+            for entry in rows.range::<&[u8; 32]>(..)? {
+                let (_, stored) = entry?;
+                let (key, row) = read_row(stored.value())?;
+                holders.replace(&key, None, Some(row))?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Who holds which study, of the holders whose keys begin like this; none if they are more than `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn holdings(&self, prefix: &Prefix, most: usize) -> Result<Option<Vec<Holding>>, StoreError> {
+        holders::holdings(&self.database, prefix, most)
     }
 
     /// A transaction whose commit is on the disk when it returns, and after which opening again is quick.
@@ -350,13 +378,15 @@ impl ChainStore {
 }
 
 fn write_state(transaction: &WriteTransaction, changes: &Changes, update: &TreeChanges) -> Result<(), StoreError> {
-    let mut rows = transaction.open_table(ROWS)?;
+    let (mut rows, mut holders) = (transaction.open_table(ROWS)?, Holders::open(transaction)?);
     for (key, row) in changes {
         let path = KeyHash::of(key);
-        match row {
+        let before = match row {
             Some(row) => rows.insert(&path.0, stored_row(key, row).as_slice())?,
             None => rows.remove(&path.0)?,
         };
+        let before = before.as_ref().map(|stored| read_row(stored.value())).transpose()?;
+        holders.replace(key, before.map(|(_, row)| row), row.as_deref())?;
     }
     let mut pages = transaction.open_table(PAGES)?;
     for (path, page) in &update.pages {

@@ -6,6 +6,7 @@
 //! disk when it returns; a process killed at any instant finds the last commit, whole.
 
 mod chain;
+mod holders;
 pub mod mailboxes;
 pub mod pickups;
 mod proposals;

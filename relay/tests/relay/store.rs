@@ -4,23 +4,32 @@ use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use clavicle_ledger::action::TransferStudy;
 use clavicle_ledger::block::CommitCertificate;
 use clavicle_ledger::encoding;
 use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::StudyId;
+use clavicle_ledger::key::Key;
 use clavicle_ledger::snapshot::{Chunk, Import, Skeleton};
 use clavicle_ledger::state::{Changes, MemoryState, ReadRows as _, StateKey};
-use clavicle_ledger::transaction::Verified;
+use clavicle_ledger::transaction::{Action, Body, Verified};
 use clavicle_ledger::tree::{self, PagePath};
+use clavicle_network::message::Prefix;
 use clavicle_relay::store::{ChainStore, CommitError, StoreError};
 use redb::{ReadableDatabase as _, ReadableTable as _};
 
-use crate::chain::{define, genesis, next_block, study};
+use crate::chain::{define, genesis, next_block, secret, study};
 
 /// Commits a block that defines the given studies.
 fn extend(store: &ChainStore, genesis: &Genesis, studies: std::ops::Range<u64>) {
+    let head = store.head().unwrap();
+    commit(store, studies.map(|number| define(genesis, &head, number)).collect());
+}
+
+/// Commits a block of these.
+fn commit(store: &ChainStore, envelopes: Vec<Verified>) {
     let (head, snapshot) = (store.head().unwrap(), store.snapshot().unwrap());
     let last = store.block(head.height).unwrap().map(|(_, certificate)| certificate);
-    let envelopes = studies.map(|number| define(genesis, &head, number)).collect();
     let (block, certificate, applied) = next_block(&snapshot, &head, last, envelopes);
     store.commit(&block, &certificate, &applied).unwrap();
 }
@@ -62,6 +71,56 @@ fn what_was_committed_is_there_after_opening_again() {
     // A snapshot taken before saw none of it.
     assert!(old.study(study(&genesis, 0)).unwrap().is_none());
     assert!(snapshot.study(study(&genesis, 0)).unwrap().is_some());
+}
+
+/// The studies of a key, by its first bits.
+fn held_by(store: &ChainStore, word: &str, bits: u8) -> Vec<StudyId> {
+    let key = secret(word).public();
+    let all = store.holdings(&Prefix::of(&key, bits), 1_000).unwrap().unwrap();
+    all.iter().filter(|holding| holding.holder == key).map(|holding| holding.study).collect()
+}
+
+#[test]
+fn who_holds_what_is_found_by_the_key_also_after_it_changed_hands() {
+    let (folder, genesis) = (tempfile::tempdir().unwrap(), genesis("test"));
+    let path = folder.path().join("chain.redb");
+    let store = ChainStore::open(&path, &genesis).unwrap();
+    extend(&store, &genesis, 0..3);
+    let mut studies: Vec<StudyId> = (0..3).map(|number| study(&genesis, number)).collect();
+    studies.sort_unstable();
+    for bits in [0, 7, 32] {
+        assert_eq!(held_by(&store, "holder", bits), studies);
+    }
+    let holder = secret("holder").public();
+    let elsewhere = Key::from_bytes(holder.as_bytes().map(|byte| !byte));
+    assert_eq!(store.holdings(&Prefix::of(&elsewhere, 1), 1_000).unwrap(), Some(Vec::new()));
+    assert_eq!(store.holdings(&Prefix::of(&holder, 0), 2).unwrap(), None, "more than asked for");
+
+    let given = study(&genesis, 1);
+    let action = Action::TransferStudy(TransferStudy {
+        study: given,
+        holder,
+        new_holder: secret("child").public(),
+        keep_grants: false,
+    });
+    let head = store.head().unwrap();
+    let body = Body { submit_by: head.time.timestamp().plus(60_000), nonce: [1; 16], action };
+    let chain = genesis.chain_id();
+    let signed = body.sign(&chain, &[&secret("holder"), &secret("child")]).unwrap().check_stateless(&chain).unwrap();
+    commit(&store, vec![signed]);
+    studies.retain(|study| *study != given);
+    assert_eq!((held_by(&store, "holder", 0), held_by(&store, "child", 0)), (studies.clone(), vec![given]));
+    drop(store);
+
+    // An earlier version did not write it down.
+    let database = redb::Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let holders: redb::TableDefinition<'_, &[u8; 64], ()> = redb::TableDefinition::new("holders_v1");
+    assert!(transaction.delete_table(holders).unwrap());
+    transaction.commit().unwrap();
+    drop(database);
+    let store = ChainStore::open(&path, &genesis).unwrap();
+    assert_eq!((held_by(&store, "holder", 0), held_by(&store, "child", 0)), (studies, vec![given]));
 }
 
 #[test]

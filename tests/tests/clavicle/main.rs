@@ -9,6 +9,7 @@ mod killed;
 mod people;
 mod process;
 mod receipts;
+mod restore;
 mod resume;
 mod session;
 mod words;

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use clavicle_ledger::authorise::Claim;
 use clavicle_ledger::encoding::Text;
-use clavicle_ledger::id::GrantId;
+use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::study::Deed;
+use clavicle_ledger::study::{Deed, Study};
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
 use clavicle_network::transfer::Progress;
@@ -16,6 +16,7 @@ use super::{OwnStudy, Patient};
 use crate::cache::{self, Images};
 use crate::download::{ATTEMPTS, Download, Downloaded};
 use crate::error::WalletError;
+use crate::ledger::Proven;
 use crate::rows::Made;
 use crate::wallet::{served_at, source_in};
 
@@ -121,17 +122,7 @@ impl Patient {
 
     async fn download(&mut self, study: &OwnStudy) -> Result<Download, WalletError> {
         let (record, proven) = self.record(study).await?;
-        record.permits(Deed::HolderFetch, proven.rows.head()?.time).map_err(WalletError::Standing)?;
-        let (source, operational) = source_in(&proven, study.held.source)?;
-        Ok(Download {
-            study: study.id,
-            source: study.held.source,
-            remote: served_at(&proven, &source)?,
-            operational,
-            record,
-            claim: Claim::Holder,
-            actor: None,
-        })
+        own_download(study.id, record, &proven)
     }
 
     /// What was fetched of a study before.
@@ -149,4 +140,13 @@ impl Patient {
     pub fn forget(&self, study: &OwnStudy) -> Result<bool, WalletError> {
         cache::forget(&self.wallet.vault, study.id)
     }
+}
+
+/// What its holder may fetch, if that is so now.
+pub(super) fn own_download(study: StudyId, record: Study, proven: &Proven) -> Result<Download, WalletError> {
+    record.permits(Deed::HolderFetch, proven.rows.head()?.time).map_err(WalletError::Standing)?;
+    let (source, operational) = source_in(proven, record.source)?;
+    let remote = served_at(proven, &source)?;
+    let source = record.source;
+    Ok(Download { study, source, remote, operational, record, claim: Claim::Holder, actor: None })
 }

@@ -1,20 +1,20 @@
 //! Granting and revoking: signed, kept, final, told.
 
 use clavicle_ledger::action::{Grant, Revoke};
-use clavicle_ledger::encoding::Bytes;
-use clavicle_ledger::id::{GrantId, RequestDigest, SourceId};
+use clavicle_ledger::encoding::{Bytes, Text};
+use clavicle_ledger::id::{GrantId, RequestDigest, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Deed;
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
-use clavicle_ledger::time::Height;
-use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_ledger::transaction::{Action, Body};
 
 use super::{OwnStudy, Patient, SUBMIT_WITHIN_MS, one};
 use crate::card::SignedCard;
 use crate::error::WalletError;
 use crate::letter::{Content, GrantLetter, Letter};
-use crate::rows::{Held, Made, Stage};
+use crate::rows::{Held, Made, Revoked, Stage};
 use crate::seal;
 use crate::wallet::random;
 
@@ -38,6 +38,29 @@ pub struct Granted {
     pub id: GrantId,
     /// What is kept of it.
     pub made: Made,
+    /// What is kept of its revocation.
+    pub revoked: Option<Revoked>,
+}
+
+/// A grant that the patient can revoke: made by this wallet, or by another of the same words and found on the ledger.
+#[derive(Clone)]
+pub struct Revocable {
+    /// Its id.
+    pub id: GrantId,
+    /// On which study.
+    pub study: StudyId,
+    /// Who showed the card that it is to, in their own words; nothing when another wallet granted.
+    pub name: Option<Text<64>>,
+    /// Until when it could come into a block; nothing when it has.
+    submit_by: Option<Timestamp>,
+}
+
+impl From<&Granted> for Revocable {
+    fn from(granted: &Granted) -> Self {
+        let made = &granted.made;
+        let name = Some(made.card.card.name.clone());
+        Self { id: granted.id, study: made.study, name, submit_by: Some(made.envelope.body.submit_by) }
+    }
 }
 
 impl Patient {
@@ -46,9 +69,11 @@ impl Patient {
     /// # Errors
     /// [`WalletError`].
     pub fn grants(&self) -> Result<Vec<Granted>, WalletError> {
-        let all = self.wallet.vault.all::<Made>()?.into_iter();
-        let mut grants: Vec<Granted> =
-            all.filter_map(|(id, made)| Some(Granted { id: GrantId::from_bytes(id.try_into().ok()?), made })).collect();
+        let mut grants = Vec::new();
+        for (id, made) in self.wallet.vault.all::<Made>()? {
+            let Ok(id) = id.try_into().map(GrantId::from_bytes) else { continue };
+            grants.push(Granted { id, made, revoked: self.revoked(id)? });
+        }
         grants.sort_by_key(|grant| (grant.made.at, grant.id));
         Ok(grants)
     }
@@ -76,7 +101,7 @@ impl Patient {
         let shown = card.verify(&chain, now)?;
         let grants = self.grants()?;
         for grant in &grants {
-            let Made { study: of, card: to, terms, envelope, at, stage, revocation, .. } = &grant.made;
+            let Made { study: of, card: to, terms, envelope, at, stage, .. } = &grant.made;
             let asked = terms.expires == at.plus(request.for_ms)
                 && terms.purpose == request.purpose
                 && terms.later_revisions == request.later_revisions
@@ -84,7 +109,7 @@ impl Patient {
             let unfinished = matches!(stage, Stage::Signed | Stage::Final(_)) && now < envelope.body.submit_by;
             // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
             let finished = matches!(stage, Stage::Delivered(_)) && now < terms.expires;
-            if *of != study.id || to != card || revocation.is_some() {
+            if *of != study.id || to != card || grant.revoked.is_some() {
                 continue;
             }
             match (asked, unfinished, finished) {
@@ -129,18 +154,10 @@ impl Patient {
         let body = Body { submit_by: now.plus(SUBMIT_WITHIN_MS), nonce: random()?, action };
         let id = GrantId::from(body.id(&chain));
         let envelope = body.sign(&chain, &[&holder])?;
-        let made = Made {
-            study: study.id,
-            card: card.clone(),
-            grantee,
-            terms,
-            envelope,
-            at: now,
-            stage: Stage::Signed,
-            revocation: None,
-        };
+        let made =
+            Made { study: study.id, card: card.clone(), grantee, terms, envelope, at: now, stage: Stage::Signed };
         self.wallet.vault.put(id.as_bytes(), &made)?;
-        Ok(Granted { id, made })
+        Ok(Granted { id, made, revoked: None })
     }
 
     /// Grants, and returns when the grant is final and its letter is in the recipient's mailbox.
@@ -161,7 +178,7 @@ impl Patient {
     async fn finish(&mut self, study: &OwnStudy, grant: &mut Granted) -> Result<(), WalletError> {
         let height = match grant.made.stage {
             Stage::Final(height) => height,
-            Stage::Delivered(_) | Stage::Revoked(_) => return Ok(()),
+            Stage::Delivered(_) => return Ok(()),
             Stage::Signed => {
                 let height = self.wallet.ledger.submit(&grant.made.envelope, &[]).await?;
                 self.wallet.keep_light()?;
@@ -199,7 +216,7 @@ impl Patient {
             final_at: match grant.made.stage {
                 // One that is handed over unsubmitted waits for nothing.
                 Stage::Signed => 0,
-                Stage::Final(height) | Stage::Delivered(height) | Stage::Revoked(height) => height,
+                Stage::Final(height) | Stage::Delivered(height) => height,
             },
         };
         let letter = Letter {
@@ -212,52 +229,89 @@ impl Patient {
         Ok(seal::seal(&letter, &holder)?)
     }
 
+    /// The one grant whose id begins like this: of this wallet's, or else of those that the ledger has on its studies.
+    ///
+    /// # Errors
+    /// [`WalletError::NoGrant`], [`WalletError::Ambiguous`] and others.
+    pub async fn revocable(&mut self, begin: &str) -> Result<Revocable, WalletError> {
+        match self.grant_by(begin) {
+            Err(WalletError::NoGrant(_)) => {}
+            found => return Ok(Revocable::from(&found?)),
+        }
+        // Of another wallet's, and asked for once more.
+        let mut all = Vec::new();
+        for (id, revoked) in self.wallet.vault.all::<Revoked>()? {
+            if let (Ok(id), Action::Revoke(revoke)) = (id.try_into(), &revoked.envelope.body.action) {
+                all.push(Revocable { id: GrantId::from_bytes(id), study: revoke.study, name: None, submit_by: None });
+            }
+        }
+        for study in self.studies()?.into_iter().filter(|study| study.held.final_at.is_some()) {
+            let grants = match self.who(&study).await {
+                Ok(access) => access.grants,
+                Err(WalletError::NotOnLedger | WalletError::OtherHolder) => continue,
+                Err(error) => return Err(error),
+            };
+            let of = study.id;
+            let known: Vec<GrantId> = all.iter().map(|grant| grant.id).collect();
+            let new = grants.into_iter().filter(|row| !known.contains(&row.grant));
+            all.extend(new.map(|row| Revocable { id: row.grant, study: of, name: row.name, submit_by: None }));
+        }
+        one(begin, all, |grant, begin| grant.id.to_string().starts_with(begin), WalletError::NoGrant)
+    }
+
+    /// What is kept of a grant's revocation, if it was revoked.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn revoked(&self, grant: GrantId) -> Result<Option<Revoked>, WalletError> {
+        Ok(self.wallet.vault.get(grant.as_bytes())?)
+    }
+
     /// Signs the revocation of a grant, and keeps it; nobody has seen it yet. One that was signed before is that one again.
     ///
     /// # Errors
     /// [`WalletError`].
-    pub fn sign_revocation(&self, grant: &mut Granted) -> Result<Envelope, WalletError> {
+    pub fn sign_revocation(&self, grant: &Revocable) -> Result<Revoked, WalletError> {
         let (chain, now) = (self.wallet.chain(), self.wallet.now());
-        if let Some(envelope) = &grant.made.revocation
-            && now < envelope.body.submit_by
+        let before = self.revoked(grant.id)?;
+        if let Some(before) = before.filter(|before| before.final_at.is_some() || now < before.envelope.body.submit_by)
         {
-            return Ok(envelope.clone());
+            return Ok(before);
         }
-        let study = self.wallet.vault.get::<Held>(grant.made.study.as_bytes())?;
-        let held = study.ok_or_else(|| WalletError::NoStudy(grant.made.study.to_string()))?;
-        let holder = self.holder(&held)?;
+        let holder = self.holder(&self.held(grant.study)?)?;
         let action = Action::Revoke(Revoke {
-            study: grant.made.study,
+            study: grant.study,
             revoker: holder.public(),
             grant: grant.id,
-            grant_submit_by: grant.made.envelope.body.submit_by,
+            grant_submit_by: grant.submit_by.unwrap_or_default(),
         });
         let body = Body { submit_by: now.plus(SUBMIT_WITHIN_MS), nonce: random()?, action };
-        let envelope = body.sign(&chain, &[&holder])?;
-        grant.made.revocation = Some(envelope.clone());
-        self.wallet.vault.put(grant.id.as_bytes(), &grant.made)?;
-        Ok(envelope)
+        let revoked = Revoked { envelope: body.sign(&chain, &[&holder])?, final_at: None };
+        self.wallet.vault.put(grant.id.as_bytes(), &revoked)?;
+        Ok(revoked)
     }
 
     /// Revokes, and returns when the revocation is final. The source is told first: it stops serving at once.
     ///
     /// # Errors
     /// [`WalletError`]; the same again goes on where it stopped.
-    pub async fn revoke(&mut self, grant: &mut Granted) -> Result<Height, WalletError> {
-        if let Stage::Revoked(height) = grant.made.stage {
+    pub async fn revoke(&mut self, grant: &Revocable) -> Result<Height, WalletError> {
+        let mut revoked = self.sign_revocation(grant)?;
+        if let Some(height) = revoked.final_at {
             return Ok(height);
         }
-        let envelope = self.sign_revocation(grant)?;
-        let study = self.wallet.vault.get::<Held>(grant.made.study.as_bytes())?;
-        let source: Vec<SourceId> = study.iter().map(|held| held.source).collect();
-        let submitted = self.wallet.ledger.submit_for_receipt(&envelope, &source).await?;
+        let held = self.held(grant.study)?;
+        let submitted = self.wallet.ledger.submit_for_receipt(&revoked.envelope, &[held.source]).await?;
         self.wallet.keep_light()?;
-        if let Some(receipt) = submitted.receipt
-            && let Some(held) = &study
-        {
-            self.keep_bound(grant, held, receipt).await?;
+        if let Some(receipt) = submitted.receipt {
+            self.keep_bound(grant, &held, receipt).await?;
         }
-        self.stage(grant, Stage::Revoked(submitted.height))?;
+        revoked.final_at = Some(submitted.height);
+        self.wallet.vault.put(grant.id.as_bytes(), &revoked)?;
         Ok(submitted.height)
+    }
+
+    fn held(&self, study: StudyId) -> Result<Held, WalletError> {
+        self.wallet.vault.get(study.as_bytes())?.ok_or_else(|| WalletError::NoStudy(study.to_string()))
     }
 }

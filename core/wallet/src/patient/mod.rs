@@ -7,21 +7,23 @@ mod access;
 mod grant;
 mod pickup;
 mod receipts;
+mod restore;
 
 use std::path::Path;
 
 use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::StudyId;
-use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::id::{SourceId, StudyId};
+use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_ledger::time::{DAY_MS, LocalTime};
 
 pub use self::access::{Access, AccessRow};
-pub use self::grant::{GrantRequest, Granted};
+pub use self::grant::{GrantRequest, Granted, Revocable};
 pub use self::pickup::PickedUp;
 pub use self::receipts::Look;
+pub use self::restore::{Found, Restored};
 use crate::error::WalletError;
 use crate::ledger::Proven;
 use crate::rows::Held;
@@ -94,7 +96,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError`].
     pub fn holder(&self, held: &Held) -> Result<SecretKey, WalletError> {
-        self.wallet.key(Branch::Study, held.holder)
+        self.wallet.seed()?.derive_key(held.device, Branch::Study, held.holder).ok_or(WalletError::NoMoreKeys)
     }
 
     /// A study's record as the ledger has it now, if it is still this wallet's.
@@ -102,13 +104,15 @@ impl Patient {
         if study.held.final_at.is_none() {
             return Err(WalletError::StudyNotFinal);
         }
-        let keys = [StateKey::Head, StateKey::Study(study.id), StateKey::Source(study.held.source)];
-        let proven = self.wallet.rows(&keys).await?;
-        let record = proven.rows.study(study.id)?.ok_or(WalletError::NotOnLedger)?;
-        if record.holder != self.holder(&study.held)?.public() {
-            return Err(WalletError::OtherHolder);
-        }
-        Ok((record, proven))
+        let holder = self.holder(&study.held)?.public();
+        self.record_of(study.id, study.held.source, &holder).await
+    }
+
+    /// A study's record as the ledger has it now, and its source, if this key holds it.
+    async fn record_of(&mut self, id: StudyId, source: SourceId, holder: &Key) -> Result<(Study, Proven), WalletError> {
+        let proven = self.wallet.rows(&[StateKey::Head, StateKey::Study(id), StateKey::Source(source)]).await?;
+        let record = proven.rows.study(id)?.ok_or(WalletError::NotOnLedger)?;
+        if record.holder == *holder { Ok((record, proven)) } else { Err(WalletError::OtherHolder) }
     }
 }
 

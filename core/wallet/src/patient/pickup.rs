@@ -1,7 +1,7 @@
 //! Picking up: the studies behind a hospital's code become the patient's.
 
 use clavicle_ledger::action::DefineStudy;
-use clavicle_ledger::derivation::{Branch, Words};
+use clavicle_ledger::derivation::Branch;
 use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::id::{ManifestRoot, SourceId};
 use clavicle_ledger::key::Key;
@@ -48,14 +48,16 @@ impl Patient {
         let endpoint = bind_towards(&begun.key(), to).await?;
         let answer = Text::new(answer.trim()).map_err(|_| WalletError::NotClaimed("the answer is too long".into()))?;
         let opened = pickup::open(&endpoint, &source, &Ask { ticket: code.ticket.clone(), answer }).await?;
+        self.pass_used_keys(opened.offers().len()).await?;
         let mut studies = Vec::new();
         for offer in opened.offers() {
             studies.push(self.consider(code.source, &operational, offer)?);
         }
-        let claims: Vec<Claim> = studies.iter().map(|study| self.claim_of(&study.study)).collect::<Result<_, _>>()?;
-        let claimed = opened.claim(claims).await?;
+        let claims = studies.iter().filter_map(|study| self.claim_of(&study.study).transpose());
+        let claimed = opened.claim(claims.collect::<Result<_, _>>()?).await?;
         endpoint.close().await;
-        for (study, claimed) in studies.iter_mut().zip(claimed) {
+        let claiming = studies.iter_mut().filter(|study| study.study.held.claim.is_some());
+        for (study, claimed) in claiming.zip(claimed) {
             match claimed {
                 Claimed::Failed(why) => study.failed = Some(why.to_string()),
                 Claimed::Final { envelope, included } => {
@@ -91,7 +93,8 @@ impl Patient {
         let id = header.study;
         let known = self.wallet.vault.get::<Held>(id.as_bytes())?;
         // Held, or claimed in this edition: the same claim once more.
-        if let Some(held) = known.filter(|held| held.final_at.is_some() || defines(&held.claim, &root, operational)) {
+        let same = |held: &Held| held.claim.as_ref().is_some_and(|claim| defines(claim, &root, operational));
+        if let Some(held) = known.filter(|held| held.final_at.is_some() || same(held)) {
             let before = held.final_at.is_some();
             return Ok(PickedUp { study: OwnStudy { id, held }, before, failed: None });
         }
@@ -110,15 +113,14 @@ impl Patient {
         let header = offer.manifest.manifest.header();
         let nonce = random()?;
         let submit_by = self.wallet.now().plus(SUBMIT_WITHIN_MS);
-        let profile = self.wallet.profile()?;
-        let words = Words::from_entropy(&profile.entropy);
+        let (profile, seed) = (self.wallet.profile()?, self.wallet.seed()?);
         let held = self.wallet.vault.write(|batch| {
-            let number = match batch.get::<Held>(header.study.as_bytes())? {
-                Some(held) => Some(held.holder),
-                None => Wallet::take_numbers(batch, Branch::Study, 1)?,
+            let place = match batch.get::<Held>(header.study.as_bytes())? {
+                Some(held) => Some((held.device, held.holder)),
+                None => Wallet::take_numbers(batch, Branch::Study, 1)?.map(|number| (profile.device, number)),
             };
-            let Some((number, holder)) = number
-                .and_then(|number| Some((number, words.seed().derive_key(profile.device, Branch::Study, number)?)))
+            let Some((device, number, holder)) = place
+                .and_then(|(device, number)| Some((device, number, seed.derive_key(device, Branch::Study, number)?)))
             else {
                 return Ok(None);
             };
@@ -133,9 +135,10 @@ impl Patient {
             let held = Held {
                 source,
                 salt: offer.salt.clone(),
+                device,
                 holder: number,
                 summary: Summary::of(&offer.manifest.manifest),
-                claim: Body { submit_by, nonce, action },
+                claim: Some(Body { submit_by, nonce, action }),
                 final_at: None,
             };
             batch.put(header.study.as_bytes(), &held)?;
@@ -144,11 +147,11 @@ impl Patient {
         held.ok_or(WalletError::NoMoreKeys)
     }
 
-    fn claim_of(&self, study: &OwnStudy) -> Result<Claim, WalletError> {
-        let holder = self.holder(&study.held)?;
-        let body = study.held.claim.clone();
-        let holder = holder.sign(&body.preimage(&self.wallet.chain()));
-        Ok(Claim { body, holder })
+    /// The claim of a study, unless another device made it.
+    fn claim_of(&self, study: &OwnStudy) -> Result<Option<Claim>, WalletError> {
+        let Some(body) = study.held.claim.clone() else { return Ok(None) };
+        let holder = self.holder(&study.held)?.sign(&body.preimage(&self.wallet.chain()));
+        Ok(Some(Claim { body, holder }))
     }
 
     /// Checks what the source says became of a claim.
@@ -158,7 +161,7 @@ impl Patient {
         envelope: Envelope,
         included: Included,
     ) -> Result<(), WalletError> {
-        if envelope.body != study.held.claim {
+        if study.held.claim.as_ref() != Some(&envelope.body) {
             return Err(WalletError::OtherAnswer);
         }
         let verified = envelope.check_stateless(&self.wallet.chain())?;

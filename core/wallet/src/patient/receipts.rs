@@ -3,7 +3,7 @@
 //! What was shown once is kept. A source that shows something else later is found out ([`WalletError::ReceiptsChanged`]); one that never
 //! wrote an access down, together with whoever fetched, is not.
 
-use clavicle_ledger::id::{SourceId, StudyId};
+use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::receipt::{Entry, SignedReceipt, Stated, Statement, Tip};
 use clavicle_ledger::source::KeyRole;
@@ -11,7 +11,7 @@ use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::Height;
 use tracing::warn;
 
-use super::{Granted, OwnStudy, Patient};
+use super::{OwnStudy, Patient, Revocable};
 use crate::error::WalletError;
 use crate::rows::{Bound, Held, KeptReceipt, Made};
 use crate::wallet::source_in;
@@ -113,8 +113,8 @@ impl Patient {
     ///
     /// # Errors
     /// [`WalletError`].
-    pub fn revocation_receipt(&self, grant: &Granted) -> Result<Option<SignedReceipt>, WalletError> {
-        Ok(self.wallet.vault.get::<Bound>(grant.id.as_bytes())?.map(|bound| bound.receipt))
+    pub fn revocation_receipt(&self, grant: GrantId) -> Result<Option<SignedReceipt>, WalletError> {
+        Ok(self.wallet.vault.get::<Bound>(grant.as_bytes())?.map(|bound| bound.receipt))
     }
 
     fn kept(&self, study: StudyId) -> Result<Vec<KeptReceipt>, WalletError> {
@@ -125,13 +125,13 @@ impl Patient {
     /// Keeps the receipt for a revocation, if it is one. If not, the revocation is as good without.
     pub(super) async fn keep_bound(
         &mut self,
-        grant: &Granted,
+        grant: &Revocable,
         held: &Held,
         receipt: SignedReceipt,
     ) -> Result<(), WalletError> {
         let keys = self.keys_of(held.source, std::iter::once(&receipt)).await?;
         let said = &receipt.receipt;
-        let about = said.study == grant.made.study && said.entry == Entry::RevocationSeen { grant: grant.id };
+        let about = said.study == grant.study && said.entry == Entry::RevocationSeen { grant: grant.id };
         match receipt.verify(&self.wallet.chain(), held.source, &keys) {
             Ok(()) if about => Ok(self.wallet.vault.put(grant.id.as_bytes(), &Bound { receipt })?),
             Ok(()) => {

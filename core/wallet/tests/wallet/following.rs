@@ -361,9 +361,10 @@ fn held(network: &Network) -> OwnStudy {
     let held = Held {
         source: network.source(0),
         salt: Salt::from_bytes([4; 32]),
+        device: 0,
         holder: 0,
         summary,
-        claim: Body { submit_by: Timestamp(NOW), nonce: [0; 16], action },
+        claim: Some(Body { submit_by: Timestamp(NOW), nonce: [0; 16], action }),
         final_at: Some(1),
     };
     OwnStudy { id: StudyId::from_bytes([3; 32]), held }

@@ -14,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use clavicle_ledger::derivation::WordsError;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::file::NetworkFileError;
 use clavicle_wallet::WalletError;
@@ -79,6 +80,27 @@ pub enum WalletCommand {
         /// The network's network.json
         #[arg(long)]
         network: PathBuf,
+    },
+    /// Make a wallet of its 24 words, and find its studies
+    Restore {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The network's network.json
+        #[arg(long)]
+        network: PathBuf,
+        /// A file that holds the words; they are asked for without one
+        #[arg(long, value_name = "FILE")]
+        words_file: Option<PathBuf>,
+        /// Any code from a hospital's desk, where the network file is so old that it is not believed any more
+        #[arg(long)]
+        code: Option<String>,
+    },
+    /// Find studies that another wallet of the same words picked up
+    Find {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
     },
     /// Take hold of the studies of a visit
     Pickup {
@@ -286,6 +308,12 @@ pub enum CommandError {
     /// Nobody typed one.
     #[error("no passphrase was typed; give --passphrase-file where there is no terminal")]
     NoPassphrase(#[source] std::io::Error),
+    /// Nobody typed the words.
+    #[error("no words were typed; give --words-file where there is no terminal")]
+    NoWords(#[source] std::io::Error),
+    /// See [`WordsError`].
+    #[error(transparent)]
+    Words(#[from] WordsError),
     /// Typed differently.
     #[error("the two passphrases differ; nothing was made")]
     PassphrasesDiffer,
@@ -360,6 +388,7 @@ impl CommandError {
             Self::Wallet(error) => error.code(),
             Self::NetworkFile(_) | Self::File { .. } => "file",
             Self::Passphrase(_) | Self::NoPassphrase(_) | Self::PassphrasesDiffer => "passphrase",
+            Self::Words(_) | Self::NoWords(_) => "words",
             Self::Code(_) | Self::Picture(_) => "code",
             Self::NoAnswer(_) => "answer",
             Self::Incomplete(_) => "incomplete",

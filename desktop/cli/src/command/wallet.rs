@@ -1,16 +1,19 @@
 //! `clavicle wallet …`: what a patient does.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
 use clavicle_network::file;
 use clavicle_network::pickup::{PickupCode, Question};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::card::SignedCard;
 use clavicle_wallet::code;
-use clavicle_wallet::patient::{Access, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp};
+use clavicle_wallet::patient::{Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp};
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::looks;
 use super::progress;
@@ -18,12 +21,22 @@ use super::recipient::{downloaded, export, forgotten};
 use super::terms::{ago, moment};
 use super::{Answer, CommandError, Folder, WalletCommand, now, sentences};
 
+/// Whoever another wallet granted to.
+const UNNAMED: &str = "somebody this wallet did not grant to";
+
 pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> {
     match command {
         WalletCommand::Init { folder, network } => {
             let genesis = file::read_genesis(&network)?;
             let (_, words) = Patient::create(&folder.dir, &folder.new_passphrase()?, genesis, now)?;
             Ok(made("a new wallet", &folder, &words))
+        }
+        WalletCommand::Restore { folder, network, words_file, code } => {
+            restore(&folder, &network, words_file.as_deref(), code.as_deref()).await
+        }
+        WalletCommand::Find { folder } => {
+            let mut patient = open(&folder)?;
+            found(&mut patient, &folder).await
         }
         WalletCommand::Pickup { folder, code, pin, birth_date } => {
             pickup(&folder, &code, pin.as_deref(), birth_date.as_deref()).await
@@ -61,12 +74,12 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         }
         WalletCommand::Revoke { folder, grant } => {
             let mut patient = open(&folder)?;
-            let mut grant = patient.grant_by(&grant)?;
+            let grant = patient.revocable(&grant).await?;
             let from = Instant::now();
-            let height = patient.revoke(&mut grant).await?;
+            let height = patient.revoke(&grant).await?;
             let ms = from.elapsed().as_millis();
-            let name = &grant.made.card.card.name;
-            let receipt = patient.revocation_receipt(&grant)?;
+            let name = grant.name.as_ref().map_or(UNNAMED, |name| name.as_str());
+            let receipt = patient.revocation_receipt(grant.id)?;
             let since = receipt.as_ref().map(|receipt| receipt.receipt.at);
             let told = since.map_or_else(
                 || {
@@ -183,6 +196,69 @@ fn picked_up_line(one: &PickedUp) -> String {
     }
 }
 
+async fn restore(
+    folder: &Folder,
+    network: &Path,
+    words_file: Option<&Path>,
+    code: Option<&str>,
+) -> Result<Answer, CommandError> {
+    let genesis = file::read_genesis(network)?;
+    let checkpoint = code.map(code::read_code::<PickupCode>).transpose()?.map(|code| code.checkpoint);
+    let words = words(words_file)?;
+    let passphrase = folder.new_passphrase()?;
+    let restored = Patient::restore(&folder.dir, &passphrase, genesis, &words, checkpoint.as_ref(), now).await?;
+    let (mut patient, studies) = (restored.patient, restored.studies);
+    let mut answer = found(&mut patient, folder).await?;
+    answer.text = format!("a wallet of your words in {}\n{}", folder.dir.display(), answer.text);
+    answer.json["dir"] = json!(folder.dir);
+    answer.json["on_ledger"] = json!(studies);
+    Ok(answer)
+}
+
+/// The 24 words: typed, where they can be seen, since nobody types 24 words blindly.
+fn words(file: Option<&Path>) -> Result<Words, CommandError> {
+    let typed = match file {
+        Some(path) => {
+            std::fs::read_to_string(path).map_err(|error| CommandError::File { path: path.to_owned(), error })
+        }
+        None => {
+            eprintln!("The 24 words, on one line:");
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).map(|_| line).map_err(CommandError::NoWords)
+        }
+    };
+    Ok(Words::parse(&Zeroizing::new(typed?))?)
+}
+
+/// Looks for the studies of the wallet's words.
+async fn found(patient: &mut Patient, folder: &Folder) -> Result<Answer, CommandError> {
+    let all = patient.find(progress::counted("studies asked for")).await?;
+    let (mut lines, mut rows, mut not_told) = (Vec::new(), Vec::new(), 0);
+    for one in &all {
+        match one {
+            Found::New(id) | Found::Known(id) => {
+                let study = patient.study(&id.to_string())?;
+                lines.push(study_line(&study));
+                rows.push(study_row(&study));
+            }
+            Found::NotTold(id, error) => {
+                not_told += 1;
+                lines.push(format!("{}  {}", short(&id.to_string()), sentences(error)));
+                rows.push(json!({ "study": id.to_string(), "not_told": sentences(error) }));
+            }
+        }
+    }
+    let new = all.iter().filter(|one| matches!(one, Found::New(_))).count();
+    lines.push(format!(
+        "{} studies on the ledger are yours: {new} found now, {not_told} not told by their hospitals",
+        all.len()
+    ));
+    if not_told > 0 {
+        lines.push(format!("To ask for these once more: clavicle wallet find --dir {}", folder.dir.display()));
+    }
+    Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows, "new": new, "not_told": not_told }) })
+}
+
 async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -> Result<Answer, CommandError> {
     let card: SignedCard = code::read_code(to)?;
     let mut patient = open(folder)?;
@@ -193,7 +269,7 @@ async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -
     let made = &granted.made;
     let height = match made.stage {
         Stage::Final(height) | Stage::Delivered(height) => Some(height),
-        Stage::Signed | Stage::Revoked(_) => None,
+        Stage::Signed => None,
     };
     let at = height.map_or_else(String::new, |height| format!(" at height {height}"));
     let (id, name, expires) = (granted.id.to_string(), &made.card.card.name, moment(made.terms.expires));
@@ -212,7 +288,7 @@ fn who(study: &OwnStudy, access: &Access, looks: &[Look], not_asked: Option<&Wal
     let Access { height, age_ms, events, grants } = access;
     let mut lines = Vec::new();
     for row in grants {
-        let name = row.name.as_ref().map_or("somebody this wallet did not grant to", |name| name.as_str());
+        let name = row.name.as_ref().map_or(UNNAMED, |name| name.as_str());
         let until = row.expires.map_or_else(|| row.expiry_day.to_string(), moment);
         let purpose = row.purpose.map_or("", |purpose| purpose.code());
         lines.push(format!("{}  {name} until {until}  {purpose}", short(&row.grant.to_string())));
@@ -283,11 +359,16 @@ fn study_row(study: &OwnStudy) -> Value {
 }
 
 fn stage(granted: &Granted) -> String {
+    if let Some(revoked) = &granted.revoked {
+        return revoked.final_at.map_or_else(
+            || "revocation signed, not final yet".to_owned(),
+            |height| format!("revoked at height {height}"),
+        );
+    }
     match granted.made.stage {
         Stage::Signed => "signed, not final yet".to_owned(),
         Stage::Final(height) => format!("final at height {height}, not delivered yet"),
         Stage::Delivered(height) => format!("final at height {height}"),
-        Stage::Revoked(height) => format!("revoked at height {height}"),
     }
 }
 

@@ -12,7 +12,7 @@ use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_network::message::{Query, Request, Response, Verdict};
 use clavicle_network::pickup::Claimed;
 use clavicle_relay::service::VisitRequest;
-use clavicle_wallet::patient::{GrantRequest, Patient};
+use clavicle_wallet::patient::{GrantRequest, Patient, Revocable};
 use clavicle_wallet::recipient::Recipient;
 use clavicle_wallet::vault::Passphrase;
 
@@ -88,14 +88,14 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
         GrantRequest { for_ms: HOUR_MS, purpose: PurposeOfUse::Treatment, later_revisions: false, staleness_ms: 0 };
 
     // Signed, and given to nobody yet, as when there is no network; and revoked before anybody has seen it.
-    let mut granted = ana.sign_grant(&study, &card, &request).await.unwrap();
+    let granted = ana.sign_grant(&study, &card, &request).await.unwrap();
     // Asked for in the same words it is that one again; in others it is not, and does not go on in secret.
     assert_eq!(ana.sign_grant(&study, &card, &request).await.unwrap().id, granted.id);
     let shorter = GrantRequest { for_ms: HOUR_MS / 2, ..request.clone() };
     let refused = ana.sign_grant(&study, &card, &shorter).await.err().unwrap();
     assert!(refused.to_string().contains("begun on other terms and is not finished"), "{refused}");
-    ana.revoke(&mut granted).await.unwrap();
-    let revocation = granted.made.revocation.clone().unwrap();
+    ana.revoke(&Revocable::from(&granted)).await.unwrap();
+    let revocation = ana.revoked(granted.id).unwrap().unwrap().envelope;
     ground.make_final_at(&[0, 1, 2, 3], &revocation).await;
     for n in 0..4 {
         let verdict = ground.submit(n, &granted.made.envelope).await;
@@ -104,13 +104,13 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
     assert!(ana.who(&study).await.unwrap().grants.is_empty());
 
     // Another one, delivered as it should be, to see that the rest is right; then revoked as people do.
-    let mut granted = ana.grant(&study, &card, &request).await.unwrap();
+    let granted = ana.grant(&study, &card, &request).await.unwrap();
     assert_eq!(ana.who(&study).await.unwrap().grants.len(), 1);
     let came = rossi.read_mail().await.unwrap();
     assert_eq!(came.iter().map(|granted| granted.id).collect::<Vec<_>>(), [granted.id]);
     let fetched = rossi.fetch(&came[0], Some(&cluster.path("images")), |_, _| {}).await.unwrap();
     assert!(fetched.comparison.is_complete(), "{fetched:?}");
-    ana.revoke(&mut granted).await.unwrap();
+    ana.revoke(&Revocable::from(&granted)).await.unwrap();
     assert!(ana.who(&study).await.unwrap().grants.is_empty());
     assert!(rossi.fetch(&came[0], Some(&cluster.path("again")), |_, _| {}).await.is_err());
 }
