@@ -14,13 +14,14 @@ use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::terms::SeriesScope;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
-use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reference};
+use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::archive::{Archive, ArchiveError};
-use crate::store::{ChainStore, Receipts, ReceiptsError, Seen, Snapshot, StoreError};
+use crate::store::notices::Copy;
+use crate::store::{ChainStore, Notices, Receipts, ReceiptsError, Seen, Snapshot, StoreError};
 use crate::submission::is_kept_by;
 
 /// How many refusals are kept; the oldest go.
@@ -42,6 +43,8 @@ pub struct RelayGate {
     pub refusals: Arc<Refusals>,
     /// Who was let in, and who was not.
     pub receipts: Arc<Receipts>,
+    /// Who is told what becomes of studies.
+    pub notices: Arc<Notices>,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
 }
@@ -267,6 +270,18 @@ impl Gate for RelayGate {
             if let Err(error) = written.await {
                 error!(%error, "what was sent could not be written down");
             }
+        })
+    }
+
+    fn tell<'a>(&'a self, opened: &'a SignedReceipt, whole: bool, reach: Reach) -> BoxFuture<'a, Result<(), BoxError>> {
+        Box::pin(async move {
+            let study = opened.receipt.study;
+            let Entry::Opened(entry) = &opened.receipt.entry else {
+                return Err("nobody was let in by this receipt".into());
+            };
+            let (notices, key) = (Arc::clone(&self.notices), entry.remote);
+            let copy = Copy { reach, root: entry.root, whole, at: (self.clock)().0 };
+            Ok(tokio::task::spawn_blocking(move || notices.keep(study, key, copy)).await??)
         })
     }
 

@@ -14,6 +14,7 @@
 //! mailboxes.redb other people's messages, sealed
 //! pickups.redb   codes that the desk gave out
 //! seen.redb      revocations that are not in a block yet
+//! notices.redb   who has copies of which study, and where they are told what becomes of it
 //! receipts.redb  who opened which study, and who was refused: to be kept, and to be in the backup
 //! consensus/     the engine's write-ahead log: never to be deleted, or the relay might vote twice
 //! relay.sock     while it runs: where its operator's commands go
@@ -228,6 +229,12 @@ impl Home {
     #[must_use]
     pub fn receipts_file(&self) -> PathBuf {
         self.0.join("receipts.redb")
+    }
+
+    /// The file of who is told what becomes of studies.
+    #[must_use]
+    pub fn notices_file(&self) -> PathBuf {
+        self.0.join("notices.redb")
     }
 
     /// The folder of objects that were received and are not in the archive yet.

@@ -18,6 +18,7 @@ pub mod home;
 pub mod keeper;
 pub mod keys;
 pub mod mempool;
+pub mod notices;
 pub mod reception;
 pub mod service;
 pub mod store;

@@ -5,7 +5,7 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{Ascending, Text, Wire};
-use clavicle_ledger::id::{ChainId, SourceId};
+use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::{Key, KeyError, SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::time::Timestamp;
@@ -153,7 +153,8 @@ impl fmt::Debug for Card {
 #[cfg(test)]
 pub(crate) mod tests {
     use clavicle_ledger::encoding;
-    use clavicle_ledger::id::BlockId;
+    use clavicle_ledger::id::{BlockId, SourceId};
+    use clavicle_network::message::Token;
 
     use super::*;
     use crate::identity::Identity;

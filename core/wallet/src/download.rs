@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clavicle_ledger::authorise::{Actor, Claim, Hello};
-use clavicle_ledger::id::{SourceId, StudyId};
+use clavicle_ledger::id::{ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_manifest::{Altered, Change, Comparison, Received};
 use clavicle_network::endpoint::{Remote, bind_towards};
-use clavicle_network::transfer::{self, Got, Item, Listing, Outcome, Progress, Verified};
+use clavicle_network::transfer::{self, FetchError, Got, Item, Listing, Outcome, Progress, Reach, Verified};
 use iroh::Endpoint;
 
 use crate::error::WalletError;
@@ -37,6 +38,8 @@ pub(crate) struct Download {
     pub(crate) claim: Claim,
     /// Who acts.
     pub(crate) actor: Option<Actor>,
+    /// Where to be told what becomes of the study.
+    pub(crate) reach: Option<Reach>,
 }
 
 /// What was fetched.
@@ -59,14 +62,35 @@ pub struct Downloaded {
 impl Wallet {
     /// Connects to the source with the endpoint of `key`, is let in, and verifies what is offered.
     pub(crate) async fn knock(&self, download: Download, key: &SecretKey) -> Result<(Endpoint, Verified), WalletError> {
-        let Download { study, source, remote, operational, record, claim, actor } = download;
+        let Download { study, source, remote, operational, record, claim, actor, reach } = download;
         let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
         // An endpoint of its own for each study and time: two at once would link what they fetch.
         let endpoint = bind_towards(key, to).await?;
         let hello = Hello { source, study, claim, actor, at: self.now() }.sign(&self.chain(), key);
         let fetch = transfer::connect(&endpoint, &remote, &hello).await?;
-        let verified = fetch.verify(&self.chain(), study, &record, &operational, key)?;
+        let mut verified = fetch.verify(&self.chain(), study, &record, &operational, key)?;
+        if let Some(reach) = reach {
+            verified.tell(reach).await?;
+        }
         Ok((endpoint, verified))
+    }
+
+    /// Whether a fetch of the revision with this root broke off for another that there is since: asked for again, that one comes. By the source's
+    /// word, or, since the packet with which it says so may be lost, by the ledger.
+    pub(crate) async fn is_revised(&mut self, error: &WalletError, study: StudyId, root: ManifestRoot) -> bool {
+        let WalletError::Fetch(error) = error else { return false };
+        match error {
+            FetchError::Revised | FetchError::OtherStudy => self.catch_up().await.is_ok(),
+            FetchError::Broken => {
+                let proven = match self.catch_up().await {
+                    Ok(()) => self.rows(&[StateKey::Study(study)]).await,
+                    Err(error) => Err(error),
+                };
+                let record = proven.ok().and_then(|proven| proven.rows.study(study).ok().flatten());
+                record.is_some_and(|record| record.manifest_root != root)
+            }
+            _ => false,
+        }
     }
 
     /// Fetches with the endpoint of `key`: into the cache, or through it into files in `out`. `progress` is told how far it is, and of how many items.

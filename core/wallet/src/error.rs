@@ -200,11 +200,6 @@ pub enum WalletError {
 }
 
 impl WalletError {
-    /// Whether the study was revised while it was fetched, or since the relay that was asked has heard: asked again, there is another answer.
-    pub(crate) const fn is_revised(&self) -> bool {
-        matches!(self, Self::Fetch(FetchError::Revised | FetchError::OtherStudy))
-    }
-
     /// A word for programs.
     #[must_use]
     pub const fn code(&self) -> &'static str {

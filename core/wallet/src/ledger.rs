@@ -13,11 +13,11 @@ use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError};
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::state::{ProvenFragment, StateKey};
-use clavicle_ledger::time::{Height, LocalTime};
+use clavicle_ledger::time::{Height, LocalTime, Timestamp};
 use clavicle_ledger::transaction::Envelope;
 use clavicle_network::message::{
-    Acknowledged, Collection, Decided, Holding, MAX_DEPOSITS, MAX_SEALED_LEN, MailboxRequest, MailboxResponse, Opening,
-    Prefix, Query, Request, Response, RowKey, Token, Verdict,
+    Acknowledged, Collection, Decided, Holding, MAX_DEPOSITS, MAX_SEALED_LEN, Mailbox, MailboxRequest, MailboxResponse,
+    Opening, Prefix, Query, Request, Response, RowKey, Token, Verdict,
 };
 use clavicle_network::swarm::{AskError, Client};
 use tokio::time::{Instant, sleep};
@@ -424,7 +424,7 @@ impl Ledger {
         &self,
         key: &SecretKey,
         token: Token,
-        until: clavicle_ledger::time::Timestamp,
+        until: Timestamp,
         count: usize,
     ) -> Result<Vec<SourceId>, WalletError> {
         let mut kept = Vec::new();
@@ -432,14 +432,32 @@ impl Ledger {
             if kept.len() >= count {
                 break;
             }
-            let opening = Opening { relay: relay.source, mailbox: key.public(), token, until };
-            let request = MailboxRequest::Open(opening.sign(&self.chain, key));
-            match self.ask_one(&relay, Request::Mailbox(Box::new(request))).await {
-                Ok(Response::Mailbox(MailboxResponse::Done)) => kept.push(relay.source),
-                answer => debug!(?answer, "a relay does not keep a mailbox"),
+            if self.open_at(&relay, key, token, until).await {
+                kept.push(relay.source);
             }
         }
         if kept.is_empty() { Err(WalletError::NoMailbox) } else { Ok(kept) }
+    }
+
+    /// Has a mailbox kept for longer by those that keep it. Says how many do.
+    pub async fn keep_mailbox(&self, key: &SecretKey, mailbox: &Mailbox, until: Timestamp) -> usize {
+        let mut kept = 0;
+        for relay in mailbox.relays.iter().filter_map(|source| self.relay(source)) {
+            kept += usize::from(self.open_at(relay, key, mailbox.token, until).await);
+        }
+        kept
+    }
+
+    async fn open_at(&self, relay: &Relay, key: &SecretKey, token: Token, until: Timestamp) -> bool {
+        let opening = Opening { relay: relay.source, mailbox: key.public(), token, until };
+        let request = MailboxRequest::Open(opening.sign(&self.chain, key));
+        match self.ask_one(relay, Request::Mailbox(Box::new(request))).await {
+            Ok(Response::Mailbox(MailboxResponse::Done)) => true,
+            answer => {
+                debug!(?answer, "a relay does not keep a mailbox");
+                false
+            }
+        }
     }
 
     /// Leaves a sealed message in a mailbox, at every relay that keeps it. Says how many took it.

@@ -5,9 +5,10 @@ use std::fmt;
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::action::Grant;
 use clavicle_ledger::encoding::{Text, Wire};
-use clavicle_ledger::id::{ChainId, GrantId, SourceId, StudyId};
+use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::salt::Salt;
+use clavicle_ledger::study::Status;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{Day, Height, Timestamp};
 use clavicle_ledger::transaction::{Action, Envelope, StatelessError};
@@ -38,6 +39,38 @@ pub struct Letter {
 pub enum Content {
     /// Something was granted.
     Grant(Box<GrantLetter>) = 0,
+    /// A copy that was made is not what the study is now. From the study's source.
+    Notice(Box<Notice>) = 1,
+}
+
+/// What became of a study since a copy of it was made. Signed by its source; what it says of the study is on the ledger.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Notice {
+    /// The study.
+    pub study: StudyId,
+    /// Its source.
+    pub source: SourceId,
+    /// Which copy: the root of the manifest that it is of.
+    pub copy: ManifestRoot,
+    /// The revision now.
+    pub revision: u32,
+    /// The manifest's root at that revision.
+    pub manifest_root: ManifestRoot,
+    /// Whether it is served, and if not, why.
+    pub status: Status,
+    /// What is other in it than in the copy; not told to whoever may see some series only.
+    pub counts: Option<NoticeCounts>,
+}
+
+/// How many images are other ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct NoticeCounts {
+    /// In the copy, and not in the study any more.
+    pub removed: u32,
+    /// Not in the copy.
+    pub added: u32,
+    /// In both, with other bytes.
+    pub changed: u32,
 }
 
 /// That a study was granted, and what it takes to fetch it.
@@ -151,11 +184,18 @@ impl fmt::Debug for GrantLetter {
     }
 }
 
+impl fmt::Debug for Notice {
+    /// For logs: nothing that would name the study.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Notice").field("source", &self.source).field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use clavicle_ledger::action::Revoke;
     use clavicle_ledger::encoding::Bytes;
-    use clavicle_ledger::id::{ManifestRoot, RequestDigest};
+    use clavicle_ledger::id::RequestDigest;
     use clavicle_ledger::key::SecretKey;
     use clavicle_ledger::terms::{PurposeOfUse, SeriesScope};
     use clavicle_ledger::time::{DAY_MS, HOUR_MS};

@@ -15,8 +15,8 @@ use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Standing, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime};
 use clavicle_network::message::Token;
-use clavicle_network::transfer::{FetchError, Progress};
-use tokio::time::{Instant, sleep};
+use clavicle_network::transfer::{FetchError, Progress, Reach};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::cache::{self, Images};
@@ -25,9 +25,9 @@ use crate::download::{ATTEMPTS, Download, Downloaded};
 use crate::error::WalletError;
 use crate::identity::Identity;
 use crate::ledger::Proven;
-use crate::letter::Content;
+use crate::letter::{Content, Letter, Notice};
 use crate::patient::one;
-use crate::rows::{CopyOf, Numbered, Received, Shown};
+use crate::rows::{CopyOf, Noticed, Numbered, Received, Shown};
 use crate::seal;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
@@ -36,6 +36,10 @@ use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 const BEHIND: Duration = Duration::from_secs(10);
 /// How many relays keep a card's mailbox.
 const KEPT_BY: usize = 2;
+/// For how long a mailbox is kept in which something may be told of a copy, in milliseconds; it is renewed before that.
+const KEPT_MS: u64 = DAY_MS * MAX_CARD_DAYS;
+/// How long a fetch waits for relays to keep a mailbox for longer.
+const NOT_LONG: Duration = Duration::from_secs(2);
 /// The longest that a card is good, in days: mailboxes are kept no longer.
 pub const MAX_CARD_DAYS: u64 = 30;
 
@@ -148,9 +152,9 @@ impl Recipient {
         };
         let signer = grantees.iter().next().map_or(first, |numbered| numbered.number);
         let card = card.sign(&self.wallet.key(Branch::Card, signer)?)?;
-        let shown = Shown { card: card.clone(), grantees, mailbox, identity };
+        let shown = Shown { card: card.clone(), grantees, mailbox, identity, kept_until: expires, has_copy: false };
         // Before anybody sees it.
-        self.wallet.vault.put(card.card.mailbox.key.as_bytes(), &shown)?;
+        self.keep_shown(&shown)?;
         Ok(card)
     }
 
@@ -162,11 +166,15 @@ impl Recipient {
     pub async fn read_mail(&mut self) -> Result<Vec<Granted>, WalletError> {
         let mut new = Vec::new();
         let now = self.wallet.now();
-        for (_, shown) in self.wallet.vault.all::<Shown>()? {
-            let card = &shown.card.card;
-            if now > card.expires {
+        for (_, mut shown) in self.wallet.vault.all::<Shown>()? {
+            if now > shown.kept_until {
                 continue;
             }
+            // Where there is a copy something may have to be told of it.
+            if shown.has_copy {
+                self.keep_reachable(&mut shown).await?;
+            }
+            let card = &shown.card.card;
             let key = self.wallet.key(Branch::Mailbox, shown.mailbox)?;
             let (mut reached, mut last) = (false, None);
             for relay in &card.mailbox.relays {
@@ -197,7 +205,13 @@ impl Recipient {
                 return Ok(None);
             }
         };
-        let Content::Grant(letter_of) = &letter.content;
+        let letter_of = match &letter.content {
+            Content::Grant(letter_of) => letter_of,
+            Content::Notice(notice) => {
+                self.take_notice(shown, notice, &letter)?;
+                return Ok(None);
+            }
+        };
         let checked = match letter_of.check(&chain, &letter.from) {
             Ok(checked) => checked,
             Err(error) => {
@@ -224,6 +238,70 @@ impl Recipient {
         };
         self.wallet.vault.put(id.as_bytes(), &received)?;
         Ok(Some(Granted { id, received }))
+    }
+
+    /// Keeps a notice of something that was granted to this card, the newest of each study. Whether its source signed it, the ledger tells.
+    fn take_notice(&self, shown: &Shown, notice: &Notice, letter: &Letter) -> Result<(), WalletError> {
+        let of_card = |received: &Received| shown.grantees.iter().any(|numbered| numbered.number == received.grantee);
+        let is = |received: &Received| {
+            received.study == notice.study && received.source == notice.source && of_card(received)
+        };
+        if !self.wallet.vault.all::<Received>()?.iter().any(|(_, received)| is(received)) {
+            return Ok(());
+        }
+        let study = notice.study.as_bytes();
+        let before = self.wallet.vault.get::<Noticed>(study)?;
+        if before.is_none_or(|before| before.sent <= letter.sent) {
+            let noticed = Noticed { notice: notice.clone(), from: letter.from, sent: letter.sent };
+            self.wallet.vault.put(study, &noticed)?;
+        }
+        Ok(())
+    }
+
+    /// What the source of a study last told of it, if what came is signed by it and is about the copy there is.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn notice(&mut self, study: StudyId) -> Result<Option<Noticed>, WalletError> {
+        let (noticed, copy) =
+            (self.wallet.vault.get::<Noticed>(study.as_bytes())?, self.wallet.vault.get::<CopyOf>(study.as_bytes())?);
+        let (Some(noticed), Some(copy)) = (noticed, copy) else { return Ok(None) };
+        if noticed.notice.copy != copy.root {
+            return Ok(None);
+        }
+        let keys = self.wallet.keys_of(noticed.notice.source, vec![noticed.from]).await?;
+        Ok(keys.contains(&noticed.from).then_some(noticed))
+    }
+
+    /// Where the source of something that was granted is to tell what becomes of it: the mailbox of the card that it was granted to, which is
+    /// kept from now on as long as mailboxes are. Nothing, where no relay keeps it any more.
+    async fn reach(&mut self, granted: &Granted) -> Result<Option<Reach>, WalletError> {
+        let all = self.wallet.vault.all::<Shown>()?;
+        let of = |shown: &Shown| shown.grantees.iter().any(|numbered| numbered.number == granted.received.grantee);
+        let Some((_, mut shown)) = all.into_iter().find(|(_, shown)| of(shown)) else { return Ok(None) };
+        shown.has_copy = true;
+        // Not being told is better than waiting for what does not answer.
+        timeout(NOT_LONG, self.keep_reachable(&mut shown)).await.unwrap_or(Ok(()))?;
+        let card = &shown.card.card;
+        let reach = Reach { mailbox: card.mailbox.clone(), recipient: *card.recipient.as_bytes() };
+        Ok((self.wallet.now() <= shown.kept_until).then_some(reach))
+    }
+
+    /// Has a card's mailbox kept for longer, if it ends in less than half the time for which mailboxes are kept.
+    async fn keep_reachable(&mut self, shown: &mut Shown) -> Result<(), WalletError> {
+        let now = self.wallet.now();
+        if shown.kept_until >= now.plus(KEPT_MS / 2) {
+            return self.keep_shown(shown);
+        }
+        let (key, until) = (self.wallet.key(Branch::Mailbox, shown.mailbox)?, now.plus(KEPT_MS));
+        if self.wallet.ledger.keep_mailbox(&key, &shown.card.card.mailbox, until).await > 0 {
+            shown.kept_until = until;
+        }
+        self.keep_shown(shown)
+    }
+
+    fn keep_shown(&self, shown: &Shown) -> Result<(), WalletError> {
+        Ok(self.wallet.vault.put(shown.card.card.mailbox.key.as_bytes(), shown)?)
     }
 
     /// Everything that was granted to this recipient, the earliest first.
@@ -323,18 +401,12 @@ impl Recipient {
             attempt += 1;
             let (record, proven) = self.check(granted).await?;
             let root = record.manifest_root;
-            let download = self.download(granted, record, &proven)?;
+            let mut download = self.download(granted, record, &proven)?;
+            download.reach = self.reach(granted).await?;
             let done = Box::pin(self.wallet.fetch(download, &self.grantee(granted)?, out, &mut progress)).await;
             match &done {
-                Err(error) if error.is_revised() && attempt < ATTEMPTS => self.wallet.catch_up().await?,
-                // The packet with which the source says why it stops may be lost. The ledger says it too.
-                Err(WalletError::Fetch(FetchError::Broken)) if attempt < ATTEMPTS => {
-                    let caught_up = self.wallet.catch_up().await.is_ok();
-                    let is_revised = caught_up && self.check(granted).await?.0.manifest_root != root;
-                    if !is_revised {
-                        return done;
-                    }
-                }
+                Err(error)
+                    if attempt < ATTEMPTS && self.wallet.is_revised(error, granted.received.study, root).await => {}
                 Err(WalletError::Fetch(FetchError::Refused(_))) => {
                     // The source may know a newer block than the relay that was asked, and never says why it refuses.
                     self.wallet.catch_up().await?;
@@ -375,6 +447,7 @@ impl Recipient {
             record,
             claim: Claim::Grant { grant: granted.id, terms: terms.clone() },
             actor: Some(actor),
+            reach: None,
         })
     }
 }

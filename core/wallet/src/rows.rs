@@ -17,6 +17,7 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::card::{MAX_GRANTEES, SignedCard};
 use crate::identity::Identity;
+use crate::letter::Notice;
 use crate::vault::Row;
 
 /// Whose wallet it is: what all its keys come from. One row.
@@ -140,6 +141,21 @@ pub struct Shown {
     pub mailbox: u32,
     /// What opens letters to it.
     pub identity: Identity,
+    /// Until when its mailbox is kept.
+    pub kept_until: Timestamp,
+    /// Whether something was fetched with its keys: then its mailbox is kept for longer than the card is good for.
+    pub has_copy: bool,
+}
+
+/// A source's notice of what became of a study. By the study's id; not to be believed before its key is known to be the source's.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Noticed {
+    /// What it says.
+    pub notice: Notice,
+    /// The key that signed it.
+    pub from: Key,
+    /// When it was signed, by the sender's clock.
+    pub sent: Timestamp,
 }
 
 /// A key, and its number in the wallet.
@@ -287,6 +303,7 @@ rows! {
     Cached, "cached", "a study that was fetched", 256;
     Bound, "bound", "a receipt for a revocation", SignedReceipt::MAX_LEN;
     KeptReceipt, "receipt", "a kept receipt", SignedReceipt::MAX_LEN + 9;
+    Noticed, "notice", "a source's notice", 512;
     Received, "received", "a grant that was received", 8 * 1024;
 }
 

@@ -227,7 +227,7 @@ mod tests {
             assert_eq!(open(&sealed, &rossi(), &CHAIN), Ok(letter()));
         }
         let mut longer = letter();
-        let Content::Grant(content) = &mut longer.content;
+        let Content::Grant(content) = &mut longer.content else { panic!("it is about a grant") };
         content.terms.note = Bytes::new(vec![1; 512]).unwrap();
         content.description = Text::new("d".repeat(256)).unwrap();
         assert_eq!(seal(&longer, &holder()).unwrap().len(), 4 * 1024);

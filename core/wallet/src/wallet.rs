@@ -7,7 +7,7 @@ use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{Checkpoint, LightClient};
-use clavicle_ledger::source::Source;
+use clavicle_ledger::source::{KeyRole, KeyUse, Source};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::endpoint::Remote;
@@ -17,6 +17,9 @@ use crate::error::WalletError;
 use crate::ledger::{Ledger, Proven};
 use crate::rows::{Network, Profile};
 use crate::vault::{Batch, Passphrase, Vault, VaultError};
+
+/// The most keys of a source, other than the one now, that are looked up at once.
+const MAX_FORMER_KEYS: usize = 8;
 
 /// A wallet, open.
 #[derive(Debug)]
@@ -165,6 +168,25 @@ impl Wallet {
 
     pub(crate) fn keep_light(&self) -> Result<(), WalletError> {
         Ok(self.vault.put(b"", self.ledger.light())?)
+    }
+
+    /// The source's operational key now, and those of these signers that were it formerly, proven.
+    pub(crate) async fn keys_of(&mut self, source: SourceId, mut signers: Vec<Key>) -> Result<Vec<Key>, WalletError> {
+        signers.sort_unstable();
+        signers.dedup();
+        signers.truncate(MAX_FORMER_KEYS);
+        let mut asked = vec![StateKey::Head, StateKey::Source(source)];
+        asked.extend(signers.iter().copied().map(StateKey::KeyUse));
+        let proven = self.rows(&asked).await?;
+        let (_, now) = source_in(&proven, source)?;
+        let mut keys = vec![now];
+        for key in signers {
+            let row: Option<KeyUse> = proven.rows.row(&StateKey::KeyUse(key))?;
+            if row.is_some_and(|row| row.source == source && row.role == KeyRole::Operational) {
+                keys.push(key);
+            }
+        }
+        Ok(keys)
     }
 
     /// A source as the ledger has it, with its operational key now.

@@ -13,6 +13,7 @@ use crate::control::{self, ClientError};
 use crate::reception::QuarantineRow;
 use crate::service::{
     CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, Expired, KosRow,
+    NewStanding, StandingRequest, Stands,
 };
 
 pub(super) fn quarantine(dir: &Path) -> Result<Answer, CommandError> {
@@ -26,6 +27,17 @@ pub(super) fn close(dir: &Path, study: &str) -> Result<Answer, CommandError> {
     let done: Done = tell(dir, control::CLOSE, &study, |service| Ok(service.close(study)?))?;
     let was = if done.changed { "closed" } else { "was closed already" };
     Ok(Answer { text: format!("{} {was}", short(&done.study)), json: json!(done) })
+}
+
+pub(super) fn stand(dir: &Path, request: &StandingRequest) -> Result<Answer, CommandError> {
+    let stands: Stands = tell(dir, control::STAND, request, |service| Ok(service.stand(request)?))?;
+    let (what, then) = match request.to {
+        NewStanding::Suspended(_) => ("suspended", "; nobody is served, and whoever has a copy is told"),
+        NewStanding::Resumed => ("resumed", "; it is served as before"),
+        NewStanding::Withdrawn(_) => ("withdrawn for ever", "; whoever has a copy is told"),
+    };
+    let text = format!("{} {what}: final at height {}{then}", short(&stands.study), stands.height);
+    Ok(Answer { text, json: json!(stands) })
 }
 
 pub(super) fn remove(dir: &Path, study: &str) -> Result<Answer, CommandError> {

@@ -23,7 +23,7 @@ use crate::mempool::Mempool;
 use crate::reception::Quarantine;
 use crate::service::{self, Audit, AuditRequest, Report, Service, Status, ValidatorRow};
 use crate::store::receipts::Signer;
-use crate::store::{ChainStore, Mailboxes, Pickups, Receipts, Seen, StoreError};
+use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, Seen, StoreError};
 use crate::submission::Submission;
 use clavicle_network::file as network_file;
 
@@ -157,6 +157,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         mailboxes: Arc::new(Mailboxes::open(&home.mailboxes_file())?),
         submission: Arc::new(submission),
         receipts,
+        notices: Arc::new(Notices::open(&home.notices_file())?),
         receipt_settings: settings.receipts,
         refusals: Arc::new(Refusals::default()),
         operational: keys.operational,

@@ -28,8 +28,8 @@ use crate::keeper::KeeperError;
 use crate::keys::KeysError;
 use crate::reception::ReceptionError;
 use crate::service::{
-    AuditError, AuditRequest, DeskError, IngestError, PickupRequest, ReportError, ServiceError, UnknownReference,
-    VisitRequest,
+    AuditError, AuditRequest, DeskError, IngestError, NewStanding, PickupRequest, ReportError, ServiceError,
+    StandingError, StandingRequest, UnknownReference, VisitRequest, Why,
 };
 use crate::store::StoreError;
 use crate::submission::SubmitError;
@@ -168,6 +168,36 @@ pub enum Command {
         dir: PathBuf,
         /// The study: how its id begins
         study: String,
+    },
+    /// Stop serving a study for a while; returns when it is final
+    Suspend {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins
+        study: String,
+        /// Why
+        #[arg(long, value_enum)]
+        reason: Why,
+    },
+    /// Serve a study again that is suspended; returns when it is final
+    Resume {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins
+        study: String,
+    },
+    /// Stop serving a study for ever; returns when it is final
+    Withdraw {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The study: how its id begins
+        study: String,
+        /// Why
+        #[arg(long, value_enum)]
+        reason: Why,
     },
     /// Remove a study that nobody holds, or that is withdrawn, with its images
     Remove {
@@ -339,6 +369,9 @@ pub enum CommandError {
     /// See [`DeskError`].
     #[error(transparent)]
     Desk(#[from] DeskError),
+    /// See [`StandingError`].
+    #[error(transparent)]
+    Standing(#[from] StandingError),
     /// See [`UnknownReference`].
     #[error(transparent)]
     Explain(#[from] UnknownReference),
@@ -460,6 +493,10 @@ impl CommandError {
             Self::Ingest(_) | Self::Folder { .. } => "folder",
             Self::Desk(DeskError::Archive(_) | DeskError::Quarantine(_) | DeskError::Kos(_)) => "archive",
             Self::Desk(_) => "pickup",
+            Self::Standing(StandingError::Desk(DeskError::Service(_) | DeskError::Archive(_))) => "archive",
+            Self::Standing(StandingError::Desk(_) | StandingError::NotOnLedger) => "study",
+            Self::Standing(StandingError::NotFinal) => "not_final",
+            Self::Standing(_) => "rejected",
             Self::Reception(_) => "intake",
             Self::Explain(_) => "reference",
             Self::Report(ReportError::NoRecord { .. } | ReportError::NoBlock) => "epoch",
@@ -548,6 +585,13 @@ pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandErro
         Command::Completeness { dir, study } => archive::completeness(&dir, study.as_deref()),
         Command::Kos { dir, study, out } => archive::kos(&dir, &study, &out),
         Command::Close { dir, study } => archive::close(&dir, &study),
+        Command::Suspend { dir, study, reason } => {
+            archive::stand(&dir, &StandingRequest { study, to: NewStanding::Suspended(reason) })
+        }
+        Command::Resume { dir, study } => archive::stand(&dir, &StandingRequest { study, to: NewStanding::Resumed }),
+        Command::Withdraw { dir, study, reason } => {
+            archive::stand(&dir, &StandingRequest { study, to: NewStanding::Withdrawn(reason) })
+        }
         Command::Remove { dir, study } => archive::remove(&dir, &study),
         Command::Expire { dir, before } => archive::expire(&dir, &before),
         Command::Check { dir, remove_stray } => archive::check(&dir, remove_stray),

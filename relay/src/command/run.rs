@@ -26,6 +26,7 @@ use crate::gate::RelayGate;
 use crate::home::{Home, Settings};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, KeysError};
+use crate::notices::Notifier;
 use crate::reception::Reception;
 use crate::service::{Service, ServiceError};
 use crate::store::{ProposalStore, StoreError};
@@ -125,6 +126,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     service.submission.publish.set(Box::new(move |envelope| publisher.publish(envelope))).ok();
     let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
+    let notifier = Notifier::start(service.clone());
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.
@@ -150,6 +152,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     };
     reception.stop().await;
     server.stop().await;
+    notifier.stop().await;
     upkeep.stop().await;
     let left = node.stop().await;
     let stopped = engine.stop().await;
@@ -189,6 +192,7 @@ async fn start_server(settings: &Settings, service: &Service, keys: &Keys) -> Re
         seen: Arc::clone(&service.submission.seen),
         refusals: Arc::clone(&service.refusals),
         receipts: Arc::clone(&service.receipts),
+        notices: Arc::clone(&service.notices),
         clock: service.clock,
     };
     let counter = RelayCounter {

@@ -28,6 +28,8 @@ pub const STUDIES: &str = "/studies";
 pub const QUARANTINE: &str = "/quarantine";
 /// The route that takes how a study's id begins, closes it and answers with a [`Done`](crate::service::Done).
 pub const CLOSE: &str = "/close";
+/// The route that takes a [`StandingRequest`](crate::service::StandingRequest) and answers with [`Stands`](crate::service::Stands).
+pub const STAND: &str = "/stand";
 /// The route that takes how a study's id begins, removes it and answers with a [`Done`](crate::service::Done).
 pub const REMOVE: &str = "/remove";
 /// The route that takes a day, removes what is older and answers with an [`Expired`](crate::service::Expired).

@@ -20,10 +20,12 @@ use tokio::net::{UnixListener, UnixStream};
 
 use super::{
     AUDIT, CHECK, CLOSE, COMPARE, COMPLETENESS, CONTRADICTIONS, EXPIRE, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP,
-    PICKUPS, QUARANTINE, REMOVE, REPORT, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
+    PICKUPS, QUARANTINE, REMOVE, REPORT, STAND, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
 };
 use crate::command::CommandError;
-use crate::service::{AuditRequest, CheckRequest, CompareRequest, IngestRequest, PickupRequest, Service};
+use crate::service::{
+    AuditRequest, CheckRequest, CompareRequest, IngestRequest, PickupRequest, Service, StandingRequest,
+};
 use crate::submission::{Fate, From, SubmitError};
 
 /// Why the socket could not be served.
@@ -104,6 +106,12 @@ fn router(service: Service) -> Router {
             CLOSE,
             post(async |State(service): State<Service>, Json(study): Json<String>| {
                 answer(move || service.close(&study)).await
+            }),
+        )
+        .route(
+            STAND,
+            post(async |State(service): State<Service>, Json(request): Json<StandingRequest>| {
+                answer(move || service.stand(&request)).await
             }),
         )
         .route(

@@ -4,6 +4,7 @@ mod archive;
 mod audit;
 mod desk;
 mod report;
+mod standing;
 mod taking;
 
 use std::sync::Arc;
@@ -21,7 +22,7 @@ use crate::archive::{Archive, ArchiveError};
 use crate::gate::{Refusal, Refusals};
 use crate::home::ReceiptSettings;
 use crate::reception::Quarantine;
-use crate::store::{ChainStore, Mailboxes, Pickups, Receipts, StoreError};
+use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, StoreError};
 use crate::submission::Submission;
 
 pub use self::archive::{
@@ -33,6 +34,7 @@ pub use self::desk::{
     StudyRow, VisitRequest,
 };
 pub use self::report::{Report, ReportError, ReportRow};
+pub use self::standing::{NewStanding, StandingError, StandingRequest, Stands, Why};
 pub use self::taking::{Taking, TakingRow};
 
 /// A relay as its operator sees it.
@@ -64,6 +66,8 @@ pub struct Service {
     pub submission: Arc<Submission>,
     /// Who opened which study, and who was refused.
     pub receipts: Arc<Receipts>,
+    /// Who is told what becomes of studies.
+    pub notices: Arc<Notices>,
     /// What is done with those.
     pub receipt_settings: ReceiptSettings,
     /// Why the gate said no.

@@ -2,12 +2,14 @@
 //!
 //! One file for each kind of thing that must not wait for another: the chain in [`ChainStore`], blocks on their way in
 //! [`ProposalStore`], other people's sealed messages in [`mailboxes`], codes that the desk gave out in [`pickups`], revocations
-//! on their way in [`seen`], what happened to studies in [`receipts`]. Every commit is on the
+//! on their way in [`seen`], what happened to studies in [`receipts`], who is told of
+//! them in [`notices`]. Every commit is on the
 //! disk when it returns; a process killed at any instant finds the last commit, whole.
 
 mod chain;
 mod holders;
 pub mod mailboxes;
+pub mod notices;
 pub mod pickups;
 mod proposals;
 pub mod receipts;
@@ -15,6 +17,7 @@ pub mod seen;
 
 pub use self::chain::{ChainStore, CommitError, Snapshot};
 pub use self::mailboxes::{MailboxError, Mailboxes};
+pub use self::notices::Notices;
 pub use self::pickups::{Issue, IssueError, PickupRefused, Pickups, Told, Visit};
 pub use self::proposals::ProposalStore;
 pub use self::receipts::{Receipts, ReceiptsError};

@@ -9,6 +9,7 @@ mod demo;
 mod ingest;
 mod keeper;
 mod mailboxes;
+mod notices;
 mod pickups;
 mod receipts;
 mod reception;

@@ -6,6 +6,7 @@ mod altered;
 mod cluster;
 mod image;
 mod killed;
+mod notices;
 mod people;
 mod process;
 mod receipts;

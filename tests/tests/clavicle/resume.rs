@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::cluster::{Cluster, PERSON, files_in};
 use crate::image::Image;
-use crate::process::PATIENCE;
+use crate::process::{Doing, PATIENCE, program};
 
 const FETCH: [&str; 5] = ["recipient", "fetch", "--dir", "rossi", "--out"];
 
@@ -165,6 +165,52 @@ fn a_source_that_dies_is_told_of_and_what_had_arrived_is_kept() {
 
 /// An image comes while the study is on its way: the source stops sending what is no longer all of it, and the same command fetches the
 /// revision, without what it has.
+/// The wallet's images on a disk of their own that is too small, and then is not.
+const FULL: &str = r#"
+set -eu
+mkdir -p rossi/images
+mount -t tmpfs -o size=24m none rossi/images
+"$CLAVICLE" --json recipient fetch --dir rossi > first.json && exit 1
+du -sb rossi/images | cut -f1 > before
+mount -o remount,size=256m rossi/images
+"$CLAVICLE" --json recipient fetch --dir rossi --out images > second.json
+"#;
+
+#[test]
+fn a_disk_that_is_full_is_named_and_what_is_on_it_does_not_come_again() {
+    let cluster = Cluster::running();
+    cluster.patient("ana");
+    cluster.recipient("rossi");
+    fs::create_dir(cluster.path("files")).unwrap();
+    let files: Vec<Vec<u8>> = [(0, 40 << 20), (1, 1_000)].map(|(number, pixels)| image(number, pixels).file()).into();
+    for (number, bytes) in files.iter().enumerate() {
+        fs::write(cluster.path("files").join(number.to_string()), bytes).unwrap();
+    }
+    let study = cluster.ingest(0, "files");
+    cluster.pick_up(0, &study, "ana");
+    cluster.grant("ana", &study, &cluster.card("rossi"));
+    cluster.person(&["recipient", "inbox", "--dir", "rossi"]);
+
+    // In a mount namespace of its own, which is gone with it.
+    let mut command = program("unshare", cluster.folder());
+    command.args(["--map-root-user", "--mount", "sh", "-c", FULL]).env("CLAVICLE", PERSON);
+    let said = Doing::start(command).ended();
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let read = |name: &str| fs::read_to_string(cluster.path(name)).unwrap();
+    let first: serde_json::Value = serde_json::from_str(&read("first.json")).unwrap();
+    let sentence = first["error"]["message"].as_str().unwrap();
+    assert!(sentence.contains("No space left on device") && sentence.contains("rossi/images"), "{sentence}");
+    let before: u64 = read("before").trim().parse().unwrap();
+    let second: serde_json::Value = serde_json::from_str(&read("second.json")).unwrap();
+    let total: u64 = files.iter().map(|bytes| bytes.len() as u64).sum();
+    let came = second["fetched"][0]["bytes"].as_u64().unwrap();
+    assert!(before > 16 << 20, "{before} bytes were on the full disk");
+    // But for the piece that did not fit, and what lies around each.
+    assert!(came <= total - before + (2 << 20), "{came} bytes came with {before} of {total} there");
+    let arrived: Vec<Vec<u8>> = files_in(&cluster.path("images")).iter().map(|path| fs::read(path).unwrap()).collect();
+    assert!(files.iter().all(|file| arrived.contains(file)), "not what was sent");
+}
+
 #[test]
 fn a_study_that_is_revised_on_its_way_arrives_as_it_is_then() {
     let cluster = Cluster::running();

@@ -24,7 +24,7 @@ use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_manifest::{Header, Instance, Manifest, Nonce, Series, StoredDigest, StoredHasher, Subtrees, Uid};
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{self, Ask, Counter, Denied, Offered};
-use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reference};
+use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
 use tokio::sync::watch;
 
 use crate::study::Shape;
@@ -293,6 +293,10 @@ impl Gate for Hospital {
         let remote = opened.receipt.countersigner().unwrap();
         let verified = opened.receipt.digest(&self.chain).verify_countersignature(&self.chain, &remote, &signature);
         Box::pin(async move { Ok(verified?) })
+    }
+
+    fn tell<'a>(&'a self, _: &'a SignedReceipt, _: bool, _: Reach) -> BoxFuture<'a, Result<(), BoxError>> {
+        Box::pin(async { Err("nobody here asks to be told".into()) })
     }
 
     fn closed<'a>(&'a self, _: &'a SignedReceipt, _: (u32, u64), _: End) -> BoxFuture<'a, ()> {

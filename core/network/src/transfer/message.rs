@@ -10,7 +10,7 @@ use clavicle_manifest::{
     StoredDigest,
 };
 
-use crate::message::List;
+use crate::message::{List, Mailbox};
 
 /// The protocol, as iroh negotiates it.
 pub const PROTOCOL: &[u8] = b"clavicle/transfer/1";
@@ -55,6 +55,22 @@ pub(crate) enum Ask {
         /// The first.
         from: u64,
     },
+    /// Where they are to be told when their copy is not what it was any more. Once; nothing is answered.
+    Tell(Reach),
+}
+
+/// Where somebody who has a copy is told what becomes of the study.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Reach {
+    /// Where it is left.
+    pub mailbox: Mailbox,
+    /// Whom it is sealed to: an age X25519 recipient.
+    pub recipient: [u8; 32],
+}
+
+impl Wire for Reach {
+    const NAME: &'static str = "where somebody is told";
+    const MAX_LEN: usize = 256;
 }
 
 /// What there is for whoever was let in.

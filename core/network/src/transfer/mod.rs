@@ -30,7 +30,7 @@ mod receive;
 mod send;
 mod writing;
 
-pub use self::message::{Item, Listing, MAX_WANTS, Offer, PROTOCOL, Reference};
+pub use self::message::{Item, Listing, MAX_WANTS, Offer, PROTOCOL, Reach, Reference};
 pub use self::reading::Kept;
 pub use self::receive::{Fetch, FetchError, Got, Outcome, Progress, Verified, connect};
 pub use self::send::{Admission, BoxError, Gate};

@@ -14,7 +14,7 @@ use iroh::Endpoint;
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
-use super::message::{Answer, Ask, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reference, Want, Wants};
+use super::message::{Answer, Ask, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reach, Reference, Want, Wants};
 use super::writing::{Came, Writer};
 use super::{DONE, ENDED, REFUSED, REVISED};
 use crate::endpoint::{CONNECT, Remote, read_message, write_message};
@@ -259,6 +259,14 @@ impl Verified {
             Err(error) if error.is_wrong() => Err(FetchError::Protocol("its statement cannot be read")),
             Err(_) => Err(why(&self.fetch.connection)),
         }
+    }
+
+    /// Says where to be told what becomes of the study. Once.
+    ///
+    /// # Errors
+    /// [`FetchError`].
+    pub async fn tell(&mut self, reach: Reach) -> Result<(), FetchError> {
+        self.ask(&Ask::Tell(reach)).await
     }
 
     async fn ask(&mut self, ask: &Ask) -> Result<(), FetchError> {

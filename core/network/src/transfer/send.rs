@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::debug;
 
-use super::message::{Answer, Ask, Offer, Reference};
+use super::message::{Answer, Ask, Offer, Reach, Reference};
 use super::reading::{Kept, Reading};
 use super::{DONE, ENDED, FAILED, REFUSED, REVISED};
 use crate::endpoint::{MessageError, framed, read_message, remote_key, write_message};
@@ -85,6 +85,12 @@ pub trait Gate: Send + Sync + 'static {
 
     /// Writes down how much was sent, and how that ended.
     fn closed<'a>(&'a self, opened: &'a SignedReceipt, sent: (u32, u64), end: End) -> BoxFuture<'a, ()>;
+
+    /// Keeps where whoever was let in is to be told what becomes of the study, the `whole` of it or some series.
+    ///
+    /// # Errors
+    /// It cannot be kept; for the log.
+    fn tell<'a>(&'a self, opened: &'a SignedReceipt, whole: bool, reach: Reach) -> BoxFuture<'a, Result<(), BoxError>>;
 
     /// The study's receipts from a sequence on, for its holder; nothing for others.
     ///
@@ -357,12 +363,12 @@ impl Sender<'_> {
     async fn send_all(mut self, admission: Admission) -> Result<(), SendError> {
         let Admission { authorisation, offer, withheld } = admission;
         let items: Arc<[_]> = offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
-        let withheld = Arc::new(withheld);
+        let (withheld, whole) = (Arc::new(withheld), offer.manifest.whole().is_some());
         let welcome = Answer::Welcome(Box::new(self.receipt.clone()), Box::new(offer));
         self.write(framed(&welcome).into()).await?;
         drop(welcome);
         let mut left = items.len().saturating_mul(MAX_TIMES);
-        let mut statements = MAX_STATEMENTS;
+        let (mut statements, mut told) = (MAX_STATEMENTS, false);
         let Some(Ask::Countersigned(signature)) = self.ask().await? else { return Err(SendError::NotSigned) };
         self.gate.countersigned(self.receipt, signature).await.map_err(SendError::Gate)?;
         while let Some(ask) = self.ask().await? {
@@ -382,6 +388,12 @@ impl Sender<'_> {
                 Ask::Receipts { from } => {
                     statements = statements.checked_sub(1).ok_or(SendError::TooOften)?;
                     self.send_receipts(&authorisation, from).await?;
+                }
+                Ask::Tell(reach) => {
+                    if std::mem::replace(&mut told, true) {
+                        return Err(SendError::TooOften);
+                    }
+                    self.gate.tell(self.receipt, whole, reach).await.map_err(SendError::Gate)?;
                 }
                 Ask::Countersigned(_) => return Err(SendError::NotSigned),
             }

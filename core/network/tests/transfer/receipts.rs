@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use clavicle_ledger::encoding;
+use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::receipt::{Closed, End, Entry, ReceiptClaim, SignedReceipt};
-use clavicle_network::transfer::{FetchError, PROTOCOL};
+use clavicle_network::message::{Mailbox, Token};
+use clavicle_network::transfer::{FetchError, PROTOCOL, Reach};
 use tempfile::TempDir;
 
 use crate::world::{LARGE, REPORT, SMALL, Scene, file, pack, soon};
@@ -59,6 +60,27 @@ async fn how_it_ended_is_written_down() {
     raw.lead().await;
     raw.connection.close(9u32.into(), b"");
     assert_eq!(closed(&written(&scene, 4).await[3]).end, End::Broken);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn where_to_be_told_is_said_once() {
+    let scene = Scene::new().await;
+    let grantee = scene.grantee("grantee");
+    let reach = Reach {
+        mailbox: Mailbox { key: grantee.key.public(), relays: Ascending::new(), token: Token([1; 16]) },
+        recipient: [2; 32],
+    };
+    let (_endpoint, mut verified) = scene.verified(&grantee).await;
+    soon(verified.tell(reach.clone())).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    soon(verified.fetch(pack(folder.path()), &[SMALL], |_| ())).await.unwrap();
+    let told = vec![(grantee.key.public(), true, reach.clone())];
+    assert_eq!(*scene.hospital.reaches.lock().unwrap(), told);
+    soon(verified.tell(reach)).await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let cut = soon(verified.fetch(pack(folder.path()), &[SMALL], |_| ())).await.map(drop).unwrap_err();
+    assert!(matches!(cut, FetchError::Broken), "{cut}");
+    assert_eq!(*scene.hospital.reaches.lock().unwrap(), told);
 }
 
 /// Nothing is sent before the receipt is signed, and to nobody who signs another.

@@ -33,7 +33,8 @@ use clavicle_network::Server;
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pack::{Pack, PackKey};
 use clavicle_network::transfer::{
-    self, Admission, BoxError, BoxFuture, Fetch, FetchError, Gate, Kept, Listing, Offer, PROTOCOL, Reference, Verified,
+    self, Admission, BoxError, BoxFuture, Fetch, FetchError, Gate, Kept, Listing, Offer, PROTOCOL, Reach, Reference,
+    Verified,
 };
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
 use iroh::{Endpoint, EndpointAddr, EndpointId};
@@ -115,6 +116,8 @@ pub struct Hospital {
     pub full: AtomicBool,
     /// What was found to be not what it was, each time.
     pub damaged: Mutex<Vec<StoredDigest>>,
+    /// Who asked to be told, whether of the whole, and where.
+    pub reaches: Mutex<Vec<(Key, bool, Reach)>>,
     nonce: AtomicU64,
     clock: AtomicU64,
     changes: watch::Sender<u64>,
@@ -160,6 +163,7 @@ impl Hospital {
             receipts: watch::Sender::new(Vec::new()),
             full: AtomicBool::new(false),
             damaged: Mutex::default(),
+            reaches: Mutex::default(),
             nonce: AtomicU64::new(0),
             clock: AtomicU64::new(START),
             changes: watch::Sender::new(0),
@@ -423,6 +427,11 @@ impl Gate for Hospital {
         let opened = &opened.receipt;
         self.write(opened.study, Entry::Closed(Closed { opened: opened.sequence, items, bytes, end }));
         Box::pin(async {})
+    }
+
+    fn tell<'a>(&'a self, opened: &'a SignedReceipt, whole: bool, reach: Reach) -> BoxFuture<'a, Result<(), BoxError>> {
+        self.reaches.lock().unwrap().push((opened.receipt.countersigner().unwrap(), whole, reach));
+        Box::pin(async { Ok(()) })
     }
 
     fn receipts(&self, authorisation: &Authorisation, from: u64) -> Result<Option<Statement>, BoxError> {

@@ -90,9 +90,10 @@ impl Patient {
         loop {
             attempt += 1;
             let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
+            let root = download.record.manifest_root;
             let done = Box::pin(self.wallet.fetch(download, &key, out, &mut progress)).await;
             match &done {
-                Err(error) if error.is_revised() && attempt < ATTEMPTS => self.wallet.catch_up().await?,
+                Err(error) if attempt < ATTEMPTS && self.wallet.is_revised(error, study.id, root).await => {}
                 _ => return done,
             }
         }
@@ -148,5 +149,5 @@ pub(super) fn own_download(study: StudyId, record: Study, proven: &Proven) -> Re
     let (source, operational) = source_in(proven, record.source)?;
     let remote = served_at(proven, &source)?;
     let source = record.source;
-    Ok(Download { study, source, remote, operational, record, claim: Claim::Holder, actor: None })
+    Ok(Download { study, source, remote, operational, record, claim: Claim::Holder, actor: None, reach: None })
 }

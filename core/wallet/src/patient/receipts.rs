@@ -3,21 +3,14 @@
 //! What was shown once is kept. A source that shows something else later is found out ([`WalletError::ReceiptsChanged`]); one that never
 //! wrote an access down, together with whoever fetched, is not.
 
-use clavicle_ledger::id::{GrantId, SourceId, StudyId};
-use clavicle_ledger::key::Key;
+use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::receipt::{Entry, SignedReceipt, Stated, Statement, Tip};
-use clavicle_ledger::source::KeyRole;
-use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::Height;
 use tracing::warn;
 
 use super::{OwnStudy, Patient, Revocable};
 use crate::error::WalletError;
 use crate::rows::{Bound, Held, KeptReceipt, Made};
-use crate::wallet::source_in;
-
-/// The most keys of a source, other than the one now, that one statement may be signed by.
-const MAX_FORMER_KEYS: usize = 8;
 
 /// Something that happened to a study, as its source wrote it down.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +53,8 @@ impl Patient {
             (Some(first), None) if first.sequence > 0 => Tip::before(first),
             (_, known) => known.unwrap_or(Tip::START),
         };
-        let keys = self.keys_of(source, statement.receipts.iter().map(|stated| &stated.receipt)).await?;
+        let signers = statement.receipts.iter().map(|stated| stated.receipt.receipt.signer).collect();
+        let keys = self.wallet.keys_of(source, signers).await?;
         for anchor in &statement.anchors {
             self.wallet.ledger.recall(&anchor.header).await?;
         }
@@ -129,7 +123,7 @@ impl Patient {
         held: &Held,
         receipt: SignedReceipt,
     ) -> Result<(), WalletError> {
-        let keys = self.keys_of(held.source, std::iter::once(&receipt)).await?;
+        let keys = self.wallet.keys_of(held.source, vec![receipt.receipt.signer]).await?;
         let said = &receipt.receipt;
         let about = said.study == grant.study && said.entry == Entry::RevocationSeen { grant: grant.id };
         match receipt.verify(&self.wallet.chain(), held.source, &keys) {
@@ -143,30 +137,6 @@ impl Patient {
                 Ok(())
             }
         }
-    }
-
-    /// The source's operational key now, and those of these signers that were it formerly, proven.
-    async fn keys_of(
-        &mut self,
-        source: SourceId,
-        receipts: impl Iterator<Item = &SignedReceipt>,
-    ) -> Result<Vec<Key>, WalletError> {
-        let mut signers: Vec<Key> = receipts.map(|receipt| receipt.receipt.signer).collect();
-        signers.sort_unstable();
-        signers.dedup();
-        signers.truncate(MAX_FORMER_KEYS);
-        let mut asked = vec![StateKey::Head, StateKey::Source(source)];
-        asked.extend(signers.iter().copied().map(StateKey::KeyUse));
-        let proven = self.wallet.rows(&asked).await?;
-        let (_, now) = source_in(&proven, source)?;
-        let mut keys = vec![now];
-        for key in signers {
-            let row: Option<clavicle_ledger::source::KeyUse> = proven.rows.row(&StateKey::KeyUse(key))?;
-            if row.is_some_and(|row| row.source == source && row.role == KeyRole::Operational) {
-                keys.push(key);
-            }
-        }
-        Ok(keys)
     }
 }
 

@@ -14,6 +14,7 @@ use clavicle_ledger::id::{BlockId, ChainId, ManifestRoot, RequestDigest, SourceI
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::salt::Salt;
+use clavicle_ledger::study::{Reason, Status};
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
@@ -23,7 +24,7 @@ use clavicle_network::pickup::{PickupCode, Question, Ticket};
 use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
 use clavicle_wallet::code;
 use clavicle_wallet::identity::Identity;
-use clavicle_wallet::letter::{Content, GrantLetter, Letter};
+use clavicle_wallet::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts};
 use clavicle_wallet::seal;
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
@@ -112,6 +113,21 @@ fn letter() -> Letter {
     Letter { chain: CHAIN, to: recipient().recipient(), from: holder.public(), sent: NOW, content }
 }
 
+/// From a source.
+fn notice() -> Letter {
+    let notice = Notice {
+        study: StudyId::from_bytes([30; 32]),
+        source: SourceId::from_bytes([31; 32]),
+        copy: ManifestRoot::from_bytes([32; 32]),
+        revision: 3,
+        manifest_root: ManifestRoot::from_bytes([33; 32]),
+        status: Status::Suspended { until: Some(NOW), reason: Reason::Quality },
+        counts: Some(NoticeCounts { removed: 2, added: 1, changed: 0 }),
+    };
+    let content = Content::Notice(Box::new(notice));
+    Letter { chain: CHAIN, to: recipient().recipient(), from: secret(20).public(), sent: NOW, content }
+}
+
 fn line<T: Wire + PartialEq + Debug>(name: &str, value: &T, rest: &str) -> String {
     let bytes = encoding::encode(value);
     assert_eq!(encoding::decode::<T>(&bytes).as_ref(), Ok(value), "{name}");
@@ -143,6 +159,7 @@ fn what_is_signed_and_shown_is_as_on_disk() {
     text += &line("pickup", &pickup(), &code::to_text(&pickup()));
     text += &line("identity", &recipient(), &recipient().recipient().to_string());
     text += &line("letter", &letter(), "");
+    text += &line("letter", &notice(), "");
     let path = folder().join("vectors.txt");
     if is_writing() {
         fs::write(&path, &text).unwrap();

@@ -3,12 +3,14 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use clavicle_ledger::study::Standing;
+use clavicle_ledger::study::{Standing, Status};
 use clavicle_network::file;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::code;
 use clavicle_wallet::download::Downloaded;
+use clavicle_wallet::letter::{Notice, NoticeCounts};
 use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
+use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
 use super::progress::{self, size};
@@ -40,6 +42,9 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
                 let mut row = row(granted);
                 row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
                 row["notice"] = json!(said);
+                let told = recipient.notice(granted.received.study).await.ok().flatten();
+                lines.extend(told.iter().map(|told| format!("              {}", told_line(told))));
+                row["told"] = told.as_ref().map_or(Value::Null, told_row);
                 rows.push(row);
             }
             lines.push(format!("{} studies were granted, {new} of them new", all.len()));
@@ -188,6 +193,32 @@ fn of_copy(copy: CopyState) -> Option<String> {
             Some(format!("the hospital has {standing} the study ({why}): do not use your copy"))
         }
     }
+}
+
+/// What the hospital wrote of a copy, by itself.
+fn told_line(told: &Noticed) -> String {
+    let Notice { revision, status, counts, .. } = &told.notice;
+    let what = match status {
+        Status::Active => format!("revision {revision} is what it serves"),
+        Status::Suspended { reason, .. } => format!("it does not serve the study for now, {reason}"),
+        Status::Withdrawn { reason } => format!("it has withdrawn the study, {reason}"),
+    };
+    let counts = counts.map_or_else(String::new, |NoticeCounts { removed, added, changed }| {
+        format!("; {removed} images were removed, {added} added, {changed} changed")
+    });
+    format!("the hospital wrote at {}: {what}{counts}", moment(told.sent))
+}
+
+fn told_row(told: &Noticed) -> Value {
+    let Notice { revision, status, counts, .. } = &told.notice;
+    let status = match status {
+        Status::Active => "active",
+        Status::Suspended { .. } => "suspended",
+        Status::Withdrawn { .. } => "withdrawn",
+    };
+    let counts =
+        counts.map(|counts| json!({ "removed": counts.removed, "added": counts.added, "changed": counts.changed }));
+    json!({ "sent_ms": told.sent.0, "revision": revision, "status": status, "counts": counts })
 }
 
 fn line(granted: &Granted) -> String {

@@ -1,0 +1,286 @@
+//! Notices: whoever has a copy of a study is told, sealed, when it was revised, suspended or withdrawn.
+//!
+//! A letter into the mailbox that they named when they fetched, signed with this source's operational key. It says no more than the ledger
+//! and the manifests do; it says it without being asked.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use clavicle_ledger::encoding::{self, Bytes};
+use clavicle_ledger::id::{SourceId, StudyId};
+use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::study::Standing;
+use clavicle_ledger::time::{BlockTime, Height};
+use clavicle_ledger::transaction::Action;
+use clavicle_manifest::{Manifest, Uid};
+use clavicle_network::message::{Mailbox, MailboxRefusal, MailboxRequest, MailboxResponse, Request, Response};
+use clavicle_network::swarm::Client;
+use clavicle_wallet::identity::Recipient;
+use clavicle_wallet::letter::{Content, Letter, Notice, NoticeCounts};
+use clavicle_wallet::seal;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{debug, warn};
+
+use crate::archive::ArchiveError;
+use crate::service::{Service, ServiceError};
+use crate::store::StoreError;
+use crate::store::notices::Due;
+
+/// How often it is tried again to reach those who were not.
+const EVERY: Duration = Duration::from_secs(30);
+/// How long a relay may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many are told at once.
+const AT_ONCE: usize = 8;
+/// How many blocks are looked at for one commit.
+const BLOCKS: u64 = 256;
+/// The most who are told before blocks are looked at again.
+const MOST: usize = 1_024;
+
+/// The task that tells them.
+#[derive(Debug)]
+pub struct Notifier {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Notifier {
+    /// Starts it.
+    #[must_use]
+    pub fn start(service: Service) -> Self {
+        let (stop, stopping) = watch::channel(false);
+        #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
+        let task = tokio::spawn(run(service, stopping));
+        Self { stop, task }
+    }
+
+    /// Stops it and waits until it has. Who was not told yet is told after the next start.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.task.await.ok();
+    }
+}
+
+async fn run(service: Service, mut stopping: watch::Receiver<bool>) {
+    let mut changes = service.store.changes();
+    let mut ticks = interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut looked = None;
+    loop {
+        let tick = tokio::select! {
+            // That nobody is left to say so is saying so.
+            _ = stopping.wait_for(|stop| *stop) => return,
+            changed = changes.changed() => if changed.is_err() { return } else { false },
+            _ = ticks.tick() => true,
+        };
+        tokio::select! {
+            _ = stopping.wait_for(|stop| *stop) => return,
+            told = tell_all(&service, &mut looked, tick) => if let Err(error) = told {
+                warn!(%error, "who has copies cannot be told what becomes of them");
+            }
+        }
+    }
+}
+
+/// Tells everybody who is due. `looked` is the height up to which blocks were looked at; with `keep` it is kept, whatever was found.
+async fn tell_all(service: &Service, looked: &mut Option<Height>, keep: bool) -> Result<(), ServiceError> {
+    let from = *looked;
+    let due = off(service, move |service| {
+        let looked = look(service, from, keep)?;
+        Ok((looked, service.notices.due((service.clock)().0, MOST)?))
+    });
+    let Some((height, due)) = due.await? else { return Ok(()) };
+    *looked = Some(height);
+    let mut due = due.into_iter();
+    let mut telling = JoinSet::new();
+    loop {
+        while telling.len() < AT_ONCE
+            && let Some(one) = due.next()
+        {
+            let service = service.clone();
+            telling.spawn(async move { tell(&service, one).await });
+        }
+        match telling.join_next().await {
+            None => return Ok(()),
+            Some(told) => told.unwrap_or(Ok(()))?,
+        }
+    }
+}
+
+/// Looks at the blocks that were not looked at yet, for what they change of this source's studies. Up to which height it has.
+fn look(service: &Service, looked: Option<Height>, keep: bool) -> Result<Height, StoreError> {
+    let (head, now) = (service.store.head()?.height, (service.clock)().0);
+    let kept = || service.notices.looked();
+    // Before anybody had a copy there was nothing to tell.
+    let mut looked = looked.map_or_else(kept, |looked| Ok(Some(looked)))?.unwrap_or(head);
+    while looked < head {
+        let upto = head.min(looked.saturating_add(BLOCKS));
+        let mut studies = BTreeSet::new();
+        for height in looked.saturating_add(1)..=upto {
+            studies.extend(changed_in(service, height)?);
+        }
+        if !studies.is_empty() {
+            service.notices.changed(&studies, upto, now)?;
+        }
+        looked = upto;
+    }
+    if keep {
+        service.notices.changed(&BTreeSet::new(), looked, now)?;
+    }
+    Ok(looked)
+}
+
+fn changed_in(service: &Service, height: Height) -> Result<Vec<StudyId>, StoreError> {
+    let Some((block, _)) = service.store.block(height)? else { return Ok(Vec::new()) };
+    let changed = block.envelopes.iter().filter_map(|envelope| match &envelope.body.action {
+        Action::ReviseStudy(revise) => Some(revise.study),
+        Action::SetStatus(set) => Some(set.study),
+        _ => None,
+    });
+    Ok(changed.collect())
+}
+
+/// Reads and writes where nobody else waits. A defect in there ends nothing else: who was not told is due with the next block.
+async fn off<T: Send + 'static>(
+    service: &Service,
+    work: impl FnOnce(&Service) -> Result<T, ServiceError> + Send + 'static,
+) -> Result<Option<T>, ServiceError> {
+    let service = service.clone();
+    tokio::task::spawn_blocking(move || work(&service)).await.map_or(Ok(None), |done| done.map(Some))
+}
+
+/// Tells one what there is to be told, if there is something.
+async fn tell(service: &Service, due: Due) -> Result<(), ServiceError> {
+    let one = due.clone();
+    let Some(Some((sealed, digest))) = off(service, move |service| write(service, &one)).await? else { return Ok(()) };
+    let deposited = deposit(service, &due.copy.reach.mailbox, &sealed).await?;
+    off(service, move |service| {
+        Ok(match deposited {
+            Deposited::Taken => service.notices.settle(&due, Some(digest))?,
+            Deposited::NotReached => service.notices.not_reached(&due, (service.clock)().0)?,
+            Deposited::NoMailbox => service.notices.forget(&due)?,
+        })
+    })
+    .await
+    .map(drop)
+}
+
+/// Writes the letter, and BLAKE3 of what it says. Nothing, when there is nothing to be told: that is kept.
+fn write(service: &Service, due: &Due) -> Result<Option<(Vec<u8>, [u8; 32])>, ServiceError> {
+    let notice = notice(service, due)?;
+    let digest = notice.as_ref().map(|notice| *blake3::hash(&encoding::encode(notice)).as_bytes());
+    let (Some(notice), Some(digest)) = (notice, digest.filter(|digest| due.told != Some(*digest))) else {
+        service.notices.settle(due, None)?;
+        return Ok(None);
+    };
+    let letter = Letter {
+        chain: service.chain,
+        to: Recipient::from_bytes(due.copy.reach.recipient),
+        from: service.operational.public(),
+        sent: (service.clock)().0,
+        content: Content::Notice(Box::new(notice)),
+    };
+    match seal::seal(&letter, &service.operational) {
+        Ok(sealed) => Ok(Some((sealed, digest))),
+        Err(error) => {
+            debug!(%error, "nothing can be sealed to whoever has a copy");
+            service.notices.forget(due)?;
+            Ok(None)
+        }
+    }
+}
+
+/// What there is to be told of a copy; nothing when it is as the ledger has the study, and they know of nothing else.
+fn notice(service: &Service, due: &Due) -> Result<Option<Notice>, ServiceError> {
+    let snapshot = service.store.snapshot()?;
+    let (Some(record), head) = (snapshot.study(due.study)?, snapshot.head()?) else { return Ok(None) };
+    let [standing, _] = record.standings(BlockTime(head.time.timestamp()));
+    let served = matches!(standing, Standing::Active | Standing::Frozen);
+    if served && record.manifest_root == due.copy.root && due.told.is_none() {
+        return Ok(None);
+    }
+    let counts = if due.copy.whole { counts(service, due, &record.manifest_root)? } else { None };
+    Ok(Some(Notice {
+        study: due.study,
+        source: service.source,
+        copy: due.copy.root,
+        revision: record.revision,
+        manifest_root: record.manifest_root,
+        status: record.status,
+        counts,
+    }))
+}
+
+/// How many images are other ones since.
+fn counts(
+    service: &Service,
+    due: &Due,
+    now: &clavicle_ledger::id::ManifestRoot,
+) -> Result<Option<NoticeCounts>, ArchiveError> {
+    let (then, now) = (service.archive.edition(due.study, &due.copy.root)?, service.archive.edition(due.study, now)?);
+    let (Some(then), Some(now)) = (then, now) else { return Ok(None) };
+    let by_uid = |manifest: &Manifest| -> BTreeMap<Uid, _> {
+        manifest.instances().map(|instance| (instance.sop_instance_uid, instance.stored)).collect()
+    };
+    let (then, now) = (by_uid(&then.manifest.manifest), by_uid(&now.manifest.manifest));
+    let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
+    Ok(Some(NoticeCounts {
+        removed: count(then.keys().filter(|uid| !now.contains_key(uid)).count()),
+        added: count(now.keys().filter(|uid| !then.contains_key(uid)).count()),
+        changed: count(then.iter().filter(|(uid, stored)| now.get(uid).is_some_and(|now| now != *stored)).count()),
+    }))
+}
+
+enum Deposited {
+    Taken,
+    NotReached,
+    NoMailbox,
+}
+
+/// Leaves a letter at every relay that keeps the mailbox.
+async fn deposit(service: &Service, mailbox: &Mailbox, sealed: &[u8]) -> Result<Deposited, ServiceError> {
+    let Ok(sealed) = Bytes::new(sealed.to_vec()) else { return Ok(Deposited::NoMailbox) };
+    let (mut taken, mut gone) = (0, 0);
+    for relay in &mailbox.relays {
+        let request = MailboxRequest::Deposit { mailbox: mailbox.key, token: mailbox.token, sealed: sealed.clone() };
+        match ask(service, *relay, request).await? {
+            Some(MailboxResponse::Done) => taken += 1,
+            Some(MailboxResponse::Refused(MailboxRefusal::NoMailbox)) => gone += 1,
+            _ => {}
+        }
+    }
+    Ok(match (taken, gone) {
+        (1.., _) => Deposited::Taken,
+        (0, gone) if gone == mailbox.relays.len() => Deposited::NoMailbox,
+        _ => Deposited::NotReached,
+    })
+}
+
+/// Asks a relay, this one as any other, over a connection of its own; nothing when it does not answer.
+async fn ask(
+    service: &Service,
+    relay: SourceId,
+    request: MailboxRequest,
+) -> Result<Option<MailboxResponse>, ServiceError> {
+    let found = off(service, move |service| {
+        let snapshot = service.store.snapshot()?;
+        Ok((snapshot.source(relay)?, snapshot.head()?))
+    });
+    let Some((Some(source), head)) = found.await? else { return Ok(None) };
+    let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
+    let Some(key) = source.keys_in(head.epoch).network.iter().next().copied() else { return Ok(None) };
+    let answer = async {
+        let mut client = Client::connect(service.chain, &key, &addresses, PATIENCE).await?;
+        client.ask(Request::Mailbox(Box::new(request))).await
+    };
+    match answer.await {
+        Ok(Response::Mailbox(answer)) => Ok(Some(answer)),
+        Ok(_) => Ok(None),
+        Err(error) => {
+            debug!(%error, "a relay does not take a notice");
+            Ok(None)
+        }
+    }
+}

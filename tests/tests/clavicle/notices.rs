@@ -1,0 +1,74 @@
+//! Whoever has a copy is told when the study is not what it was.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, brain};
+use crate::process::PATIENCE;
+
+const MERCY: usize = 0;
+
+/// What a recipient was told of a study, once it `is` so.
+fn told(cluster: &Cluster, recipient: &str, is: impl Fn(&Value) -> bool) -> Value {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let inbox = cluster.person(&["recipient", "inbox", "--dir", recipient]);
+        let told = inbox["granted"][0]["told"].clone();
+        if is(&told) {
+            return told;
+        }
+        assert!(Instant::now() < end, "{inbox}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn who_fetched_is_told_of_revision_suspension_and_withdrawal() {
+    let mut cluster = Cluster::running();
+    brain(&cluster, "images", 1..=2);
+    brain(&cluster, "more", 3..=5);
+    cluster.patient("ana");
+    let study = cluster.ingest(MERCY, "images");
+    cluster.pick_up(MERCY, &study, "ana");
+    for recipient in ["rossi", "bianchi"] {
+        cluster.recipient(recipient);
+        cluster.grant("ana", &study, &cluster.card(recipient));
+        assert_eq!(told(&cluster, recipient, |_| true), Value::Null);
+    }
+    cluster.person(&["recipient", "fetch", "--dir", "rossi"]);
+
+    // Revised, and the power fails right after it.
+    cluster.ingest(MERCY, "more");
+    let end = Instant::now() + PATIENCE;
+    let revised = |cluster: &Cluster| cluster.person(&["wallet", "who", "--dir", "ana", &study])["events"].as_u64();
+    while revised(&cluster) < Some(4) {
+        assert!(Instant::now() < end, "the revision is not on the ledger");
+    }
+    cluster.restart(MERCY);
+    let said = told(&cluster, "rossi", |told| !told.is_null());
+    assert_eq!((said["revision"].as_u64(), said["status"].as_str()), (Some(1), Some("active")), "{said}");
+    let counts = &said["counts"];
+    assert_eq!((counts["removed"].as_u64(), counts["added"].as_u64()), (Some(0), Some(3)), "{said}");
+
+    // Fetched again, it is of the study as it is, and there is nothing to be told.
+    let next = cluster.highest() + 1;
+    cluster.reach(&[0, 1, 2, 3], next);
+    cluster.person(&["recipient", "fetch", "--dir", "rossi"]);
+    assert_eq!(told(&cluster, "rossi", |_| true), Value::Null);
+
+    cluster.hospital(&["suspend", "--dir", "mercy", &study[..12], "--reason", "under-review"]);
+    let said = told(&cluster, "rossi", |told| !told.is_null());
+    assert_eq!(said["status"].as_str(), Some("suspended"), "{said}");
+    cluster.hospital(&["resume", "--dir", "mercy", &study[..12]]);
+    told(&cluster, "rossi", |told| told["status"] == "active");
+    cluster.hospital(&["withdraw", "--dir", "mercy", &study[..12], "--reason", "patient-safety"]);
+    told(&cluster, "rossi", |told| told["status"] == "withdrawn");
+    let inbox = cluster.person(&["recipient", "inbox", "--dir", "rossi"]);
+    assert!(inbox["granted"][0]["notice"].as_str().unwrap().contains("do not use your copy"), "{inbox}");
+    let (code, said) = cluster.try_hospital(&["resume", "--dir", "mercy", &study[..12]]).refused();
+    assert!(said.contains("withdrawn, which is final"), "{code}: {said}");
+
+    // Whoever has no copy was told nothing.
+    assert_eq!(told(&cluster, "bianchi", |_| true), Value::Null);
+}
