@@ -14,6 +14,7 @@ use clavicle_manifest::{
 };
 
 use crate::facts::{Facts, Patient, Place, shown};
+use crate::files::{Files, OnDisk};
 use crate::inspect::Inspected;
 use crate::reader::Reader;
 use crate::scan::Unreadable;
@@ -259,24 +260,30 @@ impl Intake {
         let (files, quarantined) = walk::files(root)?;
         let mut intake = Self { quarantined, ..Self::default() };
         let all = files.len();
-        intake.take_all(files, reader, &|done| seen(done, all));
+        intake.take_all(&OnDisk, files, reader, &|done| seen(done, all));
         Ok(intake)
     }
 
     /// Takes in these files, in this order.
     #[must_use]
     pub fn of_files(files: Vec<PathBuf>, reader: &Reader) -> Self {
+        Self::of_some(&OnDisk, files, reader)
+    }
+
+    /// Takes in the files under these paths, wherever they are, in this order.
+    #[must_use]
+    pub fn of_some(files: &dyn Files, paths: Vec<PathBuf>, reader: &Reader) -> Self {
         let mut intake = Self::default();
-        intake.take_all(files, reader, &|_| {});
+        intake.take_all(files, paths, reader, &|_| {});
         intake
     }
 
-    fn take_all(&mut self, files: Vec<PathBuf>, reader: &Reader, seen: &(dyn Fn(usize) + Sync)) {
+    fn take_all(&mut self, files: &dyn Files, paths: Vec<PathBuf>, reader: &Reader, seen: &(dyn Fn(usize) + Sync)) {
         // By SOP Instance UID, which names an instance everywhere, not only in its study.
         let mut taken: Vec<Taken> = Vec::new();
         let mut first: BTreeMap<Uid, usize> = BTreeMap::new();
-        let outcomes = reader.inspect(&files, seen);
-        for (path, outcome) in files.into_iter().zip(outcomes) {
+        let outcomes = reader.inspect(files, &paths, seen);
+        for (path, outcome) in paths.into_iter().zip(outcomes) {
             let seen = match outcome {
                 Err(Reason::Unreadable(Unreadable::Directory)) => {
                     self.skipped.push(path);

@@ -9,6 +9,7 @@
 //! | | |
 //! |---|---|
 //! | [`walk`] | finds the files, and follows no link |
+//! | [`files`] | opens them, or what else has their bytes |
 //! | [`scan`] | walks a file's elements without believing any length, and picks out the few that are needed |
 //! | `content` | digests what goes by: the data set without its encoding, and the pixels alone |
 //! | [`facts`] | reads the few, each by itself, through dicom-rs |
@@ -64,6 +65,7 @@ pub mod dimse;
 mod elements;
 mod encode;
 pub mod facts;
+pub mod files;
 pub mod frames;
 pub mod geometry;
 pub mod inspect;

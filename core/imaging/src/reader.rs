@@ -1,15 +1,16 @@
 //! Readers: many files at once, each inspected by one of several hands.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{File, Metadata};
 use std::io::{Seek as _, Write};
 use std::num::NonZero;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use clavicle_manifest::MAX_INSTANCE_LEN;
 
+use crate::files::{Files, OnDisk};
 use crate::inspect::Inspected;
 use crate::intake::Reason;
 use crate::kos::{Heading, Sealed};
@@ -32,9 +33,14 @@ pub enum Reader {
 }
 
 impl Reader {
-    /// Inspects these files, and says of each what it is, in the same order. `seen` is told how many are done, from several threads.
-    pub(crate) fn inspect(&self, paths: &[PathBuf], seen: &(dyn Fn(usize) + Sync)) -> Vec<Result<Inspected, Reason>> {
-        self.each(paths, |path| self.inspect_one(path), seen)
+    /// Inspects these of the files, and says of each what it is, in the same order. `seen` is told how many are done, from several threads.
+    pub(crate) fn inspect(
+        &self,
+        files: &dyn Files,
+        paths: &[PathBuf],
+        seen: &(dyn Fn(usize) + Sync),
+    ) -> Vec<Result<Inspected, Reason>> {
+        self.each_of(files, paths, |path| self.inspect_open(&files.open(path)?), seen)
     }
 
     /// Does the same with each of these, several at a time; what comes of it is in their order.
@@ -44,7 +50,19 @@ impl Reader {
         one: impl Fn(&I) -> O + Sync,
         seen: &(dyn Fn(usize) + Sync),
     ) -> Vec<O> {
-        let hands = thread::available_parallelism().map_or(1, NonZero::get).min(MOST_HANDS).min(paths.len());
+        self.each_of(&OnDisk, paths, one, seen)
+    }
+
+    /// The same, with no more of the files open at a time than may be.
+    pub(crate) fn each_of<I: Sync, O: Send>(
+        &self,
+        files: &dyn Files,
+        paths: &[I],
+        one: impl Fn(&I) -> O + Sync,
+        seen: &(dyn Fn(usize) + Sync),
+    ) -> Vec<O> {
+        let hands = thread::available_parallelism().map_or(1, NonZero::get);
+        let hands = hands.min(MOST_HANDS).min(paths.len()).min(files.at_once());
         let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let work = || {
             let mut all = Vec::new();
@@ -73,7 +91,7 @@ impl Reader {
     /// # Errors
     /// [`Reason`].
     pub fn inspect_one(&self, path: &Path) -> Result<Inspected, Reason> {
-        self.inspect_open(&open(path)?)
+        self.inspect_open(&OnDisk.open(path)?)
     }
 
     /// Inspects a file that is open, and may be on no disk.
@@ -94,7 +112,7 @@ impl Reader {
     /// # Errors
     /// [`Reason`] when the file cannot be read; inside, [`RenderError`] when it can, and cannot be shown.
     pub fn render(&self, path: &Path, wanted: &Wanted) -> Result<Result<Rendered, RenderError>, Reason> {
-        self.render_open(&open(path)?, wanted)
+        self.render_open(&OnDisk.open(path)?, wanted)
     }
 
     /// Makes the picture that is wanted of a file that is open, and may be on no disk.
@@ -112,7 +130,7 @@ impl Reader {
 
     /// Makes the MAC of the file at `path` over those of `wanted` that it has.
     pub(crate) fn seal_one(&self, path: &Path, wanted: &[(u16, u16)]) -> Result<Sealed, Reason> {
-        with_open(&open(path)?, |file, len| {
+        with_open(&OnDisk.open(path)?, |file, len| {
             Ok(match self {
                 Self::Here => Sealed::read(file, len, wanted)?,
                 Self::Workers(workers) => workers.seal(file, len, wanted)??,
@@ -125,7 +143,7 @@ impl Reader {
     /// # Errors
     /// [`Reason`].
     pub fn list_one(&self, path: &Path) -> Result<References, Reason> {
-        with_open(&open(path)?, |file, len| {
+        with_open(&OnDisk.open(path)?, |file, len| {
             Ok(match self {
                 Self::Here => References::read(file, len)?,
                 Self::Workers(workers) => workers.list(file, len)??,
@@ -133,9 +151,9 @@ impl Reader {
         })
     }
 
-    /// Reads what a table of contents has to say of the file at `path`, and what says whose it is.
-    pub(crate) fn pick_one(&self, path: &Path) -> Result<Picked, Reason> {
-        with_open(&open(path)?, |file, len| {
+    /// Reads what a table of contents has to say of an open file, and what says whose it is.
+    pub(crate) fn pick_open(&self, file: &File) -> Result<Picked, Reason> {
+        with_open(file, |file, len| {
             Ok(match self {
                 Self::Here => Picked::read(file, len)?,
                 Self::Workers(workers) => workers.pick(file, len)??,
@@ -143,27 +161,27 @@ impl Reader {
         })
     }
 
-    /// Who the file at `path` says that the patient is.
+    /// Who an open file says that the patient is.
     ///
     /// # Errors
     /// [`Reason`].
-    pub fn demographics(&self, path: &Path) -> Result<Demographics, Reason> {
-        self.pick_one(path).map(|picked| Demographics::of(&picked))
+    pub fn demographics(&self, file: &File) -> Result<Demographics, Reason> {
+        self.pick_open(file).map(|picked| Demographics::of(&picked))
     }
 
-    /// Writes the file at `path` anew, in `syntax` and as the patient's of `coercion`. Pixels stay what they are; those that are compressed are
+    /// Writes an open file anew, in `syntax` and as the patient's of `coercion`. Pixels stay what they are; those that are compressed are
     /// decoded where another syntax is wanted.
     ///
     /// # Errors
     /// [`RewriteError`]. What was written by then is of no use.
     pub fn rewrite(
         &self,
-        path: &Path,
+        file: &File,
         syntax: Syntax,
         coercion: Option<&Coercion>,
         out: &mut dyn Write,
     ) -> Result<Rewritten, RewriteError> {
-        with_open(&open(path)?, |file, len| {
+        with_open(file, |file, len| {
             let mut decoder = |frame| {
                 // Whoever reads it begins at the beginning, here and in a worker.
                 let mut from_start = file;
@@ -183,19 +201,13 @@ impl Reader {
 
     /// Reads what a document of the same study has to say as well.
     pub(crate) fn head_one(&self, path: &Path) -> Result<Heading, Reason> {
-        with_open(&open(path)?, |file, len| {
+        with_open(&OnDisk.open(path)?, |file, len| {
             Ok(match self {
                 Self::Here => Heading::read(file, len)?,
                 Self::Workers(workers) => workers.head(file, len)??,
             })
         })
     }
-}
-
-fn open(path: &Path) -> Result<File, Reason> {
-    // Neither a link is followed, nor is it waited for somebody to write into a pipe.
-    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-    OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Reason::of_opening)
 }
 
 fn with_open<T>(file: &File, read: impl FnOnce(&File, u64) -> Result<T, Reason>) -> Result<T, Reason> {

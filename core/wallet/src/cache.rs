@@ -43,6 +43,12 @@ impl Images {
         self.pack.read(&item.stored(), item.size())
     }
 
+    /// Whether everything that is listed is there.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.listing().items().iter().all(|item| self.has(item))
+    }
+
     /// Whether an item is there.
     #[must_use]
     pub fn has(&self, item: &Item<'_>) -> bool {

@@ -35,7 +35,8 @@ pub fn folder(out: &Path, listing: &Listing) -> PathBuf {
 }
 
 /// Where each item goes, by place, below [`folder`]. UIDs are digits and dots: nothing in them leads elsewhere.
-fn names(listing: &Listing) -> Vec<PathBuf> {
+#[must_use]
+pub fn names(listing: &Listing) -> Vec<PathBuf> {
     let mut names = Vec::new();
     for series in listing.series() {
         let folder = Path::new(series.series_instance_uid.as_str());

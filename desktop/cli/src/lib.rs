@@ -4,7 +4,9 @@
 //! object, errors too.
 
 pub mod command;
+mod memory;
 pub mod push;
+pub mod studies;
 
 use std::process::ExitCode;
 

@@ -1,6 +1,6 @@
 //! Media storage: studies as a File-set of PS3.10, to be burnt, mailed or unpacked anywhere.
 //!
-//! It stands where images leave the network: a folder that was fetched becomes files under names that every system takes, and a DICOMDIR, the
+//! It stands where images leave the network: a study that was fetched becomes files under names that every system takes, and a DICOMDIR, the
 //! table of contents that a workstation looks for. No byte of an instance is changed, and each is held against its digest while it
 //! is copied. Reports in other formats lie beside, in `REPORTS`, and are not in the table of contents.
 //!
@@ -15,7 +15,6 @@ mod medium;
 mod record;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
@@ -24,6 +23,7 @@ use clavicle_manifest::{StoredDigest, StoredHasher};
 use self::directory::{Record, ReferencedFile};
 pub use self::medium::*;
 use crate::encode::uid_of;
+use crate::files::Files;
 use crate::intake::{Intake, Reason, StudyIntake};
 use crate::pick::Picked;
 use crate::reader::Reader;
@@ -33,7 +33,8 @@ const FILE_SET_ID: &str = "CLAVICLE";
 
 /// Studies, ready to be written.
 #[derive(Debug)]
-pub struct FileSet {
+pub struct FileSet<'a> {
+    files: &'a dyn Files,
     directory: Vec<u8>,
     instances: Vec<Entry>,
     reports: Vec<Entry>,
@@ -42,7 +43,7 @@ pub struct FileSet {
 /// A file of a File-set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// Where its bytes are.
+    /// Under which path its bytes are.
     pub from: PathBuf,
     /// Its name in the File-set, its components separated by slashes.
     pub name: String,
@@ -82,17 +83,19 @@ pub enum MediaError {
     },
 }
 
-impl FileSet {
-    /// Puts the studies of an intake in order, and makes the DICOMDIR. What is quarantined or contradicts another is not in it. `random`
-    /// becomes its UID.
+impl<'a> FileSet<'a> {
+    /// Puts the studies of an intake of these files in order, and makes the DICOMDIR. What is quarantined or contradicts another is not in it.
+    /// `random` becomes its UID.
     ///
     /// # Errors
     /// [`MediaError`].
-    pub fn of(intake: &Intake, reader: &Reader, random: [u8; 16]) -> Result<Self, MediaError> {
+    pub fn of(intake: &Intake, files: &'a dyn Files, reader: &Reader, random: [u8; 16]) -> Result<Self, MediaError> {
         let mut instances = Vec::new();
         let mut patients: BTreeMap<[&str; 3], (Picked, Vec<Record>)> = BTreeMap::new();
         for (number, study) in (1..).zip(&intake.studies) {
-            let Some((picked, record)) = study_record(study, number, reader, &mut instances)? else { continue };
+            let Some((picked, record)) = study_record(study, number, (files, reader), &mut instances)? else {
+                continue;
+            };
             let patient = &study.patient;
             let name = if patient.id.as_str().is_empty() { patient.name.as_str() } else { "" };
             let key = [patient.id.as_str(), patient.issuer.as_str(), name];
@@ -103,7 +106,7 @@ impl FileSet {
         }
         let patients = patients.into_values().map(|(picked, studies)| record::patient(&picked, studies)).collect();
         let directory = directory::encode(FILE_SET_ID, &uid_of(random), patients);
-        Ok(Self { directory, instances, reports: Vec::new() })
+        Ok(Self { files, directory, instances, reports: Vec::new() })
     }
 
     /// Lays a report beside: a file that is no DICOM.
@@ -111,15 +114,15 @@ impl FileSet {
     /// # Errors
     /// [`MediaError::File`].
     pub fn attach(&mut self, path: &Path) -> Result<(), MediaError> {
-        let unread = |error| MediaError::File { path: path.to_owned(), reason: Reason::Io(error) };
-        let mut hasher = StoredHasher::new();
-        let mut file = File::open(path).map_err(unread)?;
-        let size = hash(&mut file, &mut hasher).map_err(unread)?;
+        let unread = |reason| MediaError::File { path: path.to_owned(), reason };
+        let mut hashed = Hashed { from: self.files.open(path).map_err(unread)?, hasher: StoredHasher::new() };
+        io::copy(&mut hashed, &mut io::sink()).map_err(|error| unread(Reason::Io(error)))?;
+        let (size, stored, _) = hashed.hasher.finish();
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let is_plain = (1..=4).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
         let extension = if is_plain { extension.to_ascii_uppercase() } else { "BIN".to_owned() };
         let name = format!("REPORTS/REP{:05}.{extension}", self.reports.len() + 1);
-        self.reports.push(Entry { from: path.to_owned(), name, size, stored: hasher.finish().1 });
+        self.reports.push(Entry { from: path.to_owned(), name, size, stored });
         Ok(())
     }
 
@@ -142,8 +145,8 @@ impl FileSet {
     pub fn write(&self, medium: &mut dyn Medium, seen: &mut dyn FnMut(usize, usize)) -> Result<(), MediaError> {
         let all = self.instances.len() + self.reports.len();
         for (done, entry) in self.instances.iter().chain(&self.reports).enumerate() {
-            let unread = |error| MediaError::File { path: entry.from.clone(), reason: Reason::Io(error) };
-            let file = File::open(&entry.from).map_err(unread)?;
+            let unread = |reason| MediaError::File { path: entry.from.clone(), reason };
+            let file = self.files.open(&entry.from).map_err(unread)?;
             let mut copied = Hashed { from: file.take(entry.size), hasher: StoredHasher::new() };
             let put = medium.put(&entry.name, entry.size, &mut copied);
             put.map_err(|error| MediaError::Write { name: entry.name.clone(), error })?;
@@ -162,7 +165,7 @@ impl FileSet {
 fn study_record(
     study: &StudyIntake,
     number: usize,
-    reader: &Reader,
+    (files, reader): (&dyn Files, &Reader),
     instances: &mut Vec<Entry>,
 ) -> Result<Option<(Picked, Record)>, MediaError> {
     let (mut of_study, mut all) = (None, Vec::new());
@@ -170,7 +173,7 @@ fn study_record(
         let mut in_order: Vec<_> = series.instances.iter().collect();
         // As they would be looked through.
         in_order.sort_by_key(|one| (one.place.instance_number.is_none(), one.place.instance_number));
-        let picked = reader.each(&in_order, |one| reader.pick_one(&one.path), &|_| {});
+        let picked = reader.each_of(files, &in_order, |one| reader.pick_open(&files.open(&one.path)?), &|_| {});
         let (mut of_series, mut records) = (None, Vec::new());
         for ((in_series, one), picked) in (1..).zip(in_order).zip(picked) {
             let picked = picked.map_err(|reason| MediaError::File { path: one.path.clone(), reason })?;
@@ -207,18 +210,5 @@ impl<R: Read> Read for Hashed<R> {
         let read = self.from.read(into)?;
         self.hasher.update(&into[..read]);
         Ok(read)
-    }
-}
-
-fn hash(file: &mut File, hasher: &mut StoredHasher) -> io::Result<u64> {
-    let (mut piece, mut len) = (vec![0; 256 << 10], 0);
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(len),
-            read => {
-                hasher.update(&piece[..read]);
-                len += read as u64;
-            }
-        }
     }
 }

@@ -32,7 +32,7 @@ fn coercion() -> Coercion {
 
 fn rewritten(path: &Path, syntax: Syntax, coercion: Option<&Coercion>) -> Result<Inspected, RewriteError> {
     let mut bytes = Vec::new();
-    let said = Reader::Here.rewrite(path, syntax, coercion, &mut bytes)?;
+    let said = Reader::Here.rewrite(&File::open(path).unwrap(), syntax, coercion, &mut bytes)?;
     let len = bytes.len() as u64;
     let again = Inspected::read(Cursor::new(bytes), len).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert_eq!(again.facts.transfer_syntax_uid, said.transfer_syntax_uid);
@@ -117,7 +117,8 @@ fn damaged_files_end_in_a_sentence() {
         }
         File::create(&path).unwrap().write_all(&bytes).unwrap();
         let coercion = coercion();
-        let outcome = Reader::Here.rewrite(&path, SYNTAXES[round % 3], Some(&coercion), &mut Vec::new());
+        let file = File::open(&path).unwrap();
+        let outcome = Reader::Here.rewrite(&file, SYNTAXES[round % 3], Some(&coercion), &mut Vec::new());
         match outcome {
             Ok(_) => written += 1,
             Err(error) => assert!(error.to_string().len() > 10, "{error}"),

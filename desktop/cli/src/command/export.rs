@@ -1,17 +1,16 @@
-//! `export`: studies in a folder as a File-set with a DICOMDIR, in another folder or in a zip.
+//! `export`: studies as a File-set with a DICOMDIR, in a folder or in a zip.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clavicle_imaging::intake::{Intake, IntakeError, Quarantined};
+use clavicle_imaging::intake::{Quarantined, Reason};
 use clavicle_imaging::media::{FileSet, Folder, MediaError, Medium, Zip};
 use clavicle_imaging::reader::Reader;
-use clavicle_imaging::worker::Workers;
 use serde_json::json;
 
-use super::Answer;
 use super::progress::counted;
+use super::{Answer, CommandError, reader};
+use crate::studies::Studies;
 
 /// What lies beside images as a report: what `fetch` writes.
 const REPORTS: [&str; 4] = ["txt", "pdf", "hl7", "json"];
@@ -21,6 +20,14 @@ const REPORTS: [&str; 4] = ["txt", "pdf", "hl7", "json"];
 pub struct ExportArguments {
     /// The folder: what `fetch` wrote, or any with DICOM files in it
     pub folder: PathBuf,
+    /// Where to
+    #[command(flatten)]
+    pub medium: MediumArguments,
+}
+
+/// What is to be written on.
+#[derive(Debug, clap::Args)]
+pub struct MediumArguments {
     /// The new folder to write, or the new file if its name ends in .zip
     #[arg(long, value_name = "FOLDER or FILE.zip")]
     pub out: PathBuf,
@@ -30,9 +37,6 @@ pub struct ExportArguments {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExportError {
-    /// The folder.
-    #[error(transparent)]
-    Folder(#[from] IntakeError),
     /// The File-set.
     #[error(transparent)]
     Media(#[from] MediaError),
@@ -51,20 +55,29 @@ pub enum ExportError {
     /// The system gave no random bytes.
     #[error("the system's random generator failed")]
     Random(#[source] getrandom::Error),
-    /// The processes that read files.
-    #[error("this program cannot be found any more, which is to be started again to read files")]
-    Workers(#[source] io::Error),
+    /// Not all of it was there to be written.
+    #[error("{missing} files of the study did not arrive, and are not in {out}, which has all others; fetch it again")]
+    Missing {
+        /// Where the others are.
+        out: PathBuf,
+        /// How many.
+        missing: usize,
+    },
 }
 
-pub(super) fn run(arguments: &ExportArguments) -> Result<Answer, ExportError> {
-    let ExportArguments { folder, out } = arguments;
-    let reader = Reader::Workers(Workers::of_this_program().map_err(ExportError::Workers)?);
-    let intake = Intake::of_folder(folder, &reader)?;
+pub(super) fn run(arguments: &ExportArguments) -> Result<Answer, CommandError> {
+    let reader = reader()?;
+    Ok(export(&Studies::in_folder(&arguments.folder, &reader)?, &reader, &arguments.medium)?)
+}
+
+/// Writes studies on a medium.
+pub(super) fn export(studies: &Studies<'_>, reader: &Reader, medium: &MediumArguments) -> Result<Answer, ExportError> {
+    let MediumArguments { out } = medium;
+    let Studies { intake, missing, .. } = studies;
     let mut random = [0; 16];
     getrandom::fill(&mut random).map_err(ExportError::Random)?;
-    let mut file_set = FileSet::of(&intake, &reader, random)?;
-    let (reports, left_out): (Vec<&Quarantined>, Vec<_>) =
-        intake.quarantined.iter().partition(|one| is_report(&one.path));
+    let mut file_set = FileSet::of(intake, studies.files(), reader, random)?;
+    let (reports, left_out): (Vec<&Quarantined>, Vec<_>) = intake.quarantined.iter().partition(|one| is_report(one));
     for report in &reports {
         file_set.attach(&report.path)?;
     }
@@ -80,6 +93,9 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Answer, ExportError> {
     };
     let shown = counted("files");
     file_set.write(medium.as_mut(), &mut |done, all| shown(done, all))?;
+    if !missing.is_empty() {
+        return Err(ExportError::Missing { out: out.clone(), missing: missing.len() });
+    }
     let (instances, studies) = (file_set.instances().len(), intake.studies.len());
     let mut lines = vec![format!(
         "{instances} instances of {studies} studies and {} reports, with a DICOMDIR, in {}",
@@ -97,8 +113,8 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Answer, ExportError> {
     Ok(Answer { text: lines.join("\n"), json })
 }
 
-fn is_report(path: &Path) -> bool {
-    let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let is_plain = fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file());
-    is_plain && REPORTS.contains(&extension.to_ascii_lowercase().as_str())
+/// Whether it is a file that was read, and is named like a report.
+fn is_report(one: &Quarantined) -> bool {
+    let extension = one.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    matches!(one.reason, Reason::Unreadable(_)) && REPORTS.contains(&extension.to_ascii_lowercase().as_str())
 }

@@ -1,6 +1,7 @@
 //! What patients and recipients can say.
 
 mod export;
+mod images;
 mod looks;
 mod progress;
 mod push;
@@ -14,6 +15,9 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use clavicle_imaging::intake::IntakeError;
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::worker::Workers;
 use clavicle_ledger::derivation::WordsError;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::file::NetworkFileError;
@@ -24,8 +28,9 @@ use serde_json::{Value, json};
 
 use crate::push::PushError;
 
-pub use self::export::{ExportArguments, ExportError};
-pub use self::push::PushArguments;
+pub use self::export::{ExportArguments, ExportError, MediumArguments};
+pub use self::images::{ImagesCommand, StudyArguments};
+pub use self::push::{PushArguments, PushOptions};
 pub use self::terms::{Length, Purpose};
 pub use self::view::{Look, ViewArguments, ViewError, WindowArgument};
 
@@ -178,36 +183,11 @@ pub enum WalletCommand {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Look at a study of one's own, fetched if it is not there yet: its series, its reports, and a picture of each series
-    View {
-        /// Which wallet
-        #[command(flatten)]
-        folder: Folder,
-        /// The study, by the beginning of its id
-        study: String,
-        /// How it is to be shown
-        #[command(flatten)]
-        look: Look,
-    },
-    /// Write a study that was fetched into files
-    Export {
-        /// Which wallet
-        #[command(flatten)]
-        folder: Folder,
-        /// The study, by the beginning of its id
-        study: String,
-        /// The folder to write them into
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Remove the images of a study from the wallet; the study stays one's own
-    Forget {
-        /// Which wallet
-        #[command(flatten)]
-        folder: Folder,
-        /// The study, by the beginning of its id
-        study: String,
-    },
+    /// What is done with the images of a study
+    #[command(flatten)]
+    Images(ImagesCommand),
+    /// Remove the images of a study from the wallet; the right to fetch it stays
+    Forget(StudyArguments),
 }
 
 /// What a recipient can do.
@@ -260,36 +240,11 @@ pub enum RecipientCommand {
         #[arg(long)]
         out: Option<PathBuf>,
     },
-    /// Look at a study that was fetched: its series, its reports, and a picture of each series
-    View {
-        /// Which wallet
-        #[command(flatten)]
-        folder: Folder,
-        /// The study or the grant, by the beginning of its id
-        study: String,
-        /// How it is to be shown
-        #[command(flatten)]
-        look: Look,
-    },
-    /// Write a study that was fetched into files
-    Export {
-        /// Which wallet
-        #[command(flatten)]
-        folder: Folder,
-        /// The study or the grant, by the beginning of its id
-        study: String,
-        /// The folder to write them into
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Remove the images of a study from the wallet
-    Forget {
-        /// Which wallet
-        #[command(flatten)]
-        folder: Folder,
-        /// The study or the grant, by the beginning of its id
-        study: String,
-    },
+    /// What is done with the images of a study
+    #[command(flatten)]
+    Images(ImagesCommand),
+    /// Remove the images of a study from the wallet; the right to fetch it stays
+    Forget(StudyArguments),
 }
 
 /// Why a command failed.
@@ -344,6 +299,9 @@ pub enum CommandError {
     /// Nothing to fetch.
     #[error("nothing was granted yet; see `clavicle recipient inbox`")]
     NothingGranted,
+    /// A folder with studies.
+    #[error(transparent)]
+    Folder(#[from] IntakeError),
     /// See [`ViewError`].
     #[error(transparent)]
     View(#[from] ViewError),
@@ -391,13 +349,13 @@ impl CommandError {
             Self::Words(_) | Self::NoWords(_) => "words",
             Self::Code(_) | Self::Picture(_) => "code",
             Self::NoAnswer(_) => "answer",
-            Self::Incomplete(_) => "incomplete",
+            Self::Incomplete(_) | Self::Export(ExportError::Missing { .. }) => "incomplete",
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
             Self::View(ViewError::Render { .. } | ViewError::Nothing(_)) => "not_shown",
             Self::Push(PushError::Mismatch(_) | PushError::OtherPatients(_)) => "mismatch",
             Self::Push(PushError::Unreachable(_) | PushError::Destination(_)) => "unreachable",
-            Self::Push(_) | Self::Unread { .. } => "file",
+            Self::Push(_) | Self::Folder(_) | Self::Unread { .. } => "file",
             Self::Export(ExportError::Exists(_)) => "exists",
             Self::Export(_) => "file",
             Self::NotStored { .. } => "not_stored",
@@ -457,7 +415,7 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
             Command::Wallet(command) => Box::pin(wallet::run(command)).await,
             Command::Recipient(command) => Box::pin(recipient::run(command)).await,
             Command::Push(arguments) => Box::pin(push::run(*arguments)).await,
-            Command::Export(arguments) => Ok(export::run(&arguments)?),
+            Command::Export(arguments) => export::run(&arguments),
             Command::View(arguments) => Ok(view::run(&arguments)?),
         }
     })
@@ -471,6 +429,11 @@ fn now() -> LocalTime {
     )]
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     LocalTime(Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
+}
+
+/// How files from outside are read.
+fn reader() -> Result<Reader, CommandError> {
+    Ok(Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?))
 }
 
 impl Folder {

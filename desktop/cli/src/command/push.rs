@@ -1,20 +1,21 @@
-//! `push`: studies in a folder into somebody's archive.
+//! `push`: studies into somebody's archive.
 
 use std::path::PathBuf;
 
 use clavicle_imaging::dimse::AeTitle;
+use clavicle_imaging::intake::Quarantined;
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::rewrite::{Coercion, Demographics, Sex};
-use clavicle_imaging::worker::Workers;
 use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::Date;
 use serde_json::json;
 
 use super::progress::counted;
-use super::{Answer, CommandError, now};
+use super::{Answer, CommandError, now, reader};
 use crate::push::{Destination, Failed, Push, Pushed};
+use crate::studies::Studies;
 
-/// How many failures are told one by one before the rest is only counted.
+/// How many files are told one by one before the rest is only counted.
 const MOST_TOLD: usize = 20;
 /// The longest id or name that DICOM allows (LO, a component group of PN).
 const MOST_LETTERS: usize = 64;
@@ -24,6 +25,14 @@ const MOST_LETTERS: usize = 64;
 pub struct PushArguments {
     /// The folder: what `fetch` wrote, or any with DICOM files in it
     pub folder: PathBuf,
+    /// Where to, and as whose
+    #[command(flatten)]
+    pub options: PushOptions,
+}
+
+/// Where something is to be pushed, and as whose.
+#[derive(Debug, clap::Args)]
+pub struct PushOptions {
     /// The archive: AET@host:port, or https://host/dicom-web
     #[arg(long)]
     pub to: Destination,
@@ -98,23 +107,28 @@ fn moment(LocalTime(at): LocalTime) -> String {
 }
 
 pub(super) async fn run(arguments: PushArguments) -> Result<Answer, CommandError> {
-    let PushArguments { folder, to, calling_aet: calling, ca, authorization_file, accept_mismatch, .. } = &arguments;
+    let reader = reader()?;
+    push(Studies::in_folder(&arguments.folder, &reader)?, &reader, &arguments.options).await
+}
+
+/// Sends studies to an archive.
+pub(super) async fn push(studies: Studies<'_>, reader: &Reader, options: &PushOptions) -> Result<Answer, CommandError> {
+    let PushOptions { to, calling_aet: calling, ca, authorization_file, accept_mismatch, .. } = options;
     let authorization = authorization_file.as_ref().map(std::fs::read_to_string).transpose();
     let authorization = authorization
         .map_err(|error| CommandError::Unread { path: authorization_file.clone().unwrap_or_default(), error })?;
-    let coercion = arguments.patient_id.clone().map(|patient_id| Coercion {
+    let coercion = options.patient_id.clone().map(|patient_id| Coercion {
         patient_id,
-        issuer: arguments.issuer.clone(),
+        issuer: options.issuer.clone(),
         demographics: Demographics {
-            name: arguments.patient_name.clone(),
-            birth_date: arguments.patient_birth_date,
-            sex: arguments.patient_sex,
+            name: options.patient_name.clone(),
+            birth_date: options.patient_birth_date,
+            sex: options.patient_sex,
         },
         at: moment(now()),
         system: calling.as_str().to_owned(),
     });
     let push = Push {
-        folder,
         to,
         calling: calling.clone(),
         ca: ca.as_deref(),
@@ -122,9 +136,8 @@ pub(super) async fn run(arguments: PushArguments) -> Result<Answer, CommandError
         coercion,
         accept_mismatch: *accept_mismatch,
     };
-    let reader = Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?);
     let shown = counted("instances");
-    let pushed = push.run(&reader, &shown).await?;
+    let pushed = push.run(studies, reader, &shown).await?;
     answer(&pushed, to)
 }
 
@@ -139,17 +152,11 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
         count => format!(" ({count} of them decoded or written in another encoding, nothing lost)"),
     };
     lines.push(format!("{stored} of {all} stored in {to}{conversion}"));
-    if !not_sent.is_empty() {
-        lines.push(format!("{} files are no DICOM instances and were not sent", not_sent.len()));
-    }
-    let one = |failed: &Failed| format!("{}: {}", failed.path.display(), failed.reason);
-    let mut told: Vec<String> = failed.iter().take(MOST_TOLD).map(one).collect();
-    if failed.len() > MOST_TOLD {
-        told.push(format!("and {} more", failed.len() - MOST_TOLD));
-    }
     if !failed.is_empty() {
-        return Err(CommandError::NotStored { stored: *stored, all: *all, failed: told });
+        let failed = told(failed, |Failed { path, reason }| format!("{}: {reason}", path.display()));
+        return Err(CommandError::NotStored { stored: *stored, all: *all, failed });
     }
+    lines.extend(told(not_sent, |Quarantined { path, reason }| format!("not sent  {}: {reason}", path.display())));
     let not_sent: Vec<_> =
         not_sent.iter().map(|one| json!({ "path": one.path, "reason": one.reason.to_string() })).collect();
     let json = json!({
@@ -157,6 +164,15 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
         "not_compared": absent.iter().map(|absent| absent.0).collect::<Vec<_>>(),
     });
     Ok(Answer { text: lines.join("\n"), json })
+}
+
+/// The first of them one by one, and of the others how many.
+fn told<T>(all: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
+    let mut told: Vec<String> = all.iter().take(MOST_TOLD).map(line).collect();
+    if all.len() > MOST_TOLD {
+        told.push(format!("and {} more", all.len() - MOST_TOLD));
+    }
+    told
 }
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_network::file;
-use clavicle_wallet::cache::Images;
 use clavicle_wallet::code;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::letter::{Notice, NoticeCounts};
@@ -13,6 +12,7 @@ use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
+use super::images::{Kept, forgotten};
 use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{made, short};
@@ -51,17 +51,16 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             Ok(Answer { text: lines.join("\n"), json: json!({ "granted": rows, "new": new }) })
         }
         RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), out.as_deref()).await,
-        RecipientCommand::View { folder, study, look } => {
-            let recipient = open(&folder)?;
-            Ok(super::view::study(&recipient.images(recipient.granted(&study)?.received.study)?, &look)?)
+        RecipientCommand::Images(command) => {
+            let of = command.study();
+            let mut recipient = open(&of.folder)?;
+            let granted = recipient.granted(&of.study)?;
+            let kept = kept(&mut recipient, &granted).await?;
+            command.run(kept).await
         }
-        RecipientCommand::Export { folder, study, out } => {
-            let recipient = open(&folder)?;
-            export(&recipient.images(recipient.granted(&study)?.received.study)?, &out)
-        }
-        RecipientCommand::Forget { folder, study } => {
-            let recipient = open(&folder)?;
-            Ok(forgotten(recipient.forget(recipient.granted(&study)?.received.study)?))
+        RecipientCommand::Forget(of) => {
+            let recipient = open(&of.folder)?;
+            Ok(forgotten(recipient.forget(recipient.granted(&of.study)?.received.study)?))
         }
     }
 }
@@ -86,6 +85,22 @@ async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish:
     };
     let studies = if keys == 1 { "one study".to_owned() } else { format!("{keys} studies") };
     Ok(Answer { text: format!("a card of {}, for {studies}, good until {until}\n{shown}", card.card.name), json })
+}
+
+/// What there is of a study. It is fetched only where something is missing, or the ledger has another revision: each fetch leaves a receipt.
+async fn kept(recipient: &mut Recipient, granted: &Granted) -> Result<Kept, CommandError> {
+    let study = granted.received.study;
+    if let Ok(images) = recipient.images(study)
+        && images.is_whole()
+    {
+        match recipient.copy(study).await {
+            Ok(Some(CopyState::Current)) => return Ok(Kept::whole(images)),
+            Err(error) => return Ok(Kept::unasked(images, error.into())),
+            Ok(_) => {}
+        }
+    }
+    let fetched = recipient.fetch(granted, None, progress::of_fetch()).await;
+    Kept::after(fetched, recipient.images(study))
 }
 
 async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Result<Answer, CommandError> {
@@ -158,24 +173,6 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
         })
         .collect();
     Ok(Answer { text: lines.join("\n"), json: json!({ "fetched": rows, "ms": ms }) })
-}
-
-/// Writes what was fetched before into files.
-pub(super) fn export(images: &Images, out: &Path) -> Result<Answer, CommandError> {
-    let there = clavicle_wallet::export::there(out, images.listing());
-    let written = clavicle_wallet::export::write(images, out, &there)?;
-    let folder = clavicle_wallet::export::folder(out, images.listing());
-    let before = if there.is_empty() { String::new() } else { format!("; {} were there before", there.len()) };
-    Ok(Answer {
-        text: format!("{written} files written{before}, in {}", folder.display()),
-        json: json!({ "folder": folder, "written": written, "before": there.len() }),
-    })
-}
-
-/// Tells whether anything was forgotten.
-pub(super) fn forgotten(was_there: bool) -> Answer {
-    let text = if was_there { "its images are gone from this wallet" } else { "it had no images in this wallet" };
-    Answer { text: text.to_owned(), json: json!({ "forgotten": was_there }) }
 }
 
 /// What somebody who has a copy must be told.

@@ -1,7 +1,7 @@
 //! `clavicle wallet …`: what a patient does.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
@@ -15,9 +15,10 @@ use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::images::{Kept, forgotten};
 use super::looks;
 use super::progress;
-use super::recipient::{downloaded, export, forgotten};
+use super::recipient::downloaded;
 use super::terms::{ago, moment};
 use super::{Answer, CommandError, Folder, WalletCommand, now, sentences};
 
@@ -105,35 +106,17 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let fetched = patient.fetch(&study, out.as_deref(), progress::of_fetch()).await?;
             downloaded(&[fetched], from.elapsed())
         }
-        WalletCommand::View { folder, study, look } => {
-            let mut patient = open(&folder)?;
-            let study = patient.study(&study)?;
-            // A report may have come since. What is there already does not come again, and is looked at also where nobody can be asked.
-            let mut asked = match patient.fetch(&study, None, progress::of_fetch()).await {
-                Ok(fetched) => downloaded(&[fetched], Duration::ZERO).err(),
-                Err(error) => Some(error.into()),
-            };
-            let images = match (patient.images(&study), asked) {
-                (Err(WalletError::NotFetched), Some(error)) => return Err(error),
-                (images, error) => {
-                    asked = error;
-                    images?
-                }
-            };
-            let mut answer = super::view::study(&images, &look)?;
-            if let Some(error) = &asked {
-                answer.text.push_str(&format!("\nthis may not be all of it: {}", error.sentences()));
-            }
-            answer.json["not_asked"] = json!(asked.map(|error| error.sentences()));
-            Ok(answer)
+        WalletCommand::Images(command) => {
+            let of = command.study();
+            let mut patient = open(&of.folder)?;
+            let study = patient.study(&of.study)?;
+            // A report may have come since. What is there already does not come again, and is at hand also where nobody can be asked.
+            let fetched = patient.fetch(&study, None, progress::of_fetch()).await;
+            command.run(Kept::after(fetched, patient.images(&study))?).await
         }
-        WalletCommand::Export { folder, study, out } => {
-            let patient = open(&folder)?;
-            export(&patient.images(&patient.study(&study)?)?, &out)
-        }
-        WalletCommand::Forget { folder, study } => {
-            let patient = open(&folder)?;
-            Ok(forgotten(patient.forget(&patient.study(&study)?)?))
+        WalletCommand::Forget(of) => {
+            let patient = open(&of.folder)?;
+            Ok(forgotten(patient.forget(&patient.study(&of.study)?)?))
         }
     }
 }

@@ -160,6 +160,11 @@ impl Pieces {
         Self { pieces: VecDeque::new(), left: 0 }
     }
 
+    /// Bytes that are still to be sent.
+    pub(super) const fn left(&self) -> u64 {
+        self.left
+    }
+
     pub(super) fn bytes(&mut self, bytes: Vec<u8>) {
         self.left += bytes.len() as u64;
         self.pieces.push_back(Piece::Bytes(bytes));

@@ -1,6 +1,6 @@
-//! Pushing: studies in a folder go into somebody's archive, by C-STORE or by STOW-RS.
+//! Pushing: studies go into somebody's archive, by C-STORE or by STOW-RS.
 //!
-//! It stands behind what `fetch` wrote, and before a PACS. It promises that every instance is accounted for: stored, or named with a reason; that
+//! It stands behind what was fetched, and before a PACS. It promises that every instance is accounted for: stored, or named with a reason; that
 //! bytes go verbatim unless another patient id or another transfer syntax is needed; and that nothing is ever compressed. It refuses to
 //! send anything when the patient that was told is not the study's.
 
@@ -16,19 +16,19 @@ use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::dimse::{AeTitle, MetaError, StoreFile};
-use clavicle_imaging::intake::{Intake, IntakeError, Quarantined, Reason};
+use clavicle_imaging::intake::{Quarantined, Reason};
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::rewrite::{Absent, Coercion, Difference, RewriteError, Syntax};
 use clavicle_manifest::Uid;
 
+use crate::studies::Studies;
+
 pub use self::destination::{Destination, DestinationError};
 pub use self::http::HttpError;
 
-/// What is to be pushed where, and how.
+/// Where studies are to be pushed, and how.
 #[derive(Debug)]
 pub struct Push<'a> {
-    /// The folder.
-    pub folder: &'a Path,
     /// Where to.
     pub to: &'a Destination,
     /// The AE title to call with.
@@ -46,7 +46,7 @@ pub struct Push<'a> {
 /// How a push went.
 #[derive(Debug)]
 pub struct Pushed {
-    /// Instances in the folder.
+    /// Instances that there are, or should be.
     pub all: usize,
     /// Those that the archive says it has stored.
     pub stored: usize,
@@ -65,8 +65,6 @@ pub struct Pushed {
 pub struct Failed {
     /// The file.
     pub path: PathBuf,
-    /// SOP Instance UID (0008,0018).
-    pub sop_instance_uid: Uid,
     /// Why.
     pub reason: String,
 }
@@ -75,9 +73,6 @@ pub struct Failed {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum PushError {
-    /// The folder.
-    #[error(transparent)]
-    Folder(#[from] IntakeError),
     /// No instances.
     #[error("there is no DICOM instance in {0}")]
     Nothing(PathBuf),
@@ -114,11 +109,15 @@ struct Item {
     sop_class_uid: Uid,
     sop_instance_uid: Uid,
     transfer_syntax_uid: Uid,
+    /// Its bytes, as it is.
+    size: u64,
 }
 
 /// Why an instance cannot be prepared.
 #[derive(Debug, thiserror::Error)]
 enum PrepareError {
+    #[error(transparent)]
+    Open(#[from] Reason),
     #[error(transparent)]
     Rewrite(#[from] RewriteError),
     #[error(transparent)]
@@ -132,23 +131,29 @@ impl Push<'_> {
     ///
     /// # Errors
     /// [`PushError`], when nothing was sent.
-    pub async fn run(&self, reader: &Reader, seen: &(dyn Fn(usize, usize) + Sync)) -> Result<Pushed, PushError> {
-        let intake = Intake::of_folder(self.folder, reader)?;
+    pub async fn run(
+        &self,
+        studies: Studies<'_>,
+        reader: &Reader,
+        seen: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Pushed, PushError> {
         let mut items = Vec::new();
-        for series in intake.studies.iter().flat_map(|study| &study.series) {
+        for series in studies.intake.studies.iter().flat_map(|study| &study.series) {
             items.extend(series.instances.iter().map(|one| Item {
                 path: one.path.clone(),
                 sop_class_uid: one.instance.sop_class_uid,
                 sop_instance_uid: one.instance.sop_instance_uid,
                 transfer_syntax_uid: one.instance.transfer_syntax_uid,
+                size: one.instance.size,
             }));
         }
         if items.is_empty() {
-            return Err(PushError::Nothing(self.folder.to_owned()));
+            return Err(PushError::Nothing(studies.place().to_owned()));
         }
-        let absent = self.is_of_this_patient(&intake, &items, reader)?;
+        let absent = self.is_of_this_patient(&studies, &items, reader)?;
         let mut sending = Sending {
             push: self,
+            studies: &studies,
             reader,
             all: items.len(),
             seen,
@@ -166,30 +171,39 @@ impl Push<'_> {
             Destination::Web(url) => stow::send(&mut sending, items, url).await?,
         }
         let mut pushed = sending.pushed;
-        for conflict in &intake.conflicts {
-            // One of two: the archive could keep only one under this UID.
-            pushed.all += 1;
-            pushed.failed.push(Failed {
-                path: conflict.path.clone(),
-                sop_instance_uid: conflict.instance.sop_instance_uid,
-                reason: format!("other bytes came under the same UID in {}, which was sent", conflict.with.display()),
-            });
-        }
-        pushed.not_sent = intake.quarantined;
+        // One of two: the archive could keep only one under this UID.
+        pushed.failed.extend(studies.intake.conflicts.iter().map(|conflict| Failed {
+            path: conflict.path.clone(),
+            reason: format!("other bytes came under the same UID in {}, which was sent", conflict.with.display()),
+        }));
+        pushed.failed.extend(
+            studies.missing.iter().map(|path| Failed { path: path.clone(), reason: "it did not arrive".to_owned() }),
+        );
+        pushed.all = pushed.stored + pushed.failed.len();
+        pushed.not_sent = studies.intake.quarantined;
         Ok(pushed)
     }
 
     /// Holds what was told of the patient against every instance.
-    fn is_of_this_patient(&self, intake: &Intake, items: &[Item], reader: &Reader) -> Result<Vec<Absent>, PushError> {
+    fn is_of_this_patient(
+        &self,
+        studies: &Studies<'_>,
+        items: &[Item],
+        reader: &Reader,
+    ) -> Result<Vec<Absent>, PushError> {
         let Some(coercion) = &self.coercion else { return Ok(Vec::new()) };
-        let ids: BTreeSet<_> =
-            intake.studies.iter().map(|study| (study.patient.id.clone(), study.patient.issuer.clone())).collect();
+        let ids: BTreeSet<_> = studies
+            .intake
+            .studies
+            .iter()
+            .map(|study| (study.patient.id.clone(), study.patient.issuer.clone()))
+            .collect();
         if ids.len() > 1 {
             return Err(PushError::OtherPatients(ids.len()));
         }
         let (mut differences, mut absent) = (BTreeSet::new(), BTreeSet::new());
         for item in items {
-            let study = reader.demographics(&item.path);
+            let study = studies.files().open(&item.path).and_then(|file| reader.demographics(&file));
             let study = study.map_err(|reason| PushError::File { path: item.path.clone(), reason })?;
             let (differs, lacks) = coercion.demographics.compare(&study);
             differences.extend(differs);
@@ -205,6 +219,7 @@ impl Push<'_> {
 /// A push on its way.
 struct Sending<'a> {
     push: &'a Push<'a>,
+    studies: &'a Studies<'a>,
     reader: &'a Reader,
     all: usize,
     seen: &'a (dyn Fn(usize, usize) + Sync),
@@ -215,8 +230,8 @@ impl Sending<'_> {
     /// The file to send: as it is, if that will do, or a copy that is gone when it is closed.
     fn prepare(&self, item: &Item, syntax: Syntax) -> Result<File, PrepareError> {
         let coercion = self.push.coercion.as_ref();
+        let mut file = self.studies.files().open(&item.path)?;
         if syntax == Syntax::Own && coercion.is_none() {
-            let mut file = File::open(&item.path).map_err(MetaError::Io)?;
             let meta = file.try_clone().map_err(MetaError::Io).and_then(StoreFile::of_file);
             match meta.map(|meta| (meta.sop_class_uid(), meta.sop_instance_uid())) {
                 Ok(said) if said == (item.sop_class_uid, item.sop_instance_uid) => {
@@ -228,9 +243,9 @@ impl Sending<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let copy = tempfile::tempfile().map_err(PrepareError::Temporary)?;
+        let copy = self.studies.blank().map_err(PrepareError::Temporary)?;
         let mut out = io::BufWriter::with_capacity(256 << 10, copy);
-        self.reader.rewrite(&item.path, syntax, coercion, &mut out)?;
+        self.reader.rewrite(&file, syntax, coercion, &mut out)?;
         let mut copy = out.into_inner().map_err(|error| PrepareError::Temporary(error.into_error()))?;
         copy.rewind().map_err(PrepareError::Temporary)?;
         Ok(copy)
@@ -243,8 +258,7 @@ impl Sending<'_> {
     }
 
     fn failed(&mut self, item: &Item, reason: impl Into<String>) {
-        let failed = Failed { path: item.path.clone(), sop_instance_uid: item.sop_instance_uid, reason: reason.into() };
-        self.pushed.failed.push(failed);
+        self.pushed.failed.push(Failed { path: item.path.clone(), reason: reason.into() });
         self.tell();
     }
 

@@ -175,6 +175,7 @@ mod tests {
                 sop_class_uid: uid(format!("1.2.{}", number % 100)),
                 sop_instance_uid: uid(format!("1.3.{number}")),
                 transfer_syntax_uid: uid("1.2.840.10008.1.2.4.70".to_owned()),
+                size: 0,
             })
             .collect();
         let all = associations(items);

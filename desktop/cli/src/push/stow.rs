@@ -1,5 +1,8 @@
 //! By STOW-RS: some instances at a time, each answered for.
 
+use std::iter::Peekable;
+use std::vec::IntoIter;
+
 use hyper::StatusCode;
 use tokio_rustls::TlsConnector;
 
@@ -21,44 +24,33 @@ pub(super) async fn send(sending: &mut Sending<'_>, items: Vec<Item>, url: &Url)
     let tls = if url.is_secure { Some(secure(sending.push.ca).map_err(|error| unreachable(&error))?) } else { None };
     let mut has_begun = false;
     let mut again = Vec::new();
-    let (mut batch, mut bytes) = (Vec::new(), 0);
     let mut items = items.into_iter().peekable();
-    while let Some(item) = items.next() {
-        bytes += std::fs::metadata(&item.path).map_or(0, |metadata| metadata.len());
-        batch.push(item);
-        if bytes < MOST_BYTES && batch.len() < MOST_ITEMS && items.peek().is_some() {
-            continue;
-        }
-        bytes = 0;
-        match some(sending, std::mem::take(&mut batch), url, tls.as_ref(), Syntax::Own).await {
+    while items.peek().is_some() {
+        match some(sending, &mut items, url, tls.as_ref(), Syntax::Own).await {
             Ok(refused) => again.extend(refused),
             Err((_, error)) if !has_begun => return Err(unreachable(&error)),
             Err((lost, error)) => {
                 let reason = sentences(&error);
-                lost.iter()
-                    .chain(&items.by_ref().collect::<Vec<_>>())
-                    .for_each(|item| sending.failed(item, reason.as_str()));
+                lost.into_iter().chain(items.by_ref()).for_each(|item| sending.failed(&item, reason.as_str()));
             }
         }
         has_begun = true;
     }
     // Those that the archive does not take as they are, once more in what every archive takes.
-    let mut again = again.into_iter();
-    loop {
-        let batch: Vec<Item> = again.by_ref().take(MOST_ITEMS / 4).collect();
-        if batch.is_empty() {
-            return Ok(());
-        }
-        if let Err((lost, error)) = some(sending, batch, url, tls.as_ref(), Syntax::Explicit).await {
+    let mut again = again.into_iter().peekable();
+    while again.peek().is_some() {
+        if let Err((lost, error)) = some(sending, &mut again, url, tls.as_ref(), Syntax::Explicit).await {
             lost.iter().for_each(|item| sending.failed(item, sentences(&error)));
         }
     }
+    Ok(())
 }
 
-/// Sends some in one request, and gives back those that may be taken in another transfer syntax; with an error those that there is no answer for.
+/// Sends the next few in one request, and gives back those that may be taken in another transfer syntax; with an error those that there is no
+/// answer for.
 async fn some(
     sending: &mut Sending<'_>,
-    items: Vec<Item>,
+    items: &mut Peekable<IntoIter<Item>>,
     url: &Url,
     tls: Option<&TlsConnector>,
     syntax: Syntax,
@@ -70,7 +62,11 @@ async fn some(
         random = u128::from(std::process::id()).to_le_bytes();
     }
     let boundary = format!("clavicle-{:032x}", u128::from_le_bytes(random));
-    for item in items {
+    loop {
+        // What was written anew may be larger than it was: what counts is what is there.
+        let (count, bytes) = (sent.len(), body.left());
+        let fits = |item: &Item| count == 0 || count < MOST_ITEMS && bytes.saturating_add(item.size) <= MOST_BYTES;
+        let Some(item) = items.next_if(fits) else { break };
         let opened = sending.prepare(&item, syntax).and_then(|file| {
             let len = file.metadata().map_err(PrepareError::Temporary)?.len();
             Ok((file, len))

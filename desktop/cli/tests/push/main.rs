@@ -5,5 +5,8 @@
 mod coerced;
 mod dicom;
 mod export;
+mod orthanc;
 mod programs;
+mod sealed;
+mod wallet;
 mod web;

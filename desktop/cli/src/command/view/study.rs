@@ -1,7 +1,6 @@
 //! A study in a wallet, looked at without a file: bytes are opened into memory alone.
 
-use std::fs::File;
-use std::io::{self, Read as _, Seek as _};
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use clavicle_imaging::geometry::{Slice, order};
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 use super::sheet::sheet;
 use super::{Look, MOST_ON_SHEET, ViewError, encoded, said, write};
 use crate::command::{Answer, sentences};
+use crate::studies::opened;
 
 /// Most bytes of a report that are shown.
 const MOST_REPORT: u64 = 64 * 1024;
@@ -57,7 +57,7 @@ pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, 
 
 /// A picture of the slice in the middle, or why there is none.
 fn picture(images: &Images, there: &[&Instance], reader: &Reader, look: &Look) -> Result<Picture, String> {
-    let open = |instance: &Instance| in_memory(images, &Item::Instance(instance)).map_err(|error| error.to_string());
+    let open = |instance: &Instance| opened(images, &Item::Instance(instance)).map_err(|error| error.to_string());
     let middle = if there.len() < 2 {
         0
     } else {
@@ -108,19 +108,4 @@ fn reports(images: &Images) -> Result<(Vec<String>, Vec<Value>), ViewError> {
 fn printable(text: &str) -> String {
     let shown: String = text.chars().filter(|one| *one == '\n' || !one.is_control()).collect();
     shown.trim_end().to_owned()
-}
-
-/// An item's bytes as a file that is on no disk.
-fn in_memory(images: &Images, item: &Item<'_>) -> io::Result<File> {
-    #[cfg(target_os = "linux")]
-    let mut file = {
-        use rustix::fs::{MemfdFlags, memfd_create};
-        File::from(memfd_create("image", MemfdFlags::CLOEXEC)?)
-    };
-    // Elsewhere one without a name, which is gone with this process.
-    #[cfg(not(target_os = "linux"))]
-    let mut file = tempfile::tempfile()?;
-    io::copy(&mut images.read(item).map_err(io::Error::other)?, &mut file)?;
-    file.rewind()?;
-    Ok(file)
 }

@@ -1,0 +1,34 @@
+//! Where the bytes of files are: on the disk, as a rule, or wherever somebody else keeps them and opens them by name.
+
+use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use crate::intake::Reason;
+
+/// Files, each under its path.
+pub trait Files: fmt::Debug + Sync {
+    /// Opens one for reading. It may be on no disk.
+    ///
+    /// # Errors
+    /// [`Reason`].
+    fn open(&self, path: &Path) -> Result<File, Reason>;
+
+    /// How many may be open at the same time, at least one: those that are held in memory are few.
+    fn at_once(&self) -> usize {
+        usize::MAX
+    }
+}
+
+/// The files of this machine.
+#[derive(Clone, Copy, Debug)]
+pub struct OnDisk;
+
+impl Files for OnDisk {
+    fn open(&self, path: &Path) -> Result<File, Reason> {
+        // Neither a link is followed, nor is it waited for somebody to write into a pipe.
+        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Reason::of_opening)
+    }
+}
