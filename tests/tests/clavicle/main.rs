@@ -4,8 +4,11 @@
 mod adversary;
 mod altered;
 mod cluster;
+mod handed_on;
 mod image;
 mod killed;
+#[path = "../../../desktop/cli/tests/push/orthanc.rs"]
+mod orthanc;
 mod notices;
 mod people;
 mod process;
