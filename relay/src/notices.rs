@@ -154,21 +154,30 @@ async fn off<T: Send + 'static>(
 /// Tells one what there is to be told, if there is something.
 async fn tell(service: &Service, due: Due) -> Result<(), ServiceError> {
     let one = due.clone();
-    let Some(Some((sealed, digest))) = off(service, move |service| write(service, &one)).await? else { return Ok(()) };
+    let Some(Some(Written { sealed, digest })) = off(service, move |service| write(service, &one)).await? else {
+        return Ok(());
+    };
     let deposited = deposit(service, &due.copy.reach.mailbox, &sealed).await?;
     off(service, move |service| {
-        Ok(match deposited {
+        match deposited {
             Deposited::Taken => service.notices.settle(&due, Some(digest))?,
             Deposited::NotReached => service.notices.not_reached(&due, (service.clock)().0)?,
             Deposited::NoMailbox => service.notices.forget(&due)?,
-        })
+        }
+        Ok(())
     })
     .await
     .map(drop)
 }
 
-/// Writes the letter, and BLAKE3 of what it says. Nothing, when there is nothing to be told: that is kept.
-fn write(service: &Service, due: &Due) -> Result<Option<(Vec<u8>, [u8; 32])>, ServiceError> {
+/// A letter, sealed, and BLAKE3 of what it says.
+struct Written {
+    sealed: Vec<u8>,
+    digest: [u8; 32],
+}
+
+/// Writes the letter. Nothing, when there is nothing to be told: that is kept.
+fn write(service: &Service, due: &Due) -> Result<Option<Written>, ServiceError> {
     let notice = notice(service, due)?;
     let digest = notice.as_ref().map(|notice| *blake3::hash(&encoding::encode(notice)).as_bytes());
     let (Some(notice), Some(digest)) = (notice, digest.filter(|digest| due.told != Some(*digest))) else {
@@ -183,7 +192,7 @@ fn write(service: &Service, due: &Due) -> Result<Option<(Vec<u8>, [u8; 32])>, Se
         content: Content::Notice(Box::new(notice)),
     };
     match seal::seal(&letter, &service.operational) {
-        Ok(sealed) => Ok(Some((sealed, digest))),
+        Ok(sealed) => Ok(Some(Written { sealed, digest })),
         Err(error) => {
             debug!(%error, "nothing can be sealed to whoever has a copy");
             service.notices.forget(due)?;

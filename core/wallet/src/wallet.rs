@@ -57,7 +57,7 @@ impl Wallet {
         clock: fn() -> LocalTime,
     ) -> Result<(Self, Words), WalletError> {
         genesis.check()?;
-        let words = Words::from_entropy(&*Zeroizing::new(random()?));
+        let words = Words::from_entropy(&Zeroizing::new(random()?));
         let ledger = Ledger::new(&genesis, LightClient::from_genesis(&genesis), clock);
         Ok((Self::make(folder, passphrase, genesis, ledger, (&words, 0), name)?, words))
     }

@@ -7,9 +7,9 @@ mod cluster;
 mod handed_on;
 mod image;
 mod killed;
+mod notices;
 #[path = "../../../desktop/cli/tests/push/orthanc.rs"]
 mod orthanc;
-mod notices;
 mod people;
 mod process;
 mod receipts;

@@ -99,7 +99,8 @@ impl Wallet {
         let claim = Body { submit_by: Timestamp(1_790_000_000_000), nonce: [0; 16], action };
         let vault = Vault::open(&dir, &passphrase()).unwrap();
         vault.put(id.as_bytes(), &Cached { fetched: Some(Fetched { offer, offer_size }), ..cached.clone() }).unwrap();
-        vault.put(id.as_bytes(), &Held { source, salt, holder: 0, summary, claim, final_at: Some(1) }).unwrap();
+        let held = Held { source, salt, device: 0, holder: 0, summary, claim: Some(claim), final_at: Some(1) };
+        vault.put(id.as_bytes(), &held).unwrap();
         Self { folder, study: id.to_string() }
     }
 
