@@ -5,6 +5,7 @@
 //! receipts_v1     study (32), sequence       ─► number, receipt with its signatures
 //! order_v1        number                     ─► study (32), sequence, digest (32)      as they were written, whichever study
 //! revocations_v1  study (32), grant (32)     ─► sequence of the receipt that says its revocation was seen
+//! accesses_v1     study (32), grant (32)     ─► how often it was opened with that grant on the day of the study's book
 //! anchors_v1      sequence of the anchor     ─► its first number, how many, the transaction, its height
 //! runs_v1         first number of an anchor  ─► sequence of the anchor
 //! counts_v1       name                       ─► the next number; the next that no anchor has; refusals of a day
@@ -21,8 +22,9 @@
 //!
 //! # What keeps it bounded
 //!
-//! So many accesses of a study a day, counted apart for its holder and for all others, so that nobody keeps the holder out; more are refused. So many refusals
-//! of a study, and in all, have a receipt; more are counted in the next receipt of the study. What is anchored goes, anchor by anchor, when
+//! So many accesses of a study a day by its holder, and so many with each grant: nobody uses up what is another's, and more are refused. What all grants of a
+//! day come to is bounded by as much as all that can be live at once may have. So many refusals of a study, and in all, have a receipt; more are counted in
+//! the next receipt of the study. What is anchored goes, anchor by anchor, when
 //! the years are over for which it has to be kept; nothing goes before it is anchored.
 
 mod anchors;
@@ -38,9 +40,10 @@ use std::thread::JoinHandle;
 use clavicle_ledger::id::{ChainId, GrantId, SourceId, StudyId};
 use clavicle_ledger::key::{SecretKey, Signature, SignatureError};
 use clavicle_ledger::receipt::{Entry, Refused, SignedReceipt};
+use clavicle_ledger::study::MAX_GRANTS;
 use clavicle_ledger::time::Timestamp;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, Semaphore, oneshot};
 
 pub use self::anchors::{KeptAnchor, MAX_ANCHORED, Unanchored};
 use self::row::ReceiptRow;
@@ -51,6 +54,7 @@ const BOOKS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("books
 const RECEIPTS: TableDefinition<'_, (&[u8; 32], u64), &[u8]> = TableDefinition::new("receipts_v1");
 const ORDER: TableDefinition<'_, u64, (&[u8; 32], u64, &[u8; 32])> = TableDefinition::new("order_v1");
 const REVOCATIONS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), u64> = TableDefinition::new("revocations_v1");
+const ACCESSES: TableDefinition<'_, (&[u8; 32], &[u8; 32]), u32> = TableDefinition::new("accesses_v1");
 const ANCHORS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("anchors_v1");
 const RUNS: TableDefinition<'_, u64, u64> = TableDefinition::new("runs_v1");
 const COUNTS: TableDefinition<'_, &str, u64> = TableDefinition::new("counts_v1");
@@ -65,6 +69,8 @@ const REFUSED: &str = "refused";
 
 /// The most that wait to be written. Whoever comes beyond is told at once that it cannot be.
 const MAX_QUEUED: usize = 4_096;
+/// The most refusals among them, which strangers can have as many of as they like. Of more nothing is written: they keep nobody else waiting.
+const MAX_REFUSALS_QUEUED: usize = 1_024;
 /// How many wait for an anchor before it is time for one, whenever the last was.
 pub const CROWDED: u64 = 4_096;
 
@@ -73,7 +79,9 @@ pub const CROWDED: u64 = 4_096;
 pub struct Limits {
     /// Accesses of one study by its holder.
     pub by_holder: u32,
-    /// Accesses of one study by all others.
+    /// Accesses of one study with one grant.
+    pub by_grant: u32,
+    /// Accesses of one study with all of its grants.
     pub by_grantees: u32,
     /// Refusals of one study that have a receipt.
     pub refusals: u32,
@@ -85,7 +93,10 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { by_holder: 1_024, by_grantees: 8_192, refusals: 64, revocations: 256, refusals_in_all: 16_384 }
+        let (by_holder, by_grant) = (1_024_u32, 1_024_u32);
+        // Every grant that can be live at once: only by granting anew all day does it come to more.
+        let by_grantees = by_grant.saturating_mul(u32::try_from(MAX_GRANTS).unwrap_or(u32::MAX));
+        Self { by_holder, by_grant, by_grantees, refusals: 64, revocations: 256, refusals_in_all: 16_384 }
     }
 }
 
@@ -107,6 +118,8 @@ pub struct Receipts {
     queue: Option<SyncSender<Work>>,
     writer: Option<JoinHandle<()>>,
     crowded: Arc<Notify>,
+    /// How many refusals may wait yet.
+    refusing: Arc<Semaphore>,
     /// One at a time makes or settles anchors.
     anchoring: Mutex<()>,
 }
@@ -122,7 +135,9 @@ pub enum ReceiptsError {
     #[error("more receipts wait to be written than the disk keeps up with")]
     Busy,
     /// Too many in a day.
-    #[error("the study was opened as often today as it may be in a day; it is served again tomorrow")]
+    #[error(
+        "the study was opened as often today as it may be by its holder, with this grant, or with all grants; it is served again tomorrow"
+    )]
     TooMany,
     /// The system gave no random bytes.
     #[error("the system's random generator failed")]
@@ -192,6 +207,7 @@ impl Receipts {
             transaction.open_table(RECEIPTS)?;
             transaction.open_table(ORDER)?;
             transaction.open_table(REVOCATIONS)?;
+            transaction.open_table(ACCESSES)?;
             transaction.open_table(ANCHORS)?;
             transaction.open_table(RUNS)?;
             transaction.open_table(COUNTS).map(drop)
@@ -207,7 +223,15 @@ impl Receipts {
         };
         let thread = std::thread::Builder::new().name("receipts".to_owned()).spawn(move || writer.run());
         let thread = thread.map_err(|error| StoreError::Database(Box::new(redb::Error::Io(error))))?;
-        Ok(Self { database, signer, queue: Some(queue), writer: Some(thread), crowded, anchoring: Mutex::new(()) })
+        Ok(Self {
+            database,
+            signer,
+            queue: Some(queue),
+            writer: Some(thread),
+            crowded,
+            refusing: Arc::new(Semaphore::new(MAX_REFUSALS_QUEUED)),
+            anchoring: Mutex::new(()),
+        })
     }
 
     /// Writes down what happened at `at`, as the next receipt of the study. That a revocation was seen is written down once: asked for again, it
@@ -230,8 +254,9 @@ impl Receipts {
         refused: Refused,
         ours: impl FnOnce() -> bool + Send + 'static,
     ) {
+        let Ok(room) = Arc::clone(&self.refusing).try_acquire_owned() else { return };
         let Ok(blinding) = random() else { return };
-        let task = Task::Refuse { study, at, refused, blinding, ours: Box::new(ours) };
+        let task = Task::Refuse { study, at, refused, blinding, ours: Box::new(ours), _room: room };
         self.queue(Work { task, told: None }).ok();
     }
 

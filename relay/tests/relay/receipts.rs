@@ -13,6 +13,7 @@ use clavicle_ledger::receipt::{
     Closed, End, Entry, Inclusion, Opened, ReceiptClaim, RefusalReason, Refused, SignedReceipt, Statement, Tip,
     anchor_root,
 };
+use clavicle_ledger::study::MAX_GRANTS;
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{DAY_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
@@ -111,11 +112,7 @@ impl Source {
 fn opened(by: &str) -> Entry {
     let claim = match by {
         "holder" => ReceiptClaim::Holder,
-        _ => ReceiptClaim::Grant {
-            grant: GrantId::from_bytes([3; 32]),
-            purpose: PurposeOfUse::Treatment,
-            emergency: false,
-        },
+        _ => ReceiptClaim::Grant { grant: grant(by), purpose: PurposeOfUse::Treatment, emergency: false },
     };
     Entry::Opened(Box::new(Opened {
         remote: secret(by).public(),
@@ -125,6 +122,11 @@ fn opened(by: &str) -> Entry {
         root: ManifestRoot::from_bytes([5; 32]),
         hello: HelloDigest::from_bytes([6; 32]),
     }))
+}
+
+/// The grant of this grantee.
+fn grant(grantee: &str) -> GrantId {
+    GrantId::from_bytes(*secret(grantee).public().as_bytes())
 }
 
 fn closed(opened: u64) -> Entry {
@@ -222,18 +224,64 @@ fn refusals_beyond_the_days_count_are_counted_in_the_next_receipt() {
     source.verified(source.get(), 1);
 }
 
+/// While the disk is slow: strangers are refused as often as they like, and that keeps nobody who may from being let in.
+#[test]
+fn refusals_that_wait_to_be_written_leave_room_for_accesses() {
+    let source = Source::new(Limits::default());
+    let (go, goes) = std::sync::mpsc::sync_channel::<()>(0);
+    source.get().refused(source.study(1), T0, refused("stranger"), move || goes.recv().is_ok());
+    for _ in 0..5_000 {
+        source.get().refused(source.study(1), T0, refused("stranger"), || true);
+    }
+    let let_in = source.get().append(source.study(1), T0, opened("grantee")).unwrap();
+    go.send(()).unwrap();
+    let receipt = let_in.wait().unwrap().receipt;
+    assert!(receipt.sequence > 0 && receipt.unlisted > 0, "{receipt:?}");
+}
+
 #[test]
 fn nobody_uses_up_the_accesses_of_the_holder() {
     let limits = Limits { by_grantees: 2, by_holder: 1, ..Limits::default() };
     let source = Source::new(limits);
     let told = |ms, by: &str| source.write(1, ms, opened(by)).map(|signed| signed.receipt.sequence);
     assert_eq!((told(0, "grantee").unwrap(), told(0, "other").unwrap()), (0, 1));
-    assert!(matches!(told(0, "grantee"), Err(ReceiptsError::TooMany)));
+    assert!(matches!(told(0, "third"), Err(ReceiptsError::TooMany)));
     assert_eq!(told(0, "holder").unwrap(), 2);
     assert!(matches!(told(0, "holder"), Err(ReceiptsError::TooMany)));
     // What was opened is closed all the same, and the next day is another.
     source.write(1, 1, closed(0)).unwrap();
     assert_eq!(told(DAY_MS, "grantee").unwrap(), 4);
+}
+
+/// Not even over restarts. Another day, and another study, are another count.
+#[test]
+fn no_grantee_uses_up_the_accesses_of_another() {
+    let mut source = Source::new(Limits { by_grant: 2, ..Limits::default() });
+    let open = |source: &Source, number, ms, by: &str| source.write(number, ms, opened(by)).map(drop);
+    let too_many = |told| matches!(told, Err(ReceiptsError::TooMany));
+    open(&source, 1, 0, "eager").unwrap();
+    source.reopen();
+    open(&source, 1, 1, "eager").unwrap();
+    assert!(too_many(open(&source, 1, 2, "eager")));
+    source.reopen();
+    assert!(too_many(open(&source, 1, 3, "eager")));
+    open(&source, 1, 4, "other").unwrap();
+    open(&source, 2, 5, "eager").unwrap();
+    // The next day is another, and a clock that is set back brings no day again.
+    for _ in 0..2 {
+        open(&source, 1, DAY_MS, "eager").unwrap();
+    }
+    assert!(too_many(open(&source, 1, DAY_MS, "eager")));
+    assert!(too_many(open(&source, 1, 0, "eager")));
+    open(&source, 1, DAY_MS, "other").unwrap();
+    source.verified(source.get(), 1);
+}
+
+/// All that can be granted at once may be used to the full.
+#[test]
+fn the_limit_of_a_study_is_as_much_as_its_grants_have() {
+    let limits = Limits::default();
+    assert_eq!(u64::from(limits.by_grantees), u64::from(limits.by_grant) * MAX_GRANTS as u64);
 }
 
 #[test]
@@ -314,7 +362,7 @@ fn a_statement_proves_what_is_anchored_and_says_what_is_not() {
 
 #[test]
 fn a_long_chain_is_told_in_parts_and_a_large_crowd_is_anchored_in_parts() {
-    let source = Source::new(Limits { by_grantees: u32::MAX, ..Limits::default() });
+    let source = Source::new(Limits { by_grant: u32::MAX, by_grantees: u32::MAX, ..Limits::default() });
     let count = MAX_ANCHORED + 300;
     let mut from = 0;
     // In portions, as more do not wait at a time.

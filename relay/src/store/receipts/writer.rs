@@ -4,18 +4,18 @@ use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 
 use clavicle_ledger::encoding;
-use clavicle_ledger::id::StudyId;
+use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::Signature;
 use clavicle_ledger::receipt::{Entry, Receipt, ReceiptClaim, Refused, SignedReceipt, Tip};
 use clavicle_ledger::time::Timestamp;
 use redb::{Database, ReadableTable as _, Table, WriteTransaction};
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 use tracing::error;
 
 use super::row::{Book, ReceiptRow};
 use super::{
-    BOOKS, COUNTS, CROWDED, Limits, NEXT, ORDER, RECEIPTS, REFUSED, REFUSED_DAY, REVOCATIONS, ReceiptsError, Signer,
-    UNANCHORED,
+    ACCESSES, BOOKS, COUNTS, CROWDED, Limits, NEXT, ORDER, RECEIPTS, REFUSED, REFUSED_DAY, REVOCATIONS, ReceiptsError,
+    Signer, UNANCHORED,
 };
 use crate::store::{StoreError, begin_write, read_row};
 
@@ -41,6 +41,8 @@ pub(super) enum Task {
         refused: Refused,
         blinding: [u8; 32],
         ours: Box<dyn FnOnce() -> bool + Send>,
+        /// Its place among the refusals that wait.
+        _room: OwnedSemaphorePermit,
     },
     Countersign {
         study: StudyId,
@@ -113,6 +115,7 @@ struct Page<'a> {
     receipts: Table<'a, (&'static [u8; 32], u64), &'static [u8]>,
     order: Table<'a, u64, (&'static [u8; 32], u64, &'static [u8; 32])>,
     revocations: Table<'a, (&'static [u8; 32], &'static [u8; 32]), u64>,
+    accesses: Table<'a, (&'static [u8; 32], &'static [u8; 32]), u32>,
     counts: Table<'a, &'static str, u64>,
     next: u64,
 }
@@ -127,6 +130,7 @@ impl<'a> Page<'a> {
             receipts: transaction.open_table(RECEIPTS)?,
             order: transaction.open_table(ORDER)?,
             revocations: transaction.open_table(REVOCATIONS)?,
+            accesses: transaction.open_table(ACCESSES)?,
             counts,
             next,
         })
@@ -142,7 +146,7 @@ impl<'a> Page<'a> {
     fn take(&mut self, task: Task) -> Result<Done, StoreError> {
         match task {
             Task::Append { study, at, entry, blinding } => self.append(study, at, entry, blinding),
-            Task::Refuse { study, at, refused, blinding, ours } => {
+            Task::Refuse { study, at, refused, blinding, ours, _room } => {
                 if ours() {
                     self.refuse(study, at, refused, blinding)
                 } else {
@@ -153,9 +157,27 @@ impl<'a> Page<'a> {
         }
     }
 
-    fn book(&self, study: StudyId, at: Timestamp) -> Result<Book, StoreError> {
+    /// A study's book, on the day of `at` if it was not on a later one.
+    fn book(&mut self, study: StudyId, at: Timestamp) -> Result<Book, StoreError> {
         let book = self.books.get(study.as_bytes())?.map(|book| read_row::<Book>(book.value())).transpose()?;
-        Ok(book.unwrap_or(Book::NEW).on(at.day()))
+        let before = book.unwrap_or(Book::NEW);
+        let book = before.on(at.day());
+        if book.day != before.day {
+            let of_study = (study.as_bytes(), &[0; 32])..=(study.as_bytes(), &[u8::MAX; 32]);
+            self.accesses.retain_in(of_study, |_, _| false)?;
+        }
+        Ok(book)
+    }
+
+    /// Counts an access with a grant, if one more may be.
+    fn one_more_access(&mut self, study: StudyId, grant: GrantId) -> Result<bool, StoreError> {
+        let row = (study.as_bytes(), grant.as_bytes());
+        let before = self.accesses.get(row)?.map_or(0, |count| count.value());
+        if before >= self.writer.limits.by_grant {
+            return Ok(false);
+        }
+        self.accesses.insert(row, before.saturating_add(1))?;
+        Ok(true)
     }
 
     fn keep(&mut self, study: StudyId, book: &Book) -> Result<(), StoreError> {
@@ -183,6 +205,12 @@ impl<'a> Page<'a> {
             return Ok(Err(ReceiptsError::TooMany));
         }
         *counted = counted.saturating_add(1);
+        if let Entry::Opened(opened) = &entry
+            && let ReceiptClaim::Grant { grant, .. } = opened.claim
+            && !self.one_more_access(study, grant)?
+        {
+            return Ok(Err(ReceiptsError::TooMany));
+        }
         if let Entry::RevocationSeen { grant } = &entry {
             self.revocations.insert((study.as_bytes(), grant.as_bytes()), book.tip.next)?;
         }
