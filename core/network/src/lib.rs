@@ -9,4 +9,4 @@ mod serve;
 pub mod swarm;
 pub mod transfer;
 
-pub use self::serve::Server;
+pub use self::serve::{Limits, Server};

@@ -1,36 +1,54 @@
 //! A source's iroh endpoint: who connects, and to what.
 
-use std::collections::{BTreeMap, VecDeque};
+mod fair;
+mod keys;
+
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
+use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::{Key, SecretKey};
 use iroh::Endpoint;
-use iroh::endpoint::{Connection, Incoming, IncomingAddr, VarInt, WeakConnectionHandle};
+use iroh::endpoint::{Incoming, IncomingAddr};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-use crate::endpoint::{self, EndpointError, remote_key};
+use self::fair::Fair;
+pub(crate) use self::fair::Place;
+use self::keys::Keys;
+use crate::endpoint::{self, EndpointError};
 use crate::pickup::{self, Counter};
 use crate::transfer::{self, Gate, Refusals};
 
-/// The most connections at once, and from one address; whoever comes beyond is turned away before a handshake.
-const MAX_CONNECTIONS: (usize, usize) = (4_096, 1_024);
 /// With more connections than this, whoever comes must first show that its address is its own.
 const BUSY: usize = 256;
-/// The most connections of one key. One more takes the place of its oldest: whoever was cut off and comes again is let in before the one that is
-/// gone was missed.
-const MAX_OF_A_KEY: usize = 8;
-/// The code with which a connection is closed for a newer one of its own key.
-const REPLACED: u32 = 5;
+/// The code with which a connection is closed for a newer one: of its own key, or of somebody who has less.
+pub(crate) const REPLACED: u32 = 5;
+/// How long an address that holds more than its share of strangers' places has one before its next takes it.
+const SETTLED: Duration = Duration::from_secs(10);
 /// How many hellos and pickups are decided on at once; the others wait.
 const MAX_DECIDING: usize = 16;
 /// How many are sent images at once; the others wait. More at once only makes all of them slower.
 const MAX_SENDING: usize = 64;
 /// How long a handshake may take: in a crowd of a thousand on a small machine the last has waited for ten seconds.
 const HANDSHAKE: Duration = Duration::from_secs(20);
+
+/// How many are there at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections that were not let in yet. Beyond these, whoever comes takes the place of one from the address that holds the most.
+    pub strangers: usize,
+    /// Connections that were let in. Beyond these, whoever is let in takes the place of one of the study that has the most.
+    pub guests: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { strangers: 16_384, guests: 16_384 }
+    }
+}
 
 /// A source's endpoint while it serves.
 #[derive(Debug)]
@@ -41,7 +59,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves transfers and pickups at `at`, known by the source's transfer key.
+    /// Serves transfers and pickups at `at`, known by the source's transfer key, with the usual [`Limits`].
     ///
     /// # Errors
     /// [`EndpointError`].
@@ -51,6 +69,20 @@ impl Server {
         gate: Arc<dyn Gate>,
         counter: Arc<dyn Counter>,
     ) -> Result<Self, EndpointError> {
+        Self::start_with(key, at, gate, counter, Limits::default()).await
+    }
+
+    /// As [`Server::start`], with other limits.
+    ///
+    /// # Errors
+    /// [`EndpointError`].
+    pub async fn start_with(
+        key: &SecretKey,
+        at: SocketAddr,
+        gate: Arc<dyn Gate>,
+        counter: Arc<dyn Counter>,
+        limits: Limits,
+    ) -> Result<Self, EndpointError> {
         let endpoint = endpoint::bind(key, Some(at), &[transfer::PROTOCOL, pickup::PROTOCOL]).await?;
         let address = endpoint.bound_sockets().into_iter().next().unwrap_or(at);
         let (stop, stopping) = watch::channel(false);
@@ -58,6 +90,8 @@ impl Server {
             gate,
             counter,
             keys: Keys::default(),
+            strangers: Fair::new(limits.strangers, SETTLED),
+            guests: Fair::new(limits.guests, Duration::ZERO),
             refusals: Refusals::new(),
             deciding: Semaphore::new(MAX_DECIDING),
             sending: Semaphore::new(MAX_SENDING),
@@ -85,13 +119,23 @@ pub(crate) struct Hall {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) counter: Arc<dyn Counter>,
     keys: Keys,
+    strangers: Fair<IpAddr>,
+    pub(crate) guests: Fair<Account>,
     pub(crate) refusals: Refusals,
     pub(crate) deciding: Semaphore,
     pub(crate) sending: Semaphore,
 }
 
+/// On whose account a guest is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Account {
+    /// Everybody who fetches a study.
+    Study(StudyId),
+    /// A wallet that picks up.
+    Wallet(Key),
+}
+
 async fn accept(endpoint: Endpoint, hall: Arc<Hall>, mut stopping: watch::Receiver<bool>) {
-    let addresses = Crowd::new(MAX_CONNECTIONS.0, MAX_CONNECTIONS.1);
     // Every connection's task is owned here, and ends when this function does.
     let mut connections = JoinSet::new();
     loop {
@@ -106,66 +150,25 @@ async fn accept(endpoint: Endpoint, hall: Arc<Hall>, mut stopping: watch::Receiv
             incoming.retry().ok();
             continue;
         }
-        let from = neighbourhood(&incoming.remote_addr());
-        let Some(place) = addresses.enter(from) else {
+        let Some(stranger) = hall.strangers.enter(neighbourhood(&incoming.remote_addr())) else {
             incoming.refuse();
             continue;
         };
         let hall = Arc::clone(&hall);
-        connections.spawn(async move {
-            connection(incoming, from, &hall).await;
-            drop(place);
-        });
+        connections.spawn(async move { connection(incoming, stranger, &hall).await });
     }
     connections.shutdown().await;
     endpoint.close().await;
 }
 
-async fn connection(incoming: Incoming, from: IpAddr, hall: &Hall) {
+async fn connection(incoming: Incoming, stranger: Place<IpAddr>, hall: &Hall) {
     let Ok(accepting) = incoming.accept() else { return };
-    let Ok(Ok(connection)) = timeout(HANDSHAKE, accepting).await else { return };
-    let _place = hall.keys.enter(&connection);
+    let Some(Ok(Ok(connection))) = stranger.holding(timeout(HANDSHAKE, accepting)).await else { return };
+    let of_key = hall.keys.enter(&connection);
     match connection.alpn() {
-        transfer::PROTOCOL => transfer::serve(&connection, from, hall).await,
-        pickup::PROTOCOL => pickup::serve(&connection, hall).await,
+        transfer::PROTOCOL => transfer::serve(&connection, stranger, &of_key.sending, hall).await,
+        pickup::PROTOCOL => pickup::serve(&connection, stranger, hall).await,
         _ => {}
-    }
-}
-
-/// The connections of each key, the oldest first.
-#[derive(Debug, Default)]
-struct Keys(Mutex<BTreeMap<Key, VecDeque<WeakConnectionHandle>>>);
-
-/// A connection among those of its key, until it is dropped.
-struct OfKey<'a> {
-    keys: &'a Keys,
-    connection: &'a Connection,
-}
-
-impl Keys {
-    fn enter<'a>(&'a self, connection: &'a Connection) -> OfKey<'a> {
-        let mut keys = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = keys.entry(remote_key(connection)).or_default();
-        if own.len() >= MAX_OF_A_KEY
-            && let Some(oldest) = own.pop_front().and_then(|oldest| oldest.upgrade())
-        {
-            oldest.close(VarInt::from_u32(REPLACED), b"");
-        }
-        own.push_back(connection.weak_handle());
-        OfKey { keys: self, connection }
-    }
-}
-
-impl Drop for OfKey<'_> {
-    fn drop(&mut self) {
-        let (key, this) = (remote_key(self.connection), self.connection.stable_id());
-        let mut keys = self.keys.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(own) = keys.get_mut(&key) {
-            own.retain(|one| one.upgrade().is_some_and(|one| one.stable_id() != this));
-            if own.is_empty() {
-                keys.remove(&key);
-            }
-        }
     }
 }
 
@@ -181,64 +184,9 @@ fn neighbourhood(address: &IncomingAddr) -> IpAddr {
     }
 }
 
-/// A bounded number of places, and of these a bounded number for each.
-#[derive(Debug)]
-pub(crate) struct Crowd<K> {
-    most: usize,
-    of_each: usize,
-    all: Arc<Mutex<BTreeMap<K, usize>>>,
-}
-
-/// A place in a [`Crowd`] until it is dropped.
-#[derive(Debug)]
-pub(crate) struct Entered<K: Ord> {
-    all: Arc<Mutex<BTreeMap<K, usize>>>,
-    key: K,
-}
-
-impl<K: Ord + Copy> Crowd<K> {
-    pub(crate) fn new(most: usize, of_each: usize) -> Self {
-        Self { most, of_each, all: Arc::default() }
-    }
-
-    /// A place for `key`, if there is one.
-    pub(crate) fn enter(&self, key: K) -> Option<Entered<K>> {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        let (there, of_it) = (all.values().sum::<usize>(), all.get(&key).copied().unwrap_or(0));
-        (there < self.most && of_it < self.of_each).then(|| {
-            all.insert(key, of_it.saturating_add(1));
-            Entered { all: Arc::clone(&self.all), key }
-        })
-    }
-}
-
-impl<K: Ord> Drop for Entered<K> {
-    fn drop(&mut self) {
-        let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
-        match all.get_mut(&self.key) {
-            Some(of_it) if *of_it > 1 => *of_it -= 1,
-            _ => drop(all.remove(&self.key)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_crowd_is_bounded_and_so_is_each_part_of_it() {
-        let crowd = Crowd::new(3, 2);
-        let first = crowd.enter('a').unwrap();
-        let second = crowd.enter('a').unwrap();
-        assert!(crowd.enter('a').is_none());
-        let third = crowd.enter('b').unwrap();
-        assert!(crowd.enter('c').is_none());
-        drop(first);
-        let fourth = crowd.enter('c').unwrap();
-        drop((second, third, fourth));
-        assert!(crowd.all.lock().unwrap().is_empty());
-    }
 
     #[test]
     fn a_network_of_ipv6_is_one_neighbour() {

@@ -5,8 +5,8 @@
 //! "settled" each of its files is forced to the disk too. All take turns, so that what else the machine does meets all, and every figure is the median.
 //! Whatever is not installed (Debian's nginx-light, curl, openssl, orthanc, orthanc-dicomweb) is left out, and said to be.
 //!
-//! `CLAVICLE_LONG=1` takes the full sizes, and more requesters. `TMPDIR` says on which disk; on a tmpfs forcing costs nobody anything. Words
-//! after `--` choose: `small`, `middle`, `large`, `crowd`.
+//! `CLAVICLE_LONG=1` takes the full sizes, and more requesters; `CLAVICLE_CROWD=2500` says how many. `TMPDIR` says on which disk; on a tmpfs forcing costs
+//! nobody anything. Words after `--` choose: `small`, `middle`, `large`, `crowd` and `silent`, which are as many strangers who connect and say nothing.
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
 mod fetch;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use self::peers::{Curl, Peer};
-use self::process::{Crowd, Shared, Source, be_crowd, be_source};
+use self::process::{Crowd, Shared, Source, be_crowd, be_silent, be_source};
 use self::study::Shape;
 use self::world::{Grantee, Hospital};
 
@@ -55,8 +55,19 @@ fn cases() -> Vec<Case> {
 
 const CROWD: Shape = Shape { number: 4, count: 1, side: 362 };
 
+/// How many requesters come at once, each time.
+fn crowds() -> Vec<u32> {
+    let said = std::env::var("CLAVICLE_CROWD").ok();
+    let said = said.map(|count| count.parse().expect("CLAVICLE_CROWD is how many requesters come at once"));
+    match said {
+        Some(count) => vec![count],
+        None if long() => vec![1_000, 10_000],
+        None => vec![1_000],
+    }
+}
+
 fn shared(root: &Path) -> Shared {
-    let requesters = if long() { 10_000 } else { 1_000 };
+    let requesters = crowds().into_iter().max().unwrap_or(0);
     let studies = cases().into_iter().map(|case| (case.shape, 1)).chain([(CROWD, requesters)]);
     Shared { root: root.to_owned(), studies: studies.collect() }
 }
@@ -69,6 +80,9 @@ fn main() {
         ["crowd", root, source, from, count] => {
             let number = |text: &str| text.parse().unwrap();
             return be_crowd(&shared(root.as_ref()), source.parse().unwrap(), number(from), number(count));
+        }
+        ["silent", source, from, count] => {
+            return be_silent(source.parse().unwrap(), from.parse().unwrap(), count.parse().unwrap());
         }
         _ => {}
     }
@@ -85,10 +99,10 @@ fn main() {
         }
     }
     if chosen("crowd") {
-        crowd(&root, 1_000);
-        if long() {
-            crowd(&root, 10_000);
-        }
+        crowds().into_iter().for_each(|count| crowd(&root, count));
+    }
+    if chosen("silent") {
+        crowds().into_iter().for_each(|count| silent(&root, count));
     }
 }
 
@@ -229,4 +243,20 @@ fn crowd(root: &Path, count: u32) {
     println!("{count} requesters at once of 262 KB each, load {}", load());
     println!("    served {served}, not served {}, in {took:.2?}", count - served);
     println!("    source's memory: {idle} MiB before, {peak} MiB at most, {now} MiB afterwards");
+}
+
+/// Many who connect and say nothing.
+fn silent(root: &Path, count: u32) {
+    let source = Source::start(root);
+    let idle = source.memory().1;
+    let thousands = (0..count).step_by(1_000).map(|from| Crowd::of_strangers(source.at, from, 1_000.min(count - from)));
+    let mut thousands: Vec<Crowd> = thousands.collect();
+    thousands.iter_mut().for_each(Crowd::ready);
+    thousands.iter_mut().for_each(Crowd::go);
+    let there: u32 = thousands.iter_mut().map(Crowd::served).sum();
+    let (peak, now) = source.memory();
+    println!("{count} strangers who say nothing, load {}", load());
+    println!(
+        "    connected {there}; source's memory: {idle} MiB before, {peak} MiB at most, {now} MiB with them there"
+    );
 }

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use clavicle_network::Server;
 use clavicle_network::endpoint::bind;
-use iroh::Endpoint;
+use clavicle_network::transfer::PROTOCOL;
 use iroh::endpoint::Connection;
+use iroh::{Endpoint, EndpointAddr, EndpointId};
 use tokio::task::JoinSet;
 
 use crate::fetch::fetch_from;
@@ -149,6 +150,11 @@ impl Crowd {
         Self(Process::start(&["crowd", root.to_str().unwrap(), &source, &numbers[0], &numbers[1]]))
     }
 
+    /// As many who only connect.
+    pub(crate) fn of_strangers(source: SocketAddr, from: u32, count: u32) -> Self {
+        Self(Process::start(&["silent", &source.to_string(), &from.to_string(), &count.to_string()]))
+    }
+
     /// Waits until all have their endpoints.
     pub(crate) fn ready(&mut self) {
         assert_eq!(self.0.hear(), "ready");
@@ -178,9 +184,7 @@ pub(crate) fn be_crowd(shared: &Shared, source: SocketAddr, from: u32, count: u3
     let folder = if memory.is_dir() { tempfile::tempdir_in(memory) } else { tempfile::tempdir() }.unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().max_blocking_threads(2_048).build().unwrap();
     runtime.block_on(async {
-        // Each thousand has an address of its own: from one address a source lets in no more.
-        let last = u8::try_from(2 + from / 1_000).unwrap();
-        let own = SocketAddr::new(IpAddr::from([127, 0, 0, last]), 0);
+        let own = address(from);
         let mut endpoints: Vec<Endpoint> = Vec::new();
         for grantee in &grantees {
             endpoints.push(bind(&grantee.key, Some(own), &[]).await.unwrap());
@@ -193,6 +197,8 @@ pub(crate) fn be_crowd(shared: &Shared, source: SocketAddr, from: u32, count: u3
             fetching.spawn(async move {
                 let fetched = fetch_from(&endpoint, source, &hospital, &grantee, &pack).await;
                 endpoint.close().await;
+                // Memory is for the others' too.
+                std::fs::remove_dir_all(&pack).ok();
                 fetched
             });
         }
@@ -207,5 +213,33 @@ pub(crate) fn be_crowd(shared: &Shared, source: SocketAddr, from: u32, count: u3
             eprintln!("    {count} were not served: {why}");
         }
         println!("{served}");
+    });
+}
+
+/// Each thousand has an address of its own.
+fn address(from: u32) -> SocketAddr {
+    SocketAddr::new(IpAddr::from([127, 0, 0, u8::try_from(2 + from / 1_000).unwrap()]), 0)
+}
+
+/// Connects with `count` keys when told to, says how many have connected, and nothing else.
+pub(crate) fn be_silent(source: SocketAddr, from: u32, count: u32) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut endpoints: Vec<Endpoint> = Vec::new();
+        for number in from..from + count {
+            endpoints.push(bind(&secret(&format!("stranger {number}")), Some(address(from)), &[]).await.unwrap());
+        }
+        println!("ready");
+        std::io::stdin().read_line(&mut String::new()).unwrap();
+        let id = EndpointId::from_bytes(secret("transfer").public().as_bytes()).unwrap();
+        let mut connecting = JoinSet::new();
+        for endpoint in &endpoints {
+            let (endpoint, to) = (endpoint.clone(), EndpointAddr::new(id).with_ip_addr(source));
+            connecting.spawn(async move { endpoint.connect(to, PROTOCOL).await });
+        }
+        let connected: Vec<_> = connecting.join_all().await;
+        println!("{}", connected.iter().filter(|one| one.is_ok()).count());
+        // There until this process is ended.
+        std::io::stdin().read_line(&mut String::new()).unwrap();
     });
 }

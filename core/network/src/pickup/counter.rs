@@ -1,5 +1,6 @@
 //! The source's side of a pickup.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{EnvelopeHash, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::transaction::Envelope;
-use iroh::endpoint::{Connection, VarInt};
+use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
@@ -15,7 +16,7 @@ use tracing::debug;
 use super::message::{Ask, Claim, Claimed, Claims, Denied, MAX_OFFERED, MAX_OFFERS, Offered, Told};
 use crate::endpoint::{MessageError, framed, read_message, remote_key, write_bytes, write_message};
 use crate::message::Included;
-use crate::serve::Hall;
+use crate::serve::{Account, Hall, Place, REPLACED};
 
 /// How long a wallet may take to say what it was given, and to take what it is told.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -49,13 +50,12 @@ pub trait Counter: Send + Sync + 'static {
     fn changes(&self) -> watch::Receiver<u64>;
 }
 
-/// Serves one connection until its end.
-pub(crate) async fn serve(connection: &Connection, hall: &Hall) {
-    if let Err(error) = answer(connection, hall).await {
+/// Serves one connection until its end. It has a stranger's place until its ticket has opened something.
+pub(crate) async fn serve(connection: &Connection, stranger: Place<IpAddr>, hall: &Hall) {
+    if let Err(error) = answer(connection, stranger, hall).await {
         debug!(%error, "a pickup broke off");
-        connection.close(VarInt::from_u32(1), b"");
-    } else {
-        timeout(PROMPT, connection.closed()).await.ok();
+        let code = if matches!(error, Broken::Replaced) { REPLACED } else { 1 };
+        connection.close(VarInt::from_u32(code), b"");
     }
 }
 
@@ -67,22 +67,45 @@ enum Broken {
     Message(#[from] MessageError),
     #[error("a defect ended it")]
     Defect,
+    #[error("its place was taken by somebody else")]
+    Replaced,
 }
 
-async fn answer(connection: &Connection, hall: &Hall) -> Result<(), Broken> {
+/// Whoever has a ticket, and what is offered on it.
+struct Greeted {
+    send: SendStream,
+    receive: RecvStream,
+    offered: Vec<StudyId>,
+    frames: Vec<Vec<u8>>,
+}
+
+async fn answer(connection: &Connection, stranger: Place<IpAddr>, hall: &Hall) -> Result<(), Broken> {
+    let greeted = stranger.holding(greet(connection, hall)).await.ok_or(Broken::Replaced)?;
+    let Some(greeted) = greeted? else { return Ok(()) };
+    let guest = hall.guests.enter(Account::Wallet(remote_key(connection))).ok_or(Broken::Replaced)?;
+    drop(stranger);
+    guest.holding(claims(connection, greeted, hall)).await.ok_or(Broken::Replaced)?
+}
+
+/// Hears whoever connected, and looks what there is for them. Who has no ticket was told so when this returns.
+async fn greet(connection: &Connection, hall: &Hall) -> Result<Option<Greeted>, Broken> {
     let remote = remote_key(connection);
     let opened = timeout(PROMPT, connection.accept_bi()).await.map_err(|_| MessageError::Silent)?;
     let (mut send, mut receive) = opened.map_err(|_| Broken::Connection)?;
     let ask: Ask = read_message(&mut receive, PROMPT).await?;
-    let opened = decide(hall, move |counter| counter.open(remote, &ask).map(frames)).await?;
-    let (offered, frames) = match opened {
-        Ok(opened) => opened,
+    match decide(hall, move |counter| counter.open(remote, &ask).map(frames)).await? {
+        Ok((offered, frames)) => Ok(Some(Greeted { send, receive, offered, frames })),
         Err(denied) => {
             write_message(&mut send, &Told::Denied(denied), STALLED).await?;
-            send.finish().ok();
-            return Ok(());
+            finish(connection, send).await;
+            Ok(None)
         }
-    };
+    }
+}
+
+/// Offers, and answers what is claimed.
+async fn claims(connection: &Connection, greeted: Greeted, hall: &Hall) -> Result<(), Broken> {
+    let Greeted { mut send, mut receive, offered, frames } = greeted;
     write_message(&mut send, &Told::Offers(u32::try_from(frames.len()).unwrap_or(u32::MAX)), STALLED).await?;
     for frame in frames {
         write_bytes(&mut send, &frame, STALLED).await?;
@@ -100,8 +123,14 @@ async fn answer(connection: &Connection, hall: &Hall) -> Result<(), Broken> {
         };
         write_message(&mut send, &claimed, STALLED).await?;
     }
-    send.finish().ok();
+    finish(connection, send).await;
     Ok(())
+}
+
+/// Ends what is said, and waits until the other side has all of it.
+async fn finish(connection: &Connection, mut send: SendStream) {
+    send.finish().ok();
+    timeout(PROMPT, connection.closed()).await.ok();
 }
 
 /// The studies that are offered, of those of a visit, and how they are sent: as many as fit.

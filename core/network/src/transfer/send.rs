@@ -15,16 +15,17 @@ use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::StoredDigest;
 use futures_util::future::BoxFuture;
 use iroh::endpoint::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
-use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, sleep_until, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use super::message::{Answer, Ask, Offer, Reach, Reference};
 use super::reading::{Kept, Reading};
+use super::turn::Turn;
 use super::{DONE, ENDED, FAILED, REFUSED, REVISED};
-use crate::endpoint::{MessageError, framed, read_message, remote_key, write_message};
-use crate::serve::{Crowd, Hall};
+use crate::endpoint::{MessageError, framed, read_message, remote_key};
+use crate::serve::{Account, Hall, Place, REPLACED};
 
 /// How long whoever connected may take to say something.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -32,24 +33,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const STALLED: Duration = Duration::from_secs(30);
 /// How long a recipient may take for the end of what was sent.
 const LINGER: Duration = Duration::from_secs(120);
-/// How long a chunk may take before its recipient goes on outside the line.
-const SLOW: Duration = Duration::from_secs(1);
-/// How many bytes are sent before the next in line is sent to.
-const TURN: usize = 4 * 1024 * 1024;
 /// After how long the gate is asked again although nothing has changed: a clock may have been set.
 const RENEW: Duration = Duration::from_secs(30);
-/// Refusals go out at ticks of this length, so that the time they take says nothing.
-const TICK: Duration = Duration::from_millis(50);
-/// How long whoever was refused may take to hear it.
-const HEARD: Duration = Duration::from_secs(2);
-/// The most refusals on their way, and to one address; whoever comes beyond is cut off at once.
-const MAX_REFUSALS: (usize, usize) = (4_096, 64);
 /// How often each item may be asked for on one connection, all of them taken together.
 const MAX_TIMES: usize = 2;
 /// How often receipts may be asked for on one connection.
 const MAX_STATEMENTS: u32 = 1_000;
 /// The most bytes that are given to the connection at a time.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 64 * 1024;
 
 /// What decides and has the images: a relay.
 ///
@@ -137,80 +128,75 @@ pub struct Admission {
     pub withheld: BTreeSet<StoredDigest>,
 }
 
-/// Refusals on their way: bounded.
-#[derive(Debug)]
-pub(crate) struct Refusals {
-    crowd: Crowd<IpAddr>,
-    from: Instant,
-}
-
-impl Refusals {
-    pub(crate) fn new() -> Self {
-        Self { crowd: Crowd::new(MAX_REFUSALS.0, MAX_REFUSALS.1), from: Instant::now() }
-    }
-
-    /// Says no to what was `asked` then, at the next tick but one. It is counted from the question and not from the decision: asked just
-    /// before a tick, a quick decision would else be told from a slow one. Deciding takes less than a tick on a healthy machine.
-    async fn refuse(&self, send: &mut SendStream, address: IpAddr, asked: Instant, reference: Reference) {
-        let Some(_place) = self.crowd.enter(address) else { return };
-        self.wait(asked).await;
-        let told = async {
-            write_message(send, &Answer::Refused(reference), HEARD).await?;
-            send.finish().ok();
-            // Until it has arrived: closing at once would throw it away.
-            send.stopped().await.ok();
-            Ok::<_, MessageError>(())
-        };
-        timeout(HEARD, told).await.ok();
-    }
-
-    /// Waits for the tick at which what was `asked` then is answered.
-    async fn wait(&self, asked: Instant) {
-        sleep_until(self.tick_after(asked, 1).max(self.tick_after(Instant::now(), 0))).await;
-    }
-
-    /// The tick with number `later` after the one that is next.
-    fn tick_after(&self, moment: Instant, later: u32) -> Instant {
-        let ticks = moment.saturating_duration_since(self.from).as_millis().div_ceil(TICK.as_millis());
-        self.from + TICK * u32::try_from(ticks).unwrap_or(u32::MAX).saturating_add(later)
-    }
-}
-
-/// Serves one connection until its end.
-pub(crate) async fn serve(connection: &Connection, address: IpAddr, hall: &Hall) {
+/// Serves one connection until its end. It has a stranger's place until it is let in. Those of its key share `turns`.
+pub(crate) async fn serve(connection: &Connection, stranger: Place<IpAddr>, turns: &Semaphore, hall: &Hall) {
     let close = |code| connection.close(VarInt::from_u32(code), b"");
     // From before the decision, so that nothing that comes between it and the sending is missed.
     let changes = hall.gate.changes();
-    let Ok(Ok((mut send, mut receive))) = timeout(PATIENCE, connection.accept_bi()).await else {
-        return close(REFUSED);
-    };
-    let (asked, decided) = decide(&mut receive, remote_key(connection), hall).await;
-    let (admission, receipt) = match decided {
-        Ok(decided) => decided,
+    let address = stranger.whose();
+    let Some(greeted) = stranger.holding(greet(connection, address, hall)).await else { return close(REPLACED) };
+    let Some(mut greeted) = greeted else { return close(REFUSED) };
+    let (guest, receipt) = match welcome(remote_key(connection), &greeted, hall).await {
+        Ok(welcomed) => welcomed,
         Err(reference) => {
-            hall.refusals.refuse(&mut send, address, asked, reference).await;
+            hall.refusals.refuse(&mut greeted.send, address, greeted.asked, reference).await;
             return close(REFUSED);
         }
     };
+    drop(stranger);
+    let Greeted { send, receive, admission, .. } = greeted;
     let (authorisation, sent) = (admission.authorisation.clone(), Sent::default());
-    let sender =
-        Sender { send, receive, gate: &hall.gate, turn: Turn::new(&hall.sending), receipt: &receipt, sent: &sent };
-    let sending = async {
+    let turn = Turn::new(&hall.sending, turns);
+    let sender = Sender { send, receive, gate: &hall.gate, turn, receipt: &receipt, sent: &sent };
+    let sending = guest.holding(async {
         match sender.send_all(admission).await {
             // The other side closes when it has everything. Until then a part of it is still here, and can be held back.
             Ok(()) => drop(timeout(LINGER, connection.closed()).await),
             Err(error) => debug!(%error, "a transfer broke off"),
         }
         (FAILED, if has_all(connection) { End::Finished } else { End::Broken })
-    };
+    });
     let (code, end) = tokio::select! {
         // First what may stop: data never wins over a no.
         biased;
         code = ended(&hall.gate, changes, authorisation) => (code, if code == REVISED { End::Revised } else { End::ConsentEnded }),
-        ended = sending => ended,
+        ended = sending => ended.unwrap_or((REPLACED, End::Broken)),
     };
     close(code);
     hall.gate.closed(&receipt, sent.so_far(), end).await;
+}
+
+/// Whoever may be let in, and what they said and when.
+struct Greeted {
+    send: SendStream,
+    receive: RecvStream,
+    asked: Instant,
+    hello: SignedHello,
+    admission: Admission,
+}
+
+/// Hears whoever connected, and decides. Who may not be let in was told so when this returns.
+async fn greet(connection: &Connection, address: IpAddr, hall: &Hall) -> Option<Greeted> {
+    let (mut send, mut receive) = timeout(PATIENCE, connection.accept_bi()).await.ok()?.ok()?;
+    let (asked, decided) = decide(&mut receive, remote_key(connection), hall).await;
+    match decided {
+        Ok((hello, admission)) => Some(Greeted { send, receive, asked, hello, admission }),
+        Err(reference) => {
+            hall.refusals.refuse(&mut send, address, asked, reference).await;
+            None
+        }
+    }
+}
+
+/// Gives a guest's place to whoever may be let in, and writes down that they were.
+async fn welcome(
+    remote: Key,
+    Greeted { hello, admission: Admission { authorisation, .. }, .. }: &Greeted,
+    hall: &Hall,
+) -> Result<(Place<Account>, SignedReceipt), Reference> {
+    let guest = hall.guests.enter(Account::Study(authorisation.study()));
+    let guest = guest.ok_or_else(|| hall.gate.refuse(remote, "there is no place for anybody who is let in"))?;
+    Ok((guest, hall.gate.opened(authorisation, hello).await?))
 }
 
 /// Whether the recipient has said that it has all it wanted. It may say so before the end of its stream was read.
@@ -232,25 +218,19 @@ impl Sent {
     }
 }
 
-/// Reads a hello, decides on it, and writes it down. Also when it was there.
+/// Reads a hello and decides on it. Also when it was there.
 async fn decide(
     receive: &mut RecvStream,
     remote: Key,
     hall: &Hall,
-) -> (Instant, Result<(Admission, SignedReceipt), Reference>) {
+) -> (Instant, Result<(SignedHello, Admission), Reference>) {
     let hello = read_message::<SignedHello>(receive, PATIENCE).await;
-    let turn = hall.deciding.acquire().await;
+    let _turn = hall.deciding.acquire().await;
     let asked = Instant::now();
     let Ok(hello) = hello else { return (asked, Err(hall.gate.refuse(remote, "what came was no hello"))) };
     let (gate, said) = (Arc::clone(&hall.gate), hello.clone());
-    let decided = tokio::task::spawn_blocking(move || gate.admit(remote, &said)).await;
-    // Others are decided on while this is written down: many are written at once.
-    drop(turn);
-    let decided = match decided {
-        Ok(Ok(admission)) => {
-            hall.gate.opened(&admission.authorisation, &hello).await.map(|receipt| (admission, receipt))
-        }
-        Ok(Err(reference)) => Err(reference),
+    let decided = match tokio::task::spawn_blocking(move || gate.admit(remote, &said)).await {
+        Ok(decided) => decided.map(|admission| (hello, admission)),
         // In doubt the answer is no.
         Err(_) => Err(hall.gate.refuse(remote, "a defect ended the decision")),
     };
@@ -298,55 +278,6 @@ enum SendError {
     Gate(BoxError),
     #[error("the source's disk failed")]
     Disk(#[from] io::Error),
-}
-
-/// A place in the line of those who are sent to.
-///
-/// It goes to the end of the line after [`TURN`] bytes. Who takes a chunk slowly keeps nobody else from being sent to, and
-/// goes on without a place.
-struct Turn<'a> {
-    line: &'a Semaphore,
-    held: Option<SemaphorePermit<'a>>,
-    left: usize,
-    slow: bool,
-}
-
-impl<'a> Turn<'a> {
-    const fn new(line: &'a Semaphore) -> Self {
-        Self { line, held: None, left: 0, slow: false }
-    }
-
-    fn leave(&mut self) {
-        self.held = None;
-    }
-
-    /// Waits until it may be sent to.
-    async fn begin(&mut self) {
-        if self.held.is_none() && !self.slow {
-            (self.held, self.left) = (self.line.acquire().await.ok(), TURN);
-        }
-    }
-
-    /// Whether it may still be sent to after `len` more bytes.
-    const fn goes_on_after(&self, len: usize) -> bool {
-        self.held.is_some() && self.left > len
-    }
-
-    /// Sends `len` bytes when it is their turn.
-    async fn take<T>(&mut self, len: usize, sending: impl Future<Output = T>) -> T {
-        self.begin().await;
-        let mut sending = std::pin::pin!(sending);
-        let sent = timeout(SLOW, &mut sending).await;
-        self.left = self.left.saturating_sub(len);
-        self.slow |= sent.is_err();
-        if self.slow || self.left == 0 {
-            self.leave();
-        }
-        match sent {
-            Ok(sent) => sent,
-            Err(_) => sending.await,
-        }
-    }
 }
 
 /// Sends to one recipient.
@@ -455,54 +386,4 @@ fn read(reading: Option<Reading>) -> JoinHandle<Option<(Reading, Vec<u8>, u32)>>
         let (block, whole) = reading.next();
         (!block.is_empty()).then_some((reading, block, whole))
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whatever the reason, and so however long the decision took: who asks at the same moment is answered at the same one.
-    #[tokio::test(start_paused = true)]
-    async fn all_refusals_are_on_one_schedule() {
-        let refusals = Refusals::new();
-        for into_the_tick in [0, 1, 24, 49] {
-            let mut told = std::collections::BTreeSet::new();
-            // In whole milliseconds, which is what timers know.
-            for decision_ms in [0, 1, 5, 30, 49] {
-                tokio::time::advance(refusals.tick_after(Instant::now(), 0) - Instant::now()).await;
-                let tick = Instant::now();
-                tokio::time::advance(Duration::from_millis(into_the_tick)).await;
-                let asked = Instant::now();
-                tokio::time::advance(Duration::from_millis(decision_ms)).await;
-                refusals.wait(asked).await;
-                told.insert(Instant::now() - tick);
-            }
-            let next_but_one = if into_the_tick == 0 { TICK } else { TICK * 2 };
-            assert_eq!(told, [next_but_one].into(), "asked {into_the_tick} ms into a tick");
-        }
-    }
-
-    /// A flood from one address leaves room for everybody else, and what is beyond its own is cut off at once.
-    #[test]
-    fn strangers_do_not_fill_the_table_for_others() {
-        let refusals = Refusals::new();
-        let address = |number: u8| IpAddr::from([192, 0, 2, number]);
-        let flood: Vec<_> = (0..10_000).map_while(|_| refusals.crowd.enter(address(1))).collect();
-        assert_eq!(flood.len(), MAX_REFUSALS.1);
-        let others: Vec<_> = (2..60).filter_map(|number| refusals.crowd.enter(address(number))).collect();
-        assert_eq!(others.len(), 58);
-    }
-
-    /// Asked at any moment, the answer is at a tick, and one tick or two later, however long the decision took within it.
-    #[test]
-    fn a_refusal_goes_out_at_a_tick() {
-        let refusals = Refusals::new();
-        for ms in [0, 1, 49, 50, 51, 99, 100, 1_234_567] {
-            let asked = refusals.from + Duration::from_millis(ms);
-            let told = refusals.tick_after(asked, 1);
-            assert_eq!((told - refusals.from).as_millis() % TICK.as_millis(), 0);
-            assert!((TICK..TICK * 2).contains(&(told - asked)), "{ms}");
-            assert!(refusals.tick_after(asked + TICK, 0) <= told, "{ms}");
-        }
-    }
 }

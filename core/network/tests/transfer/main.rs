@@ -1,5 +1,5 @@
 //! Transfers and pickups over loopback, between the real server and the real clients, on a real ledger's state: what is
-//! fetched, in [`fetching`]; what is written down of it, in [`receipts`]; who is refused, in [`refused`]; when a transfer ends, in [`cut`]; many at once, in [`crowded`]; sources
+//! fetched, in [`fetching`]; what is written down of it, in [`receipts`]; who is refused, in [`refused`]; when a transfer ends, in [`cut`]; many at once, in [`crowded`]; who takes up all there is, in [`flooded`]; sources
 //! and disks that lie, in [`hostile`]; and how a study is picked up, in [`pickups`].
 #![expect(unreachable_pub, reason = "nobody uses a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
@@ -7,6 +7,7 @@
 mod crowded;
 mod cut;
 mod fetching;
+mod flooded;
 mod hostile;
 mod pickups;
 mod receipts;

@@ -29,13 +29,13 @@ use clavicle_manifest::{
     Attachment, Header, Instance, Manifest, MediaType, Nonce, Series, SignedManifest, StoredDigest, StoredHasher,
     Subtrees, Uid,
 };
-use clavicle_network::Server;
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pack::{Pack, PackKey};
 use clavicle_network::transfer::{
     self, Admission, BoxError, BoxFuture, Fetch, FetchError, Gate, Kept, Listing, Offer, PROTOCOL, Reach, Reference,
     Verified,
 };
+use clavicle_network::{Limits, Server};
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
 use iroh::{Endpoint, EndpointAddr, EndpointId};
 use tempfile::TempDir;
@@ -497,12 +497,16 @@ pub struct Grantee {
 
 impl Scene {
     pub async fn new() -> Self {
+        Self::with(Limits::default()).await
+    }
+
+    pub async fn with(limits: Limits) -> Self {
         let hospital = Arc::new(Hospital::new());
         let study = hospital.define(1);
         let desk = Arc::new(Desk::new(Arc::clone(&hospital)));
         let (gate, counter) = (Arc::clone(&hospital), Arc::clone(&desk));
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        let server = Server::start(&secret("transfer"), at, gate, counter).await.unwrap();
+        let server = Server::start_with(&secret("transfer"), at, gate, counter, limits).await.unwrap();
         Self { hospital, desk, server, study }
     }
 
