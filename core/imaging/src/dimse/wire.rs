@@ -20,6 +20,8 @@ const BUFFER: usize = 128 << 10;
 /// How long, and how much, a peer that was told of the end is listened to: until it has read that, and hung up.
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 4 << 20;
+/// How long of that the peer may take to end the connection itself.
+const FIRST: Duration = Duration::from_millis(500);
 
 /// What comes next in an association.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,16 +220,25 @@ impl Wire {
     }
 
     /// Ends the connection so that what was sent last arrives: were it closed while something of the peer's is unread, the
-    /// peer would be told of a reset and nothing else.
+    /// peer would be told of a reset and nothing else. It is the peer who closes, who has asked for the association (PS3.8 §9.2, state 13); one
+    /// that sees the connection end at once may take that for all it was told. Who does not close is not waited for.
     pub(super) fn hang_up(mut self) {
-        let until = Instant::now() + LINGER.min(self.timeout);
-        self.deadline = until;
-        if self.stream.shutdown(Shutdown::Write).is_err() {
-            return;
-        }
-        let mut heard = 0;
-        while heard < LINGER_BYTES && self.fill().is_ok() {
-            heard += self.end;
+        let now = Instant::now();
+        for (moment, and_then) in
+            [(FIRST.min(self.timeout), Shutdown::Write), (LINGER.min(self.timeout), Shutdown::Both)]
+        {
+            self.deadline = now + moment;
+            let mut heard = 0;
+            while heard < LINGER_BYTES {
+                match self.fill() {
+                    Ok(()) => heard += self.end,
+                    Err(Fault::TimedOut) => break,
+                    Err(_) => return,
+                }
+            }
+            if self.stream.shutdown(and_then).is_err() {
+                return;
+            }
         }
     }
 
