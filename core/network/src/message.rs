@@ -84,40 +84,32 @@ impl clavicle_ledger::encoding::Entry for RowKey {
     }
 }
 
-/// What a key begins with: its first bits, at most 32.
+/// What a key begins with: its first bits, 255 at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct Prefix {
     bits: u8,
-    first: [u8; 4],
+    first: [u8; 32],
 }
 
 impl Prefix {
-    /// The most bits.
-    pub const MAX_BITS: u8 = 32;
-
-    /// The first `bits` of a key, at most [`Prefix::MAX_BITS`].
+    /// The first `bits` of a key.
     #[must_use]
     pub fn of(key: &Key, bits: u8) -> Self {
-        let bits = bits.min(Self::MAX_BITS);
-        let [a, b, c, d, ..] = *key.as_bytes();
-        Self { bits, first: (u32::from_be_bytes([a, b, c, d]) & Self::mask(bits)).to_be_bytes() }
-    }
-
-    const fn mask(bits: u8) -> u32 {
-        match u32::MAX.checked_shr(bits as u32) {
-            Some(rest) => !rest,
-            None => u32::MAX,
-        }
+        let (first, _) = Self { bits, first: *key.as_bytes() }.range();
+        Self { bits, first }
     }
 
     /// The first and the last 32 bytes that begin like this, whatever came over the network.
     #[must_use]
     pub fn range(&self) -> ([u8; 32], [u8; 32]) {
-        let mask = Self::mask(self.bits);
-        let begin = u32::from_be_bytes(self.first) & mask;
-        let (mut low, mut high) = ([0; 32], [0xff; 32]);
-        low[..4].copy_from_slice(&begin.to_be_bytes());
-        high[..4].copy_from_slice(&(begin | !mask).to_be_bytes());
+        let (mut low, mut high) = (self.first, self.first);
+        for (place, (low, high)) in low.iter_mut().zip(&mut high).enumerate() {
+            // How many bits of this byte are of the prefix.
+            let bits = usize::from(self.bits).saturating_sub(place.saturating_mul(8)).min(8);
+            let rest = 0xff_u16.checked_shr(u32::try_from(bits).unwrap_or(8)).unwrap_or(0).to_le_bytes()[0];
+            *low &= !rest;
+            *high |= rest;
+        }
         (low, high)
     }
 }
@@ -439,17 +431,16 @@ mod tests {
             (4, [0xa0, 0, 0, 0], [0xaf, 0xff, 0xff, 0xff]),
             (13, [0xab, 0xc8, 0, 0], [0xab, 0xcf, 0xff, 0xff]),
             (32, [0xab, 0xcd, 0xef, 0x01], [0xab, 0xcd, 0xef, 0x01]),
-            (200, [0xab, 0xcd, 0xef, 0x01], [0xab, 0xcd, 0xef, 0x01]),
         ] {
             let (low, high) = Prefix::of(&key, bits).range();
             assert_eq!((&low[..4], &low[4..]), (&first[..], &[0; 28][..]));
             assert_eq!((&high[..4], &high[4..]), (&last[..], &[0xff; 28][..]));
             assert!(low <= bytes && bytes <= high);
         }
+        let (low, high) = Prefix::of(&key, 255).range();
+        assert_eq!((low, high[31]), (bytes, 0x5b));
         // Nobody's bits beyond those it counts make a range that is none.
-        let (low, high) = Prefix { bits: 4, first: [0xff; 4] }.range();
-        assert!(low < high);
-        let (low, high) = Prefix { bits: 255, first: [0xff; 4] }.range();
-        assert!(low < high);
+        let (low, high) = Prefix { bits: 4, first: [0xff; 32] }.range();
+        assert_eq!((low[0], high), (0xf0, [0xff; 32]));
     }
 }

@@ -77,9 +77,24 @@ pub(crate) struct Source {
 
 impl Source {
     pub(crate) fn start(root: &Path) -> Self {
-        let mut process = Process::start(&["source", root.to_str().unwrap()]);
+        Self::begin(&["source", root.to_str().unwrap()])
+    }
+
+    /// One that revokes every so many who are let in, when their first byte is due.
+    pub(crate) fn that_revokes(root: &Path, every: usize) -> Self {
+        Self::begin(&["source", root.to_str().unwrap(), &every.to_string()])
+    }
+
+    fn begin(arguments: &[&str]) -> Self {
+        let mut process = Process::start(arguments);
         let (at, raw) = (process.hear().parse().unwrap(), process.hear().parse().unwrap());
         Self { process, at, raw }
+    }
+
+    /// How those who were revoked were cut off, in words.
+    pub(crate) fn cuts(&mut self) -> String {
+        self.process.say("cuts");
+        self.process.hear()
     }
 
     /// The most memory that it had at any time, and has now, in MiB.
@@ -94,16 +109,20 @@ impl Source {
 }
 
 /// Serves until it is ended, or whoever started it has.
-pub(crate) fn be_source(shared: &Shared) {
-    std::thread::spawn(|| {
-        while std::io::stdin().read_line(&mut String::new()).is_ok_and(|len| len > 0) {}
-        std::process::exit(0);
-    });
+pub(crate) fn be_source(shared: &Shared, revoke_every: Option<usize>) {
     let mut hospital = Hospital::new();
+    hospital.revoke_every = revoke_every;
     for (shape, grantees) in &shared.studies {
         hospital.take_in(&shared.root, *shape, *grantees);
     }
     let hospital = Arc::new(hospital);
+    let asked = Arc::clone(&hospital);
+    std::thread::spawn(move || {
+        while std::io::stdin().read_line(&mut String::new()).is_ok_and(|len| len > 0) {
+            println!("{}", cuts(&asked));
+        }
+        std::process::exit(0);
+    });
     // As the relay does it.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async {
@@ -121,6 +140,18 @@ pub(crate) fn be_source(shared: &Shared) {
             });
         }
     });
+}
+
+/// How those who were revoked were cut off.
+fn cuts(hospital: &Hospital) -> String {
+    let (mut took, too_late) = hospital.cuts();
+    took.sort();
+    let at = |percent: usize| took.get((took.len() * percent).div_ceil(100).saturating_sub(1)).copied();
+    let [median, high, most] = [50, 99, 100].map(|percent| at(percent).unwrap_or_default());
+    format!(
+        "cut off {} in {median:.1?} (p50), {high:.1?} (p99), {most:.1?} at most; {too_late} had all before",
+        took.len()
+    )
 }
 
 /// Gives as many bytes as are asked for.

@@ -4,20 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use clavicle_ledger::action::{DefineStudy, Grant};
-use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SignedHello, View, authorise};
+use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SeenRevocation, SignedHello, View, authorise};
 use clavicle_ledger::encoding::{Ascending, Bytes, Text};
 use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, GrantId, ReceiptDigest, RequestDigest, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
-use clavicle_ledger::receipt::{End, Entry, Opened, Receipt, SignedReceipt, Statement};
+use clavicle_ledger::receipt::{End, Entry, Opened, Receipt, ReceiptClaim, SignedReceipt, Statement};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _};
-use clavicle_ledger::study::Study;
+use clavicle_ledger::study::{Capacity, Grave, Study};
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
@@ -57,6 +58,19 @@ pub(crate) struct Hospital {
     files: BTreeMap<StoredDigest, (PathBuf, Subtrees)>,
     nonce: u64,
     changes: watch::Sender<u64>,
+    /// Every so many who are let in are revoked when their first byte is due; none without.
+    pub(crate) revoke_every: Option<usize>,
+    revoked: Mutex<Revoked>,
+}
+
+/// Who was revoked, and how long it took from then until they were cut off.
+#[derive(Default)]
+struct Revoked {
+    let_in: usize,
+    seen: BTreeSet<SeenRevocation>,
+    since: BTreeMap<GrantId, Instant>,
+    took: Vec<Duration>,
+    too_late: usize,
 }
 
 impl Hospital {
@@ -92,7 +106,31 @@ impl Hospital {
             files: BTreeMap::new(),
             nonce: 0,
             changes: watch::Sender::new(0),
+            revoke_every: None,
+            revoked: Mutex::default(),
         }
+    }
+
+    /// How long each was served after it was revoked, and how many were served to the end before that could be.
+    pub(crate) fn cuts(&self) -> (Vec<Duration>, usize) {
+        let revoked = self.revoked.lock().unwrap();
+        (revoked.took.clone(), revoked.too_late)
+    }
+
+    /// Takes note of one more who was let in, and revokes it if it is its turn.
+    fn count(&self, study: StudyId, opened: &Entry) {
+        let (Some(every), Entry::Opened(opened)) = (self.revoke_every, opened) else { return };
+        let ReceiptClaim::Grant { grant, .. } = opened.claim else { return };
+        {
+            let mut revoked = self.revoked.lock().unwrap();
+            revoked.let_in += 1;
+            if revoked.let_in % every != 0 {
+                return;
+            }
+            revoked.seen.insert((study, Grave { grant, by: Capacity::Holder }));
+            revoked.since.insert(grant, Instant::now());
+        }
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Takes in a study's files, as instances of so many studies, and grants these to so many: number 0 and on. Gives the
@@ -244,14 +282,17 @@ impl Hospital {
     }
 
     fn view<T>(&self, ask: impl FnOnce(&View<'_, MemoryState>) -> T) -> T {
-        let (none, highest_seen) = (BTreeSet::new(), self.now());
-        ask(&View { state: &self.state, source: self.id, highest_seen, seen_revocations: &none })
+        let (seen, highest_seen) = (self.revoked.lock().unwrap().seen.clone(), self.now());
+        ask(&View { state: &self.state, source: self.id, highest_seen, seen_revocations: &seen })
     }
 }
 
-/// In a benchmark nobody is refused.
+/// In a benchmark nobody is refused, but who is revoked.
 fn refused(why: &impl ToString) -> Reference {
-    eprintln!("refused: {}", why.to_string());
+    let why = why.to_string();
+    if !why.contains("revoked") {
+        eprintln!("refused: {why}");
+    }
     Reference([0; 8])
 }
 
@@ -292,6 +333,7 @@ impl Gate for Hospital {
     ) -> BoxFuture<'a, Result<(), BoxError>> {
         let remote = opened.receipt.countersigner().unwrap();
         let verified = opened.receipt.digest(&self.chain).verify_countersignature(&self.chain, &remote, &signature);
+        self.count(opened.receipt.study, &opened.receipt.entry);
         Box::pin(async move { Ok(verified?) })
     }
 
@@ -299,7 +341,14 @@ impl Gate for Hospital {
         Box::pin(async { Err("nobody here asks to be told".into()) })
     }
 
-    fn closed<'a>(&'a self, _: &'a SignedReceipt, _: (u32, u64), _: End) -> BoxFuture<'a, ()> {
+    fn closed<'a>(&'a self, opened: &'a SignedReceipt, _: (u32, u64), end: End) -> BoxFuture<'a, ()> {
+        let mut revoked = self.revoked.lock().unwrap();
+        if let Some(since) = opened.receipt.grant().and_then(|grant| revoked.since.remove(&grant)) {
+            match end {
+                End::ConsentEnded => revoked.took.push(since.elapsed()),
+                _ => revoked.too_late += 1,
+            }
+        }
         Box::pin(async {})
     }
 

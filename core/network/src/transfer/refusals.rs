@@ -15,7 +15,7 @@ use crate::endpoint::{MessageError, write_message};
 const TICK: Duration = Duration::from_millis(50);
 /// How long whoever was refused may take to hear it.
 const HEARD: Duration = Duration::from_secs(2);
-/// The most refusals on their way, and to one address; whoever comes beyond is cut off at once.
+/// The most refusals on their way, and to one address; whoever comes beyond is cut off at the same tick, and told nothing.
 const MAX_REFUSALS: (usize, usize) = (4_096, 64);
 
 /// Refusals on their way: bounded.
@@ -33,8 +33,12 @@ impl Refusals {
     /// Says no to what was `asked` then, at the next tick but one. It is counted from the question and not from the decision: asked just
     /// before a tick, a quick decision would else be told from a slow one. Deciding takes less than a tick on a healthy machine.
     pub(super) async fn refuse(&self, send: &mut SendStream, address: IpAddr, asked: Instant, reference: Reference) {
-        let Some(_place) = self.crowd.enter(address) else { return };
+        let place = self.crowd.enter(address);
+        // Also for whoever is only cut off: how long the decision took must not show in that either.
         self.wait(asked).await;
+        if place.is_none() {
+            return;
+        }
         let told = async {
             write_message(send, &Answer::Refused(reference), HEARD).await?;
             send.finish().ok();

@@ -28,7 +28,7 @@ use crate::endpoint::{MessageError, framed, read_message, remote_key};
 use crate::serve::{Account, Hall, Place, REPLACED};
 
 /// How long whoever connected may take to say something.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(20);
 /// How long a recipient may take nothing before it is given up.
 const STALLED: Duration = Duration::from_secs(30);
 /// How long a recipient may take for the end of what was sent.
@@ -372,7 +372,8 @@ impl Sender<'_> {
         while !bytes.is_empty() {
             let chunk = bytes.split_to(bytes.len().min(CHUNK));
             let len = chunk.len();
-            let sending = timeout(STALLED, self.send.write_chunk(chunk));
+            // The time runs from its turn on.
+            let sending = async { timeout(STALLED, self.send.write_chunk(chunk)).await };
             self.turn.take(len, sending).await.map_err(|_| MessageError::Silent)?.map_err(MessageError::from)?;
         }
         Ok(())
