@@ -67,45 +67,60 @@ async fn run(service: Service, mut stopping: watch::Receiver<bool>) {
     let mut changes = service.store.changes();
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut looked = None;
+    let (mut looked, mut round, mut waits) = (None, JoinSet::new(), false);
     loop {
-        let tick = tokio::select! {
-            // That nobody is left to say so is saying so.
+        let ticks = tokio::select! {
+            // That nobody is left to say so is saying so. Who is being told is told again after the next start.
             _ = stopping.wait_for(|stop| *stop) => return,
-            changed = changes.changed() => if changed.is_err() { return } else { false },
-            _ = ticks.tick() => true,
+            changed = changes.changed() => if changed.is_err() { return } else { Some(false) },
+            _ = ticks.tick() => Some(true),
+            Some(_) = round.join_next(), if !round.is_empty() => None,
         };
-        tokio::select! {
-            _ = stopping.wait_for(|stop| *stop) => return,
-            told = tell_all(&service, &mut looked, tick) => if let Err(error) = told {
-                warn!(%error, "who has copies cannot be told what becomes of them");
+        // Blocks are looked at also while mailboxes do not answer.
+        if let Some(keep) = ticks {
+            waits = true;
+            let from = looked;
+            match off(&service, move |service| Ok(look(service, from, keep)?)).await {
+                Ok(height) => looked = height.or(looked),
+                Err(error) => warn!(%error, "blocks cannot be looked at for what they change of copies"),
             }
+        }
+        if waits && round.is_empty() {
+            waits = false;
+            let service = service.clone();
+            round.spawn(async move { tell_all(&service).await });
         }
     }
 }
 
-/// Tells everybody who is due. `looked` is the height up to which blocks were looked at; with `keep` it is kept, whatever was found.
-async fn tell_all(service: &Service, looked: &mut Option<Height>, keep: bool) -> Result<(), ServiceError> {
-    let from = *looked;
-    let due = off(service, move |service| {
-        let looked = look(service, from, keep)?;
-        Ok((looked, service.notices.due((service.clock)().0, MOST)?))
+/// Tells everybody who is due.
+async fn tell_all(service: &Service) {
+    let due = off(service, |service| Ok(service.notices.due((service.clock)().0, MOST)?)).await;
+    let due = due.unwrap_or_else(|error| {
+        warn!(%error, "who has copies cannot be read");
+        None
     });
-    let Some((height, due)) = due.await? else { return Ok(()) };
-    *looked = Some(height);
-    let mut due = due.into_iter();
+    let mut due = due.unwrap_or_default().into_iter();
     let mut telling = JoinSet::new();
     loop {
         while telling.len() < AT_ONCE
             && let Some(one) = due.next()
         {
             let service = service.clone();
-            telling.spawn(async move { tell(&service, one).await });
+            telling.spawn(async move { try_to_tell(&service, one).await });
         }
-        match telling.join_next().await {
-            None => return Ok(()),
-            Some(told) => told.unwrap_or(Ok(()))?,
+        if telling.join_next().await.is_none() {
+            return;
         }
+    }
+}
+
+/// Tells one. What fails for one keeps nobody else from being told: it is tried again, later.
+async fn try_to_tell(service: &Service, due: Due) {
+    let one = due.clone();
+    if let Err(error) = tell(service, due).await {
+        warn!(%error, "somebody who has a copy cannot be told what became of it");
+        off(service, move |service| Ok(service.notices.not_reached(&one, (service.clock)().0)?)).await.ok();
     }
 }
 
@@ -210,7 +225,10 @@ fn notice(service: &Service, due: &Due) -> Result<Option<Notice>, ServiceError> 
     if served && record.manifest_root == due.copy.root && due.told.is_none() {
         return Ok(None);
     }
-    let counts = if due.copy.whole { counts(service, due, &record.manifest_root)? } else { None };
+    // How much came since is news of images: for those who may see them.
+    let now = BlockTime(head.time.timestamp());
+    let granted = record.grants.iter().any(|grant| grant.grantee == due.key && grant.is_live(now));
+    let counts = if due.copy.whole && granted { counts(service, due, &record.manifest_root)? } else { None };
     Ok(Some(Notice {
         study: due.study,
         source: service.source,

@@ -179,6 +179,9 @@ pub enum WalletError {
     /// See [`EndpointError`].
     #[error(transparent)]
     Endpoint(#[from] EndpointError),
+    /// Not known yet.
+    #[error("the study's hospital has not told yet what it is; let this wallet find its studies once more")]
+    NotTold,
     /// See [`FetchError`].
     #[error(transparent)]
     Fetch(#[from] FetchError),
@@ -216,6 +219,7 @@ impl WalletError {
             Self::Light(_) | Self::Proof(_) | Self::Inclusion(_) | Self::Rows(_) | Self::OtherAnswer => "proof",
             Self::Rejected(_) | Self::Stateless(_) => "rejected",
             Self::NotFinal | Self::StudyNotFinal => "not_final",
+            Self::NotTold => "not_told",
             Self::Expired => "expired",
             Self::Pickup(_) | Self::Offer(_) | Self::NotClaimed(_) => "pickup",
             Self::Card(_) | Self::CardUsedUp => "card",

@@ -164,7 +164,7 @@ impl Recipient {
     /// # Errors
     /// [`WalletError`], when no relay of a mailbox answers.
     pub async fn read_mail(&mut self) -> Result<Vec<Granted>, WalletError> {
-        let mut new = Vec::new();
+        let (mut new, mut notices) = (Vec::new(), Vec::new());
         let now = self.wallet.now();
         for (_, mut shown) in self.wallet.vault.all::<Shown>()? {
             if now > shown.kept_until {
@@ -179,7 +179,7 @@ impl Recipient {
             let (mut reached, mut last) = (false, None);
             for relay in &card.mailbox.relays {
                 let collected = self.wallet.ledger.collect(relay, &key, |sealed| {
-                    new.extend(self.take(&shown, sealed)?);
+                    new.extend(self.take(&shown, sealed, &mut notices)?);
                     Ok(())
                 });
                 match collected.await {
@@ -192,11 +192,14 @@ impl Recipient {
                 return Err(error);
             }
         }
+        for noticed in notices {
+            self.keep_notice(noticed).await?;
+        }
         Ok(new)
     }
 
     /// Opens a message and keeps what it brings; nothing, when it brings nothing new.
-    fn take(&self, shown: &Shown, sealed: &[u8]) -> Result<Option<Granted>, WalletError> {
+    fn take(&self, shown: &Shown, sealed: &[u8], notices: &mut Vec<Noticed>) -> Result<Option<Granted>, WalletError> {
         let chain = self.wallet.chain();
         let letter = match seal::open(sealed, &shown.identity, &chain) {
             Ok(letter) => letter,
@@ -208,7 +211,9 @@ impl Recipient {
         let letter_of = match &letter.content {
             Content::Grant(letter_of) => letter_of,
             Content::Notice(notice) => {
-                self.take_notice(shown, notice, &letter)?;
+                if self.is_of_card(shown, notice)? {
+                    notices.push(Noticed { notice: (**notice).clone(), from: letter.from, sent: letter.sent });
+                }
                 return Ok(None);
             }
         };
@@ -240,37 +245,42 @@ impl Recipient {
         Ok(Some(Granted { id, received }))
     }
 
-    /// Keeps a notice of something that was granted to this card, the newest of each study. Whether its source signed it, the ledger tells.
-    fn take_notice(&self, shown: &Shown, notice: &Notice, letter: &Letter) -> Result<(), WalletError> {
+    /// Whether a notice is of something that was granted to this card.
+    fn is_of_card(&self, shown: &Shown, notice: &Notice) -> Result<bool, WalletError> {
         let of_card = |received: &Received| shown.grantees.iter().any(|numbered| numbered.number == received.grantee);
         let is = |received: &Received| {
             received.study == notice.study && received.source == notice.source && of_card(received)
         };
-        if !self.wallet.vault.all::<Received>()?.iter().any(|(_, received)| is(received)) {
-            return Ok(());
-        }
-        let study = notice.study.as_bytes();
-        let before = self.wallet.vault.get::<Noticed>(study)?;
-        if before.is_none_or(|before| before.sent <= letter.sent) {
-            let noticed = Noticed { notice: notice.clone(), from: letter.from, sent: letter.sent };
-            self.wallet.vault.put(study, &noticed)?;
+        Ok(self.wallet.vault.all::<Received>()?.iter().any(|(_, received)| is(received)))
+    }
+
+    /// Keeps a notice if the study's source has signed it, the newest of each study. Others can write to the mailbox of a card, too.
+    async fn keep_notice(&mut self, noticed: Noticed) -> Result<(), WalletError> {
+        let study = noticed.notice.study;
+        let keys = match self.wallet.keys_of(noticed.notice.source, vec![noticed.from]).await {
+            Ok(keys) => keys,
+            Err(error @ WalletError::Vault(_)) => return Err(error),
+            // The ledger tells the same when it can be asked.
+            Err(error) => {
+                debug!(%error, "it cannot be found out who signed a notice");
+                return Ok(());
+            }
+        };
+        let before = self.wallet.vault.get::<Noticed>(study.as_bytes())?;
+        if keys.contains(&noticed.from) && before.is_none_or(|before| before.sent <= noticed.sent) {
+            self.wallet.vault.put(study.as_bytes(), &noticed)?;
         }
         Ok(())
     }
 
-    /// What the source of a study last told of it, if what came is signed by it and is about the copy there is.
+    /// What the source of a study last told of it, if that is about the copy there is.
     ///
     /// # Errors
     /// [`WalletError`].
-    pub async fn notice(&mut self, study: StudyId) -> Result<Option<Noticed>, WalletError> {
-        let (noticed, copy) =
-            (self.wallet.vault.get::<Noticed>(study.as_bytes())?, self.wallet.vault.get::<CopyOf>(study.as_bytes())?);
-        let (Some(noticed), Some(copy)) = (noticed, copy) else { return Ok(None) };
-        if noticed.notice.copy != copy.root {
-            return Ok(None);
-        }
-        let keys = self.wallet.keys_of(noticed.notice.source, vec![noticed.from]).await?;
-        Ok(keys.contains(&noticed.from).then_some(noticed))
+    pub fn notice(&self, study: StudyId) -> Result<Option<Noticed>, WalletError> {
+        let noticed = self.wallet.vault.get::<Noticed>(study.as_bytes())?;
+        let copy = self.wallet.vault.get::<CopyOf>(study.as_bytes())?;
+        Ok(noticed.filter(|noticed| copy.is_some_and(|copy| copy.root == noticed.notice.copy)))
     }
 
     /// Where the source of something that was granted is to tell what becomes of it: the mailbox of the card that it was granted to, which is

@@ -72,19 +72,26 @@ pub struct Summary {
     pub bytes: u64,
 }
 
+/// What a study is.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Known {
+    /// Its salt.
+    pub salt: Salt,
+    /// What a person wants to know of it.
+    pub summary: Summary,
+}
+
 /// A study that the patient holds, or is about to. By its id.
 #[derive(Clone, BorshSerialize, BorshDeserialize)]
 pub struct Held {
     /// Its source.
     pub source: SourceId,
-    /// Its salt.
-    pub salt: Salt,
     /// The device whose key holds it: of a wallet that was restored, an earlier one.
     pub device: u32,
     /// The number of that key.
     pub holder: u32,
-    /// What it is.
-    pub summary: Summary,
+    /// What it is, as its source tells who holds it; none where a study was found on the ledger and its source could not be asked yet.
+    pub known: Option<Known>,
     /// The definition, without signatures; none when another device claimed it.
     pub claim: Option<Body>,
     /// The height at which it became final, or was found to be, if it has.
@@ -147,7 +154,7 @@ pub struct Shown {
     pub has_copy: bool,
 }
 
-/// A source's notice of what became of a study. By the study's id; not to be believed before its key is known to be the source's.
+/// A notice of what became of a study, signed by its source. By the study's id.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Noticed {
     /// What it says.

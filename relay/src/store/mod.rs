@@ -4,7 +4,7 @@
 //! [`ProposalStore`], other people's sealed messages in [`mailboxes`], codes that the desk gave out in [`pickups`], revocations
 //! on their way in [`seen`], what happened to studies in [`receipts`], who is told of
 //! them in [`notices`]. Every commit is on the
-//! disk when it returns; a process killed at any instant finds the last commit, whole.
+//! disk when it returns, but for one that [`notices`] speaks of; a process killed at any instant finds the last commit, whole.
 
 mod chain;
 mod holders;

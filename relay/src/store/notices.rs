@@ -10,7 +10,7 @@
 //! the blocks since then once more, and tells everybody.
 //!
 //! That somebody has a copy is on the disk with the next of these commits, half a minute later at most: a thousand who come at once do not wait
-//! for the disk a thousand times. Whoever is forgotten by a power cut in between is not told; their own wallet asks the ledger all the same.
+//! for the disk a thousand times. Whoever is forgotten by a kill or a power cut in between is not told; their own wallet asks the ledger all the same.
 
 use std::collections::BTreeSet;
 use std::path::Path;

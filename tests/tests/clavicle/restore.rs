@@ -71,6 +71,7 @@ fn everything_comes_back_with_the_words_and_the_network() {
     cluster.patient("bruno");
     cluster.pick_up(MERCY, &third, "bruno");
     let grant = cluster.grant("ana", &first, &cluster.card("rossi"));
+    let other = cluster.grant("ana", &second, &cluster.card("rossi"));
     cluster.person(&["recipient", "inbox", "--dir", "rossi"]);
 
     // The phone is gone, and one of the hospitals does not answer.
@@ -79,7 +80,13 @@ fn everything_comes_back_with_the_words_and_the_network() {
     let said = restore(&cluster, "new");
     assert_eq!((said["on_ledger"].as_u64(), said["new"].as_u64()), (Some(2), Some(1)), "{said}");
     assert_eq!(said["not_told"].as_u64(), Some(1), "{said}");
-    assert_eq!(studies(&cluster, "new"), BTreeSet::from([first.clone()]));
+    // That it is hers the ledger says; and she need not wait for the hospital to end what she allowed.
+    assert_eq!(studies(&cluster, "new"), BTreeSet::from([first.clone(), second.clone()]));
+    let (code, _) = cluster
+        .try_person(&["wallet", "grant", "--dir", "new", &second, "--to", &cluster.card("rossi"), "--for", "7d"])
+        .refused();
+    assert_eq!(code, "not_told");
+    assert!(cluster.person(&["wallet", "revoke", "--dir", "new", &other[..12]])["height"].is_u64());
     cluster.start(NORTH);
     let next = cluster.highest() + 1;
     cluster.reach(&[0, 1, 2, 3], next);

@@ -10,7 +10,7 @@ use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::{Deed, Study};
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
-use clavicle_network::transfer::Progress;
+use clavicle_network::transfer::{FetchError, Progress};
 
 use super::{OwnStudy, Patient};
 use crate::cache::{self, Images};
@@ -94,6 +94,12 @@ impl Patient {
             let done = Box::pin(self.wallet.fetch(download, &key, out, &mut progress)).await;
             match &done {
                 Err(error) if attempt < ATTEMPTS && self.wallet.is_revised(error, study.id, root).await => {}
+                Err(WalletError::Fetch(FetchError::Refused(_))) => {
+                    // The source may know a newer block than the relay that was asked, and never says why it refuses.
+                    self.wallet.catch_up().await?;
+                    self.download(study).await?;
+                    return done;
+                }
                 _ => return done,
             }
         }

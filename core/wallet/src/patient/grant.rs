@@ -98,6 +98,10 @@ impl Patient {
         request: &GrantRequest,
     ) -> Result<Granted, WalletError> {
         let (chain, now) = (self.wallet.chain(), self.wallet.now());
+        // Without it whoever is granted could not be told what to fetch.
+        if study.held.known.is_none() {
+            return Err(WalletError::NotTold);
+        }
         let shown = card.verify(&chain, now)?;
         let grants = self.grants()?;
         for grant in &grants {
@@ -206,12 +210,13 @@ impl Patient {
     /// [`WalletError`].
     pub fn letter(&self, study: &OwnStudy, grant: &Granted) -> Result<Vec<u8>, WalletError> {
         let holder = self.holder(&study.held)?;
+        let known = study.held.known.as_ref().ok_or(WalletError::NotTold)?;
         let content = GrantLetter {
             envelope: grant.made.envelope.clone(),
             terms: grant.made.terms.clone(),
-            salt: study.held.salt.clone(),
-            study_instance_uid: study.held.summary.study_instance_uid,
-            description: study.held.summary.description.clone(),
+            salt: known.salt.clone(),
+            study_instance_uid: known.summary.study_instance_uid,
+            description: known.summary.description.clone(),
             source: study.held.source,
             final_at: match grant.made.stage {
                 // One that is handed over unsubmitted waits for nothing.

@@ -79,7 +79,7 @@ impl Patient {
         let all = self.wallet.vault.all::<Held>()?.into_iter();
         let own = |(id, held): (Vec<u8>, Held)| Some(OwnStudy { id: StudyId::from_bytes(id.try_into().ok()?), held });
         let mut studies: Vec<OwnStudy> = all.filter_map(own).collect();
-        studies.sort_by_key(|study| (study.held.summary.date, study.id));
+        studies.sort_by_key(|study| (study.held.known.as_ref().and_then(|known| known.summary.date), study.id));
         Ok(studies)
     }
 

@@ -12,7 +12,7 @@ use clavicle_network::pickup::{self, Ask, Claim, Claimed, Offered, PickupCode};
 
 use super::{OwnStudy, Patient, SUBMIT_WITHIN_MS};
 use crate::error::WalletError;
-use crate::rows::{Begun, Held, Summary};
+use crate::rows::{Begun, Held, Known, Summary};
 use crate::wallet::{Wallet, random};
 
 /// What became of an offered study.
@@ -134,10 +134,9 @@ impl Patient {
             });
             let held = Held {
                 source,
-                salt: offer.salt.clone(),
                 device,
                 holder: number,
-                summary: Summary::of(&offer.manifest.manifest),
+                known: Some(Known { salt: offer.salt.clone(), summary: Summary::of(&offer.manifest.manifest) }),
                 claim: Some(Body { submit_by, nonce, action }),
                 final_at: None,
             };

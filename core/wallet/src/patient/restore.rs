@@ -7,32 +7,38 @@
 //! same words never take the same key for two studies. Should two be restored at the same time, the one that comes later passes over
 //! what the other has used.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 
 use clavicle_ledger::derivation::{Branch, Seed, Words};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::StudyId;
+use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{Checkpoint, LightClient};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::LocalTime;
 use clavicle_network::message::{Holding, Prefix};
+use clavicle_network::pickup::MAX_OFFERS;
+use futures_util::{StreamExt as _, stream};
 
 use super::Patient;
 use super::access::own_download;
 use crate::error::WalletError;
 use crate::ledger::Ledger;
-use crate::rows::{Held, Profile, Summary};
+use crate::rows::{Held, Known, Profile, Summary};
 use crate::vault::{Passphrase, VaultError};
 use crate::wallet::Wallet;
 
-/// After how many keys in a row that hold nothing a device is taken to have no more. Keys are used up by pickups that came to nothing, too.
-const UNUSED_KEYS: u32 = 20;
+/// After how many keys in a row that hold nothing a device is taken to have no more. A pickup that comes to nothing uses up a key for each study
+/// of the visit; so many such visits in a row are searched past.
+const UNUSED_KEYS: u32 = 4 * MAX_OFFERS as u32;
 /// After how many devices in a row that hold nothing there are taken to be no more.
 const UNUSED_DEVICES: u32 = 4;
-/// By how many bits a prefix grows that too many holders have.
+/// By how many bits a prefix is longer than one that too many holders have.
 const MORE_BITS: u8 = 4;
+/// How many prefixes are asked about at once.
+const AT_ONCE: usize = 8;
 
 /// A wallet that was restored.
 #[derive(Debug)]
@@ -50,7 +56,7 @@ pub enum Found {
     New(StudyId),
     /// It was in the wallet before.
     Known(StudyId),
-    /// Its source could not be asked what it is, or does not say.
+    /// It cannot be said yet what it is: why. Once the ledger has proven that it is the patient's it is in the wallet all the same.
     NotTold(StudyId, WalletError),
 }
 
@@ -94,53 +100,75 @@ impl Patient {
     /// # Errors
     /// [`WalletError`]; what was found by then is in the wallet.
     pub async fn find(&mut self, progress: impl Fn(usize, usize)) -> Result<Vec<Found>, WalletError> {
+        // A relay that is behind would prove that a study is not there yet.
+        self.wallet.catch_up().await?;
         let places = Search::new(&self.wallet.ledger, self.wallet.seed()?).all().await?;
         let (mut all, count) = (Vec::new(), places.len());
         for (done, place) in (1..).zip(places) {
-            let known = self.wallet.vault.get::<Held>(place.study.as_bytes())?;
-            let one = if known.is_some_and(|held| held.final_at.is_some()) {
-                Found::Known(place.study)
-            } else {
-                match Box::pin(self.ask_what_it_is(&place)).await {
-                    Ok(held) => {
-                        self.wallet.vault.put(place.study.as_bytes(), &held)?;
-                        Found::New(place.study)
-                    }
-                    // Only a relay's word said that it is.
-                    Err(WalletError::NotOnLedger | WalletError::OtherHolder) => continue,
-                    // What cannot be kept here is nothing that the source could help.
-                    Err(error @ (WalletError::Vault(_) | WalletError::Random(_))) => return Err(error),
-                    Err(error) => Found::NotTold(place.study, error),
-                }
-            };
-            all.push(one);
+            let before = self.wallet.vault.get::<Held>(place.study.as_bytes())?;
+            let known = before.is_some_and(|held| held.final_at.is_some() && held.known.is_some());
+            let found = if known { Some(Found::Known(place.study)) } else { Box::pin(self.take(&place)).await? };
+            all.extend(found);
             progress(done, count);
         }
         Ok(all)
     }
 
-    async fn ask_what_it_is(&mut self, place: &Place) -> Result<Held, WalletError> {
+    /// Starts afresh from the checkpoint of a code that a hospital handed over, should the network have gone on for so long without this wallet
+    /// that nothing is believed any more.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn renew(&mut self, checkpoint: &Checkpoint) -> Result<(), WalletError> {
+        self.wallet.renew(checkpoint).await
+    }
+
+    /// Keeps that a study is the patient's, and what it is as soon as its source tells. Nothing, if it is not theirs: only a relay's word said so.
+    async fn take(&mut self, place: &Place) -> Result<Option<Found>, WalletError> {
         let key = self.wallet.seed()?.derive_key(place.device, Branch::Study, place.number);
         let key: SecretKey = key.ok_or(WalletError::NoMoreKeys)?;
-        let proven = self.wallet.rows(&[StateKey::Study(place.study)]).await?;
-        let source = proven.rows.study(place.study)?.ok_or(WalletError::NotOnLedger)?.source;
-        let (record, proven) = self.record_of(place.study, source, &key.public()).await?;
-        let download = own_download(place.study, record, &proven)?;
-        let (endpoint, verified) = Box::pin(self.wallet.knock(download, &key)).await?;
+        let proven = match self.wallet.rows(&[StateKey::Study(place.study)]).await {
+            Ok(proven) => proven,
+            Err(error) => return Ok(Some(Found::NotTold(place.study, error))),
+        };
+        let record = proven.rows.study(place.study)?;
+        let Some(record) = record.filter(|record| record.holder == key.public()) else { return Ok(None) };
+        let mut held = Held {
+            source: record.source,
+            device: place.device,
+            holder: place.number,
+            known: None,
+            claim: None,
+            final_at: Some(proven.height),
+        };
+        let told = self.ask_what_it_is(place.study, record.source, &key).await;
+        let found = match told {
+            Ok(known) => {
+                held.known = Some(known);
+                Found::New(place.study)
+            }
+            // Whom it is granted to can be seen, and revoked, all the same.
+            Err(error) => Found::NotTold(place.study, error),
+        };
+        self.wallet.vault.put(place.study.as_bytes(), &held)?;
+        Ok(Some(found))
+    }
+
+    async fn ask_what_it_is(
+        &mut self,
+        study: StudyId,
+        source: SourceId,
+        key: &SecretKey,
+    ) -> Result<Known, WalletError> {
+        let (record, proven) = self.record_of(study, source, &key.public()).await?;
+        let download = own_download(study, record, &proven)?;
+        let (endpoint, verified) = Box::pin(self.wallet.knock(download, key)).await?;
         let offer = verified.offer().clone();
         verified.close().await;
         endpoint.close().await;
         // A holder is offered all of it.
         let manifest = offer.manifest.whole().ok_or(WalletError::OtherAnswer)?;
-        Ok(Held {
-            source,
-            salt: offer.salt.clone(),
-            device: place.device,
-            holder: place.number,
-            summary: Summary::of(manifest),
-            claim: None,
-            final_at: Some(proven.height),
-        })
+        Ok(Known { salt: offer.salt.clone(), summary: Summary::of(manifest) })
     }
 
     /// Passes over the next `count` keys as far as another device of the same number has used them.
@@ -151,14 +179,10 @@ impl Patient {
             return Ok(());
         }
         let mut search = Search::new(&self.wallet.ledger, self.wallet.seed()?);
-        let (mut next, mut free) = (profile.next_study, 0);
-        while free < count {
-            let at = next.saturating_add(u32::try_from(free).unwrap_or(u32::MAX));
-            if search.held(profile.device, at).await?.is_empty() {
-                free += 1;
-            } else {
-                (next, free) = (at.saturating_add(1), 0);
-            }
+        let (mut next, count) = (profile.next_study, u32::try_from(count).unwrap_or(u32::MAX));
+        // From the one after the last that holds something on.
+        while let Some(used) = search.held(profile.device, next..next.saturating_add(count)).await?.pop() {
+            next = used.number.saturating_add(1);
         }
         if next > profile.next_study {
             self.wallet.vault.write(|batch| -> Result<(), VaultError> {
@@ -175,54 +199,71 @@ impl Patient {
 struct Search<'a> {
     ledger: &'a Ledger,
     seed: Seed,
-    bits: u8,
-    known: BTreeMap<Prefix, Vec<Holding>>,
+    /// What relays answered; nothing where too many keys begin like that.
+    answers: BTreeMap<Prefix, Option<Vec<Holding>>>,
 }
 
 impl<'a> Search<'a> {
     const fn new(ledger: &'a Ledger, seed: Seed) -> Self {
-        Self { ledger, seed, bits: 0, known: BTreeMap::new() }
+        Self { ledger, seed, answers: BTreeMap::new() }
     }
 
     /// All of them, by device and number.
     async fn all(&mut self) -> Result<Vec<Place>, WalletError> {
-        let (mut places, mut unused_devices) = (Vec::new(), 0);
+        let (mut places, mut unused) = (Vec::new(), 0);
         for device in 0.. {
-            let (before, mut unused_keys) = (places.len(), 0);
-            for number in 0.. {
-                let studies = self.held(device, number).await?;
-                unused_keys = if studies.is_empty() { unused_keys + 1 } else { 0 };
-                places.extend(studies.into_iter().map(|study| Place { device, number, study }));
-                if unused_keys >= UNUSED_KEYS {
-                    break;
-                }
+            let before = places.len();
+            let mut next = 0;
+            loop {
+                let found = self.held(device, next..next.saturating_add(UNUSED_KEYS)).await?;
+                let Some(last) = found.last() else { break };
+                next = last.number.saturating_add(1);
+                places.extend(found);
             }
-            unused_devices = if places.len() == before { unused_devices + 1 } else { 0 };
-            if unused_devices >= UNUSED_DEVICES {
+            unused = if places.len() == before { unused + 1 } else { 0 };
+            if unused >= UNUSED_DEVICES {
                 break;
             }
         }
         Ok(places)
     }
 
-    /// What a key holds.
-    async fn held(&mut self, device: u32, number: u32) -> Result<Vec<StudyId>, WalletError> {
-        let key = self.seed.derive_key(device, Branch::Study, number).ok_or(WalletError::NoMoreKeys)?.public();
-        let of_key = |all: &[Holding], key: &Key| {
-            all.iter().filter(|holding| holding.holder == *key).map(|holding| holding.study).collect()
-        };
+    /// What keys hold, by their number.
+    async fn held(&mut self, device: u32, numbers: Range<u32>) -> Result<Vec<Place>, WalletError> {
+        let key = |number| self.seed.derive_key(device, Branch::Study, number).map(|key| (number, key.public()));
+        let keys: Vec<(u32, Key)> = numbers.map_while(key).collect();
         loop {
-            let prefix = Prefix::of(&key, self.bits);
-            if let Some(known) = self.known.get(&prefix) {
-                return Ok(of_key(known, &key));
+            let open: BTreeSet<Prefix> = keys.iter().filter_map(|(_, key)| self.answer(key).err()).collect();
+            if open.is_empty() {
+                break;
             }
-            match self.ledger.holdings(prefix).await? {
-                Some(holdings) => drop(self.known.insert(prefix, holdings.into_iter().collect())),
-                None if self.bits >= Prefix::MAX_BITS => return Err(WalletError::OtherAnswer),
-                None => {
-                    self.bits += MORE_BITS;
-                    self.known.clear();
-                }
+            let ledger = self.ledger;
+            let asked = stream::iter(open).map(|prefix| async move { (prefix, ledger.holdings(prefix).await) });
+            let mut asked = asked.buffer_unordered(AT_ONCE);
+            while let Some((prefix, answer)) = asked.next().await {
+                self.answers.insert(prefix, answer?.map(|holdings| holdings.into_iter().collect()));
+            }
+        }
+        let mut places = Vec::new();
+        for (number, key) in &keys {
+            let all = self.answer(key).unwrap_or_default().iter().filter(|holding| holding.holder == *key);
+            places.extend(all.map(|holding| Place { device, number: *number, study: holding.study }));
+        }
+        Ok(places)
+    }
+
+    /// What is known of the keys that begin like this one; or the shortest prefix that is still to be asked about. Whoever crowds around a key so
+    /// that its prefix gets longer changes nothing for other keys.
+    fn answer(&self, key: &Key) -> Result<&[Holding], Prefix> {
+        let mut bits = 0u8;
+        loop {
+            let prefix = Prefix::of(key, bits);
+            match self.answers.get(&prefix) {
+                None => return Err(prefix),
+                Some(Some(holdings)) => return Ok(holdings),
+                // Nobody else has a key with all these bits.
+                Some(None) if bits == u8::MAX => return Ok(&[]),
+                Some(None) => bits = bits.saturating_add(MORE_BITS),
             }
         }
     }

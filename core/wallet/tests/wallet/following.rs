@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clavicle_ledger::action::DefineStudy;
 use clavicle_ledger::block::{CommitCertificate, Header};
+use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, ManifestRoot, SourceId, StudyDigest, StudyId};
@@ -21,7 +22,7 @@ use clavicle_ledger::tree::prove;
 use clavicle_ledger::validators::{Validator, ValidatorSet};
 use clavicle_ledger::vote::{Vote, VoteKind};
 use clavicle_manifest::Uid;
-use clavicle_network::message::{Decided, List, ProvenRows, Query, Request, Response, RowKey, Token};
+use clavicle_network::message::{Decided, Holding, List, ProvenRows, Query, Request, Response, RowKey, Token};
 use clavicle_network::pickup::{PickupCode, Question, Ticket};
 use clavicle_network::swarm::{Config, Desk, Node, Received};
 use clavicle_wallet::WalletError;
@@ -29,11 +30,13 @@ use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
 use clavicle_wallet::identity::Identity;
 use clavicle_wallet::ledger::Ledger;
 use clavicle_wallet::patient::{GrantRequest, OwnStudy, Patient};
-use clavicle_wallet::rows::{Held, Summary};
+use clavicle_wallet::rows::{Held, Known, Summary};
 use clavicle_wallet::vault::Passphrase;
 
 const NOW: u64 = 1_790_000_000_000;
 const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
+/// The most holdings that a relay here answers with.
+const MOST: usize = 64;
 /// Blocks in a day.
 const BLOCKS: u64 = 2_880;
 
@@ -50,6 +53,7 @@ struct Told {
     state: MemoryState,
     decided: Vec<Decided>,
     changes: Vec<ValidatorChange>,
+    holdings: Vec<Holding>,
     asked: Mutex<Vec<Query>>,
 }
 
@@ -76,6 +80,12 @@ impl Desk for Told {
             Query::Rows(keys) => {
                 let rows = keys.iter().map(|RowKey(key)| prove(&self.state, &self.state, *key).unwrap());
                 Response::Rows(Some(Box::new(ProvenRows { head: newest(), rows: List::of(rows) })))
+            }
+            Query::Holders(prefix) => {
+                let (low, high) = prefix.range();
+                let is = |holding: &&Holding| (low..=high).contains(holding.holder.as_bytes());
+                let all: Vec<Holding> = self.holdings.iter().filter(is).copied().collect();
+                Response::Holders((all.len() <= MOST).then(|| List::of(all)))
             }
             Query::Decided(height) => {
                 let of = self.decided.iter().find(|decided| decided.head.header.height == height);
@@ -137,7 +147,8 @@ impl Network {
             sources: Ascending::from_items(HOSPITALS.iter().enumerate().map(source).collect()).unwrap(),
         };
         let state = MemoryState::from_genesis(&genesis);
-        let told = Told { state, decided: Vec::new(), changes: Vec::new(), asked: Mutex::default() };
+        let told =
+            Told { state, decided: Vec::new(), changes: Vec::new(), holdings: Vec::new(), asked: Mutex::default() };
         let (chain, newest) = (genesis.chain_id(), Header::genesis(&genesis));
         Self { genesis, chain, generations: [0; 4], newest, told, ports }
     }
@@ -207,8 +218,13 @@ impl Network {
     }
 
     fn take_told(&mut self) -> Told {
-        let empty =
-            Told { state: MemoryState::default(), decided: Vec::new(), changes: Vec::new(), asked: Mutex::default() };
+        let empty = Told {
+            state: MemoryState::default(),
+            decided: Vec::new(),
+            changes: Vec::new(),
+            holdings: Vec::new(),
+            asked: Mutex::default(),
+        };
         std::mem::replace(&mut self.told, empty)
     }
 
@@ -223,6 +239,33 @@ fn port() -> TcpListener {
     getrandom::fill(&mut random).unwrap();
     let first = 20_000 + u16::from_le_bytes(random) % 10_000;
     (first..first + 1_000).find_map(|port| TcpListener::bind(("127.0.0.1", port)).ok()).unwrap()
+}
+
+/// The keys of others come along: a relay is never asked for less than some hundredths of all keys there are.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wallets_studies_are_found_among_those_of_others() {
+    let mut network = Network::new(1, 1);
+    network.day(&[]);
+    let words = Words::from_entropy(&[3; 32]);
+    let own = |device, number| words.seed().derive_key(device, Branch::Study, number).unwrap().public();
+    // Some that were never used lie between, and a device that has nothing.
+    let keys = [own(0, 2), own(0, 21), own(2, 0)].into_iter();
+    let others = (0..300).map(|number| secret(&format!("somebody {number}")).public());
+    let study = |number: usize| StudyId::from_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes());
+    let mut told = network.take_told();
+    told.holdings = keys.chain(others).enumerate().map(|(n, holder)| Holding { holder, study: study(n) }).collect();
+    let (_node, told) = network.relay(0, told).await;
+    let folder = tempfile::tempdir().unwrap();
+    let genesis = network.genesis.clone();
+    let restored = Patient::restore(folder.path(), &passphrase(), genesis, &words, None, clock).await.unwrap();
+    assert_eq!(restored.studies, 3);
+    let asked = told.asked.lock().unwrap();
+    let ranges = asked.iter().filter_map(|query| match query {
+        Query::Holders(prefix) => Some(prefix.range()),
+        _ => None,
+    });
+    let ranges: Vec<_> = ranges.collect();
+    assert!(ranges.len() > 2 && ranges.iter().all(|(low, high)| low[1..] == [0; 31] && high[1..] == [0xff; 31]));
 }
 
 const ROSTER: &[StateKey] = &[StateKey::Roster];
@@ -280,8 +323,13 @@ async fn a_checkpoint_is_looked_for_until_a_relay_has_it() {
     let checkpoint = network.day(&[]);
     let told = network.take_told();
     // The other relay has another block at that height, as decided as this one.
-    let mut other =
-        Told { state: told.state.clone(), decided: told.decided.clone(), changes: Vec::new(), asked: Mutex::default() };
+    let mut other = Told {
+        state: told.state.clone(),
+        decided: told.decided.clone(),
+        changes: Vec::new(),
+        holdings: Vec::new(),
+        asked: Mutex::default(),
+    };
     let last = other.decided.last_mut().unwrap();
     last.head.header.round = 9;
     let (_one, _) = network.relay(0, told).await;
@@ -360,10 +408,9 @@ fn held(network: &Network) -> OwnStudy {
     };
     let held = Held {
         source: network.source(0),
-        salt: Salt::from_bytes([4; 32]),
         device: 0,
         holder: 0,
-        summary,
+        known: Some(Known { salt: Salt::from_bytes([4; 32]), summary }),
         claim: Some(Body { submit_by: Timestamp(NOW), nonce: [0; 16], action }),
         final_at: Some(1),
     };

@@ -108,7 +108,10 @@ impl ImagesCommand {
             }
             Self::Push { options, .. } => {
                 // It may be another patient's, and an archive would show it to everybody.
-                if let Some(error @ CommandError::Wallet(WalletError::Standing(_))) = not_asked {
+                if let Some(
+                    error @ CommandError::Wallet(WalletError::Standing(_) | WalletError::Fetch(FetchError::Refused(_))),
+                ) = not_asked
+                {
                     return Err(error);
                 }
                 let reader = reader()?;

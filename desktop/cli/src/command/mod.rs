@@ -106,6 +106,9 @@ pub enum WalletCommand {
         /// Which wallet
         #[command(flatten)]
         folder: Folder,
+        /// Any code from a hospital's desk, where the wallet was away for so long that it believes nothing any more
+        #[arg(long)]
+        code: Option<String>,
     },
     /// Take hold of the studies of a visit
     Pickup {

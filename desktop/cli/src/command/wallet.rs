@@ -11,7 +11,7 @@ use clavicle_wallet::WalletError;
 use clavicle_wallet::card::SignedCard;
 use clavicle_wallet::code;
 use clavicle_wallet::patient::{Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp};
-use clavicle_wallet::rows::Stage;
+use clavicle_wallet::rows::{Known, Stage};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -35,8 +35,11 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         WalletCommand::Restore { folder, network, words_file, code } => {
             restore(&folder, &network, words_file.as_deref(), code.as_deref()).await
         }
-        WalletCommand::Find { folder } => {
+        WalletCommand::Find { folder, code } => {
             let mut patient = open(&folder)?;
+            if let Some(code) = code.as_deref().map(code::read_code::<PickupCode>).transpose()? {
+                patient.renew(&code.checkpoint).await?;
+            }
             found(&mut patient, &folder).await
         }
         WalletCommand::Pickup { folder, code, pin, birth_date } => {
@@ -318,12 +321,15 @@ pub(super) fn short(id: &str) -> &str {
 }
 
 fn study_line(study: &OwnStudy) -> String {
-    let summary = &study.held.summary;
-    let date = summary.date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
+    let id = study.id.to_string();
     let pending = if study.held.final_at.is_some() { "" } else { "  (not final yet)" };
+    let Some(Known { summary, .. }) = &study.held.known else {
+        return format!("{}  (its hospital has not told yet what it is: clavicle wallet find){pending}", short(&id));
+    };
+    let date = summary.date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
     format!(
         "{}  {date:<10}  {:<8} {:>5} instances in {:>3} series  {}{pending}",
-        short(&study.id.to_string()),
+        short(&id),
         summary.modalities,
         summary.instances,
         summary.series,
@@ -332,13 +338,19 @@ fn study_line(study: &OwnStudy) -> String {
 }
 
 fn study_row(study: &OwnStudy) -> Value {
-    let summary = &study.held.summary;
-    json!({
-        "study": study.id.to_string(), "study_instance_uid": summary.study_instance_uid.as_str(),
-        "date": summary.date.map(|date| date.to_string()), "description": summary.description.as_str(),
-        "modalities": summary.modalities.as_str(), "series": summary.series, "instances": summary.instances,
-        "bytes": summary.bytes, "source": study.held.source.to_string(), "final_at": study.held.final_at,
-    })
+    let mut row = json!({
+        "study": study.id.to_string(), "source": study.held.source.to_string(), "final_at": study.held.final_at,
+    });
+    if let Some(Known { summary, .. }) = &study.held.known {
+        row["study_instance_uid"] = json!(summary.study_instance_uid.as_str());
+        row["date"] = json!(summary.date.map(|date| date.to_string()));
+        row["description"] = json!(summary.description.as_str());
+        row["modalities"] = json!(summary.modalities.as_str());
+        row["series"] = json!(summary.series);
+        row["instances"] = json!(summary.instances);
+        row["bytes"] = json!(summary.bytes);
+    }
+    row
 }
 
 fn stage(granted: &Granted) -> String {

@@ -18,7 +18,7 @@ use clavicle_manifest::{MediaType, Nonce};
 use clavicle_network::pack::{Pack, PackKey};
 use clavicle_network::transfer::{Listing, Offer};
 use clavicle_wallet::patient::Patient;
-use clavicle_wallet::rows::{Cached, Fetched, Held, Summary};
+use clavicle_wallet::rows::{Cached, Fetched, Held, Known, Summary};
 use clavicle_wallet::vault::{Passphrase, Vault};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -99,7 +99,14 @@ impl Wallet {
         let claim = Body { submit_by: Timestamp(1_790_000_000_000), nonce: [0; 16], action };
         let vault = Vault::open(&dir, &passphrase()).unwrap();
         vault.put(id.as_bytes(), &Cached { fetched: Some(Fetched { offer, offer_size }), ..cached.clone() }).unwrap();
-        let held = Held { source, salt, device: 0, holder: 0, summary, claim: Some(claim), final_at: Some(1) };
+        let held = Held {
+            source,
+            device: 0,
+            holder: 0,
+            known: Some(Known { salt, summary }),
+            claim: Some(claim),
+            final_at: Some(1),
+        };
         vault.put(id.as_bytes(), &held).unwrap();
         Self { folder, study: id.to_string() }
     }
