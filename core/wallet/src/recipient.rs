@@ -25,7 +25,7 @@ use crate::download::{ATTEMPTS, Download, Downloaded};
 use crate::error::WalletError;
 use crate::identity::Identity;
 use crate::ledger::Proven;
-use crate::letter::{Content, Letter, Notice};
+use crate::letter::{Content, Notice};
 use crate::patient::one;
 use crate::rows::{CopyOf, Noticed, Numbered, Received, Shown};
 use crate::seal;

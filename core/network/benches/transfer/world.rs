@@ -124,7 +124,7 @@ impl Hospital {
         {
             let mut revoked = self.revoked.lock().unwrap();
             revoked.let_in += 1;
-            if revoked.let_in % every != 0 {
+            if !revoked.let_in.is_multiple_of(every) {
                 return;
             }
             revoked.seen.insert((study, Grave { grant, by: Capacity::Holder }));

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use clavicle_network::transfer::FetchError;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::Downloaded;
