@@ -15,8 +15,12 @@ use tokio::time::timeout;
 
 /// How long a connection may be silent before it is given up.
 const IDLE: Duration = Duration::from_secs(20);
-/// How long connecting may take: as long as a source that is crowded needs.
-pub(crate) const CONNECT: Duration = Duration::from_secs(20);
+/// How long connecting may take, at the first and at the second attempt: as long as a source that is crowded needs. Of a handshake whose packets were
+/// lost in a crowd nothing comes any more, however long it is waited for: the source has everybody prove their address once, and takes the proof for fifteen
+/// seconds.
+const CONNECT: [Duration; 2] = [Duration::from_secs(12), Duration::from_secs(12)];
+/// How long a stream may take to open.
+pub(crate) const OPEN: Duration = Duration::from_secs(20);
 /// How many bytes of a message are asked for or written at a time, whatever its length.
 const STEP: usize = 64 * 1024;
 /// The most bytes that somebody may send to a listening endpoint before they are read. Nobody sends it more than short messages, and
@@ -106,6 +110,18 @@ impl Remote {
         let address = EndpointAddr::new(id);
         Some(self.addresses.iter().fold(address, |address, at| address.with_ip_addr(*at)))
     }
+}
+
+/// Connects to a source; nothing when it cannot be reached.
+pub(crate) async fn connect(endpoint: &Endpoint, source: &Remote, protocol: &[u8]) -> Option<Connection> {
+    let address = source.address()?;
+    for patience in CONNECT {
+        // What is refused is tried no more.
+        if let Ok(connected) = timeout(patience, endpoint.connect(address.clone(), protocol)).await {
+            return connected.ok();
+        }
+    }
+    None
 }
 
 /// The key that the other side has proven to have.

@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::PROTOCOL;
 use super::message::{Ask, Claim, Claimed, Claims, Denied, MAX_OFFERED, MAX_OFFERS, Offered, Told};
-use crate::endpoint::{CONNECT, MessageError, Remote, read_message, read_within, write_message};
+use crate::endpoint::{self, MessageError, OPEN, Remote, read_message, read_within, write_message};
 
 /// How long the source may be silent; the hospitals must agree meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
@@ -45,10 +45,8 @@ pub struct Opened {
 /// # Errors
 /// [`PickupError`].
 pub async fn open(endpoint: &Endpoint, source: &Remote, ask: &Ask) -> Result<Opened, PickupError> {
-    let address = source.address().ok_or(PickupError::Unreachable)?;
-    let connecting = timeout(CONNECT, endpoint.connect(address, PROTOCOL)).await;
-    let connection = connecting.map_err(|_| PickupError::Unreachable)?.map_err(|_| PickupError::Unreachable)?;
-    let opened = timeout(CONNECT, connection.open_bi()).await.map_err(|_| PickupError::Broken)?;
+    let connection = endpoint::connect(endpoint, source, PROTOCOL).await.ok_or(PickupError::Unreachable)?;
+    let opened = timeout(OPEN, connection.open_bi()).await.map_err(|_| PickupError::Broken)?;
     let (mut send, mut receive) = opened.map_err(|_| PickupError::Broken)?;
     write_message(&mut send, ask, PATIENCE).await.map_err(failed)?;
     let count = match read_message::<Told>(&mut receive, PATIENCE).await.map_err(failed)? {

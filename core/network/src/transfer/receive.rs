@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::message::{Answer, Ask, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reach, Reference, Want, Wants};
 use super::writing::{Came, Writer};
 use super::{DONE, ENDED, REFUSED, REVISED};
-use crate::endpoint::{CONNECT, Remote, read_message, write_message};
+use crate::endpoint::{self, Remote, read_message, write_message};
 use crate::pack::{MAX_PIECE, Pack, PackError, piece_len, pieces};
 
 /// How long the source may send nothing.
@@ -69,9 +69,7 @@ pub enum FetchError {
 /// [`FetchError`].
 pub async fn connect(endpoint: &Endpoint, source: &Remote, hello: &SignedHello) -> Result<Fetch, FetchError> {
     let unreachable = || FetchError::Unreachable(source.addresses.clone());
-    let address = source.address().ok_or_else(unreachable)?;
-    let connecting = timeout(CONNECT, endpoint.connect(address, PROTOCOL)).await;
-    let connection = connecting.map_err(|_| unreachable())?.map_err(|_| unreachable())?;
+    let connection = endpoint::connect(endpoint, source, PROTOCOL).await.ok_or_else(unreachable)?;
     let opened = timeout(STALLED, connection.open_bi()).await.map_err(|_| FetchError::Broken)?;
     let (mut send, mut receive) = opened.map_err(|_| why(&connection))?;
     write_message(&mut send, hello, STALLED).await.map_err(|_| why(&connection))?;
