@@ -15,9 +15,9 @@ use tokio::time::timeout;
 
 /// How long a connection may be silent before it is given up.
 const IDLE: Duration = Duration::from_secs(20);
-/// How long connecting may take, at the first and at the second attempt: as long as a source that is crowded needs. Of a handshake whose packets were
-/// lost in a crowd nothing comes any more, however long it is waited for: the source has everybody prove their address once, and takes the proof for fifteen
-/// seconds.
+/// How long connecting may take, at the first and at the second attempt: as long as a source that is crowded needs. Of a handshake whose packets are
+/// lost in a crowd nothing may come any more, however long it is waited for: the source has everybody prove their address once, and takes the proof for
+/// fifteen seconds.
 const CONNECT: [Duration; 2] = [Duration::from_secs(12), Duration::from_secs(12)];
 /// How long a stream may take to open.
 pub(crate) const OPEN: Duration = Duration::from_secs(20);

@@ -1,4 +1,4 @@
-//! Files that are on no disk.
+//! Files that are on no disk, where the system has such.
 
 use std::fs::File;
 use std::io::{self, Read, Seek as _};
