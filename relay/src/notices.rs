@@ -10,7 +10,7 @@ use clavicle_ledger::encoding::{self, Bytes};
 use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Standing;
-use clavicle_ledger::time::{BlockTime, Height};
+use clavicle_ledger::time::Height;
 use clavicle_ledger::transaction::Action;
 use clavicle_manifest::{Manifest, Uid};
 use clavicle_network::message::{Mailbox, MailboxRefusal, MailboxRequest, MailboxResponse, Request, Response};
@@ -172,7 +172,7 @@ async fn tell(service: &Service, due: Due) -> Result<(), ServiceError> {
     let Some(Some(Written { sealed, digest })) = off(service, move |service| write(service, &one)).await? else {
         return Ok(());
     };
-    let deposited = deposit(service, &due.copy.reach.mailbox, &sealed).await?;
+    let deposited = deposit(service, &due.copy.reach.mailbox, sealed).await?;
     off(service, move |service| {
         match deposited {
             Deposited::Taken => service.notices.settle(&due, Some(digest))?,
@@ -193,9 +193,9 @@ struct Written {
 
 /// Writes the letter. Nothing, when there is nothing to be told: that is kept.
 fn write(service: &Service, due: &Due) -> Result<Option<Written>, ServiceError> {
-    let notice = notice(service, due)?;
-    let digest = notice.as_ref().map(|notice| *blake3::hash(&encoding::encode(notice)).as_bytes());
-    let (Some(notice), Some(digest)) = (notice, digest.filter(|digest| due.told != Some(*digest))) else {
+    let with_digest = |notice| (*blake3::hash(&encoding::encode(&notice)).as_bytes(), notice);
+    let new = notice(service, due)?.map(with_digest).filter(|(digest, _)| due.told != Some(*digest));
+    let Some((digest, notice)) = new else {
         service.notices.settle(due, None)?;
         return Ok(None);
     };
@@ -220,14 +220,13 @@ fn write(service: &Service, due: &Due) -> Result<Option<Written>, ServiceError> 
 fn notice(service: &Service, due: &Due) -> Result<Option<Notice>, ServiceError> {
     let snapshot = service.store.snapshot()?;
     let (Some(record), head) = (snapshot.study(due.study)?, snapshot.head()?) else { return Ok(None) };
-    let [standing, _] = record.standings(BlockTime(head.time.timestamp()));
+    let [standing, _] = record.standings(head.time);
     let served = matches!(standing, Standing::Active | Standing::Frozen);
     if served && record.manifest_root == due.copy.root && due.told.is_none() {
         return Ok(None);
     }
     // How much came since is news of images: for those who may see them.
-    let now = BlockTime(head.time.timestamp());
-    let granted = record.grants.iter().any(|grant| grant.grantee == due.key && grant.is_live(now));
+    let granted = record.grants.iter().any(|grant| grant.grantee == due.key && grant.is_live(head.time));
     let counts = if due.copy.whole && granted { counts(service, due, &record.manifest_root)? } else { None };
     Ok(Some(Notice {
         study: due.study,
@@ -267,8 +266,8 @@ enum Deposited {
 }
 
 /// Leaves a letter at every relay that keeps the mailbox.
-async fn deposit(service: &Service, mailbox: &Mailbox, sealed: &[u8]) -> Result<Deposited, ServiceError> {
-    let Ok(sealed) = Bytes::new(sealed.to_vec()) else { return Ok(Deposited::NoMailbox) };
+async fn deposit(service: &Service, mailbox: &Mailbox, sealed: Vec<u8>) -> Result<Deposited, ServiceError> {
+    let Ok(sealed) = Bytes::new(sealed) else { return Ok(Deposited::NoMailbox) };
     let (mut taken, mut gone) = (0, 0);
     for relay in &mailbox.relays {
         let request = MailboxRequest::Deposit { mailbox: mailbox.key, token: mailbox.token, sealed: sealed.clone() };

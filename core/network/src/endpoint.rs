@@ -19,8 +19,6 @@ const IDLE: Duration = Duration::from_secs(20);
 /// lost in a crowd nothing may come any more, however long it is waited for: the source has everybody prove their address once, and takes the proof for
 /// fifteen seconds.
 const CONNECT: [Duration; 2] = [Duration::from_secs(12), Duration::from_secs(12)];
-/// How long a stream may take to open.
-pub(crate) const OPEN: Duration = Duration::from_secs(20);
 /// How many bytes of a message are asked for or written at a time, whatever its length.
 const STEP: usize = 64 * 1024;
 /// The most bytes that somebody may send to a listening endpoint before they are read. Nobody sends it more than short messages, and

@@ -289,7 +289,10 @@ impl Recipient {
         let all = self.wallet.vault.all::<Shown>()?;
         let of = |shown: &Shown| shown.grantees.iter().any(|numbered| numbered.number == granted.received.grantee);
         let Some((_, mut shown)) = all.into_iter().find(|(_, shown)| of(shown)) else { return Ok(None) };
-        shown.has_copy = true;
+        if !shown.has_copy {
+            shown.has_copy = true;
+            self.keep_shown(&shown)?;
+        }
         // Not being told is better than waiting for what does not answer.
         timeout(NOT_LONG, self.keep_reachable(&mut shown)).await.unwrap_or(Ok(()))?;
         let card = &shown.card.card;
@@ -301,13 +304,14 @@ impl Recipient {
     async fn keep_reachable(&mut self, shown: &mut Shown) -> Result<(), WalletError> {
         let now = self.wallet.now();
         if shown.kept_until >= now.plus(KEPT_MS / 2) {
-            return self.keep_shown(shown);
+            return Ok(());
         }
         let (key, until) = (self.wallet.key(Branch::Mailbox, shown.mailbox)?, now.plus(KEPT_MS));
         if self.wallet.ledger.keep_mailbox(&key, &shown.card.card.mailbox, until).await > 0 {
             shown.kept_until = until;
+            self.keep_shown(shown)?;
         }
-        self.keep_shown(shown)
+        Ok(())
     }
 
     fn keep_shown(&self, shown: &Shown) -> Result<(), WalletError> {

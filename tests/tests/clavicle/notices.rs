@@ -1,26 +1,16 @@
 //! Whoever has a copy is told when the study is not what it was.
 
-use std::time::{Duration, Instant};
-
 use serde_json::Value;
 
 use crate::cluster::{Cluster, brain};
-use crate::process::PATIENCE;
+use crate::process::until;
 
 const MERCY: usize = 0;
 
 /// What a recipient was told of a study, once it `is` so.
 fn told(cluster: &Cluster, recipient: &str, is: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let inbox = cluster.person(&["recipient", "inbox", "--dir", recipient]);
-        let told = inbox["granted"][0]["told"].clone();
-        if is(&told) {
-            return told;
-        }
-        assert!(Instant::now() < end, "{inbox}");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
+    let ask = || cluster.person(&["recipient", "inbox", "--dir", recipient]);
+    until(ask, |inbox| is(&inbox["granted"][0]["told"]))["granted"][0]["told"].take()
 }
 
 #[test]
@@ -40,11 +30,8 @@ fn who_fetched_is_told_of_revision_suspension_and_withdrawal() {
 
     // Revised, and the power fails right after it.
     cluster.ingest(MERCY, "more");
-    let end = Instant::now() + PATIENCE;
-    let revised = |cluster: &Cluster| cluster.person(&["wallet", "who", "--dir", "ana", &study])["events"].as_u64();
-    while revised(&cluster) < Some(4) {
-        assert!(Instant::now() < end, "the revision is not on the ledger");
-    }
+    let who = || cluster.person(&["wallet", "who", "--dir", "ana", &study]);
+    until(who, |who| who["events"].as_u64() >= Some(4));
     cluster.restart(MERCY);
     let said = told(&cluster, "rossi", |told| !told.is_null());
     assert_eq!((said["revision"].as_u64(), said["status"].as_str()), (Some(1), Some("active")), "{said}");

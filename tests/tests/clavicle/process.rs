@@ -12,6 +12,20 @@ use serde_json::Value;
 /// Longer than anything here takes, so that a test that hangs ends.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What is asked for again and again, once it `is` so.
+#[track_caller]
+pub(crate) fn until<T: fmt::Debug>(mut ask: impl FnMut() -> T, is: impl Fn(&T) -> bool) -> T {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let said = ask();
+        if is(&said) {
+            return said;
+        }
+        assert!(Instant::now() < end, "{said:?}");
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+}
+
 /// A command that is under way. Dropped, it is killed.
 pub(crate) struct Doing {
     what: String,

@@ -1,7 +1,6 @@
 //! Receipts from end to end: a revocation's comes back at once, all are anchored, survive a kill, and are believed by a wallet that asks others.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::SourceId;
@@ -17,21 +16,13 @@ use serde_json::Value;
 
 use crate::adversary::now;
 use crate::cluster::{Cluster, brain};
-use crate::process::PATIENCE;
+use crate::process::until;
 
 const MERCY: usize = 0;
 
 /// What mercy's operator sees, once it `is` so.
 fn audit(cluster: &Cluster, study: &str, is: impl Fn(&Value) -> bool) -> Value {
-    let end = Instant::now() + PATIENCE;
-    loop {
-        let said = cluster.hospital(&["audit", "--dir", "mercy", "--study", study]);
-        if is(&said) {
-            return said;
-        }
-        assert!(Instant::now() < end, "{said}");
-        std::thread::park_timeout(Duration::from_millis(50));
-    }
+    until(|| cluster.hospital(&["audit", "--dir", "mercy", "--study", study]), is)
 }
 
 #[test]

@@ -8,8 +8,10 @@ use tokio::time::timeout;
 
 use super::PROTOCOL;
 use super::message::{Ask, Claim, Claimed, Claims, Denied, MAX_OFFERED, MAX_OFFERS, Offered, Told};
-use crate::endpoint::{self, MessageError, OPEN, Remote, read_message, read_within, write_message};
+use crate::endpoint::{self, MessageError, Remote, read_message, read_within, write_message};
 
+/// How long a stream may take to open.
+const OPEN: Duration = Duration::from_secs(20);
 /// How long the source may be silent; the hospitals must agree meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
 
