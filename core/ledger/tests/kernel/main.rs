@@ -9,6 +9,7 @@ mod encodings;
 mod fuzz;
 mod gate;
 mod history;
+mod hostile;
 mod invariants;
 mod light;
 mod model;

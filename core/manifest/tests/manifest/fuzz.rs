@@ -1,11 +1,12 @@
 //! Every decoder, fed with anything: it answers, and what it accepts is exactly what it was given.
 //!
-//! Two inputs at once: the bytes themselves, and a vector edited as the bytes say, which reaches deeper. The committed corpus is in
-//! `__fuzz__`; a coverage-guided engine goes on from there (`cargo bolero test fuzz::manifest`).
+//! The inputs are those of [`hostile`](crate::hostile), the same in every run. The committed corpus is in `__fuzz__`; a coverage-guided engine
+//! goes on from there (`cargo bolero test fuzz::manifest`).
 
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_manifest::{Endorsement, Manifest, ScopedManifest, SignedManifest, SignedScopedManifest, Subtrees, Uid};
 
+use crate::hostile::{edited, feed};
 use crate::vectors::{on_disk, wire_types};
 
 fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
@@ -14,36 +15,17 @@ fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
     }
 }
 
-/// Edits `vector` as `script` says: overwrite, flip, cut, insert, repeat.
-fn edited(vector: &[u8], script: &[u8]) -> Vec<u8> {
-    let mut bytes = vector.to_vec();
-    for step in script.chunks_exact(4).take(6) {
-        let at = usize::from(u16::from_le_bytes([step[1], step[2]])) % bytes.len().max(1);
-        match step[0] % 6 {
-            0 => bytes[at] = step[3],
-            1 => bytes[at] ^= 1 << (step[3] % 8),
-            2 => bytes.truncate(at + 1),
-            3 => bytes.insert(at, step[3]),
-            4 => drop(bytes.remove(at)),
-            _ => bytes.extend_from_within(at..bytes.len().min(at + usize::from(step[3]))),
-        }
-        if bytes.is_empty() {
-            break;
-        }
-    }
-    bytes
-}
-
 macro_rules! targets {
     ($($name:ident: $type:ty),* $(,)?) => {$(
         #[test]
         fn $name() {
             let vectors = on_disk(stringify!($name));
             assert!(!vectors.is_empty());
-            bolero::check!(name = stringify!($name)).with_iterations(4_000).with_max_len(512).for_each(|input: &[u8]| {
+            feed(stringify!($name), &vectors, accepts_only_what_it_gives_back::<$type>);
+            // The corpus, or whatever an engine makes of it.
+            bolero::check!(name = stringify!($name)).with_iterations(0).with_max_len(512).for_each(|input: &[u8]| {
                 accepts_only_what_it_gives_back::<$type>(input);
-                let vector = &vectors[input.len() % vectors.len()];
-                accepts_only_what_it_gives_back::<$type>(&edited(vector, input));
+                accepts_only_what_it_gives_back::<$type>(&edited(&vectors[input.len() % vectors.len()], input));
             });
         }
     )*};

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod fuzz;
+#[path = "../../../ledger/tests/kernel/hostile.rs"]
+mod hostile;
 mod properties;
 mod sample;
 mod size;

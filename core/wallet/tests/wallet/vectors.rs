@@ -27,7 +27,7 @@ use clavicle_wallet::identity::Identity;
 use clavicle_wallet::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts};
 use clavicle_wallet::seal;
 
-const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
+pub(crate) const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
 const CHECKPOINT: Checkpoint = Checkpoint { height: 9, block: BlockId::from_bytes([6; 32]) };
 
@@ -35,12 +35,12 @@ fn secret(number: u8) -> SecretKey {
     SecretKey::from_bytes(&[number; 32])
 }
 
-fn recipient() -> Identity {
+pub(crate) fn recipient() -> Identity {
     Identity::from_bytes(&[3; 32])
 }
 
 /// A card with these grantee keys.
-fn card(numbers: std::ops::Range<u8>, name: &str, wish: &str, relays: &[u8]) -> SignedCard {
+pub(crate) fn card(numbers: std::ops::Range<u8>, name: &str, wish: &str, relays: &[u8]) -> SignedCard {
     let mut keys: Vec<SecretKey> = numbers.map(secret).collect();
     keys.sort_by_key(SecretKey::public);
     let card = Card {
@@ -61,7 +61,7 @@ fn card(numbers: std::ops::Range<u8>, name: &str, wish: &str, relays: &[u8]) -> 
     card.sign(&keys[0]).unwrap()
 }
 
-fn pickup() -> PickupCode {
+pub(crate) fn pickup() -> PickupCode {
     PickupCode {
         chain: CHAIN,
         source: SourceId::from_bytes([4; 32]),
@@ -74,7 +74,7 @@ fn pickup() -> PickupCode {
     }
 }
 
-fn letter() -> Letter {
+pub(crate) fn letter() -> Letter {
     let (holder, grantee, source) = (secret(20), secret(10).public(), SourceId::from_bytes([4; 32]));
     let salt = Salt::from_bytes([7; 32]);
     let study = StudyId::of(&CHAIN, source, salt.study_digest("1.2.840.1"));
@@ -114,7 +114,7 @@ fn letter() -> Letter {
 }
 
 /// From a source.
-fn notice() -> Letter {
+pub(crate) fn notice() -> Letter {
     let notice = Notice {
         study: StudyId::from_bytes([30; 32]),
         source: SourceId::from_bytes([31; 32]),
@@ -134,7 +134,7 @@ fn line<T: Wire + PartialEq + Debug>(name: &str, value: &T, rest: &str) -> Strin
     format!("{name} {} {rest}\n", Hex(&bytes))
 }
 
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors")
 }
 

@@ -1,0 +1,66 @@
+//! Everything that a wallet reads from outside, fed with anything: it answers, and what it accepts is exactly what it was given.
+
+use std::fmt::Debug;
+use std::fs;
+
+use clavicle_ledger::encoding::{self, Wire};
+use clavicle_network::pickup::PickupCode;
+use clavicle_wallet::card::SignedCard;
+use clavicle_wallet::code::{self, Code};
+use clavicle_wallet::letter::Letter;
+use clavicle_wallet::seal;
+
+use crate::hostile::feed;
+use crate::vectors::{CHAIN, card, folder, letter, notice, pickup, recipient};
+
+fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
+    if let Ok(value) = encoding::decode::<T>(bytes) {
+        assert_eq!(encoding::encode(&value), bytes);
+    }
+}
+
+/// A code that was read is the code that is written.
+fn reads_only_what_it_writes<C: Code + PartialEq + Debug>(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    if let Ok(value) = code::from_text::<C>(&text) {
+        assert_eq!(code::from_text::<C>(&code::to_text(&value)).as_ref(), Ok(&value));
+    }
+}
+
+#[test]
+fn cards() {
+    let cards = [card(10..11, "", "", &[]), card(10..18, "Dr Rossi", "brain MR", &[4, 5])];
+    feed("card", &cards.each_ref().map(encoding::encode), accepts_only_what_it_gives_back::<SignedCard>);
+    let texts = cards.each_ref().map(|card| code::to_text(card).into_bytes());
+    feed("card's code", &texts, reads_only_what_it_writes::<SignedCard>);
+}
+
+#[test]
+fn pickup_codes() {
+    feed("pickup", &[encoding::encode(&pickup())], accepts_only_what_it_gives_back::<PickupCode>);
+    feed("pickup's code", &[code::to_text(&pickup()).into_bytes()], reads_only_what_it_writes::<PickupCode>);
+}
+
+#[test]
+fn letters() {
+    let letters = [letter(), notice()];
+    feed("letter", &letters.each_ref().map(encoding::encode), accepts_only_what_it_gives_back::<Letter>);
+}
+
+#[test]
+fn sealed_letters() {
+    // One that is sealed opens as it is and in no other form: the smallest change is noticed.
+    let sealed = fs::read(folder().join("letter.age")).unwrap();
+    assert!(seal::open(&sealed, &recipient(), &CHAIN).is_ok());
+    feed("sealed letter", std::slice::from_ref(&sealed), |bytes| {
+        if bytes != sealed {
+            assert!(seal::open(bytes, &recipient(), &CHAIN).is_err());
+        }
+    });
+}
+
+#[test]
+fn pictures() {
+    let picture = code::to_png(&code::to_text(&pickup())).unwrap();
+    feed("picture", &[picture], |bytes| drop(code::from_png(bytes)));
+}
