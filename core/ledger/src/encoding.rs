@@ -61,37 +61,63 @@ pub enum Fault {
     /// A key or signature of an algorithm this version does not know.
     #[error("a key or signature in it is of an unknown algorithm; a newer version may read it")]
     UnknownAlgorithm,
-    /// An enum's tag that means nothing here.
+    /// An enum's tag that means nothing here, or a flag that is neither 0 nor 1.
     #[error("a choice in it is unknown; a newer version may read it")]
     UnknownChoice,
-    /// A flag that is neither 0 nor 1.
-    #[error("a flag in it is neither yes nor no")]
-    BadFlag,
     /// Readable, but not the one encoding of its value.
     #[error("it is not in its one canonical form")]
     NotCanonical,
 }
 
 impl Fault {
-    const OWN: [Self; 4] = [Self::TooMany, Self::NotAscending, Self::BadText, Self::UnknownAlgorithm];
+    /// Those that a type of ours raises while it is read, and what stands for each in borsh's error, which can hold a text only.
+    const RAISED: [(Self, &str); 5] = [
+        (Self::TooMany, "too many"),
+        (Self::NotAscending, "not ascending"),
+        (Self::BadText, "bad text"),
+        (Self::UnknownAlgorithm, "unknown algorithm"),
+        (Self::NotCanonical, "not canonical"),
+    ];
 
-    /// Carries the fault through borsh, whose error can hold a message only.
-    pub(crate) fn raise(self) -> Error {
-        Error::new(ErrorKind::InvalidData, self.to_string())
+    /// Carries the fault through borsh: what a type says of itself while it is read.
+    #[must_use]
+    pub fn raise(self) -> Error {
+        let word = Self::RAISED.iter().find(|(fault, _)| *fault == self).map_or("", |(_, word)| word);
+        Error::new(ErrorKind::InvalidData, word)
     }
 
-    fn from_borsh(error: &Error) -> Self {
-        let message = error.to_string();
-        if let Some(own) = Self::OWN.into_iter().find(|fault| fault.to_string() == message) {
-            return own;
-        }
-        match message.as_str() {
-            "Unexpected length of input" => Self::Truncated,
-            "Not all bytes read" => Self::Trailing,
-            m if m.starts_with("Unexpected variant tag") => Self::UnknownChoice,
-            m if m.starts_with("Invalid bool") || m.starts_with("Invalid Option") => Self::BadFlag,
-            _ => Self::NotCanonical,
-        }
+    /// The fault that was raised. What borsh itself finds wrong is a tag or a flag, since all else it reads has a type of ours.
+    fn raised(error: &Error) -> Self {
+        let word = error.to_string();
+        Self::RAISED.iter().find(|(_, raised)| *raised == word).map_or(Self::UnknownChoice, |(fault, _)| *fault)
+    }
+}
+
+/// Bytes that are read once, and whether more of them were wanted than there are.
+struct Input<'a> {
+    left: &'a [u8],
+    short: bool,
+}
+
+impl Read for Input<'_> {
+    fn read(&mut self, into: &mut [u8]) -> IoResult<usize> {
+        self.short |= self.left.is_empty() && !into.is_empty();
+        self.left.read(into)
+    }
+
+    fn read_exact(&mut self, into: &mut [u8]) -> IoResult<()> {
+        self.short |= into.len() > self.left.len();
+        self.left.read_exact(into)
+    }
+}
+
+/// Reads a value, and what follows it.
+fn read<T: BorshDeserialize>(bytes: &[u8]) -> Result<(T, &[u8]), Fault> {
+    let mut input = Input { left: bytes, short: false };
+    match T::deserialize_reader(&mut input) {
+        Ok(value) => Ok((value, input.left)),
+        Err(_) if input.short => Err(Fault::Truncated),
+        Err(error) => Err(Fault::raised(&error)),
     }
 }
 
@@ -113,7 +139,10 @@ pub fn decode<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
     if bytes.len() > T::MAX_LEN {
         return Err(refuse(Fault::TooLong { len: bytes.len(), max: T::MAX_LEN }));
     }
-    let value = T::try_from_slice(bytes).map_err(|error| refuse(Fault::from_borsh(&error)))?;
+    let (value, rest) = read::<T>(bytes).map_err(refuse)?;
+    if !rest.is_empty() {
+        return Err(refuse(Fault::Trailing));
+    }
     if encode(&value) != bytes {
         return Err(refuse(Fault::NotCanonical));
     }
@@ -121,8 +150,8 @@ pub fn decode<T: Wire>(bytes: &[u8]) -> Result<T, DecodeError> {
 }
 
 /// Reads what the encoding of a `T` begins with, whatever follows.
-pub(crate) fn decode_beginning<T: Wire, B: BorshDeserialize>(mut bytes: &[u8]) -> Result<B, DecodeError> {
-    B::deserialize(&mut bytes).map_err(|error| DecodeError { what: T::NAME, fault: Fault::from_borsh(&error) })
+pub(crate) fn decode_beginning<T: Wire, B: BorshDeserialize>(bytes: &[u8]) -> Result<B, DecodeError> {
+    read(bytes).map(|(value, _)| value).map_err(|fault| DecodeError { what: T::NAME, fault })
 }
 
 /// Shows bytes as lower-case hexadecimal.
@@ -312,10 +341,7 @@ impl<const MAX: usize> BorshDeserialize for Bytes<MAX> {
         while bytes.len() < len {
             let start = bytes.len();
             bytes.resize(len.min(start.saturating_add(STEP)), 0);
-            reader.read_exact(&mut bytes[start..]).map_err(|_| {
-                // What borsh itself says when a fixed-size value is cut off.
-                Error::new(ErrorKind::InvalidData, "Unexpected length of input")
-            })?;
+            reader.read_exact(&mut bytes[start..])?;
         }
         Ok(Self(bytes))
     }

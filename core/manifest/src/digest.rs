@@ -13,8 +13,6 @@ use borsh::io::{Read, Result as IoResult};
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::{Fault, Wire};
 
-use crate::raise;
-
 /// Bytes below one chaining value: 1 MiB. An instance up to this size is verified whole.
 pub const SUBTREE_LEN: u64 = 1 << 20;
 /// Most chaining values of one instance: those of 64 GiB.
@@ -140,7 +138,7 @@ impl BorshDeserialize for Subtrees {
     fn deserialize_reader<R: Read>(reader: &mut R) -> IoResult<Self> {
         let count = u32::deserialize_reader(reader)? as usize;
         if count > MAX_SUBTREES {
-            return Err(raise(Fault::TooMany));
+            return Err(Fault::TooMany.raise());
         }
         // One by one: a count is only a claim.
         let mut all = Vec::new();

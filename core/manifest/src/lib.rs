@@ -53,10 +53,6 @@ mod scoped;
 mod signed;
 mod uid;
 
-use alloc::string::ToString as _;
-
-use clavicle_ledger::encoding::Fault;
-
 pub use branch::MIN_LEAVES;
 pub use compare::{Altered, Change, Comparison, Received};
 pub use dataset::{Dataset, Marks, Part, Parts};
@@ -70,8 +66,3 @@ pub use manifest::{
 pub use scoped::{ScopedError, ScopedManifest, ScopedSeries};
 pub use signed::{Endorsement, SignedManifest, SignedScopedManifest, VerifyError};
 pub use uid::{MAX_UID, Uid, UidError};
-
-/// Carries a fault through borsh, whose error can hold a message only; the ledger's `decode` knows it by its sentence.
-fn raise(fault: Fault) -> borsh::io::Error {
-    borsh::io::Error::new(borsh::io::ErrorKind::InvalidData, fault.to_string())
-}

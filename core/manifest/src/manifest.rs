@@ -13,7 +13,6 @@ use zeroize::Zeroize;
 
 use crate::dataset::{Dataset, Part};
 use crate::digest::{MAX_SUBTREES, PixelDigest, SUBTREE_LEN, StoredDigest};
-use crate::raise;
 use crate::uid::{MAX_UID, Uid};
 
 /// Most series of a study. The largest studies in practice have a few hundred.
@@ -63,7 +62,7 @@ impl Date {
 impl BorshDeserialize for Date {
     fn deserialize_reader<R: Read>(reader: &mut R) -> IoResult<Self> {
         let (year, month, day) = <(u16, u8, u8)>::deserialize_reader(reader)?;
-        Self::new(year, month, day).ok_or_else(|| raise(Fault::BadText))
+        Self::new(year, month, day).ok_or_else(|| Fault::BadText.raise())
     }
 }
 
@@ -400,21 +399,21 @@ where
 {
     let count = u32::deserialize_reader(reader)? as usize;
     if count > MAX_SERIES {
-        return Err(raise(Fault::TooMany));
+        return Err(Fault::TooMany.raise());
     }
     let (mut items, mut instances) = (Vec::<T>::new(), 0usize);
     for _ in 0..count {
         let item = T::deserialize_reader(reader)?;
         if items.last().is_some_and(|last| last.key() >= item.key()) {
-            return Err(raise(Fault::NotAscending));
+            return Err(Fault::NotAscending.raise());
         }
         instances = instances.saturating_add(series(&item).instances.len());
         if instances > MAX_INSTANCES {
-            return Err(raise(Fault::TooMany));
+            return Err(Fault::TooMany.raise());
         }
         items.push(item);
     }
-    Ascending::from_items(items).map_err(raise)
+    Ascending::from_items(items).map_err(Fault::raise)
 }
 
 pub(crate) fn fault_of(error: ManifestError) -> Fault {
@@ -438,7 +437,7 @@ impl BorshDeserialize for Manifest {
             series: read_series(reader, |series: &Series| series)?,
             attachments: BorshDeserialize::deserialize_reader(reader)?,
         };
-        manifest.check().map_err(|error| raise(fault_of(error)))?;
+        manifest.check().map_err(|error| fault_of(error).raise())?;
         Ok(manifest)
     }
 }

@@ -14,7 +14,6 @@ use crate::manifest::{
     Counts, Header, Instance, MAX_ATTACHMENTS, MAX_SERIES, Manifest, Series, check_header, check_series, counts,
     fault_of, read_series,
 };
-use crate::raise;
 use crate::uid::Uid;
 
 /// Most leaves: all series and attachments there may be, made a power of two.
@@ -50,7 +49,7 @@ impl BorshDeserialize for ScopedSeries {
         let (series, blinding, place) = BorshDeserialize::deserialize_reader(reader)?;
         let count = u32::deserialize_reader(reader)? as usize;
         if count > MAX_DEPTH {
-            return Err(raise(Fault::TooMany));
+            return Err(Fault::TooMany.raise());
         }
         let mut beside = Vec::new();
         for _ in 0..count {
@@ -179,7 +178,7 @@ impl BorshDeserialize for ScopedManifest {
         let series = read_series(reader, ScopedSeries::series)?;
         check_header(&header)
             .and_then(|()| check_series(series.iter().map(ScopedSeries::series)))
-            .map_err(|error| raise(fault_of(error)))?;
+            .map_err(|error| fault_of(error).raise())?;
         Ok(Self { header, leaves, series })
     }
 }

@@ -2,11 +2,9 @@
 
 use core::fmt;
 
-use borsh::io::{Error, ErrorKind, Read, Result as IoResult, Write};
+use borsh::io::{Read, Result as IoResult, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::{Fault, Wire};
-
-use crate::raise;
 
 /// Most characters of a UID.
 pub const MAX_UID: usize = 64;
@@ -93,11 +91,10 @@ impl BorshDeserialize for Uid {
     fn deserialize_reader<R: Read>(reader: &mut R) -> IoResult<Self> {
         let len = u8::deserialize_reader(reader)?;
         let mut bytes = [0; MAX_UID];
-        let text = bytes.get_mut(..usize::from(len)).ok_or_else(|| raise(Fault::BadText))?;
-        // What borsh itself says when a value of fixed size is cut off.
-        reader.read_exact(text).map_err(|_| Error::new(ErrorKind::InvalidData, "Unexpected length of input"))?;
+        let text = bytes.get_mut(..usize::from(len)).ok_or_else(|| Fault::BadText.raise())?;
+        reader.read_exact(text)?;
         let uid = Self { bytes, len };
-        uid.check().map_err(|_| raise(Fault::BadText))?;
+        uid.check().map_err(|_| Fault::BadText.raise())?;
         Ok(uid)
     }
 }

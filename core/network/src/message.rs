@@ -6,7 +6,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::InclusionProof;
 use clavicle_ledger::domain::{self, Tag};
-use clavicle_ledger::encoding::{Ascending, Bytes, Text, Wire};
+use clavicle_ledger::encoding::{Ascending, Bytes, Fault, Text, Wire};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
@@ -403,10 +403,7 @@ impl<T: BorshDeserialize, const MAX: usize> BorshDeserialize for List<T, MAX> {
     fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
         let count = u32::deserialize_reader(reader)? as usize;
         if count > MAX {
-            return Err(borsh::io::Error::new(
-                borsh::io::ErrorKind::InvalidData,
-                "a list in it is longer than its limit",
-            ));
+            return Err(Fault::TooMany.raise());
         }
         // One by one: a count is only a claim.
         let mut all = Vec::new();
