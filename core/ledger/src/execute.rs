@@ -8,11 +8,7 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use crate::action::{
-    AnchorError, Context, DefineSourceError, DefineStudyError, DelegateError, EvidenceError, Failed, GrantError,
-    RecoverStudyError, ReviseStudyError, RevokeError, SetStatusError, TransferStudyError, UndelegateError, VetoError,
-    VoteError,
-};
+use crate::action::{self, Act as _, Context, Failed, actions};
 use crate::block::{CommitCertificate, PROTOCOL_VERSION};
 use crate::encoding::Ascending;
 use crate::event::Event;
@@ -54,81 +50,59 @@ pub struct Executed {
     pub next_validators: ValidatorSet,
 }
 
-/// Why a transaction cannot be executed now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Rejection {
-    /// Too late.
-    #[error("the transaction was to be submitted by {submit_by:?} and block time is {now:?}: sign it anew")]
-    TooLate {
-        /// Its limit.
-        submit_by: Timestamp,
-        /// Block time.
-        now: BlockTime,
-    },
-    /// Its limit is too far ahead to be remembered.
-    #[error(
-        "the transaction's submit_by lies more than {window_ms} ms ahead of block time: submit it later, or check the signer's clock"
-    )]
-    TooEarly {
-        /// The farthest it may lie ahead.
-        window_ms: u64,
-    },
-    /// Its signatures were verified for another network.
-    #[error("the transaction is of another network")]
-    OtherChain,
-    /// It was executed.
-    #[error("the transaction was executed already")]
-    Replay,
-    /// It comes after one that it must come before.
-    #[error("the transaction comes after others that it has precedence over")]
-    OutOfOrder,
-    /// No room in this block.
-    #[error("the block is full")]
-    BlockFull,
-    /// See [`DefineSourceError`].
-    #[error(transparent)]
-    DefineSource(DefineSourceError),
-    /// See [`DefineStudyError`].
-    #[error(transparent)]
-    DefineStudy(DefineStudyError),
-    /// See [`ReviseStudyError`].
-    #[error(transparent)]
-    ReviseStudy(ReviseStudyError),
-    /// See [`SetStatusError`].
-    #[error(transparent)]
-    SetStatus(SetStatusError),
-    /// See [`GrantError`].
-    #[error(transparent)]
-    Grant(GrantError),
-    /// See [`RevokeError`].
-    #[error(transparent)]
-    Revoke(RevokeError),
-    /// See [`DelegateError`].
-    #[error(transparent)]
-    Delegate(DelegateError),
-    /// See [`UndelegateError`].
-    #[error(transparent)]
-    Undelegate(UndelegateError),
-    /// See [`TransferStudyError`].
-    #[error(transparent)]
-    TransferStudy(TransferStudyError),
-    /// See [`RecoverStudyError`].
-    #[error(transparent)]
-    RecoverStudy(RecoverStudyError),
-    /// See [`VetoError`].
-    #[error(transparent)]
-    Veto(VetoError),
-    /// See [`AnchorError`].
-    #[error(transparent)]
-    Anchor(AnchorError),
-    /// See [`VoteError`].
-    #[error(transparent)]
-    Vote(VoteError),
-    /// See [`EvidenceError`].
-    #[error(transparent)]
-    Evidence(EvidenceError),
+macro_rules! rejection {
+    ($($(#[$doc:meta])* $file:ident: $name:ident, $error:ident = $number:literal;)*) => {
+        /// Why a transaction cannot be executed now.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+        #[non_exhaustive]
+        pub enum Rejection {
+            /// Too late.
+            #[error("the transaction was to be submitted by {submit_by:?} and block time is {now:?}: sign it anew")]
+            TooLate {
+                /// Its limit.
+                submit_by: Timestamp,
+                /// Block time.
+                now: BlockTime,
+            },
+            /// Its limit is too far ahead to be remembered.
+            #[error(
+                "the transaction's submit_by lies more than {window_ms} ms ahead of block time: submit it later, or check the signer's clock"
+            )]
+            TooEarly {
+                /// The farthest it may lie ahead.
+                window_ms: u64,
+            },
+            /// Its signatures were verified for another network.
+            #[error("the transaction is of another network")]
+            OtherChain,
+            /// It was executed.
+            #[error("the transaction was executed already")]
+            Replay,
+            /// It comes after one that it must come before.
+            #[error("the transaction comes after others that it has precedence over")]
+            OutOfOrder,
+            /// No room in this block.
+            #[error("the block is full")]
+            BlockFull,
+            $(
+                #[doc = concat!("See [`", stringify!($error), "`](action::", stringify!($error), ").")]
+                #[error(transparent)]
+                $name(action::$error),
+            )*
+        }
+
+        /// Hands the action to its own file.
+        fn act<R: StateReader>(
+            action: &Action,
+            context: &mut Context<'_, '_, R>,
+        ) -> Result<(), Failed<Rejection, R::Error>> {
+            match action {
+                $(Action::$name(action) => action.execute(context).map_err(|failed| failed.map(Rejection::$name)),)*
+            }
+        }
+    };
 }
+actions!(rejection);
 
 /// Why a block was not executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -456,26 +430,6 @@ impl<'a, R: StateReader> Execution<'a, R> {
             validators: self.validators,
             next_validators: self.next_validators,
         }
-    }
-}
-
-/// Hands the action to its own file.
-fn act<R: StateReader>(action: &Action, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Rejection, R::Error>> {
-    match action {
-        Action::DefineSource(action) => action.execute(context).map_err(|failed| failed.map(Rejection::DefineSource)),
-        Action::DefineStudy(action) => action.execute(context).map_err(|failed| failed.map(Rejection::DefineStudy)),
-        Action::ReviseStudy(action) => action.execute(context).map_err(|failed| failed.map(Rejection::ReviseStudy)),
-        Action::SetStatus(action) => action.execute(context).map_err(|failed| failed.map(Rejection::SetStatus)),
-        Action::Grant(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Grant)),
-        Action::Revoke(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Revoke)),
-        Action::Delegate(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Delegate)),
-        Action::Undelegate(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Undelegate)),
-        Action::TransferStudy(action) => action.execute(context).map_err(|failed| failed.map(Rejection::TransferStudy)),
-        Action::RecoverStudy(action) => action.execute(context).map_err(|failed| failed.map(Rejection::RecoverStudy)),
-        Action::Veto(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Veto)),
-        Action::Anchor(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Anchor)),
-        Action::Vote(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Vote)),
-        Action::Evidence(action) => action.execute(context).map_err(|failed| failed.map(Rejection::Evidence)),
     }
 }
 

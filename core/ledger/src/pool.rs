@@ -43,11 +43,11 @@
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 
-use crate::id::{EnvelopeHash, SourceId, StudyId};
-use crate::key::Key;
+use crate::action::Author;
+use crate::id::{EnvelopeHash, SourceId};
 use crate::state::{ReadError, ReadRows as _, StateReader};
 use crate::time::BlockTime;
-use crate::transaction::{Action, Precedence, Verified};
+use crate::transaction::{Precedence, Verified};
 
 /// Whom a transaction is charged to. Lanes take turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,43 +65,11 @@ pub enum Lane {
 /// # Errors
 /// [`ReadError`].
 pub fn lane_of<R: StateReader>(state: &R, envelope: &Verified) -> Result<Lane, ReadError<R::Error>> {
-    Ok(match Author::of(&envelope.body().action) {
+    Ok(match envelope.body().action.author() {
         Author::Source(key) => state.key_use(key)?.map_or(Lane::Nobody, |used| Lane::Source(used.source)),
         Author::OnStudy(study, _) => state.study(study)?.map_or(Lane::Nobody, |study| Lane::Holders(study.source)),
         Author::Accuser(_) => Lane::Nobody,
     })
-}
-
-/// Who acts, as far as the action itself says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Author {
-    /// The source that has this key.
-    Source(Key),
-    /// A holder or delegate, on this study.
-    OnStudy(StudyId, Key),
-    /// Anybody, against whoever has this consensus key.
-    Accuser(Key),
-}
-
-impl Author {
-    const fn of(action: &Action) -> Self {
-        match action {
-            Action::DefineSource(action) => Self::Source(action.identity),
-            Action::DefineStudy(action) => Self::Source(action.source),
-            Action::ReviseStudy(action) => Self::Source(action.source),
-            Action::SetStatus(action) => Self::Source(action.source),
-            Action::Grant(action) => Self::OnStudy(action.study, action.granter),
-            Action::Revoke(action) => Self::OnStudy(action.study, action.revoker),
-            Action::Delegate(action) => Self::OnStudy(action.study, action.holder),
-            Action::Undelegate(action) => Self::OnStudy(action.study, action.holder),
-            Action::TransferStudy(action) => Self::OnStudy(action.study, action.holder),
-            Action::RecoverStudy(action) => Self::Source(action.source),
-            Action::Veto(action) => Self::OnStudy(action.study, action.holder),
-            Action::Anchor(action) => Self::Source(action.source),
-            Action::Vote(action) => Self::Source(action.voter),
-            Action::Evidence(action) => Self::Accuser(action.key),
-        }
-    }
 }
 
 /// For how much there is room.
@@ -187,7 +155,7 @@ impl Pool {
             return Put::Waited;
         }
         let action = &envelope.body().action;
-        let (precedence, author) = (action.precedence(), Author::of(action));
+        let (precedence, author) = (action.precedence(), action.author());
         if self.of_signer.get(&(precedence, author)).is_some_and(|count| *count >= self.limits.of_signer) {
             return Put::TooMany;
         }
@@ -302,7 +270,7 @@ impl Pool {
         queue.served = queue.served.max(served);
         queue.by_arrival.insert(entry.arrival, hash);
         self.by_room.insert((precedence, queue.room, lane));
-        if let author @ (Author::OnStudy(..) | Author::Accuser(_)) = Author::of(&body.action) {
+        if let author @ (Author::OnStudy(..) | Author::Accuser(_)) = body.action.author() {
             let count = self.of_signer.entry((precedence, author)).or_default();
             *count = count.saturating_add(1);
         }
@@ -326,7 +294,7 @@ impl Pool {
                 self.by_room.insert((precedence, queue.room, lane));
             }
         }
-        let signer = (precedence, Author::of(&body.action));
+        let signer = (precedence, body.action.author());
         if let Some(count) = self.of_signer.get_mut(&signer) {
             *count = count.saturating_sub(1);
             if *count == 0 {

@@ -9,9 +9,8 @@ use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::action::{
-    Anchor, DefineSource, DefineSourceError, DefineStudy, DefineStudyError, Delegate, DelegateError, Evidence,
-    EvidenceError, Grant, GrantError, RecoverStudy, ReviseStudy, Revoke, SetStatus, TransferStudy, Undelegate, Veto,
-    Vote, VoteError,
+    self, Act as _, Author, DefineSourceError, DefineStudyError, DelegateError, EvidenceError, GrantError, VoteError,
+    actions,
 };
 use crate::domain::{self, Tag};
 use crate::encoding::{self, Entry, Fault, Wire};
@@ -40,41 +39,58 @@ impl Wire for Body {
     const MAX_LEN: usize = MAX_ENVELOPE_LEN;
 }
 
-/// Everything a transaction can do, numbered as in RULES §3.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-#[borsh(use_discriminant = true)]
-#[repr(u8)]
-#[non_exhaustive]
-pub enum Action {
-    /// A source announces itself anew.
-    DefineSource(DefineSource) = 0,
-    /// A study comes onto the ledger.
-    DefineStudy(DefineStudy) = 1,
-    /// A study's manifest is revised.
-    ReviseStudy(ReviseStudy) = 2,
-    /// A study is suspended, resumed or withdrawn.
-    SetStatus(SetStatus) = 3,
-    /// The holder, or a delegate, lets a grantee fetch.
-    Grant(Grant) = 4,
-    /// A grant ends.
-    Revoke(Revoke) = 5,
-    /// Somebody may grant in the holder's place.
-    Delegate(Delegate) = 6,
-    /// A delegation ends.
-    Undelegate(Undelegate) = 7,
-    /// A study changes hands.
-    TransferStudy(TransferStudy) = 8,
-    /// A study whose key was lost gets a new holder.
-    RecoverStudy(RecoverStudy) = 9,
-    /// The holder stops that.
-    Veto(Veto) = 10,
-    /// A source commits to its receipts.
-    Anchor(Anchor) = 11,
-    /// A validator votes on how the network goes on.
-    Vote(Vote) = 12,
-    /// A validator signed twice.
-    Evidence(Evidence) = 13,
+macro_rules! action {
+    ($($(#[$doc:meta])* $file:ident: $name:ident, $error:ident = $number:literal;)*) => {
+        /// Everything a transaction can do, numbered as in RULES §3.
+        #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+        #[borsh(use_discriminant = true)]
+        #[repr(u8)]
+        #[non_exhaustive]
+        pub enum Action {
+            $($(#[$doc])* $name(action::$name) = $number,)*
+        }
+
+        impl Action {
+            /// The tag of this kind of body.
+            #[must_use]
+            pub const fn tag(&self) -> Tag {
+                match self {
+                    $(Self::$name(_) => action::$name::TAG,)*
+                }
+            }
+
+            /// Where this kind stands within a block.
+            #[must_use]
+            pub const fn precedence(&self) -> Precedence {
+                match self {
+                    $(Self::$name(_) => action::$name::PRECEDENCE,)*
+                }
+            }
+
+            /// Who must sign, in the order in which the body names them.
+            #[must_use]
+            pub fn signers(&self) -> Vec<Key> {
+                match self {
+                    $(Self::$name(action) => action.signers(),)*
+                }
+            }
+
+            /// Whose lane it waits in.
+            pub(crate) fn author(&self) -> Author {
+                match self {
+                    $(Self::$name(action) => action.author(),)*
+                }
+            }
+
+            fn check_stateless(&self, chain: &ChainId) -> Result<(), StatelessError> {
+                match self {
+                    $(Self::$name(action) => action.check_stateless(chain),)*
+                }
+            }
+        }
+    };
 }
+actions!(action);
 
 /// The order of kinds within a block (RULES §3 "Order in a block"): what stops something goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,71 +103,6 @@ pub enum Precedence {
     SetStatus,
     /// Everything else, in the proposer's order.
     Rest,
-}
-
-impl Action {
-    /// The tag of this kind of body.
-    #[must_use]
-    pub const fn tag(&self) -> Tag {
-        match self {
-            Self::DefineSource(_) => Tag::DEFINE_SOURCE,
-            Self::DefineStudy(_) => Tag::DEFINE_STUDY,
-            Self::ReviseStudy(_) => Tag::REVISE_STUDY,
-            Self::SetStatus(_) => Tag::SET_STATUS,
-            Self::Grant(_) => Tag::GRANT,
-            Self::Revoke(_) => Tag::REVOKE,
-            Self::Delegate(_) => Tag::DELEGATE,
-            Self::Undelegate(_) => Tag::UNDELEGATE,
-            Self::TransferStudy(_) => Tag::TRANSFER_STUDY,
-            Self::RecoverStudy(_) => Tag::RECOVER_STUDY,
-            Self::Veto(_) => Tag::VETO,
-            Self::Anchor(_) => Tag::ANCHOR,
-            Self::Vote(_) => Tag::CAST,
-            Self::Evidence(_) => Tag::EVIDENCE,
-        }
-    }
-
-    /// Where this kind stands within a block.
-    #[must_use]
-    pub const fn precedence(&self) -> Precedence {
-        match self {
-            Self::Veto(_) => Precedence::Veto,
-            Self::Revoke(_) | Self::Undelegate(_) => Precedence::Revoke,
-            Self::SetStatus(_) => Precedence::SetStatus,
-            Self::DefineSource(_)
-            | Self::DefineStudy(_)
-            | Self::ReviseStudy(_)
-            | Self::Grant(_)
-            | Self::Delegate(_)
-            | Self::TransferStudy(_)
-            | Self::RecoverStudy(_)
-            | Self::Anchor(_)
-            | Self::Vote(_)
-            | Self::Evidence(_) => Precedence::Rest,
-        }
-    }
-
-    /// Who must sign, in the order in which the body names them.
-    #[must_use]
-    pub fn signers(&self) -> Vec<Key> {
-        match self {
-            Self::DefineSource(action) => action.signers(),
-            Self::DefineStudy(action) => Vec::from([action.source, action.holder]),
-            Self::ReviseStudy(action) => Vec::from([action.source]),
-            Self::SetStatus(action) => Vec::from([action.source]),
-            Self::Grant(action) => Vec::from([action.granter]),
-            Self::Revoke(action) => Vec::from([action.revoker]),
-            Self::Delegate(action) => Vec::from([action.holder]),
-            Self::Undelegate(action) => Vec::from([action.holder]),
-            Self::TransferStudy(action) => Vec::from([action.holder, action.new_holder]),
-            Self::RecoverStudy(action) => Vec::from([action.source, action.new_holder]),
-            Self::Veto(action) => Vec::from([action.holder]),
-            Self::Anchor(action) => Vec::from([action.source]),
-            Self::Vote(action) => Vec::from([action.voter]),
-            // The evidence carries the signatures that count.
-            Self::Evidence(_) => Vec::new(),
-        }
-    }
 }
 
 impl Body {
@@ -319,26 +270,7 @@ impl Envelope {
         if signers.iter().collect::<BTreeSet<_>>().len() != signers.len() {
             return Err(StatelessError::SignerTwice);
         }
-        match &self.body.action {
-            Action::DefineSource(action) => action.check_stateless()?,
-            Action::DefineStudy(action) => action.check_stateless()?,
-            Action::Grant(action) => action.check_stateless()?,
-            Action::Delegate(action) => action.check_stateless()?,
-            Action::Vote(action) => action.check_stateless()?,
-            Action::Evidence(action) => {
-                action.check_stateless()?;
-                action.check_signatures(chain)?;
-            }
-            // Nothing in these can be wrong by itself.
-            Action::ReviseStudy(_)
-            | Action::SetStatus(_)
-            | Action::Revoke(_)
-            | Action::Undelegate(_)
-            | Action::TransferStudy(_)
-            | Action::RecoverStudy(_)
-            | Action::Veto(_)
-            | Action::Anchor(_) => {}
-        }
+        self.body.action.check_stateless(chain)?;
         let preimage = self.body.preimage(chain);
         for (index, (signature, signer)) in signatures.iter().zip(&signers).enumerate() {
             signature.verify(signer, &preimage).map_err(|error| StatelessError::Signature { index, error })?;

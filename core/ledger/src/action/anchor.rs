@@ -1,9 +1,12 @@
 //! Anchor: a source commits to the receipts, alerts and mailbox log that it wrote since its last anchor, so that it can
 //! neither write them later nor leave one out.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, SourceRefused, rule};
+use super::{Act, Author, Context, Failed, SourceRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::AnchorRoot;
 use crate::key::Key;
@@ -43,11 +46,19 @@ pub enum AnchorError {
     },
 }
 
-impl Anchor {
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<AnchorError, R::Error>> {
+impl Act for Anchor {
+    const TAG: Tag = Tag::ANCHOR;
+    type Refused = AnchorError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.source])
+    }
+
+    fn author(&self) -> Author {
+        Author::Source(self.source)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use AnchorError as Error;
         let Self { source: key, sequence, root, count } = self;
 

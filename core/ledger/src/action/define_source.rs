@@ -7,11 +7,14 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, rule};
+use super::{Act, Author, Context, Failed, rule};
+use crate::domain::Tag;
 use crate::event::Event;
+use crate::id::ChainId;
 use crate::key::Key;
 use crate::source::{Announcement, AnnouncementError, KeyRole, KeyUse, Source};
 use crate::state::{ReadRows as _, StateKey, StateReader};
+use crate::transaction::StatelessError;
 
 /// The action. Signed by the identity key and by every key announced, in the order of [`crate::source::SourceKeys::each`].
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -56,20 +59,24 @@ pub enum DefineSourceError {
     KeyInUse(KeyRole, bool),
 }
 
-impl DefineSource {
-    pub(crate) fn signers(&self) -> Vec<Key> {
+impl Act for DefineSource {
+    const TAG: Tag = Tag::DEFINE_SOURCE;
+    type Refused = DefineSourceError;
+
+    fn signers(&self) -> Vec<Key> {
         core::iter::once(self.identity).chain(self.announcement.keys.each().map(|(_, key)| key)).collect()
     }
 
-    pub(crate) fn check_stateless(&self) -> Result<(), DefineSourceError> {
-        let Self { identity, version: _, announcement } = self;
-        Ok(announcement.check(identity)?)
+    fn author(&self) -> Author {
+        Author::Source(self.identity)
     }
 
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<DefineSourceError, R::Error>> {
+    fn check_stateless(&self, _: &ChainId) -> Result<(), StatelessError> {
+        let Self { identity, version: _, announcement } = self;
+        Ok(announcement.check(identity).map_err(DefineSourceError::from)?)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use DefineSourceError as Error;
         let Self { identity, version, announcement } = self;
 

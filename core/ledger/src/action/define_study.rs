@@ -1,11 +1,14 @@
 //! DefineStudy: a study comes onto the ledger, signed by the source that made it and the patient who will hold it.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, SourceRefused, rule};
+use super::{Act, Author, Context, Failed, SourceRefused, rule};
+use crate::domain::Tag;
 use crate::encoding::Ascending;
 use crate::event::Event;
-use crate::id::{EventHash, ManifestRoot, StudyDigest, StudyId};
+use crate::id::{ChainId, EventHash, ManifestRoot, StudyDigest, StudyId};
 use crate::key::Key;
 use crate::source::Registered;
 use crate::state::{ReadRows as _, StateKey, StateReader};
@@ -53,8 +56,19 @@ pub enum DefineStudyError {
     DelegationOver,
 }
 
-impl DefineStudy {
-    pub(crate) fn check_stateless(&self) -> Result<(), StatelessError> {
+impl Act for DefineStudy {
+    const TAG: Tag = Tag::DEFINE_STUDY;
+    type Refused = DefineStudyError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.source, self.holder])
+    }
+
+    fn author(&self) -> Author {
+        Author::Source(self.source)
+    }
+
+    fn check_stateless(&self, _: &ChainId) -> Result<(), StatelessError> {
         let Self { digest: _, source, holder, delegates, manifest_root: _, open: _ } = self;
         for Delegate { key, role: _, powers, expiry_day: _ } in delegates {
             if key == holder || key == source {
@@ -68,10 +82,7 @@ impl DefineStudy {
         Ok(())
     }
 
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<DefineStudyError, R::Error>> {
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use DefineStudyError as Error;
         let Self { digest, source: source_key, holder, delegates, manifest_root, open } = self;
 

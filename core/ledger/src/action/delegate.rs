@@ -1,10 +1,13 @@
 //! Delegate: the holder lets somebody grant in the holder's place, until a day.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
-use crate::id::StudyId;
+use crate::id::{ChainId, StudyId};
 use crate::key::Key;
 use crate::state::{ReadRows as _, StateReader};
 use crate::study::{self, Deed, MAX_DELEGATES, Powers};
@@ -48,8 +51,19 @@ pub enum DelegateError {
     TooOften(u16),
 }
 
-impl Delegate {
-    pub(crate) fn check_stateless(&self) -> Result<(), StatelessError> {
+impl Act for Delegate {
+    const TAG: Tag = Tag::DELEGATE;
+    type Refused = DelegateError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.holder])
+    }
+
+    fn author(&self) -> Author {
+        Author::OnStudy(self.study, self.holder)
+    }
+
+    fn check_stateless(&self, _: &ChainId) -> Result<(), StatelessError> {
         let Self { study: _, holder, delegate } = self;
         let study::Delegate { key, role: _, powers, expiry_day: _ } = delegate;
         if key == holder {
@@ -61,10 +75,7 @@ impl Delegate {
         key.check().map_err(|error| StatelessError::Key { role: "delegate", error })
     }
 
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<DelegateError, R::Error>> {
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use DelegateError as Error;
         let Self { study: id, holder, delegate } = self;
 

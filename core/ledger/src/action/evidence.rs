@@ -3,15 +3,17 @@
 //! Who is shown to equivocate is suspended, and decides no more from the next epoch on, unless too few would be left. What
 //! cannot be shown so, changing one's mind against the locking rules without signing twice, stays unseen.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, rule};
+use super::{Act, Author, Context, Failed, rule};
 use crate::domain::{self, Tag};
 use crate::encoding::Wire;
 use crate::event::Event;
 use crate::expiry;
 use crate::genesis::YEAR_MS;
-use crate::id::{EquivocationId, SourceId, TxId};
+use crate::id::{ChainId, EquivocationId, SourceId, TxId};
 use crate::key::{Key, Signature};
 use crate::source::{KeyRole, KeyUse, Source};
 use crate::state::{ReadRows as _, StateKey, StateReader};
@@ -120,42 +122,25 @@ impl Conflict {
     }
 }
 
-impl Evidence {
-    /// Evidence of two messages in whichever order; nothing, if they are none.
-    #[must_use]
-    pub fn new(key: Key, conflict: Conflict) -> Option<Self> {
-        let conflict = match conflict {
-            Conflict::Proposals(one, two) if two.message.block < one.message.block => Conflict::Proposals(two, one),
-            Conflict::Votes(one, two) if two.message.block < one.message.block => Conflict::Votes(two, one),
-            ordered => ordered,
-        };
-        let evidence = Self { key, conflict };
-        evidence.conflict.place().map(|_| evidence)
+impl Act for Evidence {
+    const TAG: Tag = Tag::EVIDENCE;
+    type Refused = EvidenceError;
+
+    fn signers(&self) -> Vec<Key> {
+        // The evidence carries the signatures that count.
+        Vec::new()
     }
 
-    /// All but the signatures, which [`Evidence::check_signatures`] verifies when everything cheaper is in order.
-    pub(crate) fn check_stateless(&self) -> Result<(), EvidenceError> {
-        self.conflict.place().map(|_| ()).ok_or(EvidenceError::NoConflict)
+    fn author(&self) -> Author {
+        Author::Accuser(self.key)
     }
 
-    /// Verifies the two signatures.
-    pub(crate) fn check_signatures(&self, chain: &crate::id::ChainId) -> Result<(), StatelessError> {
-        let [one, two] = match &self.conflict {
-            Conflict::Proposals(one, two) => {
-                [one, two].map(|signed| (signed.message.preimage(chain), &signed.signature))
-            }
-            Conflict::Votes(one, two) => [one, two].map(|signed| (signed.message.preimage(chain), &signed.signature)),
-        };
-        for (index, (preimage, signature)) in [one, two].into_iter().enumerate() {
-            signature.verify(&self.key, &preimage).map_err(|error| StatelessError::Signature { index, error })?;
-        }
-        Ok(())
+    fn check_stateless(&self, chain: &ChainId) -> Result<(), StatelessError> {
+        self.conflict.place().ok_or(EvidenceError::NoConflict)?;
+        self.check_signatures(chain)
     }
 
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<EvidenceError, R::Error>> {
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use EvidenceError as Error;
         let Self { key, conflict } = self;
 
@@ -194,6 +179,34 @@ impl Evidence {
             context.state.put(StateKey::Source(id), &Source { suspended: true, ..source });
         }
         context.events.push(Event::Equivocated { source: id, height, round, suspended });
+        Ok(())
+    }
+}
+
+impl Evidence {
+    /// Evidence of two messages in whichever order; nothing, if they are none.
+    #[must_use]
+    pub fn new(key: Key, conflict: Conflict) -> Option<Self> {
+        let conflict = match conflict {
+            Conflict::Proposals(one, two) if two.message.block < one.message.block => Conflict::Proposals(two, one),
+            Conflict::Votes(one, two) if two.message.block < one.message.block => Conflict::Votes(two, one),
+            ordered => ordered,
+        };
+        let evidence = Self { key, conflict };
+        evidence.conflict.place().map(|_| evidence)
+    }
+
+    /// Verifies the two signatures.
+    fn check_signatures(&self, chain: &ChainId) -> Result<(), StatelessError> {
+        let [one, two] = match &self.conflict {
+            Conflict::Proposals(one, two) => {
+                [one, two].map(|signed| (signed.message.preimage(chain), &signed.signature))
+            }
+            Conflict::Votes(one, two) => [one, two].map(|signed| (signed.message.preimage(chain), &signed.signature)),
+        };
+        for (index, (preimage, signature)) in [one, two].into_iter().enumerate() {
+            signature.verify(&self.key, &preimage).map_err(|error| StatelessError::Signature { index, error })?;
+        }
         Ok(())
     }
 

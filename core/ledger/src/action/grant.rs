@@ -1,10 +1,13 @@
 //! Grant: the holder, or a delegate in the holder's place, lets a grantee fetch a study until a day.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
-use crate::id::{GrantId, RequestDigest, StudyId, TermsCommitment};
+use crate::id::{ChainId, GrantId, RequestDigest, StudyId, TermsCommitment};
 use crate::key::Key;
 use crate::state::StateReader;
 use crate::study::{Capacity, DayCounts, Deed, LiveGrant, MAX_DELEGATE_GRANTS, MAX_HOLDER_GRANTS, Powers, Study};
@@ -72,8 +75,19 @@ pub enum GrantError {
     TooOften(u16),
 }
 
-impl Grant {
-    pub(crate) fn check_stateless(&self) -> Result<(), StatelessError> {
+impl Act for Grant {
+    const TAG: Tag = Tag::GRANT;
+    type Refused = GrantError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.granter])
+    }
+
+    fn author(&self) -> Author {
+        Author::OnStudy(self.study, self.granter)
+    }
+
+    fn check_stateless(&self, _: &ChainId) -> Result<(), StatelessError> {
         let Self { study: _, granter, grantee, expiry_day: _, terms: _, request: _ } = self;
         if granter == grantee {
             return Err(GrantError::ToGranter.into());
@@ -81,10 +95,7 @@ impl Grant {
         grantee.check().map_err(|error| StatelessError::Key { role: "grantee", error })
     }
 
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<GrantError, R::Error>> {
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use GrantError as Error;
         // The request's digest is for whoever asked, to find the answer by.
         let Self { study: study_id, granter, grantee, expiry_day, terms, request: _ } = self;
@@ -114,7 +125,9 @@ impl Grant {
         context.events.push(Event::Granted { study: *study_id, grant: id, grantee: *grantee });
         Ok(())
     }
+}
 
+impl Grant {
     fn check_expiry<R: StateReader>(
         &self,
         context: &Context<'_, '_, R>,

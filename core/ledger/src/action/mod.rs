@@ -17,6 +17,8 @@
 //! | Vote | `vote` | the validators decide how the network goes on |
 //! | Evidence | `evidence` | a validator signed twice |
 //!
+//! What is done with every action comes from one list, [`actions`]: a new one is a file with its [`Act`], and a line there.
+//!
 //! `check_stateless` says what is wrong whatever the state; `execute` says what is wrong now, and otherwise writes. Every cap is
 //! enforced in `execute`, where a malicious proposer cannot go round it.
 
@@ -37,29 +39,99 @@ mod vote;
 
 use alloc::vec::Vec;
 
-pub use self::anchor::{Anchor, AnchorError};
-pub use self::define_source::{DefineSource, DefineSourceError};
-pub use self::define_study::{DefineStudy, DefineStudyError};
-pub use self::delegate::{Delegate, DelegateError};
-pub use self::evidence::{Conflict, Evidence, EvidenceError, Signed};
-pub use self::grant::{Grant, GrantError};
-pub use self::recover_study::{RecoverStudy, RecoverStudyError};
-pub use self::revise_study::{ReviseStudy, ReviseStudyError};
-pub use self::revoke::{Revoke, RevokeError};
-pub use self::set_status::{NewStatus, SetStatus, SetStatusError};
-pub use self::transfer_study::{TransferStudy, TransferStudyError};
-pub use self::undelegate::{Undelegate, UndelegateError};
-pub use self::veto::{Veto, VetoError};
-pub use self::vote::{Content, Vote, VoteError};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::expiry;
-use crate::id::{GrantId, SourceId, StudyId, TxId};
+use crate::id::{ChainId, GrantId, SourceId, StudyId, TxId};
 use crate::key::Key;
 use crate::source::{Admitted, KeyRole, KeyUse, Source, SourceKind};
 use crate::state::{Overlay, ReadError, ReadRows as _, Rules, StateKey, StateReader};
 use crate::study::{Deed, Standing, Study};
 use crate::time::{BlockTime, Epoch, Height};
+use crate::transaction::{Precedence, StatelessError};
 use crate::validators::ValidatorSet;
+
+/// Every action: its file, its type, why it is refused, its number.
+macro_rules! actions {
+    ($go:ident) => {
+        $go! {
+            /// A source announces itself anew.
+            define_source: DefineSource, DefineSourceError = 0;
+            /// A study comes onto the ledger.
+            define_study: DefineStudy, DefineStudyError = 1;
+            /// A study's manifest is revised.
+            revise_study: ReviseStudy, ReviseStudyError = 2;
+            /// A study is suspended, resumed or withdrawn.
+            set_status: SetStatus, SetStatusError = 3;
+            /// The holder, or a delegate, lets a grantee fetch.
+            grant: Grant, GrantError = 4;
+            /// A grant ends.
+            revoke: Revoke, RevokeError = 5;
+            /// Somebody may grant in the holder's place.
+            delegate: Delegate, DelegateError = 6;
+            /// A delegation ends.
+            undelegate: Undelegate, UndelegateError = 7;
+            /// A study changes hands.
+            transfer_study: TransferStudy, TransferStudyError = 8;
+            /// A study whose key was lost gets a new holder.
+            recover_study: RecoverStudy, RecoverStudyError = 9;
+            /// The holder stops that.
+            veto: Veto, VetoError = 10;
+            /// A source commits to its receipts.
+            anchor: Anchor, AnchorError = 11;
+            /// A validator votes on how the network goes on.
+            vote: Vote, VoteError = 12;
+            /// A validator signed twice.
+            evidence: Evidence, EvidenceError = 13;
+        }
+    };
+}
+pub(crate) use actions;
+
+macro_rules! each {
+    ($($(#[$doc:meta])* $file:ident: $name:ident, $error:ident = $number:literal;)*) => {
+        $(pub use self::$file::{$error, $name};)*
+    };
+}
+actions!(each);
+pub use self::evidence::{Conflict, Signed};
+pub use self::set_status::NewStatus;
+pub use self::vote::Content;
+
+/// What every action says of itself.
+pub(crate) trait Act {
+    /// What its signers sign begins with this.
+    const TAG: Tag;
+    /// Where it stands within a block.
+    const PRECEDENCE: Precedence = Precedence::Rest;
+    /// Why it is refused in a state.
+    type Refused;
+
+    /// Who must sign, in the order in which the body names them.
+    fn signers(&self) -> Vec<Key>;
+
+    /// Whose lane it waits in.
+    fn author(&self) -> Author;
+
+    /// Checks what is wrong whatever the state, the cheapest first; the envelope's signatures are checked elsewhere.
+    fn check_stateless(&self, _: &ChainId) -> Result<(), StatelessError> {
+        Ok(())
+    }
+
+    /// Checks what is wrong now, and otherwise writes.
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>>;
+}
+
+/// Who acts, as far as the action itself says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Author {
+    /// The source that has this key.
+    Source(Key),
+    /// A holder or delegate, on this study.
+    OnStudy(StudyId, Key),
+    /// Anybody, against whoever has this consensus key.
+    Accuser(Key),
+}
 
 /// Why an action did not happen: the action's own reason, or a state that could not be read.
 pub(crate) enum Failed<A, E> {

@@ -5,9 +5,12 @@
 //! transaction, has three reasons: what a study is depends on no moment that passes unseen; a veto in the same block comes
 //! first; and the study's events tell of it.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, SourceRefused, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, SourceRefused, StudyRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::{StudyId, TxId};
 use crate::key::Key;
@@ -62,11 +65,19 @@ pub enum RecoverStudyError {
     TooSoon(Timestamp),
 }
 
-impl RecoverStudy {
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<RecoverStudyError, R::Error>> {
+impl Act for RecoverStudy {
+    const TAG: Tag = Tag::RECOVER_STUDY;
+    type Refused = RecoverStudyError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.source, self.new_holder])
+    }
+
+    fn author(&self) -> Author {
+        Author::Source(self.source)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use RecoverStudyError as Error;
         let Self { study: id, source: source_key, new_holder, completes } = self;
 

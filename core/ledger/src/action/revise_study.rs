@@ -1,8 +1,11 @@
 //! ReviseStudy: late instances, a report, a correction. The source signs the next manifest.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, SourceRefused, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, SourceRefused, StudyRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::{ManifestRoot, StudyId};
 use crate::key::Key;
@@ -49,11 +52,19 @@ pub enum ReviseStudyError {
     },
 }
 
-impl ReviseStudy {
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<ReviseStudyError, R::Error>> {
+impl Act for ReviseStudy {
+    const TAG: Tag = Tag::REVISE_STUDY;
+    type Refused = ReviseStudyError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.source])
+    }
+
+    fn author(&self) -> Author {
+        Author::Source(self.source)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use ReviseStudyError as Error;
         let Self { study: id, source: source_key, revision, manifest_root, open } = self;
 

@@ -1,14 +1,18 @@
 //! Revoke: ends a grant, also one that has not arrived yet. Never capped by rate, and first in the block.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::{GrantId, StudyId, TxId};
 use crate::key::Key;
 use crate::state::{ReadRows as _, StateReader};
 use crate::study::{Capacity, Deed, Grave, MAX_DELEGATE_TOMBSTONES, MAX_TOMBSTONES, Study, Tombstone};
 use crate::time::Timestamp;
+use crate::transaction::Precedence;
 
 /// The action. Signed by `revoker`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -50,11 +54,20 @@ pub enum RevokeError {
     TooManyTombstones(usize),
 }
 
-impl Revoke {
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<RevokeError, R::Error>> {
+impl Act for Revoke {
+    const TAG: Tag = Tag::REVOKE;
+    const PRECEDENCE: Precedence = Precedence::Revoke;
+    type Refused = RevokeError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.revoker])
+    }
+
+    fn author(&self) -> Author {
+        Author::OnStudy(self.study, self.revoker)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use RevokeError as Error;
         let Self { study: study_id, revoker, grant, grant_submit_by } = self;
 

@@ -1,14 +1,18 @@
 //! SetStatus: the source stops serving a study for a while, serves it again, or withdraws it for ever.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, SourceRefused, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, SourceRefused, StudyRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::StudyId;
 use crate::key::Key;
 use crate::source::Registered;
 use crate::state::{ReadError, ReadRows as _, StateKey, StateReader};
 use crate::study::{Reason, Standing, Status, Study};
+use crate::transaction::Precedence;
 
 /// The action. Signed by `source`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -65,11 +69,20 @@ pub enum SetStatusError {
     NotSuspended,
 }
 
-impl SetStatus {
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<SetStatusError, R::Error>> {
+impl Act for SetStatus {
+    const TAG: Tag = Tag::SET_STATUS;
+    const PRECEDENCE: Precedence = Precedence::SetStatus;
+    type Refused = SetStatusError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.source])
+    }
+
+    fn author(&self) -> Author {
+        Author::Source(self.source)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use SetStatusError as Error;
         let Self { study: id, source: source_key, number, status } = self;
 

@@ -1,8 +1,11 @@
 //! TransferStudy: a study changes hands, signed by both: to a new phone, to a child that has grown up.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::StudyId;
 use crate::key::Key;
@@ -34,11 +37,19 @@ pub enum TransferStudyError {
     TooOften(u16),
 }
 
-impl TransferStudy {
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<TransferStudyError, R::Error>> {
+impl Act for TransferStudy {
+    const TAG: Tag = Tag::TRANSFER_STUDY;
+    type Refused = TransferStudyError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.holder, self.new_holder])
+    }
+
+    fn author(&self) -> Author {
+        Author::OnStudy(self.study, self.holder)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use TransferStudyError as Error;
         let Self { study: id, holder, new_holder, keep_grants } = self;
 

@@ -1,13 +1,17 @@
 //! Undelegate: the holder ends a delegation, and with it the grants that were made under it. Never capped by rate.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, StudyRefused};
+use super::{Act, Author, Context, Failed, StudyRefused};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::StudyId;
 use crate::key::Key;
 use crate::state::StateReader;
 use crate::study::{Capacity, Deed};
+use crate::transaction::Precedence;
 
 /// The action. Signed by `holder`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -32,11 +36,20 @@ pub enum UndelegateError {
     NoDelegate,
 }
 
-impl Undelegate {
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<UndelegateError, R::Error>> {
+impl Act for Undelegate {
+    const TAG: Tag = Tag::UNDELEGATE;
+    const PRECEDENCE: Precedence = Precedence::Revoke;
+    type Refused = UndelegateError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.holder])
+    }
+
+    fn author(&self) -> Author {
+        Author::OnStudy(self.study, self.holder)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use UndelegateError as Error;
         let Self { study: id, holder, delegate } = self;
 

@@ -1,14 +1,18 @@
 //! Veto: the holder says that the key is not lost. First in the block, so that it is never too late while a recovery is
 //! not complete.
 
+use alloc::vec::Vec;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::{StudyId, TxId};
 use crate::key::Key;
 use crate::state::StateReader;
 use crate::study::Deed;
+use crate::transaction::Precedence;
 
 /// The action. Signed by `holder`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -33,11 +37,20 @@ pub enum VetoError {
     NotPending,
 }
 
-impl Veto {
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<VetoError, R::Error>> {
+impl Act for Veto {
+    const TAG: Tag = Tag::VETO;
+    const PRECEDENCE: Precedence = Precedence::Veto;
+    type Refused = VetoError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.holder])
+    }
+
+    fn author(&self) -> Author {
+        Author::OnStudy(self.study, self.holder)
+    }
+
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         let Self { study: id, holder, recovery } = self;
 
         let mut study = context.held_study::<VetoError>(*id, *holder, Deed::Veto)?;

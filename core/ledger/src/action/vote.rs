@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Context, Failed, SourceRefused, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, SourceRefused, StudyRefused, rule};
 use crate::ballot::{Ballot, Cast};
 use crate::domain::{self, Tag};
 use crate::event::Event;
@@ -135,8 +135,19 @@ impl Content {
     }
 }
 
-impl Vote {
-    pub(crate) fn check_stateless(&self) -> Result<(), StatelessError> {
+impl Act for Vote {
+    const TAG: Tag = Tag::CAST;
+    type Refused = VoteError;
+
+    fn signers(&self) -> Vec<Key> {
+        Vec::from([self.voter])
+    }
+
+    fn author(&self) -> Author {
+        Author::Source(self.voter)
+    }
+
+    fn check_stateless(&self, _: &ChainId) -> Result<(), StatelessError> {
         let Self { voter: _, content } = self;
         match content {
             Content::Admit(candidate) => {
@@ -157,10 +168,7 @@ impl Vote {
         Ok(())
     }
 
-    pub(crate) fn execute<R: StateReader>(
-        &self,
-        context: &mut Context<'_, '_, R>,
-    ) -> Result<(), Failed<VoteError, R::Error>> {
+    fn execute<R: StateReader>(&self, context: &mut Context<'_, '_, R>) -> Result<(), Failed<Self::Refused, R::Error>> {
         use VoteError as Error;
         let Self { voter, content } = self;
 
