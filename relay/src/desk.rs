@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use clavicle_ledger::encoding::{self, Text};
+use clavicle_ledger::encoding::{self, Bytes, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
-use clavicle_ledger::key::Key;
+use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::light::CertifiedHeader;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
-use clavicle_ledger::time::LocalTime;
+use clavicle_ledger::time::{Height, LocalTime};
 use clavicle_ledger::transaction::Envelope;
 use clavicle_ledger::tree::{self, StateProof};
 use clavicle_network::message::{
-    Decided, Included, List, MAX_CHANGES, MAX_HOLDINGS, MailboxRefusal, MailboxRequest, MailboxResponse, ProvenRows,
-    Query, Request, Response, RowKey, Verdict,
+    Decided, DecidedBlock, Included, List, MAX_BLOCK_BYTES, MAX_BLOCKS, MAX_CHANGES, MAX_HOLDINGS, MailboxRefusal,
+    MailboxRequest, MailboxResponse, ProvenRows, Query, Request, Response, RowKey, Verdict,
 };
 use clavicle_network::swarm::{Desk, Received};
 use tracing::error;
@@ -81,10 +81,45 @@ impl RelayDesk {
                 let decided = store.certified(height)?.zip(store.validators(height)?);
                 Response::Decided(decided.map(|(head, validators)| Box::new(Decided { head, validators })))
             }
+            Query::Blocks { from, offset } => Response::Blocks(List::of(self.blocks(from, offset)?)),
             Query::Holders(prefix) => Response::Holders(store.holdings(&prefix, MAX_HOLDINGS)?.map(List::of)),
             // The node answers these itself, and only to relays.
             Query::Waiting | Query::Envelopes(_) => Response::Unavailable,
         })
+    }
+
+    /// Decided blocks, as many as one answer may bring.
+    fn blocks(&self, from: Height, offset: u32) -> Result<Vec<DecidedBlock>, StoreError> {
+        let (mut blocks, mut left) = (Vec::new(), MAX_BLOCK_BYTES);
+        for height in (from..).take(MAX_BLOCKS) {
+            let (Some((bytes, certificate)), Some(validators)) =
+                (self.store().block_bytes(height)?, self.store().validators(height)?)
+            else {
+                break;
+            };
+            let rest = if height == from { bytes.get(offset as usize..).unwrap_or_default() } else { &bytes };
+            if rest.len() > left && height != from {
+                break;
+            }
+            let piece = rest.get(..left).unwrap_or(rest);
+            left -= piece.len();
+            let certificate = certificate.trimmed(&validators);
+            let named = |(place, signature): (usize, &Signature)| {
+                validators.validators.get(place).map(|validator| (validator.source, *signature))
+            };
+            blocks.push(DecidedBlock {
+                height,
+                round: certificate.round,
+                id: certificate.block,
+                signatures: List::of(certificate.votes().filter_map(named)),
+                len: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+                bytes: Bytes::new(piece.to_vec()).unwrap_or_default(),
+            });
+            if piece.len() < rest.len() {
+                break;
+            }
+        }
+        Ok(blocks)
     }
 
     /// Rows with their proofs, all of one block.

@@ -7,10 +7,11 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::InclusionProof;
 use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{Ascending, Bytes, Fault, Text, Wire};
-use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
+use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
 use clavicle_ledger::receipt::SignedReceipt;
+use clavicle_ledger::source::MAX_SOURCES;
 use clavicle_ledger::state::StateKey;
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_ledger::transaction::{Envelope, MAX_ENVELOPE_LEN};
@@ -33,6 +34,10 @@ pub const MAX_ENVELOPES: usize = 256;
 pub const MAX_SEALED_LEN: usize = 64 * 1024;
 /// Most holdings in one response: among so many of other people a wallet's own are hidden.
 pub const MAX_HOLDINGS: usize = 1_024;
+/// Most blocks in one response.
+pub const MAX_BLOCKS: usize = 16;
+/// Bytes of blocks in one response.
+pub const MAX_BLOCK_BYTES: usize = 256 * 1024;
 /// Most messages in a mailbox.
 pub const MAX_DEPOSITS: usize = 64;
 /// Most messages in one response.
@@ -71,6 +76,13 @@ pub enum Query {
     Decided(Height),
     /// Who holds which study, of all holder keys that begin like this: a wallet finds its studies among those of others.
     Holders(Prefix),
+    /// Decided blocks from a height on: for a relay that the validators' port does not let in (yet).
+    Blocks {
+        /// The first.
+        from: Height,
+        /// Where in it to go on: a long block comes in pieces.
+        offset: u32,
+    },
 }
 
 /// A [`StateKey`] in a list.
@@ -155,6 +167,8 @@ pub enum Response {
         /// Since when nobody is served on the grant.
         receipt: Box<SignedReceipt>,
     },
+    /// To [`Query::Blocks`]: in order, the first from the offset on, and those after it that fit whole. None while the relay is not that far.
+    Blocks(List<DecidedBlock, MAX_BLOCKS>),
 }
 
 /// What became of a transaction.
@@ -186,6 +200,23 @@ pub struct Decided {
     pub head: CertifiedHeader,
     /// The validators that it names.
     pub validators: ValidatorSet,
+}
+
+/// A decided block, or a piece of it, with who signed for it by name: whoever reads it need not know yet who decided it.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct DecidedBlock {
+    /// Its height.
+    pub height: Height,
+    /// The round it was decided in.
+    pub round: u32,
+    /// Its id.
+    pub id: BlockId,
+    /// Precommits for it, no more than it needs.
+    pub signatures: List<(SourceId, Signature), MAX_SOURCES>,
+    /// Bytes in the whole block.
+    pub len: u32,
+    /// Those that are here.
+    pub bytes: Bytes<MAX_BLOCK_BYTES>,
 }
 
 /// That a transaction is in a block.

@@ -254,6 +254,19 @@ impl ChainStore {
         Ok(Some((decode("a block", block.value())?, decode("a certificate", certificate.value())?)))
     }
 
+    /// The block at `height` as it is stored, with the certificate that it was decided, if the chain has come that far: for whoever checks it.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn block_bytes(&self, height: Height) -> Result<Option<(Vec<u8>, CommitCertificate)>, StoreError> {
+        let transaction = self.database.begin_read()?;
+        let (blocks, certificates) = (transaction.open_table(BLOCKS)?, transaction.open_table(CERTIFICATES)?);
+        let (Some(block), Some(certificate)) = (blocks.get(height)?, certificates.get(height)?) else {
+            return Ok(None);
+        };
+        Ok(Some((block.value().to_vec(), decode("a certificate", certificate.value())?)))
+    }
+
     /// The header at `height` with its certificate, if the chain has come that far; the genesis has none.
     ///
     /// # Errors

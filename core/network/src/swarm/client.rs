@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::codec::{self, AskCodec};
-use super::{keypair, peer_of, transport};
+use super::{key_of, keypair, peer_of, transport};
 use crate::message::{Request, Response};
 
 /// Why there is no answer.
@@ -85,6 +85,48 @@ impl Client {
         timeout: Duration,
     ) -> Result<Self, AskError> {
         let peer = peer_of(relay).ok_or(AskError::Key)?;
+        let mut client = Self::idle(&chain, *relay, peer, addresses, timeout)?;
+        client.reach(Instant::now() + timeout).await?;
+        Ok(client)
+    }
+
+    /// Connects to whoever is at one of these addresses: for questions whose answers prove themselves, when the relay's key may be another one by now.
+    ///
+    /// # Errors
+    /// [`AskError`].
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time and I/O.
+    pub async fn connect_to_anyone(chain: ChainId, addresses: &[String], timeout: Duration) -> Result<Self, AskError> {
+        let (nobody, deadline) = (Key::from_bytes([0; 32]), Instant::now() + timeout);
+        let mut client = Self::idle(&chain, nobody, PeerId::random(), addresses, timeout)?;
+        for address in client.addresses.clone() {
+            let dial = DialOpts::unknown_peer_id().address(address).build();
+            if client.swarm.dial(dial).is_err() {
+                continue;
+            }
+            loop {
+                match client.next(deadline).await.map_err(|_| AskError::Unreachable(client.places()))? {
+                    SwarmEvent::ConnectionEstablished { peer_id, .. } => {
+                        client.relay = key_of(&peer_id).ok_or(AskError::Key)?;
+                        client.peer = peer_id;
+                        return Ok(client);
+                    }
+                    SwarmEvent::OutgoingConnectionError { .. } => break,
+                    _ => {}
+                }
+            }
+        }
+        Err(AskError::Unreachable(client.places()))
+    }
+
+    fn idle(
+        chain: &ChainId,
+        relay: Key,
+        peer: PeerId,
+        addresses: &[String],
+        patience: Duration,
+    ) -> Result<Self, AskError> {
         let addresses: Vec<Multiaddr> = addresses.iter().filter_map(|address| address.parse().ok()).collect();
         if addresses.is_empty() {
             return Err(AskError::Address);
@@ -95,11 +137,9 @@ impl Client {
         let keypair = keypair(seed);
         // Without an executor, connections live inside of the swarm and go no further than it is driven.
         let config = libp2p::swarm::Config::without_executor().with_idle_connection_timeout(Duration::from_secs(3600));
-        let behaviour = codec::behaviour(&chain, ProtocolSupport::Outbound);
+        let behaviour = codec::behaviour(chain, ProtocolSupport::Outbound);
         let swarm = Swarm::new(transport(&keypair), behaviour, keypair.public().to_peer_id(), config);
-        let mut client = Self { swarm, own, relay: *relay, peer, addresses, patience: timeout };
-        client.reach(Instant::now() + timeout).await?;
-        Ok(client)
+        Ok(Self { swarm, own, relay, peer, addresses, patience })
     }
 
     /// This client's own key, which the relay knows it by.
