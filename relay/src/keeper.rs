@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use clavicle_consensus::{Application, Candidate, Decided, Origin, Undecided, Verdict};
+use clavicle_consensus::{Application, Candidate, Decided, Neighbour, Origin, Undecided, Verdict};
 use clavicle_ledger::action::{Conflict, Evidence};
 use clavicle_ledger::block::{
     self, Applied, ApplyError, Block, BlockError, CheckedBlock, CommitCertificate, Header, SealError,
@@ -353,6 +353,22 @@ impl Application for Keeper {
 
     fn next(&self) -> Result<(Height, ValidatorSet), KeeperError> {
         Keeper::next(self)
+    }
+
+    fn neighbours(&self) -> Result<Vec<Neighbour>, KeeperError> {
+        let snapshot = self.store.snapshot()?;
+        let next = snapshot.head()?.epoch.saturating_add(1);
+        let mut neighbours = Vec::new();
+        for admitted in &snapshot.roster()?.admitted {
+            if admitted.source != self.source
+                && let Some(source) = snapshot.source(admitted.source)?
+            {
+                let addresses = source.announced.addresses.consensus.iter().map(ToString::to_string).collect();
+                let upcoming = source.decides_in(next);
+                neighbours.push(Neighbour { source: admitted.source, addresses, upcoming });
+            }
+        }
+        Ok(neighbours)
     }
 
     fn pending(&self) -> bool {

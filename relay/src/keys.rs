@@ -26,9 +26,6 @@ pub struct Keys {
     pub transfer: SecretKey,
     /// The libp2p peer.
     pub network: SecretKey,
-    /// The seed of the peer that it is in the validators' own swarm, derived from the one above: two swarms, two peers. Who
-    /// it is there is proven by the consensus key.
-    pub swarm_seed: Zeroizing<[u8; 32]>,
 }
 
 /// Why keys could not be made or read.
@@ -91,7 +88,6 @@ impl Keys {
             operational: key(operational?),
             consensus: key(consensus?),
             transfer: key(transfer?),
-            swarm_seed: Zeroizing::new(blake3::derive_key("clavicle 2026 validator swarm peer", &*network)),
             network: key(network),
         })
     }

@@ -7,6 +7,7 @@
 
 mod anchoring;
 pub mod archive;
+pub mod catch_up;
 pub mod challenge;
 pub mod command;
 pub mod control;

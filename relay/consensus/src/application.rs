@@ -5,6 +5,7 @@ use std::error::Error;
 use clavicle_ledger::action::Conflict;
 use clavicle_ledger::block::{Block, CommitCertificate};
 use clavicle_ledger::id::{BlockId, SourceId};
+use clavicle_ledger::key::Key;
 use clavicle_ledger::time::Height;
 use clavicle_ledger::validators::ValidatorSet;
 
@@ -25,6 +26,12 @@ pub trait Application: Send + 'static {
     /// # Errors
     /// The store's.
     fn next(&self) -> Result<(Height, ValidatorSet), Self::Error>;
+
+    /// The other validators, from committed state: where they listen, and the keys that they will have.
+    ///
+    /// # Errors
+    /// The store's.
+    fn neighbours(&self) -> Result<Vec<Neighbour>, Self::Error>;
 
     /// Whether there is something that would be put into a block: not merely something that was sent in, or empty blocks
     /// follow each other. When not, the next height begins with the heartbeat.
@@ -83,6 +90,17 @@ pub trait Application: Send + 'static {
     /// # Errors
     /// The store's.
     fn earliest(&self) -> Result<Height, Self::Error>;
+}
+
+/// Another validator, as the chain knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbour {
+    /// Which.
+    pub source: SourceId,
+    /// Where it listens: `/ip4/…/tcp/…`, `/ip6/…/tcp/…` or `/dns4/…/tcp/…`. Others are left out. With none it is waited for.
+    pub addresses: Vec<String>,
+    /// The consensus key that it will have when the next epoch begins, if that is known.
+    pub upcoming: Option<Key>,
 }
 
 /// A block somebody sent.

@@ -10,7 +10,7 @@ use arc_malachitebft_app_channel::app::types::PeerId;
 use arc_malachitebft_app_channel::app::types::codec::{Codec, HasEncodedLen};
 use arc_malachitebft_core_types::{
     ExtendedCommitCertificate, ExtendedCommitSignature, NilOrVal, PolkaCertificate, PolkaSignature, Round,
-    RoundCertificate, RoundCertificateType, RoundSignature, SignedMessage, ValidatorProof, Validity, VoteType,
+    RoundCertificate, RoundCertificateType, RoundSignature, SignedMessage, Validity, VoteType,
 };
 use arc_malachitebft_sync::{RawDecidedValue, Request, Response, Status, ValueRequest, ValueResponse};
 use borsh::io::{Error as IoError, Read, Result as IoResult, Write};
@@ -26,12 +26,14 @@ use clavicle_ledger::vote::{RoundProposal, Vote as LedgerVote, VoteKind};
 use crate::context::{Address, At, Network, Proposal, Sig, Value, Vote};
 use crate::parts::Part;
 
-/// The one codec, for the swarm and the write-ahead log.
+/// The one codec, for links and the write-ahead log.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct BorshCodec;
 
 /// The most blocks in an answer to one that is behind.
 pub(crate) const MAX_BATCH: usize = 16;
+/// The longest answer to one that is behind: blocks of one block's greatest length together, each with its certificate.
+pub(crate) const MAX_ANSWER_LEN: usize = 64 + Block::MAX_LEN + MAX_BATCH * (64 + (32 + 65) * MAX_SOURCES);
 /// The longest id of a peer or a stream.
 const MAX_ID: usize = 64;
 /// No network gets here: a round lasts tenths of a second at least. Engine and ledger may still add to it.
@@ -451,31 +453,9 @@ impl HasEncodedLen<Response<Network>> for BorshCodec {
     }
 }
 
-/// That a peer of the swarm is a validator.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct ProofForm {
-    key: Bytes<32>,
-    peer: Bytes<MAX_ID>,
-    signature: Sig,
-}
-
-impl Encoded for ValidatorProof<Network> {
-    type Form = ProofForm;
-
-    fn to_form(&self) -> Result<ProofForm, CodecError> {
-        let Self { public_key, peer_id, signature } = self;
-        Ok(ProofForm { key: short(public_key.clone())?, peer: short(peer_id.clone())?, signature: *signature })
-    }
-
-    fn from_form(form: ProofForm) -> Result<Self, CodecError> {
-        let ProofForm { key, peer, signature } = form;
-        Ok(Self::new(key.into_vec(), peer.into_vec(), signature))
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use clavicle_ledger::key::{SecretKey, Signature};
+    use clavicle_ledger::key::Signature;
 
     use super::*;
 
@@ -531,8 +511,6 @@ mod tests {
         let peer_id = PeerId::from_bytes(&[&[0, 32][..], &[7; 32]].concat()).unwrap();
         round_trip(&Status { peer_id, tip_height: At(3), history_min_height: At(1) });
         round_trip(&Request::ValueRequest(ValueRequest::new(At(3)..=At(9))));
-        let key = SecretKey::from_bytes(&[1; 32]).public().as_bytes().to_vec();
-        round_trip(&ValidatorProof::new(key, peer_id.to_bytes(), sig(1)));
     }
 
     #[test]

@@ -3,10 +3,12 @@
 use core::fmt;
 use core::time::Duration;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
-use zeroize::Zeroizing;
+
+use crate::elsewhere::Elsewhere;
 
 /// What the engine must be told. Nothing in it is read from anywhere else.
 #[derive(Clone)]
@@ -15,20 +17,14 @@ pub struct Config {
     pub chain: ChainId,
     /// This source.
     pub source: SourceId,
-    /// Its consensus key; without one it follows the chain and never votes.
+    /// Its consensus key, which it also proves itself with; without one it follows the chain from elsewhere and never votes.
     pub consensus: Option<SecretKey>,
-    /// The 32-byte Ed25519 seed that it is known by in the swarm.
-    pub network: Zeroizing<[u8; 32]>,
     /// A name for logs and metrics, of no meaning to others.
     pub moniker: String,
-    /// Where to listen, as a libp2p address: `/ip4/0.0.0.0/tcp/26656`.
+    /// Where to listen, as a multiaddress: `/ip4/0.0.0.0/tcp/26656`. Without a consensus key nobody listens.
     pub listen: String,
-    /// The others' addresses, in the same form, perhaps with `/p2p/…`. Connections to them are kept up.
-    pub peers: Vec<String>,
-    /// Refuses connections from and to everybody else.
-    pub only_peers: bool,
-    /// How many connections one address may hold: more than one where several validators share a machine.
-    pub connections_per_address: usize,
+    /// Where decided blocks are asked for while there are too few links.
+    pub elsewhere: Option<Arc<dyn Elsewhere>>,
     /// The directory of the write-ahead log. Losing it while validating risks voting twice.
     pub home: PathBuf,
     /// How long to wait for the others.
@@ -71,10 +67,6 @@ impl Default for Timeouts {
 
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("moniker", &self.moniker)
-            .field("listen", &self.listen)
-            .field("peers", &self.peers)
-            .finish_non_exhaustive()
+        f.debug_struct("Config").field("moniker", &self.moniker).field("listen", &self.listen).finish_non_exhaustive()
     }
 }

@@ -25,7 +25,7 @@ use clavicle_ledger::key::Signature;
 use clavicle_ledger::time::Height;
 use clavicle_ledger::validators::ValidatorSet;
 use clavicle_ledger::vote::RoundProposal;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
@@ -33,6 +33,7 @@ use crate::application::{Application, Candidate, Decided, Origin, Verdict};
 use crate::codec::MAX_BATCH;
 use crate::context::{Address, At, Members, Network, Proposal, SetError, Value, Vote};
 use crate::engine::Stopped;
+use crate::mesh::Roster;
 use crate::parts::{Assemblies, Part, split};
 use crate::signing::Signs;
 use crate::{body, certificate};
@@ -109,6 +110,8 @@ pub(crate) struct Drive<A> {
     fresh: Vec<ProposedValue<Network>>,
     held: Option<Held>,
     outbox: mpsc::Sender<NetworkMsg<Network>>,
+    /// Who may have a link.
+    roster: watch::Sender<Arc<Roster>>,
     streams: u64,
 }
 
@@ -126,9 +129,10 @@ impl<A: Application> Drive<A> {
         settings: Settings,
         application: A,
         outbox: mpsc::Sender<NetworkMsg<Network>>,
+        roster: watch::Sender<Arc<Roster>>,
     ) -> Result<Self, Stopped> {
         let due = Due::of(&application, &settings)?;
-        Ok(Self {
+        let drive = Self {
             settings,
             application,
             due,
@@ -140,8 +144,24 @@ impl<A: Application> Drive<A> {
             fresh: Vec::new(),
             held: None,
             outbox,
+            roster,
             streams: 0,
-        })
+        };
+        drive.call_roll()?;
+        Ok(drive)
+    }
+
+    /// Says who may have a link from now on.
+    fn call_roll(&self) -> Result<(), Stopped> {
+        let roster = Roster::new(&self.due.set, self.application.neighbours().map_err(failed)?);
+        self.roster.send_if_modified(|before| {
+            let changed = **before != roster;
+            if changed {
+                *before = Arc::new(roster);
+            }
+            changed
+        });
+        Ok(())
     }
 
     /// Answers until it is told to stop, or the engine asks no more.
@@ -310,7 +330,7 @@ impl<A: Application> Drive<A> {
     }
 
     async fn publish(&mut self, proposal: RoundProposal, signature: Signature, bytes: &[u8]) {
-        // The swarm drops what it has seen: a number makes each sending another message.
+        // A number makes each sending another stream.
         self.streams = self.streams.wrapping_add(1);
         let mut id = self.settings.source.as_bytes()[..16].to_vec();
         id.extend_from_slice(&proposal.height.to_le_bytes());
@@ -449,6 +469,7 @@ impl<A: Application> Drive<A> {
         if self.due.height != decided.height.saturating_add(1) {
             return Err(Stopped::Height { engine: decided.height.saturating_add(1), due: self.due.height });
         }
+        self.call_roll()?;
         self.previous = Some((decided.height, decided.set));
         self.round = 0;
         self.proposals.clear();

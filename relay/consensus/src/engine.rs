@@ -6,21 +6,17 @@
 use core::time::Duration;
 use std::error::Error;
 use std::fs::{File, TryLockError};
-use std::net::{IpAddr, TcpListener};
+use std::net::TcpListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::{io, thread};
 
 use arc_malachitebft_app_channel::app::config::{ConsensusConfig, NodeConfig, ValuePayload, ValueSyncConfig};
-use arc_malachitebft_app_channel::app::types::codec::Codec as _;
-use arc_malachitebft_app_channel::app::types::{Keypair, PeerId};
 use arc_malachitebft_app_channel::{
-    Channels, ConsensusContext, EngineBuilder, EngineHandle, NetworkContext, NetworkIdentity, RequestContext,
-    Signer as _, SyncContext, WalContext,
+    Channels, ConsensusContext, EngineBuilder, EngineHandle, RequestContext, SyncContext, WalContext,
 };
 use arc_malachitebft_core_types::LinearTimeouts;
 use clavicle_ledger::id::SourceId;
-use clavicle_ledger::key::Key;
 use clavicle_ledger::time::Height;
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, oneshot};
@@ -28,10 +24,11 @@ use tracing::{error, info};
 
 use crate::application::Application;
 use crate::certificate::ConvertError;
-use crate::codec::{BorshCodec, MAX_BATCH};
+use crate::codec::{BorshCodec, MAX_ANSWER_LEN, MAX_BATCH};
 use crate::config::{Config, Timeouts};
 use crate::context::{Address, Network, SetError};
 use crate::drive::{Drive, Over, Settings};
+use crate::mesh::{self, ListenAddress, Mesh};
 use crate::signing::{Checks, Signs};
 use crate::wal::{self, LogError};
 
@@ -253,26 +250,15 @@ fn given_up(log: &Path) {
 type Built<A> = (Channels<Network>, EngineHandle, Drive<A>);
 
 async fn build<A: Application>(config: Config, application: A, log: &Path) -> Result<Built<A>, StartError> {
-    let Config { chain, source, consensus, network, moniker, home: _, heartbeat, gather, timeouts, .. } = &config;
-    let mut seed = *network.clone();
-    let keypair = Keypair::ed25519_from_bytes(&mut seed).expect("32 bytes are a seed");
-    let peer = keypair.public().to_peer_id().to_bytes();
+    let Config { chain, source, consensus, listen, elsewhere, heartbeat, gather, timeouts, status_interval, .. } =
+        &config;
     // The engine panics when a validator cannot sign; so whoever has no key is nobody there, also if the set names it.
     let address = Address(if consensus.is_some() { *source } else { SourceId::from_bytes([0; 32]) });
     let signs = consensus.clone().map(|key| Signs { chain: *chain, key });
     let verifier = Box::new(Checks { chain: *chain });
-    let (identity, context) = match signs.clone() {
-        Some(signs) => {
-            let key = signs.key.public().as_bytes().to_vec();
-            let proof =
-                signs.sign_validator_proof(key, peer).await.map_err(|error| StartError::Engine(error.into()))?;
-            let proof = BorshCodec.encode(&proof).map_err(|error| StartError::Engine(error.into()))?;
-            let identity = NetworkIdentity::new_validator(moniker.clone(), keypair, address.to_string(), proof);
-            (identity, ConsensusContext::new_validator(address, verifier, Box::new(signs)))
-        }
-        None => {
-            (NetworkIdentity::new(moniker.clone(), keypair, None), ConsensusContext::new_full_node(address, verifier))
-        }
+    let context = match signs.clone() {
+        Some(signs) => ConsensusContext::new_validator(address, verifier, Box::new(signs)),
+        None => ConsensusContext::new_full_node(address, verifier),
     };
     let settings = Settings {
         chain: *chain,
@@ -282,36 +268,38 @@ async fn build<A: Application>(config: Config, application: A, log: &Path) -> Re
         heartbeat: *heartbeat,
         gather: *gather,
     };
-    let node = Node::new(&config)?;
-    check_port(&config.listen)?;
+    let own = match consensus {
+        Some(key) => Some(mesh::Own { key: key.clone(), listener: bind(listen)? }),
+        None => None,
+    };
     if consensus.is_some() {
         wal::check(log)?;
     }
-    let (channels, handle) = EngineBuilder::new(Network { chain: *chain }, node)
+    let start = mesh::Start {
+        chain: *chain,
+        source: *source,
+        listen: listen.parse().map_err(|_| StartError::Address(listen.clone()))?,
+        own,
+        elsewhere: elsewhere.clone(),
+        look_every: *status_interval,
+    };
+    let Mesh { actor, parts, roster } = mesh::start(start).await.map_err(|error| StartError::Engine(error.into()))?;
+    let (channels, handle) = EngineBuilder::new(Network { chain: *chain }, Node::new(&config))
         .with_default_wal(WalContext::new(log.to_owned(), BorshCodec))
-        .with_default_network(NetworkContext::new(identity, BorshCodec))
+        .with_custom_network(actor, parts)
         .with_default_sync(SyncContext::new(BorshCodec))
         .with_default_consensus(context)
         .with_default_request(RequestContext::new(16))
         .build()
         .await
         .map_err(|error| StartError::Engine(error.into()))?;
-    match Drive::new(settings, application, channels.network.clone()) {
+    match Drive::new(settings, application, channels.network.clone(), roster) {
         Ok(drive) => Ok((channels, handle, drive)),
         Err(stopped) => {
             drop(channels);
             Err(StartError::State(end(handle, Err(stopped)).await.err().unwrap_or(Stopped::Engine)))
         }
     }
-}
-
-/// The id that a source is known by in the swarm, from its public network key: what follows `/p2p/` in an address.
-#[must_use]
-pub fn peer_id(network: &Key) -> String {
-    // libp2p's peer ids: the identity multihash of a protobuf with the key's type, Ed25519, and its 32 bytes.
-    let mut bytes = vec![0x00, 0x24, 0x08, 0x01, 0x12, 0x20];
-    bytes.extend_from_slice(network.as_bytes());
-    PeerId::from_bytes(&bytes).expect("36 bytes are an inline key").to_base58()
 }
 
 fn linear(timeouts: &Timeouts) -> LinearTimeouts {
@@ -328,17 +316,11 @@ fn linear(timeouts: &Timeouts) -> LinearTimeouts {
     }
 }
 
-/// The engine only logs when it cannot listen, and goes on without; so this asks before.
-fn check_port(address: &str) -> Result<(), StartError> {
-    let mut words = address.split('/').skip(1);
-    let (Some("ip4" | "ip6"), Some(ip), Some("tcp"), Some(port)) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Ok(());
-    };
-    let (Ok(ip), Ok(port)) = (ip.parse::<IpAddr>(), port.parse::<u16>()) else { return Ok(()) };
-    let refused = |source| StartError::Listen { address: address.into(), source };
-    TcpListener::bind((ip, port)).map(drop).map_err(refused)
+/// Takes the port, before anything else begins.
+fn bind(listen: &str) -> Result<TcpListener, StartError> {
+    let address = ListenAddress::parse(listen).and_then(|address| address.socket());
+    let address = address.ok_or_else(|| StartError::Address(listen.into()))?;
+    TcpListener::bind(address).map_err(|source| StartError::Listen { address: listen.into(), source })
 }
 
 /// The engine's own configuration.
@@ -349,29 +331,18 @@ struct Node {
 }
 
 impl Node {
-    fn new(config: &Config) -> Result<Self, StartError> {
-        let wrong = |address: &String| StartError::Address(address.clone());
-        // The engine panics at an address without a transport it knows.
-        if !config.listen.contains("/tcp/") && !config.listen.contains("/quic-v1") {
-            return Err(wrong(&config.listen));
-        }
-        let mut consensus = ConsensusConfig { value_payload: ValuePayload::ProposalAndParts, ..Default::default() };
-        consensus.p2p.listen_addr = config.listen.parse().map_err(|_| wrong(&config.listen))?;
-        consensus.p2p.persistent_peers =
-            config.peers.iter().map(|peer| peer.parse().map_err(|_| wrong(peer))).collect::<Result<_, _>>()?;
-        consensus.p2p.persistent_peers_only = config.only_peers;
-        consensus.p2p.discovery.max_connections_per_ip = config.connections_per_address;
-        // A block in parts, or a certificate of the largest set; and in an answer at least one block with its certificate.
-        consensus.p2p.pubsub_max_size = "512 KiB".parse().expect("a size");
-        consensus.p2p.rpc_max_size = "20 MiB".parse().expect("a size");
+    fn new(config: &Config) -> Self {
+        let consensus = ConsensusConfig { value_payload: ValuePayload::ProposalAndParts, ..Default::default() };
         let sync = ValueSyncConfig {
             status_update_interval: config.status_interval,
             max_request_size: "1 KiB".parse().expect("a size"),
-            max_response_size: "18 MiB".parse().expect("a size"),
+            max_response_size: format!("{MAX_ANSWER_LEN} B").parse().expect("a size"),
             batch_size: MAX_BATCH,
+            // What waits for one link is no more than that.
+            parallel_requests: 3,
             ..Default::default()
         };
-        Ok(Self { moniker: config.moniker.clone(), consensus, sync })
+        Self { moniker: config.moniker.clone(), consensus, sync }
     }
 }
 
@@ -394,21 +365,5 @@ impl NodeConfig for Node {
 
     fn value_sync_mut(&mut self) -> &mut ValueSyncConfig {
         &mut self.sync
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use clavicle_ledger::key::SecretKey;
-
-    use super::*;
-
-    #[test]
-    fn a_peer_id_is_the_one_that_the_swarm_derives() {
-        for byte in 0..8 {
-            let keypair = Keypair::ed25519_from_bytes([byte; 32]).unwrap();
-            let mine = peer_id(&SecretKey::from_bytes(&[byte; 32]).public());
-            assert_eq!(mine, keypair.public().to_peer_id().to_base58());
-        }
     }
 }

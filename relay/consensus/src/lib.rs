@@ -1,7 +1,7 @@
 //! The consensus engine: the only place that instantiates Malachite (`arc-malachitebft-*`), and the only one that knows of it.
 //!
 //! The ledger says what a vote, a proposal and a certificate are, and what makes a block valid. The engine exchanges them
-//! over a libp2p swarm of its own, keeps its write-ahead log and fetches what it missed. What it decides on is a block's id;
+//! over links of its own, keeps its write-ahead log and fetches what it missed. What it decides on is a block's id;
 //! the block itself travels in parts. This crate stands between the two. In the order in which data flows:
 //!
 //! | | |
@@ -12,6 +12,8 @@
 //! | `parts`, `body` | a block cut into parts, put together again, and bound to the id that was voted for |
 //! | `certificate` | the engine's certificates to the ledger's and back |
 //! | `drive` | the loop: the engine's questions to the application, one at a time |
+//! | `mesh` | the engine's network: a link with each other validator, proven with the consensus keys on both sides |
+//! | [`elsewhere`] | decided blocks for whoever has no links (yet) |
 //! | [`engine`], [`config`], `wal` | starting, if nothing is damaged; waking, stopping |
 //!
 //! It promises that no block is voted for that the [`Application`] did not find valid and keep, that a block's bytes are
@@ -27,14 +29,17 @@ mod codec;
 pub mod config;
 mod context;
 mod drive;
+pub mod elsewhere;
 pub mod engine;
+mod mesh;
 mod parts;
 mod signing;
 mod wal;
 
-pub use self::application::{Application, Candidate, Decided, Origin, Undecided, Verdict};
+pub use self::application::{Application, Candidate, Decided, Neighbour, Origin, Undecided, Verdict};
 pub use self::certificate::ConvertError;
 pub use self::config::Config;
 pub use self::context::SetError;
-pub use self::engine::{Engine, StartError, Stopped, Waker, peer_id};
+pub use self::elsewhere::{CertifiedBlock, Elsewhere};
+pub use self::engine::{Engine, StartError, Stopped, Waker};
 pub use self::wal::LogError;

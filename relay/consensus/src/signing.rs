@@ -1,17 +1,16 @@
 //! Signing and verifying, as the ledger says: strictly, and over the ledger's preimages.
 //!
-//! The one exception is the proof that a swarm's peer is a validator: its bytes are the engine's own, `PoV` and two byte
-//! strings. They cannot be taken for one of the ledger's, all of which begin with another tag.
+//! The engine's own proof that somebody is a validator is neither made nor believed: links prove keys by themselves (`mesh`).
 
 use arc_malachitebft_app_channel::{Signer, Verifier};
-use arc_malachitebft_core_types::{SignedMessage, SigningScheme as _, ValidatorProof, VoteExtensionScope};
+use arc_malachitebft_core_types::{SignedMessage, ValidatorProof, VoteExtensionScope};
 use arc_malachitebft_signing::{Error, VerificationResult};
 use async_trait::async_trait;
 use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::vote::RoundProposal;
 
-use crate::context::{Ed25519, Network, Proposal, Sig, Vote};
+use crate::context::{Network, Proposal, Sig, Vote};
 
 /// Verifies for one network.
 #[derive(Clone, Debug)]
@@ -69,9 +68,8 @@ impl Verifier<Network> for Checks {
         Ok(VerificationResult::Invalid)
     }
 
-    async fn verify_validator_proof(&self, proof: &ValidatorProof<Network>) -> Result<VerificationResult, Error> {
-        let Ok(key) = Ed25519::decode_public_key(&proof.public_key) else { return Ok(VerificationResult::Invalid) };
-        Ok(Self::holds(Some(proof.preimage()), &proof.signature, &key))
+    async fn verify_validator_proof(&self, _: &ValidatorProof<Network>) -> Result<VerificationResult, Error> {
+        Ok(VerificationResult::Invalid)
     }
 }
 
@@ -95,8 +93,7 @@ impl Signer<Network> for Signs {
         Err(Error::new())
     }
 
-    async fn sign_validator_proof(&self, key: Vec<u8>, peer: Vec<u8>) -> Result<ValidatorProof<Network>, Error> {
-        let signature = self.key.sign(&ValidatorProof::<Network>::signing_bytes(&key, &peer));
-        Ok(ValidatorProof::new(key, peer, Sig(signature)))
+    async fn sign_validator_proof(&self, _: Vec<u8>, _: Vec<u8>) -> Result<ValidatorProof<Network>, Error> {
+        Err(Error::new())
     }
 }

@@ -18,6 +18,7 @@ use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
 use super::{Answer, CommandError, inspect, now, say};
+use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
 use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
@@ -33,10 +34,8 @@ use crate::store::{ProposalStore, StoreError};
 use crate::upkeep::Upkeep;
 use clavicle_network::file as network_file;
 
-/// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong. To the engine's
-/// network every peer that is not there yet is an error, many times a second; who is not there shows in `status`.
-const LOG: &str =
-    "error,arc_malachitebft_network=off,libp2p=error,clavicle_relay=info,clavicle_consensus=info,clavicle_network=info";
+/// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong.
+const LOG: &str = "error,libp2p=error,clavicle_relay=info,clavicle_consensus=info,clavicle_network=info";
 
 /// How long commands that work on the stores may take.
 const COMMANDS: Duration = Duration::from_secs(30);
@@ -217,12 +216,13 @@ async fn start_engine(home: &Home, settings: &Settings, service: &Service, keys:
         chain: service.chain,
         source: service.source,
         consensus: Some(keys.consensus),
-        network: keys.swarm_seed,
         moniker: settings.name.clone(),
         listen: settings.listen.consensus_address(),
-        peers: peers(service)?,
-        only_peers: false,
-        connections_per_address: 64,
+        elsewhere: Some(Arc::new(PublicPorts {
+            chain: service.chain,
+            source: service.source,
+            store: Arc::clone(&service.store),
+        })),
         home: folder,
         timeouts: Timeouts::default(),
         heartbeat: Duration::from_millis(parameters.heartbeat_ms),
@@ -248,20 +248,6 @@ fn relays(service: &Service) -> Result<Vec<Peer>, ServiceError> {
             let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
             let keys = source.keys_in(epoch).network.iter();
             peers.extend(keys.map(|key| Peer { key: *key, addresses: addresses.clone() }));
-        }
-    }
-    Ok(peers)
-}
-
-/// The other validators' addresses, as the ledger has them: the ledger is the directory.
-fn peers(service: &Service) -> Result<Vec<String>, ServiceError> {
-    let snapshot = service.store.snapshot()?;
-    let mut peers = Vec::new();
-    for admitted in &snapshot.roster()?.admitted {
-        if admitted.source != service.source
-            && let Some(source) = snapshot.source(admitted.source)?
-        {
-            peers.extend(source.announced.addresses.consensus.iter().map(ToString::to_string));
         }
     }
     Ok(peers)

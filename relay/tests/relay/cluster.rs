@@ -3,18 +3,23 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clavicle_consensus::Elsewhere as _;
 use clavicle_ledger::action::DefineStudy;
+use clavicle_ledger::block::Block;
 use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::{ManifestRoot, StudyDigest};
+use clavicle_ledger::id::{ManifestRoot, SourceId, StudyDigest};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::record::{ProvenRecord, RecordError};
 use clavicle_ledger::state::{MemoryState, ReadRows as _};
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body};
+use clavicle_ledger::vote::{Vote, VoteKind};
 use clavicle_network::file as network_file;
+use clavicle_relay::catch_up::PublicPorts;
 use clavicle_relay::control::{self, ClientError, Submitted};
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
@@ -153,6 +158,37 @@ fn killed_one_by_one_and_all_at_once_four_hospitals_keep_one_chain() {
     let mut cluster = Cluster::new();
     (0..4).for_each(|n| cluster.start(n));
     cluster.reach(&[0, 1, 2, 3], 2);
+
+    // Whoever has no link with anybody is given blocks that prove themselves, at the public port.
+    let genesis = cluster.genesis();
+    let empty = tempfile::tempdir().unwrap();
+    let store = Arc::new(ChainStore::open(&empty.path().join("chain.redb"), &genesis).unwrap());
+    let ports = PublicPorts { chain: genesis.chain_id(), source: SourceId::from_bytes([0; 32]), store };
+    let set = MemoryState::from_genesis(&genesis).validators().unwrap();
+    runtime().block_on(async {
+        assert_eq!(ports.whom().len(), 4);
+        let whom = ports.whom()[0];
+        let newest = ports.newest(whom).await.unwrap();
+        let blocks = ports.blocks(whom, 1, newest).await;
+        assert!(newest >= 2 && blocks.len() as u64 == newest.min(16), "{} of {newest}", blocks.len());
+        for (height, given) in (1..).zip(&blocks) {
+            let block: Block = encoding::decode(&given.bytes).unwrap();
+            assert_eq!((given.height, given.id), (height, block.header.id()));
+            let vote = |source| Vote {
+                kind: VoteKind::Precommit,
+                height,
+                round: given.round,
+                block: Some(given.id),
+                validator: source,
+            };
+            for (source, signature) in &given.signatures {
+                let key = set.validators.find(source).unwrap().key;
+                signature.verify(&key, &vote(*source).preimage(&genesis.chain_id())).unwrap();
+            }
+            assert!(given.signatures.len() >= 3);
+        }
+        assert!(ports.blocks(whom, newest + 1_000, newest + 1_001).await.is_empty());
+    });
 
     // A study submitted to one is known to all.
     let envelope = cluster.define(0, 1);

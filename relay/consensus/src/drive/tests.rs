@@ -10,7 +10,7 @@ use clavicle_ledger::time::BlockTime;
 use clavicle_ledger::validators::Validator;
 
 use super::*;
-use crate::application::Undecided;
+use crate::application::{Neighbour, Undecided};
 
 const CHAIN: ChainId = ChainId::from_bytes([7; 32]);
 
@@ -26,6 +26,10 @@ impl Application for Stub {
 
     fn next(&self) -> Result<(Height, ValidatorSet), Infallible> {
         Ok((self.height, set()))
+    }
+
+    fn neighbours(&self) -> Result<Vec<Neighbour>, Infallible> {
+        Ok(Vec::new())
     }
 
     fn pending(&self) -> bool {
@@ -95,7 +99,7 @@ fn drive() -> Drive<Stub> {
         gather: None,
     };
     let stub = Stub { height: 1, pending: false, validated: Vec::new() };
-    Drive::new(settings, stub, mpsc::channel(1).0).unwrap()
+    Drive::new(settings, stub, mpsc::channel(1).0, watch::Sender::new(Arc::default())).unwrap()
 }
 
 fn block(height: Height) -> (BlockId, Vec<u8>) {

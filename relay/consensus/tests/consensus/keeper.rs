@@ -1,10 +1,11 @@
 //! The smallest keeper of a chain: the real ledger over maps in memory, which outlive the engine as a disk would.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
-use clavicle_consensus::{Application, Candidate, Decided, Origin, Undecided, Verdict};
+use clavicle_consensus::{Application, Candidate, Decided, Neighbour, Origin, Undecided, Verdict};
 use clavicle_ledger::action::Conflict;
 use clavicle_ledger::block::{self, Applied, Block, CheckedBlock, CommitCertificate, Header};
 use clavicle_ledger::encoding;
@@ -34,6 +35,8 @@ pub struct Disk {
     /// Blocks found invalid.
     pub refused: Vec<BlockId>,
     pub evidence: Vec<Conflict>,
+    /// Where the others listen.
+    pub neighbours: Vec<Neighbour>,
     /// Proposes blocks that lead to another state than they say.
     pub lies: bool,
     /// Fails at the next decision.
@@ -50,6 +53,28 @@ struct Kept {
     applied: Option<(CheckedBlock, Applied)>,
 }
 
+/// The clock that all share: it begins at the start, and a test may let it run ahead.
+#[derive(Clone)]
+pub struct Clock {
+    began: Instant,
+    ahead: Arc<AtomicU64>,
+}
+
+impl Clock {
+    pub fn start() -> Self {
+        Self { began: Instant::now(), ahead: Arc::default() }
+    }
+
+    pub fn skip(&self, milliseconds: u64) {
+        self.ahead.fetch_add(milliseconds, Ordering::SeqCst);
+    }
+
+    fn now(&self) -> Timestamp {
+        let ran = u64::try_from(self.began.elapsed().as_millis()).unwrap();
+        Timestamp(START).plus(ran + self.ahead.load(Ordering::SeqCst))
+    }
+}
+
 /// What a broken disk says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DiskError {
@@ -63,13 +88,13 @@ pub enum DiskError {
 pub struct Keeper {
     disk: Arc<Mutex<Disk>>,
     source: SourceId,
-    clock: Instant,
+    clock: Clock,
     head: watch::Sender<Height>,
     rounds: watch::Sender<u64>,
 }
 
 impl Keeper {
-    pub fn new(genesis: &Genesis, source: SourceId, clock: Instant) -> Self {
+    pub fn new(genesis: &Genesis, source: SourceId, clock: Clock) -> Self {
         let state = MemoryState::from_genesis(genesis);
         let disk = Disk {
             rules: state.rules().unwrap(),
@@ -80,6 +105,7 @@ impl Keeper {
             decided_at: BTreeMap::new(),
             refused: Vec::new(),
             evidence: Vec::new(),
+            neighbours: Vec::new(),
             lies: false,
             broken: false,
             kept: BTreeMap::new(),
@@ -109,7 +135,7 @@ impl Keeper {
     }
 
     fn now(&self) -> Timestamp {
-        Timestamp(START).plus(u64::try_from(self.clock.elapsed().as_millis()).unwrap())
+        self.clock.now()
     }
 }
 
@@ -135,6 +161,10 @@ impl Application for Keeper {
     fn next(&self) -> Result<(Height, ValidatorSet), DiskError> {
         let disk = self.disk();
         Ok((disk.header.height + 1, disk.state.validators().unwrap()))
+    }
+
+    fn neighbours(&self) -> Result<Vec<Neighbour>, DiskError> {
+        Ok(self.disk().neighbours.clone())
     }
 
     fn pending(&self) -> bool {

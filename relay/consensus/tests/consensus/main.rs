@@ -9,3 +9,4 @@ mod world;
 
 mod blocks;
 mod faults;
+mod rotation;

@@ -1,6 +1,6 @@
 //! A network of four hospitals, their keys, and transactions to put into its blocks.
 
-use clavicle_ledger::action::DefineStudy;
+use clavicle_ledger::action::{DefineSource, DefineStudy};
 use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyDigest};
@@ -11,6 +11,9 @@ use clavicle_ledger::transaction::{Action, Body, Verified};
 
 /// Noon on 2026-11-21, UTC.
 pub const START: u64 = 1_795_262_400_000;
+
+/// Longer than any test here runs, and less than a transaction waits.
+pub const EPOCH_MS: u64 = 600_000;
 
 /// 32 bytes from a word, the same in every run.
 pub fn seed(word: &str) -> [u8; 32] {
@@ -53,6 +56,26 @@ impl Hospital {
         SourceId::of_identity(chain, &self.identity.public())
     }
 
+    /// New keys for everything but its identity, in force from the next epoch on; and the consensus key among them.
+    pub fn rotate(&self, chain: &ChainId) -> (Verified, SecretKey) {
+        let key = |role: &str| secret(&format!("{} new {role}", self.name));
+        let (operational, consensus, transfer, network) =
+            (key("operational"), key("consensus"), key("transfer"), key("network"));
+        let announcement = Announcement {
+            keys: SourceKeys {
+                operational: operational.public(),
+                consensus: Some(consensus.public()),
+                transfer: transfer.public(),
+                network: Ascending::from_items(vec![network.public()]).unwrap(),
+            },
+            ..self.announcement()
+        };
+        let action = Action::DefineSource(DefineSource { identity: self.identity.public(), version: 1, announcement });
+        let body = Body { submit_by: Timestamp(START).plus(3_600_000), nonce: [0; 16], action };
+        let signers = [&self.identity, &operational, &consensus, &transfer, &network];
+        (body.sign(chain, &signers).unwrap().check_stateless(chain).unwrap(), consensus)
+    }
+
     /// A study, defined within the hour; each number is another one.
     pub fn define(&self, chain: &ChainId, number: u64) -> Verified {
         let holder = secret(&format!("holder {number}"));
@@ -83,7 +106,7 @@ pub fn genesis() -> Genesis {
     Genesis {
         name: Text::new("test").unwrap(),
         time: BlockTime(Timestamp(START)),
-        parameters: Parameters::default(),
+        parameters: Parameters { epoch_ms: EPOCH_MS, ..Parameters::default() },
         sources: Ascending::from_items(hospitals().iter().map(source).collect()).unwrap(),
     }
 }
