@@ -26,6 +26,8 @@ const SHOWN: usize = 4_000;
 pub(crate) struct Cluster {
     folder: tempfile::TempDir,
     running: [Option<Child>; 4],
+    /// The network namespace of each, if it is in one of its own.
+    rooms: Option<[String; 4]>,
 }
 
 /// A loopback address of a hospital's own: each chooses its ports before the others run, and would now and then choose the same.
@@ -41,7 +43,7 @@ impl Cluster {
         // Not where TMPDIR says: the path of a Unix socket has 107 bytes at most.
         let folder = tempfile::tempdir_in("/tmp").unwrap();
         fs::write(folder.path().join("pw"), "four words of one person\n").unwrap();
-        Self { folder, running: [const { None }; 4] }
+        Self { folder, running: [const { None }; 4], rooms: None }
     }
 
     /// Four hospitals, made and joined in network.json, with a heartbeat of a second; none runs yet.
@@ -51,6 +53,25 @@ impl Cluster {
             let (name, host) = (format!("{hospital} hospital"), own_host());
             cluster.hospital(&["init", "--dir", hospital, "--name", &name, "--host", &host]);
         }
+        cluster.joined()
+    }
+
+    /// The same, each in a network namespace and at an address there.
+    pub(crate) fn made_in(room: impl Fn(usize) -> (String, String)) -> Self {
+        let mut cluster = Self::empty();
+        for (n, hospital) in HOSPITALS.iter().enumerate() {
+            let (room, host) = room(n);
+            let mut command = program("ip", cluster.folder());
+            command.args(["netns", "exec", &room, HOSPITAL, "--json", "init", "--dir", hospital, "--name", hospital]);
+            command.args(["--host", &host]);
+            Doing::start(command).ended().done();
+        }
+        cluster.rooms = Some(core::array::from_fn(|n| room(n).0));
+        cluster.joined()
+    }
+
+    fn joined(self) -> Self {
+        let cluster = self;
         let sources = HOSPITALS.map(|hospital| format!("{hospital}/source.json"));
         let genesis = ["genesis", "--heartbeat", "1", "--out", "network.json"];
         let all: Vec<&str> = genesis.into_iter().chain(sources.iter().map(String::as_str)).collect();
@@ -110,7 +131,15 @@ impl Cluster {
     pub(crate) fn start(&mut self, n: usize) {
         assert!(self.running[n].is_none(), "{} runs", HOSPITALS[n]);
         let log = OpenOptions::new().create(true).append(true).open(self.log_file(n)).unwrap();
-        let mut command = program(HOSPITAL, self.folder());
+        let mut command = match &self.rooms {
+            // Which becomes what it executes.
+            Some(rooms) => {
+                let mut command = program("ip", self.folder());
+                command.args(["netns", "exec", &rooms[n], HOSPITAL]);
+                command
+            }
+            None => program(HOSPITAL, self.folder()),
+        };
         command.args(["run", "--dir", HOSPITALS[n], "--network", "network.json"]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
         self.running[n] = Some(child);
@@ -158,6 +187,16 @@ impl Cluster {
                 std::thread::park_timeout(Duration::from_millis(10));
             }
         }
+    }
+
+    /// The process of a relay that runs.
+    pub(crate) fn pid(&self, n: usize) -> u32 {
+        self.running[n].as_ref().unwrap().id()
+    }
+
+    /// Lines that a relay has written to its log.
+    pub(crate) fn log_lines(&self, n: usize) -> usize {
+        fs::read_to_string(self.log_file(n)).unwrap().lines().count()
     }
 
     fn log_file(&self, n: usize) -> PathBuf {

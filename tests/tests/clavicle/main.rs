@@ -11,6 +11,7 @@ mod killed;
 mod notices;
 #[path = "../../../desktop/cli/tests/push/orthanc.rs"]
 mod orthanc;
+mod partition;
 mod people;
 mod process;
 mod receipts;
