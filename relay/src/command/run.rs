@@ -20,6 +20,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Answer, CommandError, inspect, now, say};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
+use crate::confirming::Confirmer;
 use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
 use crate::desk::RelayDesk;
@@ -126,6 +127,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
     let notifier = Notifier::start(service.clone());
+    let confirmer = Confirmer::start(service.clone(), node.inquirer(), node.gossiping());
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.
@@ -151,6 +153,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     };
     reception.stop().await;
     server.stop().await;
+    confirmer.stop().await;
     notifier.stop().await;
     upkeep.stop().await;
     let left = node.stop().await;
@@ -169,7 +172,9 @@ fn start_node(settings: &Settings, service: &Service, keys: &Keys) -> Result<Nod
         submission: Arc::clone(&service.submission),
         mailboxes: Arc::clone(&service.mailboxes),
         challenger: Challenger::new(secret),
+        operational: service.operational.clone(),
         clock: service.clock,
+        timekeeper: Arc::clone(&service.timekeeper),
     };
     let config = clavicle_network::swarm::Config {
         chain: service.chain,
@@ -192,7 +197,7 @@ async fn start_server(settings: &Settings, service: &Service, keys: &Keys) -> Re
         refusals: Arc::clone(&service.refusals),
         receipts: Arc::clone(&service.receipts),
         notices: Arc::clone(&service.notices),
-        clock: service.clock,
+        timekeeper: Arc::clone(&service.timekeeper),
     };
     let counter = RelayCounter {
         chain: service.chain,

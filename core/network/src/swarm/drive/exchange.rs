@@ -11,7 +11,7 @@ use libp2p::request_response::{self, InboundRequestId, OutboundFailure, Response
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{ANSWERING, Drive};
+use super::{ANSWERING, Drive, INQUIRIES};
 use crate::message::{List, MAX_WAITING, Query, Request, Response};
 use crate::swarm::desk::{Desk, Received};
 use crate::swarm::key_of;
@@ -55,16 +55,22 @@ impl Drive {
             Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
                 if self.asked.remove(&request_id) {
                     self.answered(peer, response);
+                } else if let Some(answers) = self.inquiring.remove(&request_id) {
+                    // There is room for one of each; whoever asked may not wait any more.
+                    answers.try_send(response).ok();
                 }
             }
             Event::OutboundFailure { peer, request_id, error, .. } => {
+                let by_all = self.inquiring.remove(&request_id).is_some();
                 if self.asked.remove(&request_id) {
-                    debug!(relay = ?key_of(&peer), "did not say what waits there: {error}");
                     self.missing.end(&peer);
-                    if matches!(error, OutboundFailure::Timeout) {
-                        // A dead connection looks like this, and nothing else would tell for a quarter of an hour.
-                        self.drop_connections(peer);
-                    }
+                } else if !by_all {
+                    return;
+                }
+                debug!(relay = ?key_of(&peer), "did not answer: {error}");
+                if matches!(error, OutboundFailure::Timeout) {
+                    // A dead connection looks like this, and nothing else would tell for a quarter of an hour.
+                    self.drop_connections(peer);
                 }
             }
             Event::InboundFailure { request_id, .. } | Event::ResponseSent { request_id, .. } => {
@@ -83,6 +89,12 @@ impl Drive {
                 }
                 self.looks.start(move || Looked::Question((channel, of_what_waits(&*desk, &query))));
             }
+            // Nor behind guests, and each in its turn: every answer is signed.
+            Request::Query(Query::Newest(_)) if self.may_inquire(&peer) => {
+                let Some(asker) = key_of(&peer) else { return self.respond(channel, Response::Unavailable) };
+                self.looks.start(move || Looked::Question((channel, desk.answer(asker, request))));
+            }
+            Request::Query(Query::Newest(_)) => self.respond(channel, Response::Unavailable),
             request => {
                 let Some(asker) = key_of(&peer) else { return self.respond(channel, Response::Unavailable) };
                 if self.answers.is_full() || self.answering.len() >= ANSWERING {
@@ -95,6 +107,19 @@ impl Drive {
                 });
             }
         }
+    }
+
+    /// Whether a peer is a relay, and has not asked just now which block is the newest; it counts as having asked.
+    fn may_inquire(&mut self, peer: &PeerId) -> bool {
+        let now = Instant::now();
+        if self.looks.is_full()
+            || !self.dials.contains(peer)
+            || self.inquired.get(peer).is_some_and(|until| *until > now)
+        {
+            return false;
+        }
+        self.inquired.insert(*peer, now + INQUIRIES);
+        true
     }
 
     pub(super) fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {
