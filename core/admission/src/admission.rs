@@ -6,7 +6,9 @@
 //! N + 1 has its share from its first try on. Who holds the most takes places only from itself, and none that is not [settled](Limits::settled)
 //! yet: however fast it comes, it makes no more work than that.
 //!
-//! The oldest is the one that was longest without progress: who says or does something is the youngest again ([`Admission::renew`]), and the silent go first.
+//! The oldest is the one that was longest without progress: who does something is the youngest again
+//! ([`Admission::renew`]). Of one account those go first that have said nothing yet ([`Admission::heard`]), so that
+//! whoever shares an address with a flood of the silent does not share its fate.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +21,7 @@ pub struct Limits {
     pub most: usize,
     /// Nobody takes a place from itself that was held for less than this. Zero: a newcomer always has a place.
     pub settled: Duration,
-    /// How long a place may be held without progress. None: for ever.
+    /// How long a place may be held by somebody who says nothing. None: for ever.
     pub silent: Option<Duration>,
 }
 
@@ -28,11 +30,11 @@ pub struct Limits {
 pub struct Admission<W, V> {
     limits: Limits,
     next: u64,
-    /// By number, and so the oldest first.
-    all: BTreeMap<u64, Held<W, V>>,
-    of: BTreeMap<W, BTreeSet<u64>>,
-    /// How many each has, and which is its oldest. The last is who gives way first.
-    order: BTreeSet<(usize, Reverse<u64>, W)>,
+    /// The silent first, and of each kind the oldest.
+    all: BTreeMap<Place, Held<W, V>>,
+    of: BTreeMap<W, BTreeSet<Place>>,
+    /// How many each has, and which is its first. The last is who gives way first.
+    order: BTreeSet<(usize, Reverse<Place>, W)>,
 }
 
 #[derive(Debug)]
@@ -44,7 +46,10 @@ struct Held<W, V> {
 
 /// Which place it is. It may have been lost meanwhile: then nothing is done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place(u64);
+pub struct Place {
+    heard: bool,
+    number: u64,
+}
 
 /// Somebody has a place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,47 +79,58 @@ impl<W: Ord + Copy, V> Admission<W, V> {
         let mut displaced = None;
         if self.all.len() >= self.limits.most {
             match self.gives_way(whose, now) {
-                Some(number) => displaced = self.remove(number).map(|held| held.kept),
+                Some(place) => displaced = self.remove(place).map(|held| held.kept),
                 None => return Err(Full(kept)),
             }
         }
-        let place = self.insert(Held { whose, since: now, kept });
+        let place = self.insert(false, Held { whose, since: now, kept });
         Ok(Entered { place, displaced })
     }
 
-    /// Its holder has said or done something: it is the youngest again, under a new number.
+    /// Its holder has done something: it is the youngest again, under a new number.
     #[must_use = "the place has a new number"]
     pub fn renew(&mut self, place: Place, now: Instant) -> Place {
-        match self.remove(place.0) {
-            Some(held) => self.insert(Held { since: now, ..held }),
+        self.again(place, place.heard, now)
+    }
+
+    /// Its holder has said something: it is silent no more, and the youngest again, under a new number. Of its account
+    /// those who said nothing go before it.
+    #[must_use = "the place has a new number"]
+    pub fn heard(&mut self, place: Place, now: Instant) -> Place {
+        self.again(place, true, now)
+    }
+
+    fn again(&mut self, place: Place, heard: bool, now: Instant) -> Place {
+        match self.remove(place) {
+            Some(held) => self.insert(heard, Held { since: now, ..held }),
             None => place,
         }
     }
 
     /// Gives a place up. What was kept in it, unless it was lost before.
     pub fn leave(&mut self, place: Place) -> Option<V> {
-        Some(self.remove(place.0)?.kept)
+        Some(self.remove(place)?.kept)
+    }
+
+    /// The first place is given up: of those who said nothing the oldest. In a queue that is whoever waits longest.
+    pub fn leave_first(&mut self) -> Option<V> {
+        let place = *self.all.first_key_value()?.0;
+        Some(self.remove(place)?.kept)
     }
 
     /// Takes a place from somebody who was silent for too long, if there is one; to be asked until there is none.
     pub fn overdue(&mut self, now: Instant) -> Option<V> {
-        let (number, at) = self.first_overdue()?;
-        if at > now {
+        if self.next_overdue()? > now {
             return None;
         }
-        Some(self.remove(number)?.kept)
+        self.leave_first()
     }
 
     /// When [`Admission::overdue`] next has something to say.
     #[must_use]
     pub fn next_overdue(&self) -> Option<Instant> {
-        Some(self.first_overdue()?.1)
-    }
-
-    fn first_overdue(&self) -> Option<(u64, Instant)> {
-        let silent = self.limits.silent?;
-        let (number, held) = self.all.first_key_value()?;
-        Some((*number, held.since.checked_add(silent)?))
+        let (place, held) = self.all.first_key_value()?;
+        held.since.checked_add(self.limits.silent?).filter(|_| !place.heard)
     }
 
     /// How many places are held.
@@ -129,33 +145,34 @@ impl<W: Ord + Copy, V> Admission<W, V> {
         self.of.get(&whose).map_or(0, BTreeSet::len)
     }
 
-    /// The oldest place of whoever holds the most once one more is `to`'s; among several of them `to` itself, or else who has the oldest.
-    fn gives_way(&self, to: W, now: Instant) -> Option<u64> {
-        let &(most, Reverse(oldest), _) = self.order.last()?;
+    /// The first place of whoever holds the most once one more is `to`'s; among several of them `to` itself, or else
+    /// who has the oldest.
+    fn gives_way(&self, to: W, now: Instant) -> Option<Place> {
+        let &(most, Reverse(first), _) = self.order.last()?;
         let own = self.of.get(&to).filter(|own| own.len().saturating_add(1) >= most);
-        let Some(own) = own.and_then(BTreeSet::first) else { return Some(oldest) };
+        let Some(own) = own.and_then(BTreeSet::first) else { return Some(first) };
         let held = self.all.get(own)?;
         (now.saturating_duration_since(held.since) >= self.limits.settled).then_some(*own)
     }
 
-    fn insert(&mut self, held: Held<W, V>) -> Place {
-        let number = self.next;
-        self.next = number.saturating_add(1);
-        self.change(held.whose, |own| own.insert(number));
-        self.all.insert(number, held);
-        Place(number)
+    fn insert(&mut self, heard: bool, held: Held<W, V>) -> Place {
+        let place = Place { heard, number: self.next };
+        self.next = self.next.saturating_add(1);
+        self.change(held.whose, |own| own.insert(place));
+        self.all.insert(place, held);
+        place
     }
 
-    fn remove(&mut self, number: u64) -> Option<Held<W, V>> {
-        let held = self.all.remove(&number)?;
-        self.change(held.whose, |own| own.remove(&number));
+    fn remove(&mut self, place: Place) -> Option<Held<W, V>> {
+        let held = self.all.remove(&place)?;
+        self.change(held.whose, |own| own.remove(&place));
         Some(held)
     }
 
     /// Changes which places are somebody's.
-    fn change(&mut self, whose: W, change: impl FnOnce(&mut BTreeSet<u64>) -> bool) {
+    fn change(&mut self, whose: W, change: impl FnOnce(&mut BTreeSet<Place>) -> bool) {
         let own = self.of.entry(whose).or_default();
-        let rank = |own: &BTreeSet<u64>| Some((own.len(), Reverse(*own.first()?), whose));
+        let rank = |own: &BTreeSet<Place>| Some((own.len(), Reverse(*own.first()?), whose));
         if let Some(before) = rank(own) {
             self.order.remove(&before);
         }
@@ -244,12 +261,19 @@ mod tests {
         for number in 0..7 {
             places.enter(1, now, number).unwrap();
         }
-        let victim = places.renew(victim, now);
-        for number in 0..7 {
-            assert_eq!(places.enter(1, now, 200).unwrap().displaced, Some(number));
+        let victim = places.heard(victim, now);
+        for number in 0..1_000 {
+            let displaced = places.enter(1, now, 1_000 + number).unwrap().displaced;
+            assert_eq!(displaced, Some(if number < 7 { number } else { 993 + number }));
         }
-        assert_eq!(places.leave(victim), Some(100));
-        assert_eq!(places.leave(victim), None);
+        let victim = places.renew(victim, now);
+        // Whoever else says something is heard too: of those the oldest goes first again.
+        for number in 0..7 {
+            let other = places.enter(1, now, number).unwrap().place;
+            assert!(places.heard(other, now).heard);
+        }
+        assert_eq!(places.enter(1, now, 7).unwrap().displaced, Some(100));
+        assert_eq!((places.leave(victim), places.held()), (None, 8));
     }
 
     #[test]
@@ -263,6 +287,9 @@ mod tests {
         assert_eq!(places.overdue(start + SILENT), None);
         assert_eq!(places.overdue(start + SETTLED + SILENT), Some(2));
         assert_eq!(places.overdue(start + SETTLED + SILENT), None);
+        // Who was heard is silent no more.
+        let first = places.heard(first, start);
+        assert_eq!((places.next_overdue(), places.overdue(start + SILENT * 1_000)), (None, None));
         assert_eq!(places.leave(first), Some(1));
         let mut patient = Admission::new(Limits { most: 1, settled: SETTLED, silent: None });
         patient.enter(1, start, 0).unwrap();
@@ -273,12 +300,13 @@ mod tests {
     fn who_leaves_makes_room_and_nobody_is_kept_that_has_no_place() {
         let (mut places, now) = (places(2), Instant::now());
         let first = places.enter(1, now, 10).unwrap().place;
-        let second = places.enter(2, now, 20).unwrap().place;
+        places.enter(2, now, 20).unwrap();
         assert_eq!(places.leave(first), Some(10));
         assert_eq!((places.leave(first), places.renew(first, now)), (None, first));
         let third = places.enter(3, now, 30).unwrap();
         assert_eq!(third.displaced, None);
-        assert_eq!((places.leave(second), places.leave(third.place)), (Some(20), Some(30)));
+        places.enter(3, now, 40).unwrap_err();
+        assert_eq!((places.leave_first(), places.leave(third.place), places.leave_first()), (Some(20), Some(30), None));
         assert!(places.all.is_empty() && places.of.is_empty() && places.order.is_empty());
     }
 
@@ -301,7 +329,8 @@ mod tests {
                 }
                 9..12 => {
                     if let Some(place) = held.pop() {
-                        held.insert(0, places.renew(place, now));
+                        let again = if whose == 0 { places.heard(place, now) } else { places.renew(place, now) };
+                        held.insert(0, again);
                     }
                 }
                 12..15 => drop(held.pop().map(|place| places.leave(place))),

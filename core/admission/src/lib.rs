@@ -16,8 +16,8 @@
 //! // Whoever comes from another address has a place, and the oldest of the address with the most has to go.
 //! let entered = door.enter(of("192.0.2.2"), now, "a wallet").unwrap();
 //! assert_eq!(entered.displaced, Some("a flood"));
-//! // Who says something is the youngest again; who does not is named when its time is over.
-//! let wallet = door.renew(entered.place, now + Duration::from_secs(4));
+//! // Who says something may stay; who does not is named when its time is over.
+//! let wallet = door.heard(entered.place, now + Duration::from_secs(4));
 //! assert_eq!(door.overdue(now + Duration::from_secs(5)), Some("still a flood"));
 //! assert_eq!(door.overdue(now + Duration::from_secs(5)), None);
 //! assert_eq!(door.leave(wallet), Some("a wallet"));

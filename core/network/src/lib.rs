@@ -5,6 +5,7 @@ pub mod file;
 pub mod message;
 pub mod pack;
 pub mod pickup;
+pub mod revoke;
 mod serve;
 pub mod swarm;
 pub mod transfer;

@@ -3,10 +3,11 @@
 mod fair;
 mod keys;
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clavicle_admission::{Neighbourhood, Origin};
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::{Key, SecretKey};
 use iroh::Endpoint;
@@ -20,6 +21,7 @@ pub(crate) use self::fair::Place;
 use self::keys::Keys;
 use crate::endpoint::{self, EndpointError};
 use crate::pickup::{self, Counter};
+use crate::revoke::{self, Revocations};
 use crate::transfer::{self, Gate, Refusals};
 
 /// With more connections than this, whoever comes must first show that its address is its own.
@@ -28,6 +30,10 @@ const BUSY: usize = 256;
 pub(crate) const REPLACED: u32 = 5;
 /// How long a place of the address that has the most strangers' places is left to it: as long as it takes to say hello.
 const SETTLED: Duration = Duration::from_secs(10);
+/// Connections that say they bring a revocation. They have places of their own, of which a newcomer always has one.
+const REVOKERS: usize = 256;
+/// How long all of a revocation may take from its first packet on.
+const REVOKED: Duration = Duration::from_secs(20);
 /// How many hellos and pickups are decided on at once; the others wait.
 const MAX_DECIDING: usize = 16;
 /// How many are sent images at once; the others wait. More at once only makes all of them slower.
@@ -61,7 +67,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves transfers and pickups at `at`, known by the source's transfer key, with the usual [`Limits`].
+    /// Serves transfers, pickups and revocations at `at`, known by the source's transfer key, with the usual
+    /// [`Limits`].
     ///
     /// # Errors
     /// [`EndpointError`].
@@ -70,8 +77,9 @@ impl Server {
         at: SocketAddr,
         gate: Arc<dyn Gate>,
         counter: Arc<dyn Counter>,
+        revocations: Revocations,
     ) -> Result<Self, EndpointError> {
-        Self::start_with(key, at, gate, counter, Limits::default()).await
+        Self::start_with(key, at, (gate, counter, revocations), Limits::default()).await
     }
 
     /// As [`Server::start`], with other limits.
@@ -81,16 +89,18 @@ impl Server {
     pub async fn start_with(
         key: &SecretKey,
         at: SocketAddr,
-        gate: Arc<dyn Gate>,
-        counter: Arc<dyn Counter>,
+        (gate, counter, revocations): (Arc<dyn Gate>, Arc<dyn Counter>, Revocations),
         limits: Limits,
     ) -> Result<Self, EndpointError> {
-        let endpoint = endpoint::bind(key, Some(at), &[transfer::PROTOCOL, pickup::PROTOCOL]).await?;
+        let protocols = [transfer::PROTOCOL, pickup::PROTOCOL, revoke::PROTOCOL];
+        let endpoint = endpoint::bind(key, Some(at), &protocols).await?;
         let address = endpoint.bound_sockets().into_iter().next().unwrap_or(at);
         let (stop, stopping) = watch::channel(false);
         let hall = Arc::new(Hall {
             gate,
             counter,
+            revocations: Arc::new(revocations),
+            revokers: Fair::new(REVOKERS, Duration::ZERO),
             keys: Keys::default(),
             strangers: Fair::new(limits.strangers, SETTLED),
             guests: Fair::new(limits.guests, Duration::ZERO),
@@ -120,8 +130,10 @@ impl Server {
 pub(crate) struct Hall {
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) counter: Arc<dyn Counter>,
+    revocations: Arc<Revocations>,
+    revokers: Fair<Neighbourhood>,
     keys: Keys,
-    strangers: Fair<IpAddr>,
+    strangers: Fair<Neighbourhood>,
     pub(crate) guests: Fair<Account>,
     pub(crate) refusals: Refusals,
     pub(crate) deciding: Semaphore,
@@ -152,50 +164,57 @@ async fn accept(endpoint: Endpoint, hall: Arc<Hall>, mut stopping: watch::Receiv
             incoming.retry().ok();
             continue;
         }
-        let Some(stranger) = hall.strangers.enter(neighbourhood(&incoming.remote_addr())) else {
+        let revokes = revokes(&incoming);
+        let places = if revokes { &hall.revokers } else { &hall.strangers };
+        let Some(stranger) = places.enter(neighbourhood(&incoming.remote_addr())) else {
             incoming.refuse();
             continue;
         };
         let hall = Arc::clone(&hall);
-        connections.spawn(async move { connection(incoming, stranger, &hall).await });
+        connections.spawn(async move {
+            if revokes {
+                let revoked = stranger.holding(timeout(REVOKED, revocation(incoming, &hall)));
+                revoked.await;
+            } else {
+                connection(incoming, stranger, &hall).await;
+            }
+        });
     }
     connections.shutdown().await;
     endpoint.close().await;
 }
 
-async fn connection(incoming: Incoming, stranger: Place<IpAddr>, hall: &Hall) {
+/// Whether somebody says in the first packet that a revocation is to follow, and nothing else. If it cannot be told,
+/// they are a stranger as others are.
+fn revokes(incoming: &Incoming) -> bool {
+    let Some(mut protocols) = incoming.decrypt().and_then(|initial| initial.alpns()) else { return false };
+    protocols.next().is_some_and(|first| first.is_ok_and(|first| first == revoke::PROTOCOL))
+        && protocols.next().is_none()
+}
+
+async fn revocation(incoming: Incoming, hall: &Hall) {
+    let Ok(accepting) = incoming.accept() else { return };
+    let Ok(connection) = accepting.await else { return };
+    hall.revocations.serve(&connection).await;
+}
+
+async fn connection(incoming: Incoming, stranger: Place<Neighbourhood>, hall: &Hall) {
     let Ok(accepting) = incoming.accept() else { return };
     let Some(Ok(Ok(connection))) = stranger.holding(timeout(HANDSHAKE, accepting)).await else { return };
     let of_key = hall.keys.enter(&connection);
     match connection.alpn() {
         transfer::PROTOCOL => transfer::serve(&connection, stranger, &of_key.sending, hall).await,
         pickup::PROTOCOL => pickup::serve(&connection, stranger, hall).await,
+        revoke::PROTOCOL => drop(stranger.holding(hall.revocations.serve(&connection)).await),
         _ => {}
     }
 }
 
-/// The address, as far as one customer of a network has only one: of IPv6 the first half.
-fn neighbourhood(address: &IncomingAddr) -> IpAddr {
+/// With whom whoever is at an address shares its places.
+fn neighbourhood(address: &IncomingAddr) -> Neighbourhood {
     match address {
-        IncomingAddr::Ip(address) => match address.ip().to_canonical() {
-            IpAddr::V4(address) => IpAddr::V4(address),
-            IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        },
+        IncomingAddr::Ip(address) => Origin::Direct(address.ip()).neighbourhood(),
         // There are no others: the endpoint has no relays.
-        _ => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_network_of_ipv6_is_one_neighbour() {
-        let at = |text: &str| neighbourhood(&IncomingAddr::Ip(text.parse().unwrap()));
-        assert_eq!(at("[2001:db8:1:2:3::1]:1"), at("[2001:db8:1:2:ffff::2]:2"));
-        assert_ne!(at("[2001:db8:1:2::1]:1"), at("[2001:db8:1:3::1]:1"));
-        assert_eq!(at("[::ffff:192.0.2.1]:1"), at("192.0.2.1:2"));
-        assert_ne!(at("192.0.2.1:1"), at("192.0.2.2:1"));
+        _ => Neighbourhood::of(Ipv6Addr::UNSPECIFIED.into()),
     }
 }

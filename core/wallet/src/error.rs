@@ -85,6 +85,12 @@ pub enum WalletError {
         "the hospitals have not agreed on it yet; it stays submitted, and the same command goes on where this one stopped"
     )]
     NotFinal,
+    /// A revocation that binds its source, and is in no block yet.
+    #[error(
+        "the hospital that keeps the study was told, and says that it sends nothing on this grant any more; but the hospitals have not agreed on it \
+         yet. The same command goes on where this one stopped"
+    )]
+    OnlyTold(#[source] Box<WalletError>),
     /// A transaction that could never be executed.
     #[error(transparent)]
     Stateless(#[from] StatelessError),
@@ -218,7 +224,7 @@ impl WalletError {
             Self::Receipts(_) | Self::ReceiptsChanged(_) => "receipts",
             Self::Light(_) | Self::Proof(_) | Self::Inclusion(_) | Self::Rows(_) | Self::OtherAnswer => "proof",
             Self::Rejected(_) | Self::Stateless(_) => "rejected",
-            Self::NotFinal | Self::StudyNotFinal => "not_final",
+            Self::NotFinal | Self::OnlyTold(_) | Self::StudyNotFinal => "not_final",
             Self::NotTold => "not_told",
             Self::Expired => "expired",
             Self::Pickup(_) | Self::Offer(_) | Self::NotClaimed(_) => "pickup",

@@ -15,11 +15,14 @@ use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::state::{ProvenFragment, StateKey};
 use clavicle_ledger::time::{Height, LocalTime, Timestamp};
 use clavicle_ledger::transaction::Envelope;
+use clavicle_network::endpoint::Remote;
 use clavicle_network::message::{
     Acknowledged, Collection, Decided, Holding, MAX_DEPOSITS, MAX_SEALED_LEN, Mailbox, MailboxRequest, MailboxResponse,
     Opening, Prefix, Query, Request, Response, RowKey, Token, Verdict,
 };
 use clavicle_network::swarm::{AskError, Client};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
@@ -43,9 +46,12 @@ pub struct Relay {
     pub source: SourceId,
     key: Key,
     addresses: Vec<String>,
+    /// Where its images are served.
+    served: Remote,
 }
 
 /// The network as a wallet sees it.
+#[derive(Clone)]
 pub struct Ledger {
     chain: ChainId,
     light: LightClient,
@@ -84,6 +90,10 @@ impl Ledger {
                 source: SourceId::of_identity(&chain, &source.identity),
                 key: *announced.keys.network.first()?,
                 addresses: announced.addresses.libp2p.iter().map(ToString::to_string).collect(),
+                served: Remote::announced(
+                    announced.keys.transfer,
+                    announced.addresses.iroh.iter().map(clavicle_ledger::encoding::Text::as_str),
+                ),
             })
         });
         Self { chain, light, relays: relays.collect(), clock }
@@ -121,6 +131,11 @@ impl Ledger {
             relays.swap(left, usize::try_from(at).unwrap_or(0));
         }
         Ok(relays)
+    }
+
+    /// Where a source's images were served when the network began.
+    pub(crate) fn first_served(&self, source: &SourceId) -> Option<&Remote> {
+        Some(&self.relay(source)?.served)
     }
 
     fn relay(&self, source: &SourceId) -> Option<&Relay> {
@@ -347,8 +362,15 @@ impl Ledger {
         relays.extend(self.relays()?.into_iter().filter(|relay| !first.contains(&relay.source)));
         let enough = SUBMIT_TO.max(first.len());
         let (mut taken, mut refused, mut last) = (0, None, None);
-        for relay in &relays {
-            let mut answer = self.ask_one(relay, Request::Submit(Box::new(envelope.clone()))).await;
+        let (mut next, mut asked) = (relays.iter(), FuturesUnordered::new());
+        loop {
+            // No more of them than have to take it: who does not is replaced by the next.
+            while taken + asked.len() < enough
+                && let Some(relay) = next.next()
+            {
+                asked.push(self.ask_one(relay, Request::Submit(Box::new(envelope.clone()))));
+            }
+            let Some(mut answer) = asked.next().await else { break };
             if let Ok(Response::Bound { verdict, receipt: given }) = answer {
                 *receipt = Some(*given);
                 answer = Ok(Response::Verdict(verdict));
@@ -359,9 +381,6 @@ impl Ledger {
                 Ok(Response::Verdict(Verdict::Rejected(why))) => refused = Some(why.to_string()),
                 Ok(_) => {}
                 Err(error) => last = Some(error),
-            }
-            if taken >= enough {
-                break;
             }
         }
         match (taken, refused) {

@@ -1,25 +1,35 @@
 //! A wallet: a vault, and the network as it knows it. What patients and recipients have in common.
 
 use std::path::Path;
+use std::time::Duration;
 
 use clavicle_ledger::derivation::{Branch, Seed, Words};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{Checkpoint, LightClient};
+use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::source::{KeyRole, KeyUse, Source};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
-use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_ledger::time::{Height, LocalTime, Timestamp};
+use clavicle_ledger::transaction::Envelope;
 use clavicle_network::endpoint::Remote;
+use clavicle_network::message::Response;
+use clavicle_network::revoke;
+use tokio::time::timeout;
+use tracing::debug;
 use zeroize::Zeroizing;
 
 use crate::error::WalletError;
-use crate::ledger::{Ledger, Proven};
+use crate::ledger::{Ledger, Proven, Submitted};
 use crate::rows::{Network, Profile};
 use crate::vault::{Batch, Passphrase, Vault, VaultError};
 
 /// The most keys of a source, other than the one now, that are looked up at once.
 const MAX_FORMER_KEYS: usize = 8;
+
+/// How long a revocation that goes to the source itself waits for a relay to prove where that is.
+const WHERE: Duration = Duration::from_secs(1);
 
 /// A wallet, open.
 #[derive(Debug)]
@@ -170,6 +180,32 @@ impl Wallet {
         Ok(self.vault.put(b"", self.ledger.light())?)
     }
 
+    /// Submits a revocation, and waits until it is final. It is also brought to the study's source itself, over iroh,
+    /// while the relays are asked: so it binds there whether or not a relay is reached, and no flood of what relays
+    /// serve keeps it out. What the source gave for it, not verified yet, stands beside what became of it.
+    pub(crate) async fn revoke(
+        &mut self,
+        envelope: &Envelope,
+        source: SourceId,
+    ) -> (Option<SignedReceipt>, Result<Height, WalletError>) {
+        // What it learns of newer blocks the other learns too.
+        let mut aside = self.ledger.clone();
+        let mut telling = Box::pin(tell(&mut aside, envelope, source));
+        let (mut told, mut receipt) = (false, None);
+        let first = [source];
+        let mut submitting = Box::pin(self.ledger.submit_for_receipt(envelope, &first));
+        let submitted = loop {
+            tokio::select! {
+                submitted = &mut submitting => break submitted,
+                given = &mut telling, if !told => (told, receipt) = (true, given),
+            }
+        };
+        match submitted {
+            Ok(Submitted { height, receipt: given }) => (given.or(receipt), Ok(height)),
+            Err(error) => (if told { receipt } else { telling.await }, Err(error)),
+        }
+    }
+
     /// The source's operational key now, and those of these signers that were it formerly, proven.
     pub(crate) async fn keys_of(&mut self, source: SourceId, mut signers: Vec<Key>) -> Result<Vec<Key>, WalletError> {
         signers.sort_unstable();
@@ -202,6 +238,27 @@ pub(crate) fn source_in(proven: &Proven, id: SourceId) -> Result<(Source, Key), 
     let source = proven.rows.source(id)?.ok_or(WalletError::NoSource)?;
     let operational = source.keys_in(epoch).operational;
     Ok((source, operational))
+}
+
+/// Brings a revocation to a source itself, where the ledger says it is; where no relay proves that, where it was when
+/// the network began. What it gave for it, if it was reached and did.
+async fn tell(ledger: &mut Ledger, envelope: &Envelope, source: SourceId) -> Option<SignedReceipt> {
+    let proven = match timeout(WHERE, ledger.rows(&[StateKey::Head, StateKey::Source(source)])).await {
+        Ok(Ok(proven)) => source_in(&proven, source).and_then(|(row, _)| served_at(&proven, &row)).ok(),
+        _ => None,
+    };
+    let remote = proven.or_else(|| ledger.first_served(&source).cloned())?;
+    match revoke::deliver(&remote, envelope).await {
+        Ok(Response::Bound { receipt, .. }) => Some(*receipt),
+        Ok(_) => {
+            debug!("the source gives no receipt for a revocation");
+            None
+        }
+        Err(error) => {
+            debug!(%error, "the source was not told of a revocation");
+            None
+        }
+    }
 }
 
 /// Where a source's images are served.

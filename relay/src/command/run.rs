@@ -10,7 +10,8 @@ use clavicle_consensus::{Config, Engine};
 use clavicle_ledger::encoding;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_network::Server;
-use clavicle_network::swarm::{Node, Peer, RECONCILE_EVERY};
+use clavicle_network::revoke::Revocations;
+use clavicle_network::swarm::{Desk, Node, Peer, RECONCILE_EVERY};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +21,6 @@ use tracing_subscriber::EnvFilter;
 use super::{Answer, CommandError, inspect, now, say};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
-use crate::confirming::Confirmer;
 use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
 use crate::desk::RelayDesk;
@@ -117,8 +117,9 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
         signal(SignalKind::terminate()).map_err(CommandError::Runtime)?,
     );
     let keys = Keys::read(&home.keys_folder())?;
-    let mut node = start_node(settings, &service, &keys)?;
-    let server = start_server(settings, &service, &keys).await?;
+    let desk = desk(&service, &keys)?;
+    let mut node = start_node(settings, &service, &keys, Arc::clone(&desk))?;
+    let server = start_server(settings, &service, &keys, desk).await?;
     let mut engine = start_engine(home, settings, &service, keys).await?;
     let publisher = node.publisher();
     // Set once, since this is the one place that starts anything.
@@ -127,7 +128,6 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
     let notifier = Notifier::start(service.clone());
-    let confirmer = Confirmer::start(service.clone(), node.inquirer(), node.gossiping());
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.
@@ -153,7 +153,6 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     };
     reception.stop().await;
     server.stop().await;
-    confirmer.stop().await;
     notifier.stop().await;
     upkeep.stop().await;
     let left = node.stop().await;
@@ -161,21 +160,23 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     ended.and(Ok(served?)).and(Ok(left?)).and(Ok(stopped?))
 }
 
-/// The node among relays and wallets.
-fn start_node(settings: &Settings, service: &Service, keys: &Keys) -> Result<Node, CommandError> {
+/// What answers relays and wallets.
+fn desk(service: &Service, keys: &Keys) -> Result<Arc<dyn Desk>, CommandError> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(KeysError::Random)?;
-    let desk = RelayDesk {
+    Ok(Arc::new(RelayDesk {
         chain: service.chain,
         source: service.source,
         network: keys.network.public(),
         submission: Arc::clone(&service.submission),
         mailboxes: Arc::clone(&service.mailboxes),
         challenger: Challenger::new(secret),
-        operational: service.operational.clone(),
         clock: service.clock,
-        timekeeper: Arc::clone(&service.timekeeper),
-    };
+    }))
+}
+
+/// The node among relays and wallets.
+fn start_node(settings: &Settings, service: &Service, keys: &Keys, desk: Arc<dyn Desk>) -> Result<Node, CommandError> {
     let config = clavicle_network::swarm::Config {
         chain: service.chain,
         seed: keys.network.seed(),
@@ -183,11 +184,16 @@ fn start_node(settings: &Settings, service: &Service, keys: &Keys) -> Result<Nod
         peers: relays(service)?,
         reconcile_every: RECONCILE_EVERY,
     };
-    Ok(Node::start(config, Arc::new(desk))?)
+    Ok(Node::start(config, desk)?)
 }
 
-/// The endpoint of those who fetch and those who pick up.
-async fn start_server(settings: &Settings, service: &Service, keys: &Keys) -> Result<Server, CommandError> {
+/// The endpoint of those who fetch, those who pick up and those who revoke.
+async fn start_server(
+    settings: &Settings,
+    service: &Service,
+    keys: &Keys,
+    desk: Arc<dyn Desk>,
+) -> Result<Server, CommandError> {
     let gate = RelayGate {
         chain: service.chain,
         source: service.source,
@@ -197,7 +203,7 @@ async fn start_server(settings: &Settings, service: &Service, keys: &Keys) -> Re
         refusals: Arc::clone(&service.refusals),
         receipts: Arc::clone(&service.receipts),
         notices: Arc::clone(&service.notices),
-        timekeeper: Arc::clone(&service.timekeeper),
+        clock: service.clock,
     };
     let counter = RelayCounter {
         chain: service.chain,
@@ -209,7 +215,8 @@ async fn start_server(settings: &Settings, service: &Service, keys: &Keys) -> Re
         clock: service.clock,
     };
     let at = settings.listen.transfer;
-    let started = Server::start(&keys.transfer, at, Arc::new(gate), Arc::new(counter)).await;
+    let revocations = Revocations::new(service.chain, desk);
+    let started = Server::start(&keys.transfer, at, Arc::new(gate), Arc::new(counter), revocations).await;
     started.map_err(|error| CommandError::Endpoint { at, error })
 }
 

@@ -8,8 +8,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use clavicle_ledger::id::EnvelopeHash;
+use clavicle_ledger::key::Key;
 use clavicle_network::Server;
 use clavicle_network::endpoint::bind;
+use clavicle_network::message::{Request, Response};
+use clavicle_network::revoke::Revocations;
+use clavicle_network::swarm::{Desk, Received};
 use clavicle_network::transfer::PROTOCOL;
 use iroh::endpoint::Connection;
 use iroh::{Endpoint, EndpointAddr, EndpointId};
@@ -27,6 +32,27 @@ pub(crate) struct Shared {
     pub(crate) root: PathBuf,
     /// Studies, and how many were granted each.
     pub(crate) studies: Vec<(Shape, u32)>,
+}
+
+/// Nobody revokes here over the network.
+struct Nobody;
+
+impl Desk for Nobody {
+    fn receive(&self, _: &[u8]) -> Received {
+        Received::Ignore
+    }
+
+    fn answer(&self, _: Key, _: Request) -> Response {
+        Response::Unavailable
+    }
+
+    fn waiting(&self) -> Vec<EnvelopeHash> {
+        Vec::new()
+    }
+
+    fn envelope(&self, _: &EnvelopeHash) -> Option<Vec<u8>> {
+        None
+    }
 }
 
 /// A process of this program.
@@ -128,7 +154,8 @@ pub(crate) fn be_source(shared: &Shared, revoke_every: Option<usize>) {
     runtime.block_on(async {
         let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let counter = Arc::new(Closed(Arc::clone(&hospital)));
-        let server = Server::start(&secret("transfer"), at, hospital, counter).await.unwrap();
+        let revocations = Revocations::new(hospital.chain, Arc::new(Nobody));
+        let server = Server::start(&secret("transfer"), at, hospital, counter, revocations).await.unwrap();
         let raw = bind(&secret("raw"), Some(at), &[RAW]).await.unwrap();
         println!("{}\n{}", server.address(), raw.bound_sockets()[0]);
         let mut connections = JoinSet::new();

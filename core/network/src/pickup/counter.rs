@@ -1,9 +1,9 @@
 //! The source's side of a pickup.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use clavicle_admission::Neighbourhood;
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{EnvelopeHash, StudyId};
 use clavicle_ledger::key::Key;
@@ -51,7 +51,7 @@ pub trait Counter: Send + Sync + 'static {
 }
 
 /// Serves one connection until its end. It has a stranger's place until its ticket has opened something.
-pub(crate) async fn serve(connection: &Connection, stranger: Place<IpAddr>, hall: &Hall) {
+pub(crate) async fn serve(connection: &Connection, stranger: Place<Neighbourhood>, hall: &Hall) {
     if let Err(error) = answer(connection, stranger, hall).await {
         debug!(%error, "a pickup broke off");
         let code = if matches!(error, Broken::Replaced) { REPLACED } else { 1 };
@@ -79,7 +79,7 @@ struct Greeted {
     frames: Vec<Vec<u8>>,
 }
 
-async fn answer(connection: &Connection, stranger: Place<IpAddr>, hall: &Hall) -> Result<(), Broken> {
+async fn answer(connection: &Connection, stranger: Place<Neighbourhood>, hall: &Hall) -> Result<(), Broken> {
     let greeted = stranger.holding(greet(connection, hall)).await.ok_or(Broken::Replaced)?;
     let Some(greeted) = greeted? else { return Ok(()) };
     let guest = hall.guests.enter(Account::Wallet(remote_key(connection))).ok_or(Broken::Replaced)?;

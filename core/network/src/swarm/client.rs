@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::codec::{self, AskCodec};
-use super::{key_of, keypair, peer_of, transport};
+use super::{dialling, key_of, keypair, peer_of, transport};
 use crate::message::{Request, Response};
 
 /// Why there is no answer.
@@ -138,7 +138,7 @@ impl Client {
         // Without an executor, connections live inside of the swarm and go no further than it is driven.
         let config = libp2p::swarm::Config::without_executor().with_idle_connection_timeout(Duration::from_secs(3600));
         let behaviour = codec::behaviour(chain, ProtocolSupport::Outbound);
-        let swarm = Swarm::new(transport(&keypair), behaviour, keypair.public().to_peer_id(), config);
+        let swarm = Swarm::new(transport(dialling(), &keypair), behaviour, keypair.public().to_peer_id(), config);
         Ok(Self { swarm, own, relay, peer, addresses, patience })
     }
 

@@ -1,8 +1,9 @@
 //! Who comes in, and how far: relays into the gossip, guests only as far as the questions.
 //!
-//! Gossipsub has a blacklist, but one on it may still join the mesh and crowd out others, and is remembered for an hour.
-//! So a guest's connection has no gossip on it at all, and gossipsub never learns that the guest was there. Counting
-//! connections is here too: whoever connects gets a new name at will, and nothing may stay behind of any.
+//! Gossipsub has a blacklist, but one on it may still join the mesh and crowd out others, and is remembered for an
+//! hour. So a guest's connection has no gossip on it at all, and gossipsub never learns that the guest was there.
+//! Whoever connects gets a new name at will, and nothing may stay behind of any: a guest counts by its address, a
+//! relay, which has proven its key, by that. Both have their places in the [`Lobby`].
 //!
 //! A relay has one connection. Gossipsub would take more, but says what it listens to on the first one alone: when that is
 //! dead and not known to be, the next one stays silent. So a new connection takes the place of the old one, and gossipsub
@@ -13,6 +14,7 @@ use core::time::Duration;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::task::{Context, Poll};
 
+use clavicle_admission::Neighbourhood;
 use libp2p::core::transport::PortUse;
 use libp2p::core::{ConnectedPoint, Endpoint};
 use libp2p::swarm::behaviour::{ConnectionClosed, ConnectionEstablished};
@@ -25,11 +27,8 @@ use libp2p::{Multiaddr, PeerId, gossipsub};
 use tokio::time::Instant;
 
 use super::gossip::Gossip;
+use super::lobby::{Lobby, Number};
 
-/// Connections that are being agreed upon, from outside.
-const MAX_PENDING: usize = 256;
-/// Connections of guests.
-const MAX_GUESTS: usize = 1024;
 /// Connections of one guest.
 const MAX_EACH: usize = 4;
 /// Two connections that come up within so long were dialled at the same time.
@@ -37,15 +36,29 @@ const AT_ONCE: Duration = Duration::from_secs(10);
 
 /// A connection was not let in.
 #[derive(Debug)]
-struct Full;
+enum NotIn {
+    /// As many as this guest may have are there.
+    Enough,
+    /// The relay has one, which stays.
+    Other,
+    /// Its place was taken by somebody else meanwhile.
+    Replaced,
+    /// It was dialled as a relay's, and is no relay's any more.
+    NoRelay,
+}
 
-impl fmt::Display for Full {
+impl fmt::Display for NotIn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("there are as many connections as there may be")
+        f.write_str(match self {
+            Self::Enough => "there are as many connections of this key as there may be",
+            Self::Other => "the relay has another connection, which stays",
+            Self::Replaced => "its place was taken by somebody who has fewer",
+            Self::NoRelay => "only relays are dialled, and it is none any more",
+        })
     }
 }
 
-impl std::error::Error for Full {}
+impl std::error::Error for NotIn {}
 
 /// Gossip, behind a door.
 pub(super) struct Door {
@@ -53,8 +66,8 @@ pub(super) struct Door {
     pub(super) gossip: Gossip,
     /// The relays.
     members: HashSet<PeerId>,
-    /// Connections being agreed upon.
-    pending: HashSet<ConnectionId>,
+    /// Where sockets have their places.
+    lobby: Lobby,
     /// The connections that gossipsub knows of.
     inside: HashMap<PeerId, Inside>,
     /// All others.
@@ -75,8 +88,23 @@ struct Inside {
 
 #[derive(Default)]
 struct Guests {
-    of: HashMap<ConnectionId, PeerId>,
+    of: HashMap<ConnectionId, Guest>,
     each: HashMap<PeerId, usize>,
+}
+
+struct Guest {
+    peer: PeerId,
+    socket: Number,
+    neighbourhood: Neighbourhood,
+}
+
+/// On whose account a question is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Asker {
+    /// A relay's.
+    Relay(PeerId),
+    /// Everybody's from there.
+    Guests(Neighbourhood),
 }
 
 impl Guests {
@@ -84,14 +112,15 @@ impl Guests {
         self.each.get(peer).copied().unwrap_or(0)
     }
 
-    fn enter(&mut self, connection: ConnectionId, peer: PeerId) {
-        if self.of.insert(connection, peer).is_none() {
+    fn enter(&mut self, connection: ConnectionId, guest: Guest) {
+        let peer = guest.peer;
+        if self.of.insert(connection, guest).is_none() {
             *self.each.entry(peer).or_default() += 1;
         }
     }
 
     fn leave(&mut self, connection: ConnectionId) {
-        let Some(peer) = self.of.remove(&connection) else { return };
+        let Some(Guest { peer, .. }) = self.of.remove(&connection) else { return };
         match self.each.get_mut(&peer) {
             Some(count) if *count > 1 => *count -= 1,
             _ => drop(self.each.remove(&peer)),
@@ -100,11 +129,11 @@ impl Guests {
 }
 
 impl Door {
-    pub(super) fn new(gossip: Gossip, own: PeerId) -> Self {
+    pub(super) fn new(gossip: Gossip, own: PeerId, lobby: Lobby) -> Self {
         Self {
             gossip,
             members: HashSet::new(),
-            pending: HashSet::new(),
+            lobby,
             inside: HashMap::new(),
             guests: Guests::default(),
             closing: VecDeque::new(),
@@ -120,25 +149,48 @@ impl Door {
         removed.chain(added).copied().collect()
     }
 
-    fn let_in(
+    /// On whose account something is asked on a connection; nothing when it is gone. Who asks is let go last.
+    pub(super) fn asker(&self, peer: PeerId, connection: ConnectionId) -> Option<Asker> {
+        if self.is_inside(&peer, connection) {
+            return Some(Asker::Relay(peer));
+        }
+        let guest = self.guests.of.get(&connection)?;
+        self.lobby.asked(guest.socket, Instant::now().into_std());
+        Some(Asker::Guests(guest.neighbourhood))
+    }
+
+    /// Closes a connection.
+    pub(super) fn close(&mut self, peer: PeerId, connection: ConnectionId) {
+        self.closing.push_back((peer, connection));
+    }
+
+    fn let_guest_in(
+        &mut self,
+        connection: ConnectionId,
+        peer: PeerId,
+        (here, there): (&Multiaddr, &Multiaddr),
+    ) -> Result<THandler<Self>, ConnectionDenied> {
+        if self.guests.count(&peer) >= MAX_EACH {
+            return Err(ConnectionDenied::new(NotIn::Enough));
+        }
+        let entered = self.lobby.guest(here, there, Instant::now().into_std());
+        let (socket, neighbourhood) = entered.ok_or_else(|| ConnectionDenied::new(NotIn::Replaced))?;
+        self.guests.enter(connection, Guest { peer, socket, neighbourhood });
+        Ok(Either::Right(dummy::ConnectionHandler))
+    }
+
+    fn let_relay_in(
         &mut self,
         connection: ConnectionId,
         peer: PeerId,
         inbound: bool,
         join: impl FnOnce(&mut Gossip) -> Result<THandler<Gossip>, ConnectionDenied>,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        if !self.members.contains(&peer) {
-            if self.guests.of.len() >= MAX_GUESTS || self.guests.count(&peer) >= MAX_EACH {
-                return Err(ConnectionDenied::new(Full));
-            }
-            self.guests.enter(connection, peer);
-            return Ok(Either::Right(dummy::ConnectionHandler));
-        }
         if let Some(old) = self.inside.get(&peer) {
             let at_once = old.inbound != inbound && old.since.elapsed() < AT_ONCE;
             let old_stays = old.inbound == (peer < self.own);
             if at_once && old_stays {
-                return Err(ConnectionDenied::new(Full));
+                return Err(ConnectionDenied::new(NotIn::Other));
             }
             self.closing.push_back((peer, old.connection));
             self.leave(&peer, None);
@@ -170,19 +222,6 @@ impl NetworkBehaviour for Door {
     type ConnectionHandler = Either<THandler<Gossip>, dummy::ConnectionHandler>;
     type ToSwarm = gossipsub::Event;
 
-    fn handle_pending_inbound_connection(
-        &mut self,
-        connection: ConnectionId,
-        _: &Multiaddr,
-        _: &Multiaddr,
-    ) -> Result<(), ConnectionDenied> {
-        if self.pending.len() >= MAX_PENDING {
-            return Err(ConnectionDenied::new(Full));
-        }
-        self.pending.insert(connection);
-        Ok(())
-    }
-
     fn handle_established_inbound_connection(
         &mut self,
         connection: ConnectionId,
@@ -190,8 +229,13 @@ impl NetworkBehaviour for Door {
         local: &Multiaddr,
         remote: &Multiaddr,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.pending.remove(&connection);
-        self.let_in(connection, peer, true, |gossip| {
+        if !self.members.contains(&peer) {
+            return self.let_guest_in(connection, peer, (local, remote));
+        }
+        if !self.lobby.relay(local, remote) {
+            return Err(ConnectionDenied::new(NotIn::Replaced));
+        }
+        self.let_relay_in(connection, peer, true, |gossip| {
             gossip.handle_established_inbound_connection(connection, peer, local, remote)
         })
     }
@@ -204,7 +248,10 @@ impl NetworkBehaviour for Door {
         role: Endpoint,
         port: PortUse,
     ) -> Result<THandler<Self>, ConnectionDenied> {
-        self.let_in(connection, peer, false, |gossip| {
+        if !self.members.contains(&peer) {
+            return Err(ConnectionDenied::new(NotIn::NoRelay));
+        }
+        self.let_relay_in(connection, peer, false, |gossip| {
             gossip.handle_established_outbound_connection(connection, peer, address, role, port)
         })
     }
@@ -222,9 +269,6 @@ impl NetworkBehaviour for Door {
                 self.leave(&event.peer_id, event.cause);
             }
             FromSwarm::ConnectionClosed(event) => self.guests.leave(event.connection_id),
-            FromSwarm::ListenFailure(event) => {
-                self.pending.remove(&event.connection_id);
-            }
             _ => {}
         }
     }

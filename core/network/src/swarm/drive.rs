@@ -3,7 +3,7 @@
 mod exchange;
 
 use core::time::Duration;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use libp2p::core::transport::TransportError;
 use libp2p::futures::StreamExt as _;
 use libp2p::gossipsub::{self, IdentTopic};
 use libp2p::identity::Keypair;
-use libp2p::request_response::{self, InboundRequestId, OutboundRequestId, ProtocolSupport};
+use libp2p::request_response::{self, OutboundRequestId, ProtocolSupport};
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
@@ -21,28 +21,30 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use self::exchange::{Answer, Looked};
+use self::exchange::Looked;
 use super::codec::{self, AskCodec};
 use super::desk::Desk;
 use super::dials::Dials;
 use super::door::Door;
 use super::gossip::{gossip, topic};
 use super::jobs::Jobs;
+use super::lane::Lane;
+use super::lobby::{Accepting, Lobby};
 use super::missing::Missing;
-use super::node::{Asked, Peer, Stopped, dialled};
+use super::node::{Peer, Stopped, dialled};
 use super::{key_of, transport};
-use crate::message::{Query, Request, Response};
+use crate::message::Query;
 
 /// Jobs of one kind that run at once.
 const RUNNING: usize = 8;
-/// Guests' questions that wait for their turn.
+/// Questions that wait for their turn.
 const QUESTIONS_WAITING: usize = 256;
-/// Guests' questions whose answers are not yet sent: each may hold a request or response in memory.
+/// Questions whose answers are not yet sent: each may hold a request or response in memory.
 const ANSWERING: usize = 512;
+/// Revocations that are looked at at once, beside all else.
+const REVOKING: usize = 4;
 /// Messages and answers of relays that wait to be looked at.
 const RECEIVED_WAITING: usize = 1024;
-/// How often a relay may ask which block is the newest: each answer costs a signature.
-const INQUIRIES: Duration = Duration::from_millis(100);
 /// A guest that neither asks nor answers is let go.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -56,7 +58,6 @@ struct Relay {
 /// The task's ends of what a node holds.
 pub(super) struct Handles {
     pub(super) publishing: mpsc::Receiver<Vec<u8>>,
-    pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) peers: watch::Receiver<Vec<Peer>>,
     pub(super) listening: watch::Sender<Option<Multiaddr>>,
     pub(super) gossiping: watch::Sender<BTreeSet<Key>>,
@@ -65,7 +66,9 @@ pub(super) struct Handles {
 
 /// The task.
 pub(super) struct Drive {
+    chain: ChainId,
     swarm: Swarm<Relay>,
+    lobby: Lobby,
     topic: IdentTopic,
     desk: Arc<dyn Desk>,
     handles: Handles,
@@ -73,13 +76,9 @@ pub(super) struct Drive {
     missing: Missing,
     /// What relays were asked, and have not answered.
     asked: HashSet<OutboundRequestId>,
-    /// What all relays were asked at once, and have not answered: the last question alone.
-    inquiring: HashMap<OutboundRequestId, mpsc::Sender<Response>>,
-    /// Until when a relay that asked which block is the newest is not answered again.
-    inquired: HashMap<PeerId, Instant>,
-    /// Guests' questions, until their answers are sent.
-    answering: HashSet<InboundRequestId>,
-    answers: Jobs<Answer>,
+    /// Questions, but for revocations.
+    questions: Lane,
+    revocations: Lane,
     looks: Jobs<Looked>,
 }
 
@@ -92,26 +91,28 @@ impl Drive {
         desk: Arc<dyn Desk>,
         mut handles: Handles,
     ) -> Result<Self, TransportError<io::Error>> {
+        let lobby = Lobby::new();
         let relay = Relay {
-            door: Door::new(gossip(chain), keypair.public().to_peer_id()),
+            door: Door::new(gossip(chain), keypair.public().to_peer_id(), lobby.clone()),
             ask: codec::behaviour(chain, ProtocolSupport::Full),
         };
         let config = libp2p::swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE);
-        let mut swarm = Swarm::new(transport(keypair), relay, keypair.public().to_peer_id(), config);
+        let sockets = transport(Accepting::new(lobby.clone()), keypair);
+        let mut swarm = Swarm::new(sockets, relay, keypair.public().to_peer_id(), config);
         swarm.listen_on(listen)?;
         handles.peers.mark_changed();
         Ok(Self {
+            chain: *chain,
             swarm,
+            lobby,
             topic: topic(chain),
             desk,
             handles,
             dials: Dials::new(keypair.public().to_peer_id()),
             missing: Missing::new(reconcile_every, Instant::now()),
             asked: HashSet::new(),
-            inquiring: HashMap::new(),
-            inquired: HashMap::new(),
-            answering: HashSet::new(),
-            answers: Jobs::new(RUNNING, QUESTIONS_WAITING),
+            questions: Lane::new(RUNNING, QUESTIONS_WAITING, ANSWERING),
+            revocations: Lane::new(REVOKING, QUESTIONS_WAITING, ANSWERING),
             looks: Jobs::new(RUNNING, RECEIVED_WAITING),
         })
     }
@@ -119,23 +120,25 @@ impl Drive {
     /// Serves until it is asked to stop, or cannot.
     pub(super) async fn run(mut self) -> Result<(), Stopped> {
         let result = self.serve().await;
-        let Self { swarm, answers, looks, .. } = self;
+        let Self { swarm, questions, revocations, looks, .. } = self;
         drop(swarm);
-        answers.finish().await;
+        revocations.finish().await;
+        questions.finish().await;
         looks.finish().await;
         result
     }
 
     async fn serve(&mut self) -> Result<(), Stopped> {
         loop {
-            let wake = self.dials.next_at().map_or(self.missing.next_at(), |at| at.min(self.missing.next_at()));
+            let sweep = self.lobby.next_sweep().map(Instant::from_std);
+            let wake = [self.dials.next_at(), sweep].into_iter().flatten().fold(self.missing.next_at(), Instant::min);
             tokio::select! {
                 // Dropped is stopped, too.
                 _ = &mut self.handles.stopping => return Ok(()),
                 Ok(()) = self.handles.peers.changed() => self.set_peers(),
                 Some(envelope) = self.handles.publishing.recv() => self.publish(envelope),
-                Some((query, answers)) = self.handles.asked.recv() => self.ask_all(&query, &answers),
-                Some((channel, response)) = self.answers.next() => self.respond(channel, response),
+                Some((channel, response)) = self.revocations.next() => self.respond(channel, response),
+                Some((channel, response)) = self.questions.next() => self.respond(channel, response),
                 Some(looked) = self.looks.next() => self.looked(looked),
                 event = self.swarm.select_next_some() => self.event(event)?,
                 () = sleep_until(wake) => self.tick(Instant::now()),
@@ -148,8 +151,6 @@ impl Drive {
         let changed = self.swarm.behaviour_mut().door.set_members(peers.keys().copied().collect());
         let swarm = &self.swarm;
         self.dials.set(peers, |peer| swarm.is_connected(peer), Instant::now());
-        let dials = &self.dials;
-        self.inquired.retain(|peer, _| dials.contains(peer));
         for peer in changed {
             self.forget(&peer);
             self.drop_connections(peer);
@@ -163,17 +164,8 @@ impl Drive {
         }
     }
 
-    /// Asks every relay that is connected.
-    fn ask_all(&mut self, query: &Query, answers: &mpsc::Sender<Response>) {
-        self.inquiring.clear();
-        let connected = self.dials.all().filter(|peer| self.swarm.is_connected(peer));
-        for peer in connected.copied().collect::<Vec<_>>() {
-            let id = self.swarm.behaviour_mut().ask.send_request(&peer, Request::Query(query.clone()));
-            self.inquiring.insert(id, answers.clone());
-        }
-    }
-
     fn tick(&mut self, now: Instant) {
+        self.lobby.sweep(now.into_std());
         while let Some((peer, addresses)) = self.dials.due(now) {
             if let Err(error) = self.swarm.dial(DialOpts::peer_id(peer).addresses(addresses).build()) {
                 debug!("a relay was not dialled: {error}");

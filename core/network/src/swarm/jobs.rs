@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use tokio::task::JoinSet;
 use tracing::error;
 
-type Job<T> = Box<dyn FnOnce() -> T + Send>;
+/// One of them.
+pub(super) type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// Jobs on blocking threads: so many run, so many wait for a thread, and there are no more.
 pub(super) struct Jobs<T> {

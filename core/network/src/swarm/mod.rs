@@ -14,6 +14,8 @@ mod door;
 mod drive;
 mod gossip;
 mod jobs;
+mod lane;
+mod lobby;
 mod missing;
 mod node;
 
@@ -24,15 +26,16 @@ use core::time::Duration;
 
 use libp2p::core::muxing::StreamMuxerBox;
 use libp2p::core::transport::timeout::TransportTimeout;
-use libp2p::core::transport::{Boxed, Transport as _};
+use libp2p::core::transport::{Boxed, Transport};
 use libp2p::core::upgrade::Version;
+use libp2p::futures::{AsyncRead, AsyncWrite};
 use libp2p::identity::{self, Keypair, PeerId};
 use libp2p::{noise, tcp, yamux};
 use zeroize::Zeroizing;
 
 pub use self::client::{AskError, Client};
 pub use self::desk::{Desk, Received};
-pub use self::node::{Config, Inquirer, Node, Peer, Publisher, RECONCILE_EVERY, StartError, Stopped};
+pub use self::node::{Config, Node, Peer, Publisher, RECONCILE_EVERY, StartError, Stopped};
 
 /// How long a handshake, and one request with its response, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,15 +67,24 @@ fn keypair(mut seed: Zeroizing<[u8; 32]>) -> Keypair {
     Keypair::ed25519_from_bytes(&mut seed[..]).expect("any 32 bytes are a seed")
 }
 
-/// TCP, encrypted and authenticated by Noise, shared by Yamux.
-fn transport(keypair: &Keypair) -> Boxed<(PeerId, StreamMuxerBox)> {
+/// TCP that only dials.
+fn dialling() -> tcp::tokio::Transport {
+    tcp::tokio::Transport::new(tcp::Config::default())
+}
+
+/// Sockets, encrypted and authenticated by Noise, shared by Yamux.
+fn transport<T>(sockets: T, keypair: &Keypair) -> Boxed<(PeerId, StreamMuxerBox)>
+where
+    T: Transport + Send + Unpin + 'static,
+    T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T::Error: Send + Sync + 'static,
+    T::ListenerUpgrade: Send,
+    T::Dial: Send,
+{
     let mut streams = yamux::Config::default();
     streams.set_max_num_streams(STREAMS);
     let noise = noise::Config::new(keypair).expect("an Ed25519 key signs");
-    let upgraded = tcp::tokio::Transport::new(tcp::Config::default())
-        .upgrade(Version::V1Lazy)
-        .authenticate(noise)
-        .multiplex(streams);
+    let upgraded = sockets.upgrade(Version::V1Lazy).authenticate(noise).multiplex(streams);
     TransportTimeout::new(upgraded, PATIENCE).map(|(peer, muxer), _| (peer, StreamMuxerBox::new(muxer))).boxed()
 }
 

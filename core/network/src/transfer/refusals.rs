@@ -1,10 +1,10 @@
 //! Refusals on their way to whoever was refused: all on one schedule, and bounded.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use clavicle_admission::Neighbourhood;
 use iroh::endpoint::SendStream;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -21,7 +21,7 @@ const MAX_REFUSALS: (usize, usize) = (4_096, 64);
 /// Refusals on their way: bounded.
 #[derive(Debug)]
 pub(crate) struct Refusals {
-    crowd: Crowd<IpAddr>,
+    crowd: Crowd<Neighbourhood>,
     from: Instant,
 }
 
@@ -32,7 +32,13 @@ impl Refusals {
 
     /// Says no to what was `asked` then, at the next tick but one. It is counted from the question and not from the decision: asked just
     /// before a tick, a quick decision would else be told from a slow one. Deciding takes less than a tick on a healthy machine.
-    pub(super) async fn refuse(&self, send: &mut SendStream, address: IpAddr, asked: Instant, reference: Reference) {
+    pub(super) async fn refuse(
+        &self,
+        send: &mut SendStream,
+        address: Neighbourhood,
+        asked: Instant,
+        reference: Reference,
+    ) {
         let place = self.crowd.enter(address);
         // Also for whoever is only cut off: how long the decision took must not show in that either.
         self.wait(asked).await;
@@ -131,7 +137,7 @@ mod tests {
     #[test]
     fn strangers_do_not_fill_the_table_for_others() {
         let refusals = Refusals::new();
-        let address = |number: u8| IpAddr::from([192, 0, 2, number]);
+        let address = |number: u8| Neighbourhood::of([192, 0, 2, number].into());
         let flood: Vec<_> = (0..10_000).map_while(|_| refusals.crowd.enter(address(1))).collect();
         assert_eq!(flood.len(), MAX_REFUSALS.1);
         let others: Vec<_> = (2..60).filter_map(|number| refusals.crowd.enter(address(number))).collect();

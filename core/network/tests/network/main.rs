@@ -6,6 +6,7 @@
 mod world;
 
 mod asking;
+mod flooded;
 mod gossip;
 mod reconciling;
 mod strangers;

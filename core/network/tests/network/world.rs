@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use clavicle_ledger::action::Revoke;
-use clavicle_ledger::confirm::Newest;
+use clavicle_ledger::action::{Revoke, Veto};
 use clavicle_ledger::encoding::{decode, encode};
-use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, GrantId, SourceId, StudyId};
+use clavicle_ledger::id::{ChainId, EnvelopeHash, GrantId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body, Envelope};
@@ -25,24 +24,45 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 /// What reconciles within a test does so at once; what does not, never.
 pub const NEVER: Duration = Duration::from_secs(3600);
 
-/// A transaction with sound signatures.
+/// A transaction with sound signatures, and no revocation.
 pub fn envelope(nonce: u32) -> (EnvelopeHash, Vec<u8>) {
-    signed_on(&CHAIN, nonce)
+    signed_on(&CHAIN, nonce, veto())
+}
+
+/// A revocation with a sound signature.
+pub fn revocation(nonce: u32) -> Vec<u8> {
+    signed_on(&CHAIN, nonce, revoke()).1
 }
 
 /// A transaction that is unsound on this network.
 pub fn unsound(nonce: u32) -> Vec<u8> {
-    signed_on(&ChainId::from_bytes([0xff; 32]), nonce).1
+    signed_on(&ChainId::from_bytes([0xff; 32]), nonce, veto()).1
 }
 
-fn signed_on(chain: &ChainId, nonce: u32) -> (EnvelopeHash, Vec<u8>) {
-    let key = SecretKey::from_bytes(&[1; 32]);
+/// A revocation that is unsound on this network.
+pub fn unsound_revocation(nonce: u32) -> Vec<u8> {
+    signed_on(&ChainId::from_bytes([0xff; 32]), nonce, revoke()).1
+}
+
+fn holder() -> SecretKey {
+    SecretKey::from_bytes(&[1; 32])
+}
+
+fn veto() -> Action {
+    let (study, recovery) = (StudyId::from_bytes([2; 32]), TxId::from_bytes([3; 32]));
+    Action::Veto(Veto { study, holder: holder().public(), recovery })
+}
+
+fn revoke() -> Action {
     let (study, grant) = (StudyId::from_bytes([2; 32]), GrantId::from_bytes([3; 32]));
-    let revoke = Revoke { study, revoker: key.public(), grant, grant_submit_by: Timestamp(0) };
+    Action::Revoke(Revoke { study, revoker: holder().public(), grant, grant_submit_by: Timestamp(0) })
+}
+
+fn signed_on(chain: &ChainId, nonce: u32, action: Action) -> (EnvelopeHash, Vec<u8>) {
     let mut bytes = [0; 16];
     bytes[..4].copy_from_slice(&nonce.to_be_bytes());
-    let body = Body { submit_by: Timestamp(1), nonce: bytes, action: Action::Revoke(revoke) };
-    let envelope = body.sign(chain, &[&key]).unwrap();
+    let body = Body { submit_by: Timestamp(1), nonce: bytes, action };
+    let envelope = body.sign(chain, &[&holder()]).unwrap();
     (envelope.hash(), encode(&envelope))
 }
 
@@ -52,10 +72,12 @@ pub struct Memory {
     waiting: Mutex<BTreeMap<EnvelopeHash, Vec<u8>>>,
     rejected: AtomicUsize,
     changes: watch::Sender<()>,
-    /// Answers to Submit wait while this says so.
+    /// Answers to Submit, but of revocations, wait while this says so.
     held: Mutex<bool>,
     released: Condvar,
     held_up: AtomicUsize,
+    /// Revocations that it was given.
+    pub revoked: AtomicUsize,
 }
 
 impl Memory {
@@ -117,17 +139,16 @@ impl Desk for Memory {
     fn answer(&self, _: Key, request: Request) -> Response {
         match request {
             Request::Query(Query::Head) => Response::Head(None),
+            Request::Submit(envelope) if matches!(envelope.body.action, Action::Revoke(_)) => {
+                self.revoked.fetch_add(1, Ordering::SeqCst);
+                Response::Verdict(Verdict::Waits)
+            }
             Request::Submit(_) => {
                 self.held_up.fetch_add(1, Ordering::SeqCst);
                 self.changes.send_replace(());
                 let held = self.held.lock().unwrap();
                 drop(self.released.wait_while(held, |held| *held).unwrap());
                 Response::Verdict(Verdict::Waits)
-            }
-            Request::Query(Query::Newest(inquiry)) => {
-                let (by, block) = (SourceId::from_bytes([4; 32]), BlockId::from_bytes([5; 32]));
-                let newest = Newest { inquiry, by, height: 6, block, at: Timestamp(7) };
-                Response::Newest(Box::new(newest.sign(&CHAIN, &SecretKey::from_bytes(&[1; 32]))))
             }
             _ => Response::Unavailable,
         }

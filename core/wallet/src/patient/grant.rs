@@ -4,6 +4,7 @@ use clavicle_ledger::action::{Grant, Revoke};
 use clavicle_ledger::encoding::{Bytes, Text};
 use clavicle_ledger::id::{GrantId, RequestDigest, SourceId, StudyId};
 use clavicle_ledger::key::Key;
+use clavicle_ledger::receipt::Entry;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Deed;
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
@@ -296,7 +297,8 @@ impl Patient {
         Ok(revoked)
     }
 
-    /// Revokes, and returns when the revocation is final. The source is told first: it stops serving at once.
+    /// Revokes, and returns when the revocation is final. The source is told first, over libp2p and over iroh at once:
+    /// it stops serving at once.
     ///
     /// # Errors
     /// [`WalletError`]; the same again goes on where it stopped.
@@ -306,14 +308,22 @@ impl Patient {
             return Ok(height);
         }
         let held = self.held(grant.study)?;
-        let submitted = self.wallet.ledger.submit_for_receipt(&revoked.envelope, &[held.source]).await?;
+        let (receipt, submitted) = self.wallet.revoke(&revoked.envelope, held.source).await;
         self.wallet.keep_light()?;
-        if let Some(receipt) = submitted.receipt {
+        let height = match (submitted, &receipt) {
+            (Ok(height), _) => height,
+            // Who answered has proven the source's key.
+            (Err(error), Some(given)) if given.receipt.entry == (Entry::RevocationSeen { grant: grant.id }) => {
+                return Err(WalletError::OnlyTold(Box::new(error)));
+            }
+            (Err(error), _) => return Err(error),
+        };
+        if let Some(receipt) = receipt {
             self.keep_bound(grant, &held, receipt).await?;
         }
-        revoked.final_at = Some(submitted.height);
+        revoked.final_at = Some(height);
         self.wallet.vault.put(grant.id.as_bytes(), &revoked)?;
-        Ok(submitted.height)
+        Ok(height)
     }
 
     fn held(&self, study: StudyId) -> Result<Held, WalletError> {

@@ -8,16 +8,15 @@ use clavicle_ledger::transaction::Envelope;
 use libp2p::PeerId;
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
 use libp2p::request_response::{self, InboundRequestId, OutboundFailure, ResponseChannel};
+use libp2p::swarm::ConnectionId;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{ANSWERING, Drive, INQUIRIES};
+use super::Drive;
 use crate::message::{List, MAX_WAITING, Query, Request, Response};
+use crate::revoke;
 use crate::swarm::desk::{Desk, Received};
 use crate::swarm::key_of;
-
-/// A guest's question, answered.
-pub(super) type Answer = (ResponseChannel<Response>, Response);
 
 /// What came out of looking at something that a relay sent.
 pub(super) enum Looked {
@@ -28,7 +27,7 @@ pub(super) enum Looked {
     /// At what was missing; whether all of it was sound.
     Taken { from: PeerId, sound: bool },
     /// At a relay's question.
-    Question(Answer),
+    Question((ResponseChannel<Response>, Response)),
 }
 
 impl Drive {
@@ -49,77 +48,65 @@ impl Drive {
     pub(super) fn ask_event(&mut self, event: request_response::Event<Request, Response>) {
         use request_response::{Event, Message};
         match event {
-            Event::Message { peer, message: Message::Request { request_id, request, channel }, .. } => {
-                self.asked_by(peer, request_id, request, channel);
+            Event::Message { peer, connection_id, message: Message::Request { request_id, request, channel } } => {
+                self.asked_by((peer, connection_id), request_id, request, channel);
             }
             Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
                 if self.asked.remove(&request_id) {
                     self.answered(peer, response);
-                } else if let Some(answers) = self.inquiring.remove(&request_id) {
-                    // There is room for one of each; whoever asked may not wait any more.
-                    answers.try_send(response).ok();
                 }
             }
             Event::OutboundFailure { peer, request_id, error, .. } => {
-                let by_all = self.inquiring.remove(&request_id).is_some();
                 if self.asked.remove(&request_id) {
+                    debug!(relay = ?key_of(&peer), "did not say what waits there: {error}");
                     self.missing.end(&peer);
-                } else if !by_all {
-                    return;
-                }
-                debug!(relay = ?key_of(&peer), "did not answer: {error}");
-                if matches!(error, OutboundFailure::Timeout) {
-                    // A dead connection looks like this, and nothing else would tell for a quarter of an hour.
-                    self.drop_connections(peer);
+                    if matches!(error, OutboundFailure::Timeout) {
+                        // A dead connection looks like this, and nothing else would tell for a quarter of an hour.
+                        self.drop_connections(peer);
+                    }
                 }
             }
             Event::InboundFailure { request_id, .. } | Event::ResponseSent { request_id, .. } => {
-                self.answering.remove(&request_id);
+                self.questions.sent(&request_id);
+                self.revocations.sent(&request_id);
             }
         }
     }
 
-    fn asked_by(&mut self, peer: PeerId, id: InboundRequestId, request: Request, channel: ResponseChannel<Response>) {
+    fn asked_by(
+        &mut self,
+        (peer, connection): (PeerId, ConnectionId),
+        id: InboundRequestId,
+        request: Request,
+        channel: ResponseChannel<Response>,
+    ) {
         let desk = Arc::clone(&self.desk);
-        match request {
+        if let Request::Query(query @ (Query::Waiting | Query::Envelopes(_))) = request {
             // For relays alone, and never behind guests.
-            Request::Query(query @ (Query::Waiting | Query::Envelopes(_))) => {
-                if self.looks.is_full() || !self.dials.contains(&peer) {
-                    return self.respond(channel, Response::Unavailable);
-                }
-                self.looks.start(move || Looked::Question((channel, of_what_waits(&*desk, &query))));
+            if self.looks.is_full() || !self.dials.contains(&peer) {
+                return self.respond(channel, Response::Unavailable);
             }
-            // Nor behind guests, and each in its turn: every answer is signed.
-            Request::Query(Query::Newest(_)) if self.may_inquire(&peer) => {
-                let Some(asker) = key_of(&peer) else { return self.respond(channel, Response::Unavailable) };
-                self.looks.start(move || Looked::Question((channel, desk.answer(asker, request))));
-            }
-            Request::Query(Query::Newest(_)) => self.respond(channel, Response::Unavailable),
-            request => {
-                let Some(asker) = key_of(&peer) else { return self.respond(channel, Response::Unavailable) };
-                if self.answers.is_full() || self.answering.len() >= ANSWERING {
-                    return self.respond(channel, Response::Unavailable);
-                }
-                self.answering.insert(id);
-                self.answers.start(move || {
-                    let response = if channel.is_open() { desk.answer(asker, request) } else { Response::Unavailable };
-                    (channel, response)
-                });
-            }
+            return self.looks.start(move || Looked::Question((channel, of_what_waits(&*desk, &query))));
         }
-    }
-
-    /// Whether a peer is a relay, and has not asked just now which block is the newest; it counts as having asked.
-    fn may_inquire(&mut self, peer: &PeerId) -> bool {
-        let now = Instant::now();
-        if self.looks.is_full()
-            || !self.dials.contains(peer)
-            || self.inquired.get(peer).is_some_and(|until| *until > now)
-        {
-            return false;
+        let asker = self.swarm.behaviour_mut().door.asker(peer, connection);
+        let (Some(key), Some(asker)) = (key_of(&peer), asker) else {
+            return self.respond(channel, Response::Unavailable);
+        };
+        let on = (peer, connection);
+        let stalled = match request {
+            Request::Submit(envelope) if revoke::is_revocation(&envelope) => {
+                let chain = self.chain;
+                self.revocations.ask(asker, id, on, move || (channel, revoke::answer(&chain, &*desk, key, envelope)))
+            }
+            request => self.questions.ask(asker, id, on, move || {
+                let response = if channel.is_open() { desk.answer(key, request) } else { Response::Unavailable };
+                (channel, response)
+            }),
+        };
+        if let Some((peer, connection)) = stalled {
+            debug!("somebody asked, and does not take the answers");
+            self.swarm.behaviour_mut().door.close(peer, connection);
         }
-        self.inquired.insert(*peer, now + INQUIRIES);
-        true
     }
 
     pub(super) fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {
