@@ -1,17 +1,23 @@
 //! Connections: who is there, who may stay, and who has to go.
 //!
-//! Associations are limited, and so are the connections that have not asked for one, by a smaller number of their own: when one more comes,
-//! the oldest of these gives way. A sender asks as soon as it is connected, so that a hundred that say nothing keep
-//! nobody out.
+//! Associations are limited, and so are the connections that have not asked for one, by a number of their own. Both are
+//! in shares of the addresses they come from ([`Admission`]): a connection that is one too many takes the place of the
+//! oldest from the address with the most. A sender asks as soon as it is connected, so that hundreds that say nothing
+//! keep nobody out. An association gives way to one from another address that has fewer; to one from its own only when
+//! it has stored nothing for as long as a step may take: until then that is told to come back.
 
 use std::io;
-use std::net::{Shutdown, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use clavicle_admission::{Admission, Limits, Neighbourhood, Origin};
 
 /// Connections without an association, beyond those that have one.
-const WAITING: usize = 16;
+const WAITING: usize = 64;
+/// Connections that were told to end, and have not ended yet. When there are more, nobody is accepted for a moment.
+const ENDING: usize = 16;
 /// How long associations have to end by themselves when the receiver stops.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -24,10 +30,12 @@ pub(super) struct Connections {
     ended: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Open {
-    /// The oldest first.
+    /// Each has a thread until it is gone from here.
     all: Vec<Connection>,
+    waiting: Admission<Neighbourhood, u64>,
+    associations: Admission<Neighbourhood, u64>,
     next: u64,
     is_stopping: bool,
 }
@@ -35,9 +43,19 @@ struct Open {
 #[derive(Debug)]
 struct Connection {
     number: u64,
+    neighbourhood: Neighbourhood,
     stream: TcpStream,
     stop: Arc<AtomicBool>,
-    is_association: bool,
+    standing: Standing,
+}
+
+/// Which place a connection has.
+#[derive(Clone, Copy, Debug)]
+enum Standing {
+    /// None: it was told to end.
+    Ending,
+    Waiting(clavicle_admission::Place),
+    Association(clavicle_admission::Place),
 }
 
 /// A place among the connections, left when dropped.
@@ -50,7 +68,8 @@ pub(super) struct Place<'a> {
 
 impl Connection {
     /// Ends its reading. Its thread says goodbye as it sees fit.
-    fn stop(&self) {
+    fn stop(&mut self) {
+        self.standing = Standing::Ending;
         self.stop.store(true, Ordering::Release);
         // It may have ended already.
         drop(self.stream.shutdown(Shutdown::Read));
@@ -58,47 +77,86 @@ impl Connection {
 }
 
 impl Open {
-    /// Those without an association: not yet, or no more.
-    fn waiting(&self) -> impl Iterator<Item = &Connection> {
-        self.all.iter().filter(|one| !one.is_association)
+    fn connection(&mut self, number: u64) -> Option<&mut Connection> {
+        self.all.iter_mut().find(|one| one.number == number)
+    }
+
+    /// Ends the connection whose place another has now.
+    fn stop(&mut self, displaced: Option<u64>) {
+        if let Some(connection) = displaced.and_then(|number| self.connection(number)) {
+            connection.stop();
+        }
+    }
+
+    /// Takes its place from a connection.
+    fn stand_up(&mut self, number: u64) {
+        match self.connection(number).map(|one| one.standing) {
+            Some(Standing::Waiting(place)) => drop(self.waiting.leave(place)),
+            Some(Standing::Association(place)) => drop(self.associations.leave(place)),
+            Some(Standing::Ending) | None => {}
+        }
+    }
+
+    /// Lets a connection wait, in the place of another if need be.
+    fn wait(&mut self, number: u64, neighbourhood: Neighbourhood) -> Option<Standing> {
+        let entered = self.waiting.enter(neighbourhood, Instant::now(), number).ok()?;
+        self.stop(entered.displaced);
+        Some(Standing::Waiting(entered.place))
     }
 }
 
 impl Connections {
-    pub(super) fn new(most: usize) -> Self {
-        Self { most: most.max(1), open: Mutex::default(), ended: Condvar::new() }
+    /// As many associations as `most`, at least one. `settled` is how long one is left to its address although it
+    /// stores nothing.
+    pub(super) fn new(most: usize, settled: Duration) -> Self {
+        let most = most.max(1);
+        let open = Open {
+            all: Vec::new(),
+            // The wire sees to those that are silent for too long.
+            waiting: Admission::new(Limits { most: WAITING, settled: Duration::ZERO, silent: None }),
+            associations: Admission::new(Limits { most, settled, silent: None }),
+            next: 0,
+            is_stopping: false,
+        };
+        Self { most, open: Mutex::new(open), ended: Condvar::new() }
     }
 
     /// A place for one more connection; `None` when there is none to be had.
-    pub(super) fn enter(&self, stream: &TcpStream) -> io::Result<Option<Place<'_>>> {
+    pub(super) fn enter(&self, stream: &TcpStream, peer: IpAddr) -> io::Result<Option<Place<'_>>> {
         let stream = stream.try_clone()?;
-        let is_full = |open: &mut Open| open.waiting().count() >= WAITING;
+        let neighbourhood = Origin::Direct(peer).neighbourhood();
         let mut open = self.lock();
-        if is_full(&mut open) {
-            // One that was told before and has not ended yet will do.
-            let oldest = open.waiting().find(|one| !one.stop.load(Ordering::Acquire));
-            if open.waiting().all(|one| !one.stop.load(Ordering::Acquire)) {
-                oldest.into_iter().for_each(Connection::stop);
-            }
-            // It takes a moment. Who comes in the meantime stays in the system's queue.
-            let waited = self.ended.wait_timeout_while(open, GRACE, is_full);
-            (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        }
-        if open.is_stopping || is_full(&mut open) {
-            return Ok(None);
-        }
-        let stop = Arc::new(AtomicBool::new(false));
         let number = open.next;
         open.next += 1;
-        open.all.push(Connection { number, stream, stop: Arc::clone(&stop), is_association: false });
-        Ok(Some(Place { connections: self, number, stop }))
+        let Some(standing) = open.wait(number, neighbourhood) else { return Ok(None) };
+        let stop = Arc::new(AtomicBool::new(false));
+        open.all.push(Connection { number, neighbourhood, stream, stop: Arc::clone(&stop), standing });
+        let is_full = |open: &mut Open| open.all.len() > self.most + WAITING + ENDING;
+        if is_full(&mut open) {
+            // Those told to end may be waiting for peers that do not read. They had their moment.
+            let ending = open.all.iter().filter(|one| matches!(one.standing, Standing::Ending));
+            ending.for_each(|one| drop(one.stream.shutdown(Shutdown::Both)));
+        }
+        // Who comes in the meantime stays in the system's queue.
+        let waited = self.ended.wait_timeout_while(open, GRACE, is_full);
+        let (mut open, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        let place = Place { connections: self, number, stop };
+        if open.is_stopping || is_full(&mut open) {
+            drop(open);
+            return Ok(None);
+        }
+        Ok(Some(place))
     }
 
     /// Ends all connections, and lets none in any more. Returns when nobody is left.
     pub(super) fn stop(&self) {
         let mut open = self.lock();
         open.is_stopping = true;
-        open.all.iter().for_each(Connection::stop);
+        let numbers: Vec<u64> = open.all.iter().map(|one| one.number).collect();
+        for number in numbers {
+            open.stand_up(number);
+            open.stop(Some(number));
+        }
         let waited = self.ended.wait_timeout_while(open, GRACE, |open| !open.all.is_empty());
         let (open, _) = waited.unwrap_or_else(PoisonError::into_inner);
         // Who is still there may be waiting for a peer that does not read.
@@ -120,25 +178,54 @@ impl Place<'_> {
     /// Makes it an association, if there may be one more.
     pub(super) fn associate(&self) -> bool {
         let mut open = self.connections.lock();
-        let count = open.all.iter().filter(|one| one.is_association).count();
-        let is_room = count < self.connections.most;
-        if let (true, Some(own)) = (is_room, open.all.iter_mut().find(|one| one.number == self.number)) {
-            own.is_association = true;
+        let Some(Connection { neighbourhood, standing: Standing::Waiting(waiting), .. }) = open.connection(self.number)
+        else {
+            return false;
+        };
+        let (neighbourhood, waiting) = (*neighbourhood, *waiting);
+        let Ok(entered) = open.associations.enter(neighbourhood, Instant::now(), self.number) else { return false };
+        open.waiting.leave(waiting);
+        open.stop(entered.displaced);
+        self.stand(&mut open, Standing::Association(entered.place));
+        true
+    }
+
+    /// The association has stored something: others go before it.
+    pub(super) fn renew(&self) {
+        let mut open = self.connections.lock();
+        if let Some(Connection { standing: Standing::Association(place), .. }) = open.connection(self.number) {
+            let place = *place;
+            let place = open.associations.renew(place, Instant::now());
+            self.stand(&mut open, Standing::Association(place));
         }
-        is_room
     }
 
     /// The association is over, and only the goodbye is left.
     pub(super) fn dissociate(&self) {
-        if let Some(own) = self.connections.lock().all.iter_mut().find(|one| one.number == self.number) {
-            own.is_association = false;
+        let mut open = self.connections.lock();
+        if let Some(Connection { neighbourhood, standing: Standing::Association(place), .. }) =
+            open.connection(self.number)
+        {
+            let (neighbourhood, place) = (*neighbourhood, *place);
+            open.associations.leave(place);
+            let standing = open.wait(self.number, neighbourhood).unwrap_or(Standing::Ending);
+            self.stand(&mut open, standing);
+        }
+    }
+
+    fn stand(&self, open: &mut Open, standing: Standing) {
+        if let Some(own) = open.connection(self.number) {
+            own.standing = standing;
         }
     }
 }
 
 impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.connections.lock().all.retain(|one| one.number != self.number);
+        let mut open = self.connections.lock();
+        open.stand_up(self.number);
+        open.all.retain(|one| one.number != self.number);
+        drop(open);
         self.connections.ended.notify_all();
     }
 }

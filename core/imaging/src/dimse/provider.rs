@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
@@ -23,6 +23,9 @@ use super::syntax::{self, Context};
 use super::title::AeTitle;
 use super::wire::Wire;
 
+/// How long whoever connected may take to ask for an association, at most (the ARTIM timer of PS3.8 §9.1.4). Senders
+/// ask at once.
+const OPENING: Duration = Duration::from_secs(10);
 /// What is read of the data sets of commands that are not served here, which are queries and the like.
 const MAX_UNSERVED: u64 = 1 << 20;
 /// What is read of an object beyond its limit, apart from as much again, so that the sender can be told.
@@ -60,7 +63,7 @@ pub(super) fn serve(shared: &Shared, place: &Place<'_>, stream: TcpStream, peer:
     let from = Instant::now();
     let Settings { timeout, max_pdu, .. } = shared.settings;
     let wire = Wire::new(stream, place.stop.clone(), timeout, max_pdu);
-    let nothing = std::time::Duration::ZERO;
+    let nothing = Duration::ZERO;
     let ended =
         Ended { peer, calling: None, stored: 0, refused: 0, bytes: 0, echoes: 0, lasted: nothing, end: End::Closed };
     let mut provider = Provider { shared, place, peer, wire, ended };
@@ -107,6 +110,7 @@ impl Provider<'_> {
 
     /// Hears the request, and accepts or rejects it.
     fn open(&mut self) -> Result<Result<Parties, Rejection>, Fault> {
+        self.wire.hurry(OPENING);
         let (_, body) = self.wire.opening(&[pdu::ASSOCIATE_RQ])?;
         let request = AssociateRq::decode(&body).map_err(|_| Violation::MalformedPdu)?;
         let Ok(calling) = AeTitle::of_field(&request.calling) else { return Ok(Err(Rejection::Calling)) };
@@ -188,6 +192,7 @@ impl Provider<'_> {
         let answer = match self.receive(parties, context, command)? {
             Ok(()) => {
                 self.ended.stored += 1;
+                self.place.renew();
                 (Status::SUCCESS, None)
             }
             Err((status, comment)) => {

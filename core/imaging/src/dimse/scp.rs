@@ -79,7 +79,7 @@ impl Scp {
         // A connection that is gone again must not make accepting wait for the next.
         listener.set_nonblocking(true).map_err(BindError::Start)?;
         let (alive, watched) = UnixStream::pair().map_err(BindError::Start)?;
-        let connections = Connections::new(settings.max_associations);
+        let connections = Connections::new(settings.max_associations, settings.timeout);
         let shared = Shared { settings, spool, sink, connections };
         let thread = thread::Builder::new().name("dimse-accept".into());
         let accepting = thread.spawn(move || accept(&shared, &listener, &watched)).map_err(BindError::Start)?;
@@ -128,7 +128,7 @@ fn accept(shared: &Shared, listener: &TcpListener, watched: &UnixStream) {
             }
             is_exhausted = match listener.accept() {
                 Ok((stream, peer)) => {
-                    let place = configure(&stream).and_then(|()| shared.connections.enter(&stream));
+                    let place = configure(&stream).and_then(|()| shared.connections.enter(&stream, peer.ip()));
                     match place {
                         Ok(Some(place)) => {
                             let thread = thread::Builder::new().name("dimse".into());

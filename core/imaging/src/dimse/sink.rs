@@ -144,8 +144,8 @@ pub enum End {
     /// The peer was too slow.
     #[error("the peer sent nothing, or too little, for too long")]
     TimedOut,
-    /// There were too many that said nothing, of which this was the oldest.
-    #[error("the peer said nothing while others wanted to be heard")]
+    /// There were too many, the most of them from its address, and of those it was the longest silent.
+    #[error("others wanted to be heard, and of the address with the most connections this one was the longest silent")]
     GaveWay,
     /// The association was rejected.
     #[error("the association was rejected: {0}")]

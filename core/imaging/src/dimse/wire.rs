@@ -72,6 +72,11 @@ impl Wire {
         self.deadline = Instant::now() + self.timeout;
     }
 
+    /// Brings the deadline forward: the next step has no more time than this.
+    pub(super) fn hurry(&mut self, most: Duration) {
+        self.deadline = self.deadline.min(Instant::now() + most);
+    }
+
     /// Reads the unit that opens an association, or answers it: its type and all it holds.
     pub(super) fn opening(&mut self, expected: &[u8]) -> Result<(u8, Vec<u8>), Fault> {
         let (kind, len) = self.head()?;

@@ -1,6 +1,7 @@
 //! Peers that mean no good, or are broken. Each is told so in the way of the standard, costs little, leaves nothing behind, and keeps
 //! nobody else out.
 
+use std::io::Write as _;
 use std::time::Duration;
 
 use clavicle_imaging::dimse::{End, Rejection, Violation};
@@ -9,8 +10,8 @@ use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::made::CT;
 use crate::programs::succeed;
-use crate::raw::{Raw, command, element, fragment, release, request, store, unit};
-use crate::receiver::{Receiver, Record};
+use crate::raw::{Raw, VERIFICATION, command, element, fragment, release, request, store, unit};
+use crate::receiver::{PATIENCE, Receiver, Record};
 
 const BY_USER: (u8, u8) = (0, 0);
 const UNRECOGNISED_PDU: (u8, u8) = (2, 1);
@@ -165,9 +166,9 @@ fn a_hundred_that_say_nothing_keep_nobody_out() {
     let receiver = Receiver::with(Record::default(), |settings| settings.max_associations = 4);
     let silent: Vec<Raw> = (0..100).map(|_| Raw::connect(receiver.address)).collect();
     serves(&receiver);
-    // All but the last 16, and one more that gave way to the good one.
-    let ends = receiver.record.ended(86);
-    assert_eq!(ends.iter().filter(|one| one.end == End::GaveWay).count(), 85, "{ends:?}");
+    // All but the last 64, and one more that gave way to the good one.
+    let ends = receiver.record.ended(38);
+    assert_eq!(ends.iter().filter(|one| one.end == End::GaveWay).count(), 37, "{ends:?}");
     drop(silent);
     serves(&receiver);
 }
@@ -188,6 +189,78 @@ fn one_association_too_many_is_told_to_come_back() {
     receiver.record.ended(3);
     drop(second);
     assert_eq!(receiver.record.ended(4)[3].end, End::Closed);
+}
+
+/// Connects from an address of its own.
+fn raw_from(host: u8, receiver: &Receiver) -> Raw {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &std::net::SocketAddr::from(([127, 0, 0, host], 0))).unwrap();
+    connect(&socket, &receiver.address).unwrap();
+    let stream = std::net::TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    Raw(stream)
+}
+
+/// One address holds every association there may be, and says now and then that it is there. A modality at another
+/// address is served, and so is the next: the oldest of the address with the most gives way.
+#[test]
+fn associations_of_one_address_keep_no_other_out() {
+    let receiver = Receiver::with(Record::default(), |settings| settings.max_associations = 3);
+    let mut flood: Vec<Raw> = (0..3).map(|_| Raw::associate(receiver.address)).collect();
+    let mut modality = raw_from(9, &receiver);
+    modality.send(&request());
+    assert_eq!(modality.hear().map(|(kind, _)| kind), Some(2));
+    // Told that it ends.
+    assert_eq!(flood.remove(0).abort(), (0, 0));
+    let mut second = raw_from(9, &receiver);
+    second.send(&request());
+    // Two have one and two: there is nobody left who has more than it would have.
+    assert_eq!(second.hear(), Some((3, vec![0, 2, 3, 2])));
+    let mut other = raw_from(10, &receiver);
+    other.send(&request());
+    assert_eq!(other.hear().map(|(kind, _)| kind), Some(2));
+    assert_eq!(flood.remove(0).abort(), (0, 0));
+    let ends = receiver.record.ended(3);
+    assert_eq!(ends.iter().filter(|one| one.end == End::GaveWay).count(), 2, "{ends:?}");
+    modality.release();
+    other.release();
+}
+
+/// Silent sockets of 64 addresses, ever new ones: who asks is heard. And who stays silent is gone in seconds.
+#[test]
+fn silent_sockets_of_many_addresses_keep_nobody_out() {
+    let receiver = Receiver::start();
+    let silent: Vec<Raw> = (0..256).map(|count| raw_from(100 + count as u8 % 64, &receiver)).collect();
+    serves(&receiver);
+    let from = std::time::Instant::now();
+    let left = receiver.record.ended(257);
+    assert!(from.elapsed() < Duration::from_secs(15), "{:?}", from.elapsed());
+    assert!(left.iter().filter(|one| one.end == End::TimedOut).count() >= 60, "{left:?}");
+    drop(silent);
+}
+
+/// More than there may be ask and ask, and do not listen to the answers, each from another address. Those that had to go
+/// for others are not waited for until they have heard so.
+#[test]
+fn who_does_not_listen_keeps_nobody_out() {
+    let receiver = Receiver::start();
+    let echo = fragment(3, 3, &command(0x0030, VERIFICATION, None, 0x0101));
+    let deaf = &|host| {
+        let mut raw = raw_from(host, &receiver);
+        raw.send(&request());
+        raw.hear();
+        raw.0.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+        while raw.0.write_all(&echo).is_ok() {}
+        raw
+    };
+    let _deaf: Vec<Raw> = std::thread::scope(|threads| {
+        let all: Vec<_> = (100..200).map(|host| threads.spawn(move || deaf(host))).collect();
+        all.into_iter().map(|one| one.join().unwrap()).collect()
+    });
+    let from = std::time::Instant::now();
+    serves(&receiver);
+    assert!(from.elapsed() < Duration::from_secs(10), "{:?}", from.elapsed());
 }
 
 /// Everything a good sender says, from its request to its release.
