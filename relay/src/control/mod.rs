@@ -5,6 +5,7 @@
 //! serve a page on loopback.
 
 mod client;
+mod places;
 mod server;
 
 pub use self::client::{ClientError, get, post, post_json};

@@ -15,9 +15,10 @@ use axum::serve::Listener;
 use axum::{Json, Router};
 use clavicle_ledger::transaction::MAX_ENVELOPE_LEN;
 use serde::Serialize;
+use tokio::net::UnixListener;
 use tokio::net::unix::SocketAddr;
-use tokio::net::{UnixListener, UnixStream};
 
+use super::places::{Places, Seated};
 use super::{
     AUDIT, CHECK, CLOSE, COMPARE, COMPLETENESS, CONTRADICTIONS, EXPIRE, EXPLAIN, INGEST, KOS, MAX_SOCKET_PATH, PICKUP,
     PICKUPS, QUARANTINE, REMOVE, REPORT, STAND, STATUS, STUDIES, SUBMIT, Submitted, VALIDATORS,
@@ -72,7 +73,7 @@ pub async fn serve(
     }
     let listener = UnixListener::bind(path).map_err(socket_error)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(socket_error)?;
-    let served = axum::serve(OwnerOnly(listener), router(service)).with_graceful_shutdown(stop).await;
+    let served = axum::serve(OwnerOnly(listener, Places::new()), router(service)).with_graceful_shutdown(stop).await;
     let removed = fs::remove_file(path);
     served.and(removed).map_err(socket_error)
 }
@@ -204,20 +205,24 @@ where
     }
 }
 
-/// Takes connections from this process's own user, and from root, who could take what it wants anyway.
-struct OwnerOnly(UnixListener);
+/// Takes connections from this process's own user, and from root, who could take what it wants anyway; as many as there
+/// are places.
+struct OwnerOnly(UnixListener, Places);
 
 impl Listener for OwnerOnly {
-    type Io = UnixStream;
+    type Io = Seated;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (UnixStream, SocketAddr) {
+    async fn accept(&mut self) -> (Seated, SocketAddr) {
         loop {
             // axum's own listener waits out errors such as too many open files.
             let (stream, address) = Listener::accept(&mut self.0).await;
-            let user = stream.peer_cred().map(|peer| peer.uid());
-            if user.is_ok_and(|user| user == rustix::process::getuid().as_raw() || user == 0) {
-                return (stream, address);
+            let Ok(peer) = stream.peer_cred() else { continue };
+            if peer.uid() != rustix::process::getuid().as_raw() && peer.uid() != 0 {
+                continue;
+            }
+            if let Some(seated) = self.1.seat(stream, peer.pid().unwrap_or_default()) {
+                return (seated, address);
             }
         }
     }

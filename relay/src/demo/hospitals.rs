@@ -113,29 +113,23 @@ impl Hospitals {
         }
     }
 
-    /// How a hospital is; nothing as long as it does not answer.
-    async fn status(&mut self, n: usize) -> Result<Option<Status>, Failure> {
+    /// The height that a hospital is at; nothing as long as it does not answer.
+    pub(super) async fn height(&mut self, n: usize) -> Result<Option<u64>, Failure> {
         if let Some(status) = self.running[n].as_mut().map(Child::try_wait).transpose()?.flatten() {
             return Err(Wrong::Ended(HOSPITALS[n].1, status).into());
         }
         match control::get::<Status>(&self.socket(n), control::STATUS).await {
-            Ok(status) => Ok(Some(status)),
+            Ok(status) => Ok(Some(status.height)),
             Err(ClientError::NotRunning) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The height that a hospital is at; nothing as long as it does not answer.
-    pub(super) async fn height(&mut self, n: usize) -> Result<Option<u64>, Failure> {
-        Ok(self.status(n).await?.map(|status| status.height))
-    }
-
-    /// Waits until all that run have come to `height`, and serve.
+    /// Waits until all that run have come to `height`.
     pub(super) async fn reach(&mut self, height: u64) -> Result<(), Failure> {
         let until = Instant::now() + PATIENCE;
         for n in 0..HOSPITALS.len() {
-            let there = |status: &Status| status.fresh && status.height >= height;
-            while self.running[n].is_some() && !self.status(n).await?.as_ref().is_some_and(there) {
+            while self.running[n].is_some() && self.height(n).await?.is_none_or(|at| at < height) {
                 if Instant::now() >= until {
                     return Err(Wrong::TooLong.into());
                 }

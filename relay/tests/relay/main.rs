@@ -3,7 +3,6 @@
 
 mod archive;
 mod chain;
-mod clocks;
 mod cluster;
 mod commands;
 mod demo;
