@@ -5,7 +5,6 @@
 
 mod actions;
 mod checker;
-mod confirm;
 mod encodings;
 mod fuzz;
 mod gate;
