@@ -3,13 +3,16 @@
 //! Every figure is the median of several runs, warm. The files are made by [`Phantom`].
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
 
+use std::fs::File;
 use std::hint::black_box;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::frames::Frames;
 use clavicle_imaging::phantom::Phantom;
 use clavicle_imaging::picture::{View, Voi, ct, of_series, picture};
+use clavicle_imaging::reader::Reader;
+use clavicle_imaging::render::{Wanted, Windowing};
 
 const RUNS: usize = 21;
 
@@ -30,6 +33,44 @@ fn main() {
     });
     say("thumbnail of a series of 500", 100.0, || of_series(&slices, 128).unwrap());
     say("512² as PNG", 20.0, || picture(&mut frames, 0, &View::AsItSays).unwrap().png().unwrap());
+    let film = rle(folder.path(), 2_000);
+    say("2,000 frames of 64² in RLE, all of them", 400.0, || {
+        let file = File::open(&film).unwrap();
+        let mut film = Reader::Here.film(&file).unwrap();
+        for frame in 0..2_000 {
+            let wanted = Wanted { frame: Some(frame), windowing: Windowing::Fitted, side: None };
+            black_box(film.render(&wanted).unwrap().unwrap());
+        }
+    });
+}
+
+/// Writes a film in RLE without an offset table.
+fn rle(folder: &Path, frames: u32) -> PathBuf {
+    let element = |group: u16, number: u16, vr: &[u8; 2], value: &[u8]| {
+        let mut value = value.to_vec();
+        value.resize(value.len().next_multiple_of(2), if vr == b"UI" { 0 } else { b' ' });
+        let len = (value.len() as u16).to_le_bytes();
+        [&group.to_le_bytes()[..], &number.to_le_bytes(), vr, &len, &value].concat()
+    };
+    let item = |value: &[u8]| [&b"\xfe\xff\0\xe0"[..], &(value.len() as u32).to_le_bytes(), value].concat();
+    let us = |number, value: u16| element(0x28, number, b"US", &value.to_le_bytes());
+    let mut bytes = [vec![0; 128], b"DICM".to_vec(), element(2, 0x10, b"UI", b"1.2.840.10008.1.2.5")].concat();
+    bytes.extend(element(8, 0x16, b"UI", b"1.2.840.10008.5.1.4.1.1.7.2"));
+    bytes.extend([us(2, 1), element(0x28, 4, b"CS", b"MONOCHROME2")].concat());
+    bytes.extend([element(0x28, 8, b"IS", frames.to_string().as_bytes()), us(0x10, 64), us(0x11, 64)].concat());
+    bytes.extend([us(0x100, 8), us(0x101, 8), us(0x102, 7), us(0x103, 0)].concat());
+    bytes.extend_from_slice(b"\xe0\x7f\x10\0OB\0\0\xff\xff\xff\xff");
+    bytes.extend(item(&[]));
+    for frame in 0..frames {
+        let header = [1_u32, 64].into_iter().chain([0; 14]).flat_map(u32::to_le_bytes);
+        // 32 times 128 pixels as they are.
+        let rows = (0..32).flat_map(|row| std::iter::once(127).chain((0..128).map(move |at| (frame + row + at) as u8)));
+        bytes.extend(item(&header.chain(rows).collect::<Vec<u8>>()));
+    }
+    bytes.extend_from_slice(b"\xfe\xff\xdd\xe0\0\0\0\0");
+    let path = folder.join("film.dcm");
+    std::fs::write(&path, bytes).unwrap();
+    path
 }
 
 fn say<T>(what: &str, goal_ms: f64, mut work: impl FnMut() -> T) {

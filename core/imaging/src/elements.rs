@@ -1,6 +1,6 @@
 //! Elements of a data set that is held in memory, one after the other, with what is nested in them.
 //!
-//! For the few documents whose sequences matter: lists of other instances. Nothing is copied and no length is believed: what an element
+//! They are read as they should stand. For the few documents whose sequences matter: lists of other instances. Nothing is copied and no length is believed: what an element
 //! holds is a part of what it is in, or there is an error. DICOM PS3.5 §7.
 
 use dicom_core::{Tag, VR};
@@ -29,6 +29,7 @@ pub(crate) struct Element<'a> {
     /// Of the items.
     encoding: Encoding,
     depth: u32,
+    is_encapsulated: bool,
 }
 
 /// What is left of a sequence's items.
@@ -62,8 +63,9 @@ impl<'a> DataSet<'a> {
         // PS3.5 §6.2.2 note 4.
         let encoding = if vr == VR::UN && len == UNDEFINED { Encoding::ImplicitLittle } else { self.encoding };
         let value = value(&mut self.rest, (tag, len), encoding, self.depth, true)?;
+        let is_encapsulated = tag == tags::PIXEL_DATA && len == UNDEFINED && vr != VR::SQ;
         let vr = if is_sequence { VR::SQ } else { vr };
-        Ok(Some(Element { tag, value, vr, encoding, depth: self.depth }))
+        Ok(Some(Element { tag, value, vr, encoding, depth: self.depth, is_encapsulated }))
     }
 
     /// Goes on to the element with this tag, passing by those before it; none if it does not come. Elements ascend.
@@ -93,6 +95,11 @@ impl<'a> Element<'a> {
     /// Its VR; SQ of all that has items.
     pub(crate) const fn vr(&self) -> VR {
         self.vr
+    }
+
+    /// Whether its items are fragments of pixels (PS3.5 §A.4).
+    pub(crate) const fn is_encapsulated(&self) -> bool {
+        self.is_encapsulated
     }
 
     /// What its value is written in.
@@ -173,7 +180,9 @@ fn head(rest: &mut &[u8], encoding: Encoding) -> Result<(Tag, VR, u32), Unreadab
     if encoding.is_implicit() {
         return Ok((tag, implicit_vr(tag, plain), plain));
     }
-    let vr = VR::from_binary([*e, *f]).ok_or(Unreadable::NoVr(tag.into()))?;
+    // One that is new is read as the scan does.
+    let is_new = e.is_ascii_uppercase() && f.is_ascii_uppercase();
+    let vr = VR::from_binary([*e, *f]).or(is_new.then_some(VR::UN)).ok_or(Unreadable::NoVr(tag.into()))?;
     if has_short_length(vr) {
         return Ok((tag, vr, encoding.u16([*g, *h]).into()));
     }

@@ -7,7 +7,7 @@ use dicom_dictionary_std::tags;
 use dicom_dictionary_std::uids;
 
 use crate::phantom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
-use crate::scan::{Encoding, ITEM, has_short_length, listed_vr};
+use crate::scan::{Encoding, ITEM, listed_vr};
 
 /// A data set that is being put together, its elements ascending.
 pub(crate) struct Elements {
@@ -134,24 +134,10 @@ pub(crate) fn bare(Tag(group, element): Tag) -> [u8; 4] {
 
 /// A header with or without VR.
 pub(crate) fn head_in(encoding: Encoding, tag: Tag, vr: VR, len: u32) -> Vec<u8> {
-    if encoding.is_implicit() { [bare(tag), len.to_le_bytes()].concat() } else { head(tag, vr, len) }
+    encoding.header(tag, vr, len)
 }
 
 /// A header in explicit VR little endian (PS3.5 §7.1.2).
 pub(crate) fn head(tag: Tag, vr: VR, len: u32) -> Vec<u8> {
-    let mut bytes = bare(tag).to_vec();
-    match u16::try_from(len) {
-        Ok(short) if has_short_length(vr) => {
-            bytes.extend_from_slice(&vr.to_bytes());
-            bytes.extend_from_slice(&short.to_le_bytes());
-        }
-        _ => {
-            // What is too long for its VR is written as UN (PS3.5 §6.2.2 note 2).
-            let vr = if has_short_length(vr) { VR::UN } else { vr };
-            bytes.extend_from_slice(&vr.to_bytes());
-            bytes.extend_from_slice(&[0, 0]);
-            bytes.extend_from_slice(&len.to_le_bytes());
-        }
-    }
-    bytes
+    Encoding::ExplicitLittle.header(tag, vr, len)
 }

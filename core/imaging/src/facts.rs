@@ -1,7 +1,7 @@
 //! Facts: the few attributes of an instance by which it is filed.
 //!
-//! Each is read by itself, in a data set made of it and Specific Character Set alone, so that one that is broken costs
-//! only itself. Without the four UIDs and the transfer syntax there is no instance; everything else may be missing.
+//! Each is read by itself, so that one that is broken costs only itself. Without the four UIDs and the transfer syntax there is no instance;
+//! everything else may be missing. What is said of a patient is compared here, and nowhere else: [`Patient::differences`].
 
 use std::fmt;
 use std::io::{Read, Seek};
@@ -12,10 +12,9 @@ use clavicle_ledger::encoding::{Text, Wire};
 use clavicle_manifest::{Date, Uid};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use dicom_object::InMemDicomObject;
-use dicom_transfer_syntax_registry::entries;
 
-use crate::scan::{self, Kept, Scanned, Unreadable};
+use crate::scan::{self, Scanned, Unreadable};
+use crate::text::Charset;
 
 /// Who the images are of, as far as the instance says. Stays with the source: it is no part of a manifest.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
@@ -30,22 +29,82 @@ pub struct Patient {
     pub birth_date: Option<Date>,
 }
 
+/// An attribute of a patient in which two instances differ, with both values. For the operator who looks at it, and for no log: what it prints with
+/// `{}` names the values, what it prints with `{:?}` does not.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PatientDifference {
+    /// Which attribute.
+    pub what: &'static str,
+    /// One value.
+    pub one: String,
+    /// The other.
+    pub other: String,
+}
+
+impl fmt::Display for PatientDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { what, one, other } = self;
+        write!(f, "{what} is “{one}” in one and “{other}” in another")
+    }
+}
+
+impl fmt::Debug for PatientDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PatientDifference({})", self.what)
+    }
+}
+
 impl Patient {
     /// Whether both may be the same person: what both say must agree. Names are compared only where an id is missing, since they
     /// are written in many ways.
     #[must_use]
     pub fn may_be(&self, other: &Self) -> bool {
-        let agree = |a: &Text<256>, b: &Text<256>| a == b || a.as_str().is_empty() || b.as_str().is_empty();
-        let dates = match (self.birth_date, other.birth_date) {
-            (Some(mine), Some(theirs)) => mine == theirs,
-            _ => true,
-        };
-        let same_id = !self.id.as_str().is_empty() && self.id == other.id;
-        dates
-            && agree(&self.id, &other.id)
-            && agree(&self.issuer, &other.issuer)
-            && (same_id || agree(&self.name, &other.name))
+        self.differences(other).is_empty()
     }
+
+    /// In what both contradict each other; nothing if they may be the same person.
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> Vec<PatientDifference> {
+        let mut all = Vec::new();
+        let mut differ = |what, one: &str, other: &str| {
+            all.push(PatientDifference { what, one: one.to_owned(), other: other.to_owned() });
+        };
+        let texts = [("Patient ID", &self.id, &other.id), ("Issuer of Patient ID", &self.issuer, &other.issuer)];
+        for (what, one, other) in texts {
+            if one != other && !one.as_str().is_empty() && !other.as_str().is_empty() {
+                differ(what, one.as_str(), other.as_str());
+            }
+        }
+        let has_same_id = !self.id.as_str().is_empty() && self.id == other.id;
+        if !has_same_id && is_same_name(self.name.as_str(), other.name.as_str()) == Some(false) {
+            differ("Patient's Name", self.name.as_str(), other.name.as_str());
+        }
+        if let (Some(one), Some(other)) = (self.birth_date, other.birth_date)
+            && one != other
+        {
+            differ("Patient's Birth Date", &one.to_string(), &other.to_string());
+        }
+        all
+    }
+}
+
+/// Whether two names (PN) are the same, whatever case they are written in; nothing of those that are written in no common script. Components that
+/// are empty at the end mean nothing (PS3.5 §6.2.1.1), nor does the number of spaces.
+pub(crate) fn is_same_name(one: &str, other: &str) -> Option<bool> {
+    let components = |group: &str| -> Vec<String> {
+        let words = |part: &str| {
+            let words: Vec<&str> = part.split(|char: char| char.is_whitespace() || char == '\0').collect();
+            words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").to_lowercase()
+        };
+        let mut parts: Vec<String> = group.split('^').map(words).collect();
+        while parts.last().is_some_and(String::is_empty) {
+            parts.pop();
+        }
+        parts
+    };
+    let groups = one.split('=').map(components).zip(other.split('=').map(components));
+    let both: Vec<bool> = groups.filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|(a, b)| a == b).collect();
+    (!both.is_empty()).then(|| both.into_iter().all(|same| same))
 }
 
 impl fmt::Debug for Patient {
@@ -136,17 +195,14 @@ impl Facts {
             let value = scanned.value(tag).filter(|value| !value.is_empty()).ok_or(Unreadable::Missing(tag.into()))?;
             Uid::new(&value).map_err(|_| Unreadable::NotAUid(tag.into()))
         };
-        let line = |tag| shown(scanned.value(tag).unwrap_or_default());
-        // PS3.5 §6.1.2.5.3: after an escape another character set begins, which dicom-rs does not follow. To a reader
-        // less is better than nonsense.
-        let description =
-            |tag| shown(scanned.value(tag).unwrap_or_default().split('\u{1b}').next().unwrap_or_default());
+        // What would be wrong in a manifest is left out of it.
+        let description = |tag| shown(scanned.value(tag).unwrap_or_default());
         let code = |tag| shown(scanned.value(tag).unwrap_or_default());
         // What names a person must not lose what tells two people apart: what does not show is written out.
         let identity = |tag| {
-            let text = scanned.value(tag).unwrap_or_default();
-            let lost = text.chars().any(|char| char == char::REPLACEMENT_CHARACTER || Text::<4>::new(char).is_err());
-            shown(if lost { scanned.written_out(tag) } else { text })
+            let text = scanned.value(tag);
+            let shows = text.filter(|text| text.chars().all(|char| Text::<4>::new(char).is_ok()));
+            shown(shows.unwrap_or_else(|| scanned.written_out(tag)))
         };
         let number = |tag| scanned.value(tag).and_then(|value| value.trim().parse::<i32>().ok());
         let date = |tag| scanned.value(tag).and_then(|value| day(&value));
@@ -164,7 +220,7 @@ impl Facts {
                 name: identity(tags::PATIENT_NAME),
                 birth_date: date(tags::PATIENT_BIRTH_DATE),
             },
-            accession_number: line(tags::ACCESSION_NUMBER),
+            accession_number: identity(tags::ACCESSION_NUMBER),
             study_date: date(tags::STUDY_DATE),
             study_description: description(tags::STUDY_DESCRIPTION),
             modality: code(tags::MODALITY),
@@ -185,46 +241,37 @@ impl Facts {
     }
 }
 
+/// Attributes of text that are read in the character set of the instance.
+const TEXTS: [Tag; 6] = [
+    tags::ACCESSION_NUMBER,
+    tags::STUDY_DESCRIPTION,
+    tags::SERIES_DESCRIPTION,
+    tags::PATIENT_NAME,
+    tags::PATIENT_ID,
+    tags::ISSUER_OF_PATIENT_ID,
+];
+
 impl Scanned {
-    /// The value of a kept attribute as text, without padding.
+    /// The value of a kept attribute as text, without padding; none if its character set does not have it.
     fn value(&self, tag: Tag) -> Option<String> {
-        let find = |tag| self.kept.iter().find(|kept| kept.tag == tag);
-        let kept = find(tag)?;
-        // What is the same in all character sets but two, in which a backslash and a tilde are something else (PS3.3 C.12.1.1.2).
-        let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'~');
-        let padded_end = kept.value.trim_ascii_end();
-        let plain = padded_end.strip_suffix(b"\0").unwrap_or(padded_end);
-        if plain.iter().all(is_plain)
-            && let Ok(text) = core::str::from_utf8(plain)
-        {
-            return Some(text.trim_matches(' ').to_owned());
-        }
-        let charset = find(tags::SPECIFIC_CHARACTER_SET).filter(|charset| charset.tag < tag);
-        let syntax = entries::IMPLICIT_VR_LITTLE_ENDIAN.erased();
-        let read = |bytes: &[u8]| {
-            let object = InMemDicomObject::read_dataset_with_ts(bytes, &syntax).ok()?;
-            Some(object.element(tag).ok()?.to_str().ok()?.into_owned())
+        let charset = if TEXTS.contains(&tag) {
+            Charset::of(self.kept(tags::SPECIFIC_CHARACTER_SET))
+        } else {
+            Charset::default()
         };
-        let with_charset = charset.and_then(|charset| read(&[charset.implicit(), kept.implicit()].concat()));
-        let text = with_charset.or_else(|| read(&kept.implicit()));
-        // Rather wrong letters than none: what is not there cannot contradict.
-        let text = text.unwrap_or_else(|| self.written_out(tag));
+        let value = self.kept(tag)?.trim_ascii_end();
+        let text = charset.decode(value.strip_suffix(b"\0").unwrap_or(value), tag == tags::PATIENT_NAME)?;
         Some(text.trim_matches(['\0', ' ']).to_owned())
+    }
+
+    /// Whether there is a text that its character set does not have.
+    pub(crate) fn has_unreadable_text(&self) -> bool {
+        TEXTS.into_iter().any(|tag| self.kept(tag).is_some() && self.value(tag).is_none())
     }
 
     /// The value of a kept attribute byte for byte, as ASCII.
     fn written_out(&self, tag: Tag) -> String {
-        let kept = self.kept.iter().find(|kept| kept.tag == tag);
-        kept.map(|kept| kept.value.trim_ascii_end().escape_ascii().to_string()).unwrap_or_default()
-    }
-}
-
-impl Kept {
-    /// The element in implicit VR little endian (PS3.5 §7.1.3), so that the dictionary says what it is and not the file.
-    fn implicit(&self) -> Vec<u8> {
-        let Tag(group, number) = self.tag;
-        let len = u32::try_from(self.value.len()).expect("a value is kept only if it is short");
-        [&group.to_le_bytes()[..], &number.to_le_bytes(), &len.to_le_bytes(), &self.value].concat()
+        self.kept(tag).map(|value| value.trim_ascii_end().escape_ascii().to_string()).unwrap_or_default()
     }
 }
 
@@ -299,5 +346,22 @@ mod tests {
         assert!(!ana.may_be(&Patient { issuer: text("stluke"), ..ana.clone() }));
         assert!(!ana.may_be(&Patient { birth_date: Date::new(1980, 1, 3), ..ana.clone() }));
         assert!(!ana.may_be(&Patient { id: text(""), name: text("B^O"), ..ana.clone() }));
+        let other = Patient { issuer: text("stluke"), ..ana.clone() };
+        let differences: Vec<String> = ana.differences(&other).iter().map(ToString::to_string).collect();
+        assert_eq!(differences, ["Issuer of Patient ID is “mercy” in one and “stluke” in another"]);
+        assert_eq!(format!("{:?}", ana.differences(&other)), "[PatientDifference(Issuer of Patient ID)]");
+    }
+
+    #[test]
+    fn names_are_the_same_component_by_component() {
+        let same = is_same_name;
+        assert_eq!(same("Rossi^Ana", "ROSSI^ANA^^"), Some(true));
+        assert_eq!(same("Rossi ^Ana  Maria", "rossi^ana maria"), Some(true));
+        assert_eq!(same("Rossi^Ana", "Ana^Rossi"), Some(false));
+        assert_eq!(same("Rossi^Ana", "Rossi^Ana^B"), Some(false));
+        assert_eq!(same("Yamada^Tarou=山田^太郎", "YAMADA^TAROU"), Some(true));
+        assert_eq!(same("Yamada^Tarou=山田^太郎", "=山田^太郎"), Some(true));
+        assert_eq!(same("Yamada^Tarou==", "YAMADA^TAROU"), Some(true));
+        assert_eq!(same("Yamada^Tarou", "=山田^太郎"), None);
     }
 }

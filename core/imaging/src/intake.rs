@@ -1,6 +1,6 @@
 //! Intake: files become studies. Every file is accounted for, and no byte is changed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ use clavicle_manifest::{
     StoredDigest, Subtrees, Uid,
 };
 
-use crate::facts::{Facts, Patient, Place, shown};
+use crate::facts::{Facts, Patient, PatientDifference, Place, shown};
 use crate::files::{Files, OnDisk};
 use crate::inspect::Inspected;
 use crate::reader::Reader;
-use crate::scan::Unreadable;
+use crate::scan::{Repair, Unreadable};
 use crate::walk;
 use crate::worker::WorkerError;
 
@@ -55,12 +55,32 @@ pub enum Reason {
     /// It changed between two looks.
     #[error("it changed while it was read; it may be whole the next time")]
     Changed,
-    /// Its study names several patients.
-    #[error("its study names more than one patient; which images are whose must be settled first")]
-    MixedPatients,
+    /// Its study names several patients. The sentence says by what they differ, and not who they are.
+    #[error(
+        "its study names more than one patient ({} differs); which images are whose must be settled first",
+        attributes(.0)
+    )]
+    MixedPatients(Vec<PatientDifference>),
+}
+
+/// Attributes by their names.
+fn attributes(differences: &[PatientDifference]) -> String {
+    differences.iter().map(|one| one.what).collect::<Vec<_>>().join(", ")
 }
 
 impl Reason {
+    /// The sentence with what it may say about a patient: for the screen of an operator who is to settle it, and for no log.
+    #[must_use]
+    pub fn on_screen(&self) -> String {
+        match self {
+            Self::MixedPatients(differences) => {
+                let values: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                format!("{self}: {}", values.join(", "))
+            }
+            _ => self.to_string(),
+        }
+    }
+
     /// Why opening a file failed that is not to be a link.
     pub(crate) fn of_opening(error: io::Error) -> Self {
         match error.raw_os_error() {
@@ -117,6 +137,31 @@ pub struct Conflict {
     pub change: Change,
 }
 
+/// An instance under a SOP Instance UID that an instance of another study has too. A SOP Instance UID names one instance everywhere, so that one of
+/// both studies is wrong; which one cannot be told, and both are kept as they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Uid,
+    /// The file.
+    pub path: PathBuf,
+    /// The study that it says it is of.
+    pub study_instance_uid: Uid,
+    /// The file that had the name first.
+    pub with: PathBuf,
+    /// The study of that.
+    pub with_study_instance_uid: Uid,
+}
+
+/// A file that was read although it is not in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repaired {
+    /// Which.
+    pub path: PathBuf,
+    /// What is not in order in it.
+    pub repairs: BTreeSet<Repair>,
+}
+
 /// What a folder holds.
 #[derive(Debug, Default)]
 pub struct Intake {
@@ -130,6 +175,10 @@ pub struct Intake {
     pub conflicts: Vec<Conflict>,
     /// DICOMDIRs, which were not needed.
     pub skipped: Vec<PathBuf>,
+    /// Instances of which another study has one of the same name. They are in their studies.
+    pub elsewhere: Vec<Elsewhere>,
+    /// Files that were taken although they are not in order.
+    pub repaired: Vec<Repaired>,
 }
 
 /// A study, ready to be written into a manifest.
@@ -279,9 +328,10 @@ impl Intake {
     }
 
     fn take_all(&mut self, files: &dyn Files, paths: Vec<PathBuf>, reader: &Reader, seen: &(dyn Fn(usize) + Sync)) {
-        // By SOP Instance UID, which names an instance everywhere, not only in its study.
+        // By SOP Instance UID, in each study by itself. It names an instance everywhere: that two studies have one is said, and both are kept.
         let mut taken: Vec<Taken> = Vec::new();
-        let mut first: BTreeMap<Uid, usize> = BTreeMap::new();
+        let mut first: BTreeMap<(Uid, Uid), usize> = BTreeMap::new();
+        let mut named: BTreeMap<Uid, usize> = BTreeMap::new();
         let outcomes = reader.inspect(files, &paths, seen);
         for (path, outcome) in paths.into_iter().zip(outcomes) {
             let seen = match outcome {
@@ -295,10 +345,26 @@ impl Intake {
                 }
                 Ok(seen) => seen,
             };
-            let sop_instance_uid = seen.facts.sop_instance_uid;
-            match first.get(&sop_instance_uid).and_then(|at| taken.get(*at)) {
+            let Facts { sop_instance_uid, study_instance_uid, .. } = seen.facts;
+            if !seen.repairs.is_empty() {
+                self.repaired.push(Repaired { path: path.clone(), repairs: seen.repairs.clone() });
+            }
+            let name = (study_instance_uid, sop_instance_uid);
+            match first.get(&name).and_then(|at| taken.get(*at)) {
                 None => {
-                    first.insert(sop_instance_uid, taken.len());
+                    first.insert(name, taken.len());
+                    match named.get(&sop_instance_uid).and_then(|at| taken.get(*at)) {
+                        None => {
+                            named.insert(sop_instance_uid, taken.len());
+                        }
+                        Some(other) => self.elsewhere.push(Elsewhere {
+                            sop_instance_uid,
+                            path: path.clone(),
+                            study_instance_uid,
+                            with: other.path.clone(),
+                            with_study_instance_uid: other.seen.facts.study_instance_uid,
+                        }),
+                    }
                     taken.push(Taken { path, seen });
                 }
                 Some(kept) => {
@@ -306,7 +372,6 @@ impl Intake {
                     match kept.seen.instance().change(&instance) {
                         None => self.duplicates.push(Duplicate { path, of: other }),
                         Some(change) => {
-                            let study_instance_uid = seen.facts.study_instance_uid;
                             self.conflicts.push(Conflict { path, with: other, study_instance_uid, instance, change });
                         }
                     }
@@ -319,10 +384,12 @@ impl Intake {
         }
         for (uid, taken) in studies {
             match one_patient(&taken) {
-                Some(patient) => self.studies.push(StudyIntake::of(uid, patient, taken)),
-                None => self
-                    .quarantined
-                    .extend(taken.into_iter().map(|one| Quarantined { path: one.path, reason: Reason::MixedPatients })),
+                Ok(patient) => self.studies.push(StudyIntake::of(uid, patient, taken)),
+                Err(differences) => self.quarantined.extend(
+                    taken
+                        .into_iter()
+                        .map(|one| Quarantined { path: one.path, reason: Reason::MixedPatients(differences.clone()) }),
+                ),
             }
         }
     }
@@ -334,6 +401,16 @@ impl Intake {
         let conflicts = self.conflicts.iter().map(|one| Received::from(&one.instance));
         let instances = instances.map(|one| Received::from(&one.instance)).chain(conflicts);
         instances.chain(attachments.map(|one| Received::from(&one.attachment)))
+    }
+
+    /// What is not in order in the files that were taken, and in how many of them.
+    #[must_use]
+    pub fn repairs(&self) -> BTreeMap<Repair, usize> {
+        let mut all = BTreeMap::new();
+        for repair in self.repaired.iter().flat_map(|one| &one.repairs) {
+            *all.entry(*repair).or_default() += 1;
+        }
+        all
     }
 
     /// Those conflicts whose files say that they are of this study.
@@ -350,13 +427,14 @@ impl Intake {
     }
 }
 
-/// The patient of all of them: what any says, if none contradicts another.
-fn one_patient(taken: &[Taken]) -> Option<Patient> {
+/// The patient of all of them: what any says, if none contradicts another; else in what the first two that do differ.
+fn one_patient(taken: &[Taken]) -> Result<Patient, Vec<PatientDifference>> {
     let mut patient = Patient::default();
     for Taken { seen: Inspected { facts: Facts { patient: next, .. }, .. }, .. } in taken {
         // Held against everything said so far, and not only against the neighbour, who may have said nothing.
-        if !patient.may_be(next) {
-            return None;
+        let differences = patient.differences(next);
+        if !differences.is_empty() {
+            return Err(differences);
         }
         let Patient { id, issuer, name, birth_date } = next;
         fill(&mut patient.id, id);
@@ -364,7 +442,7 @@ fn one_patient(taken: &[Taken]) -> Option<Patient> {
         fill(&mut patient.name, name);
         patient.birth_date = patient.birth_date.or(*birth_date);
     }
-    Some(patient)
+    Ok(patient)
 }
 
 fn fill<const MAX: usize>(empty: &mut Text<MAX>, from: &Text<MAX>) {

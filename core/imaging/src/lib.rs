@@ -12,12 +12,14 @@
 //! | [`files`] | opens them, or what else has their bytes |
 //! | [`scan`] | walks a file's elements without believing any length, and picks out the few that are needed |
 //! | `content` | digests what goes by: the data set without its encoding, and the pixels alone |
-//! | [`facts`] | reads the few, each by itself, through dicom-rs |
+//! | `text` | makes characters of bytes, in whatever character set they are |
+//! | [`facts`] | reads the few, each by itself |
 //! | [`inspect`] | all of that for one file, in one pass |
 //! | [`worker`] | does it in processes of their own, with little memory, little time, and nothing else within reach |
 //! | [`reader`] | many files at once |
 //! | [`intake`] | groups into studies and series; finds duplicates, conflicts, mixed patients |
 //! | [`frames`] | picks single frames out of an instance, of which the rest stays on the disk |
+//! | [`film`] | asks for one after the other, of a file that is opened once |
 //! | [`codec`] | decodes one |
 //! | [`picture`] | makes of it what a person sees |
 //! | [`geometry`] | says where it lies in the patient |
@@ -43,8 +45,8 @@
 //!
 //! Apart from these, [`phantom`] makes studies of nobody, to try all of it with.
 //!
-//! The scan is what makes dicom-rs safe to use here: that believes the lengths a file declares and sets so much memory aside, while the
-//! scan has seen each of them to lie within the input, and hands on only short elements.
+//! The scan is what makes the rest safe: it has seen each length that a file declares to lie within the input, and what is not in order in a
+//! file it says, and has read as it should stand.
 //!
 //! ```no_run
 //! use clavicle_imaging::intake::Intake;
@@ -66,6 +68,7 @@ mod elements;
 mod encode;
 pub mod facts;
 pub mod files;
+pub mod film;
 pub mod frames;
 pub mod geometry;
 pub mod inspect;
@@ -80,7 +83,8 @@ pub mod references;
 pub mod render;
 pub mod rewrite;
 pub mod scan;
+mod text;
 pub mod walk;
 pub mod worker;
 
-pub use scan::Unreadable;
+pub use scan::{Repair, Unreadable};

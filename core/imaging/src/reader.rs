@@ -1,7 +1,7 @@
 //! Readers: many files at once, each inspected by one of several hands.
 
 use std::fs::{File, Metadata};
-use std::io::{Seek as _, Write};
+use std::io::Write;
 use std::num::NonZero;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -11,13 +11,14 @@ use std::thread;
 use clavicle_manifest::MAX_INSTANCE_LEN;
 
 use crate::files::{Files, OnDisk};
+use crate::film::Film;
 use crate::inspect::Inspected;
 use crate::intake::Reason;
 use crate::kos::{Heading, Sealed};
 use crate::pick::Picked;
 use crate::references::References;
 use crate::render::{RenderError, Rendered, Wanted, render};
-use crate::rewrite::{self, Coercion, DecodeError, Demographics, RewriteError, Rewritten, Syntax};
+use crate::rewrite::{self, Coercion, Demographics, RewriteError, Rewritten, Syntax};
 use crate::worker::Workers;
 
 /// Most files that are read at the same time.
@@ -115,6 +116,14 @@ impl Reader {
         self.render_open(&OnDisk.open(path)?, wanted)
     }
 
+    /// An open file whose frames are asked for one after the other. It is opened once for all of them.
+    ///
+    /// # Errors
+    /// [`Reason`].
+    pub fn film<'a>(&'a self, file: &'a File) -> Result<Film<'a>, Reason> {
+        Film::new(self, file)
+    }
+
     /// Makes the picture that is wanted of a file that is open, and may be on no disk.
     ///
     /// # Errors
@@ -182,19 +191,8 @@ impl Reader {
         out: &mut dyn Write,
     ) -> Result<Rewritten, RewriteError> {
         with_open(file, |file, len| {
-            let mut decoder = |frame| {
-                // Whoever reads it begins at the beginning, here and in a worker.
-                let mut from_start = file;
-                from_start.rewind().map_err(Reason::Io)?;
-                let decoded = match self {
-                    Self::Here => {
-                        let answer = rewrite::decode(file, len, frame).map(rewrite::of_answer);
-                        answer.and_then(|decoded| decoded.ok_or(DecodeError::Panicked))
-                    }
-                    Self::Workers(workers) => workers.decode(file, len, frame).map_err(Reason::from)?,
-                };
-                decoded.map_err(|error| RewriteError::Decode { frame, error })
-            };
+            let mut film = self.film(file)?;
+            let mut decoder = |frame| film.decode(frame)?.map_err(|error| RewriteError::Decode { frame, error });
             Ok(rewrite::rewrite(file, len, syntax, coercion, &mut decoder, out))
         })?
     }
@@ -211,21 +209,25 @@ impl Reader {
 }
 
 fn with_open<T>(file: &File, read: impl FnOnce(&File, u64) -> Result<T, Reason>) -> Result<T, Reason> {
-    let before = file.metadata().map_err(Reason::Io)?;
-    if !before.is_file() {
-        return Err(Reason::NotAFile);
-    }
-    if before.len() > MAX_INSTANCE_LEN {
-        return Err(Reason::TooLarge);
-    }
+    let before = fits(file)?;
     let outcome = read(file, before.len());
     // What was read must be of one state, and a file that is still being written is not whole.
     let after = file.metadata().map_err(Reason::Io)?;
     if state(&before) != state(&after) { Err(Reason::Changed) } else { outcome }
 }
 
+/// What the system says of a file that can be an instance.
+pub(crate) fn fits(file: &File) -> Result<Metadata, Reason> {
+    let metadata = file.metadata().map_err(Reason::Io)?;
+    match metadata.len() {
+        _ if !metadata.is_file() => Err(Reason::NotAFile),
+        len if len > MAX_INSTANCE_LEN => Err(Reason::TooLarge),
+        _ => Ok(metadata),
+    }
+}
+
 /// What tells one state of one file from another.
-fn state(metadata: &Metadata) -> [i64; 5] {
+pub(crate) fn state(metadata: &Metadata) -> [i64; 5] {
     let len = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
     [len, metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]
 }

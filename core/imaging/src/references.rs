@@ -4,7 +4,7 @@
 //! (0040,A375) (PS3.3 C.17.2), and a DICOMDIR in its records (PS3.3 F.3). They come from outside like everything else, and are read
 //! through the same [`Reader`](crate::reader::Reader).
 
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::panic::{self, AssertUnwindSafe};
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -98,13 +98,10 @@ impl References {
         source.seek(SeekFrom::Start(0))?;
         let mut file = Vec::new();
         source.take(len).read_to_end(&mut file)?;
-        let Some(scanned) = scanned else { return Self::of_directory(data_set_of(&file)?) };
+        let Some(mut scanned) = scanned else { return Self::of_directory(data_set_of(&file)?) };
         let sop_instance_uid = Facts::of(&scanned)?.sop_instance_uid;
-        let bytes = match &scanned.inflated {
-            Some(inflated) => inflated.as_slice(),
-            None => usize::try_from(scanned.data_set_at).ok().and_then(|at| file.get(at..)).unwrap_or_default(),
-        };
-        Self::of_document(DataSet::new(bytes, scanned.encoding), sop_instance_uid)
+        let bytes = scanned.take_beginning(Cursor::new(file), len, len)?;
+        Self::of_document(DataSet::new(&bytes, scanned.encoding), sop_instance_uid)
     }
 
     fn empty(sop_instance_uid: Option<Uid>) -> Self {

@@ -10,6 +10,7 @@ use crate::facts::shown;
 use crate::frames::Frames;
 use crate::geometry::Plane;
 use crate::picture::{self, Cine, Picture, PictureError, Pixels, View, Voi, Window, ct, picture, pixel_aspect};
+use crate::scan::Repair;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -69,6 +70,28 @@ pub struct About {
     pub frame_ms: Option<u64>,
     /// How far along its own normal the frame lies, in mm, if that is told.
     pub depth_mm: Option<f64>,
+    /// What a person who looks at it should know.
+    pub remarks: Vec<Remark>,
+}
+
+/// What a person who looks at a picture should know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
+#[non_exhaustive]
+pub enum Remark {
+    /// The file is not in order.
+    #[error("{0}")]
+    Repair(Repair),
+    /// Number of Frames (0028,0008) is not how many there are.
+    #[error("the image says that it has {said} frames, and has {there}; those that are there are shown")]
+    Frames {
+        /// Frames that are said.
+        said: u32,
+        /// Frames that are there.
+        there: u32,
+    },
+    /// The palette contradicts itself.
+    #[error("the colours are uncertain: the image's palette and what it says of the palette disagree")]
+    Palette,
 }
 
 /// Why there is no picture.
@@ -104,9 +127,13 @@ pub fn render<S: Read + Seek>(source: S, len: u64, wanted: &Wanted) -> Result<Re
 }
 
 fn rendered<S: Read + Seek>(source: S, len: u64, wanted: &Wanted) -> Result<Rendered, RenderError> {
-    let mut frames = Frames::read(source, len).map_err(PictureError::from)?;
+    rendered_of(&mut Frames::read(source, len).map_err(PictureError::from)?, wanted)
+}
+
+/// The same of an image that is open.
+pub(crate) fn rendered_of<S: Read + Seek>(frames: &mut Frames<S>, wanted: &Wanted) -> Result<Rendered, RenderError> {
     let frame = wanted.frame.unwrap_or(frames.count() / 2);
-    let presets = picture::presets(&frames, frame);
+    let presets = picture::presets(frames, frame);
     let view = match &wanted.windowing {
         Windowing::AsItSays => View::AsItSays,
         Windowing::Fitted => View::Fitted,
@@ -119,12 +146,16 @@ fn rendered<S: Read + Seek>(source: S, len: u64, wanted: &Wanted) -> Result<Rend
             View::Voi(Voi::Window(Window::linear(*centre, *width).ok_or(RenderError::BadWindow)?))
         }
     };
-    let mut shown_picture = picture(&mut frames, frame, &view)?;
+    let mut shown_picture = picture(frames, frame, &view)?;
     let (layout, attributes) = (frames.layout(), frames.attributes());
     if let Some(side) = wanted.side {
         shown_picture = shown_picture.thumbnail(side, pixel_aspect(attributes, frame));
     }
+    let remarks = frames.repairs().iter().copied().map(Remark::Repair);
+    let other = frames.said_otherwise().map(|said| Remark::Frames { said, there: frames.count() });
+    let uncertain = picture::has_uncertain_colours(frames).then_some(Remark::Palette);
     let about = About {
+        remarks: remarks.chain(other).chain(uncertain).collect(),
         rows: layout.rows,
         columns: layout.columns,
         frames: frames.count(),

@@ -4,7 +4,7 @@
 //! the size that the [`Layout`] says, and that nothing is set aside before the codestream and the layout agree on rows,
 //! columns and samples. It refuses to know patients, files and windows.
 //!
-//! Native frames, and those in RLE, can always be decoded. JPEG, JPEG-LS, JPEG 2000 and JPEG XL are features of this crate (`jpeg`, `jpegls`,
+//! Native frames, also in fragments and deflated, and those in RLE, can always be decoded. JPEG, JPEG-LS, JPEG 2000 and JPEG XL are features of this crate (`jpeg`, `jpegls`,
 //! `jpeg2000`, `jpegxl`), so that a telephone need not carry them. All of it is Rust.
 
 #[cfg(feature = "jpeg")]
@@ -28,6 +28,7 @@ use clavicle_manifest::Uid;
 
 pub use self::layout::{Layout, MAX_FRAME, PhotometricInterpretation};
 pub use self::syntax::{Codec, TransferSyntax};
+pub(crate) use self::syntax::{LOSSLESS, is_lossless};
 
 /// A frame, decoded.
 ///
@@ -178,6 +179,8 @@ pub fn decode(transfer_syntax: &Uid, frame: &[u8], layout: &Layout) -> Result<De
 fn by_syntax(syntax: &TransferSyntax, uid: &Uid, frame: &[u8], layout: &Layout) -> Result<Decoded, CodecError> {
     match syntax {
         TransferSyntax::Native { big_endian } => native::decode(frame, layout, *big_endian),
+        TransferSyntax::Encapsulated(Codec::Uncompressed) => native::decode(frame, layout, false),
+        TransferSyntax::Encapsulated(Codec::Deflate) => native::inflate(frame, layout),
         TransferSyntax::Encapsulated(Codec::Rle) => rle::decode(frame, layout),
         #[cfg(feature = "jpeg")]
         TransferSyntax::Encapsulated(Codec::Jpeg) => jpeg::decode(frame, layout),

@@ -1,6 +1,8 @@
 //! Native frames: samples as they are (PS3.5 §8.1), put into little endian, in the order of pixels, one to a byte at least.
 
-use super::{CodecError, Decoded, Layout, PhotometricInterpretation};
+use std::io::Read as _;
+
+use super::{Codec, CodecError, Decoded, Layout, PhotometricInterpretation};
 
 pub(super) fn decode(frame: &[u8], layout: &Layout, big_endian: bool) -> Result<Decoded, CodecError> {
     let wanted = layout.native_bits().div_ceil(8);
@@ -25,6 +27,15 @@ pub(super) fn decode(frame: &[u8], layout: &Layout, big_endian: bool) -> Result<
         samples = interleave(&samples, layout.pixels(), bytes);
     }
     Ok(decoded(samples, layout, layout.photometric))
+}
+
+/// Of a frame that was deflated (RFC 1951). It takes as much memory as the layout says, whatever it would become.
+pub(super) fn inflate(frame: &[u8], layout: &Layout) -> Result<Decoded, CodecError> {
+    let mut inflated = Vec::new();
+    let read =
+        flate2::read::DeflateDecoder::new(frame).take(layout.native_bits().div_ceil(8)).read_to_end(&mut inflated);
+    read.map_err(|_| CodecError::Damaged { codec: Codec::Deflate, what: "it cannot be inflated" })?;
+    decode(&inflated, layout, false)
 }
 
 fn decoded(samples: Vec<u8>, layout: &Layout, photometric: PhotometricInterpretation) -> Decoded {

@@ -11,6 +11,10 @@ use super::CodecError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Codec {
+    /// None: native frames in fragments (PS3.5 §A.4.11).
+    Uncompressed,
+    /// Deflated native frames (PS3.5 §A.4.14).
+    Deflate,
     /// Run lengths (PS3.5 §G).
     Rle,
     /// JPEG: baseline, extended and lossless (ITU-T T.81).
@@ -34,6 +38,8 @@ pub enum Codec {
 impl fmt::Display for Codec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Uncompressed => "encapsulated uncompressed frames",
+            Self::Deflate => "deflated frames",
             Self::Rle => "RLE",
             Self::Jpeg => "JPEG",
             Self::JpegLs => "JPEG-LS",
@@ -70,10 +76,11 @@ impl TransferSyntax {
             uids::EXPLICIT_VR_BIG_ENDIAN => return Ok(Self::Native { big_endian: true }),
             uids::IMPLICIT_VR_LITTLE_ENDIAN
             | uids::EXPLICIT_VR_LITTLE_ENDIAN
-            | uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN
-            | uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN => {
+            | uids::DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN => {
                 return Ok(Self::Native { big_endian: false });
             }
+            uids::ENCAPSULATED_UNCOMPRESSED_EXPLICIT_VR_LITTLE_ENDIAN => Codec::Uncompressed,
+            uids::DEFLATED_IMAGE_FRAME_COMPRESSION => Codec::Deflate,
             uids::RLE_LOSSLESS => Codec::Rle,
             uids::JPEG_BASELINE8_BIT | uids::JPEG_EXTENDED12_BIT | uids::JPEG_LOSSLESS | uids::JPEG_LOSSLESS_SV1 => {
                 Codec::Jpeg
@@ -96,6 +103,26 @@ impl TransferSyntax {
             _ => return Err(CodecError::UnknownSyntax(*uid)),
         };
         Ok(Self::Encapsulated(codec))
+    }
+}
+
+/// Those that compress, and of which the standard says that nothing is lost (PS3.5 §10). The digests of pixels depend on it.
+pub(crate) const LOSSLESS: [&str; 8] = [
+    uids::RLE_LOSSLESS,
+    uids::JPEG_LOSSLESS,
+    uids::JPEG_LOSSLESS_SV1,
+    uids::JPEGLS_LOSSLESS,
+    uids::JPEG2000_LOSSLESS,
+    uids::HTJ2K_LOSSLESS,
+    uids::HTJ2K_LOSSLESS_RPCL,
+    uids::JPEGXL_LOSSLESS,
+];
+
+/// Whether the standard says of a transfer syntax that its pixels lose nothing (PS3.5 §10).
+pub(crate) fn is_lossless(uid: &Uid) -> bool {
+    match TransferSyntax::of(uid) {
+        Ok(TransferSyntax::Native { .. } | TransferSyntax::Encapsulated(Codec::Uncompressed | Codec::Deflate)) => true,
+        _ => LOSSLESS.contains(&uid.as_str()),
     }
 }
 

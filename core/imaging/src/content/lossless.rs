@@ -6,27 +6,14 @@
 use std::io::{Read, Seek};
 
 use clavicle_manifest::PixelDigest;
-use dicom_dictionary_std::uids;
 
 use super::pixels::PixelHasher;
-use crate::codec::CodecError;
+use crate::codec::{CodecError, LOSSLESS};
 use crate::frames::{Frames, FramesError};
 use crate::scan::{Pixels, Scanned};
 
 /// The most that is decoded for a digest, in bytes. A digest must not take longer than anybody waits for it.
 const MOST: u64 = 512 << 20;
-
-/// The transfer syntaxes of which the standard says that nothing is lost (PS3.5 §10).
-pub(crate) const LOSSLESS: [&str; 8] = [
-    uids::RLE_LOSSLESS,
-    uids::JPEG_LOSSLESS,
-    uids::JPEG_LOSSLESS_SV1,
-    uids::JPEGLS_LOSSLESS,
-    uids::JPEG2000_LOSSLESS,
-    uids::HTJ2K_LOSSLESS,
-    uids::HTJ2K_LOSSLESS_RPCL,
-    uids::JPEGXL_LOSSLESS,
-];
 
 /// What is to be said of pixels.
 pub(super) enum Lossless {
@@ -46,6 +33,10 @@ pub(super) fn digest<S: Read + Seek>(scanned: &Scanned, source: S, len: u64) -> 
         return Lossless::No;
     }
     let Ok(mut frames) = Frames::read(source, len) else { return Lossless::No };
+    // Which frames there are is not what the data set says: they are what they are in the file.
+    if frames.said_otherwise().is_some() {
+        return Lossless::No;
+    }
     let layout = frames.layout().clone();
     let decoded_len = (layout.decoded_len() as u64).saturating_mul(frames.count().into());
     // Samples of one bit are unpacked when they are decoded.

@@ -27,7 +27,6 @@ use clavicle_manifest::{Dataset, DatasetDigest, Marks, Part, PixelDigest};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-pub(crate) use self::lossless::LOSSLESS;
 use self::lossless::Lossless;
 use self::pixels::PixelHasher;
 use crate::scan::{Encoding, Head, Kept, Scanned, is_text, listed_vr, word_len};

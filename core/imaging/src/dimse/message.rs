@@ -106,9 +106,7 @@ pub(super) fn send_data_set(
     data_set: &mut impl Read,
     len: u64,
 ) -> Result<io::Result<()>, Fault> {
-    let most = if max_pdu == 0 { MAX_SENT } else { max_pdu.min(MAX_SENT) };
-    // Of a peer that says less than there is room for, nothing is believed: a unit has to hold something.
-    let most = u64::from(most.saturating_sub(FRAGMENT_HEAD).max(1));
+    let most = fragment_len(max_pdu);
     let mut left = len;
     loop {
         let mut unit = unit(context.id, false);
@@ -124,6 +122,13 @@ pub(super) fn send_data_set(
             return Ok(Ok(()));
         }
     }
+}
+
+/// Most bytes of a data set in a unit of `max_pdu` bytes. A fragment has an even length (PS3.8 Annex E), whatever the peer would take. Of one that says
+/// less than there is room for, nothing is believed: a unit has to hold something.
+fn fragment_len(max_pdu: u32) -> u64 {
+    let most = if max_pdu == 0 { MAX_SENT } else { max_pdu.min(MAX_SENT) };
+    u64::from((most.saturating_sub(FRAGMENT_HEAD) & !1).max(2))
 }
 
 /// A data unit with one fragment, whose lengths are not known yet.
@@ -148,4 +153,18 @@ pub(super) fn context_for(
         context.abstract_syntax == abstract_syntax
             && transfer_syntax.is_none_or(|transfer_syntax| context.transfer_syntax == transfer_syntax)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fragments_are_even_whatever_a_peer_takes() {
+        for (max_pdu, len) in
+            [(0, 131_066), (16_384, 16_378), (16_385, 16_378), (16_383, 16_376), (9, 2), (7, 2), (1, 2)]
+        {
+            assert_eq!(fragment_len(max_pdu), len, "{max_pdu}");
+        }
+    }
 }

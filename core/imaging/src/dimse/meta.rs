@@ -35,6 +35,9 @@ pub enum MetaError {
     /// A class, an instance or a transfer syntax is not in it.
     #[error("its file meta information lacks the SOP Class, the SOP Instance or the transfer syntax")]
     Incomplete,
+    /// The data set and the transfer syntax disagree.
+    #[error("its data set is not encoded as its transfer syntax says; it has to be written anew to be sent")]
+    Encoding,
 }
 
 impl Meta {

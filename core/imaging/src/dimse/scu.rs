@@ -1,6 +1,6 @@
 //! The sender (SCU): an association with somebody's archive, over which files are sent as they are.
 
-use std::io::{self, ErrorKind, Seek as _, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,18 +172,19 @@ impl Association {
     }
 
     /// Sends a file (C-STORE), and gives the peer's answer: the status, and a comment if there is one. Whether that is good is
-    /// for [`Status::is_stored`] to say. The bytes of the data set are those of the file.
+    /// for [`Status::is_stored`] to say. The bytes of the data set are those of the file, but for what is not in order in it
+    /// (see [`Repair`](crate::Repair)), and for odd lengths, which the standard forbids: these are padded.
     ///
     /// # Errors
     /// [`ScuError`]. After another than [`ScuError::NotAccepted`], the association is over.
     pub fn store(&mut self, file: &mut StoreFile) -> Result<(Status, Option<String>), ScuError> {
-        let StoreFile { file, meta, from, len } = file;
-        let context = self.context(meta.class, Some(meta.transfer_syntax))?;
-        file.seek(SeekFrom::Start(*from)).map_err(ScuError::File)?;
+        let context = self.context(file.meta.class, Some(file.meta.transfer_syntax))?;
         let message_id = self.message_id();
-        let command = Command::store(message_id, meta.class, meta.instance);
+        let command = Command::store(message_id, file.meta.class, file.meta.instance);
+        let len = file.len();
+        let mut data_set = file.data_set().map_err(ScuError::File)?;
         let sent = message::send_command(&mut self.wire, &context, &command)
-            .and_then(|()| message::send_data_set(&mut self.wire, &context, self.max_pdu, file, *len));
+            .and_then(|()| message::send_data_set(&mut self.wire, &context, self.max_pdu, &mut data_set, len));
         match sent {
             Ok(Ok(())) => self.response(&context, message_id),
             Ok(Err(error)) => {

@@ -1,19 +1,19 @@
 //! Attributes: what stands before the pixels, read from bytes that the scan has walked.
 //!
-//! dicom-rs is not asked: it sets aside what a length claims, and a phone or a desktop has no worker to lose. A value stays where it is in the
+//! They come as they should stand. dicom-rs is not asked: it sets aside what a length claims, and a phone or a desktop has no worker to lose. A value stays where it is in the
 //! one buffer; only where it begins and ends is kept.
 
 use std::ops::Range;
 
 use dicom_core::{Tag, VR};
+use dicom_dictionary_std::tags;
 
-use crate::scan::{Encoding, listed_vr, word_len};
+use crate::scan::{Encoding, ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, listed_vr, word_len};
+use crate::text::Charset;
 
 /// Most bytes before the pixels.
 pub(super) const MAX_LEN: u64 = 64 << 20;
 const MAX_DEPTH: u32 = 33;
-const UNDEFINED: u32 = 0xffff_ffff;
-const ITEM: Tag = Tag(0xfffe, 0xe000);
 /// How an element takes part in the memory that elements may take: more of them than this are not read.
 const MAX_ELEMENTS: usize = 1 << 21;
 
@@ -48,7 +48,7 @@ impl DataSet {
     }
 
     pub(super) fn attributes(&self) -> Attributes<'_> {
-        Attributes { bytes: &self.bytes, elements: &self.elements }
+        Attributes { bytes: &self.bytes, elements: &self.elements, charset: Charset::default() }.in_own_charset()
     }
 }
 
@@ -97,7 +97,11 @@ impl Reader {
                 return delimited.then_some(elements);
             }
             let is_sequence = vr == VR::SQ || len == UNDEFINED;
-            let value = if is_sequence {
+            let value = if is_sequence && tag == tags::PIXEL_DATA && vr != VR::SQ {
+                // Of an icon (PS3.3 F.7), which nobody asks for.
+                self.fragments(end, encoding)?;
+                Value::Items(Vec::new())
+            } else if is_sequence {
                 let inside = if vr == VR::SQ { encoding } else { Encoding::ImplicitLittle };
                 Value::Items(self.items(self.end(len, end)?, inside, len == UNDEFINED, depth)?)
             } else {
@@ -129,6 +133,17 @@ impl Reader {
         (!delimited).then_some(items)
     }
 
+    /// Passes by encapsulated pixels (PS3.5 §A.4).
+    fn fragments(&mut self, end: usize, encoding: Encoding) -> Option<()> {
+        loop {
+            let (tag, _, len) = self.head(encoding)?;
+            if tag != ITEM || len == UNDEFINED {
+                return (tag == SEQUENCE_DELIMITATION_ITEM).then_some(());
+            }
+            self.at = self.end(len, end)?;
+        }
+    }
+
     /// Where something of this length ends, at most at `limit`.
     fn end(&self, len: u32, limit: usize) -> Option<usize> {
         if len == UNDEFINED {
@@ -138,20 +153,21 @@ impl Reader {
     }
 }
 
-/// PS3.5 §7.1.2.
-pub(super) const fn has_short_length(vr: VR) -> bool {
-    use VR::{OB, OD, OF, OL, OV, OW, SQ, SV, UC, UN, UR, UT, UV};
-    !matches!(vr, OB | OD | OF | OL | OV | OW | SQ | SV | UC | UN | UR | UT | UV)
-}
-
 /// The attributes of an instance, or of an item in it.
 #[derive(Clone, Copy, Debug)]
 pub struct Attributes<'a> {
     bytes: &'a [u8],
     elements: &'a [Element],
+    charset: Charset,
 }
 
 impl<'a> Attributes<'a> {
+    /// In an item, the character set of what it is in counts where it names none (PS3.3 C.12.1.1.2).
+    fn in_own_charset(self) -> Self {
+        let own = self.bytes(tags::SPECIFIC_CHARACTER_SET).map(|value| Charset::of(Some(value)));
+        Self { charset: own.unwrap_or(self.charset), ..self }
+    }
+
     fn find(self, tag: Tag) -> Option<&'a Element> {
         self.elements.iter().find(|element| element.tag == tag)
     }
@@ -171,7 +187,7 @@ impl<'a> Attributes<'a> {
             Some(Value::Items(items)) => items.as_slice(),
             _ => &[],
         };
-        items.iter().map(move |elements| Self { bytes: self.bytes, elements })
+        items.iter().map(move |elements| Self { elements, ..self }.in_own_charset())
     }
 
     /// The first item of a sequence.
@@ -180,9 +196,9 @@ impl<'a> Attributes<'a> {
         self.items(tag).next()
     }
 
-    /// The values of an attribute of text, without padding. What is neither ASCII nor UTF-8 is shown as what cannot be shown.
+    /// The values of an attribute of text, without padding. What its character set does not have is marked.
     pub fn texts(self, tag: Tag) -> impl Iterator<Item = String> {
-        let whole = self.bytes(tag).map(String::from_utf8_lossy).unwrap_or_default();
+        let whole = self.bytes(tag).map(|bytes| self.charset.decode_marked(bytes, false)).unwrap_or_default();
         let texts: Vec<String> = whole.split('\\').map(|text| text.trim_matches([' ', '\0']).to_owned()).collect();
         let is_empty = texts.iter().all(String::is_empty);
         texts.into_iter().filter(move |_| !is_empty)
@@ -199,7 +215,8 @@ impl<'a> Attributes<'a> {
     pub fn numbers(self, tag: Tag) -> Vec<f64> {
         let Some(element) = self.find(tag) else { return Vec::new() };
         let Some(bytes) = self.bytes(tag) else { return Vec::new() };
-        match element.vr {
+        let vr = if element.vr == VR::UN { listed_vr(tag).unwrap_or(VR::UN) } else { element.vr };
+        match vr {
             VR::US => read(bytes, |word| f64::from(u16::from_le_bytes(word))),
             VR::SS => read(bytes, |word| f64::from(i16::from_le_bytes(word))),
             VR::UL => read(bytes, |word| f64::from(u32::from_le_bytes(word))),
@@ -234,7 +251,6 @@ impl<'a> Attributes<'a> {
     /// instance itself, which stand there where there are no groups.
     #[must_use]
     pub fn of_frame(self, frame: u32, group: Tag) -> Self {
-        use dicom_dictionary_std::tags;
         let own = usize::try_from(frame)
             .ok()
             .and_then(|frame| self.items(tags::PER_FRAME_FUNCTIONAL_GROUPS_SEQUENCE).nth(frame))

@@ -17,43 +17,51 @@ pub(super) struct Index {
 
 impl Index {
     /// By what is most trustworthy: offsets that lead to fragments, one fragment a frame, one frame of all, and last how a fragment
-    /// begins, which `start` reads. `None` when it stays unclear.
+    /// begins, which `begins` tells. Where none of that gives as many frames as are `said`, those count that can be told apart in
+    /// the same ways. `None` when it stays unclear.
     pub(super) fn new(
         attributes: Attributes<'_>,
         offsets: &[u8],
         fragments: &[Span],
-        count: usize,
-        codec: Codec,
-        mut start: impl FnMut(&Span) -> Option<[u8; 4]>,
+        said: usize,
+        mut begins: impl FnMut(&Span) -> bool,
     ) -> Option<Self> {
         let extended = attributes.bytes(tags::EXTENDED_OFFSET_TABLE).unwrap_or_default();
         let (extended, _) = extended.as_chunks::<8>();
-        let by_extended = by_offsets(extended.iter().map(|eight| u64::from_le_bytes(*eight)), fragments, count);
-        if let Some(frames) = by_extended {
+        let by_extended = by_offsets(extended.iter().map(|eight| u64::from_le_bytes(*eight)), fragments);
+        let (basic, _) = offsets.as_chunks::<4>();
+        let by_basic = by_offsets(basic.iter().map(|four| u32::from_le_bytes(*four).into()), fragments);
+        let is_as_said =
+            |frames: &Option<Vec<Range<usize>>>| frames.as_ref().is_some_and(|frames| frames.len() == said);
+        if is_as_said(&by_extended) || by_basic.is_none() && fragments.len() != said && by_extended.is_some() {
             let lengths = attributes.bytes(tags::EXTENDED_OFFSET_TABLE_LENGTHS).unwrap_or_default();
             let (lengths, _) = lengths.as_chunks::<8>();
             let lengths = lengths.iter().map(|eight| u64::from_le_bytes(*eight)).collect();
-            return Some(Self { frames, lengths });
+            return Some(Self { frames: by_extended?, lengths });
         }
-        let (basic, _) = offsets.as_chunks::<4>();
-        let frames = by_offsets(basic.iter().map(|four| u32::from_le_bytes(*four).into()), fragments, count)
-            .or_else(|| (fragments.len() == count).then(|| (0..count).map(|one| one..one + 1).collect()))
-            // More than one range, although there is but one frame.
-            .or_else(|| (count == 1 && !fragments.is_empty()).then(|| between(&[0], fragments.len())));
-        let frames = match frames {
-            Some(frames) => frames,
-            None => {
-                let mut starts = Vec::new();
-                for (number, fragment) in fragments.iter().enumerate() {
-                    if start(fragment).is_some_and(|bytes| begins(codec, bytes)) {
-                        starts.push(number);
-                    }
-                }
-                let found = starts.len() == count && starts.first() == Some(&0);
-                found.then(|| between(&starts, fragments.len()))?
+        let frames = if is_as_said(&by_basic) {
+            by_basic?
+        } else if fragments.len() == said {
+            (0..said).map(|one| one..one + 1).collect()
+        } else if let Some(several) = by_basic.filter(|frames| frames.len() > 1) {
+            several
+        } else {
+            let starts: Vec<usize> =
+                fragments.iter().enumerate().filter(|(_, one)| begins(one)).map(|(number, _)| number).collect();
+            match starts.as_slice() {
+                [0, _, ..] => between(&starts, fragments.len()),
+                // More than one fragment, although there is but one frame.
+                _ if said == 1 && !fragments.is_empty() => between(&[0], fragments.len()),
+                [0] => between(&starts, fragments.len()),
+                _ => return None,
             }
         };
         Some(Self { frames, lengths: Vec::new() })
+    }
+
+    /// How many frames there are.
+    pub(super) const fn count(&self) -> usize {
+        self.frames.len()
     }
 
     /// The fragments of a frame, and how many of their bytes count.
@@ -63,14 +71,7 @@ impl Index {
 }
 
 /// Offsets count from the first fragment's item to that of a frame's first.
-fn by_offsets(
-    offsets: impl ExactSizeIterator<Item = u64>,
-    fragments: &[Span],
-    count: usize,
-) -> Option<Vec<Range<usize>>> {
-    if offsets.len() != count {
-        return None;
-    }
+fn by_offsets(offsets: impl Iterator<Item = u64>, fragments: &[Span]) -> Option<Vec<Range<usize>>> {
     let first = fragments.first()?.at;
     let starts: Vec<usize> = offsets
         .map(|offset| fragments.binary_search_by_key(&offset, |fragment| fragment.at - first).ok())
@@ -84,13 +85,18 @@ fn between(starts: &[usize], end: usize) -> Vec<Range<usize>> {
     starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect()
 }
 
-/// Whether these are the first bytes of a codestream.
-fn begins(codec: Codec, bytes: [u8; 4]) -> bool {
+/// Whether these are the first bytes of a codestream; of RLE, which has segments for each of `bytes` bytes of a pixel.
+pub(super) fn begins(codec: Codec, start: [u8; 8], bytes: u32) -> bool {
+    let [first, second] = [0, 4].map(|at| u32::from_le_bytes([start[at], start[at + 1], start[at + 2], start[at + 3]]));
     match codec {
-        Codec::Jpeg | Codec::JpegLs => bytes.starts_with(&[0xff, 0xd8, 0xff]),
-        Codec::Jpeg2000 | Codec::HighThroughputJpeg2000 => bytes == [0xff, 0x4f, 0xff, 0x51] || bytes == [0, 0, 0, 12],
-        Codec::JpegXl => bytes.starts_with(&[0xff, 0x0a]) || bytes == [0, 0, 0, 12],
-        // A frame in RLE is one fragment (PS3.5 §A.4.2), and films have no frames of their own.
+        // How many segments, and where the first one begins: behind the header (PS3.5 §G.5).
+        Codec::Rle => first == bytes && second == 64,
+        Codec::Jpeg | Codec::JpegLs => start.starts_with(&[0xff, 0xd8, 0xff]),
+        Codec::Jpeg2000 | Codec::HighThroughputJpeg2000 => {
+            start.starts_with(&[0xff, 0x4f, 0xff, 0x51]) || start.starts_with(&[0, 0, 0, 12])
+        }
+        Codec::JpegXl => start.starts_with(&[0xff, 0x0a]) || start.starts_with(&[0, 0, 0, 12]),
+        // Films have no frames of their own, and what is deflated says nothing of where it begins.
         _ => false,
     }
 }
@@ -119,9 +125,10 @@ mod tests {
         }
         let starts = |fragment: &Span| {
             let number = fragments.iter().position(|one| one == fragment).unwrap();
-            Some(if starts.contains(&(number as u8)) { [0xff, 0xd8, 0xff, 0xe0] } else { [0; 4] })
+            let start = if starts.contains(&(number as u8)) { [0xff, 0xd8, 0xff, 0xe0, 0, 0, 0, 0] } else { [0; 8] };
+            begins(Codec::Jpeg, start, 1)
         };
-        Some(Index::new(set.attributes(), &offsets, &fragments, count, Codec::Jpeg, starts)?.frames)
+        Some(Index::new(set.attributes(), &offsets, &fragments, count, starts)?.frames)
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod attributes;
 mod index;
 mod kind;
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -20,8 +21,8 @@ pub use self::attributes::Attributes;
 use self::attributes::DataSet;
 use self::index::Index;
 pub use self::kind::Kind;
-use crate::codec::{self, CodecError, Decoded, Layout, MAX_FRAME, PhotometricInterpretation, TransferSyntax};
-use crate::scan::{self, Attribute, Encoding, Pixels, Scanned, Span, Unreadable};
+use crate::codec::{self, Codec, CodecError, Decoded, Layout, MAX_FRAME, PhotometricInterpretation, TransferSyntax};
+use crate::scan::{self, Attribute, Pixels, Repair, Scanned, Span, Unreadable};
 
 /// Most bytes of an encoded frame: no codec that helps makes it larger than it was, by more than its headers.
 const MAX_ENCODED: u64 = MAX_FRAME + (1 << 20);
@@ -106,6 +107,9 @@ pub struct Frames<S> {
     data_set: DataSet,
     layout: Layout,
     numbers: Numbers,
+    repairs: BTreeSet<Repair>,
+    /// What Number of Frames (0028,0008) says, if that is a number.
+    said: Option<u32>,
     count: u32,
     place: Place,
 }
@@ -153,18 +157,21 @@ impl<S: Read + Seek> Frames<S> {
     /// [`FramesError`].
     pub fn read(mut source: S, len: u64) -> Result<Self, FramesError> {
         let scanned = scan::scan(&mut source, len)?;
-        let Scanned { transfer_syntax_uid, data_set_at, encoding, pixels, inflated, .. } = scanned;
+        let Scanned {
+            transfer_syntax_uid, data_set_at, encoding, pixels, pixels_at, patches, repairs, inflated, ..
+        } = scanned;
         let mut source = inflated.map_or(Source::File(source), |bytes| Source::Inflated(Cursor::new(bytes)));
         let sop_class_uid = scanned.kept.iter().find(|kept| kept.tag == tags::SOP_CLASS_UID);
         let kind = sop_class_uid.map_or(Kind::Unknown, |kept| Kind::of(&String::from_utf8_lossy(&kept.value)));
         let Some((tag, pixels)) = pixels else {
             return Err(if kind == Kind::Image { FramesError::NoPixels } else { FramesError::NoImage(kind) });
         };
-        let header = Span { at: data_set_at, len: begin_of(&pixels, encoding).saturating_sub(data_set_at) };
+        let header = Span { at: data_set_at, len: pixels_at.at.saturating_sub(data_set_at) };
         if header.len > attributes::MAX_LEN {
             return Err(FramesError::HeaderTooLarge(header.len));
         }
-        let data_set = DataSet::read(source.read(header)?, encoding).ok_or(FramesError::Header)?;
+        let header = patches.apply(source.read(header)?, data_set_at);
+        let data_set = DataSet::read(header, encoding).ok_or(FramesError::Header)?;
         let attributes = data_set.attributes();
         let numbers = match tag {
             tags::FLOAT_PIXEL_DATA => Numbers::Float,
@@ -172,34 +179,65 @@ impl<S: Read + Seek> Frames<S> {
             _ => Numbers::Whole,
         };
         let layout = layout(attributes, numbers)?;
+        let said = attributes.text(tags::NUMBER_OF_FRAMES).and_then(|text| text.parse::<u32>().ok());
         // A broken number of frames counts as one, as it does in a manifest.
-        let count =
-            attributes.text(tags::NUMBER_OF_FRAMES).and_then(|text| text.parse::<u32>().ok()).unwrap_or(1).max(1);
-        let place = match (TransferSyntax::of(&transfer_syntax_uid), pixels) {
+        let expected = said.unwrap_or(1).max(1);
+        let (place, count) = match (TransferSyntax::of(&transfer_syntax_uid), pixels) {
             (Ok(TransferSyntax::Native { big_endian }), Pixels::Native { value, vr }) => {
-                Place::Native { value, swapped: big_endian && vr == VR::OW && layout.bits_allocated <= 8 }
+                let swapped = big_endian && vr == VR::OW && layout.bits_allocated <= 8;
+                (Place::Native { value, swapped }, native_count(&layout, value.len, expected))
+            }
+            // All frames in one fragment.
+            (Ok(TransferSyntax::Encapsulated(Codec::Uncompressed)), Pixels::Encapsulated { fragments, .. })
+                if fragments.len() == 1 =>
+            {
+                let value = fragments[0];
+                (Place::Native { value, swapped: false }, native_count(&layout, value.len, expected))
             }
             (Ok(TransferSyntax::Encapsulated(codec)), Pixels::Encapsulated { offsets, fragments }) => {
                 let offsets = source.read(offsets)?;
-                let start = |fragment: &Span| {
-                    let start = source.read(Span { len: fragment.len.min(4), ..*fragment }).ok()?;
-                    start.first_chunk().copied()
+                let bytes_of_pixel = u32::from(layout.samples_per_pixel) * u32::from(layout.bits_allocated.div_ceil(8));
+                let (frame, mut filled) = (layout.native_bits().div_ceil(8).next_multiple_of(2), 0);
+                let begins = |fragment: &Span| {
+                    if codec == Codec::Uncompressed {
+                        // As many fragments as fill a frame.
+                        let is_first = filled == 0;
+                        filled = if filled + fragment.len >= frame { 0 } else { filled + fragment.len };
+                        return is_first;
+                    }
+                    let start = source.read(Span { len: fragment.len.min(8), ..*fragment }).unwrap_or_default();
+                    start.first_chunk().is_some_and(|start| index::begins(codec, *start, bytes_of_pixel))
                 };
-                let frames = usize::try_from(count).unwrap_or(usize::MAX);
-                let index = Index::new(attributes, &offsets, &fragments, frames, codec, start);
-                let unclear = FramesError::Unclear { fragments: fragments.len(), frames: count };
-                Place::Encapsulated { index: index.ok_or(unclear)?, fragments }
+                let frames = usize::try_from(expected).unwrap_or(usize::MAX);
+                let index = Index::new(attributes, &offsets, &fragments, frames, begins);
+                let unclear = FramesError::Unclear { fragments: fragments.len(), frames: expected };
+                let index = index.ok_or(unclear)?;
+                let count = u32::try_from(index.count()).unwrap_or(u32::MAX);
+                (Place::Encapsulated { index, fragments }, count)
             }
             (Err(error), _) => return Err(error.into()),
             _ => return Err(FramesError::NotAsSaid),
         };
-        Ok(Self { source, transfer_syntax_uid, data_set, layout, numbers, count, place })
+        Ok(Self { source, transfer_syntax_uid, data_set, layout, numbers, repairs, said, count, place })
     }
 
-    /// How many frames it says it has: at least 1.
+    /// How many frames it has: at least 1. Those that are there count, where Number of Frames says something else.
     #[must_use]
     pub const fn count(&self) -> u32 {
         self.count
+    }
+
+    /// What Number of Frames (0028,0008) says, where that is not how many there are.
+    #[must_use]
+    pub fn said_otherwise(&self) -> Option<u32> {
+        let said = self.said.unwrap_or(1);
+        (said.max(1) != self.count).then_some(said)
+    }
+
+    /// What is not in order in the file.
+    #[must_use]
+    pub const fn repairs(&self) -> &BTreeSet<Repair> {
+        &self.repairs
     }
 
     /// What stands before the pixels.
@@ -288,15 +326,17 @@ impl<S: Read + Seek> Frames<S> {
     }
 }
 
-/// Where the element that holds the pixels begins.
-pub(crate) fn begin_of(pixels: &Pixels, encoding: Encoding) -> u64 {
-    match pixels {
-        Pixels::Native { value, .. } if encoding.is_implicit() => value.at.saturating_sub(8),
-        Pixels::Native { value, vr } if attributes::has_short_length(*vr) => value.at.saturating_sub(8),
-        Pixels::Native { value, .. } => value.at.saturating_sub(12),
-        // The offset table is an item, whose header takes eight bytes.
-        Pixels::Encapsulated { offsets, .. } if encoding.is_implicit() => offsets.at.saturating_sub(16),
-        Pixels::Encapsulated { offsets, .. } => offsets.at.saturating_sub(20),
+/// How many frames there are in `len` bytes of native pixels: as many as are said, if these fill them, and else as many as are whole.
+fn native_count(layout: &Layout, len: u64, said: u32) -> u32 {
+    let bits = layout.native_bits();
+    let needed = |frames: u32| bits.saturating_mul(frames.into()).div_ceil(8);
+    if bits == 0 || needed(said) == len || needed(said).next_multiple_of(2) == len {
+        return said;
+    }
+    match u32::try_from(len.saturating_mul(8) / bits).unwrap_or(u32::MAX) {
+        // Not even one: what is missing is said when it is asked for.
+        0 => said,
+        whole => whole,
     }
 }
 

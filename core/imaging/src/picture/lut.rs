@@ -51,7 +51,7 @@ impl Lut {
 }
 
 /// A descriptor: how many entries, for which number the first, of how many bits.
-pub(super) fn descriptor(item: Attributes<'_>, tag: Tag, signed: bool) -> Option<(usize, i32, u16)> {
+fn descriptor(item: Attributes<'_>, tag: Tag, signed: bool) -> Option<(usize, i32, u16)> {
     let [count, first, bits] = *item.words(tag).first_chunk()?;
     let count = if count == 0 { 1 << 16 } else { usize::from(count) };
     let first = if signed { i32::from(first.cast_signed()) } else { i32::from(first) };

@@ -115,6 +115,14 @@ pub fn picture<S: Read + Seek>(frames: &mut Frames<S>, frame: u32, view: &View) 
     Ok(Picture { width, height, pixels })
 }
 
+/// Whether the colours may be other ones: the image is one of a palette whose tables and descriptors disagree.
+#[must_use]
+pub fn has_uncertain_colours<S: Read + Seek>(frames: &Frames<S>) -> bool {
+    let (attributes, layout) = (frames.attributes(), frames.layout());
+    layout.photometric == PhotometricInterpretation::PaletteColor
+        && Palette::of(attributes, layout.signed).is_some_and(|palette| palette.is_uncertain())
+}
+
 /// The ways in which a frame, counted from 0, wants to be seen: tables first, then windows, in the order of the image.
 #[must_use]
 pub fn presets<S: Read + Seek>(frames: &Frames<S>, frame: u32) -> Vec<Preset> {

@@ -5,20 +5,19 @@
 //! (0400,0561) with when, by what and why (PS3.3 C.12.1.1.9). UIDs stay.
 
 use core::fmt;
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use clavicle_manifest::Date;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
-use dicom_encoding::text::{SpecificCharacterSet, TextCodec as _};
 
 use super::{Edits, Recoder};
 use crate::elements::Element;
 use crate::encode::Elements;
-use crate::facts::day;
+use crate::facts::{day, is_same_name};
 use crate::pick::Picked;
 use crate::scan::Unreadable;
+use crate::text::Charset;
 
 /// Patient's Sex (0010,0040).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,28 +142,13 @@ impl Demographics {
     /// What an instance says.
     pub(crate) fn of(picked: &Picked) -> Self {
         let charset = Charset::of(picked.value(tags::SPECIFIC_CHARACTER_SET));
-        let name = picked.value(tags::PATIENT_NAME).map(|name| charset.decode(name));
+        let name = picked.value(tags::PATIENT_NAME).map(|name| charset.decode_marked(name, true));
         Self {
             name: name.filter(|name| !name.trim_matches(['^', '=', ' ']).is_empty()),
             birth_date: picked.text(tags::PATIENT_BIRTH_DATE).and_then(day),
             sex: picked.text(tags::PATIENT_SEX).and_then(Sex::of_term),
         }
     }
-}
-
-/// Whether two names are the same, whatever case they are written in; nothing of those that are written in no common script.
-fn is_same_name(one: &str, other: &str) -> Option<bool> {
-    let components = |group: &str| -> Vec<String> {
-        let words = |part: &str| part.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
-        let mut parts: Vec<String> = group.split('^').map(words).collect();
-        while parts.last().is_some_and(String::is_empty) {
-            parts.pop();
-        }
-        parts
-    };
-    let groups = one.split('=').map(components).zip(other.split('=').map(components));
-    let both: Vec<bool> = groups.filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|(a, b)| a == b).collect();
-    (!both.is_empty()).then(|| both.into_iter().all(|same| same))
 }
 
 /// Why a patient's id was not put in.
@@ -200,10 +184,10 @@ impl Coercion {
         let found: BTreeMap<Tag, &Element<'_>> = found.iter().map(|element| (element.tag, element)).collect();
         let old = |tag: Tag| found.get(&tag).map(|element| text_of(element.value)).unwrap_or_default();
         let charset = Charset::of(found.get(&tags::SPECIFIC_CHARACTER_SET).map(|element| text_of(element.value)));
-        let id = charset.must_encode(&self.patient_id, "patient id")?;
-        let issuer = charset.must_encode(self.issuer.as_deref().unwrap_or_default(), "issuer")?;
+        let id = must_encode(charset, &self.patient_id, "patient id")?;
+        let issuer = must_encode(charset, self.issuer.as_deref().unwrap_or_default(), "issuer")?;
         let Demographics { name, birth_date, sex } = &self.demographics;
-        let name = name.as_deref().map(|name| charset.must_encode(name, "name")).transpose()?;
+        let name = name.as_deref().map(|name| must_encode(charset, name, "name")).transpose()?;
         let birth_date = birth_date.map(|date| {
             let (year, month, day) = date.parts();
             format!("{year:04}{month:02}{day:02}").into_bytes()
@@ -212,13 +196,13 @@ impl Coercion {
             (tags::PATIENT_NAME, name),
             (tags::PATIENT_ID, Some(id)),
             (tags::ISSUER_OF_PATIENT_ID, Some(issuer)),
-            (tags::PATIENT_BIRTH_DATE, birth_date.map(Cow::Owned)),
-            (tags::PATIENT_SEX, sex.map(|sex| Cow::Borrowed(sex.term().as_bytes()))),
+            (tags::PATIENT_BIRTH_DATE, birth_date),
+            (tags::PATIENT_SEX, sex.map(|sex| sex.term().as_bytes().to_vec())),
         ];
         let new = || Elements::written_in(recoder.to);
         let (mut edits, mut before) = (Edits::new(), new());
         for (tag, value) in &wanted {
-            let Some(value) = value.as_ref().filter(|value| old(*tag) != value.as_ref()) else { continue };
+            let Some(value) = value.as_ref().filter(|value| old(*tag) != value.as_slice()) else { continue };
             before = before.bytes(*tag, old(*tag));
             // An issuer that is not told is not there: the former one gave another id.
             let is_there = *tag != tags::ISSUER_OF_PATIENT_ID || !value.is_empty();
@@ -289,51 +273,13 @@ fn text_of(value: &[u8]) -> &[u8] {
     &value[..end]
 }
 
-/// Specific Character Set (0008,0005) (PS3.3 C.12.1.1.2).
-struct Charset(Option<SpecificCharacterSet>);
-
-impl Charset {
-    /// One alone: several are switched between by escapes (ISO 2022), which are not written here.
-    fn of(value: Option<&[u8]>) -> Self {
-        let code = value.and_then(|value| core::str::from_utf8(value).ok()).map(str::trim);
-        Self(code.filter(|code| !code.contains('\\')).and_then(SpecificCharacterSet::from_code))
-    }
-
-    fn encode<'a>(&self, text: &'a str) -> Option<Cow<'a, [u8]>> {
-        if text.is_ascii() {
-            return Some(Cow::Borrowed(text.as_bytes()));
-        }
-        // What comes back the same was written whole.
-        let bytes = self.0.as_ref()?.encode(text).ok()?;
-        (self.decode(&bytes) == text).then_some(Cow::Owned(bytes))
-    }
-
-    fn must_encode<'a>(&self, text: &'a str, what: &'static str) -> Result<Cow<'a, [u8]>, CoercionError> {
-        self.encode(text).ok_or(CoercionError::Charset(what))
-    }
-
-    /// For comparing: rather wrong letters than none.
-    fn decode(&self, bytes: &[u8]) -> String {
-        let decoded = self.0.as_ref().and_then(|charset| charset.decode(bytes).ok());
-        decoded.unwrap_or_else(|| String::from_utf8_lossy(bytes).into_owned())
-    }
+fn must_encode(charset: Charset, text: &str, what: &'static str) -> Result<Vec<u8>, CoercionError> {
+    charset.encode(text).ok_or(CoercionError::Charset(what))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_are_the_same_component_by_component() {
-        let same = is_same_name;
-        assert_eq!(same("Rossi^Ana", "ROSSI^ANA^^"), Some(true));
-        assert_eq!(same("Rossi ^Ana  Maria", "rossi^ana maria"), Some(true));
-        assert_eq!(same("Rossi^Ana", "Ana^Rossi"), Some(false));
-        assert_eq!(same("Rossi^Ana", "Rossi^Ana^B"), Some(false));
-        assert_eq!(same("Yamada^Tarou=山田^太郎", "YAMADA^TAROU"), Some(true));
-        assert_eq!(same("Yamada^Tarou=山田^太郎", "=山田^太郎"), Some(true));
-        assert_eq!(same("Yamada^Tarou", "=山田^太郎"), None);
-    }
 
     #[test]
     fn what_one_side_does_not_say_is_no_difference() {
@@ -348,15 +294,5 @@ mod tests {
         let sentences: Vec<String> = differences.iter().map(ToString::to_string).collect();
         assert_eq!(sentences, ["the sex is M in the study, and F was given"]);
         assert_eq!(Demographics::default().compare(&given), (vec![], vec![]));
-    }
-
-    #[test]
-    fn texts_are_written_in_the_character_set_of_the_study_or_not_at_all() {
-        let latin = Charset::of(Some(b"ISO_IR 100"));
-        assert_eq!(latin.encode("Müller").as_deref(), Some(&b"M\xfcller"[..]));
-        assert_eq!(latin.encode("山田"), None);
-        assert_eq!(Charset::of(Some(b"ISO_IR 192")).encode("山田").as_deref(), Some("山田".as_bytes()));
-        assert_eq!(Charset::of(None).encode("Müller"), None);
-        assert_eq!(Charset::of(Some(b"\\ISO 2022 IR 87")).encode("Mueller").as_deref(), Some(&b"Mueller"[..]));
     }
 }

@@ -1,14 +1,13 @@
 //! A frame decoded where a hostile one does no harm.
 
 use std::io::{Read, Seek};
-use std::panic::{self, AssertUnwindSafe};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::Text;
 
 use crate::codec::{Decoded, PhotometricInterpretation};
 use crate::facts::shown;
-use crate::frames::Frames;
+use crate::frames::{Frames, FramesError};
 
 /// Why a frame was not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
@@ -25,15 +24,16 @@ pub enum DecodeError {
 /// What a worker answers: the samples, their bits, and what they mean.
 pub(crate) type Answer = Result<(Vec<u8>, u16, Text<16>), DecodeError>;
 
-/// Decodes a frame, counted from 0, of a file of `len` bytes.
-pub(crate) fn decode<S: Read + Seek>(source: S, len: u64, frame: u32) -> Answer {
-    let decoded = || {
-        let of = |error: crate::frames::FramesError| DecodeError::Frames(shown(error.to_string()));
-        let Decoded { samples, bits_allocated, photometric } =
-            Frames::read(source, len).map_err(of)?.frame(frame).map_err(of)?;
-        Ok((samples, bits_allocated, shown(photometric.term())))
-    };
-    panic::catch_unwind(AssertUnwindSafe(decoded)).unwrap_or(Err(DecodeError::Panicked))
+impl From<FramesError> for DecodeError {
+    fn from(error: FramesError) -> Self {
+        Self::Frames(shown(error.to_string()))
+    }
+}
+
+/// Decodes a frame, counted from 0, of an image that is open.
+pub(crate) fn decode<S: Read + Seek>(frames: &mut Frames<S>, frame: u32) -> Answer {
+    let Decoded { samples, bits_allocated, photometric } = frames.frame(frame)?;
+    Ok((samples, bits_allocated, shown(photometric.term())))
 }
 
 /// Of an answer; `None` when it makes no sense.

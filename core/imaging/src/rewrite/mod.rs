@@ -2,7 +2,8 @@
 //!
 //! Two things can be asked for. Another transfer syntax: native pixels stay what they are, sample by sample, and compressed ones are decoded;
 //! nothing is ever compressed, so nothing is lost. And another patient's id, a hospital's own in place of the one under which the study was
-//! made: [`Coercion`]. All else goes over as it stands; where the encoding is the same, byte for byte.
+//! made: [`Coercion`]. All else goes over as it stands; where the encoding is the same, byte for byte. What is not in order in the file is in
+//! order in the other: see [`Repair`](crate::Repair).
 //!
 //! The file comes from outside. It is scanned first, its elements are read by this crate's own reader, which believes no length, and pixels are
 //! decoded in a worker. DICOM PS3.5 §7 and §A.4, PS3.3 C.12.1.1.9.
@@ -23,11 +24,9 @@ pub use self::coercion::{Absent, Coercion, CoercionError, Demographics, Differen
 pub use self::decode::DecodeError;
 pub(crate) use self::decode::{Answer, decode, of_answer};
 pub(crate) use self::recode::Recoder;
-use crate::codec::{CodecError, Decoded, PhotometricInterpretation, TransferSyntax};
-use crate::content::LOSSLESS;
+use crate::codec::{CodecError, Decoded, PhotometricInterpretation, TransferSyntax, is_lossless};
 use crate::elements::{DataSet, Element};
 use crate::encode::{file_head, head_in, native_uid};
-use crate::frames::begin_of;
 use crate::intake::Reason;
 use crate::scan::{self, Encoding, Pixels, Scanned, Span, UNDEFINED, Unreadable};
 
@@ -84,9 +83,6 @@ pub enum RewriteError {
     /// Samples of one bit that are compressed.
     #[error("its samples have one bit each and are compressed, which is not decoded here")]
     Bits,
-    /// Encapsulated pixels without any fragment.
-    #[error("its pixels are not encoded as its transfer syntax says")]
-    NotAsSaid,
     /// Longer than an element can be.
     #[error("decoded, its pixels take {0} bytes, which no element holds")]
     TooLong(u64),
@@ -118,8 +114,8 @@ type Decoder<'a> = dyn FnMut(u32) -> Result<Decoded, RewriteError> + 'a;
 enum Plan {
     /// There are none.
     None,
-    /// The whole element goes over as it is.
-    Verbatim(Span),
+    /// The whole element goes over as it is; its header is another where the encoding is.
+    Verbatim { head: Option<Vec<u8>>, rest: Span },
     /// Samples stay, in little endian; so many bytes of them are turned round together.
     Native { value: Span, vr: VR, word: usize },
     /// They are decoded; the first frame is already.
@@ -137,7 +133,7 @@ pub(crate) fn rewrite(
 ) -> Result<Rewritten, RewriteError> {
     let mut from_start = file;
     from_start.rewind().map_err(read_error)?;
-    let mut scanned = scan::scan(file, len)?;
+    let mut scanned = scan::scan_evened(file, len)?;
     let inflated = scanned.inflated.take();
     match inflated {
         Some(inflated) => {
@@ -173,8 +169,9 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         };
         let (sop_class_uid, sop_instance_uid) = (uid(tags::SOP_CLASS_UID)?, uid(tags::SOP_INSTANCE_UID)?);
         let (to, transfer_syntax_uid) = self.target(syntax)?;
-        let (begin, end) = self.pixels()?;
-        let plan = self.plan(transfer_syntax_uid, (begin, end), decoder)?;
+        let Span { at: begin, len: pixels } = self.scanned.pixels_at;
+        let end = begin + pixels;
+        let plan = self.plan(to, transfer_syntax_uid, decoder)?;
         let header = self.read(Span { at: self.scanned.data_set_at, len: begin - self.scanned.data_set_at })?;
         let trailer = self.read(Span { at: end, len: self.len - end })?;
         let is_signed = self.scanned.kept(tags::PIXEL_REPRESENTATION).is_some_and(|value| value.starts_with(&[1]));
@@ -212,7 +209,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         let native = |encoding| (encoding, Uid::new(native_uid(encoding)).expect("the standard's UIDs are UIDs"));
         let target = match syntax {
             Syntax::Own if !self.is_deflated && !self.scanned.encoding.is_big() => {
-                return Ok((self.scanned.encoding, own));
+                return Ok((Encoding::of(&own).unwrap_or(self.scanned.encoding), own));
             }
             Syntax::Own | Syntax::Explicit => native(Encoding::ExplicitLittle),
             Syntax::Implicit => native(Encoding::ImplicitLittle),
@@ -222,31 +219,19 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         Ok(target)
     }
 
-    /// Where the element begins and ends that holds the pixels; where the data set ends, if there is none.
-    fn pixels(&self) -> Result<(u64, u64), RewriteError> {
-        let Some((_, pixels)) = &self.scanned.pixels else { return Ok((self.len, self.len)) };
-        let end = match pixels {
-            Pixels::Native { value, .. } => value.at + value.len,
-            Pixels::Encapsulated { offsets, fragments } => {
-                let last = fragments.last().ok_or(RewriteError::NotAsSaid)?;
-                debug_assert!(offsets.at < last.at);
-                // The delimiter.
-                last.at + last.len + 8
-            }
-        };
-        Ok((begin_of(pixels, self.scanned.encoding), end))
-    }
-
-    fn plan(
-        &self,
-        transfer_syntax_uid: Uid,
-        (begin, end): (u64, u64),
-        decoder: &mut Decoder<'_>,
-    ) -> Result<Plan, RewriteError> {
+    fn plan(&self, to: Encoding, transfer_syntax_uid: Uid, decoder: &mut Decoder<'_>) -> Result<Plan, RewriteError> {
         let own = self.scanned.transfer_syntax_uid;
         Ok(match &self.scanned.pixels {
             None => Plan::None,
-            Some(_) if own == transfer_syntax_uid => Plan::Verbatim(Span { at: begin, len: end - begin }),
+            Some(_) if own == transfer_syntax_uid && to == self.scanned.encoding => {
+                Plan::Verbatim { head: None, rest: self.scanned.pixels_at }
+            }
+            Some((tag, Pixels::Encapsulated { offsets, .. })) if own == transfer_syntax_uid => {
+                // The offset table is an item.
+                let (at, pixels) = (offsets.at.saturating_sub(8), self.scanned.pixels_at);
+                let rest = Span { at, len: (pixels.at + pixels.len).saturating_sub(at) };
+                Plan::Verbatim { head: Some(head_in(to, *tag, VR::OB, UNDEFINED)), rest }
+            }
             Some((_, Pixels::Native { value, vr })) => Plan::Native { value: *value, vr: *vr, word: self.word(*vr) },
             Some((_, Pixels::Encapsulated { .. })) => {
                 if self.scanned.kept(tags::BITS_ALLOCATED).is_some_and(|bits| bits == [1, 0]) {
@@ -293,7 +278,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         }
         let lossy = tags::LOSSY_IMAGE_COMPRESSION;
         let is_said = found.iter().any(|element| element.tag == lossy && !element.value.is_empty());
-        if !LOSSLESS.contains(&self.scanned.transfer_syntax_uid.as_str()) && !is_said {
+        if !is_lossless(&self.scanned.transfer_syntax_uid) && !is_said {
             // What was lost stays lost, and must still be said.
             edits.insert(lossy, Some(new().text(lossy, "01").into_bytes()));
         }
@@ -315,7 +300,10 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         };
         let len = match plan {
             Plan::None => return Ok(()),
-            Plan::Verbatim(span) => return self.copy(span, 1, out),
+            Plan::Verbatim { head, rest } => {
+                out.write_all(&head.unwrap_or_default()).map_err(RewriteError::Write)?;
+                return self.copy_in_order(rest, out);
+            }
             Plan::Native { value, vr, word } => {
                 head(vr, value.len)?;
                 self.copy(value, word, out)?;
@@ -338,6 +326,19 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         };
         let padding: &[u8] = if len.is_multiple_of(2) { &[] } else { &[0] };
         out.write_all(padding).map_err(RewriteError::Write)
+    }
+
+    /// Copies bytes as they should stand.
+    fn copy_in_order(&mut self, span: Span, out: &mut dyn Write) -> Result<(), RewriteError> {
+        self.source.seek(SeekFrom::Start(span.at)).map_err(read_error)?;
+        let mut from = self.scanned.patches.reader(&mut self.source, span.at, span.at + span.len);
+        let mut piece = vec![0; usize::try_from(PIECE).unwrap_or_default()];
+        loop {
+            match from.read(&mut piece).map_err(read_error)? {
+                0 => return Ok(()),
+                len => out.write_all(&piece[..len]).map_err(RewriteError::Write)?,
+            }
+        }
     }
 
     /// Copies bytes, each word of `word` bytes turned round.
@@ -364,7 +365,10 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         self.source.seek(SeekFrom::Start(span.at)).map_err(read_error)?;
         let mut bytes = Vec::new();
         (&mut self.source).take(span.len).read_to_end(&mut bytes).map_err(read_error)?;
-        if bytes.len() as u64 == span.len { Ok(bytes) } else { Err(Unreadable::CutOff.into()) }
+        if bytes.len() as u64 != span.len {
+            return Err(Unreadable::CutOff.into());
+        }
+        Ok(self.scanned.patches.apply(bytes, span.at))
     }
 }
 

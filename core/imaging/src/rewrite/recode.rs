@@ -20,10 +20,10 @@ pub(crate) struct Recoder {
 }
 
 impl Recoder {
-    /// Appends an element. Group lengths, which are retired and would be wrong, are left out, and so are icons that are compressed, which have no
-    /// place in a data set that is not.
+    /// Appends an element. Group lengths, which are retired and would be wrong, are left out, and so are icons and other pixels in items that are
+    /// compressed, which have no place in a data set that is not.
     pub(crate) fn element(&self, element: &Element<'_>, depth: u32, into: &mut Vec<u8>) -> Result<(), Unreadable> {
-        if element.tag.1 == 0 || is_compressed_icon(element)? {
+        if element.tag.1 == 0 || element.is_encapsulated() || is_compressed_icon(element)? {
             return Ok(());
         }
         let vr = self.vr(element);
@@ -97,7 +97,7 @@ pub(super) fn is_compressed_icon(element: &Element<'_>) -> Result<bool, Unreadab
     }
     let mut items = element.items();
     while let Some(mut item) = items.next()? {
-        if item.find(tags::PIXEL_DATA)?.is_some_and(|pixels| pixels.vr() == VR::SQ) {
+        if item.find(tags::PIXEL_DATA)?.is_some_and(|pixels| pixels.is_encapsulated()) {
             return Ok(true);
         }
     }

@@ -39,6 +39,19 @@ impl Encoding {
         }
     }
 
+    /// What the first eight bytes of an element of a data set look like, whatever its transfer syntax says; none when that is
+    /// not certain.
+    pub(super) fn seen(start: [u8; 8]) -> Option<Self> {
+        let is_explicit = VR::from_binary([start[4], start[5]]).is_some();
+        match (start, is_explicit) {
+            ([8, 0, ..], true) => Some(Self::ExplicitLittle),
+            ([0, 8, ..], true) => Some(Self::ExplicitBig),
+            // The first element of a data set is short.
+            ([8, 0, _, _, _, _, 0, 0], false) => Some(Self::ImplicitLittle),
+            _ => None,
+        }
+    }
+
     pub(super) fn default_uid(self) -> Uid {
         let uid = match self {
             Self::ImplicitLittle => uids::IMPLICIT_VR_LITTLE_ENDIAN,
@@ -63,6 +76,32 @@ impl Encoding {
 
     pub(crate) fn u32(self, bytes: [u8; 4]) -> u32 {
         if self.is_big() { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
+    }
+}
+
+impl Encoding {
+    /// The header of an element (PS3.5 §7.1.2, §7.1.3). What is too long for its VR is written as UN (§6.2.2 note 2).
+    pub(crate) fn header(self, Tag(group, element): Tag, vr: VR, len: u32) -> Vec<u8> {
+        let u16 = |value: u16| if self.is_big() { value.to_be_bytes() } else { value.to_le_bytes() };
+        let u32 = |value: u32| if self.is_big() { value.to_be_bytes() } else { value.to_le_bytes() };
+        let mut bytes = [u16(group), u16(element)].concat();
+        if self.is_implicit() || group == 0xfffe {
+            bytes.extend_from_slice(&u32(len));
+            return bytes;
+        }
+        match u16::try_from(len) {
+            Ok(short) if has_short_length(vr) => {
+                bytes.extend_from_slice(&vr.to_bytes());
+                bytes.extend_from_slice(&u16(short));
+            }
+            _ => {
+                let vr = if has_short_length(vr) { VR::UN } else { vr };
+                bytes.extend_from_slice(&vr.to_bytes());
+                bytes.extend_from_slice(&[0, 0]);
+                bytes.extend_from_slice(&u32(len));
+            }
+        }
+        bytes
     }
 }
 

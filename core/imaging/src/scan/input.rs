@@ -10,6 +10,8 @@ use super::Unreadable;
 const BUFFER: usize = 256 << 10;
 /// What a large value is handed out in multiples of, so that no sample is cut in two. The longest has 64 bits.
 const WORD: u64 = 8;
+/// How much is read after a step over something: the next header, as a rule.
+const AFTER_A_STEP: usize = 512;
 
 /// An input of known length. Nothing behind that is looked at.
 pub(super) struct Input<S> {
@@ -20,6 +22,8 @@ pub(super) struct Input<S> {
     end: usize,
     at: u64,
     len: u64,
+    /// How much is read next: little after a step, and then twice as much each time.
+    step: usize,
     /// Where everything that is read goes through, if it is to be hashed. What is not hashed need not be read.
     hasher: Option<StoredHasher>,
 }
@@ -27,7 +31,7 @@ pub(super) struct Input<S> {
 impl<S: Read + Seek> Input<S> {
     pub(super) fn new(source: S, len: u64, hasher: Option<StoredHasher>) -> Self {
         let room = usize::try_from(len).unwrap_or(BUFFER).clamp(512, BUFFER);
-        Self { source, buffer: vec![0; room], start: 0, end: 0, at: 0, len, hasher }
+        Self { source, buffer: vec![0; room], start: 0, end: 0, at: 0, len, step: room, hasher }
     }
 
     /// How many bytes were taken.
@@ -45,13 +49,15 @@ impl<S: Read + Seek> Input<S> {
 
     /// The next bytes without taking them; none if there are fewer.
     pub(super) fn peek<const N: usize>(&mut self) -> Result<Option<[u8; N]>, Unreadable> {
-        if self.left() < N as u64 {
-            return Ok(None);
-        }
-        self.hold(N)?;
-        let mut bytes = [0; N];
-        bytes.copy_from_slice(&self.buffer[self.start..self.start + N]);
-        Ok(Some(bytes))
+        self.peek_at(0)
+    }
+
+    /// The same, `ahead` bytes further on; none as well where that is too far to look.
+    pub(super) fn peek_at<const N: usize>(&mut self, ahead: u64) -> Result<Option<[u8; N]>, Unreadable> {
+        let Some(end) = ahead.checked_add(N as u64).filter(|end| *end <= self.left()) else { return Ok(None) };
+        let Some(end) = usize::try_from(end).ok().filter(|end| *end <= self.buffer.len()) else { return Ok(None) };
+        self.hold(end)?;
+        Ok(self.buffer[self.start..self.start + end].last_chunk().copied())
     }
 
     /// Takes as many bytes as there is room for.
@@ -91,7 +97,7 @@ impl<S: Read + Seek> Input<S> {
         }
         let ahead = i64::try_from(count - here).map_err(|_| Unreadable::Io)?;
         self.source.seek_relative(ahead)?;
-        (self.start, self.end) = (0, 0);
+        (self.start, self.end, self.step) = (0, 0, AFTER_A_STEP);
         self.at += count;
         Ok(())
     }
@@ -120,7 +126,9 @@ impl<S: Read + Seek> Input<S> {
                 (self.start, self.end) = (0, self.end - self.start);
             }
             let ahead = self.at + self.end as u64;
-            let room = usize::try_from(self.len - ahead).unwrap_or(usize::MAX).min(self.buffer.len() - self.end);
+            let most = self.step.max(count).min(self.buffer.len() - self.end);
+            let room = usize::try_from(self.len - ahead).unwrap_or(usize::MAX).min(most);
+            self.step = self.step.saturating_mul(2).min(self.buffer.len());
             let read = match self.source.read(&mut self.buffer[self.end..self.end + room]) {
                 Ok(0) => return Err(Unreadable::CutOff),
                 Ok(read) => read,

@@ -3,11 +3,16 @@
 //! Each declared length is held against what is left of the enclosing item, sequence or file before a byte is read
 //! or skipped, so that memory does not depend on what a file claims. Values go by: into digests, where these are wanted; those of the few
 //! attributes that intake needs are kept if they are short; of the pixels it is remembered where they are. DICOM PS3.5 §7, PS3.10 §7.1.
+//!
+//! What breaks the standard and can be understood in one way only is read so, and said: see [`Repair`]. The scan is the one place that
+//! knows of it. What it walked is read by others patched ([`Patches`]), as it should stand.
 
 mod encoding;
 mod input;
+mod repair;
 mod unreadable;
 
+use std::collections::BTreeSet;
 use std::io::{self, Cursor, Read, Seek, SeekFrom};
 
 use clavicle_manifest::{StoredDigest, StoredHasher, Subtrees, Uid};
@@ -16,8 +21,11 @@ use dicom_dictionary_std::{tags, uids};
 
 use self::input::Input;
 use crate::content::{Content, ContentHasher};
+use crate::frames::Kind;
 
 pub(crate) use self::encoding::{Encoding, has_short_length, implicit_vr, is_text, listed_vr, word_len};
+pub(crate) use self::repair::Patches;
+pub use self::repair::Repair;
 pub use self::unreadable::{Attribute, Unreadable};
 
 /// Deepest nesting of sequences. The deepest in the standard (enhanced SR and RT objects) stay below 20.
@@ -30,6 +38,8 @@ const MAX_KEPT: u64 = 4_096;
 const MAX_SHORT: u64 = 0xffff;
 /// Most bytes that a deflated data set may become.
 const MAX_INFLATED: u64 = 256 << 20;
+/// The longest offset table that is corrected: eight bytes for each of a million frames.
+const MAX_OFFSETS: u64 = 8 << 20;
 /// How a length says that a delimiter follows instead.
 pub(crate) const UNDEFINED: u32 = 0xffff_ffff;
 
@@ -72,6 +82,12 @@ pub(crate) struct Scanned {
     pub(crate) encoding: Encoding,
     /// The element that holds the pixels, and where.
     pub(crate) pixels: Option<(Tag, Pixels)>,
+    /// All of that element, its header and its delimiter included; the end of the data set, where there is none.
+    pub(crate) pixels_at: Span,
+    /// How the data set is to be read.
+    pub(crate) patches: Patches,
+    /// What is not in order.
+    pub(crate) repairs: BTreeSet<Repair>,
     /// The data set, where it was deflated in the file. All places are then counted in here.
     pub(crate) inflated: Option<Vec<u8>>,
 }
@@ -82,16 +98,16 @@ impl Scanned {
         self.kept.iter().find(|kept| kept.tag == tag).map(|kept| kept.value.as_slice())
     }
 
-    /// The data set from its first byte on, as it was scanned: at most so many bytes of it where it lies in the file of `len` bytes, and all of it
+    /// The data set from its first byte on, as it should stand: at most so many bytes of it where it lies in the file of `len` bytes, and all of it
     /// where it was deflated.
     pub(crate) fn take_beginning<S: Read + Seek>(&mut self, mut source: S, len: u64, most: u64) -> io::Result<Vec<u8>> {
         if let Some(inflated) = self.inflated.take() {
-            return Ok(inflated);
+            return Ok(self.patches.apply(inflated, self.data_set_at));
         }
         let mut bytes = Vec::new();
         source.seek(SeekFrom::Start(self.data_set_at))?;
         source.take(most.min(len - self.data_set_at)).read_to_end(&mut bytes)?;
-        Ok(bytes)
+        Ok(self.patches.apply(bytes, self.data_set_at))
     }
 }
 
@@ -147,13 +163,19 @@ const PIXELS: [Tag; 3] = [tags::FLOAT_PIXEL_DATA, tags::DOUBLE_FLOAT_PIXEL_DATA,
 
 /// Scans a file of `len` bytes without reading more of it than it must.
 pub(crate) fn scan<S: Read + Seek>(source: S, len: u64) -> Result<Scanned, Unreadable> {
-    Scan::new(Input::new(source, len, None), Encoding::ExplicitLittle, None).file().map(|(scanned, ..)| scanned)
+    Scan::new(Input::new(source, len, None), Encoding::ExplicitLittle, None, false).file().map(|(scanned, ..)| scanned)
+}
+
+/// The same for a data set that is to be sent: it is patched so that all lengths are even (PS3.5 §7.1.1), and nothing stands behind it.
+pub(crate) fn scan_evened<S: Read + Seek>(source: S, len: u64) -> Result<Scanned, Unreadable> {
+    Scan::new(Input::new(source, len, None), Encoding::ExplicitLittle, None, true).file().map(|(scanned, ..)| scanned)
 }
 
 /// Scans a file of `len` bytes, reads all of it once, and digests it on the way.
 pub(crate) fn digest<S: Read + Seek>(mut source: S, len: u64) -> Result<Digested, Unreadable> {
     let input = Input::new(&mut source, len, Some(StoredHasher::new()));
-    let (scanned, whole, content) = Scan::new(input, Encoding::ExplicitLittle, Some(ContentHasher::new())).file()?;
+    let (scanned, whole, content) =
+        Scan::new(input, Encoding::ExplicitLittle, Some(ContentHasher::new()), false).file()?;
     let (size, stored, subtrees) = whole.expect("an input that is hashed has a digest");
     source.rewind()?;
     let content = content.expect("a data set that is hashed has a digest").finish(&scanned, source, len);
@@ -170,10 +192,17 @@ fn text(kept: &Kept) -> Option<&str> {
 }
 
 /// An element's or item's header.
+#[derive(Clone, Copy)]
 pub(crate) struct Head {
     pub(crate) tag: Tag,
     pub(crate) vr: VR,
     len: u32,
+    /// Its first byte.
+    at: u64,
+    /// How many bytes it has.
+    size: u64,
+    /// The patch in which it is spelt otherwise.
+    patch: Option<usize>,
 }
 
 /// Where a data set or sequence ends.
@@ -191,6 +220,10 @@ impl End {
             Self::At(limit) | Self::Delimiter(limit) => limit,
         }
     }
+
+    const fn is_delimited(self) -> bool {
+        matches!(self, Self::Delimiter(_))
+    }
 }
 
 struct Scan<S> {
@@ -199,42 +232,121 @@ struct Scan<S> {
     elements: u32,
     kept: Vec<Kept>,
     pixels: Option<(Tag, Pixels)>,
+    pixels_at: Span,
     /// A value on its way into the digest.
     value: Vec<u8>,
     content: Option<ContentHasher>,
+    patches: Patches,
+    repairs: BTreeSet<Repair>,
+    /// Whether odd lengths are patched too.
+    evens: bool,
+    /// A header that was read, and belongs to what is around.
+    pending: Option<Head>,
+    /// Where the data set ends before the file does, in zeros.
+    ended_at: Option<u64>,
+    /// The file ends where a delimiter should be.
+    ended_early: bool,
+    /// The offset tables, basic (PS3.5 §A.4) and extended (7FE0,0001), of which the places are patched when fragments grow.
+    basic_offsets: (u64, Vec<u8>),
+    extended_offsets: (u64, Vec<u8>),
+    is_directory: bool,
 }
 
 /// What comes out of a scan: what was found, the whole file's size and digests, and those of the data set, where they were wanted.
 type Outcome = (Scanned, Option<(u64, StoredDigest, Subtrees)>, Option<ContentHasher>);
 
 impl<S: Read + Seek> Scan<S> {
-    const fn new(input: Input<S>, encoding: Encoding, content: Option<ContentHasher>) -> Self {
-        Self { input, encoding, elements: 0, kept: Vec::new(), pixels: None, value: Vec::new(), content }
+    fn new(input: Input<S>, encoding: Encoding, content: Option<ContentHasher>, evens: bool) -> Self {
+        Self {
+            input,
+            encoding,
+            elements: 0,
+            kept: Vec::new(),
+            pixels: None,
+            pixels_at: Span { at: 0, len: 0 },
+            value: Vec::new(),
+            content,
+            patches: Patches::default(),
+            repairs: BTreeSet::new(),
+            evens,
+            pending: None,
+            ended_at: None,
+            ended_early: false,
+            basic_offsets: (0, Vec::new()),
+            extended_offsets: (0, Vec::new()),
+            is_directory: false,
+        }
     }
 
     fn file(mut self) -> Result<Outcome, Unreadable> {
         let prefixed = self.prefix()?;
         let transfer_syntax = self.meta()?;
-        if self.kept.iter().any(|kept| {
+        let says_directory = self.kept.iter().any(|kept| {
             kept.tag == tags::MEDIA_STORAGE_SOP_CLASS_UID
                 && text(kept).is_some_and(|uid| uid == uids::MEDIA_STORAGE_DIRECTORY_STORAGE)
-        }) {
+        });
+        self.kept.clear();
+        let start = self.input.peek::<8>()?;
+        // What a DICOMDIR is in is group 0004 (PS3.3 F.3), and nothing else is.
+        if says_directory && start.is_none_or(|start| start[..2] == [4, 0] || start[..2] == [0, 4]) {
             return Err(Unreadable::Directory);
         }
-        self.kept.clear();
-        let guess = self.input.peek()?.and_then(Encoding::guess);
+        let guess = start.and_then(Encoding::guess);
         let uid = match (transfer_syntax, guess) {
             (Some(uid), _) => uid,
             (None, Some(guess)) => guess.default_uid(),
             (None, None) if prefixed => return Err(Unreadable::Missing(tags::TRANSFER_SYNTAX_UID.into())),
             (None, None) => return Err(Unreadable::NotDicom),
         };
+        if says_directory {
+            self.repairs.insert(Repair::MetaClass);
+        }
         if is_deflated(&uid) {
             return self.deflated(uid);
         }
         // A vendor's own: what it looks like.
-        self.encoding = Encoding::of(&uid).or(guess).unwrap_or(Encoding::ExplicitLittle);
+        let said = Encoding::of(&uid).or(guess).unwrap_or(Encoding::ExplicitLittle);
+        self.encoding = said;
+        let seen = start.and_then(Encoding::seen).filter(|seen| *seen != said);
+        let uid = match seen {
+            Some(seen) if self.goes_on(seen)? => {
+                self.repairs.insert(Repair::Encoding);
+                self.encoding = seen;
+                // Of native pixels it is what they are written in; those that are encapsulated are what it says.
+                if [Encoding::ImplicitLittle, Encoding::ExplicitLittle, Encoding::ExplicitBig]
+                    .iter()
+                    .any(|one| one.default_uid() == uid)
+                {
+                    seen.default_uid()
+                } else {
+                    uid
+                }
+            }
+            _ => uid,
+        };
         self.whole_data_set(uid)
+    }
+
+    /// Whether what comes is an element of this encoding, and another one after it.
+    fn goes_on(&mut self, encoding: Encoding) -> Result<bool, Unreadable> {
+        let Some([a, b, c, d, e, f, g, h]) = self.input.peek()? else { return Ok(false) };
+        let tag = Tag(encoding.u16([a, b]), encoding.u16([c, d]));
+        let (size, len) = if encoding.is_implicit() {
+            (8, encoding.u32([e, f, g, h]))
+        } else {
+            match VR::from_binary([e, f]) {
+                Some(vr) if encoding::has_short_length(vr) => (8, encoding.u16([g, h]).into()),
+                Some(_) => match self.input.peek_at::<4>(8)? {
+                    Some(len) => (12, encoding.u32(len)),
+                    None => return Ok(false),
+                },
+                None => return Ok(false),
+            }
+        };
+        let follows = self.input.peek_at::<8>(size + u64::from(len))?;
+        let is_explicit = follows.is_some_and(|next| VR::from_binary([next[4], next[5]]).is_some());
+        let is_followed = self.is_followed(tag, size, len, encoding, self.input.len())?;
+        Ok(is_followed == Followed::Well && encoding.is_implicit() != is_explicit)
     }
 
     /// PS3.5 §A.5: the data set alone is deflated, and explicit little endian inside.
@@ -247,16 +359,48 @@ impl<S: Read + Seek> Scan<S> {
         }
         let whole = self.input.finish()?;
         let len = inflated.len() as u64;
-        let inside = Input::new(Cursor::new(&inflated), len, None);
-        let (scanned, _, content) = Scan::new(inside, Encoding::ExplicitLittle, self.content).whole_data_set(uid)?;
+        let mut inside = Scan::new(
+            Input::new(Cursor::new(&inflated), len, None),
+            Encoding::ExplicitLittle,
+            self.content,
+            self.evens,
+        );
+        inside.repairs = self.repairs;
+        let (scanned, _, content) = inside.whole_data_set(uid)?;
         Ok((Scanned { inflated: Some(inflated), ..scanned }, whole, content))
     }
 
     fn whole_data_set(mut self, transfer_syntax_uid: Uid) -> Result<Outcome, Unreadable> {
         let data_set_at = self.input.at();
-        self.data_set(End::At(self.input.len()), self.encoding, 0)?;
-        let Self { input, encoding, kept, pixels, content, .. } = self;
-        let scanned = Scanned { transfer_syntax_uid, kept, data_set_at, encoding, pixels, inflated: None };
+        let walked = self.data_set(End::At(self.input.len()), self.encoding, 0);
+        let class = self.kept.iter().find(|kept| kept.tag == tags::SOP_CLASS_UID).and_then(text);
+        let is_image = class.map(Kind::of) == Some(Kind::Image);
+        // A DICOMDIR has no SOP Class of its own (PS3.3 F.3).
+        if self.is_directory && class.is_none_or(|class| class == uids::MEDIA_STORAGE_DIRECTORY_STORAGE) {
+            return Err(Unreadable::Directory);
+        }
+        walked?;
+        // An image that ends before its pixels was cut off, whatever it ends in.
+        if self.ended_early && self.pixels.is_none() && is_image {
+            return Err(Unreadable::CutOff);
+        }
+        self.even_offsets()?;
+        if self.pixels.is_none() {
+            self.pixels_at = Span { at: self.ended_at.unwrap_or(self.input.len()), len: 0 };
+        }
+        let Self { input, encoding, kept, pixels, pixels_at, content, mut patches, repairs, .. } = self;
+        patches.sort();
+        let scanned = Scanned {
+            transfer_syntax_uid,
+            kept,
+            data_set_at,
+            encoding,
+            pixels,
+            pixels_at,
+            patches,
+            repairs,
+            inflated: None,
+        };
         Ok((scanned, input.finish()?, content))
     }
 
@@ -269,22 +413,43 @@ impl<S: Read + Seek> Scan<S> {
         Ok(is_there)
     }
 
-    /// Walks the file meta information, always explicit little endian; gives the Transfer Syntax UID.
+    /// Walks the file meta information, always explicit little endian; gives the Transfer Syntax UID. What of it stands a second time is passed
+    /// by: the first counts, and it is no part of the data set.
     fn meta(&mut self) -> Result<Option<Uid>, Unreadable> {
         let mut transfer_syntax = None;
-        while self.input.peek::<8>()?.is_some_and(|start| start[..2] == [2, 0]) {
-            let head = self.head(self.encoding, self.input.len())?;
+        let mut seen = BTreeSet::new();
+        let mut is_second = false;
+        while let Some(start) = self.input.peek::<8>()? {
+            let [a, b, c, d, e, f, ..] = start;
+            let is_little = [a, b] == [2, 0];
+            // In a data set of another encoding it is written as that is.
+            let said = transfer_syntax.as_ref().and_then(Encoding::of);
+            let is_big = said == Some(Encoding::ExplicitBig) && [a, b] == [0, 2];
+            if !is_little && !is_big {
+                break;
+            }
+            let is_explicit = e.is_ascii_uppercase() && f.is_ascii_uppercase();
+            let is_implicit = said == Some(Encoding::ImplicitLittle);
+            is_second |= is_big || !seen.insert([c, d]) || !is_explicit && is_implicit;
+            let encoding = match (is_big, is_explicit || !is_second) {
+                (true, _) => Encoding::ExplicitBig,
+                (false, true) => Encoding::ExplicitLittle,
+                (false, false) => said.unwrap_or(Encoding::ExplicitLittle),
+            };
+            let head = self.head(encoding, self.input.len())?;
             let value = self.short_value(&head)?;
-            if head.tag == tags::TRANSFER_SYNTAX_UID {
+            if is_second {
+                self.repairs.insert(Repair::SecondMeta);
+            }
+            if head.tag == tags::TRANSFER_SYNTAX_UID && transfer_syntax.is_none() {
                 let value = value.as_deref().and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default();
-                let uid = Uid::new(value).map_err(|_| Unreadable::NotAUid(head.tag.into()))?;
-                if transfer_syntax.replace(uid).is_some() {
-                    return Err(Unreadable::Twice(head.tag.into()));
-                }
-            } else if let (Ok(_), Some(value)) = (KEPT.binary_search(&head.tag), value) {
+                transfer_syntax = Some(Uid::new(value).map_err(|_| Unreadable::NotAUid(head.tag.into()))?);
+            } else if let (false, Ok(_), Some(value)) = (is_second, KEPT.binary_search(&head.tag), value) {
                 self.keep(head.tag, value)?;
             }
         }
+        // It is no part of what is read as a data set.
+        self.patches = Patches::default();
         Ok(transfer_syntax)
     }
 
@@ -292,48 +457,81 @@ impl<S: Read + Seek> Scan<S> {
         if depth > MAX_DEPTH {
             return Err(Unreadable::TooDeep);
         }
+        // What came last was a sequence, and whether its length was defined.
+        let (mut after_sequence, mut after_defined, mut is_empty) = (false, false, true);
         loop {
-            if end == End::At(self.input.at()) {
-                return Ok(());
-            }
-            if depth == 0 && self.only_padding_is_left()? {
-                return Ok(());
+            if self.pending.is_none() {
+                if end == End::At(self.input.at()) || depth == 0 && self.only_padding_is_left(false)? {
+                    return Ok(());
+                }
+                if end.is_delimited() && !is_empty && self.ends_here(end)? {
+                    return self.missing(ITEM_DELIMITATION_ITEM, encoding, None);
+                }
             }
             let head = self.head(encoding, end.limit())?;
             match head.tag {
-                ITEM_DELIMITATION_ITEM if matches!(end, End::Delimiter(_)) => return Ok(()),
+                ITEM_DELIMITATION_ITEM if end.is_delimited() => return Ok(()),
+                // The sequence around ends, and this item with it.
+                SEQUENCE_DELIMITATION_ITEM if end.is_delimited() && !after_defined && !is_empty => {
+                    return self.missing(ITEM_DELIMITATION_ITEM, encoding, Some(head));
+                }
+                ITEM_DELIMITATION_ITEM | SEQUENCE_DELIMITATION_ITEM
+                    if after_sequence || depth > 0 && end == End::At(self.input.at()) =>
+                {
+                    self.extra(&head)?;
+                    after_defined = false;
+                }
                 Tag(0xfffe, _) => return Err(Unreadable::StrayDelimiter(head.tag.into())),
-                _ => self.element(&head, end.limit(), encoding, depth)?,
+                _ => {
+                    after_sequence = self.element(&head, end.limit(), encoding, depth)?;
+                    after_defined = after_sequence && head.len != UNDEFINED;
+                    is_empty = false;
+                }
             }
         }
     }
 
-    /// Walks an element whose header was read.
-    fn element(&mut self, head: &Head, limit: u64, encoding: Encoding, depth: u32) -> Result<(), Unreadable> {
+    /// Walks an element whose header was read. Whether it is a sequence.
+    fn element(&mut self, head: &Head, limit: u64, encoding: Encoding, depth: u32) -> Result<bool, Unreadable> {
         let end = self.end_of(head, limit)?;
-        if let (0, Some(content)) = (depth, &mut self.content) {
-            content.enter(head.tag);
+        if depth == 0 {
+            if let Some(content) = &mut self.content {
+                content.enter(head.tag);
+            }
+            self.is_directory |= head.tag == tags::DIRECTORY_RECORD_SEQUENCE;
         }
         match (head.vr, end) {
-            (VR::SQ, _) => self.sequence(head.tag, end, encoding, depth),
-            // PS3.5 §6.2.2 note 4: a sequence of unknown VR and undefined length is implicit little endian inside.
-            (VR::UN, End::Delimiter(_)) => self.sequence(head.tag, end, Encoding::ImplicitLittle, depth),
-            (VR::OB | VR::OW, End::Delimiter(_)) if head.tag == tags::PIXEL_DATA => self.encapsulated(end, depth),
-            (_, End::Delimiter(_)) => Err(Unreadable::NoLength(head.tag.into())),
-            (_, End::At(end)) if depth == 0 && PIXELS.contains(&head.tag) => self.native(head, end),
-            (_, End::At(_)) if depth == 0 && KEPT.binary_search(&head.tag).is_ok() => {
-                // Not stepped over: without it two patients might be taken for one.
-                let mut value = self.short_value(head)?.ok_or(Unreadable::Oversized(head.tag.into()))?;
-                if let Some(content) = &mut self.content {
-                    content.value(head, encoding, &value);
-                }
-                if encoding.is_big() {
-                    value.chunks_exact_mut(word_len(head.vr)).for_each(<[u8]>::reverse);
-                }
-                self.keep(head.tag, value)
+            // Whatever VR it is said to have: of undefined length it is in fragments.
+            (vr, End::Delimiter(_)) if head.tag == tags::PIXEL_DATA && vr != VR::SQ => {
+                self.encapsulated(head, end, encoding, depth)?;
             }
-            (_, End::At(end)) => self.value(head, end, encoding),
+            (VR::SQ, _) => self.sequence(head, end, encoding, depth)?,
+            // PS3.5 §6.2.2 note 4: a sequence of unknown VR and undefined length is implicit little endian inside.
+            (VR::UN, End::Delimiter(_)) => self.sequence(head, end, Encoding::ImplicitLittle, depth)?,
+            (_, End::Delimiter(_)) => return Err(Unreadable::NoLength(head.tag.into())),
+            (_, End::At(value_end)) => {
+                if self.evens && depth == 0 && head.tag == tags::EXTENDED_OFFSET_TABLE {
+                    self.extended_offsets = (self.input.at(), self.offsets(value_end)?);
+                } else if depth == 0 && PIXELS.contains(&head.tag) {
+                    self.native(head, value_end)?;
+                } else if depth == 0 && head.tag.0 != 2 && KEPT.binary_search(&head.tag).is_ok() {
+                    // Not stepped over: without it two patients might be taken for one.
+                    let mut value = self.short_value(head)?.ok_or(Unreadable::Oversized(head.tag.into()))?;
+                    if let Some(content) = &mut self.content {
+                        content.value(head, encoding, &value);
+                    }
+                    if encoding.is_big() {
+                        value.chunks_exact_mut(word_len(head.vr)).for_each(<[u8]>::reverse);
+                    }
+                    self.keep(head.tag, value)?;
+                } else {
+                    self.value(head, value_end, encoding)?;
+                }
+                self.even(head, encoding)?;
+                return Ok(false);
+            }
         }
+        Ok(true)
     }
 
     /// Passes a value on to the digest, if there is one.
@@ -358,7 +556,7 @@ impl<S: Read + Seek> Scan<S> {
 
     fn native(&mut self, head: &Head, end: u64) -> Result<(), Unreadable> {
         let value = Span { at: self.input.at(), len: end - self.input.at() };
-        self.found(head.tag, Pixels::Native { value, vr: head.vr })?;
+        self.found(head, end, Pixels::Native { value, vr: head.vr })?;
         match &mut self.content {
             None => self.input.skip(value.len),
             Some(content) => {
@@ -370,18 +568,31 @@ impl<S: Read + Seek> Scan<S> {
         }
     }
 
-    fn found(&mut self, tag: Tag, pixels: Pixels) -> Result<(), Unreadable> {
-        match self.pixels.replace((tag, pixels)) {
+    fn found(&mut self, head: &Head, end: u64, pixels: Pixels) -> Result<(), Unreadable> {
+        self.pixels_at = Span { at: head.at, len: end - head.at };
+        match self.pixels.replace((head.tag, pixels)) {
             None => Ok(()),
-            Some(_) => Err(Unreadable::Twice(tag.into())),
+            Some(_) => Err(Unreadable::Twice(head.tag.into())),
         }
     }
 
-    fn sequence(&mut self, tag: Tag, end: End, encoding: Encoding, depth: u32) -> Result<(), Unreadable> {
+    fn sequence(&mut self, sequence: &Head, end: End, encoding: Encoding, depth: u32) -> Result<(), Unreadable> {
         if let Some(content) = &mut self.content {
-            content.sequence(tag);
+            content.sequence(sequence.tag);
         }
-        while end != End::At(self.input.at()) {
+        let before = self.patches.growth();
+        // Whether the item before has a defined length; none at the beginning.
+        let mut after_defined = None;
+        loop {
+            if self.pending.is_none() {
+                if end == End::At(self.input.at()) {
+                    break;
+                }
+                if end.is_delimited() && after_defined.is_some() && self.ends_here(end)? {
+                    self.missing(SEQUENCE_DELIMITATION_ITEM, encoding, None)?;
+                    break;
+                }
+            }
             let head = self.head(encoding, end.limit())?;
             match head.tag {
                 ITEM => {
@@ -389,12 +600,31 @@ impl<S: Read + Seek> Scan<S> {
                     if let Some(content) = &mut self.content {
                         content.item();
                     }
+                    let before = self.patches.growth();
                     self.data_set(item, encoding, depth + 1)?;
+                    self.lengthen(&head, before, encoding)?;
+                    after_defined = Some(!item.is_delimited());
                 }
-                SEQUENCE_DELIMITATION_ITEM if matches!(end, End::Delimiter(_)) => break,
+                SEQUENCE_DELIMITATION_ITEM if end.is_delimited() => break,
+                SEQUENCE_DELIMITATION_ITEM => self.extra(&head)?,
+                ITEM_DELIMITATION_ITEM if after_defined == Some(true) || !end.is_delimited() => {
+                    self.extra(&head)?;
+                    after_defined = Some(false);
+                }
+                // What is around goes on, and so this sequence has ended.
+                other
+                    if end.is_delimited()
+                        && after_defined.is_some()
+                        && (other == ITEM_DELIMITATION_ITEM && depth > 0
+                            || other.0 != 0xfffe && other > sequence.tag) =>
+                {
+                    self.missing(SEQUENCE_DELIMITATION_ITEM, encoding, Some(head))?;
+                    break;
+                }
                 other => return Err(Unreadable::NotAnItem(other.into())),
             }
         }
+        self.lengthen(sequence, before, encoding)?;
         if let Some(content) = &mut self.content {
             content.end_of_sequence();
         }
@@ -402,25 +632,42 @@ impl<S: Read + Seek> Scan<S> {
     }
 
     /// Walks encapsulated pixels (PS3.5 §A.4).
-    fn encapsulated(&mut self, end: End, depth: u32) -> Result<(), Unreadable> {
+    fn encapsulated(&mut self, pixels: &Head, end: End, encoding: Encoding, depth: u32) -> Result<(), Unreadable> {
         let mut hasher = self.content.as_ref().map(|_| ContentHasher::encapsulated(&self.kept));
-        let mut spans = Vec::new();
-        loop {
-            let head = self.head(self.encoding, end.limit())?;
+        let mut spans: Vec<Span> = Vec::new();
+        let pixels_end = loop {
+            if spans.len() > 1 && self.ends_here(end)? {
+                let ended_at = self.ended_at.unwrap_or(self.input.at());
+                self.missing(SEQUENCE_DELIMITATION_ITEM, encoding, None)?;
+                break ended_at;
+            }
+            let head = self.head(encoding, end.limit())?;
             match (head.tag, self.end_of(&head, end.limit())?) {
                 (ITEM, End::At(end)) => {
                     let span = Span { at: self.input.at(), len: end - self.input.at() };
                     match &mut hasher {
                         // The offsets follow from the fragments.
                         Some(hasher) if !spans.is_empty() => self.input.pass(span.len, |piece| hasher.take(piece))?,
+                        None if self.evens && spans.is_empty() => {
+                            self.basic_offsets = (self.input.at(), self.offsets(end)?);
+                        }
                         _ => self.input.skip(span.len)?,
                     }
                     spans.push(span);
+                    self.even(&head, encoding)?;
                 }
-                (SEQUENCE_DELIMITATION_ITEM, _) => break,
+                (SEQUENCE_DELIMITATION_ITEM, _) => break self.input.at(),
+                (other, _)
+                    if spans.len() > 1
+                        && (other == ITEM_DELIMITATION_ITEM && depth > 0
+                            || other.0 != 0xfffe && other > pixels.tag) =>
+                {
+                    self.missing(SEQUENCE_DELIMITATION_ITEM, encoding, Some(head))?;
+                    break head.at;
+                }
                 (other, _) => return Err(Unreadable::NotAnItem(other.into())),
             }
-        }
+        };
         // In an icon (PS3.3 F.7) they are of no interest to anybody, and a part of the data set all the same.
         if let (Some(content), Some(hasher)) = (&mut self.content, hasher) {
             if depth == 0 { content.pixels(hasher) } else { content.icon(hasher) }
@@ -430,12 +677,12 @@ impl<S: Read + Seek> Scan<S> {
         }
         let mut spans = spans.into_iter();
         let offsets = spans.next().unwrap_or(Span { at: self.input.at(), len: 0 });
-        self.found(tags::PIXEL_DATA, Pixels::Encapsulated { offsets, fragments: spans.collect() })
+        self.found(pixels, pixels_end, Pixels::Encapsulated { offsets, fragments: spans.collect() })
     }
 
-    /// Whether nothing is left but zeros, which some systems write to fill a disk's block.
-    fn only_padding_is_left(&mut self) -> Result<bool, Unreadable> {
-        let left = self.input.left();
+    /// Whether nothing is left but zeros, which some systems write to fill a disk's block, or, if one `is_due`, in place of a delimiter.
+    fn only_padding_is_left(&mut self, is_due: bool) -> Result<bool, Unreadable> {
+        let (at, left) = (self.input.at(), self.input.left());
         if left >= 8 && self.input.peek::<8>()?.is_none_or(|start| start[..4] != [0; 4]) {
             return Ok(false);
         }
@@ -444,45 +691,273 @@ impl<S: Read + Seek> Scan<S> {
         if !are_zeros {
             return Err(if left < 8 { Unreadable::CutOff } else { Unreadable::Trailing });
         }
+        if left > 0 {
+            self.ended_at.get_or_insert(at);
+            if self.evens && (is_due || !left.is_multiple_of(2)) {
+                self.patches.add(at, left, &[])?;
+            }
+        }
         Ok(true)
+    }
+
+    /// Whether what is around ends here, or the file does, although a delimiter is due.
+    fn ends_here(&mut self, end: End) -> Result<bool, Unreadable> {
+        if self.input.at() < end.limit() && end.limit() < self.input.len() {
+            return Ok(false);
+        }
+        if self.input.at() == end.limit() {
+            self.ended_early |= end.limit() == self.input.len();
+            return Ok(true);
+        }
+        let mut first = [1; 8];
+        match self.input.left() {
+            left @ 0..8 => {
+                for (ahead, byte) in (0..left).zip(&mut first) {
+                    [*byte] = self.input.peek_at(ahead)?.unwrap_or([1]);
+                }
+                if first.iter().take(left as usize).any(|byte| *byte != 0) {
+                    return Ok(false);
+                }
+            }
+            _ if self.input.peek::<8>()? == Some([0; 8]) => {}
+            _ => return Ok(false),
+        }
+        let ends = self.only_padding_is_left(true)?;
+        self.ended_early |= ends;
+        Ok(ends)
+    }
+
+    /// Notes that a delimiter is missing before `next`, or here.
+    fn missing(&mut self, delimiter: Tag, encoding: Encoding, next: Option<Head>) -> Result<(), Unreadable> {
+        let at = next.map_or_else(|| self.ended_at.unwrap_or(self.input.at()), |next| next.at);
+        self.pending = next;
+        self.repairs.insert(Repair::MissingDelimiter);
+        self.patches.add(at, 0, &encoding.header(delimiter, VR::UN, 0)).map(|_| ())
+    }
+
+    /// Passes over a delimiter that nothing needs.
+    fn extra(&mut self, head: &Head) -> Result<(), Unreadable> {
+        if head.len != 0 {
+            return Err(Unreadable::StrayDelimiter(head.tag.into()));
+        }
+        self.repairs.insert(Repair::ExtraDelimiter);
+        self.patches.add(head.at, head.size, &[]).map(|_| ())
+    }
+
+    /// Corrects a defined length when what it is of has grown.
+    fn lengthen(&mut self, head: &Head, before: i64, encoding: Encoding) -> Result<(), Unreadable> {
+        let growth = self.patches.growth() - before;
+        if head.len == UNDEFINED || growth == 0 {
+            return Ok(());
+        }
+        let len = u32::try_from(i64::from(head.len) + growth).map_err(|_| Unreadable::TooBroken)?;
+        self.respell(head, &encoding.header(head.tag, head.vr, len))
+    }
+
+    /// Has a header read as another one.
+    fn respell(&mut self, head: &Head, header: &[u8]) -> Result<(), Unreadable> {
+        match head.patch {
+            Some(patch) => {
+                self.patches.change(patch, header);
+                Ok(())
+            }
+            None => self.patches.add(head.at, head.size, header).map(|_| ()),
+        }
+    }
+
+    /// Notes a value of odd length, and pads it where that is wanted.
+    fn even(&mut self, head: &Head, encoding: Encoding) -> Result<(), Unreadable> {
+        if head.len.is_multiple_of(2) {
+            return Ok(());
+        }
+        self.repairs.insert(Repair::OddLength);
+        if !self.evens {
+            return Ok(());
+        }
+        let len = head.len.checked_add(1).filter(|len| *len != UNDEFINED).ok_or(Unreadable::TooBroken)?;
+        let is_text = is_text(head.vr) && head.vr != VR::UI;
+        self.respell(head, &encoding.header(head.tag, head.vr, len))?;
+        self.patches.add(self.input.at(), 0, if is_text { b" " } else { b"\0" }).map(|_| ())
+    }
+
+    /// An offset table, if it is not longer than one is.
+    fn offsets(&mut self, end: u64) -> Result<Vec<u8>, Unreadable> {
+        let len = end - self.input.at();
+        if len > MAX_OFFSETS {
+            return self.input.skip(len).map(|()| Vec::new());
+        }
+        let mut offsets = Vec::new();
+        self.input.pass(len, |piece| offsets.extend_from_slice(piece))?;
+        Ok(offsets)
+    }
+
+    /// Corrects the offset tables when fragments were padded. What leads to no fragment stays.
+    fn even_offsets(&mut self) -> Result<(), Unreadable> {
+        let Some((_, Pixels::Encapsulated { fragments, .. })) = &self.pixels else { return Ok(()) };
+        let Some(first) = fragments.first().filter(|_| self.evens) else { return Ok(()) };
+        // Each fragment's offset, and how many bytes were put in before it.
+        let mut padding = 0;
+        let places: Vec<(u64, u64)> = fragments
+            .iter()
+            .map(|fragment| {
+                let place = (fragment.at - first.at, padding);
+                padding += fragment.len % 2;
+                place
+            })
+            .collect();
+        if padding == 0 {
+            return Ok(());
+        }
+        let moved = |offset: u64| {
+            let place = places.binary_search_by_key(&offset, |(offset, _)| *offset).ok()?;
+            Some(offset + places[place].1)
+        };
+        let (basic, _) = self.basic_offsets.1.as_chunks::<4>();
+        for (at, four) in (self.basic_offsets.0..).step_by(4).zip(basic) {
+            if let Some(four) = moved(u32::from_le_bytes(*four).into()).and_then(|moved| u32::try_from(moved).ok()) {
+                self.patches.add(at, 4, &four.to_le_bytes())?;
+            }
+        }
+        let (extended, _) = self.extended_offsets.1.as_chunks::<8>();
+        for (at, eight) in (self.extended_offsets.0..).step_by(8).zip(extended) {
+            if let Some(moved) = moved(u64::from_le_bytes(*eight)) {
+                self.patches.add(at, 8, &moved.to_le_bytes())?;
+            }
+        }
+        Ok(())
     }
 
     /// Reads a header that must end before `limit`.
     fn head(&mut self, encoding: Encoding, limit: u64) -> Result<Head, Unreadable> {
+        if let Some(pending) = self.pending.take() {
+            return Ok(pending);
+        }
         self.elements += 1;
         if self.elements > MAX_ELEMENTS {
             return Err(Unreadable::TooManyElements);
         }
         let mut raw = [0; 8];
-        if limit - self.input.at() < 8 {
+        let at = self.input.at();
+        if limit - at < 8 {
             return Err(Unreadable::CutOff);
         }
         self.input.take(&mut raw)?;
         let [a, b, c, d, e, f, g, h] = raw;
         let tag = Tag(encoding.u16([a, b]), encoding.u16([c, d]));
         let plain = encoding.u32([e, f, g, h]);
-        let (vr, len) = if tag.0 == 0xfffe {
-            (VR::UN, plain)
-        } else if encoding.is_implicit() {
-            (encoding::implicit_vr(tag, plain), plain)
-        } else {
-            if !(e.is_ascii_uppercase() && f.is_ascii_uppercase()) {
-                return Err(Unreadable::NoVr(tag.into()));
+        if tag.0 == 0xfffe {
+            return Ok(Head { tag, vr: VR::UN, len: plain, at, size: 8, patch: None });
+        }
+        if encoding.is_implicit() {
+            return Ok(Head { tag, vr: encoding::implicit_vr(tag, plain), len: plain, at, size: 8, patch: None });
+        }
+        // PS3.5 §7.1.2: 16 bits for those VRs that had them in 1993, 32 for all others.
+        match VR::from_binary([e, f]) {
+            Some(vr) if encoding::has_short_length(vr) => {
+                Ok(Head { tag, vr, len: encoding.u16([g, h]).into(), at, size: 8, patch: None })
             }
-            // PS3.5 §7.1.2: 16 bits for those VRs that had them in 1993, 32 for all others.
-            let vr = VR::from_binary([e, f]).unwrap_or(VR::UN);
-            if encoding::has_short_length(vr) {
-                (vr, encoding.u16([g, h]).into())
-            } else {
+            Some(vr) => {
                 if limit - self.input.at() < 4 {
                     return Err(Unreadable::CutOff);
                 }
                 let mut len = [0; 4];
                 self.input.take(&mut len)?;
-                (vr, encoding.u32(len))
+                Ok(Head { tag, vr, len: encoding.u32(len), at, size: 12, patch: None })
             }
+            None => self.strange(tag, [e, f, g, h], at, encoding, limit),
+        }
+    }
+
+    /// Reads what is left of a header whose VR is none that there is. How its length is written is seen by what follows.
+    fn strange(
+        &mut self,
+        tag: Tag,
+        [e, f, g, h]: [u8; 4],
+        at: u64,
+        encoding: Encoding,
+        limit: u64,
+    ) -> Result<Head, Unreadable> {
+        let long =
+            if limit - self.input.at() < 4 { None } else { self.input.peek::<4>()? }.map(|len| encoding.u32(len));
+        // A VR of two letters that is not known yet has 32 bits, and two bytes before them.
+        let is_new = e.is_ascii_uppercase() && f.is_ascii_uppercase();
+        let long = long.filter(|_| is_new || [g, h] == [0, 0]).map(|len| (4, len));
+        let short = Some((0, u32::from(encoding.u16([g, h]))));
+        // As if there were no VR at all.
+        let none = Some((0, encoding.u32([e, f, g, h]))).filter(|_| !is_new);
+        let mut found = None;
+        for wanted in [Followed::Well, Followed::Somehow] {
+            for (way, one) in [long, short, none].into_iter().enumerate() {
+                let Some((more, len)) = one else { continue };
+                // Without a VR, what follows must leave no doubt.
+                if way == 2 && wanted == Followed::Somehow {
+                    continue;
+                }
+                if found.is_none() && self.is_followed(tag, more, len, encoding, limit)? == wanted {
+                    found = Some((way, more, len));
+                }
+            }
+        }
+        let (way, more, len) = found.ok_or(Unreadable::NoVr(tag.into()))?;
+        self.input.skip(more)?;
+        let vr = match (tag, len) {
+            (tags::PIXEL_DATA, _) => VR::OW,
+            (_, UNDEFINED) => self.inside(encoding)?,
+            _ if way == 2 => encoding::implicit_vr(tag, len),
+            _ => VR::UN,
         };
-        Ok(Head { tag, vr, len })
+        // A VR that is new to us is none that is wrong, as long as its length is where it should be.
+        if is_new && way == 0 && len != UNDEFINED && tag != tags::PIXEL_DATA {
+            return Ok(Head { tag, vr, len, at, size: 8 + more, patch: None });
+        }
+        self.repairs.insert(Repair::Vr);
+        let patch = Some(self.patches.add(at, 8 + more, &encoding.header(tag, vr, len))?);
+        Ok(Head { tag, vr, len, at, size: 8 + more, patch })
+    }
+
+    /// Of a sequence of unknown VR: UN if its items are implicit inside, else SQ.
+    fn inside(&mut self, encoding: Encoding) -> Result<VR, Unreadable> {
+        let first = self.input.peek::<16>()?;
+        let is_explicit = first.is_some_and(|first| VR::from_binary([first[12], first[13]]).is_some());
+        Ok(if is_explicit && !encoding.is_implicit() { VR::SQ } else { VR::UN })
+    }
+
+    /// What follows a value of `len` bytes that begins `start` bytes from here.
+    fn is_followed(
+        &mut self,
+        tag: Tag,
+        start: u64,
+        len: u32,
+        encoding: Encoding,
+        limit: u64,
+    ) -> Result<Followed, Unreadable> {
+        let left = (limit - self.input.at()).saturating_sub(start);
+        let (next, is_item) = match len {
+            UNDEFINED => (start, true),
+            len if u64::from(len) > left => return Ok(Followed::Not),
+            len if u64::from(len) == left => return Ok(Followed::Well),
+            len => (start + u64::from(len), false),
+        };
+        if left < 8 {
+            return Ok(Followed::Not);
+        }
+        let Some([a, b, c, d, e, f, ..]) = self.input.peek_at::<8>(next)? else {
+            // Too far to be seen, or in the middle of a header.
+            let is_far = limit - self.input.at() >= next + 8;
+            return Ok(if is_far { Followed::Somehow } else { Followed::Not });
+        };
+        let follows = Tag(encoding.u16([a, b]), encoding.u16([c, d]));
+        let is_known = encoding.is_implicit() || VR::from_binary([e, f]).is_some();
+        Ok(match follows {
+            ITEM if is_item => Followed::Well,
+            ITEM => Followed::Not,
+            _ if is_item => Followed::Not,
+            ITEM_DELIMITATION_ITEM | SEQUENCE_DELIMITATION_ITEM => Followed::Well,
+            Tag(0, 0) => Followed::Somehow,
+            _ if follows > tag && is_known => Followed::Well,
+            _ if follows > tag => Followed::Somehow,
+            _ => Followed::Not,
+        })
     }
 
     /// Holds an element's length against what is left.
@@ -515,4 +990,15 @@ impl<S: Read + Seek> Scan<S> {
         self.kept.push(Kept { tag, value });
         Ok(())
     }
+}
+
+/// What follows an element.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Followed {
+    /// An element, a delimiter, or the end of what it is in.
+    Well,
+    /// Something that may be an element.
+    Somehow,
+    /// Nothing that belongs there.
+    Not,
 }

@@ -74,6 +74,9 @@ pub enum Unreadable {
     /// More elements than any object has.
     #[error("it has more than {MAX_ELEMENTS} elements")]
     TooManyElements,
+    /// More that is not in order than is put in order.
+    #[error("it is broken in more places than are put in order")]
+    TooBroken,
     /// An attribute that says what the instance is, twice.
     #[error("{0} occurs twice, so that it is unclear which counts")]
     Twice(Attribute),

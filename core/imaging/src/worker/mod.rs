@@ -57,6 +57,8 @@ pub(crate) enum Question {
         len: u64,
         /// What is wanted.
         wanted: Wanted,
+        /// Whether more is asked of the same file: it stays open.
+        is_film: bool,
     },
     /// See [`Sealed::read`].
     Seal {
@@ -80,13 +82,15 @@ pub(crate) enum Question {
         /// Bytes of the file.
         len: u64,
     },
-    /// See [`rewrite::decode`].
+    /// See [`rewrite::decode`]. The file stays open.
     Decode {
         /// Bytes of the file.
         len: u64,
         /// Counted from 0.
         frame: u32,
     },
+    /// To close the file that stays open.
+    Forget,
 }
 
 /// Why a worker did not answer.
@@ -143,6 +147,51 @@ impl Workers {
     }
 }
 
+/// A worker that keeps a file open, for as long as something is asked of it.
+#[derive(Debug)]
+pub(crate) struct Session<'a> {
+    workers: &'a Workers,
+    file: &'a File,
+    running: Option<Running>,
+}
+
+impl Session<'_> {
+    /// Makes a picture of a file of `len` bytes.
+    pub(crate) fn render(&mut self, len: u64, wanted: &Wanted) -> Result<Result<Rendered, RenderError>, WorkerError> {
+        let question = Question::Render { len, wanted: wanted.clone(), is_film: true };
+        match self.ask::<render::Answer>(question)? {
+            Ok(answer) => Rendered::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    /// Decodes a frame of a file of `len` bytes.
+    pub(crate) fn decode(&mut self, len: u64, frame: u32) -> Result<Result<Decoded, DecodeError>, WorkerError> {
+        match self.ask::<rewrite::Answer>(Question::Decode { len, frame })? {
+            Ok(answer) => rewrite::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
+            Err(error) => Ok(Err(error)),
+        }
+    }
+
+    fn ask<A: BorshDeserialize>(&mut self, question: Question) -> Result<A, WorkerError> {
+        // One that failed is replaced: it costs the frame, and not the film.
+        let running = self.running.take().map_or_else(|| self.workers.waiting(), Ok)?;
+        let (answer, running) = self.workers.ask_of(running, question, self.file, self.workers.time)?;
+        self.running = Some(running);
+        Ok(answer)
+    }
+}
+
+impl Drop for Session<'_> {
+    fn drop(&mut self) {
+        let Some(running) = self.running.take() else { return };
+        // A worker that waits holds no file.
+        if let Ok(((), running)) = self.workers.ask_of(running, Question::Forget, self.file, self.workers.time) {
+            self.workers.put_back(running);
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Running {
     child: Child,
@@ -162,41 +211,51 @@ impl Workers {
         len: u64,
         wanted: &Wanted,
     ) -> Result<Result<Rendered, RenderError>, WorkerError> {
-        let question = Question::Render { len, wanted: wanted.clone() };
+        let question = Question::Render { len, wanted: wanted.clone(), is_film: false };
         match self.ask::<render::Answer>(question, file, self.time)? {
             Ok(answer) => Rendered::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
             Err(error) => Ok(Err(error)),
         }
     }
 
-    /// Decodes a frame of a file of `len` bytes.
-    pub(crate) fn decode(
-        &self,
-        file: &File,
-        len: u64,
-        frame: u32,
-    ) -> Result<Result<Decoded, DecodeError>, WorkerError> {
-        match self.ask::<rewrite::Answer>(Question::Decode { len, frame }, file, self.time)? {
-            Ok(answer) => rewrite::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
-            Err(error) => Ok(Err(error)),
-        }
+    /// Of a file that more than one question is about, a worker of its own.
+    pub(crate) const fn session<'a>(&'a self, file: &'a File) -> Session<'a> {
+        Session { workers: self, file, running: None }
     }
 
     fn ask<A: BorshDeserialize>(&self, question: Question, file: &File, time: Duration) -> Result<A, WorkerError> {
-        // One that is not put back is ended: by whatever it did it is no longer to be trusted.
+        let (answer, running) = self.ask_of(self.waiting()?, question, file, time)?;
+        self.put_back(running);
+        Ok(answer)
+    }
+
+    /// One that waits for the next file, or a new one.
+    fn waiting(&self) -> Result<Running, WorkerError> {
         let waiting = self.idle().pop();
-        let running = waiting.map_or_else(|| Running::start(self), Ok).map_err(WorkerError::Start)?;
+        waiting.map_or_else(|| Running::start(self), Ok).map_err(WorkerError::Start)
+    }
+
+    /// Asks a worker. One that is not given back is ended: by whatever it did it is no longer to be trusted.
+    fn ask_of<A: BorshDeserialize>(
+        &self,
+        running: Running,
+        question: Question,
+        file: &File,
+        time: Duration,
+    ) -> Result<(A, Running), WorkerError> {
         let answer = running.ask(question, file, time).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => WorkerError::TimedOut(time),
             ErrorKind::InvalidData => WorkerError::Nonsense,
             _ => WorkerError::Ended,
         })?;
-        let answer = A::try_from_slice(&answer).map_err(|_| WorkerError::Nonsense)?;
+        Ok((A::try_from_slice(&answer).map_err(|_| WorkerError::Nonsense)?, running))
+    }
+
+    fn put_back(&self, running: Running) {
         let mut idle = self.idle();
         if idle.len() < MOST_IDLE {
             idle.push(running);
         }
-        Ok(answer)
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Running>> {

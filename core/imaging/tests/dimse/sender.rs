@@ -140,3 +140,52 @@ fn a_receiver_that_goes_away_is_noticed() {
     let error = association.store(&mut ct).unwrap_err();
     assert!(matches!(error, ScuError::Aborted | ScuError::Closed), "{error}");
 }
+
+/// An image of three times three pixels of eight bits, all of it of odd length, in a file whose meta information says that it is a DICOMDIR.
+fn odd() -> Vec<u8> {
+    let element = |group: u16, number: u16, vr: &[u8; 2], value: &[u8]| {
+        let len = (value.len() as u16).to_le_bytes();
+        [&group.to_le_bytes()[..], &number.to_le_bytes(), vr, &len, value].concat()
+    };
+    let mut bytes = [vec![0; 128], b"DICM".to_vec(), element(2, 2, b"UI", b"1.2.840.10008.1.3.10")].concat();
+    bytes.extend(element(2, 3, b"UI", b"1.2.3.4\0"));
+    bytes.extend(element(2, 0x10, b"UI", b"1.2.840.10008.1.2.1\0"));
+    // Once more, and other.
+    bytes.extend(element(2, 0x10, b"UI", b"1.2.840.10008.1.2\0"));
+    bytes.extend(element(8, 0x16, b"UI", b"1.2.840.10008.5.1.4.1.1.7\0"));
+    bytes.extend(element(8, 0x18, b"UI", b"1.2.3.5"));
+    let code = element(8, 0x100, b"SH", b"odd");
+    let item = [&b"\xfe\xff\0\xe0"[..], &(code.len() as u32).to_le_bytes(), &code].concat();
+    // A sequence with a delimiter behind its length.
+    bytes.extend([&b"\x08\0\x12\x21SQ\0\0"[..], &(item.len() as u32).to_le_bytes(), &item].concat());
+    bytes.extend_from_slice(b"\xfe\xff\xdd\xe0\0\0\0\0");
+    bytes.extend(element(0x10, 0x10, b"PN", b"A^B"));
+    bytes.extend_from_slice(b"\xe0\x7f\x10\0OB\0\0\x09\0\0\0");
+    bytes.extend(1..=9);
+    bytes
+}
+
+#[test]
+fn what_is_odd_or_not_in_order_is_sent_even_and_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("odd.dcm");
+    std::fs::write(&path, odd()).unwrap();
+    let receiver = Receiver::start();
+    let mut file = StoreFile::open(&path).unwrap();
+    assert!(!file.is_sent_as_it_is());
+    assert_eq!(file.sop_class_uid().as_str(), "1.2.840.10008.5.1.4.1.1.7");
+    let proposals = [file.proposal()];
+    let mut association = Association::request(&peer(receiver.address.port(), "CLAVICLE"), &proposals).unwrap();
+    assert_eq!(association.store(&mut file).unwrap(), (Status::SUCCESS, None));
+    association.release().unwrap();
+    let stored = &receiver.record.received(1)[0];
+    let sent = data_set(&stored.path);
+    assert!(sent.len().is_multiple_of(2));
+    assert!(sent.ends_with(b"OB\0\0\x0a\0\0\0\x01\x02\x03\x04\x05\x06\x07\x08\x09\0"));
+    assert!(sent.windows(12).any(|window| window == b"\x08\0\0\x01SH\x04\0odd "));
+    assert!(sent.windows(8).any(|window| window == b"SQ\0\0\x14\0\0\0"), "the sequence has grown");
+    assert!(!sent.windows(4).any(|window| window == b"\xfe\xff\xdd\xe0"));
+    assert!(StoreFile::open(&stored.path).unwrap().is_sent_as_it_is());
+    // The file itself stays what it is.
+    assert_eq!(std::fs::read(&path).unwrap(), odd());
+}

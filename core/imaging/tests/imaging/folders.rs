@@ -44,7 +44,7 @@ fn a_study_of_two_patients_is_refused_and_others_are_not() {
     assert_eq!(intake.studies.len(), 1);
     assert_eq!(intake.studies[0].study_instance_uid.as_str(), "1.2.4");
     assert_eq!(intake.quarantined.len(), 2);
-    assert!(intake.quarantined.iter().all(|one| matches!(one.reason, Reason::MixedPatients)));
+    assert!(intake.quarantined.iter().all(|one| matches!(one.reason, Reason::MixedPatients(_))));
 }
 
 #[test]

@@ -59,7 +59,7 @@ fn what_is_damaged_is_said() {
         (vec![claiming(8, 0x2112, "SQ", UNDEFINED, &[])], "it ends in the middle of an element; it was cut off"),
         (vec![claiming(0x40, 0x275, "UT", UNDEFINED, &[])], "(0040,0275) has no length"),
         (
-            vec![b"\x40\0\x75\x02??\0\0".to_vec()],
+            vec![b"\x40\0\x75\x02??\xff\x7f".to_vec()],
             "(0040,0275) has no value representation; the file is damaged or of another transfer syntax than it says",
         ),
         (vec![b"junk".to_vec()], "it ends in the middle of an element; it was cut off"),

@@ -7,6 +7,7 @@
 mod completeness;
 mod content;
 mod corpus;
+mod field;
 mod folders;
 mod hostile;
 mod kos;

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod dcmtk;
+mod field;
 mod made;
 mod oracle;
 mod other;
