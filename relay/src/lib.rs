@@ -20,6 +20,7 @@ pub mod keeper;
 pub mod keys;
 pub mod mempool;
 pub mod notices;
+mod path;
 pub mod reception;
 pub mod service;
 pub mod store;

@@ -7,8 +7,8 @@ use clavicle_manifest::StoredDigest;
 use redb::{ReadableDatabase as _, ReadableTable as _};
 
 use super::{
-    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, KEPT, OPEN, STUDIES,
-    Soundness, UNPUBLISHED, decode,
+    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, KEPT, NAMES, OPEN, STUDIES,
+    SharedName, Soundness, UNPUBLISHED, decode,
 };
 
 /// How much is kept.
@@ -111,6 +111,32 @@ impl Archive {
         .collect()
     }
 
+    /// Instances of a study whose names other studies have as well.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn shared_names(&self, id: StudyId) -> Result<Vec<SharedName>, ArchiveError> {
+        let Some(entry) = self.entry(id)? else { return Ok(Vec::new()) };
+        let names = self.catalogue.begin_read()?.open_multimap_table(NAMES)?;
+        let mut shared = Vec::new();
+        for instance in entry.manifest.manifest.instances() {
+            for other in names.get(instance.sop_instance_uid.as_str())? {
+                let other = StudyId::from_bytes(*other?.value());
+                if other == id {
+                    continue;
+                }
+                let Some(other) = self.entry(other)? else { continue };
+                shared.push(SharedName {
+                    sop_instance_uid: instance.sop_instance_uid,
+                    stored: instance.stored,
+                    size: instance.size,
+                    other_study_instance_uid: other.manifest.manifest.header().study_instance_uid,
+                });
+            }
+        }
+        Ok(shared)
+    }
+
     /// Removes a study: its entry first, in one commit, then what bytes no other study has. A study that somebody holds goes only when
     /// it `is_withdrawn`, which the ledger says.
     ///
@@ -136,6 +162,10 @@ impl Archive {
             let mut editions = transaction.open_table(EDITIONS)?;
             for row in transaction.open_table(EDITIONS_OF)?.extract_from_if(of_study, |_, ()| true)? {
                 editions.remove(row?.0.value().1)?;
+            }
+            let mut names = transaction.open_multimap_table(NAMES)?;
+            for instance in entry.manifest.manifest.instances() {
+                names.remove(instance.sop_instance_uid.as_str(), id.as_bytes())?;
             }
             let mut kept = transaction.open_table(KEPT)?;
             for digest in digests {

@@ -11,6 +11,7 @@
 //!   open_v1            study id ─► when something was last added to it; of those that are open
 //!   contradictions_v1  study id, digest ─► other bytes that came under the SOP Instance UID of an instance of the study
 //!   kept_v1            digest ─► bytes, and in how many studies
+//!   names_v1           SOP Instance UID ─► study ids: of those that have an instance of this name; more than one contradict each other
 //! ```
 //!
 //! Bytes first, each file on the disk under its name or not there at all; then the catalogue, in one commit. So a study in the
@@ -27,7 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use clavicle_imaging::facts::Patient;
+use clavicle_imaging::facts::{Patient, PatientDifference};
 use clavicle_imaging::intake::StudyError;
 use clavicle_ledger::encoding::{self, Text, Wire};
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
@@ -36,7 +37,10 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::time::Timestamp;
 use clavicle_manifest::{ManifestError, SignedManifest, StoredDigest, Uid};
 use clavicle_network::transfer::Kept;
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, MultimapTableDefinition, MultimapTableHandle as _, ReadableDatabase as _, ReadableTable as _,
+    TableDefinition,
+};
 
 use self::bytes::Bytes;
 use crate::store::StoreError;
@@ -52,6 +56,7 @@ const EDITIONS_OF: TableDefinition<'_, (&[u8; 32], &[u8; 32]), ()> = TableDefini
 const UNPUBLISHED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("unpublished_v1");
 const OPEN: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("open_v1");
 const CONTRADICTIONS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("contradictions_v1");
+const NAMES: MultimapTableDefinition<'_, &str, &[u8; 32]> = MultimapTableDefinition::new("names_v1");
 const KEPT: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("kept_v1");
 
 /// The memory that the catalogue may use for its cache.
@@ -104,6 +109,19 @@ pub struct Contradiction {
 impl Wire for Contradiction {
     const NAME: &'static str = "bytes that contradict an instance";
     const MAX_LEN: usize = Uid::MAX_LEN + 8 + 4 + 256 + 8;
+}
+
+/// An instance of a study whose name another study has as well: one of both is a copy under another Study Instance UID, or wrong. Both are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedName {
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Uid,
+    /// Its bytes in the one study.
+    pub stored: StoredDigest,
+    /// How many they are.
+    pub size: u64,
+    /// Study Instance UID (0020,000D) of the other.
+    pub other_study_instance_uid: Uid,
 }
 
 /// A manifest that was signed once, with what makes it readable.
@@ -180,9 +198,17 @@ pub enum ArchiveError {
     /// What there is and what came do not fit one manifest.
     #[error(transparent)]
     Manifest(ManifestError),
-    /// It is somebody else's.
-    #[error("study {0} is in the archive as another patient's; which images are whose must be settled first")]
-    OtherPatient(Uid),
+    /// It is somebody else's. The sentence says by what they differ, and not who they are.
+    #[error(
+        "study {study} is in the archive as another patient's ({} differs); which images are whose must be settled first",
+        .differences.iter().map(|one| one.what).collect::<Vec<_>>().join(", ")
+    )]
+    OtherPatient {
+        /// Which.
+        study: Uid,
+        /// In what.
+        differences: Vec<PatientDifference>,
+    },
     /// Together they are too much.
     #[error("study {0} would be larger than a manifest may be")]
     TooLarge(Uid),
@@ -198,6 +224,20 @@ pub enum ArchiveError {
     /// Somebody holds it.
     #[error("somebody holds the study, and it is not withdrawn: its images must stay")]
     Held,
+}
+
+impl ArchiveError {
+    /// The sentence with what it may say about a patient: for the screen of an operator who is to settle it, and for no log.
+    #[must_use]
+    pub fn on_screen(&self) -> String {
+        match self {
+            Self::OtherPatient { differences, .. } => {
+                let values: Vec<String> = differences.iter().map(ToString::to_string).collect();
+                format!("{self}: {}", values.join(", "))
+            }
+            _ => self.to_string(),
+        }
+    }
 }
 
 impl<E: Into<redb::Error>> From<E> for ArchiveError {
@@ -223,6 +263,18 @@ impl Archive {
         transaction.open_table(OPEN)?;
         transaction.open_table(CONTRADICTIONS)?;
         transaction.open_table(KEPT)?;
+        // A catalogue from before there was this table.
+        let is_new = !transaction.list_multimap_tables()?.any(|table| table.name() == NAMES.name());
+        {
+            let mut names = transaction.open_multimap_table(NAMES)?;
+            for row in transaction.open_table(STUDIES)?.iter()?.take_while(|_| is_new) {
+                let (id, entry) = row?;
+                let entry: Entry = decode(entry.value())?;
+                for instance in entry.manifest.manifest.instances() {
+                    names.insert(instance.sop_instance_uid.as_str(), id.value())?;
+                }
+            }
+        }
         transaction.commit()?;
         Ok(Self { bytes, catalogue, changing: Mutex::new(()), damaged: Mutex::default() })
     }

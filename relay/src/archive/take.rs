@@ -11,8 +11,8 @@ use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, Store
 use redb::ReadableTable as _;
 
 use super::{
-    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, OPEN, Origin,
-    STUDIES, Signer, Taken, UNPUBLISHED, random,
+    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, NAMES, OPEN,
+    Origin, STUDIES, Signer, Taken, UNPUBLISHED, random,
 };
 
 /// An instance that came under the name of another, and how it differs.
@@ -34,10 +34,9 @@ impl Archive {
         let _changing = self.changing();
         let uid = study.study_instance_uid;
         let known = self.find(&uid)?;
-        if let Some(known) = &known
-            && !known.patient.may_be(&study.patient)
-        {
-            return Err(ArchiveError::OtherPatient(uid));
+        let differences = known.as_ref().map(|known| known.patient.differences(&study.patient)).unwrap_or_default();
+        if !differences.is_empty() {
+            return Err(ArchiveError::OtherPatient { study: uid, differences });
         }
         let salt = known.as_ref().map_or_else(|| random().map(Salt::from_bytes), |known| Ok(known.salt.clone()))?;
         let mut others: Vec<Other> = conflicts.iter().map(|one| (one.instance.clone(), one.change)).collect();
@@ -137,6 +136,10 @@ impl Archive {
                     };
                     contradictions.insert(key, encoding::encode(&row).as_slice())?;
                 }
+            }
+            let mut names = transaction.open_multimap_table(NAMES)?;
+            for instance in manifest.instances().filter(|one| !before.contains(&one.stored)) {
+                names.insert(instance.sop_instance_uid.as_str(), id.as_bytes())?;
             }
             let mut kept = transaction.open_table(KEPT)?;
             let mut counted: BTreeSet<StoredDigest> = before;

@@ -31,7 +31,7 @@ pub(super) fn ingest(dir: &Path, folder: &Path, report: Option<&Path>) -> Result
         Ok(service.ingest(&request, &|seen, files| shown.is_at(TakingRow { seen, files }))?)
     })?;
     shown.finish();
-    let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined } = &ingested;
+    let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined, repairs } = &ingested;
     let mut lines = vec![format!(
         "{} studies ({new} new, {grown} grown), {instances} instances; {duplicates} duplicates, {} conflicts, {} quarantined",
         studies.len(),
@@ -40,8 +40,9 @@ pub(super) fn ingest(dir: &Path, folder: &Path, report: Option<&Path>) -> Result
     )];
     lines.extend(conflicts.iter().map(|conflict| {
         let (one, other) = (conflict.path.display(), conflict.with.display());
-        format!("conflict     {one}: the same SOP Instance UID as {other}, which is in the study ({})", conflict.how)
+        format!("conflict     {one}: the same SOP Instance UID as {other} ({})", conflict.how)
     }));
+    lines.extend(repairs.iter().map(|one| format!("taken        {} files although {}", one.files, one.what)));
     let told = quarantined.iter().take(MOST_TOLD);
     lines.extend(told.map(|one| format!("quarantined  {}: {}", one.path.display(), one.reason)));
     if quarantined.len() > MOST_TOLD {

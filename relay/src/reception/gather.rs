@@ -97,7 +97,7 @@ impl Gather {
             match self.service.archive.take(study, &conflicts, origin, &self.service.signer()) {
                 Ok(Taken::Late(_)) => {
                     let why = "its study was closed; add it by hand with `clavicle-relay ingest`, if it belongs there";
-                    self.put_aside(study, origin, why);
+                    self.put_aside(study, origin, why, why);
                 }
                 Ok(taken) => {
                     told[match taken {
@@ -106,6 +106,15 @@ impl Gather {
                         _ => 2,
                     }] += 1;
                     taken_in.insert(study.study_instance_uid);
+                    match self.service.archive.shared_names(taken.study()) {
+                        Ok(shared) if shared.is_empty() => {}
+                        // Which, `contradictions` says.
+                        Ok(shared) => warn!(
+                            instances = shared.len(),
+                            "a study has instances under names that another study has too"
+                        ),
+                        Err(error) => error!(%error, "whether another study has the same instances cannot be told"),
+                    }
                     files_of(study)
                         .chain(conflicts.iter().map(|one| one.path.as_path()))
                         .for_each(|path| done(path, origin));
@@ -116,19 +125,16 @@ impl Gather {
                     self.failed = Some(Instant::now());
                     return;
                 }
-                Err(error) => self.put_aside(study, origin, &error.to_string()),
+                Err(error) => self.put_aside(study, origin, &error.to_string(), &error.on_screen()),
             }
         }
         intake.duplicates.iter().for_each(|one| done(&one.path, origin));
         for conflict in intake.conflicts.iter().filter(|one| !taken_in.contains(&one.study_instance_uid)) {
-            self.put_one_aside(
-                &conflict.path,
-                origin,
-                &format!("it contradicts another instance ({})", conflict.change),
-            );
+            let why = format!("it contradicts another instance ({})", conflict.change);
+            self.put_one_aside(&conflict.path, origin, &why, &why);
         }
         for Quarantined { path, reason } in &intake.quarantined {
-            self.put_one_aside(path, origin, &reason.to_string());
+            self.put_one_aside(path, origin, &reason.to_string(), &reason.on_screen());
         }
         // Revisions of studies that somebody holds go to the ledger.
         self.service.store.note();
@@ -136,15 +142,15 @@ impl Gather {
         info!(new, grown, known, quarantined = intake.quarantined.len(), "took in what came");
     }
 
-    fn put_aside(&self, study: &StudyIntake, origin: Origin, why: &str) {
-        files_of(study).for_each(|path| self.put_one_aside(path, origin, why));
+    fn put_aside(&self, study: &StudyIntake, origin: Origin, why: &str, on_screen: &str) {
+        files_of(study).for_each(|path| self.put_one_aside(path, origin, why, on_screen));
     }
 
-    /// What is this relay's own goes into quarantine; what is somebody's stays where it is.
-    fn put_one_aside(&self, path: &Path, origin: Origin, why: &str) {
+    /// What is this relay's own goes into quarantine, with what is said `on_screen`; what is somebody's stays where it is. The log says `why`.
+    fn put_one_aside(&self, path: &Path, origin: Origin, why: &str, on_screen: &str) {
         if origin != Origin::Own {
             warn!(why, "a file in a watched folder is not taken in");
-        } else if let Err(error) = self.service.quarantine.keep(path, why, (self.service.clock)()) {
+        } else if let Err(error) = self.service.quarantine.keep(path, on_screen, (self.service.clock)()) {
             error!(%error, "a file cannot be put into quarantine");
         }
     }

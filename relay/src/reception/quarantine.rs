@@ -27,6 +27,7 @@ pub struct Quarantine {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantineRow {
     /// The file.
+    #[serde(serialize_with = "crate::path::lossy")]
     pub path: PathBuf,
     /// When it came, in ms since 1970.
     pub came_ms: u64,

@@ -51,6 +51,7 @@ pub struct ContradictionRow {
     /// The digest of these bytes, by which the archive has them.
     pub stored: String,
     /// Where they are.
+    #[serde(serialize_with = "crate::path::lossy")]
     pub path: PathBuf,
     /// How many they are.
     pub size: u64,
@@ -84,6 +85,7 @@ pub struct CompareRequest {
     /// The study: how its id begins.
     pub study: String,
     /// The folder: what a CD, a PACS or a recipient has of it.
+    #[serde(with = "crate::path::exact")]
     pub folder: PathBuf,
 }
 
@@ -190,6 +192,16 @@ impl Service {
                 size: one.size,
                 how: one.how.to_string(),
                 came_ms: one.came.0,
+            }));
+            let shared = self.archive.shared_names(study)?;
+            rows.extend(shared.into_iter().map(|one| ContradictionRow {
+                study: study.to_string(),
+                sop_instance_uid: one.sop_instance_uid.to_string(),
+                stored: one.stored.to_string(),
+                path: absolute(self.archive.place(&one.stored)),
+                size: one.size,
+                how: in_both(&entry.manifest.manifest.header().study_instance_uid, &one.other_study_instance_uid),
+                came_ms: entry.grown.0,
             }));
         }
         Ok(rows)
@@ -323,6 +335,11 @@ pub(super) fn parse_day(text: &str) -> Option<Date> {
 }
 
 /// A path that means the same to whoever asked, who may be in another folder.
+/// What is said of a name that instances of two studies have.
+pub(super) fn in_both(one: &Uid, other: &Uid) -> String {
+    format!("study {one} and study {other} both have an instance of this name; both are kept, and one of them is wrong")
+}
+
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }

@@ -1,5 +1,6 @@
 //! What the desk does: files taken in, pickups given out.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::intake::{AttachError, Intake, IntakeError, StudyIntake};
@@ -12,8 +13,9 @@ use clavicle_manifest::MediaType;
 use clavicle_network::pickup::{PickupCode, Question, Ticket};
 use serde::{Deserialize, Serialize};
 
+use super::archive::in_both;
 use super::{Service, ServiceError};
-use crate::archive::{ArchiveError, Entry, Origin, Signer, Taken};
+use crate::archive::{ArchiveError, Entry, Origin, SharedName, Signer, Taken};
 use crate::counter::{are_of_one_patient, studies_of};
 use crate::store::pickups::{Listed, State};
 use crate::store::{Issue, IssueError, StoreError, Visit};
@@ -22,8 +24,10 @@ use crate::store::{Issue, IssueError, StoreError, Visit};
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct IngestRequest {
     /// The folder, as an absolute path.
+    #[serde(with = "crate::path::exact")]
     pub folder: PathBuf,
     /// A report that belongs to the one study in it.
+    #[serde(with = "crate::path::exact_if_any", default)]
     pub report: Option<PathBuf>,
 }
 
@@ -44,14 +48,28 @@ pub struct Ingested {
     pub conflicts: Vec<ConflictRow>,
     /// Files that could not be used.
     pub quarantined: Vec<QuarantinedRow>,
+    /// What is not in order in files that were taken all the same.
+    #[serde(default)]
+    pub repairs: Vec<RepairRow>,
+}
+
+/// What is not in order in files that were taken all the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepairRow {
+    /// What, in a sentence.
+    pub what: String,
+    /// In how many files.
+    pub files: usize,
 }
 
 /// A file that contradicts another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConflictRow {
     /// The file.
+    #[serde(serialize_with = "crate::path::lossy")]
     pub path: PathBuf,
     /// The one that is in the study.
+    #[serde(serialize_with = "crate::path::lossy")]
     pub with: PathBuf,
     /// How it differs from that.
     pub how: String,
@@ -61,6 +79,7 @@ pub struct ConflictRow {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QuarantinedRow {
     /// The file.
+    #[serde(serialize_with = "crate::path::lossy")]
     pub path: PathBuf,
     /// Why.
     pub reason: String,
@@ -218,6 +237,7 @@ impl Service {
             self.archive.take(study, &conflicts, Origin::Handed, &signer)
         };
         let taken = intake.studies.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+        let shared = self.shared(&intake, &taken)?;
         // Revisions of studies that somebody holds go to the ledger.
         self.store.note();
         let count = |wanted: fn(&Taken) -> bool| taken.iter().filter(|taken| wanted(taken)).count();
@@ -227,7 +247,7 @@ impl Service {
             how: one.change.to_string(),
         };
         let quarantined = |one: clavicle_imaging::intake::Quarantined| QuarantinedRow {
-            reason: one.reason.to_string(),
+            reason: one.reason.on_screen(),
             path: one.path,
         };
         Ok(Ingested {
@@ -236,9 +256,41 @@ impl Service {
             grown: count(|taken| matches!(taken, Taken::Grown(_))),
             instances: intake.studies.iter().map(|study| study.instances()).sum(),
             duplicates: intake.duplicates.len(),
-            conflicts: intake.conflicts.into_iter().map(conflict).collect(),
+            repairs: intake
+                .repairs()
+                .into_iter()
+                .map(|(repair, files)| RepairRow { what: repair.to_string(), files })
+                .collect(),
+            conflicts: intake.conflicts.into_iter().map(conflict).chain(shared).collect(),
             quarantined: intake.quarantined.into_iter().map(quarantined).collect(),
         })
+    }
+
+    /// Instances that were taken and whose names instances of other studies have as well, in the folder or from before. Each pair of studies has a
+    /// name once.
+    fn shared(&self, intake: &Intake, taken: &[Taken]) -> Result<Vec<ConflictRow>, ArchiveError> {
+        let mut rows = Vec::new();
+        let mut told = BTreeSet::new();
+        for (study, taken) in intake.studies.iter().zip(taken) {
+            let uid = study.study_instance_uid;
+            for SharedName { sop_instance_uid, other_study_instance_uid: other, .. } in
+                self.archive.shared_names(taken.study())?
+            {
+                let pair = (sop_instance_uid, uid.min(other), uid.max(other));
+                let file = |study: &StudyIntake| {
+                    let all = study.series.iter().flat_map(|series| &series.instances);
+                    all.into_iter()
+                        .find(|one| one.instance.sop_instance_uid == sop_instance_uid)
+                        .map(|one| one.path.clone())
+                };
+                if let Some(path) = file(study).filter(|_| told.insert(pair)) {
+                    let with = intake.studies.iter().find(|one| one.study_instance_uid == other).and_then(file);
+                    let with = with.unwrap_or_else(|| PathBuf::from(format!("an instance of study {other}")));
+                    rows.push(ConflictRow { path, with, how: in_both(&uid, &other) });
+                }
+            }
+        }
+        Ok(rows)
     }
 
     /// With what this relay signs studies, now.

@@ -31,7 +31,7 @@ pub use self::archive::{
 pub use self::audit::{Audit, AuditError, AuditRequest, AuditRow};
 pub use self::desk::{
     ConflictRow, DeskError, IngestError, IngestRequest, Ingested, Issued, PickupRequest, PickupRow, QuarantinedRow,
-    StudyRow, VisitRequest,
+    RepairRow, StudyRow, VisitRequest,
 };
 pub use self::report::{Report, ReportError, ReportRow};
 pub use self::standing::{NewStanding, StandingError, StandingRequest, Stands, Why};

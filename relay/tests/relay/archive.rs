@@ -164,3 +164,47 @@ fn what_a_kill_left_on_its_way_is_cleared() {
     assert!(!left.exists());
     assert_eq!(archive.check(&mut |_, _| {}).unwrap(), Default::default());
 }
+
+/// A copy of a folder's files under another Study Instance UID of the same length.
+fn copied_study(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    let intake = Intake::of_folder(from, &Reader::Here).unwrap();
+    let uid = intake.studies[0].study_instance_uid.to_string();
+    let mut other = uid.clone();
+    let last = if other.pop() == Some('1') { '2' } else { '1' };
+    other.push(last);
+    for (number, one) in intake.studies[0].series.iter().flat_map(|series| &series.instances).enumerate() {
+        let mut bytes = fs::read(&one.path).unwrap();
+        let places: Vec<usize> =
+            (0..bytes.len() - uid.len()).filter(|at| bytes[*at..].starts_with(uid.as_bytes())).collect();
+        for at in places {
+            // In its attribute alone: instances may have UIDs that begin like it.
+            if bytes[at - 8..at - 2] == *b"\x20\0\x0d\0UI" {
+                bytes[at..at + other.len()].copy_from_slice(other.as_bytes());
+            }
+        }
+        fs::write(to.join(number.to_string()), bytes).unwrap();
+    }
+}
+
+#[test]
+fn a_copy_under_another_study_uid_is_kept_and_found_again_later() {
+    let ground = Ground::new();
+    let folder = ground.phantom("ct", 1, 3);
+    let copy = ground.folder.path().join("copy");
+    copied_study(&folder, &copy);
+    let first = ground.take(&folder, Origin::Handed).unwrap()[0].study();
+    assert_eq!(ground.archive.shared_names(first).unwrap(), []);
+    let second = ground.take(&copy, Origin::Handed).unwrap();
+    assert!(matches!(second[..], [Taken::New(_)]), "{second:?}");
+    let second = second[0].study();
+    let uid = |id| ground.archive.entry(id).unwrap().unwrap().manifest.manifest.header().study_instance_uid;
+    for (one, other) in [(first, second), (second, first)] {
+        let shared = ground.archive.shared_names(one).unwrap();
+        let count = ground.archive.entry(one).unwrap().unwrap().manifest.manifest.instances().count();
+        assert!(shared.len() == count && shared.iter().all(|name| name.other_study_instance_uid == uid(other)));
+    }
+    // Once one of both is gone, nothing contradicts the other.
+    ground.archive.remove(second, false).unwrap();
+    assert_eq!(ground.archive.shared_names(first).unwrap(), []);
+}
