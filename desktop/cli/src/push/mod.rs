@@ -233,13 +233,14 @@ impl Sending<'_> {
         let mut file = self.studies.files().open(&item.path)?;
         if syntax == Syntax::Own && coercion.is_none() {
             let meta = file.try_clone().map_err(MetaError::Io).and_then(StoreFile::of_file);
-            match meta.map(|meta| (meta.sop_class_uid(), meta.sop_instance_uid())) {
-                Ok(said) if said == (item.sop_class_uid, item.sop_instance_uid) => {
+            match meta.map(|meta| (meta.sop_class_uid(), meta.sop_instance_uid(), meta.is_sent_as_it_is())) {
+                Ok(said) if said == (item.sop_class_uid, item.sop_instance_uid, true) => {
                     file.rewind().map_err(MetaError::Io)?;
                     return Ok(file);
                 }
-                // Without what stands before the data set in a file, or with something that is not so: written anew.
-                Ok(_) | Err(MetaError::NotDicom | MetaError::Incomplete) => {}
+                // Without what stands before the data set in a file, or with something that is not so or not in order: written anew.
+                Ok(_) | Err(MetaError::NotDicom | MetaError::Incomplete | MetaError::Damaged | MetaError::Encoding) => {
+                }
                 Err(error) => return Err(error.into()),
             }
         }

@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clavicle_imaging::files::{Files as _, OnDisk};
 use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::intake::{Intake, IntakeError, Reason, SeriesIntake, StudyIntake};
 use clavicle_imaging::picture::{CT, Picture, Pixels};
@@ -165,9 +166,17 @@ fn file(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError>
         side: arguments.look.side,
     };
     let facts = reader.inspect_one(&path).ok().map(|seen| seen.facts);
-    let Rendered { picture, about } = render(reader, &path, &wanted)?;
+    let rendered = if arguments.cine { first_of_film(reader, &path, &wanted) } else { render(reader, &path, &wanted) };
+    let Rendered { picture, about } = rendered?;
+    let mut bad_frames = Vec::new();
     if let Some(png) = &arguments.look.png {
-        let bytes = if arguments.cine { film(reader, &path, &wanted, about.frames)? } else { encoded(&picture) };
+        let bytes = if arguments.cine {
+            let (bytes, broken) = film(reader, &path, &wanted, about.frames)?;
+            bad_frames = broken;
+            bytes
+        } else {
+            encoded(&picture)
+        };
         write(png, &bytes)?;
     }
     let About { rows, columns, frames, frame, presets, unit, depth_mm, .. } = &about;
@@ -188,8 +197,14 @@ fn file(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError>
         let usual: Vec<&str> = CT.iter().map(|(name, ..)| *name).collect();
         lines.push(format!("usual windows: {}", usual.join(", ")));
     }
+    let remarks: Vec<String> = about.remarks.iter().map(ToString::to_string).collect();
+    lines.extend(remarks.iter().cloned());
+    lines.extend(bad_frames.iter().map(|(frame, why)| format!("frame {frame} cannot be shown, and is black: {why}")));
     lines.extend(said(arguments.look.png.as_deref()));
+    let bad_frames: Vec<Value> =
+        bad_frames.into_iter().map(|(frame, why)| json!({ "frame": frame, "reason": why })).collect();
     let json = json!({
+        "remarks": remarks, "bad_frames": bad_frames,
         "rows": rows, "columns": columns, "frames": frames, "frame": frame + 1, "windows": named, "unit": unit.as_str(),
         "depth_mm": depth_mm, "modality": facts.map(|facts| facts.modality.to_string()), "png": arguments.look.png,
     });
@@ -227,15 +242,24 @@ fn folder(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewErro
         lines.push(line);
     }
     let quarantined = &intake.quarantined;
-    lines.extend(quarantined.iter().map(|one| format!("not taken  {}: {}", one.path.display(), one.reason)));
+    lines
+        .extend(quarantined.iter().map(|one| format!("not taken  {}: {}", one.path.display(), one.reason.on_screen())));
+    lines.extend(intake.elsewhere.iter().map(|one| {
+        let (path, with) = (one.path.display(), one.with.display());
+        let (study, other) = (one.study_instance_uid, one.with_study_instance_uid);
+        format!("contradicts  {path} of study {study} has the name of {with} of study {other}; both are shown")
+    }));
+    lines.extend(intake.repairs().iter().map(|(repair, files)| format!("in {files} files {repair}")));
     if let Some(png) = &arguments.look.png {
         let sheet = sheet(&pictures).ok_or_else(|| ViewError::Nothing(arguments.path.clone()))?;
         write(png, &encoded(&sheet))?;
     }
     lines.push(format!("{} series, {} files not taken", rows.len(), quarantined.len()));
     lines.extend(said(arguments.look.png.as_deref()));
-    let not_taken: Vec<Value> =
-        quarantined.iter().map(|one| json!({ "path": one.path, "reason": one.reason.to_string() })).collect();
+    let not_taken: Vec<Value> = quarantined
+        .iter()
+        .map(|one| json!({ "path": one.path.to_string_lossy(), "reason": one.reason.on_screen() }))
+        .collect();
     let json = json!({ "series": rows, "not_taken": not_taken, "png": arguments.look.png });
     Ok(Answer { text: lines.join("\n"), json })
 }
@@ -264,31 +288,79 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ViewError> {
     fs::write(path, bytes).map_err(|error| ViewError::Write { path: path.to_owned(), error })
 }
 
-/// All frames, one after the other.
-fn film(reader: &Reader, path: &Path, wanted: &Wanted, frames: u32) -> Result<Vec<u8>, ViewError> {
+/// The first frame that can be shown.
+fn first_of_film(reader: &Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
+    let unread = |reason| ViewError::File { path: path.to_owned(), reason };
+    let file = OnDisk.open(path).map_err(unread)?;
+    let mut open = reader.film(&file).map_err(unread)?;
+    let mut first = None;
+    for frame in 0..MOST_FRAMES {
+        match open.render(&Wanted { frame: Some(frame), ..wanted.clone() }).map_err(unread)? {
+            Ok(rendered) => return Ok(rendered),
+            Err(error) => first = first.or(Some(error)),
+        }
+    }
+    let error = first.unwrap_or(RenderError::Panicked);
+    Err(ViewError::Render { path: path.to_owned(), error })
+}
+
+/// Frames that cannot be shown, counted from 1, each with the reason.
+type BadFrames = Vec<(u32, String)>;
+
+/// All frames, one after the other. One that cannot be shown is black, and named; the film goes on.
+fn film(reader: &Reader, path: &Path, wanted: &Wanted, frames: u32) -> Result<(Vec<u8>, BadFrames), ViewError> {
     if !(2..=MOST_FRAMES).contains(&frames) {
         return Err(ViewError::Frames(frames));
     }
     let broken = |error: png::EncodingError| ViewError::Write { path: path.to_owned(), error: io::Error::other(error) };
-    let first = render(reader, path, wanted)?;
+    let unread = |reason| ViewError::File { path: path.to_owned(), reason };
+    let file = OnDisk.open(path).map_err(unread)?;
+    let mut open = reader.film(&file).map_err(unread)?;
+    let mut render = |frame| open.render(&Wanted { frame: Some(frame), ..wanted.clone() }).map_err(unread);
+    // The first that can be shown says how large all are.
+    let mut bad_frames = Vec::new();
+    let mut first = None;
+    for frame in 0..frames {
+        match render(frame)? {
+            Ok(rendered) => {
+                first = Some((frame, rendered));
+                break;
+            }
+            Err(error) if frame + 1 == frames => return Err(ViewError::Render { path: path.to_owned(), error }),
+            Err(error) => bad_frames.push((frame + 1, error.to_string())),
+        }
+    }
+    let (begin, first) = first.ok_or(ViewError::Frames(frames))?;
+    let size = (first.picture.width, first.picture.height);
+    let (Pixels::Grey(pixels) | Pixels::Rgb(pixels)) = &first.picture.pixels;
+    let black = vec![0; pixels.len()];
     let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, first.picture.width, first.picture.height);
+    let mut encoder = png::Encoder::new(&mut bytes, size.0, size.1);
     encoder.set_color(colour(&first.picture));
     encoder.set_animated(frames, 0).map_err(broken)?;
     let mut writer = encoder.write_header().map_err(broken)?;
     let mut shown = Some(first);
     for frame in 0..frames {
-        let Rendered { picture, about } = match shown.take() {
-            Some(first) => first,
-            None => render(reader, path, &Wanted { frame: Some(frame), ..wanted.clone() })?,
+        let rendered = match shown.take_if(|_| frame == begin) {
+            Some(first) => Some(first),
+            None if frame < begin => None,
+            None => match render(frame)? {
+                Ok(rendered) => Some(rendered),
+                Err(error) => {
+                    bad_frames.push((frame + 1, error.to_string()));
+                    None
+                }
+            },
         };
-        let ms = u16::try_from(about.frame_ms.unwrap_or(FRAME_MS)).unwrap_or(u16::MAX);
-        writer.set_frame_delay(ms, 1_000).map_err(broken)?;
-        let (Pixels::Grey(pixels) | Pixels::Rgb(pixels)) = &picture.pixels;
-        writer.write_image_data(pixels).map_err(broken)?;
+        let ms = rendered.as_ref().and_then(|rendered| rendered.about.frame_ms).unwrap_or(FRAME_MS);
+        writer.set_frame_delay(u16::try_from(ms).unwrap_or(u16::MAX), 1_000).map_err(broken)?;
+        let pixels = rendered.as_ref().map(|rendered| match &rendered.picture.pixels {
+            Pixels::Grey(pixels) | Pixels::Rgb(pixels) => pixels.as_slice(),
+        });
+        writer.write_image_data(pixels.unwrap_or(&black)).map_err(broken)?;
     }
     writer.finish().map_err(broken)?;
-    Ok(bytes)
+    Ok((bytes, bad_frames))
 }
 
 const fn colour(picture: &Picture) -> png::ColorType {
