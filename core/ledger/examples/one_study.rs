@@ -12,6 +12,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, Refused, View, authorise};
 use clavicle_ledger::block::{self, Applied, CheckedBlock, CommitCertificate, Header};
+use clavicle_ledger::confirm::{Round, Unconfirmed};
 use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
 use clavicle_ledger::execute;
@@ -23,7 +24,7 @@ use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
-use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
+use clavicle_ledger::time::{BlockTime, Clocks, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_ledger::tree::{self, StateProof};
 
@@ -101,7 +102,13 @@ impl Network {
     ) -> Result<Authorisation, Refused<std::convert::Infallible>> {
         let now = self.header.time.timestamp();
         let none = BTreeSet::new();
-        let view = View { state: &self.state, source: self.source, highest_seen: now, seen_revocations: &none };
+        // A network of one hospital: nobody else is there to say that this is the newest block, and what time it is.
+        let clocks = Clocks { wall: LocalTime(now), ..Clocks::default() };
+        let round = Round::new(self.source, [0; 32], clocks);
+        let alone = round.confirmation(&self.state.validators().expect("it is in memory"), clocks);
+        let confirmed = alone.ok_or(Unconfirmed::SinceStart).and_then(|alone| alone.at(clocks));
+        let view =
+            View { state: &self.state, source: self.source, highest_seen: now, confirmed, seen_revocations: &none };
         let hello = Hello { source: self.source, study, claim, actor: None, at: now };
         authorise(&view, LocalTime(now), key.public(), &hello.sign(&self.header.chain, key))
     }

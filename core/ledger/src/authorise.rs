@@ -2,7 +2,7 @@
 //!
 //! A source asks [`authorise`] before it sends anything, and its sender takes nothing but the [`Authorisation`] that comes
 //! back, which cannot be made elsewhere. While it sends, it asks again with [`Authorisation::renew`]. In doubt the answer is
-//! no: a state that cannot be read, a head too old, a clock that disagrees are refusals. The reason in [`Refused`] is for
+//! no: a state that cannot be read, a head that is too old or that nobody else confirms, a clock that disagrees are refusals. The reason in [`Refused`] is for
 //! the source's operator; whoever was refused is told only that.
 //!
 //! Checks come in the order of RULES §10: signature, freshness or allowance, leaf, live, commitment, scope,
@@ -13,6 +13,7 @@ use alloc::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use crate::confirm::{Confirmed, Unconfirmed};
 use crate::domain::{self, Tag};
 use crate::encoding::{Bytes, Text, Wire};
 use crate::id::{ChainId, GrantId, HelloDigest, ManifestRoot, SeriesId, SourceId, StudyId};
@@ -101,6 +102,9 @@ pub struct View<'a, S> {
     /// The latest time in any header that came with its certificate, whether its block is here yet or not. Never from a
     /// header that is only claimed: a false one would stop all serving.
     pub highest_seen: Timestamp,
+    /// What the other sources said of the newest block and of the time, as far as it still holds at this moment
+    /// ([`Confirmations::at`](crate::confirm::Confirmations::at)).
+    pub confirmed: Result<Confirmed, Unconfirmed>,
     /// The revocations seen, as [`seen_revocation`] had them at the time, and not yet finally rejected.
     pub seen_revocations: &'a BTreeSet<SeenRevocation>,
 }
@@ -216,18 +220,31 @@ pub enum Refused<E> {
         /// How far off.
         off_ms: u64,
     },
+    /// Nobody confirms that the head is the newest.
+    #[error(transparent)]
+    Unconfirmed(Unconfirmed),
     /// This source's clock is wrong.
-    #[error("this source's clock is {behind_ms} ms behind block time: set it right; until then nobody is served")]
+    #[error(
+        "this source's clock is {behind_ms} ms behind that of the others: set it right; until then nobody is served"
+    )]
     ClockBehind {
         /// How far behind.
         behind_ms: u64,
     },
+    /// This source's clock is wrong.
+    #[error(
+        "this source's clock is {ahead_ms} ms ahead of that of the others: set it right; until then nobody is served"
+    )]
+    ClockAhead {
+        /// How far ahead.
+        ahead_ms: u64,
+    },
     /// The ledger could not be reached for too long.
     #[error(
-        "the newest block is {age_ms} ms old; on these terms {bound_ms} ms is the most: the ledger cannot be reached"
+        "the newest block, or the others' word that it is the newest, is {age_ms} ms old; on these terms {bound_ms} ms is the most: the ledger cannot be reached"
     )]
     Stale {
-        /// The head's age.
+        /// The age of what is known.
         age_ms: u64,
         /// The most it may be.
         bound_ms: u64,
@@ -324,17 +341,12 @@ fn decide<S: StateReader>(
     study_id: StudyId,
     claim: &Claim,
 ) -> Result<Authorisation, Refused<S::Error>> {
-    let View { state, source, highest_seen, seen_revocations } = view;
-
-    // What the source decides by is the latest of its own clock and block time (RULES §3 "Expiry"). A clock that is behind
-    // what a majority of hospitals agreed on would make an old head look fresh.
-    let agreed = head.time.timestamp().max(*highest_seen);
-    let behind_ms = agreed.since(clock.0);
-    if behind_ms > rules.parameters.clock_tolerance_ms {
-        return Err(Refused::ClockBehind { behind_ms });
-    }
-    let now = BlockTime(clock.0.max(agreed));
-    let fresh_until = check_freshness(rules, head, now, claim)?;
+    let View { state, source, highest_seen: _, confirmed: _, seen_revocations } = view;
+    let allowed_ms = match claim {
+        Claim::Holder => 0,
+        Claim::Grant { terms, .. } => terms.staleness_ms,
+    };
+    let Fresh { now, until: fresh_until } = check_freshness(view, (rules, head), clock, allowed_ms)?;
 
     let study = state.study(study_id)?.ok_or(Refused::UnknownStudy)?;
     if study.source != *source && state.keeper(&study)? != *source {
@@ -369,16 +381,54 @@ fn decide<S: StateReader>(
     })
 }
 
-/// Until when the head is recent enough for this claim, if it is.
-fn check_freshness<E>(rules: &Rules, head: &Head, now: BlockTime, claim: &Claim) -> Result<Timestamp, Refused<E>> {
+/// Until when the gate is open on this view to whoever has no allowance: the holder, and most who were granted something.
+///
+/// # Errors
+/// Why it is closed.
+pub fn open_until<S: StateReader>(view: &View<'_, S>, clock: LocalTime) -> Result<Timestamp, Refused<S::Error>> {
+    let (rules, head) = (view.state.rules()?, view.state.head()?);
+    check_freshness(view, (&rules, &head), clock, 0).map(|fresh| fresh.until)
+}
+
+/// What is known is recent enough.
+struct Fresh {
+    /// The moment to decide by: the latest of the own clock and what is agreed on (RULES §3 "Expiry").
+    now: BlockTime,
+    /// Until when, by the own clock.
+    until: Timestamp,
+}
+
+/// Whether what is known is recent enough, by the order in RULES §10: confirmed, the clock right, not too old.
+fn check_freshness<S: StateReader>(
+    view: &View<'_, S>,
+    (rules, head): (&Rules, &Head),
+    clock: LocalTime,
+    allowed_ms: u64,
+) -> Result<Fresh, Refused<S::Error>> {
     let parameters = &rules.parameters;
-    let age_ms = now.timestamp().since(head.time.timestamp());
-    let allowed_ms = match claim {
-        Claim::Holder => 0,
-        Claim::Grant { terms, .. } => terms.staleness_ms.min(parameters.max_staleness_ms),
-    };
-    let bound_ms = allowed_ms.max(parameters.fresh_ms);
-    if age_ms > bound_ms { Err(Refused::Stale { age_ms, bound_ms }) } else { Ok(head.time.timestamp().plus(bound_ms)) }
+    let Confirmed { height, age_ms, earliest, latest } = view.confirmed.map_err(Refused::Unconfirmed)?;
+    if head.height < height {
+        return Err(Refused::Unconfirmed(Unconfirmed::Behind { height }));
+    }
+    // A clock that is behind what others agreed on, or say, would make an old head look fresh, and one that is ahead lets
+    // begin what has not begun.
+    let agreed = head.time.timestamp().max(view.highest_seen).max(earliest);
+    let (behind_ms, ahead_ms) = (agreed.since(clock.0), clock.0.since(latest));
+    if behind_ms > parameters.clock_tolerance_ms {
+        return Err(Refused::ClockBehind { behind_ms });
+    }
+    if ahead_ms > parameters.clock_tolerance_ms {
+        return Err(Refused::ClockAhead { ahead_ms });
+    }
+    let now = clock.0.max(agreed);
+    let (made, bound_ms) =
+        (head.time.timestamp(), allowed_ms.min(parameters.max_staleness_ms).max(parameters.fresh_ms));
+    let age_ms = now.since(made).max(age_ms);
+    if age_ms > bound_ms {
+        return Err(Refused::Stale { age_ms, bound_ms });
+    }
+    let until = clock.0.plus(bound_ms.saturating_sub(age_ms));
+    Ok(Fresh { now: BlockTime(now), until })
 }
 
 /// Live, commitment, scope.

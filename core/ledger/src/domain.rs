@@ -80,6 +80,8 @@ tags! {
     VOTE = "clavicle/votes/1";
     /// A proposer's proposal for a round.
     PROPOSAL = "clavicle/propo/1";
+    /// A source's word on which block is the newest that it has, to one that asked just now.
+    NEWEST = "clavicle/newes/1";
     /// The opening message of a fetch.
     HELLO = "clavicle/hello/1";
     /// What a receipt says of the opening message of a fetch.

@@ -14,6 +14,7 @@
 //! | [`tree`], [`block`], [`vote`], [`snapshot`] | how it is proven: state root, header, certificate, inclusion, a whole state |
 //! | [`light`] | who believes it without all of it: a phone, from a genesis or a checkpoint to a proven row |
 //! | [`authorise`] | what it is all for: who may fetch a study now |
+//! | [`confirm`] | and how a source knows that it decides on what is, whatever its clock says |
 //! | [`receipt`] | what is left of it: who fetched, signed by both sides, chained, anchored, provable |
 //! | [`pool`] | beside it, each relay's own: what waits for a block, and whose turn is next |
 //!
@@ -40,6 +41,7 @@ pub mod action;
 pub mod authorise;
 pub mod ballot;
 pub mod block;
+pub mod confirm;
 pub mod derivation;
 pub mod domain;
 pub mod encoding;

@@ -26,6 +26,17 @@ pub struct BlockTime(pub Timestamp);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LocalTime(pub Timestamp);
 
+/// What this machine's clocks show at one moment. Never an input to agreement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Clocks {
+    /// The wall clock. It is set, by whoever may, and then it steps.
+    pub wall: LocalTime,
+    /// Milliseconds since the machine started, sleep included. Nobody can set it (`CLOCK_BOOTTIME`).
+    pub boot_ms: u64,
+    /// Of these, milliseconds that the machine slept.
+    pub asleep_ms: u64,
+}
+
 /// A whole day, UTC: days since 1970. As an expiry it is exclusive, the first day on which the thing has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub struct Day(pub u32);

@@ -11,6 +11,12 @@
 //! | silent sockets of one address, and of 64, keep every wallet out | `core/network/tests/network/flooded.rs` |
 //! | strangers of the wallet's own address keep its revocation from the source | `core/network/tests/transfer/revocations.rs` |
 //! | one process holds every connection of the operator's socket | `relay/src/control/places.rs` |
+//! | a source is cut off from the others, and its clock is set back: it serves on a head that is old | `a_source_that_was_cut_off_does_not_serve_when_its_clock_is_set_back` in the ledger's `kernel/confirm.rs`, `a_source_that_was_cut_off_serves_nobody_when_its_clock_is_set_back` in the relay's `clocks.rs` |
+//! | its edge records heads and answers, and lets them through slowly to a source with a clock to match | `blocks_that_were_recorded_and_are_let_through_slowly_open_nothing`, `whoever_is_served_is_served_on_what_was_so_within_the_bound` in `kernel/confirm.rs` |
+//! | one hospital helps: it says what the attacker wants | `one_that_lies_neither_opens_nor_closes` in `kernel/confirm.rs` |
+//! | the power of a source that was cut off is cut, so that it forgets that it was | `adversary/stale.rs` |
+//! | a clock is set ahead and back: mailboxes, pickups and receipts go, or are kept for years, and a proposer drops what waits | `a_clock_that_is_set_and_set_back_leaves_no_mark` in the relay's `clocks.rs`, `a_clock_that_was_set_ahead_makes_no_proposer_forget_what_waits` in its `keeper.rs` |
+//! | the salt and the manifest leave while it is being decided whether a grant still stands | `while_it_is_being_decided_again_not_even_the_welcome_leaves` in the network's `transfer/cut.rs` |
 
 mod a_flood_from_64_addresses_delays_no_revocation;
 mod a_stranger_who_gossips_at_the_validators_port_is_nobody;

@@ -153,11 +153,11 @@ impl Cluster {
         }
     }
 
-    /// Starts a relay that was killed, and waits until it answers.
+    /// Kills a relay and starts it again, and waits until the others have told it what is newest, and it serves.
     pub(crate) fn restart(&mut self, n: usize) {
         self.kill(n);
         self.start(n);
-        self.reach(&[n], 0);
+        self.reach(&[n], 1);
     }
 
     /// How a relay is; nothing while it does not answer.
@@ -175,12 +175,13 @@ impl Cluster {
         (0..4).filter_map(|n| self.height(n)).max().unwrap()
     }
 
-    /// Waits until these relays answer and have come to `height`.
+    /// Waits until these relays answer, have come to `height` and, if that is not 0, serve.
     #[track_caller]
     pub(crate) fn reach(&mut self, relays: &[usize], height: u64) {
         let end = Instant::now() + PATIENCE;
         for n in relays {
-            while self.height(*n).is_none_or(|at| at < height) {
+            let there = |status: &Status| status.height >= height && (height == 0 || status.fresh);
+            while !self.status(*n).as_ref().is_some_and(there) {
                 let exited = self.running[*n].as_mut().unwrap().try_wait().unwrap();
                 assert_eq!(exited, None, "{} stopped", HOSPITALS[*n]);
                 assert!(Instant::now() < end, "{} is at {:?}, not {height}", HOSPITALS[*n], self.height(*n));

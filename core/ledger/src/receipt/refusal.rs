@@ -39,7 +39,9 @@ impl<E> From<&Refused<E>> for RefusalReason {
     fn from(refused: &Refused<E>) -> Self {
         match refused {
             Refused::Read(_)
+            | Refused::Unconfirmed(_)
             | Refused::ClockBehind { .. }
+            | Refused::ClockAhead { .. }
             | Refused::Stale { .. }
             | Refused::UnknownStudy
             | Refused::NotOurStudy => Self::Unavailable,

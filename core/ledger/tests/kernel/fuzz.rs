@@ -6,6 +6,7 @@
 use clavicle_ledger::authorise::SignedHello;
 use clavicle_ledger::ballot::Ballot;
 use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof};
+use clavicle_ledger::confirm::SignedNewest;
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_ledger::genesis::{Candidate, Genesis};
 use clavicle_ledger::key::{Key, Signature};

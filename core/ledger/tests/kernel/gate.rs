@@ -99,7 +99,7 @@ fn a_hello_counts_from_its_own_key_at_its_own_source_at_its_own_time() {
     let stolen = hello.clone().sign(&world.chain, &scene.grantee);
     let thief = secret("thief").public();
     let none = BTreeSet::new();
-    let view = |source| View { state: &world.state, source, highest_seen: world.now(), seen_revocations: &none };
+    let view = |source| View { source, ..world.view(&none) };
     let (here, there) = (world.hospitals[0].id(&world.chain), world.hospitals[1].id(&world.chain));
     let clock = LocalTime(world.now());
     assert!(authorise(&view(here), clock, scene.grantee.public(), &stolen).is_ok());
@@ -153,12 +153,7 @@ fn a_source_that_lost_the_ledger_refuses_except_as_the_terms_allow() {
     assert_eq!(ask(&scene, &strict, 90_000), Ok(()));
     assert_eq!(ask(&scene, &strict, 90_001), Err(Refused::Stale { age_ms: 90_001, bound_ms: 90_000 }));
     // A source that lost the ledger and whose clock stands still learns so from a header it hears of.
-    let view = View {
-        state: &scene.world.state,
-        source: scene.world.hospitals[0].id(&scene.world.chain),
-        highest_seen: scene.world.now().plus(100_000),
-        seen_revocations: &none,
-    };
+    let view = View { highest_seen: scene.world.now().plus(100_000), ..scene.world.view(&none) };
     let signed = scene.hello(&strict).sign(&scene.world.chain, &scene.grantee);
     let answer = authorise(&view, LocalTime(scene.world.now()), scene.grantee.public(), &signed);
     assert_eq!(answer.unwrap_err(), Refused::ClockBehind { behind_ms: 100_000 });

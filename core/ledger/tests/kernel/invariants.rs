@@ -44,7 +44,7 @@ use clavicle_ledger::validators::ValidatorSet;
 
 use crate::history::{Dice, History, roomy, tight};
 use crate::model::{Model, Validator};
-use crate::world::{Hospital, World, secret};
+use crate::world::{CONFIRMED, Hospital, World, secret};
 
 const SEEDS: u64 = 4;
 const BLOCKS: usize = 150;
@@ -273,6 +273,7 @@ fn consent_is_never_exceeded() {
                 state: &world.state,
                 source: hospital.id(&world.chain),
                 highest_seen: world.now(),
+                confirmed: CONFIRMED,
                 seen_revocations: &BTreeSet::new(),
             };
             let claim = Claim::Grant { grant: signed.grant, terms: signed.terms.clone() };
@@ -516,8 +517,9 @@ fn one_leaf_proof_shows_every_live_grant() {
             let hello = Hello { source: stored.source, ..world.hello(study_id, claim) }.sign(&world.chain, key);
             let none = BTreeSet::new();
             let (clock, source, highest_seen) = (LocalTime(world.now()), stored.source, world.now());
-            let full = View { state: &world.state, source, highest_seen, seen_revocations: &none };
-            let part = View { state: &fragment, source, highest_seen, seen_revocations: &none };
+            let full =
+                View { state: &world.state, source, highest_seen, confirmed: CONFIRMED, seen_revocations: &none };
+            let part = View { state: &fragment, source, highest_seen, confirmed: CONFIRMED, seen_revocations: &none };
             let (full, part) =
                 (authorise(&full, clock, key.public(), &hello), authorise(&part, clock, key.public(), &hello));
             assert_eq!(full.as_ref().ok(), part.as_ref().ok());

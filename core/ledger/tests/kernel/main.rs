@@ -5,6 +5,7 @@
 
 mod actions;
 mod checker;
+mod confirm;
 mod encodings;
 mod fuzz;
 mod gate;

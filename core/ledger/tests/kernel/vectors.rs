@@ -16,6 +16,7 @@ use clavicle_ledger::action::{
 use clavicle_ledger::authorise::{Actor, Claim, Hello, SignedHello};
 use clavicle_ledger::ballot::Ballot;
 use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof, prove_inclusion};
+use clavicle_ledger::confirm::{Inquiry, Newest, SignedNewest};
 use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
@@ -55,7 +56,7 @@ macro_rules! wire_types {
             light_client: LightClient, checkpoint: Checkpoint, signed_checkpoint: SignedCheckpoint,
             ballot: Ballot, registered: Registered, record: EpochRecord, receipt: Receipt,
             signed_receipt: SignedReceipt, receipts_tip: Tip, receipt_inclusion: Inclusion, anchored_receipt: AnchoredReceipt,
-            statement: Statement,
+            statement: Statement, newest: SignedNewest,
         }
     };
 }
@@ -406,6 +407,15 @@ fn accepted() -> Vec<Vector> {
     signed.verify(&chain, &known).unwrap();
     let preimage = domain::preimage(Tag::CHECKPOINT, &chain, &(signed.checkpoint, signed.time));
     out.value("signed_checkpoint", &signed, format!("by three, preimage {}", hex(&preimage)));
+    let newest = Newest {
+        inquiry: Inquiry { asker: mercy, nonce: [0x0e; 32] },
+        by: stluke,
+        height: head.header.height,
+        block: head.header.id(),
+        at: later.now().plus(7),
+    };
+    let preimage = hex(&domain::preimage(Tag::NEWEST, &chain, &newest));
+    out.value("newest", &newest.sign(&chain, &hospitals()[1].operational), format!("preimage {preimage}"));
     receipts(&mut out);
     out.0
 }

@@ -7,6 +7,7 @@ use clavicle_ledger::action::{
 };
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, Refused, SeenRevocation, View, authorise};
 use clavicle_ledger::block::{self, Applied, Block, CommitCertificate, Header};
+use clavicle_ledger::confirm::{Confirmed, Unconfirmed};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
 use clavicle_ledger::execute::{self, Proposal, Rejection};
 use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
@@ -24,6 +25,10 @@ use clavicle_ledger::vote::{RoundProposal, Vote, VoteKind};
 
 /// Noon on 2026-11-21, UTC.
 pub const START: u64 = 1_795_262_400_000;
+
+/// What a source has whose clock is right and whose head the others confirm, whatever it is.
+pub const CONFIRMED: Result<Confirmed, Unconfirmed> =
+    Ok(Confirmed { height: 0, age_ms: 0, earliest: Timestamp(0), latest: Timestamp(u64::MAX) });
 
 /// A key from a word, the same in every run.
 pub fn secret(word: &str) -> SecretKey {
@@ -320,6 +325,7 @@ impl World {
             state: &self.state,
             source: self.hospitals[0].id(&self.chain),
             highest_seen: self.now(),
+            confirmed: CONFIRMED,
             seen_revocations: seen,
         }
     }

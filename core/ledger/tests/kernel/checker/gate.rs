@@ -14,6 +14,7 @@ use super::explore::Subject;
 use super::ghost::Right;
 use super::pool::{Deed, No, Scenario, Who, hour, hour_of};
 use super::state::{Rows, timeless};
+use crate::world::CONFIRMED;
 
 /// In how many states an answer of the gate is taken for known, before it is asked again.
 const TRUSTED: usize = 64;
@@ -83,7 +84,8 @@ impl<'a> Gate<'a> {
             return known.clone();
         }
         let (source, seen_revocations) = (self.scenario.hospitals[0].id(&self.scenario.chain), BTreeSet::new());
-        let view = View { state: rows, source, highest_seen: now, seen_revocations: &seen_revocations };
+        let view =
+            View { state: rows, source, highest_seen: now, confirmed: CONFIRMED, seen_revocations: &seen_revocations };
         let answers: Rc<[bool]> = (0..self.claims.len())
             .map(|index| {
                 let hello = self.hellos.entry((hour_of(now), index)).or_insert_with(|| {
