@@ -63,7 +63,7 @@ pub(crate) fn settle(service: &Service) -> Result<(), StoreError> {
 pub(crate) fn anchor(service: &Service) -> Result<(), StoreError> {
     settle(service)?;
     let Some(standing) = standing(service)? else { return Ok(()) };
-    let now = (service.clock)().0;
+    let now = service.dated();
     let pending = match service.receipts.pending()? {
         Some(pending) if standing.due == pending.sequence && standing.time <= pending.envelope.body.submit_by => {
             Some(pending)

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use clavicle_ledger::confirm::Newest;
 use clavicle_ledger::encoding::{self, Bytes, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
-use clavicle_ledger::key::{Key, Signature};
+use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::light::CertifiedHeader;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{Height, LocalTime};
@@ -20,6 +21,7 @@ use tracing::error;
 use crate::challenge::{Challenger, Connection};
 use crate::store::{ChainStore, MailboxError, Mailboxes, StoreError};
 use crate::submission::{Fate, From, Submission, SubmitError};
+use crate::timekeeper::Timekeeper;
 
 /// Answers over libp2p.
 pub struct RelayDesk {
@@ -35,8 +37,12 @@ pub struct RelayDesk {
     pub mailboxes: Arc<Mailboxes>,
     /// What is to be signed in collections.
     pub challenger: Challenger,
+    /// Signs what it says of the newest block.
+    pub operational: SecretKey,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
+    /// Dates what is kept.
+    pub timekeeper: Arc<Timekeeper>,
 }
 
 impl RelayDesk {
@@ -83,6 +89,11 @@ impl RelayDesk {
             }
             Query::Blocks { from, offset } => Response::Blocks(List::of(self.blocks(from, offset)?)),
             Query::Holders(prefix) => Response::Holders(store.holdings(&prefix, MAX_HOLDINGS)?.map(List::of)),
+            Query::Newest(inquiry) => {
+                let (head, at) = (store.head()?, (self.clock)().0);
+                let newest = Newest { inquiry, by: self.source, height: head.height, block: head.id(), at };
+                Response::Newest(Box::new(newest.sign(&self.chain, &self.operational)))
+            }
             // The node answers these itself, and only to relays.
             Query::Waiting | Query::Envelopes(_) => Response::Unavailable,
         })
@@ -142,6 +153,8 @@ impl RelayDesk {
         let now = (self.clock)();
         let answered = match request {
             MailboxRequest::Open(opening) => {
+                // How long it is kept must not follow from a clock that was set ahead.
+                let now = LocalTime(self.timekeeper.dated(self.store()));
                 self.mailboxes.open_box(&opening, &self.chain, self.source, now).map(|()| MailboxResponse::Done)
             }
             MailboxRequest::Deposit { mailbox, token, sealed } => {

@@ -23,6 +23,7 @@ use crate::archive::{Archive, ArchiveError};
 use crate::store::notices::Copy;
 use crate::store::{ChainStore, Notices, Receipts, ReceiptsError, Seen, Snapshot, StoreError};
 use crate::submission::is_kept_by;
+use crate::timekeeper::Timekeeper;
 
 /// How many refusals are kept; the oldest go.
 const MAX_REFUSALS: usize = 10_000;
@@ -45,8 +46,8 @@ pub struct RelayGate {
     pub receipts: Arc<Receipts>,
     /// Who is told what becomes of studies.
     pub notices: Arc<Notices>,
-    /// Reads the clock.
-    pub clock: fn() -> LocalTime,
+    /// Its clocks, and what the others say of them and of the newest block.
+    pub timekeeper: Arc<Timekeeper>,
 }
 
 /// Why it said no, for the operator: in memory, and in the log.
@@ -122,16 +123,23 @@ impl RelayGate {
     /// Asks on what is known now.
     fn view(
         &self,
-        ask: impl FnOnce(&View<'_, Snapshot>) -> Result<Authorisation, Refused<StoreError>>,
+        ask: impl FnOnce(&View<'_, Snapshot>, LocalTime) -> Result<Authorisation, Refused<StoreError>>,
     ) -> Result<Authorisation, No> {
         let read = |error| No::Refused(Refused::Read(clavicle_ledger::state::ReadError::Storage(error)));
         // The revocations first: one that is settled between the two reads is in the state already.
         let seen = self.seen.set();
         let state = self.store.snapshot().map_err(read)?;
         let head = self.store.head().map_err(read)?;
-        let view =
-            View { state: &state, source: self.source, highest_seen: head.time.timestamp(), seen_revocations: &seen };
-        let authorisation = ask(&view)?;
+        // The clocks last: what is known is rather too old than too young.
+        let (height, clocks) = (state.head().map_err(Refused::Read)?.height, self.timekeeper.clocks());
+        let view = View {
+            state: &state,
+            source: self.source,
+            highest_seen: head.time.timestamp(),
+            confirmed: self.timekeeper.confirmed(height, clocks),
+            seen_revocations: &seen,
+        };
+        let authorisation = ask(&view, clocks.wall)?;
         if let Some(grant) = authorisation.grant() {
             let study = state.study(authorisation.study()).map_err(Refused::Read)?.ok_or(No::ManifestMissing)?;
             if self.seen.closes(authorisation.study(), &study, grant) {
@@ -142,7 +150,7 @@ impl RelayGate {
     }
 
     fn decide(&self, remote: Key, hello: &SignedHello) -> Result<Admission, No> {
-        let authorisation = self.view(|view| authorise(view, (self.clock)(), remote, hello))?;
+        let authorisation = self.view(|view, clock| authorise(view, clock, remote, hello))?;
         let (_, root) = authorisation.current();
         let edition = self.archive.edition(authorisation.study(), &root)?.ok_or(No::ManifestMissing)?;
         let withheld = match authorisation.consented_to() {
@@ -177,7 +185,7 @@ impl RelayGate {
             snapshot.is_ok_and(|snapshot| is_kept_by(&snapshot, source, study).unwrap_or(false))
         };
         let refused = RefusedEntry { remote, grant, reason: no.reason() };
-        self.receipts.refused(study, (self.clock)().0, refused, ours);
+        self.receipts.refused(study, self.dated(), refused, ours);
     }
 
     fn keep(&self, key: Key, asked: (Option<StudyId>, Option<GrantId>), no: &No) -> Reference {
@@ -187,7 +195,12 @@ impl RelayGate {
         ) {
             error!(reason = %no, "refused somebody for a fault of this relay's own");
         }
-        self.refusals.keep((self.clock)(), key, asked, no.to_string())
+        self.refusals.keep(self.clock(), key, asked, no.to_string())
+    }
+
+    /// The date for what is written down.
+    fn dated(&self) -> Timestamp {
+        self.timekeeper.dated(&self.store)
     }
 }
 
@@ -226,12 +239,12 @@ impl Gate for RelayGate {
 
     fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
         let asked = (Some(authorisation.study()), authorisation.grant());
-        self.view(|view| authorisation.renew(view, (self.clock)()))
+        self.view(|view, clock| authorisation.renew(view, clock))
             .map_err(|no| self.keep(authorisation.remote(), asked, &no))
     }
 
     fn refuse(&self, remote: Key, why: &'static str) -> Reference {
-        self.refusals.keep((self.clock)(), remote, (None, None), why.to_owned())
+        self.refusals.keep(self.clock(), remote, (None, None), why.to_owned())
     }
 
     fn opened<'a>(
@@ -243,7 +256,7 @@ impl Gate for RelayGate {
             let (study, remote) = (authorisation.study(), authorisation.remote());
             let opened = Opened::of(&self.chain, remote, hello, authorisation.current());
             let written =
-                async { self.receipts.append(study, (self.clock)().0, Entry::Opened(Box::new(opened)))?.done().await };
+                async { self.receipts.append(study, self.dated(), Entry::Opened(Box::new(opened)))?.done().await };
             written
                 .await
                 .map_err(|error| self.keep(remote, (Some(study), authorisation.grant()), &No::NotWritten(error)))
@@ -266,7 +279,7 @@ impl Gate for RelayGate {
         Box::pin(async move {
             let receipt = &opened.receipt;
             let entry = Entry::Closed(Closed { opened: receipt.sequence, items, bytes, end });
-            let written = async { self.receipts.append(receipt.study, (self.clock)().0, entry)?.done().await };
+            let written = async { self.receipts.append(receipt.study, self.dated(), entry)?.done().await };
             if let Err(error) = written.await {
                 error!(%error, "what was sent could not be written down");
             }
@@ -280,7 +293,7 @@ impl Gate for RelayGate {
                 return Err("nobody was let in by this receipt".into());
             };
             let (notices, key) = (Arc::clone(&self.notices), entry.remote);
-            let copy = Copy { reach, root: entry.root, whole, at: (self.clock)().0 };
+            let copy = Copy { reach, root: entry.root, whole, at: self.dated() };
             Ok(tokio::task::spawn_blocking(move || notices.keep(study, key, copy)).await??)
         })
     }
@@ -307,7 +320,7 @@ impl Gate for RelayGate {
     }
 
     fn clock(&self) -> LocalTime {
-        (self.clock)()
+        self.timekeeper.clocks().wall
     }
 }
 

@@ -172,7 +172,8 @@ impl Keeper {
         let rules = snapshot.rules()?;
         let time = BlockTime((self.clock)().0.max(head.time.timestamp().plus(1)));
         let limits = rules.parameters;
-        self.mempool.expire(time);
+        // By block time: what a clock that was set ahead takes for over is not.
+        self.mempool.expire(head.time);
         let waiting = self.mempool.in_turn(limits.block_envelopes as usize, limits.block_bytes as usize);
         let own = |error| match error {
             ExecuteError::Version(version) => KeeperError::Version(version),
@@ -182,8 +183,12 @@ impl Keeper {
         let proposal = execute::propose(&snapshot, height, time, last_commit, waiting).map_err(own)?;
         // What failed on this state can fail only more: later in time, or on a state where something stands against it. A
         // full block says nothing about what did not fit.
-        let hopeless =
-            |(_, why): &&(Verified, Rejection)| !matches!(why, Rejection::BlockFull | Rejection::TooEarly { .. });
+        // Unless the time is a clock's that was set ahead: what it takes for over is not, and nothing is forgotten for it.
+        let ahead = time.timestamp().since(head.time.timestamp()) > limits.fresh_ms;
+        let hopeless = |(out, why): &&(Verified, Rejection)| match why {
+            Rejection::BlockFull | Rejection::TooEarly { .. } => false,
+            _ => !ahead || execute::admit(&snapshot, head.time, out).is_err(),
+        };
         let gone: Vec<EnvelopeHash> = proposal.left_out.iter().filter(hopeless).map(|(out, _)| out.hash()).collect();
         self.mempool.remove(&gone);
 

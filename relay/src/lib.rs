@@ -1,7 +1,7 @@
 //! The hospital's node: it keeps the chain, serves studies to those granted, and takes part in agreement.
 //!
 //! A relay's [`home`] is a folder with its settings, its [`keys`] and its stores. Its network's file says which network it is of. What comes from outside comes through [`submission`] (transactions), [`desk`] (questions of wallets and other relays),
-//! [`counter`] (pickups) and [`gate`] (those who fetch). [`store`] is what it keeps on disk, [`mempool`] what waits for a block,
+//! [`counter`] (pickups) and [`gate`] (those who fetch), which decides by what [`timekeeper`] knows of the time. [`store`] is what it keeps on disk, [`mempool`] what waits for a block,
 //! [`archive`] the images, [`reception`] how they come in by themselves; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is what its
 //! operator can ask, [`command`] how; [`demo`] shows all of it on one machine.
 
@@ -10,6 +10,7 @@ pub mod archive;
 pub mod catch_up;
 pub mod challenge;
 pub mod command;
+pub mod confirming;
 pub mod control;
 pub mod counter;
 pub mod demo;
@@ -25,6 +26,7 @@ pub mod reception;
 pub mod service;
 pub mod store;
 pub mod submission;
+pub mod timekeeper;
 pub mod upkeep;
 
 use std::process::ExitCode;

@@ -95,7 +95,7 @@ async fn run(service: Service, mut stopping: watch::Receiver<bool>) {
 
 /// Tells everybody who is due.
 async fn tell_all(service: &Service) {
-    let due = off(service, |service| Ok(service.notices.due((service.clock)().0, MOST)?)).await;
+    let due = off(service, |service| Ok(service.notices.due(service.dated(), MOST)?)).await;
     let due = due.unwrap_or_else(|error| {
         warn!(%error, "who has copies cannot be read");
         None
@@ -120,13 +120,13 @@ async fn try_to_tell(service: &Service, due: Due) {
     let one = due.clone();
     if let Err(error) = tell(service, due).await {
         warn!(%error, "somebody who has a copy cannot be told what became of it");
-        off(service, move |service| Ok(service.notices.not_reached(&one, (service.clock)().0)?)).await.ok();
+        off(service, move |service| Ok(service.notices.not_reached(&one, service.dated())?)).await.ok();
     }
 }
 
 /// Looks at the blocks that were not looked at yet, for what they change of this source's studies. Up to which height it has.
 fn look(service: &Service, looked: Option<Height>, keep: bool) -> Result<Height, StoreError> {
-    let (head, now) = (service.store.head()?.height, (service.clock)().0);
+    let (head, now) = (service.store.head()?.height, service.dated());
     let kept = || service.notices.looked();
     // Before anybody had a copy there was nothing to tell.
     let mut looked = looked.map_or_else(kept, |looked| Ok(Some(looked)))?.unwrap_or(head);
@@ -176,7 +176,7 @@ async fn tell(service: &Service, due: Due) -> Result<(), ServiceError> {
     off(service, move |service| {
         match deposited {
             Deposited::Taken => service.notices.settle(&due, Some(digest))?,
-            Deposited::NotReached => service.notices.not_reached(&due, (service.clock)().0)?,
+            Deposited::NotReached => service.notices.not_reached(&due, service.dated())?,
             Deposited::NoMailbox => service.notices.forget(&due)?,
         }
         Ok(())
@@ -203,7 +203,7 @@ fn write(service: &Service, due: &Due) -> Result<Option<Written>, ServiceError> 
         chain: service.chain,
         to: Recipient::from_bytes(due.copy.reach.recipient),
         from: service.operational.public(),
-        sent: (service.clock)().0,
+        sent: service.dated(),
         content: Content::Notice(Box::new(notice)),
     };
     match seal::seal(&letter, &service.operational) {

@@ -20,6 +20,7 @@ use tracing::warn;
 use crate::mempool::Mempool;
 use crate::store::receipts::Writing;
 use crate::store::{ChainStore, Receipts, Remembered, Seen, SeenError, Snapshot, StoreError};
+use crate::timekeeper::Timekeeper;
 
 /// Takes transactions in.
 pub struct Submission {
@@ -37,6 +38,8 @@ pub struct Submission {
     pub receipts: Arc<Receipts>,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
+    /// Dates what is written down.
+    pub timekeeper: Arc<Timekeeper>,
     /// Tells the engine that something waits; none while the relay is not running.
     pub waker: OnceLock<Waker>,
     /// Hands a transaction on to the other relays; nothing while the relay is not running.
@@ -203,7 +206,7 @@ impl Submission {
         let ours = is_kept_by(snapshot, self.source, study).map_err(read_error)?;
         // It binds already, and what may fail now does not change that.
         let entry = Entry::RevocationSeen { grant: grave.grant };
-        Ok(if ours { self.receipts.append(study, (self.clock)().0, entry).ok() } else { None })
+        Ok(if ours { self.receipts.append(study, self.timekeeper.dated(&self.store), entry).ok() } else { None })
     }
 
     /// Puts what is remembered and in no block where it waits for one: after a start, and now and then, since a proposer drops what its

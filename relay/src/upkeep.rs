@@ -7,7 +7,7 @@ use clavicle_ledger::action::ReviseStudy;
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
+use clavicle_ledger::time::{DAY_MS, HOUR_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -113,8 +113,13 @@ async fn blocking(
     tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or(Ok(()))
 }
 
-fn sweep(service: &Service) -> Result<(), StoreError> {
-    let now = (service.clock)();
+/// Throws away what has ended: pickups and mailboxes, and receipts that need not be kept any more.
+///
+/// # Errors
+/// [`StoreError`].
+pub fn sweep(service: &Service) -> Result<(), StoreError> {
+    // A clock that was set ahead throws nothing away.
+    let now = LocalTime(service.dated());
     service.pickups.sweep(now)?;
     service.mailboxes.sweep(now)?;
     let kept_ms = u64::from(service.receipt_settings.keep_years).saturating_mul(YEAR_MS);

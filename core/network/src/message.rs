@@ -5,6 +5,7 @@
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::InclusionProof;
+use clavicle_ledger::confirm::{Inquiry, SignedNewest};
 use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{Ascending, Bytes, Fault, Text, Wire};
 use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, SourceId, StudyId};
@@ -83,6 +84,8 @@ pub enum Query {
         /// Where in it to go on: a long block comes in pieces.
         offset: u32,
     },
+    /// Which block is the newest here, over a number that was drawn just now. For other relays, which decide by it.
+    Newest(Inquiry),
 }
 
 /// A [`StateKey`] in a list.
@@ -169,6 +172,8 @@ pub enum Response {
     },
     /// To [`Query::Blocks`]: in order, the first from the offset on, and those after it that fit whole. None while the relay is not that far.
     Blocks(List<DecidedBlock, MAX_BLOCKS>),
+    /// To [`Query::Newest`].
+    Newest(Box<SignedNewest>),
 }
 
 /// What became of a transaction.

@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
-use super::{Answer, CommandError, now};
+use super::{Answer, CommandError, clocks, now};
 use crate::archive::Archive;
 use crate::control::{self, ClientError};
 use crate::gate::{Refusal, Refusals};
@@ -25,6 +25,7 @@ use crate::service::{self, Audit, AuditRequest, Report, Service, Status, Validat
 use crate::store::receipts::Signer;
 use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, Seen, StoreError};
 use crate::submission::Submission;
+use crate::timekeeper::Timekeeper;
 use clavicle_network::file as network_file;
 
 /// How long a relay may take from having its stores to having its socket.
@@ -129,6 +130,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
     let store = Arc::new(ChainStore::open(&home.chain_file(), &genesis)?);
     let signer = Signer { chain, source, key: keys.operational.clone() };
     let receipts = Arc::new(Receipts::open(&home.receipts_file(), signer)?);
+    let timekeeper = Arc::new(Timekeeper::new(clocks));
     let submission = Submission {
         chain,
         source,
@@ -137,6 +139,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         mempool: Arc::new(Mempool::new()),
         seen: Arc::new(Seen::open(&home.seen_file())?),
         clock: now,
+        timekeeper: Arc::clone(&timekeeper),
         waker: OnceLock::new(),
         publish: OnceLock::new(),
     };
@@ -162,6 +165,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         refusals: Arc::new(Refusals::default()),
         operational: keys.operational,
         clock: now,
+        timekeeper,
         shadow: false,
     })
 }

@@ -21,6 +21,7 @@ use tracing_subscriber::EnvFilter;
 use super::{Answer, CommandError, inspect, now, say};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
+use crate::confirming::Confirmer;
 use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
 use crate::desk::RelayDesk;
@@ -128,6 +129,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
     let notifier = Notifier::start(service.clone());
+    let confirmer = Confirmer::start(service.clone(), node.inquirer(), node.gossiping());
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.
@@ -153,6 +155,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     };
     reception.stop().await;
     server.stop().await;
+    confirmer.stop().await;
     notifier.stop().await;
     upkeep.stop().await;
     let left = node.stop().await;
@@ -171,7 +174,9 @@ fn desk(service: &Service, keys: &Keys) -> Result<Arc<dyn Desk>, CommandError> {
         submission: Arc::clone(&service.submission),
         mailboxes: Arc::clone(&service.mailboxes),
         challenger: Challenger::new(secret),
+        operational: service.operational.clone(),
         clock: service.clock,
+        timekeeper: Arc::clone(&service.timekeeper),
     }))
 }
 
@@ -203,7 +208,7 @@ async fn start_server(
         refusals: Arc::clone(&service.refusals),
         receipts: Arc::clone(&service.receipts),
         notices: Arc::clone(&service.notices),
-        clock: service.clock,
+        timekeeper: Arc::clone(&service.timekeeper),
     };
     let counter = RelayCounter {
         chain: service.chain,

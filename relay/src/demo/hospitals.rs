@@ -113,23 +113,29 @@ impl Hospitals {
         }
     }
 
-    /// The height that a hospital is at; nothing as long as it does not answer.
-    pub(super) async fn height(&mut self, n: usize) -> Result<Option<u64>, Failure> {
+    /// How a hospital is; nothing as long as it does not answer.
+    async fn status(&mut self, n: usize) -> Result<Option<Status>, Failure> {
         if let Some(status) = self.running[n].as_mut().map(Child::try_wait).transpose()?.flatten() {
             return Err(Wrong::Ended(HOSPITALS[n].1, status).into());
         }
         match control::get::<Status>(&self.socket(n), control::STATUS).await {
-            Ok(status) => Ok(Some(status.height)),
+            Ok(status) => Ok(Some(status)),
             Err(ClientError::NotRunning) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Waits until all that run have come to `height`.
+    /// The height that a hospital is at; nothing as long as it does not answer.
+    pub(super) async fn height(&mut self, n: usize) -> Result<Option<u64>, Failure> {
+        Ok(self.status(n).await?.map(|status| status.height))
+    }
+
+    /// Waits until all that run have come to `height`, and serve.
     pub(super) async fn reach(&mut self, height: u64) -> Result<(), Failure> {
         let until = Instant::now() + PATIENCE;
         for n in 0..HOSPITALS.len() {
-            while self.running[n].is_some() && self.height(n).await?.is_none_or(|at| at < height) {
+            let there = |status: &Status| status.fresh && status.height >= height;
+            while self.running[n].is_some() && !self.status(n).await?.as_ref().is_some_and(there) {
                 if Instant::now() >= until {
                     return Err(Wrong::TooLong.into());
                 }

@@ -8,7 +8,7 @@ use clavicle_imaging::kos::KosError;
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::time::{HOUR_MS, Timestamp};
+use clavicle_ledger::time::{HOUR_MS, LocalTime, Timestamp};
 use clavicle_manifest::MediaType;
 use clavicle_network::pickup::{PickupCode, Question, Ticket};
 use serde::{Deserialize, Serialize};
@@ -321,7 +321,7 @@ impl Service {
                 (Question::BirthDate, born.to_string())
             }
         };
-        let now = (self.clock)();
+        let now = LocalTime(self.dated());
         let expires = now.0.plus(u64::from(request.hours).saturating_mul(HOUR_MS));
         let ticket = Ticket(random()?);
         let code = self.code(ticket.clone(), question, expires)?;

@@ -10,12 +10,13 @@ mod taking;
 use std::sync::Arc;
 
 use clavicle_imaging::reader::Reader;
+use clavicle_ledger::authorise::{View, open_until};
 use clavicle_ledger::block::Header;
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
-use clavicle_ledger::time::LocalTime;
+use clavicle_ledger::time::{LocalTime, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError};
@@ -24,6 +25,7 @@ use crate::home::ReceiptSettings;
 use crate::reception::Quarantine;
 use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, StoreError};
 use crate::submission::Submission;
+use crate::timekeeper::Timekeeper;
 
 pub use self::archive::{
     CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, Expired, KosRow,
@@ -76,6 +78,8 @@ pub struct Service {
     pub operational: SecretKey,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
+    /// Its clocks, and what the others say of them and of the newest block.
+    pub timekeeper: Arc<Timekeeper>,
     /// Whether it only looks: nothing is to be published, and so nothing given out.
     pub shadow: bool,
 }
@@ -99,8 +103,10 @@ pub struct Status {
     pub state_root: String,
     /// How long ago it was made, in milliseconds.
     pub age_ms: u64,
-    /// Whether it is recent enough to serve studies on.
+    /// Whether it is recent enough to serve studies on, and the others confirm that it is the newest.
     pub fresh: bool,
+    /// If not, why nobody is served to whom the patient gave no allowance.
+    pub closed: Option<String>,
     /// The epoch it is in.
     pub epoch: u64,
     /// Studies this hospital has registered.
@@ -164,9 +170,18 @@ impl Service {
     /// [`ServiceError`].
     pub fn status(&self) -> Result<Status, ServiceError> {
         let snapshot = self.store.snapshot()?;
-        let (header, head, rules): (Header, _, _) = (self.store.head()?, snapshot.head()?, snapshot.rules()?);
+        let (header, head): (Header, _) = (self.store.head()?, snapshot.head()?);
         let set = snapshot.validators()?;
-        let age_ms = (self.clock)().0.since(header.time.timestamp());
+        let (clocks, seen) = (self.timekeeper.clocks(), self.submission.seen.set());
+        let age_ms = clocks.wall.0.since(header.time.timestamp());
+        let view = View {
+            state: &snapshot,
+            source: self.source,
+            highest_seen: header.time.timestamp(),
+            confirmed: self.timekeeper.confirmed(head.height, clocks),
+            seen_revocations: &seen,
+        };
+        let closed = open_until(&view, clocks.wall).err().map(|why| why.to_string());
         let usage = self.archive.usage()?;
         Ok(Status {
             name: self.name.clone(),
@@ -177,7 +192,8 @@ impl Service {
             block: header.id().to_string(),
             state_root: header.state_root.to_string(),
             age_ms,
-            fresh: age_ms <= rules.parameters.fresh_ms,
+            fresh: closed.is_none(),
+            closed,
             epoch: head.epoch,
             studies: snapshot.activity(self.source)?.studies_in_all,
             files: usage.files,
@@ -187,6 +203,12 @@ impl Service {
             validators: set.validators.len(),
             votes: set.validators.find(&self.source).is_some(),
         })
+    }
+
+    /// The date for what is written down, kept or thrown away ([`Timekeeper::dated`]).
+    #[must_use]
+    pub fn dated(&self) -> Timestamp {
+        self.timekeeper.dated(&self.store)
     }
 
     /// Why somebody was refused, by the reference they were told.
@@ -220,7 +242,7 @@ impl Status {
     /// The status in lines for a person.
     #[must_use]
     pub fn lines(&self) -> String {
-        let Self { name, network, chain, height, age_ms, fresh, epoch, studies, validators, votes, .. } = self;
+        let Self { name, network, chain, height, age_ms, closed, epoch, studies, validators, votes, .. } = self;
         let Self { files, bytes, damaged, quarantined, .. } = self;
         let megabytes = *bytes as f64 / 1e6;
         let mut aside = if *quarantined > 0 { format!("; {quarantined} in quarantine") } else { String::new() };
@@ -228,11 +250,7 @@ impl Status {
             aside.push_str(&format!("; {damaged} found damaged: see `clavicle-relay check`"));
         }
         let seconds = age_ms / 1_000;
-        let fresh = if *fresh {
-            "fresh"
-        } else {
-            "too old to serve studies on: is the relay running, and can it reach the others?"
-        };
+        let fresh = closed.as_ref().map_or_else(|| "fresh".to_owned(), |why| format!("the gate is closed: {why}"));
         let vote = if *votes { "this hospital among them" } else { "this hospital not among them" };
         format!(
             "{name} in the network {network}\nchain       {chain}\nheight      {height} (epoch {epoch}), {seconds} s old: {fresh}\nvalidators  {validators}, {vote}\nstudies     {studies} registered\narchive     {files} files, {megabytes:.1} MB{aside}"

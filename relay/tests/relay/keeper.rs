@@ -361,3 +361,22 @@ fn a_sources_own_flood_leaves_its_holders_their_turn() {
     assert_eq!(block.envelopes.len(), 2_048);
     assert!(block.envelopes.iter().any(|envelope| envelope.hash() == grant.hash()));
 }
+
+/// A proposer whose clock is ahead took what waits for over, and dropped it: revocations too.
+#[test]
+fn a_clock_that_was_set_ahead_makes_no_proposer_forget_what_waits() {
+    let mut four = Four::new();
+    four.decide_one(0);
+    let waiting = four.define(1);
+    let hash = waiting.hash();
+    assert_eq!(four.hospitals[0].put(waiting), Put::Waits);
+    let height = four.hospitals[0].keeper.next().unwrap().0;
+    four.clock.fetch_add(3_600_000, Ordering::Relaxed);
+    let (_, bytes) = four.hospitals[0].keeper.propose(height, 0).unwrap();
+    assert!(encoding::decode::<Block>(&bytes).unwrap().envelopes.is_empty());
+    assert!(four.hospitals[0].mempool.find(&hash).is_some());
+    // Set right, it is in the next one.
+    four.clock.fetch_sub(3_600_000, Ordering::Relaxed);
+    let (_, bytes) = four.hospitals[0].keeper.propose(height, 1).unwrap();
+    assert_eq!(encoding::decode::<Block>(&bytes).unwrap().envelopes.len(), 1);
+}

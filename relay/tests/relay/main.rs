@@ -3,6 +3,7 @@
 
 mod archive;
 mod chain;
+mod clocks;
 mod cluster;
 mod commands;
 mod demo;

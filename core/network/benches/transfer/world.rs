@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use clavicle_ledger::action::{DefineStudy, Grant};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SeenRevocation, SignedHello, View, authorise};
+use clavicle_ledger::confirm::{Confirmed, Unconfirmed};
 use clavicle_ledger::encoding::{Ascending, Bytes, Text};
 use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
@@ -34,6 +35,10 @@ use crate::study::Shape;
 const NOW: Timestamp = Timestamp(1_795_262_400_000);
 /// As many may be granted a study as one day lets its holder.
 const GRANTEES: u32 = 30;
+
+/// The hospital is alone in its network: what it has is the newest, and its clock is the only one.
+const CONFIRMED: Result<Confirmed, Unconfirmed> =
+    Ok(Confirmed { height: 0, age_ms: 0, earliest: Timestamp(0), latest: Timestamp(u64::MAX) });
 
 /// A key from a word, the same in every process.
 pub(crate) fn secret(word: &str) -> SecretKey {
@@ -283,7 +288,7 @@ impl Hospital {
 
     fn view<T>(&self, ask: impl FnOnce(&View<'_, MemoryState>) -> T) -> T {
         let (seen, highest_seen) = (self.revoked.lock().unwrap().seen.clone(), self.now());
-        ask(&View { state: &self.state, source: self.id, highest_seen, seen_revocations: &seen })
+        ask(&View { state: &self.state, source: self.id, highest_seen, confirmed: CONFIRMED, seen_revocations: &seen })
     }
 }
 

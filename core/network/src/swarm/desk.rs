@@ -15,6 +15,7 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Answers a question of `asker`, whose libp2p key it is. [`Query::Waiting`](crate::message::Query::Waiting) and
     /// [`Query::Envelopes`](crate::message::Query::Envelopes) do not come here: the node answers them, to relays alone.
+    /// [`Query::Newest`](crate::message::Query::Newest) comes from relays alone, and of each so often and no more often.
     fn answer(&self, asker: Key, request: Request) -> Response;
 
     /// The transactions that wait for a block, the newest first when there are more than

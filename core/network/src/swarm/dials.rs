@@ -65,6 +65,11 @@ impl Dials {
         self.all.contains_key(peer)
     }
 
+    /// All of them.
+    pub(super) fn all(&self) -> impl Iterator<Item = &PeerId> {
+        self.all.keys()
+    }
+
     /// One that is to be dialled now; it counts as under way.
     pub(super) fn due(&mut self, now: Instant) -> Option<(PeerId, Vec<Multiaddr>)> {
         let (peer, dial) = self.all.iter_mut().find(|(_, dial)| dial.next.is_some_and(|at| at <= now))?;

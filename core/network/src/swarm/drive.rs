@@ -3,7 +3,7 @@
 mod exchange;
 
 use core::time::Duration;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::sync::Arc;
 
@@ -31,9 +31,9 @@ use super::jobs::Jobs;
 use super::lane::Lane;
 use super::lobby::{Accepting, Lobby};
 use super::missing::Missing;
-use super::node::{Peer, Stopped, dialled};
+use super::node::{Asked, Peer, Stopped, dialled};
 use super::{key_of, transport};
-use crate::message::Query;
+use crate::message::{Query, Request, Response};
 
 /// Jobs of one kind that run at once.
 const RUNNING: usize = 8;
@@ -45,6 +45,8 @@ const ANSWERING: usize = 512;
 const REVOKING: usize = 4;
 /// Messages and answers of relays that wait to be looked at.
 const RECEIVED_WAITING: usize = 1024;
+/// How often a relay may ask which block is the newest: each answer costs a signature.
+const INQUIRIES: Duration = Duration::from_millis(100);
 /// A guest that neither asks nor answers is let go.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -58,6 +60,7 @@ struct Relay {
 /// The task's ends of what a node holds.
 pub(super) struct Handles {
     pub(super) publishing: mpsc::Receiver<Vec<u8>>,
+    pub(super) asked: mpsc::Receiver<Asked>,
     pub(super) peers: watch::Receiver<Vec<Peer>>,
     pub(super) listening: watch::Sender<Option<Multiaddr>>,
     pub(super) gossiping: watch::Sender<BTreeSet<Key>>,
@@ -76,6 +79,10 @@ pub(super) struct Drive {
     missing: Missing,
     /// What relays were asked, and have not answered.
     asked: HashSet<OutboundRequestId>,
+    /// What all relays were asked at once, and have not answered: the last question alone.
+    inquiring: HashMap<OutboundRequestId, mpsc::Sender<Response>>,
+    /// Until when a relay that asked which block is the newest is not answered again.
+    inquired: HashMap<PeerId, Instant>,
     /// Questions, but for revocations.
     questions: Lane,
     revocations: Lane,
@@ -111,6 +118,8 @@ impl Drive {
             dials: Dials::new(keypair.public().to_peer_id()),
             missing: Missing::new(reconcile_every, Instant::now()),
             asked: HashSet::new(),
+            inquiring: HashMap::new(),
+            inquired: HashMap::new(),
             questions: Lane::new(RUNNING, QUESTIONS_WAITING, ANSWERING),
             revocations: Lane::new(REVOKING, QUESTIONS_WAITING, ANSWERING),
             looks: Jobs::new(RUNNING, RECEIVED_WAITING),
@@ -137,6 +146,7 @@ impl Drive {
                 _ = &mut self.handles.stopping => return Ok(()),
                 Ok(()) = self.handles.peers.changed() => self.set_peers(),
                 Some(envelope) = self.handles.publishing.recv() => self.publish(envelope),
+                Some((query, answers)) = self.handles.asked.recv() => self.ask_all(&query, &answers),
                 Some((channel, response)) = self.revocations.next() => self.respond(channel, response),
                 Some((channel, response)) = self.questions.next() => self.respond(channel, response),
                 Some(looked) = self.looks.next() => self.looked(looked),
@@ -151,6 +161,8 @@ impl Drive {
         let changed = self.swarm.behaviour_mut().door.set_members(peers.keys().copied().collect());
         let swarm = &self.swarm;
         self.dials.set(peers, |peer| swarm.is_connected(peer), Instant::now());
+        let dials = &self.dials;
+        self.inquired.retain(|peer, _| dials.contains(peer));
         for peer in changed {
             self.forget(&peer);
             self.drop_connections(peer);
@@ -161,6 +173,16 @@ impl Drive {
         let topic = self.topic.hash();
         if let Err(error) = self.swarm.behaviour_mut().door.gossip.publish(topic, envelope) {
             debug!("a transaction was not gossiped: {error}");
+        }
+    }
+
+    /// Asks every relay that is connected.
+    fn ask_all(&mut self, query: &Query, answers: &mpsc::Sender<Response>) {
+        self.inquiring.clear();
+        let connected = self.dials.all().filter(|peer| self.swarm.is_connected(peer));
+        for peer in connected.copied().collect::<Vec<_>>() {
+            let id = self.swarm.behaviour_mut().ask.send_request(&peer, Request::Query(query.clone()));
+            self.inquiring.insert(id, answers.clone());
         }
     }
 

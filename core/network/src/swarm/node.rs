@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::Key;
+use clavicle_ledger::source::MAX_SOURCES;
 use libp2p::core::transport::TransportError;
 use libp2p::{Multiaddr, PeerId};
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +19,7 @@ use zeroize::Zeroizing;
 use super::desk::Desk;
 use super::drive::{Drive, Handles};
 use super::{keypair, peer_of};
+use crate::message::{Query, Response};
 
 /// How often one relay in turn is asked for what gossip may have lost.
 pub const RECONCILE_EVERY: Duration = Duration::from_secs(5);
@@ -99,10 +101,29 @@ impl Publisher {
     }
 }
 
+/// Asks the other relays, all at once. For whoever needs more than one's word.
+#[derive(Clone, Debug)]
+pub struct Inquirer(mpsc::Sender<Asked>);
+
+/// A question to all relays, and where their answers go.
+pub(super) type Asked = (Query, mpsc::Sender<Response>);
+
+impl Inquirer {
+    /// Asks every relay that is connected now. The answers come as they come, and end when no more will; a question that is asked meanwhile
+    /// ends those to the one before.
+    pub async fn ask(&self, query: Query) -> mpsc::Receiver<Response> {
+        let (answers, answered) = mpsc::channel(MAX_SOURCES);
+        // A node that has stopped answers nothing.
+        self.0.send((query, answers)).await.ok();
+        answered
+    }
+}
+
 /// A running node. Dropped, it stops, but is not waited for.
 #[derive(Debug)]
 pub struct Node {
     publisher: Publisher,
+    inquirer: Inquirer,
     peers: watch::Sender<Vec<Peer>>,
     address: watch::Receiver<Option<Multiaddr>>,
     gossiping: watch::Receiver<BTreeSet<Key>>,
@@ -126,7 +147,9 @@ impl Node {
         let (listening, address_known) = watch::channel(None);
         let (gossips, gossiping) = watch::channel(BTreeSet::new());
         let (stop, stopping) = oneshot::channel();
-        let handles = Handles { publishing, peers: changed, listening, gossiping: gossips, stopping };
+        // Whoever asks waits for the answer before asking again.
+        let (ask, asked) = mpsc::channel(1);
+        let handles = Handles { publishing, asked, peers: changed, listening, gossiping: gossips, stopping };
         let drive =
             Drive::new(&chain, &keypair(seed), address, reconcile_every, desk, handles).map_err(
                 |error| match error {
@@ -136,13 +159,20 @@ impl Node {
             )?;
         #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with the node")]
         let task = tokio::spawn(drive.run());
-        Ok(Self { publisher: Publisher(publish), peers, address: address_known, gossiping, stop: Some(stop), task })
+        let (publisher, inquirer) = (Publisher(publish), Inquirer(ask));
+        Ok(Self { publisher, inquirer, peers, address: address_known, gossiping, stop: Some(stop), task })
     }
 
     /// A way to publish, for whoever takes transactions in.
     #[must_use]
     pub fn publisher(&self) -> Publisher {
         self.publisher.clone()
+    }
+
+    /// A way to ask the other relays.
+    #[must_use]
+    pub fn inquirer(&self) -> Inquirer {
+        self.inquirer.clone()
     }
 
     /// See [`Publisher::publish`].

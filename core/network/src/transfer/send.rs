@@ -145,22 +145,30 @@ pub(crate) async fn serve(connection: &Connection, stranger: Place<Neighbourhood
     };
     drop(stranger);
     let Greeted { send, receive, admission, .. } = greeted;
-    let (authorisation, sent) = (admission.authorisation.clone(), Sent::default());
+    let (mut leave, sent) = (Leave::new(&hall.gate, changes, admission.authorisation.clone()), Sent::default());
     let turn = Turn::new(&hall.sending, turns);
     let sender = Sender { send, receive, gate: &hall.gate, turn, receipt: &receipt, sent: &sent };
-    let sending = guest.holding(async {
+    // In one place of its own: moved it would be there twice.
+    let mut sending = Box::pin(guest.holding(async {
         match sender.send_all(admission).await {
             // The other side closes when it has everything. Until then a part of it is still here, and can be held back.
             Ok(()) => drop(timeout(LINGER, connection.closed()).await),
             Err(error) => debug!(%error, "a transfer broke off"),
         }
         (FAILED, if has_all(connection) { End::Finished } else { End::Broken })
-    });
-    let (code, end) = tokio::select! {
-        // First what may stop: data never wins over a no.
-        biased;
-        code = ended(&hall.gate, changes, authorisation) => (code, if code == REVISED { End::Revised } else { End::ConsentEnded }),
-        ended = sending => ended.unwrap_or((REPLACED, End::Broken)),
+    }));
+    let (code, end) = loop {
+        tokio::select! {
+            // First what may stop: data never wins over a no.
+            biased;
+            () = leave.is_due() => match leave.renew().await {
+                // Only now is anything more sent: not the welcome either while it is being decided again.
+                Ok(()) => {}
+                Err(REVISED) => break (REVISED, End::Revised),
+                Err(code) => break (code, End::ConsentEnded),
+            },
+            ended = &mut sending => break ended.unwrap_or((REPLACED, End::Broken)),
+        }
     };
     close(code);
     hall.gate.closed(&receipt, sent.so_far(), end).await;
@@ -237,24 +245,45 @@ async fn decide(
     (asked, decided)
 }
 
-/// Returns when the leave has ended, or is not for what is being sent any more, with the code to close with.
-async fn ended(gate: &Arc<dyn Gate>, mut changes: watch::Receiver<u64>, mut authorisation: Authorisation) -> u32 {
-    let current = authorisation.current();
-    loop {
-        let fresh_until = authorisation.fresh_until();
-        let until = authorisation.until().map_or(fresh_until, |until| until.min(fresh_until));
+/// The leave that somebody is sent by, decided again whenever it may have ended.
+struct Leave<'a> {
+    gate: &'a Arc<dyn Gate>,
+    changes: watch::Receiver<u64>,
+    authorisation: Authorisation,
+}
+
+impl<'a> Leave<'a> {
+    fn new(gate: &'a Arc<dyn Gate>, changes: watch::Receiver<u64>, authorisation: Authorisation) -> Self {
+        Self { gate, changes, authorisation }
+    }
+
+    /// Returns when it is to be decided again.
+    async fn is_due(&mut self) {
+        let fresh_until = self.authorisation.fresh_until();
+        let until = self.authorisation.until().map_or(fresh_until, |until| until.min(fresh_until));
         // Not at once again: a head is recent enough up to its last millisecond and with it.
-        let wait = Duration::from_millis(until.since(gate.clock().0).max(1)).min(RENEW);
+        let wait = Duration::from_millis(until.since(self.gate.clock().0).max(1)).min(RENEW);
         tokio::select! {
-            changed = changes.changed() => if changed.is_err() { return ENDED },
+            // Also when nobody is left to say so.
+            _ = self.changes.changed() => {}
             () = sleep(wait) => {}
         }
-        let asked = Arc::clone(gate);
-        match tokio::task::spawn_blocking(move || asked.renew(&authorisation)).await {
+    }
+
+    /// Decides again. Nothing may be sent until it has returned, and after an error nothing any more: the code is what to close with. What was
+    /// given to the connection before is on its way.
+    async fn renew(&mut self) -> Result<(), u32> {
+        // Nobody is left to say what changes: then nothing stands.
+        self.changes.has_changed().map_err(|_| ENDED)?;
+        let (gate, authorisation) = (Arc::clone(self.gate), self.authorisation.clone());
+        match tokio::task::spawn_blocking(move || gate.renew(&authorisation)).await {
             // What is being sent is from a manifest that was replaced: some of it may have been withdrawn.
-            Ok(Ok(renewed)) if renewed.current() != current => return REVISED,
-            Ok(Ok(renewed)) => authorisation = renewed,
-            Ok(Err(_)) | Err(_) => return ENDED,
+            Ok(Ok(renewed)) if renewed.current() != self.authorisation.current() => Err(REVISED),
+            Ok(Ok(renewed)) => {
+                self.authorisation = renewed;
+                Ok(())
+            }
+            Ok(Err(_)) | Err(_) => Err(ENDED),
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Clients.
 
 use std::slice::from_ref;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use clavicle_ledger::confirm::Inquiry;
 use clavicle_ledger::encoding::{Ascending, decode};
-use clavicle_ledger::id::ChainId;
+use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_network::message::{Query, Request, Response, Verdict};
 use clavicle_network::swarm::{AskError, Client};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::world::{CHAIN, DEADLINE, NEVER, Relay, all_connected, envelope};
 
@@ -116,4 +118,40 @@ async fn slow_questions_hold_up_no_gossip() {
     relays[1].desk.hold(false);
     let answers = asking.join_all().await;
     assert!(answers.iter().all(|answer| *answer == Response::Verdict(Verdict::Waits)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_relays_are_asked_at_once_which_block_is_the_newest_and_answer_each_so_often() {
+    let relays = all_connected(4, NEVER).await;
+    let inquiry = |nonce| Inquiry { asker: SourceId::from_bytes([3; 32]), nonce: [nonce; 32] };
+    let heard = async |nonce| {
+        let (mut answers, mut heard) = (relays[0].node.inquirer().ask(Query::Newest(inquiry(nonce))).await, Vec::new());
+        while let Some(answer) = timeout(DEADLINE, answers.recv()).await.unwrap() {
+            heard.push(match answer {
+                Response::Newest(signed) => Some(signed.newest.inquiry),
+                Response::Unavailable => None,
+                other => panic!("{other:?}"),
+            });
+        }
+        heard
+    };
+    let begun = Instant::now();
+    assert_eq!(heard(1).await, [Some(inquiry(1)); 3]);
+    // Again and again is too often, and a guest is not answered at all: every answer is signed.
+    let mut answered = 3;
+    for nonce in 2..32 {
+        answered += heard(nonce).await.iter().flatten().count();
+    }
+    let may = 3 * (begun.elapsed().as_millis() / 100 + 1);
+    assert!(answered as u128 <= may, "{answered} answers where {may} may be");
+    let guests = Request::Query(Query::Newest(inquiry(3)));
+    assert_eq!(relays[1].client().await.ask(guests).await.unwrap(), Response::Unavailable);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_has_nobody_to_ask_hears_so_at_once() {
+    let relay = Relay::start(1, NEVER).await;
+    let inquiry = Inquiry { asker: SourceId::from_bytes([3; 32]), nonce: [1; 32] };
+    let mut answers = relay.node.inquirer().ask(Query::Newest(inquiry)).await;
+    assert_eq!(timeout(DEADLINE, answers.recv()).await.unwrap(), None);
 }

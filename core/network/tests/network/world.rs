@@ -6,8 +6,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use clavicle_ledger::action::{Revoke, Veto};
+use clavicle_ledger::confirm::Newest;
 use clavicle_ledger::encoding::{decode, encode};
-use clavicle_ledger::id::{ChainId, EnvelopeHash, GrantId, StudyId, TxId};
+use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, GrantId, SourceId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body, Envelope};
@@ -149,6 +150,11 @@ impl Desk for Memory {
                 let held = self.held.lock().unwrap();
                 drop(self.released.wait_while(held, |held| *held).unwrap());
                 Response::Verdict(Verdict::Waits)
+            }
+            Request::Query(Query::Newest(inquiry)) => {
+                let (by, block) = (SourceId::from_bytes([4; 32]), BlockId::from_bytes([5; 32]));
+                let newest = Newest { inquiry, by, height: 6, block, at: Timestamp(7) };
+                Response::Newest(Box::new(newest.sign(&CHAIN, &SecretKey::from_bytes(&[1; 32]))))
             }
             _ => Response::Unavailable,
         }

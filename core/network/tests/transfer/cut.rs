@@ -1,14 +1,18 @@
 //! A transfer ends when its consent does.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Mutex, mpsc};
+use std::time::Duration;
 
 use clavicle_ledger::action::ReviseStudy;
+use clavicle_ledger::encoding;
 use clavicle_ledger::id::ManifestRoot;
 use clavicle_ledger::time::DAY_MS;
 use clavicle_ledger::transaction::Action;
-use clavicle_network::transfer::FetchError;
+use clavicle_network::transfer::{FetchError, PROTOCOL};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::world::{DEADLINE, Grantee, LARGE, REPORT, SMALL, Scene, digest, file, found, pack, signed, soon};
 
@@ -117,8 +121,36 @@ async fn a_source_that_stops_cuts_everybody() {
     }
     let begun = std::time::Instant::now();
     soon(scene.server.stop()).await;
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5));
+    assert!(begun.elapsed() < Duration::from_secs(5));
     for raw in all {
         assert_eq!(raw.closed().await, 0);
+    }
+}
+
+/// Salt and manifest left while it was being decided whether the grant is still good: a revocation that was seen just before came too late for them.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_it_is_being_decided_again_not_even_the_welcome_leaves() {
+    for revoked in [false, true] {
+        let scene = Scene::new().await;
+        let grantee = scene.grantee("grantee");
+        let mut deciding = scene.hospital.deciding.subscribe();
+        scene.hospital.restless.store(true, Ordering::SeqCst);
+        scene.hospital.hold(true);
+        let mut raw = scene.raw(&grantee.key, PROTOCOL).await;
+        raw.say(&encoding::encode(&scene.hello(&grantee))).await;
+        soon(deciding.wait_for(|deciding| *deciding > 0)).await.unwrap();
+        let early = timeout(Duration::from_millis(300), raw.receive.read_chunk(1)).await;
+        assert!(early.is_err(), "{early:?}");
+        if revoked {
+            scene.hospital.revoke(scene.study, grantee.grant);
+        }
+        scene.hospital.hold(false);
+        if revoked {
+            assert_eq!(raw.closed().await, 2);
+            let late = soon(raw.receive.read_chunk(1)).await;
+            assert!(!matches!(late, Ok(Some(_))), "{late:?}");
+        } else {
+            raw.welcome().await;
+        }
     }
 }

@@ -6,12 +6,13 @@ use std::io::{self, Read as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{Arc, Condvar, LazyLock, Mutex};
 use std::time::Duration;
 
 use borsh::BorshDeserialize as _;
 use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SignedHello, View, authorise};
+use clavicle_ledger::confirm::{Confirmed, Unconfirmed};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
 use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
@@ -55,6 +56,10 @@ pub const DEADLINE: Duration = Duration::from_secs(60);
 pub async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(DEADLINE, what).await.expect("it did not happen in time")
 }
+
+/// The hospital is alone in its network: what it has is the newest, and its clock is the only one.
+const CONFIRMED: Result<Confirmed, Unconfirmed> =
+    Ok(Confirmed { height: 0, age_ms: 0, earliest: Timestamp(0), latest: Timestamp(u64::MAX) });
 
 /// A key from a word, the same in every run.
 pub fn secret(word: &str) -> SecretKey {
@@ -123,6 +128,13 @@ pub struct Hospital {
     nonce: AtomicU64,
     clock: AtomicU64,
     changes: watch::Sender<u64>,
+    /// Whether something happens right after somebody was let in.
+    pub restless: AtomicBool,
+    /// Whether being asked again takes until this is false.
+    held: Mutex<bool>,
+    released: Condvar,
+    /// How often it was begun to ask it again.
+    pub deciding: watch::Sender<usize>,
     /// How often it was asked again.
     pub renewals: watch::Sender<usize>,
     /// Why it said no, each time.
@@ -169,6 +181,10 @@ impl Hospital {
             nonce: AtomicU64::new(0),
             clock: AtomicU64::new(START),
             changes: watch::Sender::new(0),
+            restless: AtomicBool::new(false),
+            held: Mutex::default(),
+            released: Condvar::new(),
+            deciding: watch::Sender::new(0),
             renewals: watch::Sender::new(0),
             refusals: watch::Sender::new(Vec::new()),
         };
@@ -190,6 +206,12 @@ impl Hospital {
 
     pub fn now(&self) -> Timestamp {
         Timestamp(self.clock.load(Ordering::SeqCst))
+    }
+
+    /// Whether being asked again takes until this is called anew.
+    pub fn hold(&self, hold: bool) {
+        *self.held.lock().unwrap() = hold;
+        self.released.notify_all();
     }
 
     /// Something happened that may have changed a consent.
@@ -386,7 +408,7 @@ impl Hospital {
     fn view<T>(&self, ask: impl FnOnce(&View<'_, MemoryState>) -> T) -> T {
         let (state, none) = (self.state.lock().unwrap(), BTreeSet::new());
         let highest_seen = state.head().unwrap().time.timestamp();
-        ask(&View { state: &state, source: self.id, highest_seen, seen_revocations: &none })
+        ask(&View { state: &state, source: self.id, highest_seen, confirmed: CONFIRMED, seen_revocations: &none })
     }
 }
 
@@ -406,6 +428,9 @@ impl Gate for Hospital {
     ) -> BoxFuture<'a, Result<SignedReceipt, Reference>> {
         let opened = Opened::of(&self.chain, authorisation.remote(), hello, authorisation.current());
         let written = self.write(authorisation.study(), Entry::Opened(Box::new(opened)));
+        if self.restless.load(Ordering::SeqCst) {
+            self.stir();
+        }
         Box::pin(async move { written.ok_or_else(|| self.refusal("the disk is full".into())) })
     }
 
@@ -447,6 +472,8 @@ impl Gate for Hospital {
     }
 
     fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
+        self.deciding.send_modify(|deciding| *deciding += 1);
+        drop(self.released.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
         let renewed = self.view(|view| authorisation.renew(view, self.clock()));
         self.renewals.send_modify(|renewals| *renewals += 1);
         renewed.map_err(|why| self.refusal(why.to_string()))

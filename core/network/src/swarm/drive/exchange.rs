@@ -12,7 +12,7 @@ use libp2p::swarm::ConnectionId;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::Drive;
+use super::{Drive, INQUIRIES};
 use crate::message::{List, MAX_WAITING, Query, Request, Response};
 use crate::revoke;
 use crate::swarm::desk::{Desk, Received};
@@ -54,16 +54,22 @@ impl Drive {
             Event::Message { peer, message: Message::Response { request_id, response }, .. } => {
                 if self.asked.remove(&request_id) {
                     self.answered(peer, response);
+                } else if let Some(answers) = self.inquiring.remove(&request_id) {
+                    // There is room for one of each; whoever asked may not wait any more.
+                    answers.try_send(response).ok();
                 }
             }
             Event::OutboundFailure { peer, request_id, error, .. } => {
+                let by_all = self.inquiring.remove(&request_id).is_some();
                 if self.asked.remove(&request_id) {
-                    debug!(relay = ?key_of(&peer), "did not say what waits there: {error}");
                     self.missing.end(&peer);
-                    if matches!(error, OutboundFailure::Timeout) {
-                        // A dead connection looks like this, and nothing else would tell for a quarter of an hour.
-                        self.drop_connections(peer);
-                    }
+                } else if !by_all {
+                    return;
+                }
+                debug!(relay = ?key_of(&peer), "did not answer: {error}");
+                if matches!(error, OutboundFailure::Timeout) {
+                    // A dead connection looks like this, and nothing else would tell for a quarter of an hour.
+                    self.drop_connections(peer);
                 }
             }
             Event::InboundFailure { request_id, .. } | Event::ResponseSent { request_id, .. } => {
@@ -88,6 +94,12 @@ impl Drive {
             }
             return self.looks.start(move || Looked::Question((channel, of_what_waits(&*desk, &query))));
         }
+        if let Request::Query(Query::Newest(_)) = request {
+            // Nor behind guests, and each in its turn: every answer is signed.
+            let asker = key_of(&peer).filter(|_| self.may_inquire(&peer));
+            let Some(asker) = asker else { return self.respond(channel, Response::Unavailable) };
+            return self.looks.start(move || Looked::Question((channel, desk.answer(asker, request))));
+        }
         let asker = self.swarm.behaviour_mut().door.asker(peer, connection);
         let (Some(key), Some(asker)) = (key_of(&peer), asker) else {
             return self.respond(channel, Response::Unavailable);
@@ -107,6 +119,19 @@ impl Drive {
             debug!("somebody asked, and does not take the answers");
             self.swarm.behaviour_mut().door.close(peer, connection);
         }
+    }
+
+    /// Whether a peer is a relay, and has not asked just now which block is the newest; it counts as having asked.
+    fn may_inquire(&mut self, peer: &PeerId) -> bool {
+        let now = Instant::now();
+        if self.looks.is_full()
+            || !self.dials.contains(peer)
+            || self.inquired.get(peer).is_some_and(|until| *until > now)
+        {
+            return false;
+        }
+        self.inquired.insert(*peer, now + INQUIRIES);
+        true
     }
 
     pub(super) fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {

@@ -1,0 +1,167 @@
+//! Asks the other relays which block is the newest, so that the gate may open, and stays open (the ledger's `confirm.rs`).
+//!
+//! All that are connected are asked at once, three times in the span for which their word is good, so that one round may fail and nobody notices. After
+//! a start, and when the clock was set or the machine slept, they are asked again and again until enough have answered. Nobody is served meanwhile.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use clavicle_ledger::confirm::{MAX_ROUND_MS, Round, SignedNewest, Unconfirmed};
+use clavicle_ledger::key::Key;
+use clavicle_ledger::state::ReadRows as _;
+use clavicle_network::message::{Query, Response};
+use clavicle_network::swarm::Inquirer;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tracing::{debug, info, warn};
+
+use crate::service::{Service, ServiceError};
+
+/// How often others are asked in the time for which a head is recent enough.
+const TIMES: u64 = 3;
+/// How soon they are asked again while not enough have answered.
+const AGAIN: Duration = Duration::from_millis(250);
+/// The longest between two rounds.
+const SELDOM: Duration = Duration::from_secs(30);
+/// How often it is looked whether the clock was set, or the machine slept.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// The task that asks.
+#[derive(Debug)]
+pub struct Confirmer {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Confirmer {
+    /// Starts it. `relays` changes whenever one more can be asked.
+    #[must_use]
+    pub fn start(service: Service, inquirer: Inquirer, relays: watch::Receiver<BTreeSet<Key>>) -> Self {
+        service.timekeeper.ask();
+        let (stop, stopping) = watch::channel(false);
+        #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
+        let task = tokio::spawn(run(service, inquirer, relays, stopping));
+        Self { stop, task }
+    }
+
+    /// Stops it and waits until it has.
+    pub async fn stop(self) {
+        self.stop.send_replace(true);
+        self.task.await.ok();
+    }
+}
+
+async fn run(
+    service: Service,
+    inquirer: Inquirer,
+    mut relays: watch::Receiver<BTreeSet<Key>>,
+    mut stopping: watch::Receiver<bool>,
+) {
+    let mut before = Err(Unconfirmed::SinceStart);
+    loop {
+        relays.mark_unchanged();
+        let begun = Instant::now();
+        tokio::select! {
+            () = stopped(&mut stopping) => return,
+            () = ask(&service, &inquirer) => {}
+        }
+        let every = look(&service, &mut before).await;
+        let mut next = begun + if before.is_ok() { every } else { AGAIN };
+        while Instant::now() < next {
+            tokio::select! {
+                () = stopped(&mut stopping) => return,
+                () = sleep_until(next) => {}
+                // One more can be asked, and is needed.
+                changed = relays.changed(), if before.is_err() => match changed {
+                    Ok(()) => next = next.min(begun + AGAIN / 2),
+                    Err(_) => return,
+                },
+                () = sleep(LOOK) => {
+                    look(&service, &mut before).await;
+                    if before.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}
+
+async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // A dropped sender also means stop.
+    stopping.wait_for(|stop| *stop).await.ok();
+}
+
+/// Looks whether the head is confirmed as `before`, and says so if not. How often to ask.
+async fn look(service: &Service, before: &mut Result<(), Unconfirmed>) -> Duration {
+    let looked = off(service, |service| {
+        let snapshot = service.store.snapshot()?;
+        let (head, rules) = (snapshot.head()?, snapshot.rules()?);
+        let confirmed = service.timekeeper.confirmed(head.height, service.timekeeper.clocks()).map(drop);
+        Ok((confirmed, Duration::from_millis(rules.parameters.fresh_ms / TIMES)))
+    });
+    let Some((now, every)) = looked.await else { return AGAIN };
+    match (&*before, &now) {
+        (Err(_), Ok(())) => info!("the others have said which block is the newest: the gate may open"),
+        (Ok(()), Err(why)) => {
+            warn!(%why, "the gate is closed");
+            // Whoever is being sent something is asked about again at once.
+            service.store.note();
+        }
+        _ => {}
+    }
+    *before = now;
+    every.clamp(AGAIN, SELDOM)
+}
+
+/// Asks everybody once, and keeps what their answers come to.
+async fn ask(service: &Service, inquirer: &Inquirer) {
+    // Before the nonce is drawn: its age is rather counted too long.
+    let (made, mut nonce) = (service.timekeeper.clocks(), [0; 32]);
+    if let Err(error) = getrandom::fill(&mut nonce) {
+        return warn!(%error, "the system's random generator failed, so that nobody can be asked for the newest block");
+    }
+    let end = Instant::now() + Duration::from_millis(MAX_ROUND_MS);
+    let round = Round::new(service.source, nonce, made);
+    let inquiry = round.inquiry();
+    // Who decides alone has nobody to ask.
+    let Some(mut round) = off(service, move |service| weigh(service, round, None)).await else { return };
+    let mut answers = inquirer.ask(Query::Newest(inquiry)).await;
+    while let Ok(Some(response)) = timeout_at(end, answers.recv()).await {
+        let Response::Newest(signed) = response else { continue };
+        let Some(heard) = off(service, move |service| weigh(service, round, Some(&signed))).await else { return };
+        round = heard;
+    }
+}
+
+/// Takes an answer in, and keeps what all of them come to.
+fn weigh(service: &Service, mut round: Round, answer: Option<&SignedNewest>) -> Result<Round, ServiceError> {
+    let (snapshot, clocks) = (service.store.snapshot()?, service.timekeeper.clocks());
+    if let Some(answer) = answer {
+        let here = |height| Some(service.store.header(height).ok()??.id());
+        if let Err(why) = round.hear(&snapshot, answer, here, clocks) {
+            debug!(by = ?answer.newest.by, %why, "a word on the newest block does not count");
+        }
+    }
+    if let Some(confirmation) = round.confirmation(&snapshot.validators()?, clocks) {
+        service.timekeeper.keep(confirmation);
+    }
+    Ok(round)
+}
+
+/// Reads and verifies where nobody else waits.
+async fn off<T: Send + 'static>(
+    service: &Service,
+    work: impl FnOnce(&Service) -> Result<T, ServiceError> + Send + 'static,
+) -> Option<T> {
+    let service = service.clone();
+    // A defect in there ends nothing else: it is done again in the next round.
+    match tokio::task::spawn_blocking(move || work(&service)).await.ok()? {
+        Ok(done) => Some(done),
+        Err(error) => {
+            warn!(%error, "the state cannot be read, so that nothing can be said about the newest block");
+            None
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! A relay whose clock is set: it serves nobody on its word, forgets nothing, and lets nothing last that it would have made too long.
+
+use std::sync::{Arc, Mutex, OnceLock};
+
+use clavicle_imaging::reader::Reader;
+use clavicle_ledger::authorise::{Claim, Hello};
+use clavicle_ledger::confirm::{Newest, Round};
+use clavicle_ledger::id::StudyId;
+use clavicle_ledger::receipt::{Entry, SignedReceipt};
+use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::time::{Clocks, DAY_MS, HOUR_MS, LocalTime, Timestamp};
+use clavicle_network::message::{MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Request, Response, Token};
+use clavicle_network::pickup::{Question, Ticket};
+use clavicle_network::swarm::Desk as _;
+use clavicle_network::transfer::Gate as _;
+use clavicle_relay::archive::Archive;
+use clavicle_relay::challenge::Challenger;
+use clavicle_relay::desk::RelayDesk;
+use clavicle_relay::gate::{Refusals, RelayGate};
+use clavicle_relay::home::ReceiptSettings;
+use clavicle_relay::mempool::Mempool;
+use clavicle_relay::reception::Quarantine;
+use clavicle_relay::service::Service;
+use clavicle_relay::store::mailboxes::LONGEST_MS;
+use clavicle_relay::store::receipts::Signer;
+use clavicle_relay::store::{ChainStore, Issue, Mailboxes, Notices, Pickups, Receipts, Seen, Visit};
+use clavicle_relay::submission::Submission;
+use clavicle_relay::timekeeper::Timekeeper;
+use clavicle_relay::upkeep;
+
+use crate::chain::{define, genesis_of, next_block, secret, source_id, study};
+
+/// Ten years.
+const YEARS_MS: i64 = 3_650 * DAY_MS as i64;
+
+/// One hospital of four, with clocks in one's hand.
+struct Hospital {
+    _folder: tempfile::TempDir,
+    service: Service,
+    gate: RelayGate,
+    clocks: Arc<Mutex<Clocks>>,
+    study: StudyId,
+}
+
+impl Hospital {
+    /// It has one block, with a study in it, made a moment ago.
+    fn new() -> Self {
+        let (folder, genesis) = (tempfile::tempdir().unwrap(), genesis_of("test", 4));
+        let at = |name: &str| folder.path().join(name);
+        let (chain, source) = (genesis.chain_id(), source_id(&genesis, 0));
+        let store = Arc::new(ChainStore::open(&at("chain"), &genesis).unwrap());
+        let head = store.head().unwrap();
+        let (block, certificate, applied) =
+            next_block(&store.snapshot().unwrap(), &head, None, vec![define(&genesis, &head, 1)]);
+        store.commit(&block, &certificate, &applied).unwrap();
+        let wall = LocalTime(block.header().time.timestamp());
+        let clocks = Arc::new(Mutex::new(Clocks { wall, boot_ms: 1_000_000, asleep_ms: 0 }));
+        let shown = Arc::clone(&clocks);
+        let timekeeper = Arc::new(Timekeeper::new(move || *shown.lock().unwrap()));
+        timekeeper.ask();
+        let operational = secret("operational 0");
+        let signer = Signer { chain, source, key: operational.clone() };
+        let receipts = Arc::new(Receipts::open(&at("receipts"), signer).unwrap());
+        let clock = || LocalTime(Timestamp(0));
+        let submission = Submission {
+            chain,
+            source,
+            store: Arc::clone(&store),
+            mempool: Arc::new(Mempool::new()),
+            seen: Arc::new(Seen::open(&at("seen")).unwrap()),
+            receipts: Arc::clone(&receipts),
+            clock,
+            timekeeper: Arc::clone(&timekeeper),
+            waker: OnceLock::new(),
+            publish: OnceLock::new(),
+        };
+        let service = Service {
+            name: "mercy".into(),
+            source,
+            chain,
+            store,
+            archive: Arc::new(Archive::open(&at("archive"), &at("catalogue")).unwrap()),
+            reader: Reader::Here,
+            taking: Arc::default(),
+            quarantine: Arc::new(Quarantine::open(&at("quarantine")).unwrap()),
+            pickups: Arc::new(Pickups::open(&at("pickups")).unwrap()),
+            mailboxes: Arc::new(Mailboxes::open(&at("mailboxes")).unwrap()),
+            submission: Arc::new(submission),
+            receipts,
+            notices: Arc::new(Notices::open(&at("notices")).unwrap()),
+            receipt_settings: ReceiptSettings::default(),
+            refusals: Arc::new(Refusals::default()),
+            operational,
+            clock,
+            timekeeper,
+            shadow: false,
+            genesis: Arc::new(genesis),
+        };
+        let gate = RelayGate {
+            chain,
+            source,
+            store: Arc::clone(&service.store),
+            archive: Arc::clone(&service.archive),
+            seen: Arc::clone(&service.submission.seen),
+            refusals: Arc::clone(&service.refusals),
+            receipts: Arc::clone(&service.receipts),
+            notices: Arc::clone(&service.notices),
+            timekeeper: Arc::clone(&service.timekeeper),
+        };
+        let study = study(&service.genesis, 1);
+        Self { _folder: folder, service, gate, clocks, study }
+    }
+
+    fn now(&self) -> Timestamp {
+        self.clocks.lock().unwrap().wall.0
+    }
+
+    /// Sets the wall clock.
+    fn set(&self, by_ms: i64) {
+        let mut clocks = self.clocks.lock().unwrap();
+        clocks.wall.0.0 = clocks.wall.0.0.saturating_add_signed(by_ms);
+    }
+
+    /// Lets time pass.
+    fn wait(&self, ms: u64) {
+        let mut clocks = self.clocks.lock().unwrap();
+        (clocks.wall.0.0, clocks.boot_ms) = (clocks.wall.0.0 + ms, clocks.boot_ms + ms);
+    }
+
+    /// Two others say what is newest, and that it is `at`.
+    fn confirm(&self, nonce: u8, at: Timestamp) {
+        let (Service { store, timekeeper, .. }, clocks) = (&self.service, *self.clocks.lock().unwrap());
+        let (snapshot, head) = (store.snapshot().unwrap(), store.head().unwrap());
+        let mut round = Round::new(self.service.source, [nonce; 32], clocks);
+        for n in [1, 2] {
+            let by = source_id(&self.service.genesis, n);
+            let newest = Newest { inquiry: round.inquiry(), by, height: head.height, block: head.id(), at };
+            let signed = newest.sign(&self.service.chain, &secret(&format!("operational {n}")));
+            let here = |height| store.header(height).unwrap().map(|header| header.id());
+            round.hear(&snapshot, &signed, here, clocks).unwrap();
+        }
+        timekeeper.keep(round.confirmation(&snapshot.validators().unwrap(), clocks).unwrap());
+    }
+
+    /// Why the holder is refused, who always is: by the images alone, which this hospital does not have, if by nothing else.
+    fn refused(&self) -> String {
+        let (source, at) = (self.service.source, self.now());
+        let hello = Hello { source, study: self.study, claim: Claim::Holder, actor: None, at };
+        let hello = hello.sign(&self.service.chain, &secret("holder"));
+        let reference = self.gate.admit(secret("holder").public(), &hello).unwrap_err();
+        let closed = self.service.status().unwrap().closed;
+        let why = self.service.explain(&reference.to_string()).unwrap().reason;
+        assert_eq!(closed.as_deref(), (why != LET_IN).then_some(why.as_str()), "what status says");
+        why
+    }
+
+    fn receipts(&self) -> Vec<SignedReceipt> {
+        self.service.receipts.of_study(self.study, 0, 100).unwrap()
+    }
+
+    fn desk(&self) -> RelayDesk {
+        let Service { chain, source, submission, mailboxes, operational, timekeeper, .. } = &self.service;
+        RelayDesk {
+            chain: *chain,
+            source: *source,
+            network: secret("network 0").public(),
+            submission: Arc::clone(submission),
+            mailboxes: Arc::clone(mailboxes),
+            challenger: Challenger::new([1; 32]),
+            operational: operational.clone(),
+            clock: || LocalTime(Timestamp(0)),
+            timekeeper: Arc::clone(timekeeper),
+        }
+    }
+
+    /// Opens a mailbox until a moment.
+    fn open_box(&self, word: &str, until: Timestamp) -> MailboxResponse {
+        let (key, relay) = (secret(word), self.service.source);
+        let opening = Opening { relay, mailbox: key.public(), token: TOKEN, until };
+        let request = MailboxRequest::Open(opening.sign(&self.service.chain, &key));
+        match self.desk().answer(secret("somebody").public(), Request::Mailbox(Box::new(request))) {
+            Response::Mailbox(response) => response,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+const TOKEN: Token = Token([6; 16]);
+const LET_IN: &str = "the manifest that the ledger names is not in the archive";
+
+#[test]
+fn a_source_that_was_cut_off_serves_nobody_when_its_clock_is_set_back() {
+    let mercy = Hospital::new();
+    let start = mercy.now();
+    assert!(mercy.refused().starts_with("since this source was started, not enough of the others"));
+    mercy.confirm(1, start);
+    assert_eq!(mercy.refused(), LET_IN);
+    mercy.wait(100_000);
+    assert!(mercy.refused().contains("is 100000 ms old; on these terms 90000 ms is the most"));
+    // What the attacker did: 25 s back, and it served.
+    mercy.set(-25_000);
+    assert!(mercy.refused().starts_with("this source's clock was set by 25000 ms"));
+    // Asked again, the others know what time it is, whatever its clock says.
+    mercy.confirm(2, start.plus(100_000));
+    assert!(mercy.refused().starts_with("this source's clock is 25000 ms behind"));
+    mercy.set(25_000);
+    mercy.confirm(3, start.plus(100_000));
+    assert!(mercy.refused().contains("is 100000 ms old"));
+}
+
+#[test]
+fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
+    for by_ms in [HOUR_MS as i64, -(HOUR_MS as i64), YEARS_MS, -YEARS_MS] {
+        let mercy = Hospital::new();
+        let start = mercy.now();
+        // Before anybody was heard nothing is dated by the wall clock.
+        mercy.set(by_ms);
+        assert_eq!(mercy.service.dated(), start);
+        mercy.set(-by_ms);
+        mercy.confirm(1, start);
+        // What is there for a month or two days.
+        assert_eq!(mercy.open_box("ana", start.plus(LONGEST_MS)), MailboxResponse::Done);
+        let (ticket, visit) = (Ticket([2; 32]), Visit::Study(mercy.study));
+        let (question, expires) = (Question::Pin, start.plus(2 * DAY_MS));
+        let issue = Issue { visit, question, answer: "4711", expires };
+        mercy.service.pickups.issue(&ticket, issue, [3; 32], LocalTime(start)).unwrap();
+        let before = mercy.receipts().len();
+
+        mercy.set(by_ms);
+        mercy.wait(1_000);
+        assert_eq!(mercy.service.dated(), start.plus(1_000), "{by_ms}");
+        upkeep::sweep(&mercy.service).unwrap();
+        assert_ne!(mercy.refused(), LET_IN, "{by_ms}");
+        // For longer than a month nothing is kept, however far ahead the clock is.
+        let month_of_then = start.plus(1_000).0.saturating_add_signed(by_ms).saturating_add(LONGEST_MS);
+        if by_ms > 0 {
+            let refused = MailboxResponse::Refused(MailboxRefusal::Signature);
+            assert_eq!(mercy.open_box("bruno", Timestamp(month_of_then)), refused, "{by_ms}");
+        }
+        mercy.set(-by_ms);
+        upkeep::sweep(&mercy.service).unwrap();
+
+        // Behind what is queued: then that is written too.
+        let grant = clavicle_ledger::id::GrantId::from_bytes([5; 32]);
+        let entry = Entry::RevocationSeen { grant };
+        mercy.service.receipts.append(mercy.study, mercy.service.dated(), entry).unwrap().wait().unwrap();
+        let receipts = mercy.receipts();
+        assert!(receipts.len() >= before + 2, "{by_ms}: {}", receipts.len());
+        for signed in &receipts {
+            let at = signed.receipt.at;
+            assert!((start..=start.plus(1_000)).contains(&at), "{by_ms}: {at:?}");
+        }
+        let now = LocalTime(mercy.now());
+        mercy.service.mailboxes.deposit(&secret("ana").public(), &TOKEN, &[0; 1024], now).unwrap();
+        mercy.service.pickups.answer(&ticket, "4711", secret("ana").public(), now).unwrap();
+    }
+}
