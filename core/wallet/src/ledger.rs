@@ -26,6 +26,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
 use tracing::debug;
 
+use crate::envelope::Head;
 use crate::error::WalletError;
 
 /// How long a relay may take to answer.
@@ -57,6 +58,8 @@ pub struct Ledger {
     light: LightClient,
     relays: Vec<Relay>,
     clock: fn() -> LocalTime,
+    /// How far ahead of block time the network takes transactions; no vote changes it.
+    window_ms: u64,
 }
 
 /// A transaction that is final.
@@ -96,7 +99,8 @@ impl Ledger {
                 ),
             })
         });
-        Self { chain, light, relays: relays.collect(), clock }
+        let window_ms = genesis.parameters.submit_window_ms;
+        Self { chain, light, relays: relays.collect(), clock, window_ms }
     }
 
     /// The network's id.
@@ -109,6 +113,11 @@ impl Ledger {
     #[must_use]
     pub const fn light(&self) -> &LightClient {
         &self.light
+    }
+
+    /// The newest header that is believed: the time that is shown to strangers.
+    pub(crate) const fn head(&self) -> Head {
+        Head { time: self.light.newest().time, window_ms: self.window_ms }
     }
 
     /// The time now.

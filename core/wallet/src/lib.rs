@@ -62,6 +62,7 @@ pub mod cache;
 pub mod card;
 pub mod code;
 pub mod download;
+mod envelope;
 mod error;
 pub mod export;
 pub mod identity;

@@ -130,7 +130,7 @@ impl Recipient {
         // A block that is known to be decided, for whoever reads the card.
         self.wallet.rows(&[StateKey::Head]).await?;
         let checkpoint = Checkpoint::of(self.wallet.ledger.light().newest());
-        let expires = self.wallet.now().plus(days.clamp(1, MAX_CARD_DAYS).saturating_mul(DAY_MS));
+        let expires = self.wallet.ledger.head().kept_until(days.clamp(1, MAX_CARD_DAYS));
         let (key, token) = (self.wallet.key(Branch::Mailbox, mailbox)?, Token(random()?));
         let relays = self.wallet.ledger.open_mailbox(&key, token, expires, KEPT_BY).await?;
         let identity = Identity::generate().map_err(WalletError::Random)?;
@@ -306,7 +306,11 @@ impl Recipient {
         if shown.kept_until >= now.plus(KEPT_MS / 2) {
             return Ok(());
         }
-        let (key, until) = (self.wallet.key(Branch::Mailbox, shown.mailbox)?, now.plus(KEPT_MS));
+        self.wallet.refresh_head().await;
+        let (key, until) = (
+            self.wallet.key(Branch::Mailbox, shown.mailbox)?,
+            self.wallet.ledger.head().kept_until(MAX_CARD_DAYS),
+        );
         if self.wallet.ledger.keep_mailbox(&key, &shown.card.card.mailbox, until).await > 0 {
             shown.kept_until = until;
             self.keep_shown(shown)?;

@@ -25,6 +25,10 @@ use crate::ledger::{Ledger, Proven, Submitted};
 use crate::rows::{Network, Profile};
 use crate::vault::{Batch, Passphrase, Vault, VaultError};
 
+/// How old a header may be that is not looked up anew, in milliseconds.
+const JUST_MS: u64 = 60_000;
+/// How long that is waited for.
+const SOON: Duration = Duration::from_secs(2);
 /// The most keys of a source, other than the one now, that are looked up at once.
 const MAX_FORMER_KEYS: usize = 8;
 
@@ -162,6 +166,19 @@ impl Wallet {
         let proven = self.ledger.rows(keys).await?;
         self.keep_light()?;
         Ok(proven)
+    }
+
+    /// Looks how far the ledger is, if that was not just looked up: what is signed tells the day of the newest header that is believed, and is to
+    /// tell today's. Should no relay say, or not soon, the day of before has to do: neither consent nor its end waits for it.
+    pub(crate) async fn refresh_head(&mut self) {
+        if self.now().since(self.ledger.head().time.timestamp()) <= JUST_MS {
+            return;
+        }
+        match timeout(SOON, self.rows(&[StateKey::Head])).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => debug!(%error, "how far the ledger is cannot be looked up"),
+            Err(_) => debug!("nobody says soon how far the ledger is"),
+        }
     }
 
     /// Starts afresh from the checkpoint of a code that a hospital handed over, if nothing is believed any more.

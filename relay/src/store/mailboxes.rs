@@ -38,8 +38,8 @@ const BYTES: TableDefinition<'_, (), u64> = TableDefinition::new("bytes_v1");
 
 /// The sizes that a sealed message may have, in bytes.
 pub const SEALED_LENS: [usize; 4] = [1024, 4 * 1024, 16 * 1024, MAX_SEALED_LEN];
-/// For how long a mailbox may be kept, in milliseconds; it can be opened again before it ends.
-pub const LONGEST_MS: u64 = DAY_MS * 30;
+/// For how long a mailbox may be kept, in milliseconds: thirty days, up to a midnight. It can be opened again before it ends.
+pub const LONGEST_MS: u64 = DAY_MS * 31;
 /// The most bytes in one mailbox.
 pub const MAX_BOX_BYTES: u64 = 1024 * 1024;
 /// The most mailboxes that one sweep takes away.

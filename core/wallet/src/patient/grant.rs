@@ -1,36 +1,22 @@
 //! Granting and revoking: signed, kept, final, told.
 
-use clavicle_ledger::action::{Grant, Revoke};
-use clavicle_ledger::encoding::{Bytes, Text};
-use clavicle_ledger::id::{GrantId, RequestDigest, SourceId, StudyId};
+use clavicle_ledger::encoding::Text;
+use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::receipt::Entry;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Deed;
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{Height, Timestamp};
-use clavicle_ledger::transaction::{Action, Body};
+use clavicle_ledger::transaction::Action;
 
-use super::{OwnStudy, Patient, SUBMIT_WITHIN_MS, one};
+use super::{OwnStudy, Patient, one};
 use crate::card::SignedCard;
+use crate::envelope::{self, GrantRequest};
 use crate::error::WalletError;
 use crate::letter::{Content, GrantLetter, Letter};
 use crate::rows::{Held, Made, Revoked, Stage};
 use crate::seal;
 use crate::wallet::random;
-
-/// What is to be granted.
-#[derive(Clone, Debug)]
-pub struct GrantRequest {
-    /// For how long, in milliseconds.
-    pub for_ms: u64,
-    /// What for.
-    pub purpose: PurposeOfUse,
-    /// Whether what later revisions bring is included.
-    pub later_revisions: bool,
-    /// For how long the grant stays good while the source cannot reach the ledger, in milliseconds.
-    pub staleness_ms: u64,
-}
 
 /// A grant that was made.
 #[derive(Clone)]
@@ -105,58 +91,42 @@ impl Patient {
         }
         let shown = card.verify(&chain, now)?;
         let grants = self.grants()?;
-        for grant in &grants {
-            let Made { study: of, card: to, terms, envelope, at, stage, .. } = &grant.made;
-            let asked = terms.expires == at.plus(request.for_ms)
-                && terms.purpose == request.purpose
-                && terms.later_revisions == request.later_revisions
-                && terms.staleness_ms == request.staleness_ms;
-            let unfinished = matches!(stage, Stage::Signed | Stage::Final(_)) && now < envelope.body.submit_by;
-            // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
-            let finished = matches!(stage, Stage::Delivered(_)) && now < terms.expires;
-            if *of != study.id || to != card || grant.revoked.is_some() {
-                continue;
-            }
-            match (asked, unfinished, finished) {
-                (true, true, _) | (true, _, true) => return Ok(grant.clone()),
-                // Going on with it would grant something else than is asked for now.
-                (false, true, _) => return Err(WalletError::Unfinished(grant.id)),
-                _ => {}
-            }
+        let same = |grant: &&Granted| {
+            grant.made.study == study.id && grant.made.card == *card && grant.revoked.is_none()
+        };
+        // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
+        let is_finished = |grant: &&Granted| {
+            matches!(grant.made.stage, Stage::Delivered(_)) && now < grant.made.terms.expires && is_asked(grant, request)
+        };
+        if let Some(finished) = grants.iter().filter(same).find(is_finished) {
+            return Ok(finished.clone());
         }
-        let used = |key: &Key| grants.iter().any(|grant| grant.made.grantee == *key);
-        let grantee = *shown.grantees.iter().find(|key| !used(key)).ok_or(WalletError::CardUsedUp)?;
         let (record, proven) = self.record(study).await?;
-        let time = proven.rows.head()?.time;
+        let (time, head) = (proven.rows.head()?.time, self.wallet.ledger.head());
+        // By block time: a clock that is ahead must not have a grant signed twice of which one can still come into a block.
+        let is_unfinished = |grant: &&Granted| match grant.made.stage {
+            Stage::Signed => head.is_before(grant.made.envelope.body.submit_by),
+            Stage::Final(_) => now < grant.made.terms.expires,
+            Stage::Delivered(_) => false,
+        };
+        if let Some(unfinished) = grants.iter().filter(same).find(is_unfinished) {
+            // Going on with it would grant something else than is asked for now.
+            return if is_asked(unfinished, request) {
+                Ok(unfinished.clone())
+            } else {
+                Err(WalletError::Unfinished(unfinished.id))
+            };
+        }
+        let used = |key: &&Key| grants.iter().any(|grant| grant.made.grantee == **key);
+        let unused: Vec<Key> = shown.grantees.iter().filter(|key| !used(key)).copied().collect();
+        let grantee = envelope::one_of(&unused, random()?).ok_or(WalletError::CardUsedUp)?;
         record.permits(Deed::Grant, time).map_err(WalletError::Standing)?;
-        let expires = now.plus(request.for_ms);
         if request.for_ms == 0 {
             return Err(WalletError::TooShort);
         }
-        let terms = Terms {
-            // From the block it was granted on, should this device's clock be ahead.
-            not_before: now.min(time.timestamp()),
-            expires,
-            series: SeriesScope::All,
-            purpose: request.purpose,
-            revision: record.revision,
-            manifest_root: record.manifest_root,
-            later_revisions: request.later_revisions,
-            staleness_ms: request.staleness_ms,
-            emergency: false,
-            note: Bytes::default(),
-            blinding: random()?,
-        };
+        let terms = envelope::terms(head, random()?, (record.revision, record.manifest_root), request);
         let holder = self.holder(&study.held)?;
-        let action = Action::Grant(Grant {
-            study: study.id,
-            granter: holder.public(),
-            grantee,
-            expiry_day: expires.day_rounded_up(),
-            terms: terms.commitment(&chain, study.id, &grantee),
-            request: RequestDigest::NONE,
-        });
-        let body = Body { submit_by: now.plus(SUBMIT_WITHIN_MS), nonce: random()?, action };
+        let body = envelope::grant(head, random()?, &chain, (study.id, holder.public()), grantee, &terms);
         let id = GrantId::from(body.id(&chain));
         let envelope = body.sign(&chain, &[&holder])?;
         let made =
@@ -278,20 +248,14 @@ impl Patient {
     /// # Errors
     /// [`WalletError`].
     pub fn sign_revocation(&self, grant: &Revocable) -> Result<Revoked, WalletError> {
-        let (chain, now) = (self.wallet.chain(), self.wallet.now());
+        let (chain, head) = (self.wallet.chain(), self.wallet.ledger.head());
         let before = self.revoked(grant.id)?;
-        if let Some(before) = before.filter(|before| before.final_at.is_some() || now < before.envelope.body.submit_by)
-        {
+        let stands = |before: &Revoked| before.final_at.is_some() || head.is_before(before.envelope.body.submit_by);
+        if let Some(before) = before.filter(stands) {
             return Ok(before);
         }
         let holder = self.holder(&self.held(grant.study)?)?;
-        let action = Action::Revoke(Revoke {
-            study: grant.study,
-            revoker: holder.public(),
-            grant: grant.id,
-            grant_submit_by: grant.submit_by.unwrap_or_default(),
-        });
-        let body = Body { submit_by: now.plus(SUBMIT_WITHIN_MS), nonce: random()?, action };
+        let body = envelope::revocation(head, random()?, (grant.study, holder.public()), grant.id, grant.submit_by);
         let revoked = Revoked { envelope: body.sign(&chain, &[&holder])?, final_at: None };
         self.wallet.vault.put(grant.id.as_bytes(), &revoked)?;
         Ok(revoked)
@@ -303,6 +267,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError`]; the same again goes on where it stopped.
     pub async fn revoke(&mut self, grant: &Revocable) -> Result<Height, WalletError> {
+        self.wallet.refresh_head().await;
         let mut revoked = self.sign_revocation(grant)?;
         if let Some(height) = revoked.final_at {
             return Ok(height);
@@ -329,4 +294,13 @@ impl Patient {
     fn held(&self, study: StudyId) -> Result<Held, WalletError> {
         self.wallet.vault.get(study.as_bytes())?.ok_or_else(|| WalletError::NoStudy(study.to_string()))
     }
+}
+
+/// Whether a grant is what is asked for. Wallets of before counted its length from their own clock.
+fn is_asked(grant: &Granted, request: &GrantRequest) -> bool {
+    let Made { terms, at, .. } = &grant.made;
+    [terms.not_before, *at].iter().any(|from| terms.expires == from.plus(request.for_ms))
+        && terms.purpose == request.purpose
+        && terms.later_revisions == request.later_revisions
+        && terms.staleness_ms == request.staleness_ms
 }

@@ -17,21 +17,19 @@ use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
-use clavicle_ledger::time::{DAY_MS, LocalTime};
+use clavicle_ledger::time::LocalTime;
 
 pub use self::access::{Access, AccessRow};
-pub use self::grant::{GrantRequest, Granted, Revocable};
+pub use self::grant::{Granted, Revocable};
 pub use self::pickup::PickedUp;
 pub use self::receipts::Look;
 pub use self::restore::{Found, Restored};
+pub use crate::envelope::GrantRequest;
 use crate::error::WalletError;
 use crate::ledger::Proven;
 use crate::rows::Held;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet};
-
-/// How long after it was signed a transaction may come into a block, in milliseconds.
-const SUBMIT_WITHIN_MS: u64 = DAY_MS * 7;
 
 /// A patient's wallet.
 #[derive(Debug)]

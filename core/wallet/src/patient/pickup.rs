@@ -3,14 +3,16 @@
 use clavicle_ledger::action::DefineStudy;
 use clavicle_ledger::derivation::Branch;
 use clavicle_ledger::encoding::{Ascending, Text};
-use clavicle_ledger::id::{ManifestRoot, SourceId};
+use clavicle_ledger::id::{ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::Key;
+use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{self, Ask, Claim, Claimed, Offered, PickupCode};
 
-use super::{OwnStudy, Patient, SUBMIT_WITHIN_MS};
+use super::{OwnStudy, Patient};
+use crate::envelope;
 use crate::error::WalletError;
 use crate::rows::{Begun, Held, Known, Summary};
 use crate::wallet::{Wallet, random};
@@ -49,6 +51,9 @@ impl Patient {
         let answer = Text::new(answer.trim()).map_err(|_| WalletError::NotClaimed("the answer is too long".into()))?;
         let opened = pickup::open(&endpoint, &source, &Ask { ticket: code.ticket.clone(), answer }).await?;
         self.pass_used_keys(opened.offers().len()).await?;
+        for offer in opened.offers() {
+            self.give_up_late_claim(offer.manifest.manifest.header().study).await?;
+        }
         let mut studies = Vec::new();
         for offer in opened.offers() {
             studies.push(self.consider(code.source, &operational, offer)?);
@@ -102,6 +107,20 @@ impl Patient {
         Ok(PickedUp { study: OwnStudy { id, held }, before: false, failed: None })
     }
 
+    /// Gives up a claim that can come into no block any more, and came into none: it is made anew, with the same key.
+    async fn give_up_late_claim(&mut self, study: StudyId) -> Result<(), WalletError> {
+        let Some(held) = self.wallet.vault.get::<Held>(study.as_bytes())? else { return Ok(()) };
+        let Some(claim) = held.claim.as_ref().filter(|_| held.final_at.is_none()) else { return Ok(()) };
+        if self.wallet.ledger.head().is_before(claim.submit_by) {
+            return Ok(());
+        }
+        // The row is of this header or a newer one: had the claim been executed, the study were there.
+        if self.wallet.rows(&[StateKey::Study(study)]).await?.rows.study(study)?.is_none() {
+            self.wallet.vault.put(study.as_bytes(), &Held { claim: None, ..held })?;
+        }
+        Ok(())
+    }
+
     /// Makes the claim of an offered study, with its key, and keeps it before anybody sees it.
     fn hold(
         &self,
@@ -111,8 +130,7 @@ impl Patient {
         root: ManifestRoot,
     ) -> Result<Held, WalletError> {
         let header = offer.manifest.manifest.header();
-        let nonce = random()?;
-        let submit_by = self.wallet.now().plus(SUBMIT_WITHIN_MS);
+        let (nonce, head) = (random()?, self.wallet.ledger.head());
         let (profile, seed) = (self.wallet.profile()?, self.wallet.seed()?);
         let held = self.wallet.vault.write(|batch| {
             let place = match batch.get::<Held>(header.study.as_bytes())? {
@@ -124,20 +142,20 @@ impl Patient {
             else {
                 return Ok(None);
             };
-            let action = Action::DefineStudy(DefineStudy {
+            let define = DefineStudy {
                 digest: offer.salt.study_digest(header.study_instance_uid.as_str()),
                 source: operational,
                 holder: holder.public(),
                 delegates: Ascending::new(),
                 manifest_root: root,
                 open: header.open,
-            });
+            };
             let held = Held {
                 source,
                 device,
                 holder: number,
                 known: Some(Known { salt: offer.salt.clone(), summary: Summary::of(&offer.manifest.manifest) }),
-                claim: Some(Body { submit_by, nonce, action }),
+                claim: Some(envelope::definition(head, nonce, define)),
                 final_at: None,
             };
             batch.put(header.study.as_bytes(), &held)?;
