@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use clavicle_admission::Neighbourhood;
 use clavicle_ledger::confirm::Newest;
 use clavicle_ledger::encoding::{self, Bytes, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
@@ -19,6 +20,7 @@ use clavicle_network::swarm::{Desk, Received};
 use tracing::error;
 
 use crate::challenge::{Challenger, Connection};
+use crate::store::mailboxes::KeptBy;
 use crate::store::{ChainStore, MailboxError, Mailboxes, StoreError};
 use crate::submission::{Fate, From, Submission, SubmitError};
 use crate::timekeeper::Timekeeper;
@@ -149,16 +151,23 @@ impl RelayDesk {
         Ok(CertifiedHeader { certificate: head.certificate.trimmed(&validators), ..head })
     }
 
-    fn mailbox(&self, asker: Key, request: MailboxRequest) -> Result<MailboxResponse, StoreError> {
+    fn about_mailbox(
+        &self,
+        asker: Key,
+        from: Neighbourhood,
+        request: MailboxRequest,
+    ) -> Result<MailboxResponse, StoreError> {
         let now = (self.clock)();
         let answered = match request {
-            MailboxRequest::Open(opening) => {
+            MailboxRequest::Open { opening, work } => {
                 // How long it is kept must not follow from a clock that was set ahead.
                 let now = LocalTime(self.timekeeper.dated(self.store()));
-                self.mailboxes.open_box(&opening, &self.chain, self.source, now).map(|()| MailboxResponse::Done)
+                let by = KeptBy { chain: self.chain, relay: self.source, relay_peer: self.network };
+                let opened = self.mailboxes.open_box(&opening, work.as_deref(), &by, from, now);
+                opened.map(|()| MailboxResponse::Done)
             }
             MailboxRequest::Deposit { mailbox, token, sealed } => {
-                let deposited = self.mailboxes.deposit(&mailbox, &token, sealed.as_slice(), now);
+                let deposited = self.mailboxes.deposit(&mailbox, &token, sealed.as_slice(), from, now);
                 deposited.map(|()| MailboxResponse::Done)
             }
             MailboxRequest::Challenge => Ok(MailboxResponse::Challenge(self.challenger.challenge(&asker, now))),
@@ -173,9 +182,15 @@ impl RelayDesk {
         answered.or_else(|error| match (error.refusal(), error) {
             (Some(refusal), _) => Ok(MailboxResponse::Refused(refusal)),
             (None, MailboxError::Store(error)) => Err(error),
+            (None, MailboxError::Price(price)) => Ok(MailboxResponse::Price(price)),
             (None, _) => Ok(MailboxResponse::Refused(MailboxRefusal::NoMailbox)),
         })
     }
+}
+
+fn unavailable(error: StoreError) -> Response {
+    error!(%error, "a question could not be answered");
+    Response::Unavailable
 }
 
 /// As much of a sentence as fits a text of the wire.
@@ -197,16 +212,18 @@ impl Desk for RelayDesk {
         }
     }
 
-    fn answer(&self, asker: Key, request: Request) -> Response {
+    fn answer(&self, _: Key, request: Request) -> Response {
         let answered = match request {
             Request::Submit(envelope) => self.submit(&envelope),
             Request::Query(query) => self.query(query),
-            Request::Mailbox(request) => self.mailbox(asker, *request).map(Response::Mailbox),
+            // Not known where it comes from.
+            Request::Mailbox(_) => Ok(Response::Unavailable),
         };
-        answered.unwrap_or_else(|error| {
-            error!(%error, "a question could not be answered");
-            Response::Unavailable
-        })
+        answered.unwrap_or_else(unavailable)
+    }
+
+    fn mailbox(&self, asker: Key, from: Neighbourhood, request: MailboxRequest) -> Response {
+        self.about_mailbox(asker, from, request).map_or_else(unavailable, Response::Mailbox)
     }
 
     fn waiting(&self) -> Vec<EnvelopeHash> {

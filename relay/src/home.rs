@@ -25,6 +25,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clavicle_network::work;
 use serde::{Deserialize, Serialize};
 
 /// A relay's folder, by its path.
@@ -45,6 +46,23 @@ pub struct Settings {
     /// What it writes down of who fetches.
     #[serde(default)]
     pub receipts: ReceiptSettings,
+    /// What it asks for a mailbox.
+    #[serde(default)]
+    pub mailboxes: MailboxSettings,
+}
+
+/// How a relay keeps other people's messages: the table `[mailboxes]` in `relay.toml`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MailboxSettings {
+    /// How many hashes whoever opens a mailbox computes for it, on average, while there is room enough. Less is for tests.
+    pub effort: u32,
+}
+
+impl Default for MailboxSettings {
+    fn default() -> Self {
+        Self { effort: work::EFFORT }
+    }
 }
 
 /// What a relay does with its receipts: the table `[receipts]` in `relay.toml`.

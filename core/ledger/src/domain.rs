@@ -97,7 +97,9 @@ tags! {
     /// The opening of a mailbox at a relay.
     BOX_OPEN = "clavicle/boxop/1";
     /// The collection of what is in a mailbox.
-    BOX_COLLECT = "clavicle/boxco/1";
+    BOX_COLLECT = "clavicle/boxco/2";
+    /// What is paid for a mailbox at a relay.
+    BOX_WORK = "clavicle/boxwo/1";
     /// A message from one person to another, under its seal.
     LETTER = "clavicle/lettr/1";
     /// A manifest; its hash is the manifest's root.

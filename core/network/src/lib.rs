@@ -9,5 +9,6 @@ pub mod revoke;
 mod serve;
 pub mod swarm;
 pub mod transfer;
+pub mod work;
 
 pub use self::serve::{Limits, Server};

@@ -19,6 +19,8 @@ use clavicle_ledger::transaction::{Envelope, MAX_ENVELOPE_LEN};
 use clavicle_ledger::tree::StateProof;
 use clavicle_ledger::validators::ValidatorSet;
 
+use crate::work::{Price, Work};
+
 /// The longest request, in bytes: a deposit and what stands around it.
 pub const MAX_REQUEST_LEN: usize = MAX_SEALED_LEN + 1024;
 /// The longest response, in bytes.
@@ -237,7 +239,12 @@ pub struct Included {
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum MailboxRequest {
     /// Open one, or change its end.
-    Open(SignedOpening),
+    Open {
+        /// Which, and until when.
+        opening: SignedOpening,
+        /// What it costs, as far as it is known: without it the relay answers with a [`Price`].
+        work: Option<Box<Work>>,
+    },
     /// Put a message in.
     Deposit {
         /// Into which.
@@ -264,6 +271,8 @@ pub enum MailboxResponse {
     Messages(List<Bytes<MAX_SEALED_LEN>, MAX_COLLECTED>),
     /// Not done.
     Refused(MailboxRefusal),
+    /// To [`MailboxRequest::Open`] without work, or with less or older than this.
+    Price(Price),
 }
 
 /// Why nothing was done about a mailbox.
@@ -278,6 +287,12 @@ pub enum MailboxRefusal {
     /// Not signed as it must be.
     #[error("the request is not signed by the mailbox's key for this relay, connection and time")]
     Signature,
+    /// The relay keeps what room it has left for others.
+    #[error(
+        "what room is left is kept for those who come from another network address, since much was taken from this one: try again from \
+         another network"
+    )]
+    Share,
 }
 
 /// Where messages to a person are left.
@@ -354,8 +369,6 @@ pub struct Collection {
     pub own_peer: Key,
     /// The relay's challenge.
     pub challenge: [u8; 32],
-    /// By the asker's clock.
-    pub at: Timestamp,
     /// Which mailbox.
     pub mailbox: Key,
     /// Messages that arrived, by BLAKE3 of their bytes: they are thrown away.

@@ -45,7 +45,7 @@
 //! | network address, moment | the device's | who asks from one address within minutes |
 //! | the question | one study, one transaction, or all keys with one beginning | which study is asked about |
 //! | mailbox: key, token | one of each for a card | which card: both relays that keep it |
-//! | mailbox: until | time of the newest proven header and the card's days, up to midnight UTC ([`Head::kept_until`]) | the days that were chosen |
+//! | mailbox: until | time of the newest proven header, thirty days on, up to midnight UTC ([`Head::kept_until`]) | the day |
 //! | mailbox: work | a number of ten minutes that the relay gave, random bytes, and what was found | nothing |
 //! | collection | the relay's challenge, the names of both ends; no time of the wallet's | nothing |
 //! | message | one of four lengths; deposited when its grant is final | which grant: see the limits |

@@ -4,6 +4,8 @@
 //! which questions are of one person. (They still see an address and a time.)
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clavicle_ledger::encoding::{Ascending, Bytes};
@@ -17,10 +19,11 @@ use clavicle_ledger::time::{Height, LocalTime, Timestamp};
 use clavicle_ledger::transaction::Envelope;
 use clavicle_network::endpoint::Remote;
 use clavicle_network::message::{
-    Acknowledged, Collection, Decided, Holding, MAX_DEPOSITS, MAX_SEALED_LEN, Mailbox, MailboxRequest, MailboxResponse,
-    Opening, Prefix, Query, Request, Response, RowKey, Token, Verdict,
+    Acknowledged, Collection, Decided, Holding, MAX_COLLECTED, MAX_DEPOSITS, MAX_SEALED_LEN, Mailbox, MailboxRequest,
+    MailboxResponse, Opening, Prefix, Query, Request, Response, RowKey, Token, Verdict,
 };
 use clavicle_network::swarm::{AskError, Client};
+use clavicle_network::work::{MAX_EFFORT, PARTS, Price, Purpose, Task, Work};
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep};
@@ -37,6 +40,8 @@ const FINAL: Duration = Duration::from_secs(30);
 const BEHIND: Duration = Duration::from_secs(10);
 /// How many relays are asked who holds what.
 const FIND_BY: usize = 3;
+/// How often a relay is paid that asks for more each time.
+const PAID: u32 = 3;
 /// How many relays a transaction is given to at once.
 const SUBMIT_TO: usize = 2;
 
@@ -444,7 +449,7 @@ impl Ledger {
         Ok(header.header.height)
     }
 
-    /// Opens a mailbox at relays until `count` keep it.
+    /// Opens a mailbox at relays until `count` keep it. Each asks for some computing, of which `progress` is told how many parts are done, and of how many.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -454,38 +459,65 @@ impl Ledger {
         token: Token,
         until: Timestamp,
         count: usize,
+        progress: impl Fn(usize, usize),
     ) -> Result<Vec<SourceId>, WalletError> {
         let mut kept = Vec::new();
         for relay in self.relays()? {
             if kept.len() >= count {
                 break;
             }
-            if self.open_at(&relay, key, token, until).await {
+            let before = kept.len() * PARTS;
+            let opened = self.open_at(&relay, key, token, until, |done| progress(before + done, count * PARTS));
+            if opened.await.is_ok_and(|opened| opened) {
                 kept.push(relay.source);
             }
         }
         if kept.is_empty() { Err(WalletError::NoMailbox) } else { Ok(kept) }
     }
 
-    /// Has a mailbox kept for longer by those that keep it. Says how many do.
+    /// Has a mailbox kept for longer by those that keep it, for as much computing as a new one. Says how many do.
     pub async fn keep_mailbox(&self, key: &SecretKey, mailbox: &Mailbox, until: Timestamp) -> usize {
         let mut kept = 0;
         for relay in mailbox.relays.iter().filter_map(|source| self.relay(source)) {
-            kept += usize::from(self.open_at(relay, key, mailbox.token, until).await);
+            let opened = self.open_at(relay, key, mailbox.token, until, |_| {}).await;
+            kept += usize::from(opened.is_ok_and(|opened| opened));
         }
         kept
     }
 
-    async fn open_at(&self, relay: &Relay, key: &SecretKey, token: Token, until: Timestamp) -> bool {
-        let opening = Opening { relay: relay.source, mailbox: key.public(), token, until };
-        let request = MailboxRequest::Open(opening.sign(&self.chain, key));
-        match self.ask_one(relay, Request::Mailbox(Box::new(request))).await {
-            Ok(Response::Mailbox(MailboxResponse::Done)) => true,
-            answer => {
-                debug!(?answer, "a relay does not keep a mailbox");
-                false
-            }
+    /// Has one relay keep a mailbox, for what it asks; and collects from it once, since relays that are full let go what nobody has collected from.
+    async fn open_at(
+        &self,
+        relay: &Relay,
+        key: &SecretKey,
+        token: Token,
+        until: Timestamp,
+        progress: impl Fn(usize),
+    ) -> Result<bool, AskError> {
+        let opening = Opening { relay: relay.source, mailbox: key.public(), token, until }.sign(&self.chain, key);
+        let purpose = Purpose { chain: self.chain, relay: relay.source, relay_peer: relay.key, mailbox: key.public() };
+        let mut client = self.connect(relay).await?;
+        let mut work = None;
+        for _ in 0..=PAID {
+            let request = MailboxRequest::Open { opening: opening.clone(), work: work.take().map(Box::new) };
+            let price = match client.ask(Request::Mailbox(Box::new(request))).await? {
+                Response::Mailbox(MailboxResponse::Price(price)) if price.effort <= MAX_EFFORT => price,
+                Response::Mailbox(MailboxResponse::Done) => {
+                    let collected = self.ask_messages(&mut client, relay, key, Ascending::new()).await;
+                    if !matches!(collected, Ok(Response::Mailbox(MailboxResponse::Messages(_)))) {
+                        debug!("a mailbox was opened and could not be collected from");
+                    }
+                    return Ok(true);
+                }
+                answer => {
+                    debug!(?answer, "a relay does not keep a mailbox");
+                    return Ok(false);
+                }
+            };
+            work = pay(&purpose, price, &progress).await;
         }
+        debug!("a relay asks for more and more for a mailbox");
+        Ok(false)
     }
 
     /// Leaves a sealed message in a mailbox, at every relay that keeps it. Says how many took it.
@@ -518,23 +550,9 @@ impl Ledger {
         let mut acknowledged = Vec::new();
         // A mailbox holds no more than that; a relay that goes on is not followed.
         for _ in 0..=MAX_DEPOSITS {
-            let challenge =
-                match client.ask(Request::Mailbox(Box::new(MailboxRequest::Challenge))).await.map_err(unreachable)? {
-                    Response::Mailbox(MailboxResponse::Challenge(challenge)) => challenge,
-                    _ => return Err(WalletError::OtherAnswer),
-                };
-            let collection = Collection {
-                relay: relay.source,
-                relay_peer: client.relay_key(),
-                own_peer: client.own_key(),
-                challenge,
-                at: self.now().0,
-                mailbox: key.public(),
-                acknowledged: Ascending::from_items(std::mem::take(&mut acknowledged))
-                    .map_err(|_| WalletError::OtherAnswer)?,
-            };
-            let request = MailboxRequest::Collect(collection.sign(&self.chain, key));
-            let messages = match client.ask(Request::Mailbox(Box::new(request))).await.map_err(unreachable)? {
+            let arrived = Ascending::from_items(std::mem::take(&mut acknowledged));
+            let arrived = arrived.map_err(|_| WalletError::OtherAnswer)?;
+            let messages = match self.ask_messages(&mut client, relay, key, arrived).await.map_err(unreachable)? {
                 Response::Mailbox(MailboxResponse::Messages(messages)) => messages.into_vec(),
                 Response::Mailbox(MailboxResponse::Refused(_)) => return Ok(()),
                 _ => return Err(WalletError::OtherAnswer),
@@ -550,6 +568,56 @@ impl Ledger {
             acknowledged.dedup();
         }
         Err(WalletError::OtherAnswer)
+    }
+
+    /// Acknowledges messages, and asks for those that are left.
+    async fn ask_messages(
+        &self,
+        client: &mut Client,
+        relay: &Relay,
+        key: &SecretKey,
+        acknowledged: Ascending<Acknowledged, MAX_COLLECTED>,
+    ) -> Result<Response, AskError> {
+        let challenge = match client.ask(Request::Mailbox(Box::new(MailboxRequest::Challenge))).await? {
+            Response::Mailbox(MailboxResponse::Challenge(challenge)) => challenge,
+            other => return Ok(other),
+        };
+        let collection = Collection {
+            relay: relay.source,
+            relay_peer: client.relay_key(),
+            own_peer: client.own_key(),
+            challenge,
+            mailbox: key.public(),
+            acknowledged,
+        };
+        client.ask(Request::Mailbox(Box::new(MailboxRequest::Collect(collection.sign(&self.chain, key))))).await
+    }
+}
+
+/// Does the work that a relay asks for, away from whatever else runs. Dropped, it stops.
+async fn pay(purpose: &Purpose, price: Price, progress: impl Fn(usize)) -> Option<Work> {
+    let wanted = Wanted(Arc::new(AtomicBool::new(true)));
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).ok()?;
+    let mut task = Task::new(purpose, price, salt);
+    while task.finished().is_none() {
+        let is_wanted = Arc::clone(&wanted.0);
+        let part = tokio::task::spawn_blocking(move || {
+            task.go_on(|| is_wanted.load(Ordering::Relaxed));
+            task
+        });
+        task = part.await.ok()?;
+        progress(task.done());
+    }
+    task.finished().cloned()
+}
+
+/// As long as it is there, somebody waits for the work.
+struct Wanted(Arc<AtomicBool>);
+
+impl Drop for Wanted {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
     }
 }
 

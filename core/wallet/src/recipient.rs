@@ -109,11 +109,18 @@ impl Recipient {
         Text::new(name).map_err(WalletError::Name)
     }
 
-    /// Makes a card with fresh keys, `keys` of them, good for `days`. Its mailbox is open when this returns.
+    /// Makes a card with fresh keys, `keys` of them, good for `days`. Its mailbox is open when this returns, which takes some computing: `progress`
+    /// is told how many parts of it are done, and of how many.
     ///
     /// # Errors
     /// [`WalletError`].
-    pub async fn card(&mut self, keys: usize, days: u64, wish: &str) -> Result<SignedCard, WalletError> {
+    pub async fn card(
+        &mut self,
+        keys: usize,
+        days: u64,
+        wish: &str,
+        progress: impl Fn(usize, usize),
+    ) -> Result<SignedCard, WalletError> {
         let count = u32::try_from(keys.clamp(1, MAX_GRANTEES)).unwrap_or(1);
         let wish = Text::new(wish.trim()).map_err(WalletError::Name)?;
         let taken = self.wallet.vault.write(|batch| {
@@ -130,9 +137,11 @@ impl Recipient {
         // A block that is known to be decided, for whoever reads the card.
         self.wallet.rows(&[StateKey::Head]).await?;
         let checkpoint = Checkpoint::of(self.wallet.ledger.light().newest());
-        let expires = self.wallet.ledger.head().kept_until(days.clamp(1, MAX_CARD_DAYS));
+        let head = self.wallet.ledger.head();
+        // The same for all cards, and as long as can be: something may have to be told of a copy.
+        let (expires, kept_until) = (head.kept_until(days.clamp(1, MAX_CARD_DAYS)), head.kept_until(MAX_CARD_DAYS));
         let (key, token) = (self.wallet.key(Branch::Mailbox, mailbox)?, Token(random()?));
-        let relays = self.wallet.ledger.open_mailbox(&key, token, expires, KEPT_BY).await?;
+        let relays = self.wallet.ledger.open_mailbox(&key, token, kept_until, KEPT_BY, progress).await?;
         let identity = Identity::generate().map_err(WalletError::Random)?;
         let keys: Vec<_> = grantees.iter().map(|numbered| numbered.key).collect();
         let card = Card {
@@ -152,7 +161,7 @@ impl Recipient {
         };
         let signer = grantees.iter().next().map_or(first, |numbered| numbered.number);
         let card = card.sign(&self.wallet.key(Branch::Card, signer)?)?;
-        let shown = Shown { card: card.clone(), grantees, mailbox, identity, kept_until: expires, has_copy: false };
+        let shown = Shown { card: card.clone(), grantees, mailbox, identity, kept_until, has_copy: false };
         // Before anybody sees it.
         self.keep_shown(&shown)?;
         Ok(card)
@@ -307,10 +316,8 @@ impl Recipient {
             return Ok(());
         }
         self.wallet.refresh_head().await;
-        let (key, until) = (
-            self.wallet.key(Branch::Mailbox, shown.mailbox)?,
-            self.wallet.ledger.head().kept_until(MAX_CARD_DAYS),
-        );
+        let (key, until) =
+            (self.wallet.key(Branch::Mailbox, shown.mailbox)?, self.wallet.ledger.head().kept_until(MAX_CARD_DAYS));
         if self.wallet.ledger.keep_mailbox(&key, &shown.card.card.mailbox, until).await > 0 {
             shown.kept_until = until;
             self.keep_shown(shown)?;

@@ -11,7 +11,7 @@ use clavicle_ledger::source::{Addresses, Announcement, SourceKind};
 use serde_json::json;
 
 use super::{Answer, CommandError, IntakeArguments};
-use crate::home::{Home, IntakeSettings, Listen, ReceiptSettings, Settings};
+use crate::home::{Home, IntakeSettings, Listen, MailboxSettings, ReceiptSettings, Settings};
 use crate::keys::Keys;
 use clavicle_network::file as network_file;
 
@@ -35,8 +35,8 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments)
     let candidate = Candidate::sign(source, &keys.all())?;
     network_file::write_candidate(&home.source_file(), &candidate)?;
     // Last, since it is what makes the folder a relay's.
-    let receipts = ReceiptSettings::default();
-    home.write_settings(&Settings { name: name.to_owned(), listen, intake, receipts })?;
+    let (receipts, mailboxes) = (ReceiptSettings::default(), MailboxSettings::default());
+    home.write_settings(&Settings { name: name.to_owned(), listen, intake, receipts, mailboxes })?;
     let (source, identity) = (home.source_file(), candidate.source.identity);
     Ok(Answer {
         text: format!(

@@ -22,6 +22,7 @@ use crate::keys::Keys;
 use crate::mempool::Mempool;
 use crate::reception::Quarantine;
 use crate::service::{self, Audit, AuditRequest, Report, Service, Status, ValidatorRow};
+use crate::store::mailboxes::Limits;
 use crate::store::receipts::Signer;
 use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, Seen, StoreError};
 use crate::submission::Submission;
@@ -143,6 +144,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         waker: OnceLock::new(),
         publish: OnceLock::new(),
     };
+    let limits = Limits { effort: u64::from(settings.mailboxes.effort), ..Limits::default() };
     Ok(Service {
         name: settings.name,
         source,
@@ -157,7 +159,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
                 .map_err(|error| CommandError::Folder { path: home.quarantine_folder(), error })?,
         ),
         pickups: Arc::new(Pickups::open(&home.pickups_file())?),
-        mailboxes: Arc::new(Mailboxes::open(&home.mailboxes_file())?),
+        mailboxes: Arc::new(Mailboxes::open(&home.mailboxes_file(), limits)?),
         submission: Arc::new(submission),
         receipts,
         notices: Arc::new(Notices::open(&home.notices_file())?),

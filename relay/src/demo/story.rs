@@ -281,7 +281,7 @@ impl Story<'_> {
     async fn recipient(&self, folder: &str, name: &str) -> Result<(Recipient, SignedCard), Failure> {
         let (folder, genesis) = (self.hospitals.path(folder), self.genesis.clone());
         let (mut recipient, _words) = Recipient::create(&folder, &self.passphrase, genesis, name, self.clock)?;
-        let card = Box::pin(recipient.card(1, 7, "")).await?;
+        let card = Box::pin(recipient.card(1, 7, "", |_, _| {})).await?;
         Ok((recipient, card))
     }
 

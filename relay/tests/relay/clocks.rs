@@ -1,7 +1,9 @@
 //! A relay whose clock is set: it serves nobody on its word, forgets nothing, and lets nothing last that it would have made too long.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 
+use clavicle_admission::Neighbourhood;
 use clavicle_imaging::reader::Reader;
 use clavicle_ledger::authorise::{Claim, Hello};
 use clavicle_ledger::confirm::{Newest, Round};
@@ -9,10 +11,11 @@ use clavicle_ledger::id::StudyId;
 use clavicle_ledger::receipt::{Entry, SignedReceipt};
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{Clocks, DAY_MS, HOUR_MS, LocalTime, Timestamp};
-use clavicle_network::message::{MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Request, Response, Token};
+use clavicle_network::message::{MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Response, Token};
 use clavicle_network::pickup::{Question, Ticket};
 use clavicle_network::swarm::Desk as _;
 use clavicle_network::transfer::Gate as _;
+use clavicle_network::work::{Purpose, Task};
 use clavicle_relay::archive::Archive;
 use clavicle_relay::challenge::Challenger;
 use clavicle_relay::desk::RelayDesk;
@@ -21,7 +24,7 @@ use clavicle_relay::home::ReceiptSettings;
 use clavicle_relay::mempool::Mempool;
 use clavicle_relay::reception::Quarantine;
 use clavicle_relay::service::Service;
-use clavicle_relay::store::mailboxes::LONGEST_MS;
+use clavicle_relay::store::mailboxes::{LONGEST_MS, Limits};
 use clavicle_relay::store::receipts::Signer;
 use clavicle_relay::store::{ChainStore, Issue, Mailboxes, Notices, Pickups, Receipts, Seen, Visit};
 use clavicle_relay::submission::Submission;
@@ -84,7 +87,7 @@ impl Hospital {
             taking: Arc::default(),
             quarantine: Arc::new(Quarantine::open(&at("quarantine")).unwrap()),
             pickups: Arc::new(Pickups::open(&at("pickups")).unwrap()),
-            mailboxes: Arc::new(Mailboxes::open(&at("mailboxes")).unwrap()),
+            mailboxes: Arc::new(Mailboxes::open(&at("mailboxes"), Limits { effort: 1, ..Limits::default() }).unwrap()),
             submission: Arc::new(submission),
             receipts,
             notices: Arc::new(Notices::open(&at("notices")).unwrap()),
@@ -173,16 +176,29 @@ impl Hospital {
         }
     }
 
-    /// Opens a mailbox until a moment.
+    /// Opens a mailbox until a moment, for what it costs.
     fn open_box(&self, word: &str, until: Timestamp) -> MailboxResponse {
-        let (key, relay) = (secret(word), self.service.source);
-        let opening = Opening { relay, mailbox: key.public(), token: TOKEN, until };
-        let request = MailboxRequest::Open(opening.sign(&self.service.chain, &key));
-        match self.desk().answer(secret("somebody").public(), Request::Mailbox(Box::new(request))) {
-            Response::Mailbox(response) => response,
-            other => panic!("{other:?}"),
+        let (key, relay, chain) = (secret(word), self.service.source, self.service.chain);
+        let opening = Opening { relay, mailbox: key.public(), token: TOKEN, until }.sign(&chain, &key);
+        let ask = |work| {
+            let request = MailboxRequest::Open { opening: opening.clone(), work };
+            match self.desk().mailbox(secret("somebody").public(), nowhere(), request) {
+                Response::Mailbox(response) => response,
+                other => panic!("{other:?}"),
+            }
+        };
+        let MailboxResponse::Price(price) = ask(None) else { return ask(None) };
+        let relay_peer = secret("network 0").public();
+        let mut task = Task::new(&Purpose { chain, relay, relay_peer, mailbox: key.public() }, price, [7; 16]);
+        while task.finished().is_none() {
+            task.go_on(|| true);
         }
+        ask(task.finished().cloned().map(Box::new))
     }
+}
+
+fn nowhere() -> Neighbourhood {
+    Neighbourhood::of(IpAddr::from([192, 0, 2, 1]))
 }
 
 const TOKEN: Token = Token([6; 16]);
@@ -251,7 +267,7 @@ fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
             assert!((start..=start.plus(1_000)).contains(&at), "{by_ms}: {at:?}");
         }
         let now = LocalTime(mercy.now());
-        mercy.service.mailboxes.deposit(&secret("ana").public(), &TOKEN, &[0; 1024], now).unwrap();
+        mercy.service.mailboxes.deposit(&secret("ana").public(), &TOKEN, &[0; 1024], nowhere(), now).unwrap();
         mercy.service.pickups.answer(&ticket, "4711", secret("ana").public(), now).unwrap();
     }
 }

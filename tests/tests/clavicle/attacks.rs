@@ -17,6 +17,10 @@
 //! | the power of a source that was cut off is cut, so that it forgets that it was | `adversary/stale.rs` |
 //! | a clock is set ahead and back: mailboxes, pickups and receipts go, or are kept for years, and a proposer drops what waits | `a_clock_that_is_set_and_set_back_leaves_no_mark` in the relay's `clocks.rs`, `a_clock_that_was_set_ahead_makes_no_proposer_forget_what_waits` in its `keeper.rs` |
 //! | the salt and the manifest leave while it is being decided whether a grant still stands | `while_it_is_being_decided_again_not_even_the_welcome_leaves` in the network's `transfer/cut.rs` |
+//! | whoever reads the ledger links studies by a phone's clock | `core/wallet/src/envelope/game.rs` |
+//! | a stranger with many addresses fills a relay's mailboxes | `relay/tests/relay/mailboxes.rs` |
+//! | whoever was shown a card fills its mailbox | `relay/tests/relay/mailboxes.rs` |
+//! | work for a mailbox is used twice, elsewhere, or in advance | `relay/tests/relay/mailboxes.rs` |
 
 mod a_flood_from_64_addresses_delays_no_revocation;
 mod a_stranger_who_gossips_at_the_validators_port_is_nobody;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use clavicle_relay::control;
-use clavicle_relay::home::Home;
+use clavicle_relay::home::{Home, MailboxSettings, Settings};
 use clavicle_relay::service::Status;
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ impl Cluster {
         Self { folder, running: [const { None }; 4], rooms: None }
     }
 
-    /// Four hospitals, made and joined in network.json, with a heartbeat of a second; none runs yet.
+    /// Four hospitals, made and joined in network.json, with a heartbeat of a second and cheap mailboxes; none runs yet.
     pub(crate) fn made() -> Self {
         let cluster = Self::empty();
         for hospital in HOSPITALS {
@@ -72,6 +72,12 @@ impl Cluster {
 
     fn joined(self) -> Self {
         let cluster = self;
+        for n in 0..4 {
+            // Next to nothing for a mailbox: cards are shown all the time here.
+            let settings = cluster.home(n).settings().unwrap();
+            let settings = Settings { mailboxes: MailboxSettings { effort: 16 }, ..settings };
+            cluster.home(n).write_settings(&settings).unwrap();
+        }
         let sources = HOSPITALS.map(|hospital| format!("{hospital}/source.json"));
         let genesis = ["genesis", "--heartbeat", "1", "--out", "network.json"];
         let all: Vec<&str> = genesis.into_iter().chain(sources.iter().map(String::as_str)).collect();

@@ -26,7 +26,7 @@ pub(super) fn behaviour(chain: &ChainId, support: ProtocolSupport) -> Behaviour<
 
 /// The protocol's name, with the network's in it.
 pub(super) fn protocol(chain: &ChainId) -> StreamProtocol {
-    StreamProtocol::try_from_owned(format!("/clavicle/{}/ask/1", network_name(chain))).expect("it begins with a slash")
+    StreamProtocol::try_from_owned(format!("/clavicle/{}/ask/2", network_name(chain))).expect("it begins with a slash")
 }
 
 impl Codec for AskCodec {

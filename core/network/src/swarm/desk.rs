@@ -1,9 +1,10 @@
 //! What a node does not decide itself.
 
+use clavicle_admission::Neighbourhood;
 use clavicle_ledger::id::EnvelopeHash;
 use clavicle_ledger::key::Key;
 
-use crate::message::{Request, Response};
+use crate::message::{MailboxRequest, Request, Response};
 
 /// Where a [`Node`](super::Node) brings what arrives.
 ///
@@ -16,7 +17,14 @@ pub trait Desk: Send + Sync + 'static {
     /// Answers a question of `asker`, whose libp2p key it is. [`Query::Waiting`](crate::message::Query::Waiting) and
     /// [`Query::Envelopes`](crate::message::Query::Envelopes) do not come here: the node answers them, to relays alone.
     /// [`Query::Newest`](crate::message::Query::Newest) comes from relays alone, and of each so often and no more often.
+    /// Nor does what is about mailboxes: that goes to [`Desk::mailbox`].
     fn answer(&self, asker: Key, request: Request) -> Response;
+
+    /// Answers what is asked about a mailbox, by whoever came from there. Without mailboxes there is no answer.
+    fn mailbox(&self, asker: Key, from: Neighbourhood, request: MailboxRequest) -> Response {
+        let _ = (asker, from, request);
+        Response::Unavailable
+    }
 
     /// The transactions that wait for a block, the newest first when there are more than
     /// [`MAX_WAITING`](crate::message::MAX_WAITING).

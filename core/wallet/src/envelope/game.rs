@@ -20,6 +20,7 @@ use clavicle_network::message::{Opening, Token};
 
 use super::{GrantRequest, Head, definition, grant, one_of, revocation, terms};
 use crate::card::MAX_GRANTEES;
+use crate::recipient::MAX_CARD_DAYS;
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 const MIDNIGHT: u64 = 20_700 * DAY_MS;
@@ -235,12 +236,11 @@ impl Day {
     /// A recipient shows a card: its mailbox's opening, as the relay that keeps it sees it.
     fn card(&mut self, phone: &Phone, visit: usize) {
         let at = MIDNIGHT + self.dice.below(DAY_MS);
-        let days = [1, 7, 30][self.dice.below(3) as usize];
         let opening = Opening {
             relay: SourceId::from_bytes([7; 32]),
             mailbox: self.dice.key(),
             token: Token(self.dice.bytes()),
-            until: self.head(at).kept_until(days),
+            until: self.head(at).kept_until(MAX_CARD_DAYS),
         };
         let bytes = borsh::to_vec(&opening).unwrap();
         self.seen.push(Seen { kind: Kind::Opening, at, bytes, whose: phone.whose, visit, study: 0, source: 0 });
@@ -337,7 +337,11 @@ impl Number {
     fn of(&self, seen: &Seen) -> u64 {
         let mut bytes = [0; 8];
         bytes[..self.width].copy_from_slice(&seen.bytes[self.place..self.place + self.width]);
-        u64::from_le_bytes(bytes).wrapping_mul(self.unit_ms.max(1)).wrapping_sub(if self.unit_ms > 0 { seen.at } else { 0 })
+        u64::from_le_bytes(bytes).wrapping_mul(self.unit_ms.max(1)).wrapping_sub(if self.unit_ms > 0 {
+            seen.at
+        } else {
+            0
+        })
     }
 }
 

@@ -91,12 +91,13 @@ impl Patient {
         }
         let shown = card.verify(&chain, now)?;
         let grants = self.grants()?;
-        let same = |grant: &&Granted| {
-            grant.made.study == study.id && grant.made.card == *card && grant.revoked.is_none()
-        };
+        let same =
+            |grant: &&Granted| grant.made.study == study.id && grant.made.card == *card && grant.revoked.is_none();
         // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
         let is_finished = |grant: &&Granted| {
-            matches!(grant.made.stage, Stage::Delivered(_)) && now < grant.made.terms.expires && is_asked(grant, request)
+            matches!(grant.made.stage, Stage::Delivered(_))
+                && now < grant.made.terms.expires
+                && is_asked(grant, request)
         };
         if let Some(finished) = grants.iter().filter(same).find(is_finished) {
             return Ok(finished.clone());

@@ -70,7 +70,7 @@ fn open(folder: &Folder) -> Result<Recipient, CommandError> {
 }
 
 async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish: &str) -> Result<Answer, CommandError> {
-    let card = open(folder)?.card(keys, days, wish).await?;
+    let card = open(folder)?.card(keys, days, wish, progress::counted("parts of the work for a mailbox")).await?;
     let text = code::to_text(&card);
     let until = moment(card.card.expires);
     let mut json =

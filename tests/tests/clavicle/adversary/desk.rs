@@ -9,6 +9,7 @@ use clavicle_network::message::{
 };
 use clavicle_network::pickup::{Claimed, Denied, PickupError};
 use clavicle_network::swarm::Client;
+use clavicle_network::work::{Price, Purpose, Task, Work};
 use clavicle_relay::service::VisitRequest;
 
 use super::ground::{Ground, PIN, SOURCE, now};
@@ -143,12 +144,24 @@ pub(super) async fn a_mailbox_opens_to_its_token_and_its_key_alone(ground: &Grou
     let opening = |key: &SecretKey, until: Timestamp| {
         Opening { relay, mailbox: mailbox.public(), token: Token([5; 16]), until }.sign(&ground.chain, key)
     };
+    let open = |key: &SecretKey, until: Timestamp, work: Option<Work>| MailboxRequest::Open {
+        opening: opening(key, until),
+        work: work.map(Box::new),
+    };
     let mut client = ground.client(SOURCE).await;
     let until = now().0.plus(HOUR_MS);
-    assert_eq!(ask(&mut client, MailboxRequest::Open(opening(&mailbox, until))).await, MailboxResponse::Done);
+    // It has its price, and what is paid once is spent.
+    let asked = ask(&mut client, open(&mailbox, until, None)).await;
+    let MailboxResponse::Price(price) = asked else { panic!("{asked:?}") };
+    let relay_peer = client.relay_key();
+    let purpose = Purpose { chain: ground.chain, relay, relay_peer, mailbox: mailbox.public() };
+    let work = done(&purpose, price);
+    assert_eq!(ask(&mut client, open(&mailbox, until, Some(work.clone()))).await, MailboxResponse::Done);
+    let again = ask(&mut client, open(&mailbox, until.plus(1), Some(work))).await;
+    assert!(matches!(again, MailboxResponse::Price(_)), "{again:?}");
     // Nobody else gives it another token or another end.
     let no = MailboxResponse::Refused(MailboxRefusal::Signature);
-    assert_eq!(ask(&mut client, MailboxRequest::Open(opening(&thief, until))).await, no);
+    assert_eq!(ask(&mut client, open(&thief, until, None)).await, no);
 
     let deposit = |token: [u8; 16], mailbox: &SecretKey| MailboxRequest::Deposit {
         mailbox: mailbox.public(),
@@ -167,7 +180,6 @@ pub(super) async fn a_mailbox_opens_to_its_token_and_its_key_alone(ground: &Grou
             relay_peer: on.relay_key(),
             own_peer: on.own_key(),
             challenge,
-            at: now().0,
             mailbox: mailbox.public(),
             acknowledged: Ascending::new(),
         };
@@ -184,6 +196,14 @@ pub(super) async fn a_mailbox_opens_to_its_token_and_its_key_alone(ground: &Grou
     assert_eq!(ask(&mut elsewhere, request.clone()).await, no);
     let MailboxResponse::Messages(messages) = ask(&mut client, request).await else { panic!() };
     assert_eq!(messages.as_slice().len(), 1);
+}
+
+fn done(purpose: &Purpose, price: Price) -> Work {
+    let mut task = Task::new(purpose, price, [5; 16]);
+    while task.finished().is_none() {
+        task.go_on(|| true);
+    }
+    task.finished().unwrap().clone()
 }
 
 async fn ask(client: &mut Client, request: MailboxRequest) -> MailboxResponse {

@@ -16,6 +16,7 @@ use super::{Drive, INQUIRIES};
 use crate::message::{List, MAX_WAITING, Query, Request, Response};
 use crate::revoke;
 use crate::swarm::desk::{Desk, Received};
+use crate::swarm::door::Asker;
 use crate::swarm::key_of;
 
 /// What came out of looking at something that a relay sent.
@@ -109,6 +110,15 @@ impl Drive {
             Request::Submit(envelope) if revoke::is_revocation(&envelope) => {
                 let chain = self.chain;
                 self.revocations.ask(asker, id, on, move || (channel, revoke::answer(&chain, &*desk, key, envelope)))
+            }
+            Request::Mailbox(request) => {
+                // Relays, too, come as guests when they leave a notice in a mailbox.
+                let Asker::Guests(from) = asker else { return self.respond(channel, Response::Unavailable) };
+                self.questions.ask(asker, id, on, move || {
+                    let response =
+                        if channel.is_open() { desk.mailbox(key, from, *request) } else { Response::Unavailable };
+                    (channel, response)
+                })
             }
             request => self.questions.ask(asker, id, on, move || {
                 let response = if channel.is_open() { desk.answer(key, request) } else { Response::Unavailable };
