@@ -27,6 +27,7 @@ pub(crate) use self::recode::Recoder;
 use crate::codec::{CodecError, Decoded, PhotometricInterpretation, TransferSyntax, is_lossless};
 use crate::elements::{DataSet, Element};
 use crate::encode::{file_head, head_in, native_uid};
+use crate::frames::Frames;
 use crate::intake::Reason;
 use crate::scan::{self, Encoding, Pixels, Scanned, Span, UNDEFINED, Unreadable};
 
@@ -182,8 +183,8 @@ impl<S: Read + Seek> Rewriting<'_, S> {
             None => BTreeMap::new(),
         };
         let is_decompressed = matches!(plan, Plan::Decoded { .. });
-        if let Plan::Decoded { first, .. } = &plan {
-            edits.extend(self.decoded_edits(first, &found, to));
+        if let Plan::Decoded { first, frames } = &plan {
+            edits.extend(self.decoded_edits(first, *frames, &found, to));
         }
         let mut written = file_head(sop_class_uid.as_str(), &sop_instance_uid, transfer_syntax_uid.as_str());
         // Byte for byte, where nothing has to change.
@@ -219,7 +220,12 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         Ok(target)
     }
 
-    fn plan(&self, to: Encoding, transfer_syntax_uid: Uid, decoder: &mut Decoder<'_>) -> Result<Plan, RewriteError> {
+    fn plan(
+        &mut self,
+        to: Encoding,
+        transfer_syntax_uid: Uid,
+        decoder: &mut Decoder<'_>,
+    ) -> Result<Plan, RewriteError> {
         let own = self.scanned.transfer_syntax_uid;
         Ok(match &self.scanned.pixels {
             None => Plan::None,
@@ -237,9 +243,9 @@ impl<S: Read + Seek> Rewriting<'_, S> {
                 if self.scanned.kept(tags::BITS_ALLOCATED).is_some_and(|bits| bits == [1, 0]) {
                     return Err(RewriteError::Bits);
                 }
-                let frames =
-                    self.scanned.kept(tags::NUMBER_OF_FRAMES).and_then(|value| core::str::from_utf8(value).ok());
-                let frames = frames.and_then(|text| text.trim_matches([' ', '\0']).parse().ok()).unwrap_or(1).max(1);
+                // Those that are there, whatever is said: none is left behind.
+                let frames = Frames::read(&mut self.source, self.len);
+                let frames = frames.map_or_else(|_| said_frames(self.scanned), |frames| frames.count());
                 Plan::Decoded { first: decoder(0)?, frames }
             }
         })
@@ -258,7 +264,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
     }
 
     /// What is said of pixels that were decoded: PS3.5 §8.2, PS3.3 C.7.6.1.1.5 and C.7.6.3.
-    fn decoded_edits(&self, first: &Decoded, found: &[Element<'_>], to: Encoding) -> Edits {
+    fn decoded_edits(&self, first: &Decoded, frames: u32, found: &[Element<'_>], to: Encoding) -> Edits {
         use crate::encode::Elements;
         let new = || Elements::written_in(to);
         let photometric = match first.photometric {
@@ -275,6 +281,10 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         if !photometric.is_of_one_sample() {
             let tag = tags::PLANAR_CONFIGURATION;
             edits.insert(tag, Some(new().bytes(tag, &[0, 0]).into_bytes()));
+        }
+        if frames != said_frames(self.scanned) {
+            let tag = tags::NUMBER_OF_FRAMES;
+            edits.insert(tag, Some(new().text(tag, frames.to_string()).into_bytes()));
         }
         let lossy = tags::LOSSY_IMAGE_COMPRESSION;
         let is_said = found.iter().any(|element| element.tag == lossy && !element.value.is_empty());
@@ -370,6 +380,12 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         }
         Ok(self.scanned.patches.apply(bytes, span.at))
     }
+}
+
+/// What Number of Frames (0028,0008) says; one where it says nothing.
+fn said_frames(scanned: &Scanned) -> u32 {
+    let said = scanned.kept(tags::NUMBER_OF_FRAMES).and_then(|value| core::str::from_utf8(value).ok());
+    said.and_then(|text| text.trim_matches([' ', '\0']).parse().ok()).unwrap_or(1).max(1)
 }
 
 /// Elements that are put in place of others, or go; each is written already.

@@ -7,7 +7,9 @@ use std::rc::Rc;
 
 use clavicle_imaging::frames::Frames;
 use clavicle_imaging::picture::{Pixels, View, picture};
+use clavicle_imaging::reader::Reader;
 use clavicle_imaging::render::{Remark, Wanted, Windowing, render};
+use clavicle_imaging::rewrite::Syntax;
 
 use crate::made::{Image, element};
 
@@ -81,6 +83,22 @@ fn frames_that_can_be_told_apart_are_shown_and_the_disagreement_is_said() {
     // One frame in two fragments is one.
     let one = fragments(JPEG, grey(), None, &[], &halves[..2]);
     assert_eq!((open(&one).count(), open(&one).said_otherwise()), (1, None));
+}
+
+#[test]
+fn no_frame_is_left_behind_when_they_are_decompressed() {
+    let six: Vec<Vec<u8>> = (1..=6).map(rle).collect();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("film");
+    for said in [Some("4"), Some("9"), None] {
+        std::fs::write(&path, fragments(RLE, grey(), said, &[], &six)).unwrap();
+        let mut out = Vec::new();
+        let file = std::fs::File::open(&path).unwrap();
+        Reader::Here.rewrite(&file, Syntax::Explicit, None, &mut out).unwrap();
+        let mut frames = open(&out);
+        assert_eq!((frames.count(), frames.said_otherwise()), (6, None), "{said:?}");
+        assert_eq!(frames.frame(5).unwrap().samples, [6; 4]);
+    }
 }
 
 #[test]
