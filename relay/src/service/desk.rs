@@ -9,7 +9,7 @@ use clavicle_ledger::encoding::Text;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{HOUR_MS, LocalTime, Timestamp};
-use clavicle_manifest::MediaType;
+use clavicle_manifest::{MediaType, Uid};
 use clavicle_network::pickup::{PickupCode, Question, Ticket};
 use serde::{Deserialize, Serialize};
 
@@ -232,12 +232,30 @@ impl Service {
             attach(&mut intake, report)?;
         }
         let signer = self.signer();
-        let take = |study: &StudyIntake| {
+        let (mut taken, mut refused, mut instances) = (Vec::new(), Vec::new(), 0);
+        for study in &intake.studies {
             let conflicts = intake.conflicts_of(&study.study_instance_uid);
-            self.archive.take(study, &conflicts, Origin::Handed, &signer)
-        };
-        let taken = intake.studies.iter().map(take).collect::<Result<Vec<_>, _>>()?;
+            match self.archive.take(study, &conflicts, Origin::Handed, &signer) {
+                Ok(one) => {
+                    instances += study.instances();
+                    taken.push((study.study_instance_uid, one));
+                }
+                // That one study does not fit costs no other.
+                Err(
+                    error @ (ArchiveError::OtherPatient { .. }
+                    | ArchiveError::Study(_)
+                    | ArchiveError::Manifest(_)
+                    | ArchiveError::TooLarge(_)),
+                ) => {
+                    let all = study.series.iter().flat_map(|series| &series.instances);
+                    let row = |path: &PathBuf| QuarantinedRow { path: path.clone(), reason: error.on_screen() };
+                    refused.extend(all.map(|one| row(&one.path)));
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
         let shared = self.shared(&intake, &taken)?;
+        let taken: Vec<Taken> = taken.into_iter().map(|(_, taken)| taken).collect();
         // Revisions of studies that somebody holds go to the ledger.
         self.store.note();
         let count = |wanted: fn(&Taken) -> bool| taken.iter().filter(|taken| wanted(taken)).count();
@@ -254,7 +272,7 @@ impl Service {
             studies: taken.iter().map(|taken| taken.study().to_string()).collect(),
             new: count(|taken| matches!(taken, Taken::New(_))),
             grown: count(|taken| matches!(taken, Taken::Grown(_))),
-            instances: intake.studies.iter().map(|study| study.instances()).sum(),
+            instances,
             duplicates: intake.duplicates.len(),
             repairs: intake
                 .repairs()
@@ -262,17 +280,17 @@ impl Service {
                 .map(|(repair, files)| RepairRow { what: repair.to_string(), files })
                 .collect(),
             conflicts: intake.conflicts.into_iter().map(conflict).chain(shared).collect(),
-            quarantined: intake.quarantined.into_iter().map(quarantined).collect(),
+            quarantined: intake.quarantined.into_iter().map(quarantined).chain(refused).collect(),
         })
     }
 
     /// Instances that were taken and whose names instances of other studies have as well, in the folder or from before. Each pair of studies has a
     /// name once.
-    fn shared(&self, intake: &Intake, taken: &[Taken]) -> Result<Vec<ConflictRow>, ArchiveError> {
+    fn shared(&self, intake: &Intake, taken: &[(Uid, Taken)]) -> Result<Vec<ConflictRow>, ArchiveError> {
         let mut rows = Vec::new();
         let mut told = BTreeSet::new();
-        for (study, taken) in intake.studies.iter().zip(taken) {
-            let uid = study.study_instance_uid;
+        for (uid, taken) in taken.iter().copied() {
+            let Some(study) = intake.studies.iter().find(|one| one.study_instance_uid == uid) else { continue };
             for SharedName { sop_instance_uid, other_study_instance_uid: other, .. } in
                 self.archive.shared_names(taken.study())?
             {
