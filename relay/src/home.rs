@@ -23,6 +23,7 @@
 use std::fs;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clavicle_network::work;
@@ -189,6 +190,27 @@ impl Home {
         Self(path.to_owned())
     }
 
+    /// The folder itself.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// The files of all stores.
+    #[must_use]
+    pub fn stores(&self) -> [PathBuf; 8] {
+        [
+            self.chain_file(),
+            self.proposals_file(),
+            self.seen_file(),
+            self.receipts_file(),
+            self.catalogue_file(),
+            self.pickups_file(),
+            self.notices_file(),
+            self.mailboxes_file(),
+        ]
+    }
+
     /// The settings' file.
     #[must_use]
     pub fn settings_file(&self) -> PathBuf {
@@ -308,7 +330,10 @@ impl Home {
         if self.settings_file().exists() || self.keys_folder().exists() {
             return Err(HomeError::Exists(self.0.clone()));
         }
-        fs::create_dir_all(&self.0).map_err(|error| HomeError::File { path: self.0.clone(), error })
+        let file_error = |error| HomeError::File { path: self.0.clone(), error };
+        fs::create_dir_all(&self.0).map_err(file_error)?;
+        // Also when somebody made it before.
+        fs::set_permissions(&self.0, fs::Permissions::from_mode(0o700)).map_err(file_error)
     }
 
     /// The settings of the relays whose folders lie beside this one, which must be there itself; those that cannot be read are left out.

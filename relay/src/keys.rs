@@ -6,13 +6,15 @@
 use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::source::SourceKeys;
 use zeroize::Zeroizing;
+
+use crate::private::OTHERS;
 
 /// The keys of a source that runs a validator.
 pub struct Keys {
@@ -43,6 +45,15 @@ pub enum KeysError {
         /// Why.
         #[source]
         error: io::Error,
+    },
+    /// A file that others can read.
+    #[error(
+        "others on this machine can read the key file {path}, and whoever did can act as this hospital: if nobody can have, \
+         `chmod 600 {path}`; otherwise make a new relay, with new keys"
+    )]
+    Exposed {
+        /// Which.
+        path: PathBuf,
     },
     /// A file that holds no key.
     #[error("the key file {path} does not hold a key: 64 hexadecimal digits")]
@@ -135,8 +146,15 @@ fn write_seed(path: &Path, seed: &[u8; 32]) -> Result<(), KeysError> {
 fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeysError> {
     let mut text = Zeroizing::new(String::with_capacity(128));
     // No more than a key and some blanks, whatever the file is.
-    let read = |text: &mut String| fs::File::open(path)?.take(128).read_to_string(text);
-    read(&mut text).map_err(|error| file_error(path, error))?;
+    let read = |text: &mut String| {
+        let file = fs::File::open(path)?;
+        let mode = file.metadata()?.permissions().mode();
+        file.take(128).read_to_string(text)?;
+        Ok(mode)
+    };
+    if read(&mut text).map_err(|error| file_error(path, error))? & OTHERS != 0 {
+        return Err(KeysError::Exposed { path: path.to_owned() });
+    }
     let no_key = || KeysError::NoKey { path: path.to_owned() };
     let digits = text.trim().as_bytes();
     if digits.len() != 64 {

@@ -22,6 +22,7 @@ pub mod keys;
 pub mod mempool;
 pub mod notices;
 mod path;
+pub mod private;
 pub mod reception;
 pub mod service;
 pub mod store;
@@ -29,20 +30,24 @@ pub mod submission;
 pub mod timekeeper;
 pub mod upkeep;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::command::{Arguments, say};
+use crate::command::{Arguments, CommandError, say};
 
-/// The whole program: reads the arguments, does what they say, and tells. Nothing may run before it: the process may have been
+/// The whole program: reads the arguments, does what they say, and tells. Nothing else may run before it: the process may have been
 /// started as a worker that reads foreign files, and then does only that.
 #[must_use]
 pub fn main() -> ExitCode {
+    private::from_now_on();
     clavicle_imaging::worker::main_if_asked();
     let arguments = Arguments::parse();
     let json = arguments.json;
-    match (command::run(arguments), json) {
+    // A defect anywhere on this thread ends with a code of its own, not with that of a panic, of which a service manager knows nothing.
+    let done = catch_unwind(AssertUnwindSafe(|| command::run(arguments)));
+    match (done.unwrap_or(Err(CommandError::Panicked)), json) {
         (Ok(answer), false) => say(&answer.text),
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {

@@ -27,11 +27,24 @@ const REVISION_MS: u64 = HOUR_MS;
 /// A year for which something has to be kept, in milliseconds: none is longer.
 const YEAR_MS: u64 = DAY_MS * 366;
 
+/// Why it ended without being asked to.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum UpkeepError {
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A defect.
+    #[error("a defect ended the task that follows the chain")]
+    Panicked,
+}
+
 /// The task that does it.
 #[derive(Debug)]
 pub struct Upkeep {
     stop: watch::Sender<bool>,
-    task: JoinHandle<Result<(), StoreError>>,
+    /// None once it was said how it ended.
+    task: Option<JoinHandle<Result<(), StoreError>>>,
 }
 
 impl Upkeep {
@@ -40,24 +53,28 @@ impl Upkeep {
     pub fn start(service: Service) -> Self {
         let (stop, stopping) = watch::channel(false);
         #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
-        let task = tokio::spawn(run(service, stopping));
+        let task = Some(tokio::spawn(run(service, stopping)));
         Self { stop, task }
     }
 
-    /// Waits until it stops.
+    /// Waits until it stops: `Ok` when it was asked to. May be dropped and called again: how it ended is said once, and `Ok` after that.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub async fn ended(&mut self) -> Result<(), StoreError> {
-        (&mut self.task).await.unwrap_or(Ok(()))
+    /// [`UpkeepError`].
+    pub async fn ended(&mut self) -> Result<(), UpkeepError> {
+        let Some(task) = &mut self.task else { return Ok(()) };
+        let result = task.await;
+        self.task = None;
+        Ok(result.map_err(|_| UpkeepError::Panicked)??)
     }
 
     /// Stops it and waits until it has.
-    pub async fn stop(mut self) {
+    ///
+    /// # Errors
+    /// [`UpkeepError`], when it had stopped by itself and nobody was told yet.
+    pub async fn stop(mut self) -> Result<(), UpkeepError> {
         self.stop.send_replace(true);
-        if !self.task.is_finished() {
-            (&mut self.task).await.ok();
-        }
+        self.ended().await
     }
 }
 

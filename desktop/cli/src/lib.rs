@@ -17,7 +17,10 @@ use crate::command::{Arguments, say};
 /// The whole program: reads the arguments, does what they say, and tells.
 #[must_use]
 pub fn main() -> ExitCode {
-    // First of all: it may have been started to read a file from outside, and then does only that.
+    // What is made here is its owner's: the wallet, and images that are written out for them too.
+    #[cfg(unix)]
+    rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
+    // First of all else: it may have been started to read a file from outside, and then does only that.
     clavicle_imaging::worker::main_if_asked();
     let Arguments { json, command } = Arguments::parse();
     match (command::run(command), json) {

@@ -46,7 +46,7 @@ pub enum StartError {
     #[error("{0:?} is no address to use for consensus; write /ip4/…/tcp/… or /dns4/…/tcp/…")]
     Address(String),
     /// The port is taken, or the address is not this machine's.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: another program has the port, or the address is not this machine's")]
     Listen {
         /// As configured.
         address: String,
@@ -76,7 +76,10 @@ pub enum Stopped {
     Application(#[source] AnyError),
     /// The engine will not go on: its write-ahead log is damaged or cannot be written, so that it might vote twice. To be
     /// looked at by a person, and not to be started again by a machine.
-    #[error("the write-ahead log is damaged or cannot be written; starting again might vote twice")]
+    #[error(
+        "the write-ahead log is damaged or cannot be written, and starting again might vote twice: see that its disk is sound and has \
+         room before it is started by hand"
+    )]
     Unsafe,
     /// The engine ended by itself; it may be started again.
     #[error("the consensus engine ended by itself")]
@@ -119,7 +122,8 @@ impl Waker {
 pub struct Engine {
     waker: Waker,
     stop: Option<oneshot::Sender<()>>,
-    ended: oneshot::Receiver<Result<(), Stopped>>,
+    /// None once it was said how it ended.
+    ended: Option<oneshot::Receiver<Result<(), Stopped>>>,
 }
 
 impl Engine {
@@ -143,7 +147,7 @@ impl Engine {
             })
             .map_err(StartError::Thread)?;
         match began.await {
-            Ok(Ok(())) => Ok(Self { waker, stop: Some(stop), ended }),
+            Ok(Ok(())) => Ok(Self { waker, stop: Some(stop), ended: Some(ended) }),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(StartError::State(Stopped::Panicked)),
         }
@@ -155,18 +159,21 @@ impl Engine {
         self.waker.clone()
     }
 
-    /// Waits until it stops: `Ok` when it was asked to. May be dropped and called again until it has answered.
+    /// Waits until it stops: `Ok` when it was asked to. May be dropped and called again: how it ended is said once, and `Ok` after that.
     ///
     /// # Errors
     /// [`Stopped`].
     pub async fn ended(&mut self) -> Result<(), Stopped> {
-        (&mut self.ended).await.unwrap_or(Err(Stopped::Panicked))
+        let Some(ended) = &mut self.ended else { return Ok(()) };
+        let result = ended.await.unwrap_or(Err(Stopped::Panicked));
+        self.ended = None;
+        result
     }
 
     /// Stops it and waits until its thread has given up the write-ahead log, the port and the application.
     ///
     /// # Errors
-    /// [`Stopped`], when it had stopped by itself.
+    /// [`Stopped`], when it had stopped by itself and nobody was told yet.
     pub async fn stop(mut self) -> Result<(), Stopped> {
         // Already stopped is stopped.
         drop(self.stop.take());

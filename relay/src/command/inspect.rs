@@ -1,7 +1,8 @@
 //! `status`, `validators`, `report`, `explain`, `audit`: asked of a running relay, or, with none running, of its stores.
 
 use std::fs;
-use std::path::Path;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -20,6 +21,7 @@ use crate::gate::{Refusal, Refusals};
 use crate::home::{Home, HomeError};
 use crate::keys::Keys;
 use crate::mempool::Mempool;
+use crate::private;
 use crate::reception::Quarantine;
 use crate::service::{self, Audit, AuditRequest, Report, Service, Status, ValidatorRow};
 use crate::store::mailboxes::Limits;
@@ -121,16 +123,34 @@ pub(super) fn either<T>(
     }
 }
 
+/// Opens a store. Whatever is wrong with it is said with its path; also when what reads it falls over, as over a file that is none.
+pub(super) fn opened<T, E: Into<CommandError>>(
+    path: PathBuf,
+    open: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, CommandError> {
+    let opened = catch_unwind(AssertUnwindSafe(|| open(&path).map_err(Into::into)));
+    let damaged = |_| Err(StoreError::Damaged { what: "its file", error: None }.into());
+    match opened.unwrap_or_else(damaged) {
+        Err(error) if !matches!(error, CommandError::Store(StoreError::InUse)) => {
+            Err(CommandError::Unopened { path, error: Box::new(error) })
+        }
+        opened => opened,
+    }
+}
+
 /// A relay's service over the stores in its folder.
 pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
     let settings = home.settings()?;
+    for path in private::tighten(home)? {
+        eprintln!("note: others on this machine could read {}; they cannot any more", path.display());
+    }
     let genesis = network_file::read_genesis(&home.joined()?)?;
     let keys = Keys::read(&home.keys_folder())?;
     let chain = genesis.chain_id();
     let source = SourceId::of_identity(&chain, &keys.identity.public());
-    let store = Arc::new(ChainStore::open(&home.chain_file(), &genesis)?);
+    let store = Arc::new(opened(home.chain_file(), |path| ChainStore::open(path, &genesis))?);
     let signer = Signer { chain, source, key: keys.operational.clone() };
-    let receipts = Arc::new(Receipts::open(&home.receipts_file(), signer)?);
+    let receipts = Arc::new(opened(home.receipts_file(), |path| Receipts::open(path, signer))?);
     let timekeeper = Arc::new(Timekeeper::new(clocks));
     let submission = Submission {
         chain,
@@ -138,7 +158,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         receipts: Arc::clone(&receipts),
         store: Arc::clone(&store),
         mempool: Arc::new(Mempool::new()),
-        seen: Arc::new(Seen::open(&home.seen_file())?),
+        seen: Arc::new(opened(home.seen_file(), Seen::open)?),
         clock: now,
         timekeeper: Arc::clone(&timekeeper),
         waker: OnceLock::new(),
@@ -151,18 +171,18 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         genesis: Arc::new(genesis),
         chain,
         store,
-        archive: Arc::new(Archive::open(&home.archive_folder(), &home.catalogue_file())?),
+        archive: Arc::new(opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path))?),
         reader: Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?),
         taking: Arc::default(),
         quarantine: Arc::new(
             Quarantine::open(&home.quarantine_folder())
                 .map_err(|error| CommandError::Folder { path: home.quarantine_folder(), error })?,
         ),
-        pickups: Arc::new(Pickups::open(&home.pickups_file())?),
-        mailboxes: Arc::new(Mailboxes::open(&home.mailboxes_file(), limits)?),
+        pickups: Arc::new(opened(home.pickups_file(), Pickups::open)?),
+        mailboxes: Arc::new(opened(home.mailboxes_file(), |path| Mailboxes::open(path, limits))?),
         submission: Arc::new(submission),
         receipts,
-        notices: Arc::new(Notices::open(&home.notices_file())?),
+        notices: Arc::new(opened(home.notices_file(), Notices::open)?),
         receipt_settings: settings.receipts,
         refusals: Arc::new(Refusals::default()),
         operational: keys.operational,

@@ -2,6 +2,7 @@
 
 mod archive;
 mod desk;
+mod ending;
 mod genesis;
 mod init;
 mod inspect;
@@ -27,6 +28,7 @@ use crate::demo::{self, DemoError};
 use crate::home::HomeError;
 use crate::keeper::KeeperError;
 use crate::keys::KeysError;
+use crate::private::PrivateError;
 use crate::reception::ReceptionError;
 use crate::service::{
     AuditError, AuditRequest, DeskError, IngestError, NewStanding, PickupRequest, ReportError, ServiceError,
@@ -34,6 +36,7 @@ use crate::service::{
 };
 use crate::store::StoreError;
 use crate::submission::SubmitError;
+use crate::upkeep::UpkeepError;
 use clavicle_network::file::NetworkFileError;
 
 /// A hospital's node in a Clavicle network.
@@ -99,6 +102,7 @@ pub enum Command {
         sources: Vec<PathBuf>,
     },
     /// Run the relay until it is told to stop
+    #[command(after_help = ending::TABLE)]
     Run {
         /// The relay's folder
         #[arg(long)]
@@ -328,6 +332,9 @@ pub enum CommandError {
     /// See [`KeysError`].
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// See [`PrivateError`].
+    #[error(transparent)]
+    Private(#[from] PrivateError),
     /// See [`NetworkFileError`].
     #[error(transparent)]
     NetworkFile(#[from] NetworkFileError),
@@ -355,6 +362,18 @@ pub enum CommandError {
     /// See [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// A store that is there and cannot be used.
+    #[error("{path} cannot be opened")]
+    Unopened {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: Box<CommandError>,
+    },
+    /// See [`UpkeepError`].
+    #[error("the relay cannot follow the chain")]
+    Upkeep(#[from] UpkeepError),
     /// See [`ArchiveError`].
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -457,6 +476,9 @@ pub enum CommandError {
     /// See [`DemoError`].
     #[error(transparent)]
     Demo(#[from] DemoError),
+    /// A defect.
+    #[error("a defect ended the program: what it said is above; please report it")]
+    Panicked,
     /// Of another network before.
     #[error(
         "this relay is of another network already; a relay stays in its network. Make a new one with `init` for this one"
@@ -482,13 +504,14 @@ impl CommandError {
             Self::Home(HomeError::NoNetwork(_)) | Self::OtherNetwork => "network",
             Self::Home(_) => "home",
             Self::Keys(_) => "keys",
+            Self::Private(_) => "permissions",
             Self::NetworkFile(NetworkFileError::Exists(_)) => "exists",
             Self::NetworkFile(_) => "file",
             Self::Name { .. } => "name",
             Self::Candidate(_) => "candidate",
             Self::Genesis(_) | Self::SourceTwice | Self::TooManySources(_) => "genesis",
             Self::Store(StoreError::InUse) | Self::Control(ControlError::Running) => "running",
-            Self::Store(_) | Self::Service(_) | Self::Keeper(_) => "store",
+            Self::Store(_) | Self::Service(_) | Self::Keeper(_) | Self::Unopened { .. } | Self::Upkeep(_) => "store",
             Self::Archive(_) => "archive",
             Self::Ingest(IngestError::WhichStudy { .. } | IngestError::Attach { .. }) => "report",
             Self::Ingest(_) | Self::Folder { .. } => "folder",
@@ -516,19 +539,14 @@ impl CommandError {
             Self::Demo(DemoError::Interrupted) => "interrupted",
             Self::Demo(DemoError::Step { .. }) => "demo",
             Self::NoPort { .. } => "port",
+            Self::Panicked => "defect",
         }
     }
 
-    /// The process's exit code. 78 says that starting again might do harm and a person must look first: a service manager must not
-    /// restart on it (`RestartPreventExitStatus=78`).
+    /// The process's exit code: see the table in `--help` of `run`.
     #[must_use]
-    pub const fn exit_code(&self) -> u8 {
-        match self {
-            Self::Stopped(Stopped::Unsafe) | Self::Start(StartError::Log(_)) => 78,
-            // As a shell tells of a program that SIGINT ended.
-            Self::Demo(DemoError::Interrupted) => 130,
-            _ => 1,
-        }
+    pub fn exit_code(&self) -> u8 {
+        ending::code(self)
     }
 
     /// What happened and why, in one sentence after another.

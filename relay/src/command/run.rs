@@ -18,7 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tracing_subscriber::EnvFilter;
 
-use super::{Answer, CommandError, inspect, now, say};
+use super::{Answer, CommandError, ending, inspect, now, say};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
 use crate::confirming::Confirmer;
@@ -144,7 +144,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
         _ = terminate.recv() => Ok(()),
         ended = engine.ended() => ended.map_err(CommandError::from),
         ended = node.ended() => ended.map_err(CommandError::from),
-        ended = upkeep.ended() => ended.map_err(|error| CommandError::Service(error.into())),
+        ended = upkeep.ended() => ended.map_err(CommandError::from),
         early = &mut serving => { served = Some(early); Ok(()) }
     };
     // Nothing more comes in; then what is at work ends; the engine, which decides, is the last.
@@ -157,10 +157,27 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     server.stop().await;
     confirmer.stop().await;
     notifier.stop().await;
-    upkeep.stop().await;
-    let left = node.stop().await;
-    let stopped = engine.stop().await;
-    ended.and(Ok(served?)).and(Ok(left?)).and(Ok(stopped?))
+    let followed = upkeep.stop().await.map_err(CommandError::from);
+    let left = node.stop().await.map_err(CommandError::from);
+    let stopped = engine.stop().await.map_err(CommandError::from);
+    worst([ended, served.map_err(CommandError::from), followed, left, stopped])
+}
+
+/// Of the ends of several parts, the one after which nobody may start again, or else the first that went wrong: the others follow from it.
+fn worst(ends: impl IntoIterator<Item = Result<(), CommandError>>) -> Result<(), CommandError> {
+    let is_final = |error: &CommandError| error.exit_code() == ending::LOOK_FIRST;
+    let mut worst: Result<(), CommandError> = Ok(());
+    for end in ends {
+        let is_worse = match (&worst, &end) {
+            (Ok(()), Err(_)) => true,
+            (Err(one), Err(other)) => is_final(other) && !is_final(one),
+            (_, Ok(())) => false,
+        };
+        if is_worse {
+            worst = end;
+        }
+    }
+    worst
 }
 
 /// What answers relays and wallets.
@@ -246,7 +263,7 @@ async fn start_engine(home: &Home, settings: &Settings, service: &Service, keys:
         gather: None,
         status_interval: Duration::from_secs(1),
     };
-    let proposals = ProposalStore::open(&home.proposals_file())?;
+    let proposals = inspect::opened(home.proposals_file(), ProposalStore::open)?;
     let (store, mempool) = (Arc::clone(&service.store), Arc::clone(&service.submission.mempool));
     let keeper = Keeper::new(store, proposals, mempool, service.source, Box::new(now));
     keeper.resume()?;
@@ -279,4 +296,27 @@ fn join(home: &Home, given: &Path) -> Result<(), CommandError> {
     }
     let joined = network_file::read_genesis(&own)?;
     if encoding::encode(&joined) == encoding::encode(&genesis) { Ok(()) } else { Err(CommandError::OtherNetwork) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_consensus::Stopped;
+
+    use super::*;
+
+    #[test]
+    fn what_nobody_may_start_again_after_is_told_whatever_else_went_wrong() {
+        let running = || Err(CommandError::Control(ControlError::Running));
+        let ended = |error: Stopped| Err(CommandError::Stopped(error));
+        for ends in [
+            [ended(Stopped::Unsafe), running(), Ok(())],
+            [running(), Ok(()), ended(Stopped::Unsafe)],
+            [Ok(()), ended(Stopped::Engine), ended(Stopped::OtherKey(7))],
+        ] {
+            assert_eq!(worst(ends).unwrap_err().exit_code(), 78);
+        }
+        let first = worst([Ok(()), running(), ended(Stopped::Engine)]).unwrap_err();
+        assert!(matches!(first, CommandError::Control(ControlError::Running)));
+        worst([Ok(()), Ok(())]).unwrap();
+    }
 }

@@ -74,7 +74,11 @@ pub async fn serve(
     let listener = UnixListener::bind(path).map_err(socket_error)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(socket_error)?;
     let served = axum::serve(OwnerOnly(listener, Places::new()), router(service)).with_graceful_shutdown(stop).await;
-    let removed = fs::remove_file(path);
+    let removed = match fs::remove_file(path) {
+        // Somebody was quicker.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
     served.and(removed).map_err(socket_error)
 }
 

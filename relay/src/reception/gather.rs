@@ -67,6 +67,11 @@ impl Gather {
         }
     }
 
+    /// Tries nothing for a while.
+    pub(super) fn wait(&mut self) {
+        self.failed = Some(Instant::now());
+    }
+
     /// The files in the spool, when it is time to take them in.
     fn received(&self) -> Option<Vec<PathBuf>> {
         let mut files = Vec::new();
@@ -122,7 +127,7 @@ impl Gather {
                 // Neither the sender nor the file is to blame, and what was acknowledged stays until it is in.
                 Err(error @ (ArchiveError::Store(_) | ArchiveError::File { .. } | ArchiveError::Random(_))) => {
                     error!(%error, "what was received cannot be taken in; it is tried again in a while");
-                    self.failed = Some(Instant::now());
+                    self.wait();
                     return;
                 }
                 Err(error) => self.put_aside(study, origin, &error.to_string(), &error.on_screen()),

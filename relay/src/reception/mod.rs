@@ -16,6 +16,7 @@ mod quarantine;
 mod watch;
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -123,16 +124,18 @@ async fn run(mut gather: Gather, mut stopping: channel::Receiver<bool>) {
             _ = ticks.tick() => {}
         }
         gather = match tokio::task::spawn_blocking(move || {
-            gather.tick();
+            // A defect in here ends nothing else: it is tried again in a while.
+            if catch_unwind(AssertUnwindSafe(|| gather.tick())).is_err() {
+                error!("taking in what was received failed for a defect; it is tried again in a while");
+                gather.wait();
+            }
             gather
         })
         .await
         {
             Ok(gather) => gather,
-            Err(_) => {
-                error!("the task that takes in what was received has a fault; start the relay again");
-                return;
-            }
+            // The runtime is stopping.
+            Err(_) => return,
         };
     }
 }

@@ -23,6 +23,7 @@ pub use self::proposals::ProposalStore;
 pub use self::receipts::{Receipts, ReceiptsError};
 pub use self::seen::{Remembered, Seen, SeenError};
 
+use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use clavicle_ledger::encoding::{self, DecodeError, Wire};
@@ -35,6 +36,9 @@ pub enum StoreError {
     /// The database or the disk under it.
     #[error("the store could not be read or written")]
     Database(#[source] Box<redb::Error>),
+    /// No room.
+    #[error("the disk is full, and nothing more was written: make room on it")]
+    DiskFull(#[source] io::Error),
     /// Another process has it.
     #[error("another process has the store open: the relay is running already, or a command is at work in its folder")]
     InUse,
@@ -56,6 +60,9 @@ impl<E: Into<redb::Error>> From<E> for StoreError {
     fn from(error: E) -> Self {
         match error.into() {
             redb::Error::DatabaseAlreadyOpen => Self::InUse,
+            redb::Error::Io(error) if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+                Self::DiskFull(error)
+            }
             error => Self::Database(Box::new(error)),
         }
     }

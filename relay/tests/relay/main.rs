@@ -7,6 +7,7 @@ mod clocks;
 mod cluster;
 mod commands;
 mod demo;
+mod endings;
 mod ingest;
 mod keeper;
 mod mailboxes;

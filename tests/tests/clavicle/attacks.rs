@@ -24,3 +24,4 @@
 
 mod a_flood_from_64_addresses_delays_no_revocation;
 mod a_stranger_who_gossips_at_the_validators_port_is_nobody;
+mod another_user_of_the_machine_reads_what_a_relay_or_a_wallet_keeps;

@@ -66,7 +66,7 @@ pub enum StartError {
     #[error("{0:?} is no address to listen on; write /ip4/…/tcp/… or /ip6/…/tcp/…")]
     Address(String),
     /// The port is taken, or the address is not this machine's.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {address}: another program has the port, or the address is not this machine's")]
     Listen {
         /// As configured.
         address: String,
@@ -128,7 +128,8 @@ pub struct Node {
     address: watch::Receiver<Option<Multiaddr>>,
     gossiping: watch::Receiver<BTreeSet<Key>>,
     stop: Option<oneshot::Sender<()>>,
-    task: JoinHandle<Result<(), Stopped>>,
+    /// None once it was said how it ended.
+    task: Option<JoinHandle<Result<(), Stopped>>>,
 }
 
 impl Node {
@@ -158,7 +159,7 @@ impl Node {
                 },
             )?;
         #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with the node")]
-        let task = tokio::spawn(drive.run());
+        let task = Some(tokio::spawn(drive.run()));
         let (publisher, inquirer) = (Publisher(publish), Inquirer(ask));
         Ok(Self { publisher, inquirer, peers, address: address_known, gossiping, stop: Some(stop), task })
     }
@@ -198,18 +199,21 @@ impl Node {
         self.gossiping.clone()
     }
 
-    /// Waits until it stops: `Ok` when it was asked to. May be dropped and called again until it has answered.
+    /// Waits until it stops: `Ok` when it was asked to. May be dropped and called again: how it ended is said once, and `Ok` after that.
     ///
     /// # Errors
     /// [`Stopped`].
     pub async fn ended(&mut self) -> Result<(), Stopped> {
-        (&mut self.task).await.unwrap_or(Err(Stopped::Panicked))
+        let Some(task) = &mut self.task else { return Ok(()) };
+        let result = task.await.unwrap_or(Err(Stopped::Panicked));
+        self.task = None;
+        result
     }
 
     /// Stops it and waits until it has given up the port and the desk. What was not yet gossiped is not.
     ///
     /// # Errors
-    /// [`Stopped`], when it had stopped by itself.
+    /// [`Stopped`], when it had stopped by itself and nobody was told yet.
     pub async fn stop(mut self) -> Result<(), Stopped> {
         // Already stopped is stopped.
         drop(self.stop.take());

@@ -107,6 +107,7 @@ impl Vault {
         if !rows_file.exists() {
             return Err(VaultError::RowsLost(folder.to_owned()));
         }
+        make_private(folder).map_err(|error| file_error(folder, error))?;
         // Before the passphrase, so that nobody waits for an answer that does not matter.
         let database = Builder::new().set_cache_size(CACHE_BYTES).open(&rows_file)?;
         let key = DataKey::open(&sealed, passphrase)?;
@@ -257,9 +258,24 @@ fn owners(options: &mut OpenOptions) -> &mut OpenOptions {
     options
 }
 
+/// Takes others' rights to a folder away, where it has any: what is in it is sealed, and nobody else's all the same.
+fn make_private(folder: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(folder)?.permissions().mode();
+        if mode & 0o077 != 0 {
+            fs::set_permissions(folder, fs::Permissions::from_mode(mode & 0o7700))?;
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+    Ok(())
+}
+
 fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
-        return Ok(());
+        return make_private(folder);
     }
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]

@@ -68,6 +68,13 @@ fn the_files_are_their_owners_and_hold_nothing_readable() {
     let vault = Vault::create(&folder, &passphrase("correct horse")).unwrap();
     vault.put(b"identifier", &note("readable")).unwrap();
     drop(vault);
+    // Opened to others by somebody, it is closed again.
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+        drop(Vault::open(&folder, &passphrase("correct horse")).unwrap());
+    }
     let bytes = fs::read(folder.join("vault.redb")).unwrap();
     for text in ["readable", "identifier", "note"] {
         assert!(!bytes.windows(text.len()).any(|window| window == text.as_bytes()), "{text}");
