@@ -3,9 +3,9 @@
 //! ```text
 //! relay.toml     its settings, for its operator to read and change
 //! source.json    what it says of itself, to be given to whoever makes the genesis
-//! keys/          its private keys
+//! keys/          its private keys, and the signed list of the stores that it has made (keys/stores)
 //! network.json   the network it is of
-//! archive/       the instances' bytes, as they came
+//! archive/       the instances' bytes, as they came, and the studies' records, from which the catalogue can be made anew
 //! catalogue.redb the studies over them
 //! incoming/      objects that were received and are not in the archive yet
 //! quarantine/    files that came by themselves and cannot be taken in, each with the reason
@@ -305,6 +305,18 @@ impl Home {
     #[must_use]
     pub fn consensus_folder(&self) -> PathBuf {
         self.0.join("consensus")
+    }
+
+    /// The engine's write-ahead log.
+    #[must_use]
+    pub fn log_file(&self) -> PathBuf {
+        self.consensus_folder().join(clavicle_consensus::LOG_FILE)
+    }
+
+    /// The list of the stores that the relay has made.
+    #[must_use]
+    pub fn made_file(&self) -> PathBuf {
+        self.keys_folder().join("stores")
     }
 
     /// The chain's file.

@@ -19,6 +19,7 @@ pub mod gate;
 pub mod home;
 pub mod keeper;
 pub mod keys;
+pub mod made;
 pub mod mempool;
 pub mod notices;
 mod path;
@@ -51,6 +52,7 @@ pub fn main() -> ExitCode {
         (Ok(answer), false) => say(&answer.text),
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {
+            error.found().into_iter().for_each(say);
             eprintln!("error: {}", error.sentences());
             return ExitCode::from(error.exit_code());
         }

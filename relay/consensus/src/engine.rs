@@ -196,7 +196,7 @@ fn live<A: Application>(
             return None;
         }
     };
-    let log = config.home.join("consensus.wal");
+    let log = config.home.join(wal::LOG_FILE);
     let (begin, result) = runtime.block_on(async {
         match build(config, application, &log).await {
             Ok((mut channels, handle, drive)) => {

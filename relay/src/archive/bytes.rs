@@ -4,6 +4,7 @@
 //! archive/ab/cdef…            the bytes whose BLAKE3 is abcdef…
 //! archive/ab/cdef….subtrees   of more than 1 MiB: the subtrees by which each MiB is verified when it is sent
 //! archive/coming/…            bytes on their way there; whatever a kill left is cleared at the next start
+//! archive/studies/…           which studies they are of: see [`super::records`]
 //! ```
 //!
 //! Under its name a file is whole and on the disk, or it is not there. Many come at once, and so they are written first, flushed together, and named
@@ -143,7 +144,7 @@ impl Bytes {
             }
             for file in entries(&folder)? {
                 let rest = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-                all.extend(digest_of(&format!("{first}{rest}")));
+                all.extend(digits(&format!("{first}{rest}")).map(StoredDigest::from_bytes));
             }
         }
         Ok(all)
@@ -240,7 +241,8 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
     read().map_err(|error| failed(folder, error))
 }
 
-fn digest_of(name: &str) -> Option<StoredDigest> {
+/// The 32 bytes that a name of 64 digits stands for.
+pub(super) fn digits(name: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if name.len() != 64 || !name.is_ascii() {
         return None;
@@ -248,7 +250,7 @@ fn digest_of(name: &str) -> Option<StoredDigest> {
     for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
         *byte = u8::from_str_radix(&name[at..at + 2], 16).ok()?;
     }
-    Some(StoredDigest::from_bytes(bytes))
+    Some(bytes)
 }
 
 pub(super) fn failed(path: &Path, error: io::Error) -> ArchiveError {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clavicle_ledger::id::StudyId;
+use clavicle_ledger::id::{ChainId, StudyId};
 use clavicle_manifest::StoredDigest;
 use redb::{ReadableDatabase as _, ReadableTable as _};
 
@@ -31,8 +31,32 @@ pub struct Checked {
     pub damaged: Vec<StoredDigest>,
     /// Files that are gone.
     pub missing: Vec<StoredDigest>,
-    /// Files that no study has: what a kill left behind.
+    /// Files that no study has, in the catalogue or by a record: what a kill left behind.
     pub stray: Vec<StoredDigest>,
+    /// Studies with a record in the archive that the catalogue has not.
+    pub unlisted: Vec<StudyId>,
+    /// Of these, those whose record cannot be read: of which files are theirs nobody can say.
+    pub unreadable: Vec<StudyId>,
+    /// Studies in the catalogue whose record was not what it should be. It was written again.
+    pub unrecorded: Vec<StudyId>,
+}
+
+impl Checked {
+    /// Whether all is as it should be.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let Self { sound: _, damaged, missing, stray, unlisted, unreadable: _, unrecorded } = self;
+        [damaged, missing, stray].iter().all(|list| list.is_empty()) && unlisted.is_empty() && unrecorded.is_empty()
+    }
+}
+
+/// Studies that there are records of, and the catalogue has not.
+#[derive(Default)]
+struct Unlisted {
+    studies: Vec<StudyId>,
+    unreadable: Vec<StudyId>,
+    /// What the others keep.
+    named: BTreeSet<StoredDigest>,
 }
 
 impl Archive {
@@ -52,11 +76,12 @@ impl Archive {
         Ok(usage)
     }
 
-    /// Reads all bytes of all studies, and says which are not what they were. `seen` is told how many are done, and of how many.
+    /// Reads all bytes of all studies, and says which are not what they were. `seen` is told how many are done, and of how many. A record that is not
+    /// what the catalogue has is written again.
     ///
     /// # Errors
     /// [`ArchiveError`].
-    pub fn check(&self, seen: &mut dyn FnMut(usize, usize)) -> Result<Checked, ArchiveError> {
+    pub fn check(&self, chain: &ChainId, seen: &mut dyn FnMut(usize, usize)) -> Result<Checked, ArchiveError> {
         let wanted: Vec<StoredDigest> = {
             let table = self.catalogue.begin_read()?.open_table(KEPT)?;
             let digests = table.iter()?.map(|row| Ok(StoredDigest::from_bytes(*row?.0.value())));
@@ -73,24 +98,55 @@ impl Archive {
         }
         // Listed while nothing comes in: what is on its way would look stray.
         let _changing = self.changing();
+        for entry in self.studies()? {
+            let id = entry.manifest.manifest.header().study;
+            let recorded = self.records.read(id, chain);
+            let is_right = recorded.map(|one| one.entry == entry && self.contradictions(id).is_ok_and(|all| all == one.contradictions));
+            if is_right != Some(true) {
+                self.record_again(&entry)?;
+                checked.unrecorded.push(id);
+            }
+        }
+        let Unlisted { studies, unreadable, named } = self.unlisted(chain)?;
+        (checked.unlisted, checked.unreadable) = (studies, unreadable);
         let table = self.catalogue.begin_read()?.open_table(KEPT)?;
         for digest in self.bytes.all()? {
-            if table.get(digest.as_bytes())?.is_none() {
+            if table.get(digest.as_bytes())?.is_none() && !named.contains(&digest) {
                 checked.stray.push(digest);
             }
         }
         Ok(checked)
     }
 
-    /// Removes bytes that no study has.
+    /// Studies that there are records of, and the catalogue has not.
+    fn unlisted(&self, chain: &ChainId) -> Result<Unlisted, ArchiveError> {
+        let mut unlisted = Unlisted::default();
+        for id in self.records.all()? {
+            if self.entry(id)?.is_some() {
+                continue;
+            }
+            unlisted.studies.push(id);
+            match self.records.read(id, chain) {
+                Some(recorded) => unlisted.named.extend(recorded.kept().into_keys()),
+                None => unlisted.unreadable.push(id),
+            }
+        }
+        Ok(unlisted)
+    }
+
+    /// Removes bytes that no study has, in the catalogue or by a record.
     ///
     /// # Errors
-    /// [`ArchiveError`].
-    pub fn remove_stray(&self, stray: &[StoredDigest]) -> Result<(), ArchiveError> {
+    /// [`ArchiveError`]; [`ArchiveError::Unreadable`] when that cannot be said.
+    pub fn remove_stray(&self, stray: &[StoredDigest], chain: &ChainId) -> Result<(), ArchiveError> {
         let _changing = self.changing();
+        let Unlisted { unreadable, named, .. } = self.unlisted(chain)?;
+        if !unreadable.is_empty() {
+            return Err(ArchiveError::Unreadable(unreadable));
+        }
         let table = self.catalogue.begin_read()?.open_table(KEPT)?;
         for digest in stray {
-            if table.get(digest.as_bytes())?.is_none() {
+            if table.get(digest.as_bytes())?.is_none() && !named.contains(digest) {
                 self.bytes.remove(digest)?;
             }
         }
@@ -135,6 +191,16 @@ impl Archive {
             }
         }
         Ok(shared)
+    }
+
+    /// How many files are kept for a study that may be removed, whatever other studies have of them. One that somebody holds may be only when it
+    /// `is_withdrawn`, which the ledger says.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Held`], [`ArchiveError::Unknown`].
+    pub fn removable(&self, id: StudyId, is_withdrawn: bool) -> Result<usize, ArchiveError> {
+        let entry = self.entry(id)?.ok_or(ArchiveError::Unknown)?;
+        if entry.claimed.is_some() && !is_withdrawn { Err(ArchiveError::Held) } else { Ok(self.digests(id)?.len()) }
     }
 
     /// Removes a study: its entry first, in one commit, then what bytes no other study has. A study that somebody holds goes only when
@@ -182,6 +248,7 @@ impl Archive {
             }
         }
         transaction.commit()?;
+        self.records.remove(id)?;
         gone.iter().try_for_each(|digest| self.bytes.remove(digest))
     }
 

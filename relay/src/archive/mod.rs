@@ -1,7 +1,7 @@
 //! The archive: the bytes of every instance, by what they hash to, and the catalogue of studies over them.
 //!
 //! ```text
-//! archive/             see [`bytes`]
+//! archive/             see [`bytes`] and [`records`]
 //! catalogue.redb
 //!   studies_v2         study id ─► who it is of, its salt, its newest signed manifest
 //!   by_uid_v1          Study Instance UID ─► study id
@@ -12,14 +12,17 @@
 //!   contradictions_v1  study id, digest ─► other bytes that came under the SOP Instance UID of an instance of the study
 //!   kept_v1            digest ─► bytes, and in how many studies
 //!   names_v1           SOP Instance UID ─► study ids: of those that have an instance of this name; more than one contradict each other
+//!   meta_v1            "records": since when every study has its record beside the bytes
 //! ```
 //!
-//! Bytes first, each file on the disk under its name or not there at all; then the catalogue, in one commit. So a study in the
+//! Bytes first, each file on the disk under its name or not there at all; then the study's record; then the catalogue, in one commit. So a study in the
 //! catalogue is whole, and what a kill leaves behind is at worst bytes that nobody asks for: [`Archive::check`] names them. On removal
 //! it is the other way round.
 
 mod bytes;
 mod check;
+mod rebuild;
+mod records;
 mod take;
 
 use std::collections::BTreeSet;
@@ -43,10 +46,12 @@ use redb::{
 };
 
 use self::bytes::Bytes;
+use self::records::Records;
 use crate::store::StoreError;
 
 pub use self::bytes::{Origin, Soundness};
 pub use self::check::{Checked, Usage};
+pub use self::rebuild::Rebuilt;
 
 const STUDIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("studies_v2");
 const BY_UID: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("by_uid_v1");
@@ -58,6 +63,9 @@ const OPEN: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("open_v1"
 const CONTRADICTIONS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("contradictions_v1");
 const NAMES: MultimapTableDefinition<'_, &str, &[u8; 32]> = MultimapTableDefinition::new("names_v1");
 const KEPT: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("kept_v1");
+const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta_v1");
+/// Every study has its record.
+const RECORDED: &str = "records";
 
 /// The memory that the catalogue may use for its cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
@@ -69,6 +77,7 @@ const MAX_DAMAGED: usize = 1_000;
 #[derive(Debug)]
 pub struct Archive {
     bytes: Bytes,
+    records: Records,
     catalogue: Database,
     /// Held while an entry is read, worked on and written.
     changing: Mutex<()>,
@@ -224,6 +233,12 @@ pub enum ArchiveError {
     /// Somebody holds it.
     #[error("somebody holds the study, and it is not withdrawn: its images must stay")]
     Held,
+    /// A record that cannot be read.
+    #[error(
+        "the record of {0} study in the archive cannot be read, so that nobody can say which files are its: nothing was removed. \
+         Put archive/studies back from a backup", .0.len()
+    )]
+    Unreadable(Vec<StudyId>),
 }
 
 impl ArchiveError {
@@ -252,18 +267,17 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`].
     pub fn open(folder: &Path, catalogue: &Path) -> Result<Self, ArchiveError> {
-        let bytes = Bytes::open(folder)?;
-        let catalogue = Database::builder().set_cache_size(CACHE_BYTES).create(catalogue)?;
-        let transaction = catalogue.begin_write()?;
-        transaction.open_table(STUDIES)?;
-        transaction.open_table(BY_UID)?;
-        transaction.open_table(EDITIONS)?;
-        transaction.open_table(EDITIONS_OF)?;
-        transaction.open_table(UNPUBLISHED)?;
-        transaction.open_table(OPEN)?;
-        transaction.open_table(CONTRADICTIONS)?;
-        transaction.open_table(KEPT)?;
-        // A catalogue from before there was this table.
+        let (bytes, records) = (Bytes::open(folder)?, Records::open(folder)?);
+        let catalogue = open_catalogue(catalogue)?;
+        let archive = Self { bytes, records, catalogue, changing: Mutex::new(()), damaged: Mutex::default() };
+        archive.name_all()?;
+        archive.record_all()?;
+        Ok(archive)
+    }
+
+    /// Lists the names in a catalogue that is from before they were listed, or was just rebuilt.
+    fn name_all(&self) -> Result<(), ArchiveError> {
+        let transaction = self.catalogue.begin_write()?;
         let is_new = !transaction.list_multimap_tables()?.any(|table| table.name() == NAMES.name());
         {
             let mut names = transaction.open_multimap_table(NAMES)?;
@@ -275,8 +289,49 @@ impl Archive {
                 }
             }
         }
-        transaction.commit()?;
-        Ok(Self { bytes, catalogue, changing: Mutex::new(()), damaged: Mutex::default() })
+        Ok(transaction.commit()?)
+    }
+
+    /// Makes the records of studies that were taken in before there were any.
+    fn record_all(&self) -> Result<(), ArchiveError> {
+        if self.catalogue.begin_read()?.open_table(META)?.get(RECORDED)?.is_some() {
+            return Ok(());
+        }
+        for entry in self.studies()? {
+            self.record_again(&entry)?;
+        }
+        let transaction = self.catalogue.begin_write()?;
+        transaction.open_table(META)?.insert(RECORDED, 1)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Writes a study's record from the catalogue.
+    fn record_again(&self, entry: &Entry) -> Result<(), ArchiveError> {
+        let id = entry.manifest.manifest.header().study;
+        let mut newest = None;
+        for (root, manifest) in self.editions_of(id)? {
+            if manifest == entry.manifest {
+                newest = Some(root);
+            } else {
+                self.records.keep_edition(id, root, &manifest)?;
+            }
+        }
+        let newest = newest.ok_or(StoreError::Damaged { what: "the manifests of a study", error: None })?;
+        self.records.keep(id, entry, newest, &self.contradictions(id)?)
+    }
+
+    /// The manifests of a study, by root.
+    fn editions_of(&self, id: StudyId) -> Result<Vec<(ManifestRoot, SignedManifest)>, ArchiveError> {
+        let transaction = self.catalogue.begin_read()?;
+        let (of, editions) = (transaction.open_table(EDITIONS_OF)?, transaction.open_table(EDITIONS)?);
+        let mut found = Vec::new();
+        for row in of.range((id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]))? {
+            let root = *row?.0.value().1;
+            let damaged = StoreError::Damaged { what: "the manifests of a study", error: None };
+            let manifest = decode(editions.get(&root)?.ok_or(damaged)?.value())?;
+            found.push((ManifestRoot::from_bytes(root), manifest));
+        }
+        Ok(found)
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {
@@ -297,8 +352,9 @@ impl Archive {
             None if entry.manifest.manifest.root(chain) == *root => {}
             Some(_) | None => return Err(ArchiveError::Grown),
         }
-        let transaction = self.catalogue.begin_write()?;
         let entry = Entry { claimed: Some(*root), ..entry };
+        self.records.keep(id, &entry, *root, &self.contradictions(id)?)?;
+        let transaction = self.catalogue.begin_write()?;
         transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(&entry).as_slice())?;
         Ok(transaction.commit()?)
     }
@@ -430,6 +486,23 @@ impl Archive {
         let table = self.catalogue.begin_read()?.open_table(STUDIES)?;
         table.iter()?.map(|entry| Ok(decode(entry?.1.value())?)).collect()
     }
+}
+
+/// Opens a catalogue, or makes it, with all tables, so that reading need not know which came when.
+fn open_catalogue(path: &Path) -> Result<Database, ArchiveError> {
+    let catalogue = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+    let transaction = catalogue.begin_write()?;
+    transaction.open_table(STUDIES)?;
+    transaction.open_table(BY_UID)?;
+    transaction.open_table(EDITIONS)?;
+    transaction.open_table(EDITIONS_OF)?;
+    transaction.open_table(UNPUBLISHED)?;
+    transaction.open_table(OPEN)?;
+    transaction.open_table(CONTRADICTIONS)?;
+    transaction.open_table(KEPT)?;
+    transaction.open_table(META)?;
+    transaction.commit()?;
+    Ok(catalogue)
 }
 
 fn random() -> Result<[u8; 32], ArchiveError> {

@@ -99,6 +99,19 @@ impl Archive {
         let before = self.digests(id)?;
         let manifest = &entry.manifest.manifest;
         let (uid, root) = (manifest.header().study_instance_uid, manifest.root(&signer.chain));
+        let mut contradicted = self.contradictions(id)?;
+        for (instance, change) in others {
+            if contradicted.iter().all(|(digest, _)| *digest != instance.stored) {
+                let row = Contradiction {
+                    sop_instance_uid: instance.sop_instance_uid,
+                    size: instance.size,
+                    how: shown(change.to_string()),
+                    came: signer.now,
+                };
+                contradicted.push((instance.stored, row));
+            }
+        }
+        self.records.keep(id, entry, root, &contradicted)?;
         let transaction = self.catalogue.begin_write()?;
         transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
         transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;
@@ -125,17 +138,8 @@ impl Archive {
         }
         {
             let mut contradictions = transaction.open_table(CONTRADICTIONS)?;
-            for (instance, change) in others {
-                let key = (id.as_bytes(), instance.stored.as_bytes());
-                if contradictions.get(key)?.is_none() {
-                    let row = Contradiction {
-                        sop_instance_uid: instance.sop_instance_uid,
-                        size: instance.size,
-                        how: shown(change.to_string()),
-                        came: signer.now,
-                    };
-                    contradictions.insert(key, encoding::encode(&row).as_slice())?;
-                }
+            for (digest, row) in &contradicted {
+                contradictions.insert((id.as_bytes(), digest.as_bytes()), encoding::encode(row).as_slice())?;
             }
             let mut names = transaction.open_multimap_table(NAMES)?;
             for instance in manifest.instances().filter(|one| !before.contains(&one.stored)) {
@@ -152,7 +156,11 @@ impl Archive {
                 }
             }
         }
-        Ok(transaction.commit()?)
+        transaction.commit()?;
+        if entry.claimed.is_none() {
+            self.records.forget_editions(id, &[root])?;
+        }
+        Ok(())
     }
 }
 

@@ -12,8 +12,8 @@ use super::{Answer, CommandError};
 use crate::control::{self, ClientError};
 use crate::reception::QuarantineRow;
 use crate::service::{
-    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, Expired, KosRow,
-    NewStanding, StandingRequest, Stands,
+    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, ExpireRequest, Expired,
+    KosRow, NewStanding, Removal, RemoveRequest, StandingRequest, Stands,
 };
 
 pub(super) fn quarantine(dir: &Path) -> Result<Answer, CommandError> {
@@ -40,25 +40,38 @@ pub(super) fn stand(dir: &Path, request: &StandingRequest) -> Result<Answer, Com
     Ok(Answer { text, json: json!(stands) })
 }
 
-pub(super) fn remove(dir: &Path, study: &str) -> Result<Answer, CommandError> {
-    let done: Done = tell(dir, control::REMOVE, &study, |service| Ok(service.remove(study)?))?;
-    Ok(Answer { text: format!("{} removed, with its images", short(&done.study)), json: json!(done) })
+pub(super) fn remove(dir: &Path, request: RemoveRequest) -> Result<Answer, CommandError> {
+    let removal: Removal = tell(dir, control::REMOVE, &request, |service| Ok(service.remove(&request)?))?;
+    let Removal { study, files, removed } = &removal;
+    let fate = if *removed { "removed" } else { "would be removed" };
+    let answer = Answer { text: format!("{study}  {files} files {fate}"), json: json!(removal) };
+    if *removed { Ok(answer) } else { Err(unconfirmed("this study", *files, "files", request.confirm, answer)) }
 }
 
-pub(super) fn expire(dir: &Path, before: &str) -> Result<Answer, CommandError> {
-    let expired: Expired = tell(dir, control::EXPIRE, &before, |service| Ok(service.expire(before)?))?;
-    let mut lines = vec![format!("{} studies from before {before} removed", expired.removed.len())];
-    if !expired.held.is_empty() {
-        let names: Vec<&str> = expired.held.iter().map(|study| short(study)).collect();
-        lines.push(format!("kept, since somebody holds them and they are not withdrawn: {}", names.join(", ")));
+pub(super) fn expire(dir: &Path, request: ExpireRequest) -> Result<Answer, CommandError> {
+    let expired: Expired = tell(dir, control::EXPIRE, &request, |service| Ok(service.expire(&request)?))?;
+    let Expired { studies, removed, held } = &expired;
+    let fate = if *removed { "removed" } else { "would be removed" };
+    let mut lines: Vec<String> = studies.iter().map(|study| format!("{study}  {fate}")).collect();
+    lines.extend(held.iter().map(|study| format!("{study}  kept: somebody holds it, and it is not withdrawn")));
+    lines.push(format!("{} studies from before {}", studies.len(), request.before));
+    let answer = Answer { text: lines.join("\n"), json: json!(expired) };
+    if *removed || studies.is_empty() {
+        return Ok(answer);
     }
-    Ok(Answer { text: lines.join("\n"), json: json!(expired) })
+    Err(unconfirmed("these", studies.len(), "studies", request.confirm, answer))
 }
 
-pub(super) fn check(dir: &Path, remove_stray: bool) -> Result<Answer, CommandError> {
-    let request = CheckRequest { remove_stray };
+/// Nothing was removed yet: what would be is to be looked at first, and counted.
+fn unconfirmed(what: &str, count: usize, of: &str, given: Option<usize>, answer: Answer) -> CommandError {
+    let given = given.map(|given| format!(" They are not {given} any more.")).unwrap_or_default();
+    let sentence = format!("nothing was removed.{given} If you mean it, remove {what} with `--confirm {count}`: {count} {of}");
+    CommandError::Found { code: "confirm", sentence, answer: Box::new(answer) }
+}
+
+pub(super) fn check(dir: &Path, request: CheckRequest) -> Result<Answer, CommandError> {
     let row: CheckRow = tell(dir, control::CHECK, &request, |service| Ok(service.check(request)?))?;
-    let CheckRow { sound, bytes, damaged, missing, stray, removed } = &row;
+    let CheckRow { sound, bytes, damaged, missing, stray, unlisted, unreadable, unrecorded, removed } = &row;
     let total = sound + (damaged.len() + missing.len()) as u64;
     let mut lines = vec![format!("{sound} of {total} files as they were, {:.1} MB", *bytes as f64 / 1e6)];
     for (what, digests) in [("damaged", damaged), ("missing", missing)] {
@@ -69,11 +82,43 @@ pub(super) fn check(dir: &Path, remove_stray: bool) -> Result<Answer, CommandErr
             "Bring these back from a backup, or take the studies in again: what is there is not replaced.".into(),
         );
     }
-    if !stray.is_empty() {
-        let fate = if *removed { "; removed" } else { "; `check --remove-stray` removes them" };
-        lines.push(format!("{} files belong to no study: a kill left them{fate}", stray.len()));
+    lines.extend(unlisted.iter().map(|study| format!("unlisted  {study}")));
+    if !unlisted.is_empty() {
+        let unread = match unreadable.len() {
+            0 => String::new(),
+            some => format!("; the records of {some} cannot be read and must come from a backup"),
+        };
+        lines.push(format!(
+            "{} studies have a record in the archive and are not in the catalogue{unread}. Stop the relay, move catalogue.redb away, and \
+             `clavicle-relay rebuild` brings them back.",
+            unlisted.len()
+        ));
     }
-    Ok(Answer { text: lines.join("\n"), json: json!(row) })
+    if !unrecorded.is_empty() {
+        lines.push(format!("The records of {} studies were not right, and were written again.", unrecorded.len()));
+    }
+    if request.remove_stray {
+        let fate = if *removed { "removed" } else { "would be removed" };
+        lines.extend(stray.iter().map(|digest| format!("stray    {digest}  {fate}")));
+    }
+    if !stray.is_empty() && !removed {
+        let say = if request.remove_stray { "" } else { ": `check --remove-stray` lists them" };
+        lines.push(format!("{} files belong to no study, as a kill leaves them{say}", stray.len()));
+    }
+    let is_well = row.is_well();
+    let (damaged, missing, stray) = (damaged.len(), missing.len(), stray.len());
+    let sentence = format!(
+        "not all is as it should be: {damaged} files damaged, {missing} missing, {stray} of no study; {} studies not in the catalogue, {} whose record was \
+         wrong",
+        unlisted.len(),
+        unrecorded.len()
+    );
+    let is_removed = *removed;
+    let answer = Answer { text: lines.join("\n"), json: json!(row) };
+    if request.remove_stray && stray > 0 && !is_removed {
+        return Err(unconfirmed("these", stray, "files", request.confirm, answer));
+    }
+    if is_well { Ok(answer) } else { Err(CommandError::Found { code: "check", sentence, answer: Box::new(answer) }) }
 }
 
 pub(super) fn compare(dir: &Path, study: &str, folder: &Path) -> Result<Answer, CommandError> {

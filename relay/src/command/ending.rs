@@ -16,6 +16,7 @@ use crate::demo::DemoError;
 use crate::home::HomeError;
 use crate::keeper::KeeperError;
 use crate::keys::KeysError;
+use crate::made::{MadeError, StoreName};
 use crate::reception::ReceptionError;
 use crate::service::ServiceError;
 use crate::store::{CommitError, StoreError};
@@ -76,6 +77,7 @@ pub(super) fn code(error: &CommandError) -> u8 {
         CommandError::Control(ControlError::TooLong(_)) => LOOK_FIRST,
         CommandError::Home(HomeError::Settings { .. }) => LOOK_FIRST,
         CommandError::Home(HomeError::NotAHome(_) | HomeError::NoNetwork(_)) => MISSING,
+        CommandError::Made(error) => made(error),
         CommandError::Private(_) | CommandError::Keys(KeysError::Exposed { .. }) => PERMISSION,
         CommandError::Keys(KeysError::NoKey { .. }) => DAMAGED,
         CommandError::Keys(KeysError::Random(_)) | CommandError::Runtime(_) | CommandError::Workers(_) => SYSTEM,
@@ -110,6 +112,18 @@ fn stopped(error: &Stopped) -> u8 {
         Stopped::Set(_) => DAMAGED,
         Stopped::Application(error) => error.downcast_ref().map_or(DISK, keeper),
         _ => DEFECT,
+    }
+}
+
+fn made(error: &MadeError) -> u8 {
+    match error {
+        MadeError::Missing { store, .. } if StoreName::VOTING.contains(store) => LOOK_FIRST,
+        MadeError::Missing { .. } => MISSING,
+        MadeError::Damaged(_) => DAMAGED,
+        MadeError::File { error, .. } => of_io(error),
+        MadeError::Busy => BUSY,
+        MadeError::Votes | MadeError::Format { .. } => LOOK_FIRST,
+        MadeError::IsThere(_) => FAILED,
     }
 }
 

@@ -10,9 +10,10 @@ use clavicle_ledger::genesis::{Candidate, GenesisSource};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKind};
 use serde_json::json;
 
-use super::{Answer, CommandError, IntakeArguments};
+use super::{Answer, CommandError, IntakeArguments, now};
 use crate::home::{Home, IntakeSettings, Listen, MailboxSettings, ReceiptSettings, Settings};
 use crate::keys::Keys;
+use crate::made::Made;
 use clavicle_network::file as network_file;
 
 pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments) -> Result<Answer, CommandError> {
@@ -35,6 +36,7 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments)
     let candidate = Candidate::sign(source, &keys.all())?;
     network_file::write_candidate(&home.source_file(), &candidate)?;
     // Last, since it is what makes the folder a relay's.
+    Made::open(&home, &keys.operational, now())?;
     let (receipts, mailboxes) = (ReceiptSettings::default(), MailboxSettings::default());
     home.write_settings(&Settings { name: name.to_owned(), listen, intake, receipts, mailboxes })?;
     let (source, identity) = (home.source_file(), candidate.source.identity);

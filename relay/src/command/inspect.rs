@@ -20,6 +20,7 @@ use crate::control::{self, ClientError};
 use crate::gate::{Refusal, Refusals};
 use crate::home::{Home, HomeError};
 use crate::keys::Keys;
+use crate::made::{Made, MadeError, StoreName};
 use crate::mempool::Mempool;
 use crate::private;
 use crate::reception::Quarantine;
@@ -146,6 +147,11 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
     }
     let genesis = network_file::read_genesis(&home.joined()?)?;
     let keys = Keys::read(&home.keys_folder())?;
+    let mut made = Made::open(home, &keys.operational, now()).map_err(|error| match error {
+        MadeError::Busy => StoreError::InUse.into(),
+        error => CommandError::from(error),
+    })?;
+    made.begin(home, &StoreName::SERVICE, now())?;
     let chain = genesis.chain_id();
     let source = SourceId::of_identity(&chain, &keys.identity.public());
     let store = Arc::new(opened(home.chain_file(), |path| ChainStore::open(path, &genesis))?);
@@ -165,7 +171,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         publish: OnceLock::new(),
     };
     let limits = Limits { effort: u64::from(settings.mailboxes.effort), ..Limits::default() };
-    Ok(Service {
+    let service = Service {
         name: settings.name,
         source,
         genesis: Arc::new(genesis),
@@ -189,5 +195,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         clock: now,
         timekeeper,
         shadow: false,
-    })
+    };
+    made.finish(home, &StoreName::SERVICE, now())?;
+    Ok(service)
 }

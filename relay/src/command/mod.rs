@@ -7,6 +7,7 @@ mod genesis;
 mod init;
 mod inspect;
 mod run;
+mod stores;
 
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -28,10 +29,11 @@ use crate::demo::{self, DemoError};
 use crate::home::HomeError;
 use crate::keeper::KeeperError;
 use crate::keys::KeysError;
+use crate::made::{MadeError, StoreName};
 use crate::private::PrivateError;
 use crate::reception::ReceptionError;
 use crate::service::{
-    AuditError, AuditRequest, DeskError, IngestError, NewStanding, PickupRequest, ReportError, ServiceError,
+    AuditError, AuditRequest, CheckRequest, DeskError, ExpireRequest, IngestError, NewStanding, PickupRequest, RemoveRequest, ReportError, ServiceError,
     StandingError, StandingRequest, UnknownReference, VisitRequest, Why,
 };
 use crate::store::StoreError;
@@ -211,6 +213,9 @@ pub enum Command {
         dir: PathBuf,
         /// The study: how its id begins
         study: String,
+        /// Remove it, and not only say what that would be: as many files as it has
+        #[arg(long, value_name = "FILES")]
+        confirm: Option<usize>,
     },
     /// Remove the studies that are older than they have to be kept; those that somebody holds stay
     Expire {
@@ -220,15 +225,35 @@ pub enum Command {
         /// The day before which a study's date must lie: 2016-01-31
         #[arg(long)]
         before: String,
+        /// Remove them, and not only say which: as many as they are
+        #[arg(long, value_name = "STUDIES")]
+        confirm: Option<usize>,
     },
-    /// Read every byte in the archive, and say what is not as it was
+    /// Read every byte in the archive, and say what is not as it was; exits with 0 only if all is
     Check {
         /// The relay's folder
         #[arg(long)]
         dir: PathBuf,
-        /// Remove files that belong to no study
+        /// List files that belong to no study, to be removed
         #[arg(long)]
         remove_stray: bool,
+        /// Remove them, and not only list them: as many as they are
+        #[arg(long, value_name = "FILES", requires = "remove_stray")]
+        confirm: Option<usize>,
+    },
+    /// Make a lost catalogue anew, from the archive and the chain; the relay must not run
+    Rebuild {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Have a store that is lost begun anew at the next start; what is lost with it is in the README
+    Renew {
+        /// The relay's folder
+        #[arg(long)]
+        dir: PathBuf,
+        /// The store
+        store: StoreName,
     },
     /// List files that are kept and contradict an instance: the same SOP Instance UID, and other bytes
     Contradictions {
@@ -332,6 +357,19 @@ pub enum CommandError {
     /// See [`KeysError`].
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// See [`MadeError`].
+    #[error(transparent)]
+    Made(#[from] MadeError),
+    /// Not all is as it should be, or as was asked. What was found is the answer all the same.
+    #[error("{sentence}")]
+    Found {
+        /// A word for programs.
+        code: &'static str,
+        /// What it comes to.
+        sentence: String,
+        /// What was found.
+        answer: Box<Answer>,
+    },
     /// See [`PrivateError`].
     #[error(transparent)]
     Private(#[from] PrivateError),
@@ -504,6 +542,8 @@ impl CommandError {
             Self::Home(HomeError::NoNetwork(_)) | Self::OtherNetwork => "network",
             Self::Home(_) => "home",
             Self::Keys(_) => "keys",
+            Self::Made(_) => "store",
+            Self::Found { code, .. } => code,
             Self::Private(_) => "permissions",
             Self::NetworkFile(NetworkFileError::Exists(_)) => "exists",
             Self::NetworkFile(_) => "file",
@@ -558,7 +598,24 @@ impl CommandError {
     /// The error as one JSON object.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({ "error": { "code": self.code(), "message": self.sentences() } })
+        let error = json!({ "code": self.code(), "message": self.sentences() });
+        match self {
+            Self::Found { answer, .. } => {
+                let mut json = answer.json.clone();
+                json["error"] = error;
+                json
+            }
+            _ => json!({ "error": error }),
+        }
+    }
+
+    /// What was found all the same, in lines for a person.
+    #[must_use]
+    pub fn found(&self) -> Option<&str> {
+        match self {
+            Self::Found { answer, .. } => Some(&answer.text),
+            _ => None,
+        }
     }
 }
 
@@ -611,9 +668,11 @@ pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandErro
         Command::Withdraw { dir, study, reason } => {
             archive::stand(&dir, &StandingRequest { study, to: NewStanding::Withdrawn(reason) })
         }
-        Command::Remove { dir, study } => archive::remove(&dir, &study),
-        Command::Expire { dir, before } => archive::expire(&dir, &before),
-        Command::Check { dir, remove_stray } => archive::check(&dir, remove_stray),
+        Command::Remove { dir, study, confirm } => archive::remove(&dir, RemoveRequest { study, confirm }),
+        Command::Expire { dir, before, confirm } => archive::expire(&dir, ExpireRequest { before, confirm }),
+        Command::Check { dir, remove_stray, confirm } => archive::check(&dir, CheckRequest { remove_stray, confirm }),
+        Command::Rebuild { dir } => stores::rebuild(&dir),
+        Command::Renew { dir, store } => stores::renew(&dir, store),
         Command::Contradictions { dir } => archive::contradictions(&dir),
         Command::Pickup { dir, accession, patient, study, pin, hours, png } => {
             let visit = accession.map(VisitRequest::Accession).or(patient.map(VisitRequest::Patient));

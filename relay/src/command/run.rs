@@ -9,6 +9,7 @@ use clavicle_consensus::config::Timeouts;
 use clavicle_consensus::{Config, Engine};
 use clavicle_ledger::encoding;
 use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::time::Height;
 use clavicle_network::Server;
 use clavicle_network::revoke::Revocations;
 use clavicle_network::swarm::{Desk, Node, Peer, RECONCILE_EVERY};
@@ -16,6 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
 use super::{Answer, CommandError, ending, inspect, now, say};
@@ -29,6 +31,7 @@ use crate::gate::RelayGate;
 use crate::home::{Home, Settings};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, KeysError};
+use crate::made::{Made, StoreName};
 use crate::notices::Notifier;
 use crate::reception::Reception;
 use crate::service::{Service, ServiceError};
@@ -56,10 +59,15 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
     say(&service.status()?.lines());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(CommandError::Runtime)?;
+    let mut service = service;
     if shadow {
         runtime.block_on(watch_only(&home, &settings, service.clone()))?;
     } else {
-        runtime.block_on(live(&home, &settings, service.clone()))?;
+        // Where it may vote again everything starts anew, with its key.
+        while let Next::Vote = runtime.block_on(live(&home, &settings, service.clone()))? {
+            drop(service);
+            service = open(&home)?;
+        }
     }
     let status = service.status()?;
     let (name, height) = (&status.name, status.height);
@@ -111,8 +119,27 @@ async fn watch_only(home: &Home, settings: &Settings, service: Service) -> Resul
     Ok(served?)
 }
 
+/// What comes after everything was stopped.
+enum Next {
+    /// Nothing: it was asked to stop.
+    Stop,
+    /// The same again: the relay may vote now.
+    Vote,
+}
+
+/// Waits until the chain is past the heights that the relay must not vote at.
+async fn may_vote(service: &Service, votes_from: Height) -> Result<(), StoreError> {
+    let mut changes = service.store.changes();
+    while service.store.head()?.height.saturating_add(1) < votes_from {
+        if changes.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
 /// Everything that runs, until a signal comes or a part of it ends; then everything is stopped.
-async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), CommandError> {
+async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next, CommandError> {
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt()).map_err(CommandError::Runtime)?,
         signal(SignalKind::terminate()).map_err(CommandError::Runtime)?,
@@ -121,7 +148,13 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     let desk = desk(&service, &keys)?;
     let mut node = start_node(settings, &service, &keys, Arc::clone(&desk))?;
     let server = start_server(settings, &service, &keys, desk).await?;
-    let mut engine = start_engine(home, settings, &service, keys).await?;
+    let (votes_from, proposals) = make_voting(home, &keys)?;
+    let is_silent = service.store.head()?.height.saturating_add(1) < votes_from;
+    if is_silent {
+        warn!(from = votes_from, "this relay does not vote before that height, since it may have voted up to there");
+    }
+    let (past, mut next) = (service.clone(), Next::Stop);
+    let mut engine = start_engine(home, settings, &service, keys, (proposals, is_silent)).await?;
     let publisher = node.publisher();
     // Set once, since this is the one place that starts anything.
     service.submission.waker.set(engine.waker()).ok();
@@ -145,6 +178,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
         ended = engine.ended() => ended.map_err(CommandError::from),
         ended = node.ended() => ended.map_err(CommandError::from),
         ended = upkeep.ended() => ended.map_err(CommandError::from),
+        past = may_vote(&past, votes_from), if is_silent => { next = Next::Vote; past.map_err(CommandError::from) }
         early = &mut serving => { served = Some(early); Ok(()) }
     };
     // Nothing more comes in; then what is at work ends; the engine, which decides, is the last.
@@ -160,7 +194,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<(), 
     let followed = upkeep.stop().await.map_err(CommandError::from);
     let left = node.stop().await.map_err(CommandError::from);
     let stopped = engine.stop().await.map_err(CommandError::from);
-    worst([ended, served.map_err(CommandError::from), followed, left, stopped])
+    worst([ended, served.map_err(CommandError::from), followed, left, stopped]).map(|()| next)
 }
 
 /// Of the ends of several parts, the one after which nobody may start again, or else the first that went wrong: the others follow from it.
@@ -242,14 +276,30 @@ async fn start_server(
     started.map_err(|error| CommandError::Endpoint { at, error })
 }
 
-async fn start_engine(home: &Home, settings: &Settings, service: &Service, keys: Keys) -> Result<Engine, CommandError> {
+/// Opens what only voting needs, or makes it: from which height on this relay may vote, and its proposals.
+fn make_voting(home: &Home, keys: &Keys) -> Result<(Height, ProposalStore), CommandError> {
     let folder = home.consensus_folder();
     fs::create_dir_all(&folder).map_err(CommandError::Log)?;
+    let mut made = Made::open(home, &keys.operational, now())?;
+    made.begin(home, &StoreName::VOTING, now())?;
+    clavicle_consensus::make_log(&home.log_file()).map_err(CommandError::Log)?;
+    let proposals = inspect::opened(home.proposals_file(), ProposalStore::open)?;
+    made.finish(home, &StoreName::VOTING, now())?;
+    Ok((made.votes_from(), proposals))
+}
+
+async fn start_engine(
+    home: &Home,
+    settings: &Settings,
+    service: &Service,
+    keys: Keys,
+    (proposals, is_silent): (ProposalStore, bool),
+) -> Result<Engine, CommandError> {
     let parameters = service.store.snapshot()?.rules().map_err(ServiceError::from)?.parameters;
     let config = Config {
         chain: service.chain,
         source: service.source,
-        consensus: Some(keys.consensus),
+        consensus: (!is_silent).then_some(keys.consensus),
         moniker: settings.name.clone(),
         listen: settings.listen.consensus_address(),
         elsewhere: Some(Arc::new(PublicPorts {
@@ -257,13 +307,12 @@ async fn start_engine(home: &Home, settings: &Settings, service: &Service, keys:
             source: service.source,
             store: Arc::clone(&service.store),
         })),
-        home: folder,
+        home: home.consensus_folder(),
         timeouts: Timeouts::default(),
         heartbeat: Duration::from_millis(parameters.heartbeat_ms),
         gather: None,
         status_interval: Duration::from_secs(1),
     };
-    let proposals = inspect::opened(home.proposals_file(), ProposalStore::open)?;
     let (store, mempool) = (Arc::clone(&service.store), Arc::clone(&service.submission.mempool));
     let keeper = Keeper::new(store, proposals, mempool, service.source, Box::new(now));
     keeper.resume()?;

@@ -31,9 +31,9 @@ pub const QUARANTINE: &str = "/quarantine";
 pub const CLOSE: &str = "/close";
 /// The route that takes a [`StandingRequest`](crate::service::StandingRequest) and answers with [`Stands`](crate::service::Stands).
 pub const STAND: &str = "/stand";
-/// The route that takes how a study's id begins, removes it and answers with a [`Done`](crate::service::Done).
+/// The route that takes a [`RemoveRequest`](crate::service::RemoveRequest) and answers with a [`Removal`](crate::service::Removal).
 pub const REMOVE: &str = "/remove";
-/// The route that takes a day, removes what is older and answers with an [`Expired`](crate::service::Expired).
+/// The route that takes an [`ExpireRequest`](crate::service::ExpireRequest) and answers with an [`Expired`](crate::service::Expired).
 pub const EXPIRE: &str = "/expire";
 /// The route that takes a [`CheckRequest`](crate::service::CheckRequest) and answers with a [`CheckRow`](crate::service::CheckRow).
 pub const CHECK: &str = "/check";

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::command::CommandError;
 use crate::service::{
-    AuditRequest, CheckRequest, CompareRequest, IngestRequest, PickupRequest, Service, StandingRequest,
+    AuditRequest, CheckRequest, CompareRequest, ExpireRequest, IngestRequest, PickupRequest, RemoveRequest, Service, StandingRequest,
 };
 use crate::submission::{Fate, From, SubmitError};
 
@@ -121,8 +121,8 @@ fn router(service: Service) -> Router {
         )
         .route(
             REMOVE,
-            post(async |State(service): State<Service>, Json(study): Json<String>| {
-                answer(move || service.remove(&study)).await
+            post(async |State(service): State<Service>, Json(request): Json<RemoveRequest>| {
+                answer(move || service.remove(&request)).await
             }),
         )
         .route(
@@ -145,8 +145,8 @@ fn router(service: Service) -> Router {
         )
         .route(
             EXPIRE,
-            post(async |State(service): State<Service>, Json(before): Json<String>| {
-                answer(move || service.expire(&before)).await
+            post(async |State(service): State<Service>, Json(request): Json<ExpireRequest>| {
+                answer(move || service.expire(&request)).await
             }),
         )
         .route(

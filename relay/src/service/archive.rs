@@ -20,8 +20,28 @@ use crate::reception::QuarantineRow;
 /// What a check of the archive is asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckRequest {
-    /// Whether what belongs to no study is removed.
+    /// Whether what belongs to no study is to be removed.
     pub remove_stray: bool,
+    /// How many files that must be: other than so many, nothing is removed.
+    pub confirm: Option<usize>,
+}
+
+/// A study that is to be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoveRequest {
+    /// How its id begins.
+    pub study: String,
+    /// How many files it must have: with other than so many, it is not removed.
+    pub confirm: Option<usize>,
+}
+
+/// Studies that are to be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpireRequest {
+    /// The day before which their dates lie.
+    pub before: String,
+    /// How many they must be: if they are not, none is removed.
+    pub confirm: Option<usize>,
 }
 
 /// What a check of the archive found. Files are named by their digests.
@@ -37,8 +57,24 @@ pub struct CheckRow {
     pub missing: Vec<String>,
     /// Files that belong to no study.
     pub stray: Vec<String>,
-    /// Whether those were removed.
+    /// Studies with a record in the archive that the catalogue has not.
+    pub unlisted: Vec<String>,
+    /// Of these, those whose record cannot be read.
+    pub unreadable: Vec<String>,
+    /// Studies whose record was not right, and was written again.
+    pub unrecorded: Vec<String>,
+    /// Whether the stray files were removed.
     pub removed: bool,
+}
+
+impl CheckRow {
+    /// Whether all is as it should be, now.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let Self { sound: _, bytes: _, damaged, missing, stray, unlisted, unreadable: _, unrecorded, removed } = self;
+        let lists = [damaged, missing, unlisted, unrecorded];
+        lists.iter().all(|list| list.is_empty()) && (stray.is_empty() || *removed)
+    }
 }
 
 /// Other bytes than those in the study, which came under the name of an instance of it. Both are kept.
@@ -70,11 +106,24 @@ pub struct Done {
     pub changed: bool,
 }
 
+/// What became of a study that was to be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Its id.
+    pub study: String,
+    /// How many files it has, or had.
+    pub files: usize,
+    /// Whether it was removed.
+    pub removed: bool,
+}
+
 /// What became of the studies that are older than they have to be kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Expired {
-    /// Those that were removed.
-    pub removed: Vec<String>,
+    /// Those that are to be removed.
+    pub studies: Vec<String>,
+    /// Whether they were.
+    pub removed: bool,
     /// Those that stay, since somebody holds them and they are not withdrawn.
     pub held: Vec<String>,
 }
@@ -261,40 +310,50 @@ impl Service {
         Ok(Done { study: study.to_string(), changed })
     }
 
-    /// Removes the study whose id begins like this.
+    /// Removes the study whose id begins like this, if it has as many files as was said; says how many otherwise.
     ///
     /// # Errors
     /// [`DeskError`].
-    pub fn remove(&self, begin: &str) -> Result<Done, DeskError> {
-        let study = self.study_that_begins(begin)?;
-        self.remove_study(study)?;
-        Ok(Done { study: study.to_string(), changed: true })
+    pub fn remove(&self, request: &RemoveRequest) -> Result<Removal, DeskError> {
+        let study = self.study_that_begins(&request.study)?;
+        let is_withdrawn = self.is_withdrawn(study)?;
+        let files = self.archive.removable(study, is_withdrawn)?;
+        let removed = request.confirm == Some(files);
+        if removed {
+            self.archive.remove(study, is_withdrawn)?;
+        }
+        Ok(Removal { study: study.to_string(), files, removed })
     }
 
-    fn remove_study(&self, study: StudyId) -> Result<(), DeskError> {
+    fn is_withdrawn(&self, study: StudyId) -> Result<bool, DeskError> {
         let record = self.store.snapshot()?.study(study).map_err(ServiceError::from)?;
-        let is_withdrawn = record.is_some_and(|record| matches!(record.status, Status::Withdrawn { .. }));
-        Ok(self.archive.remove(study, is_withdrawn)?)
+        Ok(record.is_some_and(|record| matches!(record.status, Status::Withdrawn { .. })))
     }
 
-    /// Removes the studies whose Study Date is before a day, written like 2016-01-31. Those without a date stay.
+    /// Removes the studies whose Study Date is before a day, written like 2016-01-31, if they are as many as was said; says which otherwise. Those
+    /// without a date stay.
     ///
     /// # Errors
     /// [`DeskError`].
-    pub fn expire(&self, before: &str) -> Result<Expired, DeskError> {
-        let day = parse_day(before).ok_or(DeskError::Day)?;
-        let mut expired = Expired::default();
+    pub fn expire(&self, request: &ExpireRequest) -> Result<Expired, DeskError> {
+        let day = parse_day(&request.before).ok_or(DeskError::Day)?;
+        let (mut expired, mut old) = (Expired::default(), Vec::new());
         for entry in self.archive.studies()? {
             let header = entry.manifest.manifest.header();
             if header.study_date.is_none_or(|date| date >= day) {
                 continue;
             }
-            let id = header.study.to_string();
-            match self.remove_study(header.study) {
-                Ok(()) => expired.removed.push(id),
-                Err(DeskError::Archive(ArchiveError::Held)) => expired.held.push(id),
-                Err(error) => return Err(error),
+            let is_withdrawn = self.is_withdrawn(header.study)?;
+            match self.archive.removable(header.study, is_withdrawn) {
+                Ok(_) => old.push((header.study, is_withdrawn)),
+                Err(ArchiveError::Held) => expired.held.push(header.study.to_string()),
+                Err(error) => return Err(error.into()),
             }
+        }
+        expired.studies = old.iter().map(|(study, _)| study.to_string()).collect();
+        expired.removed = !old.is_empty() && request.confirm == Some(old.len());
+        if expired.removed {
+            old.iter().try_for_each(|(study, is_withdrawn)| self.archive.remove(*study, *is_withdrawn))?;
         }
         Ok(expired)
     }
@@ -304,18 +363,24 @@ impl Service {
     /// # Errors
     /// [`DeskError`].
     pub fn check(&self, request: CheckRequest) -> Result<CheckRow, DeskError> {
-        let Checked { sound, damaged, missing, stray } = self.archive.check(&mut |_, _| {})?;
-        if request.remove_stray {
-            self.archive.remove_stray(&stray)?;
+        let Checked { sound, damaged, missing, stray, unlisted, unreadable, unrecorded } =
+            self.archive.check(&self.chain, &mut |_, _| {})?;
+        let removed = request.remove_stray && !stray.is_empty() && request.confirm == Some(stray.len());
+        if removed {
+            self.archive.remove_stray(&stray, &self.chain)?;
         }
+        let studies = |ids: Vec<StudyId>| ids.iter().map(ToString::to_string).collect();
         let names = |digests: Vec<StoredDigest>| digests.iter().map(ToString::to_string).collect();
         Ok(CheckRow {
             sound,
             bytes: self.archive.usage()?.bytes,
             damaged: names(damaged),
             missing: names(missing),
-            removed: request.remove_stray && !stray.is_empty(),
             stray: names(stray),
+            unlisted: studies(unlisted),
+            unreadable: studies(unreadable),
+            unrecorded: studies(unrecorded),
+            removed,
         })
     }
 

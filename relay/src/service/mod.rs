@@ -28,7 +28,8 @@ use crate::submission::Submission;
 use crate::timekeeper::Timekeeper;
 
 pub use self::archive::{
-    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, Expired, KosRow,
+    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, ExpireRequest, Expired,
+    KosRow, Removal, RemoveRequest,
 };
 pub use self::audit::{Audit, AuditError, AuditRequest, AuditRow};
 pub use self::desk::{

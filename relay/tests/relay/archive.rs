@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::phantom::Phantom;
 use clavicle_imaging::reader::Reader;
-use clavicle_ledger::id::{ChainId, SourceId};
+use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
-use clavicle_relay::archive::{Archive, ArchiveError, Origin, Signer, Taken};
+use clavicle_relay::archive::{Archive, ArchiveError, Origin, Rebuilt, Signer, Taken};
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 
@@ -118,7 +118,7 @@ fn a_check_names_what_is_damaged_missing_and_stray() {
     let entry = ground.archive.studies().unwrap().remove(0);
     let digests: Vec<_> = entry.manifest.manifest.instances().map(|one| one.stored).collect();
     let mut told = Vec::new();
-    let sound = ground.archive.check(&mut |done, all| told.push((done, all))).unwrap();
+    let sound = ground.archive.check(&CHAIN, &mut |done, all| told.push((done, all))).unwrap();
     assert_eq!((sound.sound, told.len(), told.last()), (5, 5, Some(&(5, 5))));
     assert!(sound.damaged.is_empty() && sound.missing.is_empty() && sound.stray.is_empty());
 
@@ -127,11 +127,11 @@ fn a_check_names_what_is_damaged_missing_and_stray() {
     let stray = clavicle_manifest::StoredDigest::of(b"stray");
     fs::create_dir_all(ground.archive.place(&stray).parent().unwrap()).unwrap();
     fs::write(ground.archive.place(&stray), b"stray").unwrap();
-    let found = ground.archive.check(&mut |_, _| {}).unwrap();
+    let found = ground.archive.check(&CHAIN, &mut |_, _| {}).unwrap();
     assert_eq!((found.sound, &found.damaged[..], &found.missing[..]), (3, &digests[..1], &digests[1..2]));
     assert_eq!(found.stray, [stray]);
-    ground.archive.remove_stray(&found.stray).unwrap();
-    ground.archive.remove_stray(&digests).unwrap();
+    ground.archive.remove_stray(&found.stray, &CHAIN).unwrap();
+    ground.archive.remove_stray(&digests, &CHAIN).unwrap();
     assert!(!ground.archive.place(&stray).exists() && ground.archive.place(&digests[2]).exists());
 }
 
@@ -162,7 +162,124 @@ fn what_a_kill_left_on_its_way_is_cleared() {
     fs::write(&left, b"half a file").unwrap();
     let archive = open(folder.path());
     assert!(!left.exists());
-    assert_eq!(archive.check(&mut |_, _| {}).unwrap(), Default::default());
+    assert_eq!(archive.check(&CHAIN, &mut |_, _| {}).unwrap(), Default::default());
+}
+
+/// All that is known of a study: what the catalogue says of it, its manifests, what contradicts it.
+fn known(archive: &Archive, id: StudyId) -> impl PartialEq + std::fmt::Debug + use<> {
+    let entry = archive.entry(id).unwrap().unwrap();
+    let mut editions = Vec::new();
+    let mut next = Some(entry.manifest.manifest.root(&CHAIN));
+    while let Some(root) = next {
+        let edition = archive.edition(id, &root).unwrap().unwrap();
+        next = edition.manifest.manifest.header().predecessor;
+        editions.push(edition);
+    }
+    (entry, editions, archive.contradictions(id).unwrap(), archive.usage().unwrap(), archive.unpublished().unwrap())
+}
+
+/// A ground with a study that somebody holds, revised since and contradicted, and one that nobody holds.
+fn grown() -> (Ground, StudyId, StudyId) {
+    let ground = Ground::new();
+    let folder = ground.phantom("one", 1, 4);
+    let [Taken::New(held)] = ground.take(&folder, Origin::Handed).unwrap()[..] else { panic!() };
+    let root = ground.archive.entry(held).unwrap().unwrap().manifest.manifest.root(&CHAIN);
+    ground.archive.claim(held, &root, &CHAIN).unwrap();
+    assert!(matches!(ground.take(&ground.phantom("more", 1, 6), Origin::Handed).unwrap()[..], [Taken::Grown(_)]));
+    repaint(&clavicle_imaging::walk::files(&folder).unwrap().0.pop().unwrap());
+    ground.take(&folder, Origin::Handed).unwrap();
+    assert_eq!(ground.archive.contradictions(held).unwrap().len(), 1);
+    let [Taken::New(free)] = ground.take(&ground.phantom("two", 2, 3), Origin::Handed).unwrap()[..] else { panic!() };
+    assert!(ground.archive.close(free, &ground.signer()).unwrap());
+    (ground, held, free)
+}
+
+fn rebuild(folder: &Path, on_ledger: Option<ManifestRoot>) -> Rebuilt {
+    let catalogue = folder.join("catalogue.redb");
+    Archive::rebuild(&folder.join("archive"), &catalogue, &CHAIN, &mut |_| Ok(on_ledger)).unwrap()
+}
+
+#[test]
+fn a_lost_catalogue_is_made_anew_and_knows_all_that_it_knew() {
+    let (ground, held, free) = grown();
+    let before = (known(&ground.archive, held), known(&ground.archive, free));
+    let Ground { folder, archive, .. } = ground;
+    drop(archive);
+    fs::remove_file(folder.path().join("catalogue.redb")).unwrap();
+    let mut both = vec![held, free];
+    both.sort();
+    assert_eq!(rebuild(folder.path(), None), Rebuilt { studies: both, unreadable: Vec::new() });
+    let archive = open(folder.path());
+    assert_eq!((known(&archive, held), known(&archive, free)), before);
+    assert!(archive.check(&CHAIN, &mut |_, _| {}).unwrap().is_well());
+    assert_eq!(archive.quiet_since(Timestamp(u64::MAX)).unwrap(), [held], "the other is closed");
+    // What is on the ledger is held, whatever its record says.
+    drop(archive);
+    fs::remove_file(folder.path().join("catalogue.redb")).unwrap();
+    rebuild(folder.path(), Some(ManifestRoot::from_bytes([9; 32])));
+    assert!(matches!(open(folder.path()).remove(free, false), Err(ArchiveError::Held)));
+}
+
+#[test]
+fn what_a_record_names_is_never_stray_and_a_record_that_is_lost_is_written_again() {
+    let (ground, held, free) = grown();
+    let Ground { folder, archive, .. } = ground;
+    let digests: Vec<_> = archive.entry(free).unwrap().unwrap().manifest.manifest.instances().map(|one| one.stored).collect();
+    drop(archive);
+    // A catalogue that knows of nothing, as one that was begun anew.
+    fs::rename(folder.path().join("catalogue.redb"), folder.path().join("aside")).unwrap();
+    let archive = open(folder.path());
+    let found = archive.check(&CHAIN, &mut |_, _| {}).unwrap();
+    assert_eq!((found.sound, found.stray.len(), found.unlisted.len()), (0, 0, 2));
+    assert!(!found.is_well());
+    archive.remove_stray(&digests, &CHAIN).unwrap();
+    assert!(digests.iter().all(|digest| archive.place(digest).exists()));
+    // Of a record that cannot be read nobody knows what it names: nothing goes.
+    let record = folder.path().join("archive/studies").join(free.to_string()).join("record.v1");
+    let was = fs::read(&record).unwrap();
+    fs::write(&record, b"nothing").unwrap();
+    let found = archive.check(&CHAIN, &mut |_, _| {}).unwrap();
+    assert_eq!((&found.unreadable[..], found.stray.len()), (&[free][..], digests.len()));
+    assert!(matches!(archive.remove_stray(&found.stray, &CHAIN), Err(ArchiveError::Unreadable(_))));
+    assert!(digests.iter().all(|digest| archive.place(digest).exists()));
+    drop(archive);
+    fs::remove_file(folder.path().join("catalogue.redb")).unwrap();
+    assert_eq!(rebuild(folder.path(), None).unreadable, [free]);
+    fs::remove_file(folder.path().join("catalogue.redb")).unwrap();
+
+    // The other way round.
+    fs::rename(folder.path().join("aside"), folder.path().join("catalogue.redb")).unwrap();
+    let archive = open(folder.path());
+    fs::remove_dir_all(folder.path().join("archive/studies").join(held.to_string())).unwrap();
+    let found = archive.check(&CHAIN, &mut |_, _| {}).unwrap();
+    let mut both = vec![held, free];
+    both.sort();
+    assert_eq!((found.unrecorded, found.unlisted.len()), (both, 0));
+    assert_eq!(fs::read(&record).unwrap(), was);
+    assert!(archive.check(&CHAIN, &mut |_, _| {}).unwrap().is_well());
+    // With its study a record goes.
+    archive.remove(free, false).unwrap();
+    assert!(!record.exists());
+    assert!(archive.check(&CHAIN, &mut |_, _| {}).unwrap().is_well());
+}
+
+#[test]
+fn studies_of_an_earlier_version_get_their_records_at_the_next_start() {
+    let (ground, held, _) = grown();
+    let before = known(&ground.archive, held);
+    let Ground { folder, archive, .. } = ground;
+    drop(archive);
+    let catalogue = folder.path().join("catalogue.redb");
+    let database = redb::Database::create(&catalogue).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.delete_table(redb::TableDefinition::<&str, u64>::new("meta_v1")).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    fs::remove_dir_all(folder.path().join("archive/studies")).unwrap();
+    drop(open(folder.path()));
+    fs::remove_file(&catalogue).unwrap();
+    rebuild(folder.path(), None);
+    assert_eq!(known(&open(folder.path()), held), before);
 }
 
 /// A copy of a folder's files under another Study Instance UID of the same length.

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use clavicle_relay::control;
 use clavicle_relay::home::Home;
+use clavicle_relay::made::StoreName;
 use clavicle_relay::service::Status;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -196,6 +197,40 @@ fn a_damaged_store_is_named_whichever_it_is() {
         fs::write(store, was).unwrap();
     }
     drop(alone.run_on());
+}
+
+#[test]
+fn a_store_that_is_gone_is_named_with_the_way_out_and_none_is_begun_in_silence() {
+    let alone = Alone::new("127.0.7.7");
+    drop(alone.run_on());
+    let home = alone.home();
+    for store in StoreName::SERVICE.into_iter().chain(StoreName::VOTING) {
+        let (path, aside) = (store.path(&home), alone.path("aside"));
+        fs::rename(&path, &aside).unwrap();
+        let code = if StoreName::VOTING.contains(&store) { 78 } else { 66 };
+        let way_out = if store == StoreName::Catalogue { "`clavicle-relay rebuild`" } else { "`clavicle-relay renew " };
+        alone.ends(code, &format!("{} is missing or empty, and this relay made it", relative(&path, &alone)));
+        assert!(alone.log().contains(way_out), "{}", alone.log());
+        assert!(!store.is_there(&home), "it was made anew in silence");
+        fs::remove_file(&path).ok();
+        fs::rename(&aside, &path).unwrap();
+    }
+    // Also a list that says otherwise is none.
+    let list = home.made_file();
+    let was = fs::read_to_string(&list).unwrap();
+    fs::write(&list, was.replace("\"votes_from\": 0", "\"votes_from\": 1")).unwrap();
+    alone.ends(65, "mercy/keys/stores is not what this relay signed");
+    fs::write(&list, was).unwrap();
+    drop(alone.run_on());
+
+    // What may be begun anew is, when somebody says so.
+    fs::remove_file(home.pickups_file()).unwrap();
+    alone.done(&["renew", "--dir", "mercy", "pickups"]);
+    drop(alone.run_on());
+}
+
+fn relative(path: &Path, alone: &Alone) -> String {
+    path.strip_prefix(alone.0.path()).unwrap().display().to_string()
 }
 
 #[test]

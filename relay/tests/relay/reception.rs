@@ -189,13 +189,20 @@ fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     let said = refused(shadow.folder.path(), &["expire", "--dir", "mercy", "--before", "yesterday"]);
     assert!(said.contains("a day is written like 2016-01-31"), "{said}");
     let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-04"]);
-    assert_eq!(expired["removed"].as_array().unwrap().len(), 0, "made on that very day");
-    let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-05"]);
-    assert_eq!(expired["removed"][0], *id);
+    assert_eq!(expired["studies"].as_array().unwrap().len(), 0, "made on that very day");
+    // What would go is listed, and goes only when it is counted.
+    for confirm in [&[][..], &["--confirm", "2"]] {
+        let said = refused(shadow.folder.path(), &[&["expire", "--dir", "mercy", "--before", "2026-05-05"], confirm].concat());
+        assert!(said.contains("nothing was removed") && said.contains("`--confirm 1`: 1 studies"), "{said}");
+    }
+    let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-05", "--confirm", "1"]);
+    assert_eq!((&expired["studies"][0], &expired["removed"]), (&serde_json::json!(id), &serde_json::json!(true)));
     Phantom { slices: 1, size: 64, seed: 2, ..Phantom::default() }.write(&watched.join("second")).unwrap();
     let studies = shadow.until(&STUDIES, |answer| answer["studies"][0]["instances"].as_u64() == Some(2));
     let id = studies["studies"][0]["study"].as_str().unwrap();
-    let removed = shadow.asked(&["remove", "--dir", "mercy", &id[..8]]);
+    let said = refused(shadow.folder.path(), &["remove", "--dir", "mercy", &id[..8]]);
+    assert!(said.contains("nothing was removed") && said.contains("`--confirm 2`: 2 files"), "{said}");
+    let removed = shadow.asked(&["remove", "--dir", "mercy", &id[..8], "--confirm", "2"]);
     assert_eq!(removed["study"], *id);
     assert!(shadow.asked(&STUDIES)["studies"].as_array().unwrap().is_empty());
 }

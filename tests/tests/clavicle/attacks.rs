@@ -23,5 +23,7 @@
 //! | work for a mailbox is used twice, elsewhere, or in advance | `relay/tests/relay/mailboxes.rs` |
 
 mod a_flood_from_64_addresses_delays_no_revocation;
+mod a_lost_catalogue_has_every_image_removed_as_stray;
+mod a_relay_without_its_log_votes_again;
 mod a_stranger_who_gossips_at_the_validators_port_is_nobody;
 mod another_user_of_the_machine_reads_what_a_relay_or_a_wallet_keeps;

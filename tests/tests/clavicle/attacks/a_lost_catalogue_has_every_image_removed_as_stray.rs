@@ -1,0 +1,61 @@
+//! With the catalogue gone, `check` called every image stray, exited with 0 and advised `--remove-stray`, which deleted them all.
+
+use std::fs;
+
+use crate::cluster::{Cluster, brain, files_in};
+
+#[test]
+fn a_lost_catalogue_is_missed_and_rebuilt_and_nothing_that_a_record_names_goes() {
+    let cluster = Cluster::empty();
+    cluster.hospital(&["init", "--dir", "mercy", "--name", "Mercy"]);
+    cluster.hospital(&["genesis", "--out", "network.json", "mercy/source.json"]);
+    fs::copy(cluster.path("network.json"), cluster.path("mercy/network.json")).unwrap();
+    brain(&cluster, "files", 1..=3);
+    let study = cluster.ingest(0, "files");
+    let images = || {
+        let all = files_in(&cluster.home(0).archive_folder());
+        all.into_iter().filter(|path| !path.to_string_lossy().contains("/studies/")).collect::<Vec<_>>()
+    };
+    let before = images();
+    assert_eq!(before.len(), 3);
+    assert_eq!(cluster.hospital(&["check", "--dir", "mercy"])["sound"], 3);
+
+    fs::remove_file(cluster.home(0).catalogue_file()).unwrap();
+    let commands: [&[&str]; 4] = [
+        &["check", "--dir", "mercy"],
+        &["check", "--dir", "mercy", "--remove-stray"],
+        &["check", "--dir", "mercy", "--remove-stray", "--confirm", "3"],
+        &["run", "--dir", "mercy"],
+    ];
+    for command in commands {
+        let said = cluster.try_hospital(command);
+        assert_eq!(said.code, Some(66), "{said:?}");
+        let (_, why) = said.refused();
+        assert!(why.contains("mercy/catalogue.redb is missing") && why.contains("`clavicle-relay rebuild`"), "{why}");
+    }
+    // Begun anew by the word of somebody who did not read on: it is said what is wrong, and nothing is stray.
+    cluster.hospital(&["renew", "--dir", "mercy", "catalogue"]);
+    for command in &commands[..2] {
+        let said = cluster.try_hospital(command);
+        let found = said.object();
+        assert_eq!((said.code, found["error"]["code"].as_str()), (Some(1), Some("check")), "{said:?}");
+        assert_eq!((&found["unlisted"][0], found["stray"].as_array().unwrap().len()), (&study.as_str().into(), 0));
+    }
+    assert_eq!(images(), before);
+
+    fs::remove_file(cluster.home(0).catalogue_file()).unwrap();
+    assert_eq!(cluster.hospital(&["rebuild", "--dir", "mercy"])["studies"][0], study.as_str());
+    assert_eq!(cluster.hospital(&["check", "--dir", "mercy"])["sound"], 3);
+    assert_eq!(cluster.hospital(&["studies", "--dir", "mercy"])["studies"][0]["instances"], 3);
+
+    // What is missing or stray is said by the exit code, too, and goes only when it is counted.
+    fs::write(before[0].with_file_name("0".repeat(62)), "left by a kill").unwrap();
+    let said = cluster.try_hospital(&["check", "--dir", "mercy", "--remove-stray"]);
+    assert_eq!((said.code, said.refused().0.as_str()), (Some(1), "confirm"), "{said:?}");
+    assert_eq!(images().len(), 4);
+    let removed = cluster.hospital(&["check", "--dir", "mercy", "--remove-stray", "--confirm", "1"]);
+    assert_eq!((&removed["removed"], images()), (&true.into(), before.clone()));
+    fs::remove_file(&before[0]).unwrap();
+    let said = cluster.try_hospital(&["check", "--dir", "mercy"]);
+    assert_eq!((said.code, said.refused().0.as_str()), (Some(1), "check"), "{said:?}");
+}
