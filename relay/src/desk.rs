@@ -20,6 +20,7 @@ use clavicle_network::swarm::{Desk, Received};
 use tracing::error;
 
 use crate::challenge::{Challenger, Connection};
+use crate::room::Room;
 use crate::store::mailboxes::KeptBy;
 use crate::store::{ChainStore, MailboxError, Mailboxes, StoreError};
 use crate::submission::{Fate, From, Submission, SubmitError};
@@ -41,6 +42,8 @@ pub struct RelayDesk {
     pub challenger: Challenger,
     /// Signs what it says of the newest block.
     pub operational: SecretKey,
+    /// The disk that letters are kept on.
+    pub room: Room,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
     /// Dates what is kept.
@@ -159,6 +162,10 @@ impl RelayDesk {
     ) -> Result<MailboxResponse, StoreError> {
         let now = (self.clock)();
         let answered = match request {
+            // Letters stop where the room begins that revocations are written to.
+            MailboxRequest::Open { .. } | MailboxRequest::Deposit { .. } if self.room.check(0).is_err() => {
+                Ok(MailboxResponse::Refused(MailboxRefusal::Full))
+            }
             MailboxRequest::Open { opening, work } => {
                 // How long it is kept must not follow from a clock that was set ahead.
                 let now = LocalTime(self.timekeeper.dated(self.store()));

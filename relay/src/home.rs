@@ -29,6 +29,8 @@ use std::path::{Path, PathBuf};
 use clavicle_network::work;
 use serde::{Deserialize, Serialize};
 
+use crate::room::DiskSettings;
+
 /// A relay's folder, by its path.
 #[derive(Clone, Debug)]
 pub struct Home(PathBuf);
@@ -47,6 +49,9 @@ pub struct Settings {
     /// What it writes down of who fetches.
     #[serde(default)]
     pub receipts: ReceiptSettings,
+    /// How much of its disk it may use for what.
+    #[serde(default)]
+    pub disk: DiskSettings,
     /// What it asks for a mailbox.
     #[serde(default)]
     pub mailboxes: MailboxSettings,

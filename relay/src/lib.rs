@@ -25,6 +25,7 @@ pub mod notices;
 mod path;
 pub mod private;
 pub mod reception;
+pub mod room;
 pub mod service;
 pub mod store;
 pub mod submission;

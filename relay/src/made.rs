@@ -50,7 +50,18 @@ const FORMAT: u32 = 1;
 
 /// A store of a relay.
 #[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    ValueEnum,
+    Serialize,
+    Deserialize,
+    BorshSerialize,
+    BorshDeserialize,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum StoreName {
@@ -126,7 +137,9 @@ impl StoreName {
             Self::Archive => {
                 "Put it back from a backup; or `clavicle-relay renew archive` begins an empty one, to take the images in again"
             }
-            Self::Catalogue => "Put it back from a backup; or `clavicle-relay rebuild` makes it anew from the archive and the chain",
+            Self::Catalogue => {
+                "Put it back from a backup; or `clavicle-relay rebuild` makes it anew from the archive and the chain"
+            }
             Self::Chain => {
                 "`clavicle-relay renew chain` fetches it again from the other hospitals; until it is past what it may have voted on, this relay does \
                  not vote"

@@ -21,14 +21,19 @@ use clavicle_network::transfer::Kept;
 use rustix::fs::syncfs;
 
 use super::ArchiveError;
+use crate::room::Room;
 
 /// Bytes that are copied at once.
 const CHUNK: usize = 256 << 10;
+
+/// For how many bytes at a time it is looked whether there is room.
+const STEP: u64 = 1 << 20;
 
 /// The folder.
 #[derive(Debug)]
 pub(super) struct Bytes {
     folder: PathBuf,
+    room: Option<Room>,
 }
 
 /// Where a file comes from that bytes are taken of.
@@ -62,7 +67,7 @@ pub enum Soundness {
 
 impl Bytes {
     pub(super) fn open(folder: &Path) -> Result<Self, ArchiveError> {
-        let bytes = Self { folder: folder.to_owned() };
+        let bytes = Self { folder: folder.to_owned(), room: None };
         let coming = bytes.coming();
         match fs::remove_dir_all(&coming) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&coming, error)),
@@ -70,6 +75,16 @@ impl Bytes {
         }
         fs::create_dir_all(&coming).map_err(|error| failed(&coming, error))?;
         Ok(bytes)
+    }
+
+    /// From now on nothing is taken in that leaves too little of this.
+    pub(super) fn keep_within(&mut self, room: Room) {
+        self.room = Some(room);
+    }
+
+    /// Whether so many bytes more may be taken in.
+    fn check_room(&self, more: u64) -> io::Result<()> {
+        self.room.as_ref().map_or(Ok(()), |room| room.check(more))
     }
 
     fn coming(&self) -> PathBuf {
@@ -161,6 +176,8 @@ impl Batch<'_> {
         digest: &StoredDigest,
     ) -> Result<(), ArchiveError> {
         let place = self.bytes.place(digest);
+        // Also what is only given another name: the catalogue grows by it.
+        self.bytes.check_room(0).map_err(|error| failed(&self.bytes.folder, error))?;
         if self.coming.contains_key(&place) || fs::metadata(&place).is_ok_and(|there| there.len() == size) {
             return Ok(());
         }
@@ -187,7 +204,8 @@ impl Batch<'_> {
             return Ok((found, linked.into_temp_path()));
         }
         let mut copied = tempfile::NamedTempFile::new_in(&coming).map_err(|error| failed(&coming, error))?;
-        let found = copy(file, copied.as_file_mut()).map_err(|error| failed(path, error))?;
+        let mut within = Within { file: copied.as_file_mut(), bytes: self.bytes, looked: 0 };
+        let found = copy(file, &mut within).map_err(|error| failed(path, error))?;
         Ok((found, copied.into_temp_path()))
     }
 
@@ -206,6 +224,32 @@ impl Batch<'_> {
             coming.persist(&place).map_err(|error| failed(&place, error.error))?;
         }
         flush()
+    }
+}
+
+/// A file that is written while there is room.
+struct Within<'a> {
+    file: &'a mut File,
+    bytes: &'a Bytes,
+    /// Bytes that there was room for when it was last looked.
+    looked: u64,
+}
+
+impl io::Write for Within<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let len = bytes.len() as u64;
+        if self.looked < len {
+            let step = STEP.max(len);
+            self.bytes.check_room(step)?;
+            self.looked = step;
+        }
+        let written = self.file.write(bytes)?;
+        self.looked = self.looked.saturating_sub(written as u64);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
     }
 }
 

@@ -101,7 +101,8 @@ impl Archive {
         for entry in self.studies()? {
             let id = entry.manifest.manifest.header().study;
             let recorded = self.records.read(id, chain);
-            let is_right = recorded.map(|one| one.entry == entry && self.contradictions(id).is_ok_and(|all| all == one.contradictions));
+            let is_right = recorded
+                .map(|one| one.entry == entry && self.contradictions(id).is_ok_and(|all| all == one.contradictions));
             if is_right != Some(true) {
                 self.record_again(&entry)?;
                 checked.unrecorded.push(id);

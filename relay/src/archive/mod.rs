@@ -47,6 +47,7 @@ use redb::{
 
 use self::bytes::Bytes;
 use self::records::Records;
+use crate::room::Room;
 use crate::store::StoreError;
 
 pub use self::bytes::{Origin, Soundness};
@@ -235,7 +236,7 @@ pub enum ArchiveError {
     Held,
     /// A record that cannot be read.
     #[error(
-        "the record of {0} study in the archive cannot be read, so that nobody can say which files are its: nothing was removed. \
+        "the records of {} studies in the archive cannot be read, so that nobody can say which files are theirs: nothing was removed. \
          Put archive/studies back from a backup", .0.len()
     )]
     Unreadable(Vec<StudyId>),
@@ -290,6 +291,13 @@ impl Archive {
             }
         }
         Ok(transaction.commit()?)
+    }
+
+    /// From now on nothing is taken in that leaves the disk less than its reserve.
+    #[must_use]
+    pub fn within(mut self, room: Room) -> Self {
+        self.bytes.keep_within(room);
+        self
     }
 
     /// Makes the records of studies that were taken in before there were any.

@@ -12,8 +12,8 @@ use super::{Answer, CommandError};
 use crate::control::{self, ClientError};
 use crate::reception::QuarantineRow;
 use crate::service::{
-    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, ExpireRequest, Expired,
-    KosRow, NewStanding, Removal, RemoveRequest, StandingRequest, Stands,
+    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, ExpireRequest,
+    Expired, KosRow, NewStanding, Removal, RemoveRequest, StandingRequest, Stands,
 };
 
 pub(super) fn quarantine(dir: &Path) -> Result<Answer, CommandError> {
@@ -65,7 +65,8 @@ pub(super) fn expire(dir: &Path, request: ExpireRequest) -> Result<Answer, Comma
 /// Nothing was removed yet: what would be is to be looked at first, and counted.
 fn unconfirmed(what: &str, count: usize, of: &str, given: Option<usize>, answer: Answer) -> CommandError {
     let given = given.map(|given| format!(" They are not {given} any more.")).unwrap_or_default();
-    let sentence = format!("nothing was removed.{given} If you mean it, remove {what} with `--confirm {count}`: {count} {of}");
+    let sentence =
+        format!("nothing was removed.{given} If you mean it, remove {what} with `--confirm {count}`: {count} {of}");
     CommandError::Found { code: "confirm", sentence, answer: Box::new(answer) }
 }
 

@@ -14,6 +14,7 @@ use super::{Answer, CommandError, IntakeArguments, now};
 use crate::home::{Home, IntakeSettings, Listen, MailboxSettings, ReceiptSettings, Settings};
 use crate::keys::Keys;
 use crate::made::Made;
+use crate::room::DiskSettings;
 use clavicle_network::file as network_file;
 
 pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments) -> Result<Answer, CommandError> {
@@ -37,8 +38,8 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments)
     network_file::write_candidate(&home.source_file(), &candidate)?;
     // Last, since it is what makes the folder a relay's.
     Made::open(&home, &keys.operational, now())?;
-    let (receipts, mailboxes) = (ReceiptSettings::default(), MailboxSettings::default());
-    home.write_settings(&Settings { name: name.to_owned(), listen, intake, receipts, mailboxes })?;
+    let (receipts, mailboxes, disk) = (ReceiptSettings::default(), MailboxSettings::default(), DiskSettings::default());
+    home.write_settings(&Settings { name: name.to_owned(), listen, intake, receipts, mailboxes, disk })?;
     let (source, identity) = (home.source_file(), candidate.source.identity);
     Ok(Answer {
         text: format!(

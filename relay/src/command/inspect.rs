@@ -24,6 +24,7 @@ use crate::made::{Made, MadeError, StoreName};
 use crate::mempool::Mempool;
 use crate::private;
 use crate::reception::Quarantine;
+use crate::room::Room;
 use crate::service::{self, Audit, AuditRequest, Report, Service, Status, ValidatorRow};
 use crate::store::mailboxes::Limits;
 use crate::store::receipts::Signer;
@@ -171,17 +172,22 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         publish: OnceLock::new(),
     };
     let limits = Limits { effort: u64::from(settings.mailboxes.effort), ..Limits::default() };
+    // The archive may be on a disk of its own.
+    let room = Room::at(home.folder(), &settings.disk);
+    let images = Room::at(&home.archive_folder(), &settings.disk);
     let service = Service {
         name: settings.name,
         source,
         genesis: Arc::new(genesis),
         chain,
         store,
-        archive: Arc::new(opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path))?),
+        archive: Arc::new(
+            opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path))?.within(images),
+        ),
         reader: Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?),
         taking: Arc::default(),
         quarantine: Arc::new(
-            Quarantine::open(&home.quarantine_folder())
+            Quarantine::open(&home.quarantine_folder(), settings.disk.quarantine())
                 .map_err(|error| CommandError::Folder { path: home.quarantine_folder(), error })?,
         ),
         pickups: Arc::new(opened(home.pickups_file(), Pickups::open)?),
@@ -189,6 +195,8 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         submission: Arc::new(submission),
         receipts,
         notices: Arc::new(opened(home.notices_file(), Notices::open)?),
+        disk: settings.disk,
+        room,
         receipt_settings: settings.receipts,
         refusals: Arc::new(Refusals::default()),
         operational: keys.operational,

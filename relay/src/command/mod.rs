@@ -33,8 +33,8 @@ use crate::made::{MadeError, StoreName};
 use crate::private::PrivateError;
 use crate::reception::ReceptionError;
 use crate::service::{
-    AuditError, AuditRequest, CheckRequest, DeskError, ExpireRequest, IngestError, NewStanding, PickupRequest, RemoveRequest, ReportError, ServiceError,
-    StandingError, StandingRequest, UnknownReference, VisitRequest, Why,
+    AuditError, AuditRequest, CheckRequest, DeskError, ExpireRequest, IngestError, NewStanding, PickupRequest,
+    RemoveRequest, ReportError, ServiceError, StandingError, StandingRequest, UnknownReference, VisitRequest, Why,
 };
 use crate::store::StoreError;
 use crate::submission::SubmitError;

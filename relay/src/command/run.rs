@@ -226,6 +226,7 @@ fn desk(service: &Service, keys: &Keys) -> Result<Arc<dyn Desk>, CommandError> {
         mailboxes: Arc::clone(&service.mailboxes),
         challenger: Challenger::new(secret),
         operational: service.operational.clone(),
+        room: service.room.clone(),
         clock: service.clock,
         timekeeper: Arc::clone(&service.timekeeper),
     }))

@@ -105,11 +105,8 @@ pub(super) fn renew(dir: &Path, store: StoreName) -> Result<Answer, CommandError
     };
     made.renew(&home, store, votes_from)?;
     let path = store.path(&home);
-    let votes = if votes_from > 0 {
-        format!("; this relay votes from height {} on", made.votes_from())
-    } else {
-        String::new()
-    };
+    let votes =
+        if votes_from > 0 { format!("; this relay votes from height {} on", made.votes_from()) } else { String::new() };
     Ok(Answer {
         text: format!("{} is begun anew at the next start{votes}", path.display()),
         json: json!({ "store": store, "votes_from": made.votes_from() }),

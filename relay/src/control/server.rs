@@ -25,7 +25,8 @@ use super::{
 };
 use crate::command::CommandError;
 use crate::service::{
-    AuditRequest, CheckRequest, CompareRequest, ExpireRequest, IngestRequest, PickupRequest, RemoveRequest, Service, StandingRequest,
+    AuditRequest, CheckRequest, CompareRequest, ExpireRequest, IngestRequest, PickupRequest, RemoveRequest, Service,
+    StandingRequest,
 };
 use crate::submission::{Fate, From, SubmitError};
 

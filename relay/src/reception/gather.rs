@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use clavicle_imaging::intake::{Intake, Quarantined, StudyIntake};
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use tracing::{error, info, warn};
 
+use super::incoming::Incoming;
 use super::watch::Watched;
 use crate::archive::{ArchiveError, Origin, Taken};
 use crate::home::IntakeSettings;
@@ -29,6 +31,7 @@ const MOST: usize = 4_096;
 pub(super) struct Gather {
     service: Service,
     spool: PathBuf,
+    incoming: Arc<Incoming>,
     watched: Vec<Watched>,
     /// For how long nothing must have come for a study to be closed, in ms.
     close_after_ms: Option<u64>,
@@ -37,10 +40,10 @@ pub(super) struct Gather {
 }
 
 impl Gather {
-    pub(super) fn new(service: Service, spool: PathBuf, settings: &IntakeSettings) -> Self {
+    pub(super) fn new(service: Service, spool: PathBuf, settings: &IntakeSettings, incoming: Arc<Incoming>) -> Self {
         let watched = settings.watch.iter().map(|folder| Watched::new(folder)).collect();
         let close_after_ms = settings.close_after_hours.map(|hours| u64::from(hours).saturating_mul(HOUR_MS));
-        Self { service, spool, watched, close_after_ms, looked: None, failed: None }
+        Self { service, spool, incoming, watched, close_after_ms, looked: None, failed: None }
     }
 
     /// Looks at what came, and takes in what is ready.
@@ -57,8 +60,8 @@ impl Gather {
         }
         self.looked = Some(Instant::now());
         let ready: Vec<PathBuf> = self.watched.iter_mut().flat_map(Watched::ready).collect();
-        if !ready.is_empty() {
-            self.take(ready, Origin::Watched);
+        if !ready.is_empty() && !self.take(ready.clone(), Origin::Watched) {
+            self.watched.iter_mut().for_each(|watched| watched.again(&ready));
         }
         if let Some(after) = self.close_after_ms
             && let Err(error) = self.close(after)
@@ -93,7 +96,8 @@ impl Gather {
         (is_time && !files.is_empty()).then_some(files)
     }
 
-    fn take(&mut self, files: Vec<PathBuf>, origin: Origin) {
+    /// Takes files in, and says whether there was room and a disk for all of them.
+    fn take(&mut self, files: Vec<PathBuf>, origin: Origin) -> bool {
         let intake = Intake::of_files(files, &self.service.reader);
         let mut taken_in = BTreeSet::new();
         let mut told = [0usize; 3];
@@ -122,18 +126,18 @@ impl Gather {
                     }
                     files_of(study)
                         .chain(conflicts.iter().map(|one| one.path.as_path()))
-                        .for_each(|path| done(path, origin));
+                        .for_each(|path| self.done(path, origin));
                 }
                 // Neither the sender nor the file is to blame, and what was acknowledged stays until it is in.
                 Err(error @ (ArchiveError::Store(_) | ArchiveError::File { .. } | ArchiveError::Random(_))) => {
                     error!(%error, "what was received cannot be taken in; it is tried again in a while");
                     self.wait();
-                    return;
+                    return false;
                 }
                 Err(error) => self.put_aside(study, origin, &error.to_string(), &error.on_screen()),
             }
         }
-        intake.duplicates.iter().for_each(|one| done(&one.path, origin));
+        intake.duplicates.iter().for_each(|one| self.done(&one.path, origin));
         for conflict in intake.conflicts.iter().filter(|one| !taken_in.contains(&one.study_instance_uid)) {
             let why = format!("it contradicts another instance ({})", conflict.change);
             self.put_one_aside(&conflict.path, origin, &why, &why);
@@ -145,6 +149,7 @@ impl Gather {
         self.service.store.note();
         let [new, grown, known] = told;
         info!(new, grown, known, quarantined = intake.quarantined.len(), "took in what came");
+        true
     }
 
     fn put_aside(&self, study: &StudyIntake, origin: Origin, why: &str, on_screen: &str) {
@@ -155,8 +160,26 @@ impl Gather {
     fn put_one_aside(&self, path: &Path, origin: Origin, why: &str, on_screen: &str) {
         if origin != Origin::Own {
             warn!(why, "a file in a watched folder is not taken in");
-        } else if let Err(error) = self.service.quarantine.keep(path, on_screen, (self.service.clock)()) {
-            error!(%error, "a file cannot be put into quarantine");
+            return;
+        }
+        // It was acknowledged, and so it is kept; its sender is told with the next one when that is too much.
+        let sender = self.incoming.sender(path);
+        match self.service.quarantine.keep(path, on_screen, sender.as_ref(), (self.service.clock)()) {
+            Ok(()) => self.incoming.gone(path),
+            Err(error) => error!(%error, "a file cannot be put into quarantine"),
+        }
+    }
+
+    /// It is in the archive: the one in the spool is no longer needed.
+    fn done(&self, path: &Path, origin: Origin) {
+        if origin != Origin::Own {
+            return;
+        }
+        match fs::remove_file(path) {
+            Ok(()) => self.incoming.gone(path),
+            Err(error) => {
+                warn!(%error, "what was taken in cannot be removed; it is taken in again, which changes nothing")
+            }
         }
     }
 
@@ -172,13 +195,4 @@ impl Gather {
 
 fn files_of(study: &StudyIntake) -> impl Iterator<Item = &Path> {
     study.series.iter().flat_map(|series| &series.instances).map(|one| one.path.as_path())
-}
-
-/// It is in the archive: the one in the spool is no longer needed.
-fn done(path: &Path, origin: Origin) {
-    if origin == Origin::Own
-        && let Err(error) = fs::remove_file(path)
-    {
-        warn!(%error, "what was taken in cannot be removed; it is taken in again, which changes nothing");
-    }
 }

@@ -12,12 +12,13 @@
 
 mod gather;
 mod inbox;
+mod incoming;
 mod quarantine;
 mod watch;
 
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -29,6 +30,7 @@ use tracing::{error, info};
 
 use self::gather::Gather;
 use self::inbox::Inbox;
+use self::incoming::Incoming;
 use crate::home::{Home, IntakeSettings};
 use crate::service::Service;
 
@@ -70,9 +72,11 @@ impl Reception {
     /// [`ReceptionError`].
     pub fn start(home: &Home, settings: &IntakeSettings, service: &Service) -> Result<Self, ReceptionError> {
         let spool = home.incoming_folder();
-        let scp = settings.dicom.map(|listen| receiver(listen, settings, spool.clone(), service)).transpose()?;
+        let (limit, room) = (service.disk.incoming(), service.room.clone());
+        let incoming = Arc::new(Incoming::open(&spool, limit, room));
+        let scp = settings.dicom.map(|listen| receiver(listen, settings, &spool, service, &incoming)).transpose()?;
         let (stop, stopping) = channel::channel(false);
-        let gather = Gather::new(service.clone(), spool, settings);
+        let gather = Gather::new(service.clone(), spool, settings, incoming);
         #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
         let task = tokio::spawn(run(gather, stopping));
         Ok(Self { scp, stop, task })
@@ -98,17 +102,22 @@ impl Reception {
 fn receiver(
     listen: SocketAddr,
     settings: &IntakeSettings,
-    spool: PathBuf,
+    spool: &Path,
     service: &Service,
+    incoming: &Arc<Incoming>,
 ) -> Result<Scp, ReceptionError> {
     let title =
         |title: &String| AeTitle::new(title).map_err(|error| ReceptionError::Title { title: title.clone(), error });
     let callers = settings.callers.iter().map(title).collect::<Result<_, _>>()?;
-    let mut receiver = dimse::Settings::new(listen, title(&settings.ae_title)?, spool);
+    let mut receiver = dimse::Settings::new(listen, title(&settings.ae_title)?, spool.to_owned());
     receiver.called = if settings.any_title { Called::Any } else { Called::Own };
     receiver.calling = if settings.callers.is_empty() { Calling::Any } else { Calling::These(callers) };
-    let inbox =
-        Inbox { reader: service.reader.clone(), quarantine: Arc::clone(&service.quarantine), clock: service.clock };
+    let inbox = Inbox {
+        reader: service.reader.clone(),
+        quarantine: Arc::clone(&service.quarantine),
+        incoming: Arc::clone(incoming),
+        clock: service.clock,
+    };
     let scp = Scp::bind(receiver, Arc::new(inbox))?;
     info!(address = %scp.address(), "receives DICOM objects");
     Ok(scp)

@@ -56,6 +56,15 @@ impl Watched {
         self.files = now;
         ready
     }
+
+    /// Gives these files again at the next look, since they could not be taken in.
+    pub(super) fn again(&mut self, files: &[PathBuf]) {
+        for path in files {
+            if let Some(seen) = self.files.get_mut(path) {
+                seen.is_done = false;
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -73,6 +82,9 @@ mod tests {
         fs::write(&b, "two").unwrap();
         assert!(watched.ready().is_empty());
         assert_eq!(watched.ready(), [a.clone(), b]);
+        assert!(watched.ready().is_empty());
+        watched.again(&[a.clone(), folder.path().join("elsewhere")]);
+        assert_eq!(watched.ready(), [a.clone()]);
         assert!(watched.ready().is_empty());
         fs::write(&a, "and longer").unwrap();
         assert!(watched.ready().is_empty());

@@ -23,13 +23,14 @@ use crate::archive::{Archive, ArchiveError};
 use crate::gate::{Refusal, Refusals};
 use crate::home::ReceiptSettings;
 use crate::reception::Quarantine;
+use crate::room::{DiskSettings, Room};
 use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, StoreError};
 use crate::submission::Submission;
 use crate::timekeeper::Timekeeper;
 
 pub use self::archive::{
-    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, ExpireRequest, Expired,
-    KosRow, Removal, RemoveRequest,
+    CheckRequest, CheckRow, CompareRequest, CompareRow, CompletenessRow, ContradictionRow, Done, ExpireRequest,
+    Expired, KosRow, Removal, RemoveRequest,
 };
 pub use self::audit::{Audit, AuditError, AuditRequest, AuditRow};
 pub use self::desk::{
@@ -71,6 +72,10 @@ pub struct Service {
     pub receipts: Arc<Receipts>,
     /// Who is told what becomes of studies.
     pub notices: Arc<Notices>,
+    /// How much of the disk may be used for what.
+    pub disk: DiskSettings,
+    /// The disk.
+    pub room: Room,
     /// What is done with those.
     pub receipt_settings: ReceiptSettings,
     /// Why the gate said no.
@@ -120,6 +125,12 @@ pub struct Status {
     pub damaged: usize,
     /// Files that came by themselves and could not be taken in.
     pub quarantined: usize,
+    /// Bytes that are free on the disk.
+    pub disk_free: u64,
+    /// Bytes of these that are kept for the chain, revocations and receipts.
+    pub disk_reserve: u64,
+    /// Whether nothing more is taken in, since only those are left.
+    pub disk_short: bool,
     /// Validators that decide the next block.
     pub validators: usize,
     /// Whether this hospital is one of them.
@@ -155,6 +166,9 @@ pub enum ServiceError {
     /// The quarantine could not be read.
     #[error("the quarantine cannot be read")]
     Quarantine(#[source] std::io::Error),
+    /// Nobody can tell how full the disk is.
+    #[error("how much room the disk has cannot be read")]
+    Room(#[source] std::io::Error),
 }
 
 /// Nothing is kept under that reference.
@@ -184,6 +198,7 @@ impl Service {
         };
         let closed = open_until(&view, clocks.wall).err().map(|why| why.to_string());
         let usage = self.archive.usage()?;
+        let space = self.room.space().map_err(ServiceError::Room)?;
         Ok(Status {
             name: self.name.clone(),
             source: self.source.to_string(),
@@ -201,6 +216,9 @@ impl Service {
             bytes: usage.bytes,
             damaged: self.archive.damaged(),
             quarantined: self.quarantine.rows().map_err(ServiceError::Quarantine)?.len(),
+            disk_free: space.free,
+            disk_reserve: space.reserve,
+            disk_short: space.free < space.reserve,
             validators: set.validators.len(),
             votes: set.validators.find(&self.source).is_some(),
         })
@@ -244,7 +262,9 @@ impl Status {
     #[must_use]
     pub fn lines(&self) -> String {
         let Self { name, network, chain, height, age_ms, closed, epoch, studies, validators, votes, .. } = self;
-        let Self { files, bytes, damaged, quarantined, .. } = self;
+        let Self { files, bytes, damaged, quarantined, disk_free, disk_reserve, disk_short, .. } = self;
+        let (free, reserve) = (*disk_free as f64 / 1e6, *disk_reserve as f64 / 1e6);
+        let short = if *disk_short { ": nothing more is taken in; make room on it" } else { "" };
         let megabytes = *bytes as f64 / 1e6;
         let mut aside = if *quarantined > 0 { format!("; {quarantined} in quarantine") } else { String::new() };
         if *damaged > 0 {
@@ -254,7 +274,7 @@ impl Status {
         let fresh = closed.as_ref().map_or_else(|| "fresh".to_owned(), |why| format!("the gate is closed: {why}"));
         let vote = if *votes { "this hospital among them" } else { "this hospital not among them" };
         format!(
-            "{name} in the network {network}\nchain       {chain}\nheight      {height} (epoch {epoch}), {seconds} s old: {fresh}\nvalidators  {validators}, {vote}\nstudies     {studies} registered\narchive     {files} files, {megabytes:.1} MB{aside}"
+            "{name} in the network {network}\nchain       {chain}\nheight      {height} (epoch {epoch}), {seconds} s old: {fresh}\nvalidators  {validators}, {vote}\nstudies     {studies} registered\narchive     {files} files, {megabytes:.1} MB{aside}\ndisk        {free:.0} MB free, {reserve:.0} MB of it kept for the chain, revocations and receipts{short}"
         )
     }
 }

@@ -224,7 +224,8 @@ fn a_lost_catalogue_is_made_anew_and_knows_all_that_it_knew() {
 fn what_a_record_names_is_never_stray_and_a_record_that_is_lost_is_written_again() {
     let (ground, held, free) = grown();
     let Ground { folder, archive, .. } = ground;
-    let digests: Vec<_> = archive.entry(free).unwrap().unwrap().manifest.manifest.instances().map(|one| one.stored).collect();
+    let digests: Vec<_> =
+        archive.entry(free).unwrap().unwrap().manifest.manifest.instances().map(|one| one.stored).collect();
     drop(archive);
     // A catalogue that knows of nothing, as one that was begun anew.
     fs::rename(folder.path().join("catalogue.redb"), folder.path().join("aside")).unwrap();

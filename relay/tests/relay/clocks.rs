@@ -23,6 +23,7 @@ use clavicle_relay::gate::{Refusals, RelayGate};
 use clavicle_relay::home::ReceiptSettings;
 use clavicle_relay::mempool::Mempool;
 use clavicle_relay::reception::Quarantine;
+use clavicle_relay::room::{DiskSettings, Room};
 use clavicle_relay::service::Service;
 use clavicle_relay::store::mailboxes::{LONGEST_MS, Limits};
 use clavicle_relay::store::receipts::Signer;
@@ -77,6 +78,7 @@ impl Hospital {
             waker: OnceLock::new(),
             publish: OnceLock::new(),
         };
+        let disk = DiskSettings { reserve_mib: Some(0), ..DiskSettings::default() };
         let service = Service {
             name: "mercy".into(),
             source,
@@ -85,12 +87,14 @@ impl Hospital {
             archive: Arc::new(Archive::open(&at("archive"), &at("catalogue")).unwrap()),
             reader: Reader::Here,
             taking: Arc::default(),
-            quarantine: Arc::new(Quarantine::open(&at("quarantine")).unwrap()),
+            quarantine: Arc::new(Quarantine::open(&at("quarantine"), disk.quarantine()).unwrap()),
             pickups: Arc::new(Pickups::open(&at("pickups")).unwrap()),
             mailboxes: Arc::new(Mailboxes::open(&at("mailboxes"), Limits { effort: 1, ..Limits::default() }).unwrap()),
             submission: Arc::new(submission),
             receipts,
             notices: Arc::new(Notices::open(&at("notices")).unwrap()),
+            disk,
+            room: Room::at(folder.path(), &disk),
             receipt_settings: ReceiptSettings::default(),
             refusals: Arc::new(Refusals::default()),
             operational,
@@ -170,6 +174,7 @@ impl Hospital {
             submission: Arc::clone(submission),
             mailboxes: Arc::clone(mailboxes),
             challenger: Challenger::new([1; 32]),
+            room: self.service.room.clone(),
             operational: operational.clone(),
             clock: || LocalTime(Timestamp(0)),
             timekeeper: Arc::clone(timekeeper),

@@ -192,7 +192,8 @@ fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     assert_eq!(expired["studies"].as_array().unwrap().len(), 0, "made on that very day");
     // What would go is listed, and goes only when it is counted.
     for confirm in [&[][..], &["--confirm", "2"]] {
-        let said = refused(shadow.folder.path(), &[&["expire", "--dir", "mercy", "--before", "2026-05-05"], confirm].concat());
+        let said =
+            refused(shadow.folder.path(), &[&["expire", "--dir", "mercy", "--before", "2026-05-05"], confirm].concat());
         assert!(said.contains("nothing was removed") && said.contains("`--confirm 1`: 1 studies"), "{said}");
     }
     let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-05", "--confirm", "1"]);

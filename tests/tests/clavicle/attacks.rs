@@ -21,8 +21,12 @@
 //! | a stranger with many addresses fills a relay's mailboxes | `relay/tests/relay/mailboxes.rs` |
 //! | whoever was shown a card fills its mailbox | `relay/tests/relay/mailboxes.rs` |
 //! | work for a mailbox is used twice, elsewhere, or in advance | `relay/tests/relay/mailboxes.rs` |
+//! | a disk is filled, and a relay that must not be started again tells of a panic | `relay/tests/relay/endings.rs` |
+//! | a store is taken away, and is begun anew in silence | `relay/tests/relay/endings.rs`, `relay/src/made.rs` |
+//! | who lies about an AE title has as much room as all others together | `relay/src/room.rs` |
 
 mod a_flood_from_64_addresses_delays_no_revocation;
+mod a_flood_of_dicom_objects_fills_the_disk;
 mod a_lost_catalogue_has_every_image_removed_as_stray;
 mod a_relay_without_its_log_votes_again;
 mod a_stranger_who_gossips_at_the_validators_port_is_nobody;

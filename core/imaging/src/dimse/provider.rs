@@ -17,7 +17,7 @@ use super::message::{self, Message};
 use super::meta::Meta;
 use super::pdu::{self, Abort, Rejection};
 use super::settings::Settings;
-use super::sink::{End, Ended, Received, Refusal, RefusalStatus, Sink};
+use super::sink::{Arriving, End, Ended, Received, Refusal, RefusalStatus, Sink};
 use super::spool::{Spool, Unfinished};
 use super::syntax::{self, Context};
 use super::title::AeTitle;
@@ -214,25 +214,30 @@ impl Provider<'_> {
             return Ok(Err(refused(Status::MISTYPED_ARGUMENT, "no data set follows")));
         }
         let mut file = announced(context, command).and_then(|(class, instance)| {
+            let arriving = Arriving::new(parties.calling.clone(), parties.called.clone(), self.peer);
+            let allowance = self.shared.sink.arriving(&arriving).map_err(told)?;
             let source = Some(parties.calling.clone());
             let meta = Meta { class, instance, transfer_syntax: context.transfer_syntax, source };
             let file = begin(spool, &meta).map_err(|error| unwritten(&error))?;
-            Ok((meta, file))
+            Ok((meta, file, allowance))
         });
         let (limit, mut len) = (settings.max_object, 0);
         let most = limit.saturating_mul(2).saturating_add(MORE);
         let received = message::data_set(&mut self.wire, context, most, |piece| {
             len += piece.len() as u64;
-            let Ok((_, unfinished)) = &mut file else { return };
+            let Ok((_, unfinished, allowance)) = &mut file else { return };
             if len > limit {
                 file = Err(refused(Status::OUT_OF_RESOURCES, "the object is larger than may be stored here"));
+            } else if let Err(refusal) = allowance.more(piece.len() as u64) {
+                file = Err(told(refusal));
             } else if let Err(error) = unfinished.write(piece) {
                 file = Err(unwritten(&error));
             }
         });
         self.ended.bytes += len;
         received?;
-        Ok(file.and_then(|(meta, file)| {
+        // The allowance ends when the sink has it.
+        Ok(file.and_then(|(meta, file, _allowance)| {
             if len == 0 {
                 return Err(refused(Status::CANNOT_UNDERSTAND, "the data set is empty"));
             }
@@ -259,7 +264,7 @@ impl Provider<'_> {
         decided.map_err(|refusal| {
             // The sink may have moved it, to look into it later.
             drop(fs::remove_file(&object.path));
-            (refusal.status().into(), refusal.comment().to_owned())
+            told(refusal)
         })
     }
 }
@@ -284,6 +289,11 @@ fn begin<'a>(spool: &'a Spool, meta: &Meta) -> io::Result<Unfinished<'a>> {
 
 fn refused(status: Status, comment: &str) -> (Status, String) {
     (status, comment.to_owned())
+}
+
+/// What the sender is told of a refusal.
+fn told(refusal: Refusal) -> (Status, String) {
+    (refusal.status().into(), refusal.comment().to_owned())
 }
 
 fn unwritten(error: &io::Error) -> (Status, String) {

@@ -14,6 +14,15 @@ use super::title::AeTitle;
 
 /// Takes what was received. Called from the threads of the associations, several at once.
 pub trait Sink: Send + Sync {
+    /// An object is about to arrive. What comes of it is asked room for, piece by piece, before it is written.
+    ///
+    /// # Errors
+    /// [`Refusal`], which the sender is told when it has sent the object: there is no way to stop it before. The association goes on.
+    fn arriving(&self, object: &Arriving) -> Result<Box<dyn Allowance>, Refusal> {
+        let _ = object;
+        Ok(Box::new(Unbounded))
+    }
+
     /// An object is there, whole and on the disk. The sender is told of success when this agrees, and waits until it does. What
     /// becomes of the file is up to the sink, which may move it; when it refuses, what is left of the file is removed.
     ///
@@ -26,6 +35,42 @@ pub trait Sink: Send + Sync {
     /// A connection has ended.
     fn ended(&self, association: &Ended) {
         let _ = association;
+    }
+}
+
+/// An object that is about to arrive, by who sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Arriving {
+    /// Who sends it, in the sender's words.
+    pub calling: AeTitle,
+    /// By which title the receiver was called.
+    pub called: AeTitle,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+}
+
+impl Arriving {
+    pub(super) fn new(calling: AeTitle, called: AeTitle, peer: SocketAddr) -> Self {
+        Self { calling, called, peer }
+    }
+}
+
+/// Room for one object while it arrives. Dropped when the sink has it, or it is refused or broken off.
+pub trait Allowance {
+    /// So many bytes more are about to be written.
+    ///
+    /// # Errors
+    /// [`Refusal`]; nothing more of the object is written, and what was is removed.
+    fn more(&mut self, bytes: u64) -> Result<(), Refusal>;
+}
+
+/// Whatever comes.
+struct Unbounded;
+
+impl Allowance for Unbounded {
+    fn more(&mut self, _: u64) -> Result<(), Refusal> {
+        Ok(())
     }
 }
 

@@ -14,7 +14,10 @@ fn a_relay_without_its_log_waits_until_it_is_past_what_it_may_have_voted_on() {
     let said = cluster.try_hospital(&run);
     let (_, why) = said.refused();
     assert_eq!(said.code, Some(78), "{said:?}");
-    assert!(why.contains("mercy/consensus/consensus.wal is missing") && why.contains("`clavicle-relay renew log`"), "{why}");
+    assert!(
+        why.contains("mercy/consensus/consensus.wal is missing") && why.contains("`clavicle-relay renew log`"),
+        "{why}"
+    );
     assert!(!log.exists());
 
     let renewed = cluster.hospital(&["renew", "--dir", HOSPITALS[0], "log"]);
