@@ -128,9 +128,11 @@ impl Revocations {
             return Ok(());
         }
         let (this, asker) = (Arc::clone(self), remote_key(connection));
-        let _turn = self.looking.acquire().await;
+        let turn = self.looking.acquire().await;
         let answered = tokio::task::spawn_blocking(move || answer(&this.chain, &*this.desk, asker, Box::new(envelope)));
         let response = answered.await.unwrap_or(Response::Unavailable);
+        // Whoever does not take the answer keeps nobody waiting.
+        drop(turn);
         write_message(&mut send, &response, PROMPT).await?;
         send.finish().ok();
         timeout(PROMPT, connection.closed()).await.ok();
