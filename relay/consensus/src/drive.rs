@@ -1,7 +1,7 @@
 //! The loop between engine and application: one task, one question at a time.
 //!
 //! Where it waits, and where it does not. Between two heights the engine waits for an answer to `Finalized`: that answer is
-//! held until there is something to put into a block, or somebody else has begun, or the heartbeat is due. Every other
+//! held until there is something to put into a block, or somebody else has begun or was further long ago, or the heartbeat is due. Every other
 //! question is answered at once, since the engine does nothing else while it waits for it.
 
 use core::time::Duration;
@@ -112,6 +112,8 @@ pub(crate) struct Drive<A> {
     outbox: mpsc::Sender<NetworkMsg<Network>>,
     /// Who may have a link.
     roster: watch::Sender<Arc<Roster>>,
+    /// The highest block that came from elsewhere.
+    ahead: watch::Receiver<Height>,
     streams: u64,
 }
 
@@ -130,6 +132,7 @@ impl<A: Application> Drive<A> {
         application: A,
         outbox: mpsc::Sender<NetworkMsg<Network>>,
         roster: watch::Sender<Arc<Roster>>,
+        ahead: watch::Receiver<Height>,
     ) -> Result<Self, Stopped> {
         let due = Due::of(&application, &settings)?;
         let drive = Self {
@@ -145,6 +148,7 @@ impl<A: Application> Drive<A> {
             held: None,
             outbox,
             roster,
+            ahead,
             streams: 0,
         };
         drive.call_roll()?;
@@ -172,6 +176,7 @@ impl<A: Application> Drive<A> {
         stop: &mut oneshot::Receiver<()>,
     ) -> Result<Over, Stopped> {
         let mut events = channels.events.subscribe();
+        let mut ahead = self.ahead.clone();
         loop {
             let until = self.held.as_ref().map(|held| held.until);
             tokio::select! {
@@ -183,6 +188,7 @@ impl<A: Application> Drive<A> {
                 },
                 () = wake.notified(), if until.is_some() => if self.application.pending() { self.release() },
                 () = self.others_began(&mut events), if until.is_some() => self.release(),
+                () = comes_to(&mut ahead, self.due.height), if until.is_some() => self.release(),
                 () = sleep_until(until), if until.is_some() => self.release(),
             }
         }
@@ -488,7 +494,9 @@ impl<A: Application> Drive<A> {
         let patience =
             if self.is_proposer(0, &self.settings.source) { Duration::ZERO } else { self.settings.timeouts.propose };
         self.held = Some(Held { reply, until: Instant::now() + self.settings.heartbeat + patience });
-        if self.application.pending() || !self.proposals.is_empty() {
+        // One that is behind does not wait: the block that is due was decided long ago.
+        let is_behind = *self.ahead.borrow() >= self.due.height;
+        if is_behind || self.application.pending() || !self.proposals.is_empty() {
             self.release();
         }
     }
@@ -544,6 +552,14 @@ impl<A: Application> Drive<A> {
             values.push(RawDecidedValue { value_bytes: bytes.into(), certificate });
         }
         Ok(values)
+    }
+}
+
+/// Waits until a block of this height has come from elsewhere.
+async fn comes_to(ahead: &mut watch::Receiver<Height>, due: Height) {
+    if ahead.wait_for(|highest| *highest >= due).await.is_err() {
+        // The engine is stopping, which the loop sees by itself.
+        core::future::pending().await
     }
 }
 

@@ -290,7 +290,8 @@ async fn build<A: Application>(config: Config, application: A, log: &Path) -> Re
         elsewhere: elsewhere.clone(),
         look_every: *status_interval,
     };
-    let Mesh { actor, parts, roster } = mesh::start(start).await.map_err(|error| StartError::Engine(error.into()))?;
+    let Mesh { actor, parts, roster, ahead } =
+        mesh::start(start).await.map_err(|error| StartError::Engine(error.into()))?;
     let (channels, handle) = EngineBuilder::new(Network { chain: *chain }, Node::new(&config))
         .with_default_wal(WalContext::new(log.to_owned(), BorshCodec))
         .with_custom_network(actor, parts)
@@ -300,7 +301,7 @@ async fn build<A: Application>(config: Config, application: A, log: &Path) -> Re
         .build()
         .await
         .map_err(|error| StartError::Engine(error.into()))?;
-    match Drive::new(settings, application, channels.network.clone(), roster) {
+    match Drive::new(settings, application, channels.network.clone(), roster, ahead) {
         Ok(drive) => Ok((channels, handle, drive)),
         Err(stopped) => {
             drop(channels);

@@ -99,7 +99,7 @@ fn drive() -> Drive<Stub> {
         gather: None,
     };
     let stub = Stub { height: 1, pending: false, validated: Vec::new() };
-    Drive::new(settings, stub, mpsc::channel(1).0, watch::Sender::new(Arc::default())).unwrap()
+    Drive::new(settings, stub, mpsc::channel(1).0, watch::Sender::new(Arc::default()), watch::channel(0).1).unwrap()
 }
 
 fn block(height: Height) -> (BlockId, Vec<u8>) {
@@ -207,6 +207,22 @@ async fn the_next_height_begins_when_there_is_something_or_somebody_else_began()
 
     drive.proposals.clear();
     drive.application.pending = true;
+    let (reply, mut answer) = oneshot::channel();
+    drive.hold(reply);
+    assert!(matches!(answer.try_recv(), Ok(Next::Start(At(1), _))));
+}
+
+#[tokio::test]
+async fn one_that_is_behind_does_not_wait_for_the_next_height() {
+    let (ahead, brought) = watch::channel(0);
+    let mut drive = drive();
+    drive.ahead = brought;
+    let (reply, mut answer) = oneshot::channel();
+    drive.hold(reply);
+    assert!(answer.try_recv().is_err());
+    ahead.send_replace(1);
+    let mut waits = drive.ahead.clone();
+    comes_to(&mut waits, 1).await;
     let (reply, mut answer) = oneshot::channel();
     drive.hold(reply);
     assert!(matches!(answer.try_recv(), Ok(Next::Start(At(1), _))));

@@ -21,6 +21,7 @@ use clavicle_ledger::block::Block;
 use clavicle_ledger::encoding::Wire as _;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::time::Height;
 use ractor::{Actor, ActorProcessingErr, ActorRef, SpawnErr};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -76,6 +77,8 @@ pub(crate) struct Mesh {
     pub(crate) actor: NetworkRef<Network>,
     pub(crate) parts: mpsc::Sender<FromDrive<Network>>,
     pub(crate) roster: watch::Sender<Arc<Roster>>,
+    /// The highest block that came from elsewhere: until then no height needs to be waited for.
+    pub(crate) ahead: watch::Receiver<Height>,
 }
 
 /// Why there is no mesh.
@@ -91,6 +94,7 @@ pub(crate) enum MeshError {
 pub(crate) async fn start(start: Start) -> Result<Mesh, MeshError> {
     let Start { chain, source, listen, own, elsewhere, look_every } = start;
     let (roster, changed) = watch::channel(Arc::default());
+    let (brought, ahead) = watch::channel(0);
     let (inbox, told) = mpsc::channel(INBOX);
     let (parts, publishing) = mpsc::channel(1);
     let (heard, hearing) = mpsc::channel(HEARD);
@@ -116,6 +120,7 @@ pub(crate) async fn start(start: Start) -> Result<Mesh, MeshError> {
         heard,
         dials,
         catch_up: elsewhere.map(CatchUp::new),
+        brought,
         said: VecDeque::new(),
         said_len: 0,
         next: 0,
@@ -131,7 +136,7 @@ pub(crate) async fn start(start: Start) -> Result<Mesh, MeshError> {
         reason = "it ends when the actor does, and at last with the engine's runtime"
     )]
     tokio::spawn(hub.run(told, publishing, hearing, arriving, look_every));
-    Ok(Mesh { actor, parts, roster })
+    Ok(Mesh { actor, parts, roster, ahead })
 }
 
 /// What the engine speaks with: hands on what it is told.
@@ -182,6 +187,8 @@ struct Hub {
     heard: mpsc::Sender<(LinkId, Heard)>,
     dials: Option<Dials>,
     catch_up: Option<CatchUp>,
+    /// The highest block that came from elsewhere.
+    brought: watch::Sender<Height>,
     /// What was said at this height.
     said: VecDeque<(Urgency, Bytes)>,
     said_len: usize,
@@ -206,6 +213,7 @@ impl Hub {
     ) {
         let mut look = interval(look_every.max(Duration::from_millis(100)));
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut followed = true;
         loop {
             tokio::select! {
                 message = told.recv() => match message {
@@ -233,10 +241,10 @@ impl Hub {
                     }
                 }
                 learned = next_learned(&mut self.catch_up) => self.learned(learned),
-                changed = self.roster.changed() => match changed {
+                changed = self.roster.changed(), if followed => match changed {
                     Ok(()) => self.renew(),
-                    // The loop has ended, and the engine is about to.
-                    Err(_) => return,
+                    // The loop has ended, and the engine is about to: what was said last may still go out.
+                    Err(_) => followed = false,
                 },
                 _ = look.tick() => self.look(),
             }
@@ -539,7 +547,15 @@ impl Hub {
             }
             Learned::Newest(..) => {}
             Learned::Blocks(number, peer, Some(response)) => {
+                let Response::ValueResponse(blocks) = &response;
+                let last = blocks.end_height().map_or(0, |At(height)| height);
+                // The engine has it before the loop lets the height begin.
                 self.emit(&NetworkEvent::SyncResponse(number, peer, Some(response)));
+                self.brought.send_if_modified(|highest| {
+                    let higher = last > *highest;
+                    *highest = last.max(*highest);
+                    higher
+                });
             }
             Learned::Blocks(number, peer, None) => {
                 self.emit(&NetworkEvent::SyncRequestFailed(number, peer, OutboundFailureReason::Timeout));
