@@ -263,11 +263,12 @@ impl Recipient {
         Ok(self.wallet.vault.all::<Received>()?.iter().any(|(_, received)| is(received)))
     }
 
-    /// Keeps a notice if the study's source has signed it, the newest of each study. Others can write to the mailbox of a card, too.
+    /// Keeps a notice if the study's source has signed it with the key that it has by the ledger now, the newest of each study. Others can write to
+    /// the mailbox of a card, too, and a key that was replaced may be somebody else's.
     async fn keep_notice(&mut self, noticed: Noticed) -> Result<(), WalletError> {
         let study = noticed.notice.study;
-        let keys = match self.wallet.keys_of(noticed.notice.source, vec![noticed.from]).await {
-            Ok(keys) => keys,
+        let key = match self.wallet.source(noticed.notice.source).await {
+            Ok((_, key)) => key,
             Err(error @ WalletError::Vault(_)) => return Err(error),
             // The ledger tells the same when it can be asked.
             Err(error) => {
@@ -276,20 +277,28 @@ impl Recipient {
             }
         };
         let before = self.wallet.vault.get::<Noticed>(study.as_bytes())?;
-        if keys.contains(&noticed.from) && before.is_none_or(|before| before.sent <= noticed.sent) {
+        if key == noticed.from && before.is_none_or(|before| before.sent <= noticed.sent) {
             self.wallet.vault.put(study.as_bytes(), &noticed)?;
         }
         Ok(())
     }
 
-    /// What the source of a study last told of it, if that is about the copy there is.
+    /// What the source of a study last told of it, if that is about the copy there is, and the ledger says of the study what the source does. What
+    /// it says now, [`Recipient::copy`] tells in any case.
     ///
     /// # Errors
     /// [`WalletError`].
-    pub fn notice(&self, study: StudyId) -> Result<Option<Noticed>, WalletError> {
-        let noticed = self.wallet.vault.get::<Noticed>(study.as_bytes())?;
+    pub async fn notice(&mut self, study: StudyId) -> Result<Option<Noticed>, WalletError> {
+        let Some(noticed) = self.wallet.vault.get::<Noticed>(study.as_bytes())? else { return Ok(None) };
         let copy = self.wallet.vault.get::<CopyOf>(study.as_bytes())?;
-        Ok(noticed.filter(|noticed| copy.is_some_and(|copy| copy.root == noticed.notice.copy)))
+        if copy.is_none_or(|copy| copy.root != noticed.notice.copy) {
+            return Ok(None);
+        }
+        let proven = self.wallet.rows(&[StateKey::Study(study)]).await?;
+        let record = proven.rows.study(study)?.ok_or(WalletError::NotOnLedger)?;
+        let Notice { study: _, source: _, copy: _, revision, manifest_root, status, counts: _ } = noticed.notice;
+        let same = (revision, manifest_root, status) == (record.revision, record.manifest_root, record.status);
+        Ok(same.then_some(noticed))
     }
 
     /// Where the source of something that was granted is to tell what becomes of it: the mailbox of the card that it was granted to, which is

@@ -42,7 +42,7 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
                 let mut row = row(granted);
                 row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
                 row["notice"] = json!(said);
-                let told = recipient.notice(granted.received.study)?;
+                let told = recipient.notice(granted.received.study).await.ok().flatten();
                 lines.extend(told.iter().map(|told| format!("              {}", told_line(told))));
                 row["told"] = told.as_ref().map_or(Value::Null, told_row);
                 rows.push(row);
