@@ -1,20 +1,22 @@
 //! Pickups: what the desk issued is answered, and studies are handed over.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::time::LocalTime;
+use clavicle_ledger::state::{ReadError, ReadRows as _};
+use clavicle_ledger::study::Standing;
+use clavicle_ledger::time::{BlockTime, LocalTime};
 use clavicle_ledger::transaction::{Action, Envelope, Signatures};
 use clavicle_network::message::Included;
-use clavicle_network::pickup::{Ask, Claim, Counter, Denied, MAX_OFFERS, Offered};
+use clavicle_network::pickup::{Claim, Counter, Denied, MAX_OFFERS, NotOffered, Offered, Offers, Secret, TicketHash};
 use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::archive::{Archive, ArchiveError, Entry};
 use crate::desk::sentence;
-use crate::store::{PickupRefused, Pickups, Told, Visit};
+use crate::store::{PickupRefused, Pickups, Snapshot, StoreError, Told, Visit};
 use crate::submission::{From, Submission};
 
 /// Answers pickups.
@@ -33,6 +35,8 @@ pub struct RelayCounter {
     pub operational: SecretKey,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
+    /// Held while a claim is kept, co-signed and submitted, so that none takes another's back.
+    pub claiming: Mutex<()>,
 }
 
 /// Why a claim is not signed.
@@ -44,6 +48,12 @@ enum NotSigned {
     OtherSource,
     #[error("the claim and the study's manifest disagree on whether more images are expected")]
     Open,
+    #[error("another wallet is about to hold the study: ask the desk if that was not you")]
+    Claimed,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    State(#[from] ReadError<StoreError>),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
@@ -52,13 +62,17 @@ enum NotSigned {
 
 /// Why nothing is offered.
 #[derive(Debug, thiserror::Error)]
-enum NotOffered {
+enum NothingOffered {
     #[error(
         "by now studies of more than one patient have the pickup's number: correct it where it is wrong, or give out a pickup for each study"
     )]
     OtherPatients,
     #[error(transparent)]
     Archive(#[from] ArchiveError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    State(#[from] ReadError<StoreError>),
 }
 
 /// Whether all of them may be of one patient.
@@ -82,24 +96,55 @@ pub fn studies_of(archive: &Archive, visit: &Visit) -> Result<Vec<Entry>, Archiv
 }
 
 impl RelayCounter {
-    /// The studies of a visit, each as it was claimed, or as it can be.
-    fn offers(&self, visit: &Visit) -> Result<Vec<Offered>, NotOffered> {
-        let mut offers = Vec::new();
+    /// The studies of a visit for one wallet, each as it was claimed, or as it can be. Nothing of those that are somebody else's, or not served.
+    fn offers(&self, visit: &Visit, remote: Key) -> Result<Offers, NothingOffered> {
+        let mut offers = Offers::default();
         let studies = studies_of(&self.archive, visit)?;
         // Since the pickup was given out, another patient's study may have come with the same number.
         if !are_of_one_patient(&studies) {
-            return Err(NotOffered::OtherPatients);
+            return Err(NothingOffered::OtherPatients);
         }
+        let snapshot = self.submission.store.snapshot()?;
+        let now = snapshot.head()?.time;
         for entry in studies.into_iter().take(MAX_OFFERS) {
             let id = entry.manifest.manifest.header().study;
+            if let Some(why) = self.why_not(&snapshot, id, remote, now)? {
+                offers.not_offered.push(why);
+                continue;
+            }
             let claimed = entry.claimed.map(|root| self.archive.edition(id, &root)).transpose()?.flatten();
             let manifest = claimed.map_or(entry.manifest, |edition| edition.manifest);
-            offers.push(Offered { salt: entry.salt, manifest });
+            offers.offered.push(Offered { salt: entry.salt, manifest });
         }
         Ok(offers)
     }
 
-    fn sign(&self, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), NotSigned> {
+    /// Why a study is not shown to a wallet that knows the answer, by the ledger first, and by what was claimed here and may be on it soon.
+    fn why_not(
+        &self,
+        snapshot: &Snapshot,
+        study: StudyId,
+        remote: Key,
+        now: BlockTime,
+    ) -> Result<Option<NotOffered>, NothingOffered> {
+        let record = snapshot.study(study)?;
+        for standing in record.iter().flat_map(|record| record.standings(now)) {
+            match standing {
+                Standing::Active => {}
+                Standing::Suspended(reason) => return Ok(Some(NotOffered::Suspended(reason))),
+                Standing::Withdrawn(reason) => return Ok(Some(NotOffered::Withdrawn(reason))),
+                Standing::Frozen => return Ok(Some(NotOffered::Frozen)),
+            }
+        }
+        let shown = match self.pickups.claimant(study)? {
+            Some(claimant) if claimant.key == remote => true,
+            Some(claimant) => record.is_none() && claimant.until < now.timestamp(),
+            None => record.is_none(),
+        };
+        Ok((!shown).then_some(NotOffered::Held))
+    }
+
+    fn sign(&self, remote: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), NotSigned> {
         let Claim { body, holder } = claim;
         let Action::DefineStudy(define) = &body.action else { return Err(NotSigned::NotOffered) };
         let study = StudyId::of(&self.chain, self.source, define.digest);
@@ -117,36 +162,70 @@ impl RelayCounter {
         let source = self.operational.sign(&body.preimage(&self.chain));
         let signatures = Signatures::new(vec![source, *holder]).expect("an envelope has room for two signatures");
         let envelope = Envelope { body: body.clone(), signatures };
-        let bytes = encoding::encode(&envelope);
         // The holder's signature first: nothing is kept for a claim that is none.
         envelope.clone().check_stateless(&self.chain).map_err(crate::submission::SubmitError::Stateless)?;
+        let snapshot = self.submission.store.snapshot()?;
+        if snapshot.study(study)?.is_some() {
+            // It has its holder, who asks once more, or somebody else does and is told so.
+            return self.submit(study, envelope);
+        }
+        // It guards no value that a panic could have left half changed.
+        let _claiming = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = snapshot.rules()?.parameters.submit_window_ms;
+        let now = snapshot.head()?.time;
+        let until = body.submit_by.min(now.timestamp().plus(window));
+        let before = self.pickups.claimant(study)?.is_some_and(|before| before.key == remote);
+        if !self.pickups.claim(study, remote, until, now)? {
+            return Err(NotSigned::Claimed);
+        }
+        let submitted = self.submit(study, envelope);
+        if submitted.is_err() && !before {
+            // Nothing that was co-signed has left this relay.
+            self.pickups.release(study, remote)?;
+        }
+        submitted
+    }
+
+    fn submit(&self, study: StudyId, envelope: Envelope) -> Result<(EnvelopeHash, Envelope), NotSigned> {
+        let Action::DefineStudy(define) = &envelope.body.action else { return Err(NotSigned::NotOffered) };
         self.archive.claim(study, &define.manifest_root, &self.chain)?;
-        let taken = self.submission.take(&bytes, From::Somebody)?;
+        let taken = self.submission.take(&encoding::encode(&envelope), From::Somebody)?;
         Ok((taken.envelope, envelope))
     }
 }
 
+/// What those outside are told of a refusal, which is for the operator's log.
+fn denied(why: &PickupRefused) -> Denied {
+    if let PickupRefused::Store(error) = why {
+        error!(%error, "a pickup could not be answered");
+    } else {
+        info!(%why, "a pickup was refused");
+    }
+    match why.told() {
+        Told::Refused => Denied::NoPickup,
+        Told::WrongAnswer(left) => Denied::WrongAnswer { left },
+    }
+}
+
 impl Counter for RelayCounter {
-    fn open(&self, remote: Key, ask: &Ask) -> Result<Vec<Offered>, Denied> {
-        let visit = self.pickups.answer(&ask.ticket, ask.answer.as_str(), remote, (self.clock)()).map_err(|why| {
-            if let PickupRefused::Store(error) = &why {
-                error!(%error, "a pickup could not be answered");
-            } else {
-                info!(%why, "a pickup was refused");
-            }
-            match why.told() {
-                Told::Refused => Denied::NoPickup,
-                Told::WrongAnswer(left) => Denied::WrongAnswer { left },
-            }
-        })?;
-        self.offers(&visit).map_err(|error| {
+    fn source(&self) -> (ChainId, SourceId) {
+        (self.chain, self.source)
+    }
+
+    fn secret(&self, remote: Key, ticket: TicketHash) -> Result<Secret, Denied> {
+        self.pickups.secret(ticket, remote, (self.clock)()).map_err(|why| denied(&why))
+    }
+
+    fn open(&self, remote: Key, ticket: TicketHash, knows: bool) -> Result<Offers, Denied> {
+        let visit = self.pickups.judge(ticket, knows, remote, (self.clock)()).map_err(|why| denied(&why))?;
+        self.offers(&visit, remote).map_err(|error| {
             error!(%error, "a pickup could not be answered");
             Denied::NoPickup
         })
     }
 
-    fn claim(&self, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), Text<256>> {
-        self.sign(offered, claim).map_err(|error| {
+    fn claim(&self, remote: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), Text<256>> {
+        self.sign(remote, offered, claim).map_err(|error| {
             info!(%error, "a claim was not signed");
             sentence(&error.to_string())
         })

@@ -15,6 +15,7 @@ use clavicle_ledger::source::SourceKeys;
 use zeroize::Zeroizing;
 
 use crate::private::OTHERS;
+use crate::store::pickups::SealingKey;
 
 /// The keys of a source that runs a validator.
 pub struct Keys {
@@ -83,6 +84,7 @@ impl Keys {
             getrandom::fill(&mut *seed).map_err(KeysError::Random)?;
             write_seed(&folder.join(name), &seed)?;
         }
+        desk_key(folder)?;
         Self::read(folder)
     }
 
@@ -123,11 +125,38 @@ impl Keys {
     }
 }
 
+/// What the secrets of pickups are sealed under. A folder of an earlier version has none: it is made then, at once or not at all.
+///
+/// # Errors
+/// [`KeysError`].
+pub fn desk_key(folder: &Path) -> Result<SealingKey, KeysError> {
+    let path = folder.join("desk");
+    if !path.exists() {
+        let mut seed = Zeroizing::new([0; 32]);
+        getrandom::fill(&mut *seed).map_err(KeysError::Random)?;
+        let made = tempfile::NamedTempFile::new_in(folder).map_err(|error| file_error(&path, error))?;
+        write_all(made.as_file(), &seed).map_err(|error| file_error(&path, error))?;
+        match made.persist_noclobber(&path) {
+            // Another command has made one just now.
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(file_error(&path, error.error));
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    read_seed(&path).map(SealingKey::from_bytes)
+}
+
 fn file_error(path: &Path, error: io::Error) -> KeysError {
     KeysError::File { path: path.to_owned(), error }
 }
 
 fn write_seed(path: &Path, seed: &[u8; 32]) -> Result<(), KeysError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.and_then(|file| write_all(&file, seed)).map_err(|error| file_error(path, error))
+}
+
+fn write_all(mut file: &fs::File, seed: &[u8; 32]) -> io::Result<()> {
     let mut line = Zeroizing::new(String::with_capacity(65));
     for byte in seed {
         for nibble in [byte >> 4, byte & 0x0f] {
@@ -135,12 +164,8 @@ fn write_seed(path: &Path, seed: &[u8; 32]) -> Result<(), KeysError> {
         }
     }
     line.push('\n');
-    let write = || {
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        file.write_all(line.as_bytes())?;
-        file.sync_all()
-    };
-    write().map_err(|error| file_error(path, error))
+    file.write_all(line.as_bytes())?;
+    file.sync_all()
 }
 
 fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeysError> {

@@ -97,6 +97,7 @@ impl Server {
         let address = endpoint.bound_sockets().into_iter().next().unwrap_or(at);
         let (stop, stopping) = watch::channel(false);
         let hall = Arc::new(Hall {
+            key: key.public(),
             gate,
             counter,
             revocations: Arc::new(revocations),
@@ -128,6 +129,8 @@ impl Server {
 
 /// What all connections share.
 pub(crate) struct Hall {
+    /// The source's transfer key.
+    pub(crate) key: Key,
     pub(crate) gate: Arc<dyn Gate>,
     pub(crate) counter: Arc<dyn Counter>,
     revocations: Arc<Revocations>,

@@ -16,7 +16,7 @@ use clavicle_ledger::tree::ProofError;
 use clavicle_manifest::VerifyError;
 use clavicle_network::endpoint::EndpointError;
 use clavicle_network::pack::PackError;
-use clavicle_network::pickup::PickupError;
+use clavicle_network::pickup::{NotOffered, PickupError};
 use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::FetchError;
 
@@ -103,6 +103,25 @@ pub enum WalletError {
     /// A source that is not there.
     #[error("the code names a hospital that the network does not have")]
     NoSource,
+    /// A code that contradicts the ledger.
+    #[error(
+        "the code names another key or other addresses for the hospital than the network's ledger does: somebody has altered it, or the \
+         hospital has moved since it was printed. Nothing was sent; ask the desk for a new code"
+    )]
+    OtherPlace,
+    /// Enough.
+    #[error(
+        "the code was tried {} times from this wallet, and never did the hospital show that it knows the answer: no more is tried, so that nobody \
+         goes on guessing. Ask the desk for a new code",
+        crate::patient::MAX_RUNS
+    )]
+    TriedTooOften,
+    /// Nothing of a visit is offered.
+    #[error(transparent)]
+    NotOffered(NotOffered),
+    /// Something of ours went wrong.
+    #[error("a defect of this program ended it; try again")]
+    Defect,
     /// See [`PickupError`].
     #[error(transparent)]
     Pickup(#[from] PickupError),
@@ -115,6 +134,11 @@ pub enum WalletError {
     /// See [`CardError`].
     #[error(transparent)]
     Card(#[from] CardError),
+    /// A card whose mailbox is nowhere.
+    #[error(
+        "the card's mailbox is kept by hospitals that the network does not have, so that no letter would arrive: ask for another card"
+    )]
+    UnknownRelays,
     /// All keys of the card are used.
     #[error("every key on this card was granted something already; ask for a new card")]
     CardUsedUp,
@@ -227,15 +251,18 @@ impl WalletError {
             Self::NotFinal | Self::OnlyTold(_) | Self::StudyNotFinal => "not_final",
             Self::NotTold => "not_told",
             Self::Expired => "expired",
-            Self::Pickup(_) | Self::Offer(_) | Self::NotClaimed(_) => "pickup",
-            Self::Card(_) | Self::CardUsedUp => "card",
+            Self::OtherPlace => "altered",
+            Self::Pickup(_) | Self::Offer(_) | Self::NotClaimed(_) | Self::TriedTooOften | Self::NotOffered(_) => {
+                "pickup"
+            }
+            Self::Card(_) | Self::CardUsedUp | Self::UnknownRelays => "card",
             Self::Unfinished(_) => "unfinished",
             Self::Seal(_) | Self::NotDelivered | Self::NoMailbox => "mailbox",
             Self::NoStudy(_) | Self::NoGrant(_) | Self::Ambiguous { .. } => "not_found",
             Self::OtherHolder | Self::NotOnLedger | Self::Standing(_) => "study",
             Self::TooShort => "terms",
             Self::GrantGone { .. } | Self::GrantOver(_) => "ended",
-            Self::Endpoint(_) => "system",
+            Self::Endpoint(_) | Self::Defect => "system",
             Self::Fetch(FetchError::Refused(_)) => "refused",
             Self::Fetch(FetchError::Pack(_)) => "file",
             Self::Fetch(_) => "fetch",

@@ -152,6 +152,12 @@ impl Ledger {
         Some(&self.relay(source)?.served)
     }
 
+    /// Whether a source's relay is one of the network's.
+    #[must_use]
+    pub fn has_relay(&self, source: &SourceId) -> bool {
+        self.relay(source).is_some()
+    }
+
     fn relay(&self, source: &SourceId) -> Option<&Relay> {
         self.relays.iter().find(|relay| relay.source == *source)
     }

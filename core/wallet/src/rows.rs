@@ -44,13 +44,15 @@ pub struct Network {
     pub genesis: Genesis,
 }
 
-/// A pickup that was begun. By the study's source and ticket.
+/// A pickup that was begun. By the hash of its ticket.
 #[derive(Clone, BorshSerialize, BorshDeserialize)]
 pub struct Begun {
     /// The code.
     pub code: PickupCode,
     /// The seed of the key that the wallet comes with for this code, each time.
     pub seed: [u8; 32],
+    /// How often the wallet has shown a source that it knows the answer since one has last shown the same.
+    pub runs: u8,
 }
 
 /// What a person wants to know of a study.
@@ -301,7 +303,7 @@ macro_rules! rows {
 rows! {
     Profile, "profile", "a wallet's profile", 256;
     Network, "network", "a wallet's network", Genesis::MAX_LEN;
-    Begun, "pickup", "a pickup that was begun", PickupCode::MAX_LEN + 32;
+    Begun, "pickup-2", "a pickup that was begun", PickupCode::MAX_LEN + 33;
     Held, "study", "a study that is held", MAX_ENVELOPE_LEN + 1024;
     Made, "made", "a grant that was made", 4 * MAX_ENVELOPE_LEN;
     Revoked, "revoked", "a grant that was revoked", MAX_ENVELOPE_LEN + 9;

@@ -19,7 +19,7 @@ use crate::archive::Archive;
 use crate::control::{self, ClientError};
 use crate::gate::{Refusal, Refusals};
 use crate::home::{Home, HomeError};
-use crate::keys::Keys;
+use crate::keys::{Keys, desk_key};
 use crate::made::{Made, MadeError, StoreName};
 use crate::mempool::Mempool;
 use crate::private;
@@ -148,6 +148,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
     }
     let genesis = network_file::read_genesis(&home.joined()?)?;
     let keys = Keys::read(&home.keys_folder())?;
+    let desk_key = desk_key(&home.keys_folder())?;
     let mut made = Made::open(home, &keys.operational, now()).map_err(|error| match error {
         MadeError::Busy => StoreError::InUse.into(),
         error => CommandError::from(error),
@@ -190,7 +191,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
             Quarantine::open(&home.quarantine_folder(), settings.disk.quarantine())
                 .map_err(|error| CommandError::Folder { path: home.quarantine_folder(), error })?,
         ),
-        pickups: Arc::new(opened(home.pickups_file(), Pickups::open)?),
+        pickups: Arc::new(opened(home.pickups_file(), |path| Pickups::open(path, desk_key))?),
         mailboxes: Arc::new(opened(home.mailboxes_file(), |path| Mailboxes::open(path, limits))?),
         submission: Arc::new(submission),
         receipts,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use clavicle_consensus::config::Timeouts;
@@ -270,6 +270,7 @@ async fn start_server(
         submission: Arc::clone(&service.submission),
         operational: service.operational.clone(),
         clock: service.clock,
+        claiming: Mutex::default(),
     };
     let at = settings.listen.transfer;
     let revocations = Revocations::new(service.chain, desk);

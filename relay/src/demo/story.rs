@@ -128,7 +128,7 @@ impl Story<'_> {
         self.telling.done(&text, json!({ "tries_left": left }));
 
         self.telling.begin("pickup");
-        let study = ana.pick_up(&code, PIN).await?.pop().ok_or_else(|| otherwise("nothing was offered"))?.study;
+        let study = ana.pick_up(&code, PIN).await?.studies.pop().ok_or_else(|| otherwise("nothing was offered"))?.study;
         let height = study.held.final_at.ok_or(WalletError::StudyNotFinal)?;
         let text = format!("She types the right one: the study is hers, final at height {height} and proven.");
         self.telling.done(&text, json!({ "height": height }));

@@ -343,8 +343,7 @@ impl Service {
         let expires = now.0.plus(u64::from(request.hours).saturating_mul(HOUR_MS));
         let ticket = Ticket(random()?);
         let code = self.code(ticket.clone(), question, expires)?;
-        let voided =
-            self.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, random()?, now)?;
+        let voided = self.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, now)?;
         let id = |study: &Entry| study.manifest.manifest.header().study.to_string();
         Ok(Issued {
             code: clavicle_wallet::code::to_text(&code),
@@ -421,7 +420,7 @@ pub struct PickupRow {
     pub expires_ms: u64,
     /// Wrong answers since the last right one.
     pub wrong: u8,
-    /// How it stands: open, claimed, dead, void or expired.
+    /// How it stands: open, claimed, dead, void, expired, or outdated by an upgrade of the relay.
     pub state: String,
 }
 
@@ -446,6 +445,7 @@ impl PickupRow {
             State::Dead => "dead",
             State::Void => "void",
             State::Expired => "expired",
+            State::Outdated => "outdated",
         };
         Self {
             visit: match visit {

@@ -4,37 +4,45 @@
 //! what of this is kept:
 //!
 //! ```text
-//! pickups_v1   hash of the ticket (32)                              ─► whose, the answer's hash, tries, who claimed it
+//! pickups_v2   hash of the ticket (32)                              ─► whose, the sealed secret, tries, who claimed it
 //! visits_v1    BLAKE3 of the visit (32), hash of the ticket (32)    ─► ()
+//! claims_v1    study id (32)                                        ─► who claimed it (32), until when that may come into a block
 //! ```
 //!
-//! The ticket is nowhere, only its hash. A PIN has few digits and a date of birth few days, so their hash, under a
-//! random key that stands beside it, keeps them from those who merely see the file, and not from those who take it away.
-//! What protects them is that a wrong answer costs one of five tries: a try is counted in the same commit that judges the
-//! answer, and nobody is told anything before that commit is on the disk. A kill or many connections at once give no sixth.
+//! Neither ticket nor answer is here, only the ticket's hash and what the two were slowly made into
+//! ([`Secret`]), sealed under a key that is in the relay's `keys/`. So who takes this file away can search for nothing; who takes the keys too meets
+//! scrypt, and a ticket of 32 random bytes. That a wrong answer costs one of five tries is the rest: a try is counted in the same commit that
+//! judges the answer, and nobody is told anything before that commit is on the disk. A kill or many connections at once give no sixth.
 //!
 //! The first right answer binds the ticket to the endpoint that gave it. That endpoint may come again, after a crash say;
-//! nobody else may. Those outside are told [`Told`] and nothing more.
+//! nobody else may. Those outside are told [`Told`] and nothing more. A study that was claimed is shown to nobody but the endpoint that claimed it.
+//!
+//! Earlier versions kept a quick hash of the answer (`pickups_v1`). Opening such a file writes it anew, without those hashes and with nothing left of
+//! them in it; its tickets are still listed, and open nothing ([`State::Outdated`]).
 
+mod earlier;
 mod row;
+mod seal;
 
 use std::fmt;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::{self, Text, Wire};
-use clavicle_ledger::hash_types;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::Key;
-use clavicle_ledger::time::{DAY_MS, LocalTime, Timestamp};
-use clavicle_network::pickup::{Question, Ticket};
+use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
+pub use clavicle_network::pickup::TicketHash;
+use clavicle_network::pickup::{Question, Secret, Ticket, plain};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 
-use self::row::{Row, hash_answer, is_date, plain};
+use self::row::{Row, is_date};
+pub use self::seal::SealingKey;
 use super::{StoreError, begin_write, open_small, read_row};
 
-const PICKUPS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("pickups_v1");
+const PICKUPS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("pickups_v2");
 const VISITS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), ()> = TableDefinition::new("visits_v1");
+const CLAIMS: TableDefinition<'_, &[u8; 32], (&[u8; 32], u64)> = TableDefinition::new("claims_v1");
 
 /// Wrong answers after which a ticket is dead.
 pub const MAX_WRONG: u8 = 5;
@@ -48,19 +56,6 @@ pub const MAX_SWEPT: usize = 1024;
 pub const MIN_PIN_LEN: usize = 4;
 /// The longest answer, in bytes.
 pub const MAX_ANSWER_LEN: usize = 64;
-
-hash_types! {
-    /// A ticket as it is kept, and as the desk refers to it: its BLAKE3, derived for this purpose.
-    TicketHash, "a ticket's hash";
-}
-
-impl TicketHash {
-    /// The hash of a ticket.
-    #[must_use]
-    pub fn of(ticket: &Ticket) -> Self {
-        Self::from_bytes(blake3::derive_key("clavicle 2026 pickup ticket", &ticket.0))
-    }
-}
 
 /// Which studies a pickup is for.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -133,6 +128,8 @@ pub enum State {
     Void,
     /// Its time is over.
     Expired,
+    /// An earlier version of the relay gave it out, and no wallet can show any more that it knows its answer.
+    Outdated,
 }
 
 /// Why a pickup was not issued.
@@ -184,6 +181,14 @@ pub enum PickupRefused {
     /// Too late.
     #[error("the ticket has expired: issue another")]
     Expired,
+    /// From before.
+    #[error("the ticket was issued before this relay was upgraded, and opens nothing any more: issue another")]
+    Outdated,
+    /// Sealed under another key.
+    #[error(
+        "the ticket's secret does not open with the key in keys/desk, which is another than when it was issued: issue another"
+    )]
+    Sealed,
     /// Somebody else's by now.
     #[error(
         "the ticket was claimed from another endpoint: the code was seen by somebody else, or the phone was set up anew"
@@ -223,31 +228,38 @@ impl PickupRefused {
     }
 }
 
+/// Who claimed a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimant {
+    /// The endpoint.
+    pub key: Key,
+    /// The last moment at which what it claimed with may come into a block.
+    pub until: Timestamp,
+}
+
 /// The pickups that a relay's desk gave out.
 #[derive(Debug)]
 pub struct Pickups {
     database: Database,
+    key: SealingKey,
 }
 
 impl Pickups {
-    /// Opens the pickups at `path`, or makes the file.
+    /// Opens the pickups at `path`, or makes the file. Secrets in it are sealed under `key`.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = open_small(path, |transaction| {
-            transaction.open_table(PICKUPS)?;
-            transaction.open_table(VISITS).map(drop)
-        })?;
-        Ok(Self { database })
+    pub fn open(path: &Path, key: SealingKey) -> Result<Self, StoreError> {
+        earlier::rewrite(path)?;
+        Ok(Self { database: create(path)?, key })
     }
 
-    /// Gives out a ticket, which is random and new, as is `key`, under which the answer is hashed. Earlier ones for the same
-    /// visit that nobody has claimed are void from now on; how many of these were open.
+    /// Gives out a ticket, which is random and new. Earlier ones for the same visit that nobody has claimed are void from now on; how many of
+    /// these were open. It takes a while on purpose, as [`Secret::of`] does.
     ///
     /// # Errors
     /// [`IssueError`].
-    pub fn issue(&self, ticket: &Ticket, issue: Issue<'_>, key: [u8; 32], now: LocalTime) -> Result<usize, IssueError> {
+    pub fn issue(&self, ticket: &Ticket, issue: Issue<'_>, now: LocalTime) -> Result<usize, IssueError> {
         let Issue { visit, question, answer, expires } = issue;
         let answer = plain(question, answer);
         match question {
@@ -266,8 +278,7 @@ impl Pickups {
             question,
             issued: now.0,
             expires,
-            answer_hash: *hash_answer(&key, &answer).as_bytes(),
-            answer_key: key,
+            sealed: Some(self.key.seal(hash, &Secret::of(ticket, question, &answer))),
             wrong: 0,
             void: false,
             bound: None,
@@ -299,35 +310,85 @@ impl Pickups {
         Ok(voided)
     }
 
-    /// Judges an answer that came with a ticket from the endpoint `remote`. Which studies it opens.
-    ///
-    /// A PIN is compared without the blanks around it. In a date of birth, blanks, `-`, `.` and `/` are left out; the digits
-    /// that remain stand for year, month, day in this order and in no other, so that no date is taken for another one.
+    /// The secret of the ticket with this hash, if it may be answered from the endpoint `remote`. Only reads.
     ///
     /// # Errors
     /// [`PickupRefused`]. Whoever answered learns [`PickupRefused::told`] of it.
-    pub fn answer(&self, ticket: &Ticket, answer: &str, remote: Key, now: LocalTime) -> Result<Visit, PickupRefused> {
-        let hash = TicketHash::of(ticket);
-        // Looked at before anything is written: a stranger keeps nobody from writing.
-        if self.database.begin_read()?.open_table(PICKUPS)?.get(hash.as_bytes())?.is_none() {
-            return Err(PickupRefused::Unknown);
-        }
+    pub fn secret(&self, ticket: TicketHash, remote: Key, now: LocalTime) -> Result<Secret, PickupRefused> {
+        let table = self.database.begin_read()?.open_table(PICKUPS)?;
+        let row: Row = read_row(table.get(ticket.as_bytes())?.ok_or(PickupRefused::Unknown)?.value())?;
+        row.may_be_answered(remote, now)?;
+        let sealed = row.sealed.ok_or(PickupRefused::Outdated)?;
+        self.key.open(ticket, &sealed).ok_or(PickupRefused::Sealed)
+    }
+
+    /// Judges whether the endpoint `remote` has shown that it `knows` the secret of a ticket, and counts it. Which studies it opens.
+    ///
+    /// # Errors
+    /// [`PickupRefused`]. Whoever answered learns [`PickupRefused::told`] of it.
+    pub fn judge(&self, ticket: TicketHash, knows: bool, remote: Key, now: LocalTime) -> Result<Visit, PickupRefused> {
         // Read, judged and counted in one commit, and nothing is said before it is on the disk.
         let transaction = begin_write(&self.database)?;
         let (row, judged) = {
             let mut pickups = transaction.open_table(PICKUPS)?;
-            let stored = pickups.get(hash.as_bytes())?.map(|row| row.value().to_vec()).ok_or(PickupRefused::Unknown)?;
+            let stored = pickups.get(ticket.as_bytes())?.map(|row| row.value().to_vec());
+            let stored = stored.ok_or(PickupRefused::Unknown)?;
             let mut row: Row = read_row(&stored)?;
-            let judged = row.judge(answer, remote, now);
+            let judged = row.judge(knows, remote, now);
             let counted = encoding::encode(&row);
             if counted == stored {
                 return judged.map(|()| row.visit);
             }
-            pickups.insert(hash.as_bytes(), counted.as_slice())?;
+            pickups.insert(ticket.as_bytes(), counted.as_slice())?;
             (row, judged)
         };
         transaction.commit()?;
         judged.map(|()| row.visit)
+    }
+
+    /// Who claimed a study here, if anybody has.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn claimant(&self, study: StudyId) -> Result<Option<Claimant>, StoreError> {
+        let table = self.database.begin_read()?.open_table(CLAIMS)?;
+        Ok(table.get(study.as_bytes())?.map(|row| claimant(row.value())))
+    }
+
+    /// Says that an endpoint claims a study, with what may come into a block `until` then. From now on nobody else may, until by block time `now`
+    /// nothing can come of it any more. Whether it may.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn claim(&self, study: StudyId, by: Key, until: Timestamp, now: BlockTime) -> Result<bool, StoreError> {
+        let transaction = begin_write(&self.database)?;
+        {
+            let mut claims = transaction.open_table(CLAIMS)?;
+            let before = claims.get(study.as_bytes())?.map(|row| claimant(row.value()));
+            let until = match before {
+                Some(before) if before.key == by => before.until.max(until),
+                Some(before) if now.timestamp() <= before.until => return Ok(false),
+                Some(_) | None => until,
+            };
+            claims.insert(study.as_bytes(), (by.as_bytes(), until.0))?;
+        }
+        transaction.commit()?;
+        Ok(true)
+    }
+
+    /// Takes back that a study was claimed, when nothing was co-signed.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn release(&self, study: StudyId, by: Key) -> Result<(), StoreError> {
+        let transaction = begin_write(&self.database)?;
+        {
+            let mut claims = transaction.open_table(CLAIMS)?;
+            if claims.get(study.as_bytes())?.is_some_and(|row| claimant(row.value()).key == by) {
+                claims.remove(study.as_bytes())?;
+            }
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Every pickup that is kept, the newest first.
@@ -348,18 +409,29 @@ impl Pickups {
         Ok(listed)
     }
 
-    /// Takes away rows that expired more than [`KEPT_MS`] ago, [`MAX_SWEPT`] at most. How many.
+    /// Takes away rows that expired more than [`KEPT_MS`] ago, [`MAX_SWEPT`] at most, and claims of which as long nothing can come any more. How
+    /// many pickups.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn sweep(&self, now: LocalTime) -> Result<usize, StoreError> {
         let old = self.list(now)?.into_iter().filter(|one| now.0 > one.expires.plus(KEPT_MS));
         let old: Vec<Listed> = old.take(MAX_SWEPT).collect();
-        if old.is_empty() {
+        let over = self.database.begin_read()?.open_table(CLAIMS)?;
+        let over = over.iter()?.filter_map(|row| match row {
+            Ok((study, row)) => (now.0 > claimant(row.value()).until.plus(KEPT_MS)).then(|| Ok(*study.value())),
+            Err(error) => Some(Err(error)),
+        });
+        let over = over.take(MAX_SWEPT).collect::<Result<Vec<[u8; 32]>, _>>()?;
+        if old.is_empty() && over.is_empty() {
             return Ok(0);
         }
         let transaction = begin_write(&self.database)?;
         {
+            let mut claims = transaction.open_table(CLAIMS)?;
+            for study in &over {
+                claims.remove(study)?;
+            }
             let (mut pickups, mut visits) = (transaction.open_table(PICKUPS)?, transaction.open_table(VISITS)?);
             for Listed { ticket, visit, .. } in &old {
                 pickups.remove(ticket.as_bytes())?;
@@ -369,6 +441,19 @@ impl Pickups {
         transaction.commit()?;
         Ok(old.len())
     }
+}
+
+/// Opens the file, or makes it.
+fn create(path: &Path) -> Result<Database, StoreError> {
+    open_small(path, |transaction| {
+        transaction.open_table(PICKUPS)?;
+        transaction.open_table(VISITS)?;
+        transaction.open_table(CLAIMS).map(drop)
+    })
+}
+
+fn claimant((key, until): (&[u8; 32], u64)) -> Claimant {
+    Claimant { key: Key::from_bytes(*key), until: Timestamp(until) }
 }
 
 fn owned((visit, ticket): (&[u8; 32], &[u8; 32])) -> ([u8; 32], [u8; 32]) {

@@ -12,7 +12,7 @@ use clavicle_ledger::receipt::{Entry, SignedReceipt};
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{Clocks, DAY_MS, HOUR_MS, LocalTime, Timestamp};
 use clavicle_network::message::{MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Response, Token};
-use clavicle_network::pickup::{Question, Ticket};
+use clavicle_network::pickup::{Question, Ticket, TicketHash};
 use clavicle_network::swarm::Desk as _;
 use clavicle_network::transfer::Gate as _;
 use clavicle_network::work::{Purpose, Task};
@@ -26,11 +26,13 @@ use clavicle_relay::reception::Quarantine;
 use clavicle_relay::room::{DiskSettings, Room};
 use clavicle_relay::service::Service;
 use clavicle_relay::store::mailboxes::{LONGEST_MS, Limits};
+use clavicle_relay::store::pickups::SealingKey;
 use clavicle_relay::store::receipts::Signer;
 use clavicle_relay::store::{ChainStore, Issue, Mailboxes, Notices, Pickups, Receipts, Seen, Visit};
 use clavicle_relay::submission::Submission;
 use clavicle_relay::timekeeper::Timekeeper;
 use clavicle_relay::upkeep;
+use zeroize::Zeroizing;
 
 use crate::chain::{define, genesis_of, next_block, secret, source_id, study};
 
@@ -88,7 +90,7 @@ impl Hospital {
             reader: Reader::Here,
             taking: Arc::default(),
             quarantine: Arc::new(Quarantine::open(&at("quarantine"), disk.quarantine()).unwrap()),
-            pickups: Arc::new(Pickups::open(&at("pickups")).unwrap()),
+            pickups: Arc::new(Pickups::open(&at("pickups"), SealingKey::from_bytes(Zeroizing::new([9; 32]))).unwrap()),
             mailboxes: Arc::new(Mailboxes::open(&at("mailboxes"), Limits { effort: 1, ..Limits::default() }).unwrap()),
             submission: Arc::new(submission),
             receipts,
@@ -244,7 +246,7 @@ fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
         let (ticket, visit) = (Ticket([2; 32]), Visit::Study(mercy.study));
         let (question, expires) = (Question::Pin, start.plus(2 * DAY_MS));
         let issue = Issue { visit, question, answer: "4711", expires };
-        mercy.service.pickups.issue(&ticket, issue, [3; 32], LocalTime(start)).unwrap();
+        mercy.service.pickups.issue(&ticket, issue, LocalTime(start)).unwrap();
         let before = mercy.receipts().len();
 
         mercy.set(by_ms);
@@ -273,6 +275,6 @@ fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
         }
         let now = LocalTime(mercy.now());
         mercy.service.mailboxes.deposit(&secret("ana").public(), &TOKEN, &[0; 1024], nowhere(), now).unwrap();
-        mercy.service.pickups.answer(&ticket, "4711", secret("ana").public(), now).unwrap();
+        mercy.service.pickups.secret(TicketHash::of(&ticket), secret("ana").public(), now).unwrap();
     }
 }

@@ -1,16 +1,24 @@
 //! Pickups: five wrong tries and no sixth, whoever tries, however often, however many at once.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Mutex;
 
-use clavicle_ledger::encoding::Text;
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use clavicle_ledger::encoding::{self, Text, Wire};
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::Key;
-use clavicle_ledger::time::{LocalTime, Timestamp};
-use clavicle_network::pickup::{Question, Ticket};
+use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
+use clavicle_network::pickup::{Question, Secret, Ticket};
+use clavicle_relay::keys::{Keys, desk_key};
 use clavicle_relay::store::pickups::{
-    Issue, IssueError, KEPT_MS, MAX_WRONG, PickupRefused, Pickups, State, TicketHash, Told, Visit,
+    Claimant, Issue, IssueError, KEPT_MS, MAX_WRONG, PickupRefused, Pickups, SealingKey, State, TicketHash, Told, Visit,
 };
+use redb::{Database, TableDefinition};
+use zeroize::Zeroizing;
 
 use crate::chain::secret;
 
@@ -33,6 +41,26 @@ fn accession(number: &str) -> Visit {
     Visit::Accession(Text::new(number).unwrap())
 }
 
+fn hash(n: u8) -> TicketHash {
+    TicketHash::of(&ticket(n))
+}
+
+fn key(n: u8) -> SealingKey {
+    SealingKey::from_bytes(Zeroizing::new([n; 32]))
+}
+
+fn open(path: &Path) -> Pickups {
+    Pickups::open(path, key(1)).unwrap()
+}
+
+/// What whoever has a ticket and an answer knows. It is slow to make, and made once.
+fn known(n: u8, question: Question, answer: &str) -> Secret {
+    static MADE: Mutex<BTreeMap<(u8, bool, String), Secret>> = Mutex::new(BTreeMap::new());
+    let mut made = MADE.lock().unwrap();
+    let place = (n, question == Question::Pin, answer.to_owned());
+    made.entry(place).or_insert_with(|| Secret::of(&ticket(n), question, answer)).clone()
+}
+
 /// A store in a folder of its own, which can be opened again.
 struct Desk {
     _folder: tempfile::TempDir,
@@ -44,13 +72,13 @@ impl Desk {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("pickups.redb");
-        let pickups = Some(Pickups::open(&path).unwrap());
+        let pickups = Some(open(&path));
         Self { _folder: folder, path, pickups }
     }
 
     fn reopen(&mut self) {
         self.pickups = None;
-        self.pickups = Some(Pickups::open(&self.path).unwrap());
+        self.pickups = Some(open(&self.path));
     }
 
     fn get(&self) -> &Pickups {
@@ -59,7 +87,7 @@ impl Desk {
 
     fn issue(&self, n: u8, visit: Visit, question: Question, answer: &str) -> Result<usize, IssueError> {
         let issue = Issue { visit, question, answer, expires: later(HOUR).0 };
-        self.get().issue(&ticket(n), issue, [!n; 32], NOW)
+        self.get().issue(&ticket(n), issue, NOW)
     }
 
     fn pin(&self, n: u8, answer: &str) {
@@ -67,12 +95,20 @@ impl Desk {
     }
 
     fn answer(&self, n: u8, answer: &str, remote: &str) -> Result<Visit, PickupRefused> {
-        self.get().answer(&ticket(n), answer, phone(remote), NOW)
+        self.answer_at(n, answer, remote, NOW)
+    }
+
+    /// As when a wallet has shown what it knows.
+    fn answer_at(&self, n: u8, answer: &str, remote: &str, now: LocalTime) -> Result<Visit, PickupRefused> {
+        let kept = self.get().secret(hash(n), phone(remote), now)?;
+        let listed = self.get().list(now).unwrap();
+        let question = listed.iter().find(|one| one.ticket == hash(n)).unwrap().question;
+        self.get().judge(hash(n), kept == known(n, question, answer), phone(remote), now)
     }
 
     fn state(&self, n: u8, now: LocalTime) -> (State, u8) {
         let listed = self.get().list(now).unwrap();
-        let one = listed.iter().find(|one| one.ticket == TicketHash::of(&ticket(n))).unwrap();
+        let one = listed.iter().find(|one| one.ticket == hash(n)).unwrap();
         (one.state, one.wrong)
     }
 }
@@ -132,7 +168,10 @@ fn many_at_once_have_five_tries_together() {
     desk.pin(1, "4711");
     let judged: usize = std::thread::scope(|scope| {
         let guess = |thread: usize| {
-            let guesses = (0..10).map(|n| desk.answer(1, &format!("{:04}", thread * 10 + n), &thread.to_string()));
+            // Each has the secret, as a run has, before any of them is judged.
+            let secrets = (0..10).filter_map(|_| desk.get().secret(hash(1), phone(&thread.to_string()), NOW).ok());
+            let secrets = secrets.collect::<Vec<_>>();
+            let guesses = secrets.iter().map(|_| desk.get().judge(hash(1), false, phone(&thread.to_string()), NOW));
             guesses.filter(|answer| matches!(answer, Err(PickupRefused::Wrong { .. }))).count()
         };
         let threads: Vec<_> = (0..8).map(|thread| scope.spawn(move || guess(thread))).collect();
@@ -160,9 +199,9 @@ fn of_many_right_answers_at_once_one_phone_gets_it() {
 #[test]
 fn killed_child_guesses() {
     let Some(path) = std::env::var_os("CLAVICLE_TEST_PICKUPS") else { return };
-    let pickups = Pickups::open(path.as_ref()).unwrap();
-    for guess in 0..100 {
-        let answer = pickups.answer(&ticket(1), &format!("{guess:04}"), phone("eve"), NOW);
+    let pickups = open(path.as_ref());
+    for _ in 0..100 {
+        let answer = pickups.judge(hash(1), false, phone("eve"), NOW);
         println!("\ntold {:?}", answer.unwrap_err());
     }
 }
@@ -250,7 +289,7 @@ fn what_makes_no_good_pickup_is_not_issued() {
         assert!(matches!(issued, Err(IssueError::BirthDate)), "{date}");
     }
     let over = Issue { visit: accession("A1"), question: Question::Pin, answer: "4711", expires: NOW.0 };
-    assert!(matches!(desk.get().issue(&ticket(1), over, [1; 32], NOW), Err(IssueError::Over)));
+    assert!(matches!(desk.get().issue(&ticket(1), over, NOW), Err(IssueError::Over)));
     assert!(desk.get().list(NOW).unwrap().is_empty());
     desk.pin(1, "4711");
     let twice = desk.issue(1, accession("A9"), Question::Pin, "4711");
@@ -265,7 +304,7 @@ fn a_pickup_expires_for_everybody_and_is_swept_a_month_later() {
     desk.pin(1, "4711");
     desk.pin(2, "4711");
     desk.answer(1, "4711", "ana").unwrap();
-    let answer = |desk: &Desk, n: u8, at| desk.get().answer(&ticket(n), "4711", phone("ana"), at);
+    let answer = |desk: &Desk, n: u8, at| desk.answer_at(n, "4711", "ana", at);
     assert!(answer(&desk, 1, later(HOUR - 1)).is_ok());
     for n in [1, 2] {
         let expired = answer(&desk, n, later(HOUR)).unwrap_err();
@@ -290,8 +329,141 @@ fn neither_ticket_nor_answer_nor_patient_is_in_what_is_shown_and_the_ticket_not_
     desk.issue(0xab, visit, Question::Pin, "the-answer-4711").unwrap();
     assert!(!format!("{:?}", desk.get().list(NOW).unwrap()).contains("MRN"));
     desk.pickups = None;
-    let file = std::fs::read(&desk.path).unwrap();
+    let file = fs::read(&desk.path).unwrap();
     let holds = |bytes: &[u8]| file.windows(bytes.len()).any(|window| window == bytes);
-    assert!(holds(TicketHash::of(&ticket(0xab)).as_bytes()));
+    assert!(holds(hash(0xab).as_bytes()));
     assert!(!holds(&ticket(0xab).0) && !holds(b"the-answer-4711"));
+}
+
+/// Whether any 64 bytes of a file are a key and the keyed hash of this answer under it: how an answer was kept once, and found by whoever read it.
+fn tells_quickly(file: &[u8], answer: &str) -> bool {
+    let is = |at: &[u8]| {
+        let (key, hash) = at.split_first_chunk::<32>().unwrap();
+        blake3::keyed_hash(key, answer.as_bytes()).as_bytes() == hash
+    };
+    file.windows(64).any(is)
+}
+
+#[test]
+fn whoever_copies_the_file_can_search_it_for_no_pin() {
+    let mut desk = Desk::new();
+    desk.pin(1, "4711");
+    desk.answer(1, "4711", "ana").unwrap();
+    desk.pickups = None;
+    let file = fs::read(&desk.path).unwrap();
+    assert!(!tells_quickly(&file, "4711"));
+    // Not even with the ticket from the paper, and with the right PIN at the first try: nothing in the file tells that it is right.
+    let secret = known(1, Question::Pin, "4711");
+    let made_of_it = [*secret.as_bytes(), *blake3::hash(secret.as_bytes()).as_bytes()];
+    assert!(!made_of_it.iter().any(|made| file.windows(32).any(|window| window == made)));
+    // Nor does it open without the key that lies elsewhere.
+    let copied = Pickups::open(&desk.path, key(2)).unwrap();
+    let refused = copied.secret(hash(1), phone("ana"), NOW).unwrap_err();
+    assert!(matches!(refused, PickupRefused::Sealed) && refused.told() == Told::Refused);
+}
+
+/// A pickup as earlier versions kept it.
+#[derive(BorshSerialize, BorshDeserialize)]
+struct Earlier {
+    visit: Visit,
+    question: Question,
+    times: [Timestamp; 2],
+    key_and_hash: [[u8; 32]; 2],
+    wrong: u8,
+    void: bool,
+    bound: Option<Key>,
+}
+
+impl Wire for Earlier {
+    const NAME: &'static str = "a pickup";
+    const MAX_LEN: usize = 512;
+}
+
+#[test]
+fn what_an_earlier_version_gave_out_is_listed_opens_nothing_and_is_searchable_no_more() {
+    const PICKUPS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("pickups_v1");
+    const VISITS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), ()> = TableDefinition::new("visits_v1");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pickups.redb");
+    let key = [3; 32];
+    let row = Earlier {
+        visit: accession("A1"),
+        question: Question::Pin,
+        times: [NOW.0, later(HOUR).0],
+        key_and_hash: [key, *blake3::keyed_hash(&key, b"4711").as_bytes()],
+        wrong: 2,
+        void: false,
+        bound: None,
+    };
+    let database = Database::create(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    transaction.open_table(PICKUPS).unwrap().insert(hash(1).as_bytes(), encoding::encode(&row).as_slice()).unwrap();
+    let place = blake3::hash(&encoding::encode(&row.visit));
+    transaction.open_table(VISITS).unwrap().insert((place.as_bytes(), hash(1).as_bytes()), ()).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    assert!(tells_quickly(&fs::read(&path).unwrap(), "4711"));
+
+    let pickups = open(&path);
+    let listed = pickups.list(NOW).unwrap();
+    assert_eq!((listed[0].state, listed[0].wrong, &listed[0].visit), (State::Outdated, 2, &accession("A1")));
+    for refused in [
+        pickups.secret(hash(1), phone("ana"), NOW).map(drop).unwrap_err(),
+        pickups.judge(hash(1), true, phone("ana"), NOW).map(drop).unwrap_err(),
+    ] {
+        assert!(matches!(refused, PickupRefused::Outdated) && refused.told() == Told::Refused);
+    }
+    // The desk gives out another for the same visit, and nothing has to be told of the earlier one.
+    let issue = Issue { visit: accession("A1"), question: Question::Pin, answer: "4711", expires: later(HOUR).0 };
+    assert_eq!(pickups.issue(&ticket(2), issue, NOW).unwrap(), 0);
+    assert!(pickups.secret(hash(2), phone("ana"), NOW).is_ok());
+    drop(pickups);
+    assert!(!tells_quickly(&fs::read(&path).unwrap(), "4711"));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn the_key_of_the_desk_is_made_once_and_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().join("keys");
+    Keys::create(&keys).unwrap();
+    let path = keys.join("desk");
+    let made = fs::read(&path).unwrap();
+    desk_key(&keys).unwrap();
+    assert_eq!(fs::read(&path).unwrap(), made);
+    // A folder of an earlier version has none.
+    fs::remove_file(&path).unwrap();
+    std::thread::scope(|scope| {
+        let made: Vec<_> = (0..4).map(|_| scope.spawn(|| desk_key(&keys).map(drop))).collect();
+        made.into_iter().for_each(|made| made.join().unwrap().unwrap());
+    });
+    assert_ne!(fs::read(&path).unwrap(), made);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    assert_eq!(fs::read_dir(&keys).unwrap().count(), 6);
+}
+
+#[test]
+fn a_study_is_one_endpoints_from_its_first_claim_until_nothing_can_come_of_it() {
+    let desk = Desk::new();
+    let (study, at) = (StudyId::from_bytes([1; 32]), |ms| BlockTime(later(ms).0));
+    let pickups = desk.get();
+    let claim = |by: &str, until, now| pickups.claim(study, phone(by), later(until).0, at(now)).unwrap();
+    assert_eq!(pickups.claimant(study).unwrap(), None);
+    assert!(claim("ana", HOUR, 0) && !claim("eve", 2 * HOUR, 0));
+    // Once more, and for longer; never for less.
+    assert!(claim("ana", 3 * HOUR, HOUR) && claim("ana", HOUR, HOUR));
+    assert!(!claim("eve", 9 * HOUR, 3 * HOUR));
+    let claimed = Claimant { key: phone("ana"), until: later(3 * HOUR).0 };
+    assert_eq!(pickups.claimant(study).unwrap(), Some(claimed));
+    pickups.release(study, phone("eve")).unwrap();
+    assert_eq!(pickups.claimant(study).unwrap(), Some(claimed));
+    assert!(claim("eve", 9 * HOUR, 3 * HOUR + 1));
+    pickups.release(study, phone("eve")).unwrap();
+    assert_eq!(pickups.claimant(study).unwrap(), None);
+    assert!(claim("ana", HOUR, 0));
+    pickups.sweep(later(HOUR + KEPT_MS)).unwrap();
+    assert!(pickups.claimant(study).unwrap().is_some());
+    pickups.sweep(later(HOUR + KEPT_MS + 1)).unwrap();
+    assert_eq!(pickups.claimant(study).unwrap(), None);
 }

@@ -57,6 +57,9 @@ fn while_all_hospitals_are_there_consent_is_never_exceeded() {
             desk::the_first_wallet_that_knows_the_answer_is_the_only_one,
             desk::nothing_is_claimed_but_what_was_offered_to_whom_it_was,
             desk::what_is_held_stays_with_its_holder,
+            desk::of_a_visit_only_what_nobody_holds_is_offered,
+            desk::a_study_that_its_source_stopped_serving_is_not_handed_over,
+            desk::an_altered_code_leads_nowhere_but_to_what_the_ledger_says,
             desk::a_code_never_opens_another_patients_images,
             desk::a_mailbox_opens_to_its_token_and_its_key_alone,
         );

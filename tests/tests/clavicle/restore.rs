@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::adversary::now;
 use crate::cluster::{Cluster, files_in};
 use crate::image::Image;
-use crate::people::text;
+use crate::people::{PIN, text};
 
 const MERCY: usize = 0;
 const NORTH: usize = 2;
@@ -113,8 +113,11 @@ fn everything_comes_back_with_the_words_and_the_network() {
     assert_eq!(who["grants"], Value::Array(Vec::new()), "{who}");
     cluster.try_person(&["recipient", "fetch", "--dir", "rossi", &grant[..12], "--out", "rossi's"]).refused();
 
-    // The hospital hands it out once more: it is hers already.
-    cluster.pick_up(MERCY, &first, "new");
+    // The hospital hands it out once more: it has its holder, and whether that is she the hospital does not ask.
+    let code = cluster.issue(MERCY, &first);
+    let again = cluster.try_person(&["wallet", "pickup", "--dir", "new", &code, "--pin", PIN]);
+    let (code, why) = again.refused();
+    assert!(code == "pickup" && why.contains("has a holder already"), "{why}");
 }
 
 #[test]

@@ -25,7 +25,7 @@ use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_manifest::{Header, Instance, Manifest, Nonce, Series, StoredDigest, StoredHasher, Subtrees, Uid};
 use clavicle_network::message::Included;
-use clavicle_network::pickup::{self, Ask, Counter, Denied, Offered};
+use clavicle_network::pickup::{self, Counter, Denied, Offers, Secret, TicketHash};
 use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
 use tokio::sync::watch;
 
@@ -391,11 +391,19 @@ impl Gate for Hospital {
 pub(crate) struct Closed(pub(crate) Arc<Hospital>);
 
 impl Counter for Closed {
-    fn open(&self, _: Key, _: &Ask) -> Result<Vec<Offered>, Denied> {
+    fn source(&self) -> (ChainId, SourceId) {
+        (self.0.chain, self.0.id)
+    }
+
+    fn secret(&self, _: Key, _: TicketHash) -> Result<Secret, Denied> {
         Err(Denied::NoPickup)
     }
 
-    fn claim(&self, _: &[StudyId], _: &pickup::Claim) -> Result<(EnvelopeHash, Envelope), Text<256>> {
+    fn open(&self, _: Key, _: TicketHash, _: bool) -> Result<Offers, Denied> {
+        Err(Denied::NoPickup)
+    }
+
+    fn claim(&self, _: Key, _: &[StudyId], _: &pickup::Claim) -> Result<(EnvelopeHash, Envelope), Text<256>> {
         Err(Text::default())
     }
 

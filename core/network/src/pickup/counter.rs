@@ -5,17 +5,24 @@ use std::time::Duration;
 
 use clavicle_admission::Neighbourhood;
 use clavicle_ledger::encoding::Text;
-use clavicle_ledger::id::{EnvelopeHash, StudyId};
+use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::transaction::Envelope;
 use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 use tracing::debug;
+use zeroize::Zeroizing;
 
-use super::message::{Ask, Claim, Claimed, Claims, Denied, MAX_OFFERED, MAX_OFFERS, Offered, Told};
+use super::bond::Bond;
+use super::cpace::{Confirmation, Run, Share, Side, Tag};
+use super::message::{
+    Ask, Claim, Claimed, Claims, Denied, Judged, MAX_OFFERED, MAX_OFFERS, NotOffered, Offered, PickupId, TicketHash,
+    Told,
+};
+use super::secret::Secret;
 use crate::endpoint::{MessageError, framed, read_message, remote_key, write_bytes, write_message};
-use crate::message::Included;
+use crate::message::{Included, List};
 use crate::serve::{Account, Hall, Place, REPLACED};
 
 /// How long a wallet may take to say what it was given, and to take what it is told.
@@ -28,20 +35,40 @@ const PATIENCE: Duration = Duration::from_secs(120);
 /// How long a claim may take to be final.
 const FINAL: Duration = Duration::from_secs(60);
 
+/// The studies of a visit, as they are shown to one wallet.
+#[derive(Clone, Debug, Default)]
+pub struct Offers {
+    /// What is offered.
+    pub offered: Vec<Offered>,
+    /// Of the others, why not.
+    pub not_offered: Vec<NotOffered>,
+}
+
 /// Where pickups are answered: a relay. Everything may read files and verify signatures.
 pub trait Counter: Send + Sync + 'static {
-    /// The studies of the visit that a ticket opens, for the wallet with this key.
+    /// The network, and this source of it.
+    fn source(&self) -> (ChainId, SourceId);
+
+    /// What whoever has the ticket with this hash and its answer knows, for the wallet with this key. It is told nothing of it. Quick: strangers
+    /// have this asked.
     ///
     /// # Errors
     /// [`Denied`].
-    fn open(&self, remote: Key, ask: &Ask) -> Result<Vec<Offered>, Denied>;
+    fn secret(&self, remote: Key, ticket: TicketHash) -> Result<Secret, Denied>;
 
-    /// Co-signs the definition of a study that was `offered`, and submits it. One that was submitted before is submitted again, and comes to the same
-    /// envelope.
+    /// Counts whether the wallet with this key has shown that it `knows` the secret. The studies of the visit, if it has; nobody is told anything
+    /// before it is counted for good.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    fn open(&self, remote: Key, ticket: TicketHash, knows: bool) -> Result<Offers, Denied>;
+
+    /// Co-signs the definition of a study that was `offered` to the wallet with this key, and submits it. One that was submitted before is
+    /// submitted again, and comes to the same envelope.
     ///
     /// # Errors
     /// Why not, in words for the patient.
-    fn claim(&self, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), Text<256>>;
+    fn claim(&self, remote: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), Text<256>>;
 
     /// Whether a transaction is final, and the proof.
     fn included(&self, envelope: &EnvelopeHash) -> Option<Included>;
@@ -50,7 +77,7 @@ pub trait Counter: Send + Sync + 'static {
     fn changes(&self) -> watch::Receiver<u64>;
 }
 
-/// Serves one connection until its end. It has a stranger's place until its ticket has opened something.
+/// Serves one connection until its end. It has a stranger's place until it has shown that it knows an answer.
 pub(crate) async fn serve(connection: &Connection, stranger: Place<Neighbourhood>, hall: &Hall) {
     if let Err(error) = answer(connection, stranger, hall).await {
         debug!(%error, "a pickup broke off");
@@ -65,16 +92,22 @@ enum Broken {
     Connection,
     #[error(transparent)]
     Message(#[from] MessageError),
+    #[error("the wallet's share is none")]
+    Share,
+    #[error("the system's random generator failed")]
+    Random(#[from] getrandom::Error),
     #[error("a defect ended it")]
     Defect,
     #[error("its place was taken by somebody else")]
     Replaced,
 }
 
-/// Whoever has a ticket, and what is offered on it.
+/// Whoever has shown that it knows the answer, and what is offered on it.
 struct Greeted {
     send: SendStream,
     receive: RecvStream,
+    /// What shows that this source knows it too, and tells what follows.
+    judged: Judged,
     offered: Vec<StudyId>,
     frames: Vec<Vec<u8>>,
 }
@@ -87,32 +120,68 @@ async fn answer(connection: &Connection, stranger: Place<Neighbourhood>, hall: &
     guest.holding(claims(connection, greeted, hall)).await.ok_or(Broken::Replaced)?
 }
 
-/// Hears whoever connected, and looks what there is for them. Who has no ticket was told so when this returns.
+/// Hears whoever connected, has them show that they know the answer, and looks what there is for them. Who does not know it was told so when
+/// this returns.
 async fn greet(connection: &Connection, hall: &Hall) -> Result<Option<Greeted>, Broken> {
     let remote = remote_key(connection);
     let opened = timeout(PROMPT, connection.accept_bi()).await.map_err(|_| MessageError::Silent)?;
     let (mut send, mut receive) = opened.map_err(|_| Broken::Connection)?;
-    let ask: Ask = read_message(&mut receive, PROMPT).await?;
-    match decide(hall, move |counter| counter.open(remote, &ask).map(frames)).await? {
-        Ok((offered, frames)) => Ok(Some(Greeted { send, receive, offered, frames })),
+    let Ask { ticket, share } = read_message(&mut receive, PROMPT).await?;
+    let (chain, source) = hall.counter.source();
+    let bond = Bond::of(connection, &PickupId { chain, source, ticket }, remote, hall.key);
+    let bond = bond.ok_or(Broken::Connection)?;
+    let met = decide(hall, move |counter| match counter.secret(remote, ticket) {
+        Ok(secret) => meet(&bond, &secret, share).map(Ok),
+        Err(denied) => Ok(Err(denied)),
+    });
+    let confirmation = match met.await?? {
+        Ok((own, confirmation)) => {
+            write_message(&mut send, &Told::Share(own), STALLED).await?;
+            confirmation
+        }
         Err(denied) => {
             write_message(&mut send, &Told::Denied(denied), STALLED).await?;
+            finish(connection, send).await;
+            return Ok(None);
+        }
+    };
+    let shown: Tag = read_message(&mut receive, PROMPT).await?;
+    let own = confirmation.tag(Side::Second);
+    let knows = confirmation.is_tag(Side::First, &shown);
+    match decide(hall, move |counter| counter.open(remote, ticket, knows).map(frames)).await? {
+        Ok((offered, frames, not_offered)) => {
+            let offers = u32::try_from(frames.len()).unwrap_or(u32::MAX);
+            let judged = Judged::Proven { tag: own, offers, not_offered: List::of(not_offered) };
+            Ok(Some(Greeted { send, receive, judged, offered, frames }))
+        }
+        Err(denied) => {
+            write_message(&mut send, &Judged::Denied(denied), STALLED).await?;
             finish(connection, send).await;
             Ok(None)
         }
     }
 }
 
+/// This source's share, and what both sides have come to if they know the same.
+fn meet(bond: &Bond, secret: &Secret, other: Share) -> Result<(Share, Confirmation), Broken> {
+    let mut random = Zeroizing::new([0; 64]);
+    getrandom::fill(&mut *random)?;
+    let run = Run::new(bond.inputs(secret), &random);
+    let own = run.share();
+    Ok((own, run.meet(Side::Second, other).ok_or(Broken::Share)?))
+}
+
 /// Offers, and answers what is claimed.
 async fn claims(connection: &Connection, greeted: Greeted, hall: &Hall) -> Result<(), Broken> {
-    let Greeted { mut send, mut receive, offered, frames } = greeted;
-    write_message(&mut send, &Told::Offers(u32::try_from(frames.len()).unwrap_or(u32::MAX)), STALLED).await?;
+    let Greeted { mut send, mut receive, judged, offered, frames } = greeted;
+    let remote = remote_key(connection);
+    write_message(&mut send, &judged, STALLED).await?;
     for frame in frames {
         write_bytes(&mut send, &frame, STALLED).await?;
     }
     let claims: Claims = read_message(&mut receive, PATIENCE).await?;
     let submitted = decide(hall, move |counter| {
-        claims.into_vec().iter().map(|claim| counter.claim(&offered, claim)).collect::<Vec<_>>()
+        claims.into_vec().iter().map(|claim| counter.claim(remote, &offered, claim)).collect::<Vec<_>>()
     })
     .await?;
     let end = Instant::now() + FINAL;
@@ -133,15 +202,16 @@ async fn finish(connection: &Connection, mut send: SendStream) {
     timeout(PROMPT, connection.closed()).await.ok();
 }
 
-/// The studies that are offered, of those of a visit, and how they are sent: as many as fit.
-fn frames(offers: Vec<Offered>) -> (Vec<StudyId>, Vec<Vec<u8>>) {
+/// The studies that are offered, of those of a visit, and how they are sent: as many as fit. And why others are not.
+fn frames(offers: Offers) -> (Vec<StudyId>, Vec<Vec<u8>>, Vec<NotOffered>) {
     let mut room = MAX_OFFERED;
-    let fitting = offers.iter().take(MAX_OFFERS).map_while(|offer| {
+    let fitting = offers.offered.iter().take(MAX_OFFERS).map_while(|offer| {
         let frame = framed(offer);
         room = room.checked_sub(frame.len())?;
         Some((offer.manifest.manifest.header().study, frame))
     });
-    fitting.unzip()
+    let (offered, frames) = fitting.unzip();
+    (offered, frames, offers.not_offered)
 }
 
 /// Waits until a transaction is final.

@@ -3,14 +3,17 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::InclusionProof;
 use clavicle_ledger::encoding::{Ascending, Text, Wire};
+use clavicle_ledger::hash_types;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::light::{CertifiedHeader, Checkpoint};
 use clavicle_ledger::salt::Salt;
+use clavicle_ledger::study::Reason;
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
 use clavicle_manifest::SignedManifest;
 
+use super::cpace::{Share, Tag};
 use crate::message::{Included, List};
 
 /// What opens a visit: 32 random bytes, on the code and nowhere else. The source keeps only their hash.
@@ -32,6 +35,16 @@ pub enum Question {
     BirthDate,
 }
 
+impl Question {
+    /// Its number on the wire.
+    pub(super) const fn number(self) -> u8 {
+        match self {
+            Self::Pin => 0,
+            Self::BirthDate => 1,
+        }
+    }
+}
+
 /// The code of a Pickup: on a screen, on paper, or a link.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct PickupCode {
@@ -39,9 +52,9 @@ pub struct PickupCode {
     pub chain: ChainId,
     /// Which source.
     pub source: SourceId,
-    /// Its transfer key.
+    /// Its transfer key: the ledger knows it, and a wallet believes the ledger.
     pub transfer: Key,
-    /// Where it is reached, as socket addresses.
+    /// Where it is reached, as socket addresses; likewise.
     pub addresses: Ascending<Text<128>, 4>,
     /// What opens the visit.
     pub ticket: Ticket,
@@ -58,18 +71,42 @@ impl Wire for PickupCode {
     const MAX_LEN: usize = 1024;
 }
 
-/// The first thing said.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Ask {
-    /// From the code.
-    pub ticket: Ticket,
-    /// To the code's question.
-    pub answer: Text<32>,
+hash_types! {
+    /// A ticket as it is kept, as the desk refers to it, and as a wallet names it: its BLAKE3, derived for this purpose.
+    TicketHash, "a ticket's hash";
+}
+
+impl TicketHash {
+    /// The hash of a ticket.
+    #[must_use]
+    pub fn of(ticket: &Ticket) -> Self {
+        Self::from_bytes(blake3::derive_key("clavicle 2026 pickup ticket", &ticket.0))
+    }
+}
+
+/// Which pickup, at which source of which network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PickupId {
+    /// The network.
+    pub chain: ChainId,
+    /// The source.
+    pub source: SourceId,
+    /// The ticket's hash.
+    pub ticket: TicketHash,
+}
+
+/// The first thing said. Who reads it learns which pickup is meant, and nothing that opens it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) struct Ask {
+    /// Which pickup.
+    pub(super) ticket: TicketHash,
+    /// The wallet's share.
+    pub(super) share: Share,
 }
 
 impl Wire for Ask {
     const NAME: &'static str = "the first message of a pickup";
-    const MAX_LEN: usize = 32 + 4 + 32;
+    const MAX_LEN: usize = 64;
 }
 
 /// What the source says to it.
@@ -77,13 +114,53 @@ impl Wire for Ask {
 pub(crate) enum Told {
     /// No.
     Denied(Denied),
-    /// As many studies follow, each a message.
-    Offers(u32),
+    /// Its share. The wallet is to show what it knows.
+    Share(Share),
 }
 
 impl Wire for Told {
     const NAME: &'static str = "a source's answer to a pickup";
-    const MAX_LEN: usize = 5;
+    const MAX_LEN: usize = 33;
+}
+
+/// What the source says to what the wallet has shown.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(crate) enum Judged {
+    /// No.
+    Denied(Denied),
+    /// Yes; and this is what the source shows.
+    Proven {
+        /// That it knows the answer as well.
+        tag: Tag,
+        /// As many studies follow, each a message.
+        offers: u32,
+        /// The other studies of the visit.
+        not_offered: List<NotOffered, MAX_OFFERS>,
+    },
+}
+
+impl Wire for Judged {
+    const NAME: &'static str = "a source's word on an answer";
+    const MAX_LEN: usize = 1 + Tag::MAX_LEN + 4 + 4 + 2 * MAX_OFFERS;
+}
+
+/// A study of the visit of which nothing is shown, and why not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
+pub enum NotOffered {
+    /// It is somebody's, or about to be.
+    #[error(
+        "one study of this visit has a holder already, and is shown to nobody else: if you are not the holder, ask the desk"
+    )]
+    Held,
+    /// Not served for a while.
+    #[error("the hospital has suspended one study of this visit ({0}): nothing is handed over until it resumes it")]
+    Suspended(Reason),
+    /// Never served again.
+    #[error("the hospital has withdrawn one study of this visit ({0}): it is not handed over any more")]
+    Withdrawn(Reason),
+    /// It is disputed.
+    #[error("one study of this visit is frozen: nothing is handed over until the hospitals have settled whose it is")]
+    Frozen,
 }
 
 /// Why nothing is shown.
@@ -96,7 +173,10 @@ pub enum Denied {
     )]
     NoPickup,
     /// Not the right answer.
-    #[error("that is not the right answer; {left} tries are left")]
+    #[error(
+        "the hospital has another answer than the one you gave; {left} tries are left. If you are sure of yours, do not try again: ask the \
+         desk whether the code is theirs"
+    )]
     WrongAnswer {
         /// Tries left.
         left: u8,

@@ -1,24 +1,51 @@
 //! Pickup: how the right person takes hold of the studies of a visit.
 //!
 //! ```text
-//! wallet                                   source
-//! ticket, answer to the question        ─►
-//!                                       ◄─ denied, or: how many studies, and each with salt and signed manifest
-//! for each: DefineStudy, holder's signature ─►
-//!                                       ◄─ for each, when it is final: both signatures, proof of inclusion
+//! wallet                                       source
+//! hash of the ticket, share                  ─►
+//!                                            ◄─ denied, or: share
+//! proof that it knows ticket and answer      ─►
+//!                                            ◄─ denied, which was counted, or: proof that the source knows them too,
+//!                                               how many studies, why others are not shown, and each with salt and signed manifest
+//! for each: DefineStudy, holder's signature  ─►
+//!                                            ◄─ for each, when it is final: both signatures, proof of inclusion
 //! ```
 //!
-//! The code names the source's transfer key, so that nobody else can answer. The first wallet that gives the right answer is the one that may
-//! come again: a pickup that broke off goes on where it was, with the same holder keys.
+//! Neither ticket nor answer is ever sent. Both sides show that they know them by CPace, a password-authenticated key exchange: whoever does not know
+//! them, on either side, learns from a run whether one guess was right and nothing to search in afterwards. The wallet shows first, so that a
+//! source has counted a wrong answer before it says anything; a source that does not know the answer has one guess for each run, and the wallet
+//! finds it out. What is shown is bound to the network, the source, both proven keys and the TLS session, so that nobody in between, another
+//! hospital say, can pass it on.
+//!
+//! What the wallet dials is the source's transfer key on the ledger, whatever a code says. The first wallet that knows the answer is the one
+//! that may come again: a pickup that broke off goes on where it was, with the same holder keys.
+//!
+//! # Why CPace of our own?
+//!
+//! It is eighty lines over the ristretto255 that is in the tree anyway (`curve25519-dalek` 5, under `ed25519-dalek`), held against the draft's vectors.
+//! `pake-cpace` 0.1.7 is of an early draft (another generator, no transcript with what the sides say of themselves), has no key confirmation, draws its
+//! random bytes itself, leaves its keys in memory, and brings an older `curve25519-dalek` and a second SHA-512.
+//!
+//! # What it costs
+//!
+//! A relay makes a [`Secret`], which is slow on purpose, once, when the desk gives a code out. For who comes it looks a row up, and only where the
+//! hash is of a live pickup it multiplies three times on the curve. Sixteen are decided on at once, and whoever comes has a
+//! stranger's place meanwhile ([`Limits`](crate::Limits)).
 
+mod bond;
 mod claim;
 mod counter;
+mod cpace;
 mod message;
+mod secret;
 
-pub use self::claim::{Opened, PickupError, open};
-pub use self::counter::Counter;
+pub use self::claim::{Met, Opened, PickupError, meet};
 pub(crate) use self::counter::serve;
-pub use self::message::{Ask, Claim, Claimed, Denied, MAX_OFFERS, Offered, PickupCode, Question, Ticket};
+pub use self::counter::{Counter, Offers};
+pub use self::message::{
+    Claim, Claimed, Denied, MAX_OFFERS, NotOffered, Offered, PickupCode, PickupId, Question, Ticket, TicketHash,
+};
+pub use self::secret::{Secret, plain};
 
 /// The protocol, as iroh negotiates it.
-pub const PROTOCOL: &[u8] = b"clavicle/pickup/1";
+pub const PROTOCOL: &[u8] = b"clavicle/pickup/2";

@@ -90,6 +90,10 @@ impl Patient {
             return Err(WalletError::NotTold);
         }
         let shown = card.verify(&chain, now)?;
+        // A letter could be left nowhere.
+        if !shown.mailbox.relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
+            return Err(WalletError::UnknownRelays);
+        }
         let grants = self.grants()?;
         let same =
             |grant: &&Granted| grant.made.study == study.id && grant.made.card == *card && grant.revoked.is_none();

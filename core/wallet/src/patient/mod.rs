@@ -21,7 +21,7 @@ use clavicle_ledger::time::LocalTime;
 
 pub use self::access::{Access, AccessRow};
 pub use self::grant::{Granted, Revocable};
-pub use self::pickup::PickedUp;
+pub use self::pickup::{MAX_RUNS, PickedUp, PickupOutcome};
 pub use self::receipts::Look;
 pub use self::restore::{Found, Restored};
 pub use crate::envelope::GrantRequest;

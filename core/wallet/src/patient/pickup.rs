@@ -2,20 +2,38 @@
 
 use clavicle_ledger::action::DefineStudy;
 use clavicle_ledger::derivation::Branch;
-use clavicle_ledger::encoding::{Ascending, Text};
+use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::{ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::Key;
+use clavicle_ledger::source::Source;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
-use clavicle_network::endpoint::{Remote, bind_towards};
+use clavicle_network::endpoint::bind_towards;
 use clavicle_network::message::Included;
-use clavicle_network::pickup::{self, Ask, Claim, Claimed, Offered, PickupCode};
+use clavicle_network::pickup::{
+    self, Claim, Claimed, NotOffered, Offered, Opened, PickupCode, PickupError, PickupId, Secret, TicketHash,
+};
+use iroh::Endpoint;
+use zeroize::Zeroizing;
 
 use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
 use crate::rows::{Begun, Held, Known, Summary};
-use crate::wallet::{Wallet, random};
+use crate::wallet::{Wallet, random, served_at, source_in};
+
+/// How often in a row a code is tried with a source that does not show that it knows the answer. A source that does not know it has one guess each
+/// time. Hospitals allow five wrong answers; the rest is for connections that break.
+pub const MAX_RUNS: u8 = 8;
+
+/// What became of a visit.
+#[derive(Clone)]
+pub struct PickupOutcome {
+    /// The studies that were offered.
+    pub studies: Vec<PickedUp>,
+    /// Of the others, why they were not.
+    pub not_offered: Vec<NotOffered>,
+}
 
 /// What became of an offered study.
 #[derive(Clone)]
@@ -29,11 +47,12 @@ pub struct PickedUp {
 }
 
 impl Patient {
-    /// Takes hold of the studies behind a pickup code, and returns when they are final.
+    /// Takes hold of the studies behind a pickup code, and returns when they are final. The ledger says where the hospital is reached, and by which
+    /// key; a code that says otherwise is refused before anything is sent.
     ///
     /// # Errors
     /// [`WalletError`]; the same code goes on where it stopped.
-    pub async fn pick_up(&mut self, code: &PickupCode, answer: &str) -> Result<Vec<PickedUp>, WalletError> {
+    pub async fn pick_up(&mut self, code: &PickupCode, answer: &str) -> Result<PickupOutcome, WalletError> {
         let now = self.wallet.now();
         if code.chain != self.wallet.chain() {
             return Err(WalletError::OtherNetwork);
@@ -43,20 +62,56 @@ impl Patient {
         }
         // The hospital has handed the code over: its word is good for a block, should there be nothing else to go on from.
         self.wallet.renew(&code.checkpoint).await?;
-        let (_, operational) = self.wallet.source(code.source).await?;
-        let begun = self.begin(code)?;
-        let source = Remote::announced(code.transfer, code.addresses.iter().map(Text::as_str));
-        let to = *source.addresses.first().ok_or(WalletError::NoSource)?;
+        let proven = self.wallet.rows(&[StateKey::Head, StateKey::Source(code.source)]).await?;
+        let (source, operational) = source_in(&proven, code.source)?;
+        if !says_as_the_ledger(code, &source) {
+            return Err(WalletError::OtherPlace);
+        }
+        let remote = served_at(&proven, &source)?;
+        let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
+        let mut begun = self.begin(code)?;
+        if begun.runs >= MAX_RUNS {
+            return Err(WalletError::TriedTooOften);
+        }
+        let (ticket, question, given) = (code.ticket.clone(), code.question, Zeroizing::new(answer.to_owned()));
+        let secret = tokio::task::spawn_blocking(move || Secret::of(&ticket, question, &given));
+        let secret = secret.await.map_err(|_| WalletError::Defect)?;
         let endpoint = bind_towards(&begun.key(), to).await?;
-        let answer = Text::new(answer.trim()).map_err(|_| WalletError::NotClaimed("the answer is too long".into()))?;
-        let opened = pickup::open(&endpoint, &source, &Ask { ticket: code.ticket.clone(), answer }).await?;
+        let id = PickupId { chain: code.chain, source: code.source, ticket: TicketHash::of(&code.ticket) };
+        let met = pickup::meet(&endpoint, &remote, &id, &secret).await?;
+        // What is shown next is a guess to a source that does not know the answer: counted first, whatever becomes of it.
+        begun.runs += 1;
+        self.keep_begun(&begun)?;
+        let opened = match met.prove().await {
+            Err(PickupError::NotProven) => {
+                // No hospital that gave out this code would have said yes and not known it.
+                begun.runs = MAX_RUNS;
+                self.keep_begun(&begun)?;
+                return Err(PickupError::NotProven.into());
+            }
+            opened => opened?,
+        };
+        begun.runs = 0;
+        self.keep_begun(&begun)?;
+        self.take_hold(code.source, operational, &endpoint, opened).await
+    }
+
+    /// Claims what is offered, and returns when it is final.
+    async fn take_hold(
+        &mut self,
+        source: SourceId,
+        operational: Key,
+        endpoint: &Endpoint,
+        opened: Opened,
+    ) -> Result<PickupOutcome, WalletError> {
+        let not_offered = opened.not_offered().to_vec();
         self.pass_used_keys(opened.offers().len()).await?;
         for offer in opened.offers() {
             self.give_up_late_claim(offer.manifest.manifest.header().study).await?;
         }
         let mut studies = Vec::new();
         for offer in opened.offers() {
-            studies.push(self.consider(code.source, &operational, offer)?);
+            studies.push(self.consider(source, &operational, offer)?);
         }
         let claims = studies.iter().filter_map(|study| self.claim_of(&study.study).transpose());
         let claimed = opened.claim(claims.collect::<Result<_, _>>()?).await?;
@@ -70,21 +125,27 @@ impl Patient {
                 }
             }
         }
+        if let (true, Some(why)) = (studies.is_empty(), not_offered.first()) {
+            return Err(WalletError::NotOffered(*why));
+        }
         match studies.iter().find_map(|study| study.failed.clone()) {
             Some(why) if studies.iter().all(|study| study.failed.is_some()) => Err(WalletError::NotClaimed(why)),
-            _ => Ok(studies),
+            _ => Ok(PickupOutcome { studies, not_offered }),
         }
     }
 
     /// The pickup as it was begun, so that the hospital knows the wallet again.
     fn begin(&self, code: &PickupCode) -> Result<Begun, WalletError> {
-        let id = blake3::hash(&code.ticket.0);
-        if let Some(begun) = self.wallet.vault.get::<Begun>(id.as_bytes())? {
+        if let Some(begun) = self.wallet.vault.get::<Begun>(&place(code))? {
             return Ok(begun);
         }
-        let begun = Begun { code: code.clone(), seed: random()? };
-        self.wallet.vault.put(id.as_bytes(), &begun)?;
+        let begun = Begun { code: code.clone(), seed: random()?, runs: 0 };
+        self.keep_begun(&begun)?;
         Ok(begun)
+    }
+
+    fn keep_begun(&self, begun: &Begun) -> Result<(), WalletError> {
+        Ok(self.wallet.vault.put(&place(&begun.code), begun)?)
     }
 
     /// Looks at an offer: whether it is what the source signed, and how it is claimed.
@@ -187,6 +248,19 @@ impl Patient {
         self.wallet.vault.put(study.id.as_bytes(), &study.held)?;
         self.wallet.keep_light()
     }
+}
+
+/// Whether a code says of its hospital what the ledger does: a key that it has announced, and its addresses. A code that was printed before the
+/// hospital's keys changed still names the earlier one.
+fn says_as_the_ledger(code: &PickupCode, source: &Source) -> bool {
+    let announced = &source.announced;
+    let keys = [announced.keys.transfer, source.earlier_keys.transfer];
+    keys.contains(&code.transfer) && code.addresses == announced.addresses.iroh
+}
+
+/// Where a pickup that was begun is kept.
+fn place(code: &PickupCode) -> [u8; 32] {
+    *blake3::hash(&code.ticket.0).as_bytes()
 }
 
 /// Whether a claim is of this edition, by this source's key.

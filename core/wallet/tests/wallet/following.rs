@@ -449,4 +449,19 @@ async fn a_new_wallet_on_an_old_network_starts_from_a_hospitals_code_and_from_no
     assert!(matches!(found, WalletError::NoSource), "{found}");
     let unknown = patient.sign_grant(&study, &card, &request).await.map(drop).unwrap_err();
     assert!(matches!(unknown, WalletError::NotOnLedger), "{unknown}");
+    // What a code or a card says and the ledger knows, the ledger says.
+    let true_code = code(&network, checkpoint);
+    let thief = PickupCode { transfer: secret("thief").public(), ..true_code.clone() };
+    let here = Text::new("127.0.0.1:9").unwrap();
+    let elsewhere = PickupCode { addresses: Ascending::from_items(vec![here]).unwrap(), ..true_code.clone() };
+    let of_another = PickupCode { source: network.source(1), ..true_code };
+    for altered in [thief, elsewhere, of_another] {
+        let refused = patient.pick_up(&altered, "").await.map(drop).unwrap_err();
+        assert!(matches!(refused, WalletError::OtherPlace), "{refused}");
+    }
+    let mut nowhere = card.card;
+    nowhere.mailbox.relays = Ascending::from_items(vec![SourceId::from_bytes([9; 32])]).unwrap();
+    let nowhere = nowhere.sign(&secret("grantee")).unwrap();
+    let refused = patient.sign_grant(&study, &nowhere, &request).await.map(drop).unwrap_err();
+    assert!(matches!(refused, WalletError::UnknownRelays), "{refused}");
 }

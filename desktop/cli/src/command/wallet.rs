@@ -10,7 +10,9 @@ use clavicle_network::pickup::{PickupCode, Question};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::card::SignedCard;
 use clavicle_wallet::code;
-use clavicle_wallet::patient::{Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp};
+use clavicle_wallet::patient::{
+    Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp, PickupOutcome,
+};
 use clavicle_wallet::rows::{Known, Stage};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
@@ -158,11 +160,13 @@ async fn pickup(
     };
     let mut patient = open(folder)?;
     let from = Instant::now();
-    let picked_up = patient.pick_up(&code, answer).await?;
+    let PickupOutcome { studies: picked_up, not_offered } = patient.pick_up(&code, answer).await?;
     let ms = from.elapsed().as_millis();
     let mut lines: Vec<String> = picked_up.iter().map(picked_up_line).collect();
+    lines.extend(not_offered.iter().map(|why| format!("not handed over: {why}")));
     let yours = picked_up.iter().filter(|one| one.failed.is_none()).count();
-    lines.push(format!("{yours} of {} studies are yours, final after {ms} ms", picked_up.len()));
+    let all = picked_up.len() + not_offered.len();
+    lines.push(format!("{yours} of {all} studies are yours, final after {ms} ms"));
     let row = |one: &PickedUp| {
         let mut row = study_row(&one.study);
         row["before"] = json!(one.before);
@@ -170,7 +174,8 @@ async fn pickup(
         row
     };
     let rows: Vec<Value> = picked_up.iter().map(row).collect();
-    Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows, "ms": ms }) })
+    let not_offered: Vec<String> = not_offered.iter().map(ToString::to_string).collect();
+    Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows, "not_offered": not_offered, "ms": ms }) })
 }
 
 fn picked_up_line(one: &PickedUp) -> String {

@@ -5,8 +5,8 @@ use clavicle_ledger::encoding::Wire;
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::pickup::Question;
-use zeroize::Zeroizing;
 
+use super::seal::Sealed;
 use super::{MAX_WRONG, PickupRefused, State, Visit};
 
 /// A pickup as it is kept.
@@ -16,8 +16,8 @@ pub(super) struct Row {
     pub(super) question: Question,
     pub(super) issued: Timestamp,
     pub(super) expires: Timestamp,
-    pub(super) answer_key: [u8; 32],
-    pub(super) answer_hash: [u8; 32],
+    /// None where an earlier version gave it out.
+    pub(super) sealed: Option<Sealed>,
     pub(super) wrong: u8,
     pub(super) void: bool,
     pub(super) bound: Option<Key>,
@@ -25,12 +25,13 @@ pub(super) struct Row {
 
 impl Wire for Row {
     const NAME: &'static str = "a pickup";
-    const MAX_LEN: usize = Visit::MAX_LEN + 1 + 8 + 8 + 32 + 32 + 1 + 1 + 34;
+    const MAX_LEN: usize = Visit::MAX_LEN + 1 + 8 + 8 + 49 + 1 + 1 + 34;
 }
 
 impl Row {
     pub(super) fn state(&self, now: LocalTime) -> State {
         match self.bound {
+            _ if self.sealed.is_none() => State::Outdated,
             _ if self.wrong >= MAX_WRONG => State::Dead,
             _ if self.void => State::Void,
             Some(key) => State::Claimed(key),
@@ -43,38 +44,30 @@ impl Row {
         now.0 >= self.expires
     }
 
-    /// Judges an answer and counts it.
-    pub(super) fn judge(&mut self, answer: &str, remote: Key, now: LocalTime) -> Result<(), PickupRefused> {
+    /// Whether an endpoint may answer at all.
+    pub(super) fn may_be_answered(&self, remote: Key, now: LocalTime) -> Result<(), PickupRefused> {
         match self.state(now) {
-            State::Dead => return Err(PickupRefused::Dead),
-            State::Void => return Err(PickupRefused::Void),
-            State::Expired => return Err(PickupRefused::Expired),
+            State::Dead => Err(PickupRefused::Dead),
+            State::Void => Err(PickupRefused::Void),
+            State::Expired => Err(PickupRefused::Expired),
+            State::Outdated => Err(PickupRefused::Outdated),
             // Whoever else comes with the ticket cannot kill it either.
-            State::Claimed(key) if key != remote => return Err(PickupRefused::OtherKey),
-            State::Claimed(_) if self.has_expired(now) => return Err(PickupRefused::Expired),
-            State::Claimed(_) | State::Open => {}
+            State::Claimed(key) if key != remote => Err(PickupRefused::OtherKey),
+            State::Claimed(_) if self.has_expired(now) => Err(PickupRefused::Expired),
+            State::Claimed(_) | State::Open => Ok(()),
         }
-        // `blake3::Hash` compares in constant time.
-        let given = hash_answer(&self.answer_key, &plain(self.question, answer));
-        if given == blake3::Hash::from_bytes(self.answer_hash) {
+    }
+
+    /// Judges an answer and counts it.
+    pub(super) fn judge(&mut self, knows: bool, remote: Key, now: LocalTime) -> Result<(), PickupRefused> {
+        self.may_be_answered(remote, now)?;
+        if knows {
             (self.wrong, self.bound) = (0, Some(remote));
             return Ok(());
         }
         self.wrong = self.wrong.saturating_add(1);
         Err(PickupRefused::Wrong { left: MAX_WRONG.saturating_sub(self.wrong) })
     }
-}
-
-pub(super) fn hash_answer(key: &[u8; 32], plain: &str) -> blake3::Hash {
-    blake3::keyed_hash(key, plain.as_bytes())
-}
-
-/// An answer without what does not count in it.
-pub(super) fn plain(question: Question, answer: &str) -> Zeroizing<String> {
-    Zeroizing::new(match question {
-        Question::Pin => answer.trim().to_owned(),
-        Question::BirthDate => answer.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '.' | '/')).collect(),
-    })
 }
 
 /// Whether these are eight digits with a month and a day where they should be.

@@ -1,16 +1,24 @@
 //! At the desk: codes, and mailboxes.
 
-use clavicle_ledger::encoding::{Ascending, Bytes};
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+
+use clavicle_ledger::action::{NewStatus, SetStatus};
+use clavicle_ledger::encoding::{Ascending, Bytes, Text};
 use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::study::Reason;
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::Action;
 use clavicle_network::message::{
     Collection, MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Request, Response, Token,
 };
-use clavicle_network::pickup::{Claimed, Denied, PickupError};
+use clavicle_network::pickup::{Claimed, Denied, NotOffered, PickupCode, PickupError};
 use clavicle_network::swarm::Client;
 use clavicle_network::work::{Price, Purpose, Task, Work};
 use clavicle_relay::service::VisitRequest;
+use clavicle_wallet::WalletError;
+use clavicle_wallet::patient::Patient;
+use clavicle_wallet::vault::Passphrase;
 
 use super::ground::{Ground, PIN, SOURCE, now};
 use super::hands::Visit;
@@ -108,16 +116,131 @@ pub(super) async fn nothing_is_claimed_but_what_was_offered_to_whom_it_was(groun
 }
 
 pub(super) async fn what_is_held_stays_with_its_holder(ground: &Ground) {
-    let held = ground.study(64).await;
-    // The desk gives out another code for it, and somebody else comes with that.
-    let code = ground.issue(VisitRequest::Study(held.study.to_string())).await.unwrap();
-    let opened = ground.open(&code, &ground.key(), PIN).await.unwrap();
-    let (claim, other) = ground.claim(&opened, &ground.key());
-    let claimed = opened.claim(vec![claim]).await;
+    let study = ground.ingest_one(64).await;
+    let visit = || VisitRequest::Study(study.to_string());
+    let (first, second, third) = (ground.key(), ground.key(), ground.key());
+    let code = ground.issue(visit()).await.unwrap();
+    let opened = ground.open(&code, &first, PIN).await.unwrap();
+    // The desk gives out another code for it, and somebody else comes with that while nobody holds it yet.
+    let other_code = ground.issue(visit()).await.unwrap();
+    let other_opened = ground.open(&other_code, &second, PIN).await.unwrap();
+    let (claim, held) = ground.claim(&opened, &ground.key());
+    let (other_claim, other) = ground.claim(&other_opened, &ground.key());
+    let claimed = opened.claim(vec![claim.clone()]).await;
+    assert!(matches!(claimed.as_slice(), [Claimed::Final { .. }]), "{claimed:?}");
+    let claimed = other_opened.claim(vec![other_claim]).await;
     assert_eq!(failed(&claimed[0]), "the study is on the ledger already and has its holder");
-    assert_eq!(ground.record(1, held.study).await.holder, held.holder.public());
+    assert_eq!(ground.record(1, study).await.holder, held.holder.public());
     let refused = ground.refusal(SOURCE, &other.holder, &ground.hello_of_holder(&other)).await;
     assert_eq!(refused, "the key of the connection does not hold the study");
+
+    // From now on neither salt nor manifest goes to anybody but who claimed it, with whichever code and the right answer.
+    let third_code = ground.issue(visit()).await.unwrap();
+    for (code, key) in [(&other_code, &second), (&third_code, &third)] {
+        let opened = ground.open(code, key, PIN).await.unwrap();
+        assert_eq!((opened.offers().len(), opened.not_offered()), (0, &[NotOffered::Held][..]));
+    }
+    let opened = ground.open(&code, &first, PIN).await.unwrap();
+    assert_eq!((opened.offers().len(), opened.not_offered()), (1, &[][..]));
+    assert!(matches!(opened.claim(vec![claim]).await.as_slice(), [Claimed::Final { .. }]));
+}
+
+pub(super) async fn of_a_visit_only_what_nobody_holds_is_offered(ground: &Ground) {
+    let image = |study| Image {
+        study,
+        series: 0,
+        number: 0,
+        patient: "P1",
+        born: "19700101",
+        accession: "ACC8",
+        pixels: 1_000,
+    };
+    let (held, free) = (ground.ingest(&[image(67)]).await, ground.ingest(&[image(68)]).await);
+    ground.take_hold(held).await;
+    let code = ground.issue(VisitRequest::Accession("ACC8".to_owned())).await.unwrap();
+    let opened = ground.open(&code, &ground.key(), PIN).await.unwrap();
+    let offered: Vec<_> = opened.offers().iter().map(|offer| offer.manifest.manifest.header().study).collect();
+    assert_eq!((offered.as_slice(), opened.not_offered()), (&[free][..], &[NotOffered::Held][..]));
+    // Whoever claims what was not offered is told no more.
+    let (claim, _) = ground.claim(&opened, &ground.key());
+    assert!(matches!(opened.claim(vec![claim]).await.as_slice(), [Claimed::Final { .. }]));
+}
+
+pub(super) async fn a_study_that_its_source_stopped_serving_is_not_handed_over(ground: &Ground) {
+    let study = ground.ingest_one(69).await;
+    let (first, second) = (ground.key(), ground.key());
+    let code = ground.issue(VisitRequest::Study(study.to_string())).await.unwrap();
+    let opened = ground.open(&code, &first, PIN).await.unwrap();
+    let (claim, _) = ground.claim(&opened, &ground.key());
+    assert!(matches!(opened.claim(vec![claim]).await.as_slice(), [Claimed::Final { .. }]));
+    let other_code = ground.issue(VisitRequest::Study(study.to_string())).await.unwrap();
+    let operational = &ground.hospitals[SOURCE].keys.operational;
+    let stopped = [
+        (NewStatus::Suspended(Reason::UnderReview), NotOffered::Suspended(Reason::UnderReview)),
+        (NewStatus::Withdrawn(Reason::WrongPatient), NotOffered::Withdrawn(Reason::WrongPatient)),
+    ];
+    for (number, (status, why)) in (1..).zip(stopped) {
+        let action = Action::SetStatus(SetStatus { study, source: operational.public(), number, status });
+        ground.operate(&ground.sign(action, &[operational])).await;
+        // Nor to whoever claimed it.
+        for (code, key) in [(&code, &first), (&other_code, &second)] {
+            let opened = ground.open(code, key, PIN).await.unwrap();
+            assert_eq!((opened.offers().len(), opened.not_offered()), (0, &[why][..]));
+        }
+    }
+    // A patient reads it in words.
+    let secret = Passphrase::new("four words of one person".to_owned()).unwrap();
+    let made = Patient::create(&ground.cluster.path("dora"), &secret, ground.genesis.clone(), now);
+    let (mut dora, _) = made.unwrap();
+    let code = ground.issue(VisitRequest::Study(study.to_string())).await.unwrap();
+    let refused = dora.pick_up(&code, PIN).await.err().unwrap();
+    assert_eq!(
+        (refused.code(), refused.to_string().as_str()),
+        (
+            "pickup",
+            "the hospital has withdrawn one study of this visit (these are another patient's images): it is not handed over any more"
+        )
+    );
+}
+
+pub(super) async fn an_altered_code_leads_nowhere_but_to_what_the_ledger_says(ground: &Ground) {
+    let secret = Passphrase::new("four words of one person".to_owned()).unwrap();
+    let made = Patient::create(&ground.cluster.path("carl"), &secret, ground.genesis.clone(), now);
+    let (mut carl, _) = made.unwrap();
+    let study = ground.ingest_one(70).await;
+    let code = ground.issue(VisitRequest::Study(study.to_string())).await.unwrap();
+    // Somebody who copied the code waits where it leads to now.
+    let waiting = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    waiting.set_nonblocking(true).unwrap();
+    let there = Text::new(waiting.local_addr().unwrap().to_string()).unwrap();
+    let addresses = Ascending::from_items(vec![there]).unwrap();
+    let (thief, other) = (ground.key().public(), &ground.hospitals[1].served);
+    let altered = [
+        PickupCode { transfer: thief, addresses: addresses.clone(), ..code.clone() },
+        PickupCode { transfer: thief, ..code.clone() },
+        PickupCode { addresses, ..code.clone() },
+        PickupCode { transfer: other.key, ..code.clone() },
+        PickupCode { source: ground.hospitals[1].id, ..code.clone() },
+    ];
+    for altered in altered {
+        let refused = carl.pick_up(&altered, PIN).await.err().unwrap();
+        assert_eq!(refused.code(), "altered", "{refused}");
+        assert!(refused.to_string().contains("Nothing was sent"), "{refused}");
+    }
+    assert_eq!(waiting.recv(&mut [0; 2_000]).unwrap_err().kind(), ErrorKind::WouldBlock);
+    // All of it another hospital's, which the ledger has: it knows of no such pickup, and is not told what opens it.
+    let at = |address: &SocketAddr| Text::new(address.to_string()).unwrap();
+    let swapped = PickupCode {
+        source: ground.hospitals[1].id,
+        transfer: other.key,
+        addresses: Ascending::from_items(other.addresses.iter().map(at).collect()).unwrap(),
+        ..code.clone()
+    };
+    let refused = carl.pick_up(&swapped, PIN).await.err().unwrap();
+    assert!(matches!(refused, WalletError::Pickup(PickupError::Denied(Denied::NoPickup))), "{refused}");
+    // None of it has cost a try.
+    let taken = carl.pick_up(&code, PIN).await.unwrap();
+    assert!(taken.studies.len() == 1 && taken.studies[0].study.held.final_at.is_some());
 }
 
 pub(super) async fn a_code_never_opens_another_patients_images(ground: &Ground) {

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use borsh::BorshDeserialize as _;
 use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
 use clavicle_ledger::authorise::{Claim as Right, Hello, SignedHello};
-use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
+use clavicle_ledger::encoding::{self, Ascending, Bytes};
 use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::receipt::SignedReceipt;
@@ -13,7 +13,9 @@ use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_network::endpoint::{Remote, bind_towards};
-use clavicle_network::pickup::{self, Ask, Claim, Claimed, Offered, Opened, PickupCode, PickupError};
+use clavicle_network::pickup::{
+    self, Claim, Claimed, NotOffered, Offered, Opened, PickupCode, PickupError, PickupId, Secret, TicketHash,
+};
 use clavicle_network::transfer::{self, Item, Offer};
 use clavicle_relay::service::VisitRequest;
 use iroh::endpoint::{Connection, ConnectionError, QuicTransportConfig, RecvStream, SendStream, VarInt, presets};
@@ -47,6 +49,10 @@ pub(super) struct Visit {
 impl Visit {
     pub(super) fn offers(&self) -> &[Offered] {
         self.opened.offers()
+    }
+
+    pub(super) fn not_offered(&self) -> &[NotOffered] {
+        self.opened.not_offered()
     }
 
     /// Claims, and returns when what can be final is.
@@ -110,8 +116,9 @@ impl Ground {
     pub(super) async fn open(&self, code: &PickupCode, key: &SecretKey, pin: &str) -> Result<Visit, PickupError> {
         let source = &self.hospitals[SOURCE].served;
         let endpoint = bind_towards(key, source.addresses[0]).await.unwrap();
-        let ask = Ask { ticket: code.ticket.clone(), answer: Text::new(pin).unwrap() };
-        let opened = pickup::open(&endpoint, source, &ask).await?;
+        let id = PickupId { chain: code.chain, source: code.source, ticket: TicketHash::of(&code.ticket) };
+        let secret = Secret::of(&code.ticket, code.question, pin);
+        let opened = pickup::meet(&endpoint, source, &id, &secret).await?.prove().await?;
         Ok(Visit { _endpoint: endpoint, opened })
     }
 

@@ -82,7 +82,7 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
     let study = ground.ingest_one(21).await;
     let code = ground.issue(VisitRequest::Study(study.to_string())).await.unwrap();
     let picked_up = ana.pick_up(&code, PIN).await.unwrap();
-    let study = picked_up[0].study.clone();
+    let study = picked_up.studies[0].study.clone();
     let card = rossi.card(2, 7, "", |_, _| {}).await.unwrap();
     let request =
         GrantRequest { for_ms: HOUR_MS, purpose: PurposeOfUse::Treatment, later_revisions: false, staleness_ms: 0 };
