@@ -58,6 +58,9 @@ pub enum Fault {
     /// Text that is too long, not UTF-8, or holds control or direction-changing characters.
     #[error("a text in it is too long, not UTF-8, or holds characters that do not show")]
     BadText,
+    /// A UID that is none (DICOM PS3.5 §9.1).
+    #[error("a UID in it is none: numbers between single points, of 64 characters at most")]
+    NotAUid,
     /// A key or signature of an algorithm this version does not know.
     #[error("a key or signature in it is of an unknown algorithm; a newer version may read it")]
     UnknownAlgorithm,
@@ -71,10 +74,11 @@ pub enum Fault {
 
 impl Fault {
     /// Those that a type of ours raises while it is read, and what stands for each in borsh's error, which can hold a text only.
-    const RAISED: [(Self, &str); 5] = [
+    const RAISED: [(Self, &str); 6] = [
         (Self::TooMany, "too many"),
         (Self::NotAscending, "not ascending"),
         (Self::BadText, "bad text"),
+        (Self::NotAUid, "not a UID"),
         (Self::UnknownAlgorithm, "unknown algorithm"),
         (Self::NotCanonical, "not canonical"),
     ];

@@ -1,4 +1,7 @@
-//! UIDs as DICOM has them (PS3.5 §9.1): digits and points, at most 64.
+//! UIDs as DICOM has them (PS3.5 §9.1): numbers between single points, at most 64 characters.
+//!
+//! One rule of the standard is not held against anybody: that a number has no leading zero. Devices make such UIDs, every program shows them, and
+//! nothing is ambiguous about them, since they are compared as text.
 
 use core::fmt;
 
@@ -10,6 +13,8 @@ use clavicle_ledger::encoding::{Fault, Wire};
 pub const MAX_UID: usize = 64;
 
 /// A UID without its padding. Takes no room outside itself, so that reading a long list of them costs what the list is long.
+///
+/// Whoever wrote it, it can be the name of a file or of a folder: it is never empty, `.` or `..`, and leads nowhere else.
 ///
 /// `Display` is the UID; `Debug`, for logs, only its end.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +37,9 @@ pub enum UidError {
     /// Something else than a digit or a point.
     #[error("it holds something else than digits and points")]
     Character,
+    /// A point at its beginning or end, or beside another.
+    #[error("a number is missing before, between or after its points")]
+    Component,
 }
 
 impl Uid {
@@ -43,7 +51,7 @@ impl Uid {
     /// ```
     /// use clavicle_manifest::Uid;
     /// assert_eq!(Uid::new("1.2.840.10008.1.2\0").expect("it is one").as_str(), "1.2.840.10008.1.2");
-    /// assert!(Uid::new("1.2.840\\1.2").is_err());
+    /// assert!(Uid::new("1.2.840\\1.2").is_err() && Uid::new("..").is_err());
     /// ```
     pub fn new(text: &str) -> Result<Self, UidError> {
         let text = text.trim_end_matches(['\0', ' ']);
@@ -69,8 +77,9 @@ impl Uid {
     fn check(&self) -> Result<(), UidError> {
         match self.text() {
             [] => Err(UidError::Empty),
-            text if text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.')) => Ok(()),
-            _ => Err(UidError::Character),
+            text if !text.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'.')) => Err(UidError::Character),
+            text if text.split(|byte| *byte == b'.').any(<[u8]>::is_empty) => Err(UidError::Component),
+            _ => Ok(()),
         }
     }
 }
@@ -91,10 +100,10 @@ impl BorshDeserialize for Uid {
     fn deserialize_reader<R: Read>(reader: &mut R) -> IoResult<Self> {
         let len = u8::deserialize_reader(reader)?;
         let mut bytes = [0; MAX_UID];
-        let text = bytes.get_mut(..usize::from(len)).ok_or_else(|| Fault::BadText.raise())?;
+        let text = bytes.get_mut(..usize::from(len)).ok_or_else(|| Fault::NotAUid.raise())?;
         reader.read_exact(text)?;
         let uid = Self { bytes, len };
-        uid.check().map_err(|_| Fault::BadText.raise())?;
+        uid.check().map_err(|_| Fault::NotAUid.raise())?;
         Ok(uid)
     }
 }

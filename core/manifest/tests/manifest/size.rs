@@ -47,7 +47,7 @@ fn the_most_there_may_be_and_one_more() {
     over.truncate(bytes.len() - encoding::encode(whole.attachments()).len());
     over.extend_from_slice(&last);
     let fault = encoding::decode::<Manifest>(&over).unwrap_err().fault;
-    assert_eq!(fault, Fault::BadText, "a UID has no letters");
+    assert_eq!(fault, Fault::NotAUid, "a UID has no letters");
     last[name] = b'9';
     last[name - 1] = b'9';
     over.truncate(over.len() - last.len());
@@ -60,7 +60,7 @@ fn a_claim_of_many_costs_nothing() {
     let mut bytes = encoding::encode(&manifest(&[1], 1));
     let count = bytes.windows(32).position(|window| window == [7; 32]).unwrap() + 32;
     bytes[count..count + 4].copy_from_slice(&4_096u32.to_le_bytes());
-    assert_eq!(encoding::decode::<Manifest>(&bytes).unwrap_err().fault, Fault::BadText);
+    assert_eq!(encoding::decode::<Manifest>(&bytes).unwrap_err().fault, Fault::NotAUid);
     bytes.truncate(count + 4);
     assert_eq!(encoding::decode::<Manifest>(&bytes).unwrap_err().fault, Fault::Truncated);
 }

@@ -112,6 +112,9 @@ fn rejected() -> Vec<Vector> {
     add::<Uid>(&mut out, "uid", "a length beyond what there is room for", [&[200][..], &[b'1'; 60]].concat());
     add::<Uid>(&mut out, "uid", "padded", b"\x041.2\0".to_vec());
     add::<Uid>(&mut out, "uid", "a letter", b"\x031.a".to_vec());
+    add::<Uid>(&mut out, "uid", "the folder above", b"\x02..".to_vec());
+    add::<Uid>(&mut out, "uid", "a point at the end", b"\x041.2.".to_vec());
+    add::<Uid>(&mut out, "uid", "two points", b"\x041..2".to_vec());
     add::<Uid>(&mut out, "uid", "cut off", b"\x041.2".to_vec());
 
     let first = manifest(&[2, 1], 1);

@@ -1,10 +1,10 @@
 //! Each way to be wrong, by name.
 
-use clavicle_ledger::encoding::Ascending;
+use clavicle_ledger::encoding::{self, Ascending, Fault};
 use clavicle_ledger::key::SecretKey;
 use clavicle_manifest::{
-    Date, Header, MAX_INSTANCE_LEN, Manifest, ManifestError, Nonce, ScopedError, Series, SignedScopedManifest, Uid,
-    UidError, VerifyError,
+    Date, Header, MAX_INSTANCE_LEN, Manifest, ManifestError, Nonce, ScopedError, Series, SignedManifest,
+    SignedScopedManifest, Uid, UidError, VerifyError,
 };
 
 use crate::sample::{CHAIN, header, ids, later, manifest, operational, rng, salt, series, uid};
@@ -15,17 +15,39 @@ fn with(all: Vec<Series>) -> Result<Manifest, ManifestError> {
 
 #[test]
 fn a_uid_is_digits_and_points() {
-    for good in ["1.2.840.10008.1.2", "1.2.840.10008.1.2\0", "0", "1.2 \0 ", &"9".repeat(64)] {
+    // Devices write leading zeros, and every program shows what they made.
+    for good in ["1.2.840.10008.1.2", "1.2.840.10008.1.2\0", "0", "1.2 \0 ", "1.02.003", &"9".repeat(64)] {
         assert_eq!(Uid::new(good).unwrap().as_str(), good.trim_end_matches(['\0', ' ']));
     }
     assert_eq!(Uid::new(" \0"), Err(UidError::Empty));
     assert_eq!(Uid::new(&"9".repeat(65)), Err(UidError::TooLong(65)));
     assert_eq!(Uid::new(&"9".repeat(300)), Err(UidError::TooLong(300)));
-    for bad in ["1.2.a", "1.2\\1.3", " 1.2", "1.\u{662}", "-1", "1.2\u{0}.3"] {
+    for bad in ["1.2.a", "1.2\\1.3", " 1.2", "1.\u{662}", "-1", "1.2\u{0}.3", "../etc", "1/2", "1.2\n"] {
         assert_eq!(Uid::new(bad), Err(UidError::Character), "{bad:?}");
     }
     assert!(uid("1.2") < uid("1.2.1") && uid("1.10") < uid("1.2"), "ordered as text");
     assert_eq!(format!("{:?}", uid("1.2.840.12345")), "Uid(…2345)");
+}
+
+/// A study with such UIDs wrote its images outside the folder that they were fetched into.
+#[test]
+fn a_uid_is_never_a_way_to_another_folder_wherever_it_is_read() {
+    for bad in [".", "..", "...", ".1", "1.", "1..2", "1.2..", "..1", "1.2.840.\0"] {
+        assert_eq!(Uid::new(bad), Err(UidError::Component), "{bad:?}");
+        let text = bad.trim_end_matches('\0');
+        let bytes = [&[u8::try_from(text.len()).unwrap()][..], text.as_bytes()].concat();
+        assert_eq!(encoding::decode::<Uid>(&bytes).unwrap_err().fault, Fault::NotAUid, "{bad:?}");
+    }
+    // What an earlier version signed and kept is an error with a name.
+    let signed = manifest(&[2], 1).sign(&CHAIN, &operational());
+    let bytes = encoding::encode(&signed);
+    let uid = signed.manifest.series()[0].series_instance_uid;
+    let at = bytes.windows(uid.as_str().len()).position(|part| part == uid.as_str().as_bytes()).unwrap();
+    let mut stored = bytes.clone();
+    stored[at..at + uid.as_str().len()].fill(b'.');
+    let error = encoding::decode::<SignedManifest>(&stored).unwrap_err();
+    assert_eq!(error.fault, Fault::NotAUid);
+    assert!(error.to_string().starts_with("a signed manifest cannot be read: a UID in it is none"), "{error}");
 }
 
 #[test]
