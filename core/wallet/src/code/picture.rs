@@ -5,7 +5,7 @@ use std::io::Cursor;
 use png::{BitDepth, ColorType, DecodingError, InterlaceInfo, Transformations};
 use qrcode::{Color, EcLevel, QrCode};
 
-use super::{MAX_FILE_LEN, SCHEME};
+use super::MAX_FILE_LEN;
 
 /// Pixels along the side of a module.
 const MODULE_PX: usize = 8;
@@ -41,6 +41,14 @@ pub enum PictureError {
     /// No QR code in it.
     #[error("there is no QR code in the picture, or it is blurred or cut; take it again, near, straight and whole")]
     NoCode,
+    /// More than one QR code in it, whatever they say: two of the same, too.
+    #[error("there are {0} QR codes in the picture, and none was taken: cut it to the one that is meant")]
+    Several(usize),
+    /// A film, of which each picture could show another code.
+    #[error(
+        "the picture moves, and none of its codes was taken: save the one that is meant as a picture that stands still"
+    )]
+    Moves,
     /// A QR code that cannot be read.
     #[error("the QR code in the picture cannot be read; take it again, near, straight and sharp")]
     Unreadable,
@@ -82,7 +90,7 @@ pub fn to_png(text: &str) -> Result<Vec<u8>, PictureError> {
     Ok(png)
 }
 
-/// Finds a QR code in a picture and reads it; of several, the first that is a Clavicle code, if one is.
+/// Finds the QR code in a picture and reads it. Of several none is taken: whoever shows the picture would choose, and not whoever gives it.
 ///
 /// Made for screenshots, scans and what [`to_png`] drew. A photograph is read when it is near and almost straight, and
 /// not always when it is askew.
@@ -94,12 +102,12 @@ pub fn from_png(bytes: &[u8]) -> Result<String, PictureError> {
     let height = pixels.len() / width;
     let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
     let grids = image.detect_grids();
-    if grids.is_empty() {
-        return Err(PictureError::NoCode);
+    match grids.as_slice() {
+        [] => Err(PictureError::NoCode),
+        [grid] => grid.decode().map(|(_, text)| text).map_err(|_| PictureError::Unreadable),
+        // One that cannot be read counts as well: it may be the one that is meant.
+        several => Err(PictureError::Several(several.len())),
     }
-    let mut texts: Vec<String> = grids.iter().filter_map(|grid| grid.decode().ok()).map(|(_, text)| text).collect();
-    let of_ours = texts.iter().position(|text| text.starts_with(SCHEME)).unwrap_or(0);
-    if texts.is_empty() { Err(PictureError::Unreadable) } else { Ok(texts.swap_remove(of_ours)) }
 }
 
 /// A picture in shades of grey, 0 black, row by row.
@@ -123,6 +131,9 @@ fn decode(bytes: &[u8]) -> Result<Luma, PictureError> {
         return Err(PictureError::TooManyPixels { width, height });
     }
     let mut reader = decoder.read_info().map_err(PictureError::Png)?;
+    if reader.info().animation_control.is_some() {
+        return Err(PictureError::Moves);
+    }
     let (color, _) = reader.output_color_type();
     let width = width as usize;
     let mut pixels = vec![0xff; width * height as usize];
@@ -156,6 +167,7 @@ fn shade(samples: &[u8]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::code::SCHEME;
 
     /// Characters of QR's alphanumeric set, the same for the same seed.
     fn random_text(seed: u64, len: usize) -> String {
@@ -248,6 +260,61 @@ mod tests {
         }
     }
 
+    fn png_of(width: usize, pixels: &[u8]) -> Vec<u8> {
+        let mut picture = Vec::new();
+        let mut encoder = png::Encoder::new(&mut picture, width as u32, (pixels.len() / width) as u32);
+        encoder.set_color(ColorType::Grayscale);
+        encoder.write_header().unwrap().write_image_data(pixels).unwrap();
+        picture
+    }
+
+    /// Codes side by side, as on a sheet of labels.
+    fn beside(texts: &[&str]) -> Vec<u8> {
+        let codes: Vec<Luma> = texts.iter().map(|text| decode(&to_png(text).unwrap()).unwrap()).collect();
+        let (width, height) = (codes.iter().map(|code| code.width).sum(), codes.iter().map(|code| code.width).max());
+        let mut pixels = Vec::new();
+        for y in 0..height.unwrap() {
+            for code in &codes {
+                let row = code.pixels.chunks(code.width).nth(y).map(<[u8]>::to_vec);
+                pixels.extend(row.unwrap_or_else(|| vec![0xff; code.width]));
+            }
+        }
+        png_of(width, &pixels)
+    }
+
+    /// One of two cards in a picture was granted to, and nobody was told which.
+    #[test]
+    fn a_picture_with_several_codes_is_refused_and_says_how_many() {
+        let [mine, theirs, small] = [random_text(1, 900), random_text(2, 900), "HTTPS://EXAMPLE.ORG".to_owned()];
+        for (texts, count) in
+            [(&[&*mine, &*theirs][..], 2), (&[&mine, &mine], 2), (&[&small, &mine], 2), (&[&mine, &small, &theirs], 3)]
+        {
+            let refused = from_png(&beside(texts)).unwrap_err();
+            assert!(matches!(refused, PictureError::Several(n) if n == count), "{refused}");
+            assert!(refused.to_string().contains(&format!("there are {count} QR codes")), "{refused}");
+        }
+        assert_eq!(from_png(&beside(&[&mine])).unwrap(), mine);
+        // One of two is spoilt, and might be the one that is meant.
+        let Luma { width, mut pixels } = decode(&beside(&[&mine, &theirs])).unwrap();
+        for y in 200..300 {
+            pixels[y * width + 200..y * width + 300].fill(0);
+        }
+        assert!(matches!(from_png(&png_of(width, &pixels)), Err(PictureError::Several(2))));
+    }
+
+    #[test]
+    fn a_picture_that_moves_is_refused() {
+        let Luma { width, pixels } = decode(&to_png(&random_text(1, 100)).unwrap()).unwrap();
+        let mut film = Vec::new();
+        let mut encoder = png::Encoder::new(&mut film, width as u32, width as u32);
+        encoder.set_color(ColorType::Grayscale);
+        encoder.set_animated(2, 0).unwrap();
+        let mut writer = encoder.write_header().unwrap();
+        (0..2).for_each(|_| writer.write_image_data(&pixels).unwrap());
+        writer.finish().unwrap();
+        assert!(matches!(from_png(&film), Err(PictureError::Moves)));
+    }
+
     /// Pictures come from anywhere: whatever is in them, reading ends with an answer.
     #[test]
     fn noise_is_answered() {
@@ -265,16 +332,8 @@ mod tests {
                 let len = usize::from(change[4]) % (pixels.len() - from.max(to));
                 pixels.copy_within(from..from + len, to);
             }
-            let mut picture = Vec::new();
-            let mut encoder = png::Encoder::new(&mut picture, width as u32, (pixels.len() / width) as u32);
-            encoder.set_color(ColorType::Grayscale);
-            encoder.write_header().unwrap().write_image_data(&pixels).unwrap();
-            let _ = from_png(&picture);
-            let mut picture = Vec::new();
-            let mut encoder = png::Encoder::new(&mut picture, 200, 200);
-            encoder.set_color(ColorType::Grayscale);
-            encoder.write_header().unwrap().write_image_data(&noise).unwrap();
-            let _ = from_png(&picture);
+            let _ = from_png(&png_of(width, &pixels));
+            let _ = from_png(&png_of(200, &noise));
         }
     }
 
