@@ -14,6 +14,7 @@ use clavicle_network::transfer::{self, FetchError, Got, Item, Listing, Outcome, 
 use iroh::Endpoint;
 
 use crate::error::WalletError;
+use crate::export::There;
 use crate::rows::CopyOf;
 use crate::wallet::Wallet;
 use crate::{cache, export};
@@ -51,6 +52,8 @@ pub struct Downloaded {
     pub comparison: Comparison,
     /// Files in that folder that are not in the study, or not any more.
     pub strays: Vec<PathBuf>,
+    /// What lies there under the names of files of the study and is something else: it was left as it is.
+    pub in_the_way: Vec<PathBuf>,
     /// How many items were there before.
     pub before: usize,
     /// Bytes that were fetched.
@@ -110,24 +113,28 @@ impl Wallet {
         let (endpoint, mut verified) = self.knock(download, key).await?;
         let offer = verified.offer().clone();
         let listing = &offer.manifest;
-        let there = match out {
-            None => BTreeSet::new(),
+        let mut there = match out {
+            None => There::default(),
             Some(out) => {
                 let (out, listing) = (out.to_owned(), listing.clone());
                 let there = tokio::task::spawn_blocking(move || export::there(&out, &listing)).await;
                 there.map_err(|_| WalletError::Fetch(transfer::FetchError::Broken))?
             }
         };
-        let before = (0..).zip(listing.items());
-        let before = before.filter(|(place, item)| there.contains(place) || pack.has_all(&item.stored(), item.size()));
-        let before = before.count();
-        let wanted: Vec<u32> = listing.by_priority().into_iter().filter(|place| !there.contains(place)).collect();
-        let all = there.len() + wanted.len();
+        let free = |place: &u32| !there.in_the_way.contains_key(place);
+        let is_here = |place: &u32, item: &Item<'_>| {
+            there.as_signed.contains(place) || free(place) && pack.has_all(&item.stored(), item.size())
+        };
+        let before = (0..).zip(listing.items()).filter(|(place, item)| is_here(place, item)).count();
+        let wanted = listing.by_priority().into_iter();
+        let wanted: Vec<u32> = wanted.filter(|place| free(place) && !there.as_signed.contains(place)).collect();
+        let as_signed = there.as_signed.len();
+        let all = as_signed + wanted.len();
         let mut bytes = 0;
         let (pack, got) = verified
             .fetch(pack, &wanted, |so_far| {
                 bytes = so_far.bytes;
-                progress(Progress { items: there.len() + so_far.items, ..so_far }, all);
+                progress(Progress { items: as_signed + so_far.items, ..so_far }, all);
             })
             .await?;
         verified.close().await;
@@ -135,7 +142,7 @@ impl Wallet {
         let images = cache::settle(&self.vault, (study, &cached), pack, &offer)?;
         self.vault.put(study.as_bytes(), &CopyOf { revision: listing.header().revision, root, at: self.now() })?;
         if let Some(out) = out {
-            export::write(&images, out, &there)?;
+            export::write(&images, out, &mut there)?;
         }
         drop(images);
         if out.is_some() && cached.fetched.is_none() {
@@ -146,6 +153,7 @@ impl Wallet {
             folder: out.map(|out| export::folder(out, listing)),
             strays: out.map(|out| export::strays(out, listing)).unwrap_or_default(),
             comparison: compare(listing, &there, &got),
+            in_the_way: there.in_the_way.into_values().collect::<BTreeSet<_>>().into_iter().collect(),
             before,
             bytes,
             revision: listing.header().revision,
@@ -154,20 +162,25 @@ impl Wallet {
 }
 
 /// What is there against what was signed.
-fn compare(listing: &Listing, there: &BTreeSet<u32>, got: &[Got]) -> Comparison {
+fn compare(listing: &Listing, there: &There, got: &[Got]) -> Comparison {
     let items = listing.items();
     let item = |place: u32| usize::try_from(place).ok().and_then(|at| items.get(at).copied());
     let intact = got.iter().filter(|got| got.outcome == Outcome::Intact).map(|got| got.place);
-    let all: Vec<Received> = there.iter().copied().chain(intact).filter_map(item).map(received).collect();
+    let intact = intact.filter(|place| !there.in_the_way.contains_key(place));
+    let all: Vec<Received> = there.as_signed.iter().copied().chain(intact).filter_map(item).map(received).collect();
     let mut comparison = match listing {
         Listing::Whole(signed) => signed.manifest.compare(all),
         Listing::Part(signed) => signed.scoped.compare(all),
     };
-    for one in got.iter().filter(|got| got.outcome == Outcome::Altered) {
-        if let Some(Item::Instance(instance)) = item(one.place) {
+    let altered = got.iter().filter(|got| got.outcome == Outcome::Altered).map(|got| (got.place, None));
+    let in_the_way = there.in_the_way.iter().map(|(place, path)| (*place, Some(path)));
+    for (place, path) in altered.chain(in_the_way) {
+        if let Some(Item::Instance(instance)) = item(place) {
             let (sop_instance_uid, signed) = (instance.sop_instance_uid, instance.size);
+            let len = |path| std::fs::symlink_metadata(path).map_or(0, |found| found.len());
+            let received = path.map_or(signed, len);
             comparison.missing.retain(|missing| *missing != sop_instance_uid);
-            comparison.altered.push(Altered { sop_instance_uid, change: Change::Bytes { signed, received: signed } });
+            comparison.altered.push(Altered { sop_instance_uid, change: Change::Bytes { signed, received } });
         }
     }
     comparison.altered.sort_unstable();

@@ -183,7 +183,7 @@ pub enum WalletError {
     #[error("the study is not on the ledger")]
     NotOnLedger,
     /// Not served.
-    #[error("the hospital has {0} the study; nothing can be granted or fetched until it resumes it")]
+    #[error("{}", standing(*.0))]
     Standing(Standing),
     /// Receipts that do not hold.
     #[error("the hospital's receipts of who looked are not to be believed: {0}")]
@@ -232,12 +232,29 @@ pub enum WalletError {
     },
 }
 
+/// What a standing means to who would grant or fetch.
+fn standing(standing: Standing) -> String {
+    match standing {
+        Standing::Withdrawn(reason) => {
+            format!(
+                "the hospital has withdrawn the study ({reason}), for good: nothing of it can be granted or fetched any more"
+            )
+        }
+        Standing::Suspended(reason) => format!(
+            "the hospital has suspended the study ({reason}); nothing can be granted or fetched until it resumes it"
+        ),
+        Standing::Active | Standing::Frozen => {
+            format!("the study is {standing}; nothing new can be granted until the hospitals have settled whose it is")
+        }
+    }
+}
+
 impl WalletError {
     /// A word for programs.
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
-            Self::Vault(VaultError::WrongPassphrase) => "passphrase",
+            Self::Vault(VaultError::WrongPassphrase | VaultError::Weak(_)) => "passphrase",
             Self::Vault(_) => "vault",
             Self::Random(_) => "system",
             Self::Genesis(_) | Self::OtherNetwork | Self::NoSource => "network",

@@ -16,6 +16,7 @@
 //! | [`recipient`] | show a card, read what came, fetch |
 //! | [`download`] | a study from its source, verified |
 //! | [`cache`] | what was fetched, sealed |
+//! | [`objection`] | whether a copy may still be used |
 //! | [`export`] | the same as files |
 //!
 //! Random bytes come from the system; time is passed in.
@@ -68,6 +69,7 @@ pub mod export;
 pub mod identity;
 pub mod ledger;
 pub mod letter;
+pub mod objection;
 pub mod patient;
 pub mod recipient;
 pub mod rows;

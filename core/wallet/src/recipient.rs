@@ -13,7 +13,7 @@ use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Standing, Study};
-use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime};
+use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_network::message::Token;
 use clavicle_network::transfer::{FetchError, Progress, Reach};
 use tokio::time::{Instant, sleep, timeout};
@@ -26,8 +26,9 @@ use crate::error::WalletError;
 use crate::identity::Identity;
 use crate::ledger::Proven;
 use crate::letter::{Content, Notice};
+use crate::objection::{self, Objection};
 use crate::patient::one;
-use crate::rows::{CopyOf, Noticed, Numbered, Received, Shown};
+use crate::rows::{CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
 use crate::seal;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
@@ -49,7 +50,7 @@ pub struct Recipient {
     wallet: Wallet,
 }
 
-/// What is to be thought of a copy that was made.
+/// Whether a local copy is still current.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CopyState {
     /// It is of the study as it is.
@@ -389,6 +390,7 @@ impl Recipient {
             proven = self.wallet.rows(&keys).await?;
         }
         let record = proven.rows.study(*study)?.ok_or(WalletError::NotOnLedger)?;
+        objection::keep(&self.wallet.vault, *study, &record, &proven)?;
         let time = proven.rows.head()?.time;
         let now = self.wallet.now().max(time.timestamp());
         if now >= terms.expires {
@@ -402,15 +404,32 @@ impl Recipient {
         Ok((record, proven))
     }
 
-    /// What the ledger says now of a copy that was made of a study; nothing when none was made.
+    /// Asks the ledger about a study, for [`Recipient::copy`] and [`Recipient::objection`].
     ///
     /// # Errors
-    /// [`WalletError`].
-    pub async fn copy(&mut self, study: StudyId) -> Result<Option<CopyState>, WalletError> {
-        let Some(copy) = self.wallet.vault.get::<CopyOf>(study.as_bytes())? else { return Ok(None) };
+    /// [`WalletError`]; then what it said before still stands.
+    pub async fn ask(&mut self, study: StudyId) -> Result<(), WalletError> {
         let proven = self.wallet.rows(&[StateKey::Head, StateKey::Study(study)]).await?;
         let record = proven.rows.study(study)?.ok_or(WalletError::NotOnLedger)?;
-        let [standing, _] = record.standings(proven.rows.head()?.time);
+        objection::keep(&self.wallet.vault, study, &record, &proven)
+    }
+
+    /// Whether a copy was made of a study, wherever it is now.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn has_copy(&self, study: StudyId) -> Result<bool, WalletError> {
+        Ok(self.wallet.vault.get::<CopyOf>(study.as_bytes())?.is_some())
+    }
+
+    /// What the ledger said last of a copy that was made of a study; nothing when none was made, or it never said anything.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn copy(&self, study: StudyId) -> Result<Option<CopyState>, WalletError> {
+        let Some(copy) = self.wallet.vault.get::<CopyOf>(study.as_bytes())? else { return Ok(None) };
+        let Some(Proved { record, time, .. }) = objection::proved(&self.wallet.vault, study)? else { return Ok(None) };
+        let [standing, _] = record.standings(time);
         Ok(Some(match standing {
             Standing::Suspended(_) | Standing::Withdrawn(_) => CopyState::NotToBeUsed(standing),
             Standing::Active | Standing::Frozen if record.manifest_root != copy.root => {
@@ -418,6 +437,39 @@ impl Recipient {
             }
             Standing::Active | Standing::Frozen => CopyState::Current,
         }))
+    }
+
+    /// Why what was granted is not to be used any more, by what the ledger said last and the grant's own terms.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn objection(&self, granted: &Granted) -> Result<Option<Objection>, WalletError> {
+        let proved = objection::proved(&self.wallet.vault, granted.received.study)?;
+        Ok(objection::to_grantee(proved.as_ref(), &granted.received, self.wallet.now()))
+    }
+
+    /// When the ledger last said anything about a study.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn asked_at(&self, study: StudyId) -> Result<Option<Timestamp>, WalletError> {
+        Ok(objection::proved(&self.wallet.vault, study)?.map(|proved| proved.time.timestamp()))
+    }
+
+    /// Writes down that a copy is used in spite of something.
+    ///
+    /// # Errors
+    /// [`WalletError`]; then it is not to be used.
+    pub fn note(&self, study: StudyId, what: &str, why: &Objection) -> Result<(), WalletError> {
+        objection::note(&self.wallet.vault, study, what, why, self.wallet.now())
+    }
+
+    /// How a copy was used in spite of something.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn noted(&self, study: StudyId) -> Result<Vec<InSpiteOf>, WalletError> {
+        objection::noted(&self.wallet.vault, study)
     }
 
     /// Fetches a study that was granted, into the cache; with `out`, into files there.

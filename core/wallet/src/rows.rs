@@ -8,8 +8,9 @@ use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::LightClient;
 use clavicle_ledger::receipt::{SignedReceipt, Tip};
 use clavicle_ledger::salt::Salt;
+use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::Terms;
-use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_ledger::time::{BlockTime, Height, Timestamp};
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
 use clavicle_manifest::{Date, Manifest, StoredDigest, Uid};
 use clavicle_network::pickup::PickupCode;
@@ -240,6 +241,30 @@ pub struct CopyOf {
     pub at: Timestamp,
 }
 
+/// A study as the ledger last proved it, to be held against copies of it. By the study's id.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Proved {
+    /// Its record.
+    pub record: Study,
+    /// The height of the block that it was proven against.
+    pub height: Height,
+    /// That block's time.
+    pub time: BlockTime,
+}
+
+/// That somebody used a copy in spite of something. By the study's id, the time, high byte first, and eight random bytes.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct InSpiteOf {
+    /// Of which study.
+    pub study: StudyId,
+    /// What was done.
+    pub what: Text<512>,
+    /// In spite of what.
+    pub why: Text<512>,
+    /// When.
+    pub at: Timestamp,
+}
+
 /// That the source has seen the revocation of a grant that the patient made. By the grant's id.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Bound {
@@ -309,6 +334,8 @@ rows! {
     Revoked, "revoked", "a grant that was revoked", MAX_ENVELOPE_LEN + 9;
     Shown, "card", "a card that was shown", 4 * 1024;
     CopyOf, "copy", "a copy that was made", 64;
+    Proved, "proved", "a study as it was proven", Study::MAX_LEN + 16;
+    InSpiteOf, "in_spite_of", "a copy's use in spite of something", 32 + 2 * (4 + 512) + 8;
     Cached, "cached", "a study that was fetched", 256;
     Bound, "bound", "a receipt for a revocation", SignedReceipt::MAX_LEN;
     KeptReceipt, "receipt", "a kept receipt", SignedReceipt::MAX_LEN + 9;

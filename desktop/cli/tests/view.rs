@@ -42,11 +42,18 @@ fn a_folder_is_listed_and_drawn_on_a_sheet() {
     assert_eq!((found["series"].as_array().unwrap().len(), found["not_taken"].as_array().unwrap().len()), (5, 1));
     // Four of the five series are images: two by two.
     assert_eq!(png(&folder.path().join("sheet.png")), (104, 104, 1, true));
-    let text = String::from_utf8(view(folder.path(), &["study", "--png", "sheet.png"]).stdout).unwrap();
+    let text = String::from_utf8(view(folder.path(), &["study", "--png", "again.png"]).stdout).unwrap();
     assert!(
         text.contains("no picture") && text.contains("this is a report") && text.contains("Not for diagnosis"),
         "{text}"
     );
+    // A person's own file is never written over, nor what a link leads to.
+    fs::write(folder.path().join("mine.png"), "mine").unwrap();
+    std::os::unix::fs::symlink(folder.path().join("mine.png"), folder.path().join("link.png")).unwrap();
+    for name in ["mine.png", "link.png", "sheet.png"] {
+        assert!(refused(folder.path(), &["study", "--png", name]).contains("nothing is written over it"), "{name}");
+    }
+    assert_eq!(fs::read(folder.path().join("mine.png")).unwrap(), b"mine");
     assert!(refused(folder.path(), &["study", "--frame", "2"]).contains("are for a file"));
 }
 
@@ -97,8 +104,9 @@ fn a_file_is_shown_frame_by_frame_in_a_window_and_as_a_film() {
     let slice = slices[0].to_str().unwrap();
     let mut pictures = Vec::new();
     for window in ["brain", "bone", "40,80", "fitted"] {
-        seen(folder.path(), &[slice, "--window", window, "--png", "slice.png"]);
-        pictures.push(fs::read(folder.path().join("slice.png")).unwrap());
+        let name = format!("{window}.png");
+        seen(folder.path(), &[slice, "--window", window, "--png", &name]);
+        pictures.push(fs::read(folder.path().join(name)).unwrap());
     }
     assert!(pictures[0] == pictures[2] && pictures[0] != pictures[1] && pictures[1] != pictures[3]);
     assert!(refused(folder.path(), &[slice, "--window", "nonsense"]).contains("there is no window of that name"));

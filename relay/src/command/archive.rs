@@ -1,8 +1,8 @@
 //! `quarantine`, `close`, `remove`, `expire`, `check`, `contradictions`, `compare`, `completeness`, `kos`: what an operator does with the archive.
 
-use std::fs;
 use std::path::Path;
 
+use clavicle_command::file::{Readers, write_new};
 use clavicle_ledger::encoding;
 use clavicle_ledger::time::Timestamp;
 use serde_json::json;
@@ -157,7 +157,8 @@ pub(super) fn kos(dir: &Path, study: &str, out: &Path) -> Result<Answer, Command
     let row: KosRow = tell(dir, control::KOS, &study, |service| Ok(service.kos(study)?))?;
     let document = encoding::from_hex(&row.document)
         .ok_or_else(|| ClientError::Connection("the document is not in hexadecimal digits".into()))?;
-    fs::write(out, &document).map_err(|error| CommandError::Proof { path: out.to_owned(), error })?;
+    let written = write_new(out, &document, Readers::Usual);
+    written.map_err(|error| CommandError::Proof { path: out.to_owned(), error })?;
     let text = format!("{} instances of {}, each with its MAC, in {}", row.instances, short(&row.study), out.display());
     Ok(Answer { text, json: json!({ "study": row.study, "instances": row.instances, "out": out }) })
 }

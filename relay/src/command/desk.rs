@@ -1,12 +1,11 @@
 //! `ingest`, `studies`, `pickup` and `pickups`: what the desk does.
 
-use std::fs;
 use std::io::{IsTerminal as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use clavicle_command::file::{Readers, is_free, write_new};
 use serde_json::json;
 
 use super::inspect::{ask, either, tell};
@@ -109,13 +108,19 @@ pub(super) fn studies(dir: &Path) -> Result<Answer, CommandError> {
 }
 
 pub(super) fn pickup(dir: &Path, request: &PickupRequest, png: Option<&Path>) -> Result<Answer, CommandError> {
+    if let Some(path) = png {
+        // Before there is a code: one that cannot be written down would void the one before it.
+        is_free(path).map_err(|error| CommandError::Taken { path: path.to_owned(), error })?;
+    }
     let issued: Issued = tell(dir, control::PICKUP, request, |service| Ok(service.pickup(request)?))?;
     let mut json = json!(issued);
     let shown = match png {
         None => issued.code.clone(),
         Some(path) => {
             let picture = clavicle_wallet::code::to_png(&issued.code)?;
-            write_new(path, &picture).map_err(|error| CommandError::Picture { path: path.to_owned(), error })?;
+            // It holds the ticket.
+            write_new(path, &picture, Readers::Owner)
+                .map_err(|error| CommandError::Picture { path: path.to_owned(), error })?;
             json["png"] = json!(path);
             format!("the code is in {}", path.display())
         }
@@ -137,11 +142,4 @@ pub(super) fn pickups(dir: &Path) -> Result<Answer, CommandError> {
     let mut lines: Vec<String> = rows.iter().map(PickupRow::line).collect();
     lines.push(format!("{} pickups", rows.len()));
     Ok(Answer { text: lines.join("\n"), json: json!({ "pickups": rows }) })
-}
-
-/// Writes a file that only its owner can read, over an earlier one.
-fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
-    let mut file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
 }

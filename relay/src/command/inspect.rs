@@ -1,11 +1,11 @@
 //! `status`, `validators`, `report`, `explain`, `audit`: asked of a running relay, or, with none running, of its stores.
 
-use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use clavicle_command::file::{Readers, write_new};
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding;
@@ -54,7 +54,8 @@ pub(super) fn report(dir: &Path, epoch: Option<u64>, proof: Option<&Path>) -> Re
     if let Some(path) = proof {
         let bytes = encoding::from_hex(&report.proof)
             .ok_or_else(|| ClientError::Connection("the proof is not in hexadecimal digits".into()))?;
-        fs::write(path, &bytes).map_err(|error| CommandError::Proof { path: path.to_owned(), error })?;
+        write_new(path, &bytes, Readers::Usual)
+            .map_err(|error| CommandError::Proof { path: path.to_owned(), error })?;
         text.push_str(&format!("\n\nproof       {} bytes, in {}", bytes.len(), path.display()));
     }
     Ok(Answer { text, json: json!(report) })

@@ -6,6 +6,7 @@ mod ending;
 mod genesis;
 mod init;
 mod inspect;
+mod personal;
 mod run;
 mod stores;
 
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use clavicle_command::given::{Given, GivenError};
 use clavicle_consensus::{StartError, Stopped};
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
@@ -22,7 +24,9 @@ use clavicle_network::endpoint::EndpointError;
 use clavicle_wallet::code::PictureError;
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
+pub use self::personal::{AccessionKind, PatientKind, PinKind};
 use crate::archive::ArchiveError;
 use crate::control::{ClientError, ControlError};
 use crate::demo::{self, DemoError};
@@ -268,17 +272,17 @@ pub enum Command {
         #[arg(long)]
         dir: PathBuf,
         /// For the studies with this Accession Number
-        #[arg(long, group = "visit")]
-        accession: Option<String>,
+        #[command(flatten)]
+        accession: Given<AccessionKind>,
         /// For the studies of the patient with this Patient ID
-        #[arg(long, group = "visit")]
-        patient: Option<String>,
+        #[command(flatten)]
+        patient: Given<PatientKind>,
         /// For the study whose id begins like this
         #[arg(long, group = "visit")]
         study: Option<String>,
-        /// The PIN to ask for, told to the patient apart from the code; without it the date of birth is asked for
-        #[arg(long)]
-        pin: Option<String>,
+        /// The PIN to ask for
+        #[command(flatten)]
+        pin: Given<PinKind>,
         /// For how many hours the code is good
         #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(u32).range(1..=720))]
         hours: u32,
@@ -454,6 +458,18 @@ pub enum CommandError {
     /// See [`PictureError`].
     #[error(transparent)]
     Draw(#[from] PictureError),
+    /// See [`GivenError`].
+    #[error(transparent)]
+    Given(#[from] GivenError),
+    /// A name that something has.
+    #[error("{path} cannot be written; no pickup was given out")]
+    Taken {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
     /// A picture that could not be written.
     #[error("{path} could not be written; the pickup was given out all the same, and a new one voids it")]
     Picture {
@@ -568,7 +584,8 @@ impl CommandError {
             Self::Audit(AuditError::NoStudy(_)) => "study",
             Self::Report(_) | Self::Audit(_) => "store",
             Self::Submit(_) => "rejected",
-            Self::Picture { .. } | Self::Proof { .. } | Self::Draw(_) => "file",
+            Self::Given(_) => "given",
+            Self::Picture { .. } | Self::Taken { .. } | Self::Proof { .. } | Self::Draw(_) => "file",
             Self::Endpoint { .. } | Self::Node(_) | Self::NodeStopped(_) => "network",
             // The relay's own word, as if it were not running and the command did it.
             Self::Client(ClientError::Refused { code, .. }) => code,
@@ -675,9 +692,14 @@ pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandErro
         Command::Renew { dir, store } => stores::renew(&dir, store),
         Command::Contradictions { dir } => archive::contradictions(&dir),
         Command::Pickup { dir, accession, patient, study, pin, hours, png } => {
-            let visit = accession.map(VisitRequest::Accession).or(patient.map(VisitRequest::Patient));
+            let text = |given: Zeroizing<String>| given.to_string();
+            let accession = accession.get()?.map(text).map(VisitRequest::Accession);
+            let visit = match accession {
+                Some(visit) => Some(visit),
+                None => patient.get()?.map(text).map(VisitRequest::Patient),
+            };
             let visit = visit.or(study.map(VisitRequest::Study)).expect("the arguments name one visit");
-            desk::pickup(&dir, &PickupRequest { visit, pin, hours }, png.as_deref())
+            desk::pickup(&dir, &PickupRequest { visit, pin: pin.get()?.map(text), hours }, png.as_deref())
         }
         Command::Pickups { dir } => desk::pickups(&dir),
         Command::Explain { dir, reference } => inspect::explain(&dir, &reference),

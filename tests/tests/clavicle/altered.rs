@@ -83,7 +83,7 @@ fn what_was_altered_at_the_source_is_named_and_once_repaired_only_that_travels_a
 }
 
 #[test]
-fn what_was_altered_on_the_recipients_own_disk_is_fetched_again() {
+fn what_was_altered_on_the_recipients_own_disk_is_named_and_fetched_again_once_it_is_out_of_the_way() {
     let cluster = Cluster::running();
     cluster.patient("ana");
     cluster.recipient("rossi");
@@ -93,23 +93,34 @@ fn what_was_altered_on_the_recipients_own_disk_is_fetched_again() {
     cluster.grant("ana", &study, &cluster.card("rossi"));
     let fetch = ["recipient", "fetch", "--dir", "rossi", "--out", "images"];
     cluster.person(&fetch);
-    let [first, second, third, _] = files_in(&cluster.path("images")).try_into().unwrap();
-    let right = [&first, &second, &third].map(|path| fs::read(path).unwrap());
+    let [first, second, third, fourth] = files_in(&cluster.path("images")).try_into().unwrap();
+    let right = [&first, &second, &third, &fourth].map(|path| fs::read(path).unwrap());
     let mut flipped = right[0].clone();
     flipped[200] ^= 1;
-    fs::write(&first, flipped).unwrap();
+    fs::write(&first, &flipped).unwrap();
     fs::write(&second, &right[1][..1000]).unwrap();
     // Nothing is written through a link to elsewhere.
     fs::write(cluster.path("elsewhere"), "mine").unwrap();
     fs::remove_file(&third).unwrap();
     std::os::unix::fs::symlink(cluster.path("elsewhere"), &third).unwrap();
+    fs::remove_file(&fourth).unwrap();
+    // It may be somebody's work: it is named, and left. What is missing comes.
+    let (code, why) = cluster.try_person(&fetch).refused();
+    assert!(code == "incomplete" && why.contains("1 of 4 instances as signed; 3 altered"), "{why}");
+    assert!(why.contains("1000 bytes instead of") && why.contains("and 2 more, which was left as it is"), "{why}");
+    assert_eq!(fs::read(&first).unwrap(), flipped);
+    assert_eq!(fs::read(&second).unwrap(), right[1][..1000]);
+    assert!(fs::symlink_metadata(&third).unwrap().is_symlink() && fs::read(&fourth).unwrap() == right[3]);
+    for path in [&first, &second, &third] {
+        fs::remove_file(path).unwrap();
+    }
     let fetched = cluster.person(&fetch);
     assert_eq!(
         (&fetched["fetched"][0]["intact"], &fetched["fetched"][0]["before"]),
         (&4.into(), &1.into()),
         "{fetched}"
     );
-    for (path, right) in [first, second, third].iter().zip(&right) {
+    for (path, right) in [first, second, third, fourth].iter().zip(&right) {
         assert!(
             fs::symlink_metadata(path).unwrap().is_file() && fs::read(path).unwrap() == *right,
             "{}",

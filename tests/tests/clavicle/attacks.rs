@@ -29,10 +29,19 @@
 //! | somebody else's code for a study that has its holder | `what_is_held_stays_with_its_holder`, `of_a_visit_only_what_nobody_holds_is_offered`, `adversary/desk.rs` |
 //! | a code for a study that was suspended or withdrawn | `a_study_that_its_source_stopped_serving_is_not_handed_over`, `adversary/desk.rs` |
 //! | a copy of `pickups.redb`, searched for its PINs | `whoever_copies_the_file_can_search_it_for_no_pin`, `relay/tests/relay/pickups.rs` |
+//! | a study with the UIDs `..` writes its images outside the folder it is fetched into | `core/manifest/tests/manifest/wrong.rs` |
+//! | of two cards in a picture one is granted to, in silence | `core/wallet/src/code/picture.rs` |
+//! | a picture or another file takes the place of a person's own, also through a link | `core/command/src/file.rs`, `desktop/cli/tests/view.rs` |
+//! | images land in an archive under an id that somebody else has there | `desktop/cli/tests/push/coerced.rs` |
+//! | images and a token go over plain HTTP to another machine | `desktop/cli/tests/push/web.rs` |
+//! | a passphrase of one letter seals a new vault | `core/wallet/src/vault/tests.rs` |
 
+mod a_copy_is_used_that_is_another_patients_or_has_ended;
 mod a_flood_from_64_addresses_delays_no_revocation;
 mod a_flood_of_dicom_objects_fills_the_disk;
 mod a_lost_catalogue_has_every_image_removed_as_stray;
+mod a_pin_is_read_in_the_list_of_processes;
 mod a_relay_without_its_log_votes_again;
 mod a_stranger_who_gossips_at_the_validators_port_is_nobody;
 mod another_user_of_the_machine_reads_what_a_relay_or_a_wallet_keeps;
+mod two_hospitals_overwrite_each_others_images;

@@ -68,7 +68,7 @@ fn a_study_that_was_granted_is_pushed_into_an_archive_as_it_was_ingested() {
     let orthanc = Orthanc::start();
     let to = format!("ORTHANC@127.0.0.1:{}", orthanc.dicom);
     let push = |cluster: &Cluster| {
-        let pushed = cluster.person(&["recipient", "push", "--dir", "rossi", study, "--to", &to]);
+        let pushed = cluster.person(&["recipient", "push", "--dir", "rossi", study, "--to", &to, "--as-sent"]);
         assert_eq!((pushed["not_asked"].clone(), pushed["not_sent"].as_array().unwrap().len()), (Value::Null, 1));
         pushed["stored"].as_u64().unwrap()
     };
@@ -112,7 +112,7 @@ fn a_study_that_was_granted_is_pushed_into_an_archive_as_it_was_ingested() {
     suspend(&cluster, study);
     let until = Instant::now() + PATIENCE;
     let (code, why) = loop {
-        let said = cluster.try_person(&["recipient", "push", "--dir", "rossi", study, "--to", &to]);
+        let said = cluster.try_person(&["recipient", "push", "--dir", "rossi", study, "--to", &to, "--as-sent"]);
         if said.code != Some(0) {
             break said.refused();
         }

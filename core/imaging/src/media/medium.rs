@@ -51,9 +51,13 @@ impl Medium for Folder {
     }
 }
 
-/// A zip in which nothing is compressed: images are already, or hardly can be, and a reader gets at each by itself.
+/// A zip in which nothing is compressed: images are already, or hardly can be, and a reader gets at each by itself. It has its name when it is
+/// whole, and takes nobody's.
 #[cfg(feature = "zip")]
-pub struct Zip(Option<zip::ZipWriter<io::BufWriter<File>>>);
+pub struct Zip {
+    writer: Option<zip::ZipWriter<io::BufWriter<tempfile::NamedTempFile>>>,
+    path: PathBuf,
+}
 
 #[cfg(feature = "zip")]
 impl std::fmt::Debug for Zip {
@@ -64,20 +68,31 @@ impl std::fmt::Debug for Zip {
 
 #[cfg(feature = "zip")]
 impl Zip {
-    /// Makes the file, which must not be there.
+    /// Makes the file, whose name nothing must have.
     ///
     /// # Errors
     /// What the system says.
     pub fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().write(true).create_new(true).open(path)?;
-        Ok(Self(Some(zip::ZipWriter::new(io::BufWriter::with_capacity(256 << 10, file)))))
+        match fs::symlink_metadata(path) {
+            Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new("")).unwrap_or(Path::new("."));
+        let mut builder = tempfile::Builder::new();
+        builder.prefix(".clavicle-coming-");
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder)?;
+        let writer = Some(zip::ZipWriter::new(io::BufWriter::with_capacity(256 << 10, file)));
+        Ok(Self { writer, path: path.to_owned() })
     }
 }
 
 #[cfg(feature = "zip")]
 impl Medium for Zip {
     fn put(&mut self, name: &str, len: u64, bytes: &mut dyn Read) -> io::Result<()> {
-        let zip = self.0.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let zip = self.writer.as_mut().ok_or(io::ErrorKind::NotConnected)?;
         let stored = zip::write::SimpleFileOptions::default()
             .compression_method(zip::CompressionMethod::Stored)
             .large_file(len >= u64::from(u32::MAX));
@@ -87,8 +102,10 @@ impl Medium for Zip {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        let Some(zip) = self.0.take() else { return Ok(()) };
+        let Some(zip) = self.writer.take() else { return Ok(()) };
         let file = zip.finish().map_err(io::Error::other)?;
-        file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        let file = file.into_inner().map_err(io::IntoInnerError::into_error)?;
+        file.as_file().sync_all()?;
+        file.persist_noclobber(&self.path).map(drop).map_err(|refused| refused.error)
     }
 }

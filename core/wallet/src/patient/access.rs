@@ -17,7 +17,8 @@ use crate::cache::{self, Images};
 use crate::download::{ATTEMPTS, Download, Downloaded};
 use crate::error::WalletError;
 use crate::ledger::Proven;
-use crate::rows::Made;
+use crate::objection::{self, Objection};
+use crate::rows::{InSpiteOf, Made};
 use crate::wallet::{served_at, source_in};
 
 /// Who has access to a study, as the ledger has it.
@@ -138,6 +139,39 @@ impl Patient {
     /// [`WalletError::NotFetched`] and others.
     pub fn images(&self, study: &OwnStudy) -> Result<Images, WalletError> {
         cache::images(&self.wallet.vault, study.id)
+    }
+
+    /// Why a study's images are not to be used, by what the ledger said last.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn objection(&self, study: &OwnStudy) -> Result<Option<Objection>, WalletError> {
+        let proved = objection::proved(&self.wallet.vault, study.id)?;
+        Ok(objection::to_holder(proved.as_ref(), &self.holder(&study.held)?.public()))
+    }
+
+    /// When the ledger last said anything about a study.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn asked_at(&self, study: &OwnStudy) -> Result<Option<Timestamp>, WalletError> {
+        Ok(objection::proved(&self.wallet.vault, study.id)?.map(|proved| proved.time.timestamp()))
+    }
+
+    /// Writes down that a study's images are used in spite of something.
+    ///
+    /// # Errors
+    /// [`WalletError`]; then they are not to be used.
+    pub fn note(&self, study: &OwnStudy, what: &str, why: &Objection) -> Result<(), WalletError> {
+        objection::note(&self.wallet.vault, study.id, what, why, self.wallet.now())
+    }
+
+    /// How a study's images were used in spite of something.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn noted(&self, study: &OwnStudy) -> Result<Vec<InSpiteOf>, WalletError> {
+        objection::noted(&self.wallet.vault, study.id)
     }
 
     /// Removes what was fetched of a study; says whether there was anything.

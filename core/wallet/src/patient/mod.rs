@@ -27,6 +27,7 @@ pub use self::restore::{Found, Restored};
 pub use crate::envelope::GrantRequest;
 use crate::error::WalletError;
 use crate::ledger::Proven;
+use crate::objection;
 use crate::rows::Held;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet};
@@ -110,6 +111,7 @@ impl Patient {
     async fn record_of(&mut self, id: StudyId, source: SourceId, holder: &Key) -> Result<(Study, Proven), WalletError> {
         let proven = self.wallet.rows(&[StateKey::Head, StateKey::Study(id), StateKey::Source(source)]).await?;
         let record = proven.rows.study(id)?.ok_or(WalletError::NotOnLedger)?;
+        objection::keep(&self.wallet.vault, id, &record, &proven)?;
         if record.holder == *holder { Ok((record, proven)) } else { Err(WalletError::OtherHolder) }
     }
 }

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::DecodeError;
 
+use super::PassphraseError;
+
 /// Why the vault could not be made, opened, read or written.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -26,6 +28,9 @@ pub enum VaultError {
         "{0} holds a vault.age without its vault.redb: what was kept is not there. Restore vault.redb from a backup"
     )]
     RowsLost(PathBuf),
+    /// A new one that could be guessed.
+    #[error(transparent)]
+    Weak(PassphraseError),
     /// Not the one that it was sealed with.
     #[error("this is not the passphrase of the vault; nothing was changed, try again")]
     WrongPassphrase,

@@ -62,6 +62,7 @@ impl Vault {
     /// # Errors
     /// [`VaultError`].
     pub fn create(folder: &Path, passphrase: &Passphrase) -> Result<Self, VaultError> {
+        passphrase.check_new().map_err(VaultError::Weak)?;
         let (key_file, rows_file) = (folder.join("vault.age"), folder.join("vault.redb"));
         make_folder(folder).map_err(|error| file_error(folder, error))?;
         if key_file.exists() {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use age::secrecy::SecretString;
 use zeroize::Zeroizing;
+use zxcvbn::Score;
 
 /// The longest file that is read as a passphrase, in bytes.
 const MAX_LEN: usize = 4 * 1024;
@@ -30,6 +31,14 @@ pub enum PassphraseError {
         #[source]
         error: io::Error,
     },
+    /// One that could be guessed.
+    #[error(
+        "this passphrase could be guessed, and nothing was made: take four words that have nothing to do with each other{help}"
+    )]
+    Weak {
+        /// What would help, beside that.
+        help: String,
+    },
     /// The file holds something else.
     #[error("{0} does not hold a passphrase: a line of text, of {MAX_LEN} bytes at most")]
     NotText(PathBuf),
@@ -40,9 +49,24 @@ impl Passphrase {
     ///
     /// # Errors
     /// [`PassphraseError::Empty`].
-    pub fn new(typed: String) -> Result<Self, PassphraseError> {
-        let typed = Zeroizing::new(typed);
+    pub fn new(typed: impl Into<Zeroizing<String>>) -> Result<Self, PassphraseError> {
+        let typed = typed.into();
         if typed.is_empty() { Err(PassphraseError::Empty) } else { Ok(Self(typed)) }
+    }
+
+    /// Refuses what could be guessed, for a new vault: whoever has its file can try as often as they like. One that exists opens with whatever
+    /// it was made with.
+    ///
+    /// # Errors
+    /// [`PassphraseError::Weak`], with what would help.
+    pub fn check_new(&self) -> Result<(), PassphraseError> {
+        let strength = zxcvbn::zxcvbn(&self.0, &["clavicle"]);
+        if strength.score() >= Score::Three {
+            return Ok(());
+        }
+        let warning = strength.feedback().and_then(|feedback| feedback.warning());
+        let help = warning.map_or_else(String::new, |warning| format!(". {warning}"));
+        Err(PassphraseError::Weak { help: help.trim_end_matches('.').to_owned() })
     }
 
     /// Reads a file that holds the passphrase and nothing else. One line break at its end is not part of it.
@@ -105,7 +129,23 @@ mod tests {
     }
 
     #[test]
+    fn a_new_one_that_could_be_guessed_is_refused() {
+        let refused = |text: &str| Passphrase::new(text.to_owned()).unwrap().check_new();
+        let long = "long ".repeat(800);
+        for weak in
+            ["a", "4711", "password", "qwertz123", "Clavicle2026", "aaaaaaaaaaaaaaaaaaaaaaaa", "1953-01-17", &long]
+        {
+            let Err(PassphraseError::Weak { .. }) = refused(weak) else { panic!("{weak}") };
+        }
+        let said = refused("a").unwrap_err().to_string();
+        assert!(said.contains("take four words"), "{said}");
+        for good in ["four words of one person", "velvet otter drinks quarry", "zwölf Boxkämpfer jagen"] {
+            assert!(refused(good).is_ok(), "{good}");
+        }
+    }
+
+    #[test]
     fn it_is_never_shown() {
-        assert_eq!(format!("{:?}", Passphrase::new("sesame".into()).unwrap()), "Passphrase(…)");
+        assert_eq!(format!("{:?}", Passphrase::new("sesame".to_owned()).unwrap()), "Passphrase(…)");
     }
 }

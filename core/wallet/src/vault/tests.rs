@@ -27,6 +27,9 @@ impl Row for Other {
     const KIND: &'static str = "other";
 }
 
+/// One that nobody guesses.
+const LONG: &str = "correct horse of nobody";
+
 fn passphrase(text: &str) -> Passphrase {
     Passphrase::new(text.to_owned()).unwrap()
 }
@@ -49,23 +52,36 @@ fn what_was_kept_is_there_after_opening_with_the_passphrase_and_no_other() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("ana");
     assert!(matches!(Vault::open(&folder, &passphrase("a")), Err(VaultError::NotThere(_))));
-    let vault = Vault::create(&folder, &passphrase("correct horse")).unwrap();
+    let vault = Vault::create(&folder, &passphrase(LONG)).unwrap();
     vault.put(b"1", &note("one")).unwrap();
-    assert!(matches!(Vault::open(&folder, &passphrase("correct horse")), Err(VaultError::InUse)));
-    assert!(matches!(Vault::create(&folder, &passphrase("a")), Err(VaultError::Exists(_))));
+    assert!(matches!(Vault::open(&folder, &passphrase(LONG)), Err(VaultError::InUse)));
+    assert!(matches!(Vault::create(&folder, &passphrase(LONG)), Err(VaultError::Exists(_))));
     drop(vault);
-    let error = Vault::open(&folder, &passphrase("correct horses")).unwrap_err();
+    let error = Vault::open(&folder, &passphrase("correct horse battery")).unwrap_err();
     assert!(matches!(error, VaultError::WrongPassphrase));
-    let vault = Vault::open(&folder, &passphrase("correct horse")).unwrap();
+    let vault = Vault::open(&folder, &passphrase(LONG)).unwrap();
     assert_eq!(vault.get(b"1").unwrap(), Some(note("one")));
     assert_eq!(format!("{vault:?}"), "Vault(…)");
+}
+
+#[test]
+fn a_vault_that_was_made_with_a_letter_opens_and_a_new_one_is_not_made() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("ana");
+    assert!(matches!(Vault::create(&folder, &passphrase("a")), Err(VaultError::Weak(_))));
+    assert!(!folder.exists(), "nothing is made");
+    fs::create_dir(&folder).unwrap();
+    drop(quick(&folder));
+    let (_, sealed) = DataKey::create(&passphrase("a")).unwrap();
+    fs::write(folder.join("vault.age"), sealed).unwrap();
+    assert!(Vault::open(&folder, &passphrase("a")).is_ok());
 }
 
 #[test]
 fn the_files_are_their_owners_and_hold_nothing_readable() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("ana");
-    let vault = Vault::create(&folder, &passphrase("correct horse")).unwrap();
+    let vault = Vault::create(&folder, &passphrase(LONG)).unwrap();
     vault.put(b"identifier", &note("readable")).unwrap();
     drop(vault);
     // Opened to others by somebody, it is closed again.
@@ -92,17 +108,17 @@ fn an_interrupted_creation_is_taken_over_and_a_lost_key_is_not() {
     let folder = tempfile::tempdir().unwrap();
     let vault = quick(folder.path());
     vault.put(b"1", &note("one")).unwrap();
-    assert!(matches!(Vault::create(folder.path(), &passphrase("a")), Err(VaultError::InUse)));
+    assert!(matches!(Vault::create(folder.path(), &passphrase(LONG)), Err(VaultError::InUse)));
     drop(vault);
-    assert!(matches!(Vault::create(folder.path(), &passphrase("a")), Err(VaultError::KeyLost(_))));
+    assert!(matches!(Vault::create(folder.path(), &passphrase(LONG)), Err(VaultError::KeyLost(_))));
     quick(folder.path()).remove::<Note>(b"1").unwrap();
     fs::write(folder.path().join("vault.age.new"), "half").unwrap();
-    Vault::create(folder.path(), &passphrase("a")).unwrap();
+    Vault::create(folder.path(), &passphrase(LONG)).unwrap();
     fs::remove_file(folder.path().join("vault.redb")).unwrap();
     assert!(matches!(Vault::open(folder.path(), &passphrase("a")), Err(VaultError::RowsLost(_))));
     fs::remove_file(folder.path().join("vault.age")).unwrap();
     fs::write(folder.path().join("vault.redb"), [0; 4096]).unwrap();
-    assert!(matches!(Vault::create(folder.path(), &passphrase("a")), Err(VaultError::KeyLost(_))));
+    assert!(matches!(Vault::create(folder.path(), &passphrase(LONG)), Err(VaultError::KeyLost(_))));
 }
 
 #[test]

@@ -1,18 +1,25 @@
 //! `clavicle wallet …` and `clavicle recipient …` on the images of a study: they lie sealed in the wallet, and are looked at, written and sent
 //! from there.
 
+use std::io::Write as _;
 use std::time::Duration;
 
+use clavicle_imaging::rewrite::Coercion;
+use clavicle_ledger::study::Standing;
+use clavicle_ledger::time::Timestamp;
 use clavicle_network::transfer::FetchError;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::Downloaded;
-use serde_json::json;
+use clavicle_wallet::objection::Objection;
+use clavicle_wallet::rows::InSpiteOf;
+use serde_json::{Value, json};
 
 use super::export::{MediumArguments, export};
 use super::push::{PushOptions, push};
 use super::recipient::downloaded;
-use super::{Answer, CommandError, Folder, Look, reader, view};
+use super::terms::moment;
+use super::{Answer, CommandError, Folder, Look, can_write, reader, view};
 use crate::studies::Studies;
 
 /// Which study of which wallet.
@@ -25,6 +32,17 @@ pub struct StudyArguments {
     pub study: String,
 }
 
+/// Which study is to be used, and whether in spite of what speaks against it.
+#[derive(Debug, clap::Args)]
+pub struct UseArguments {
+    /// Which study
+    #[command(flatten)]
+    pub study: StudyArguments,
+    /// Do it although the study was suspended or withdrawn, or the grant has ended; it is then on record in the wallet
+    #[arg(long)]
+    pub in_spite_of: bool,
+}
+
 /// What can be done with the images of a study.
 #[derive(Debug, clap::Subcommand)]
 pub enum ImagesCommand {
@@ -32,7 +50,7 @@ pub enum ImagesCommand {
     View {
         /// Which study
         #[command(flatten)]
-        study: StudyArguments,
+        of: UseArguments,
         /// How it is to be shown
         #[command(flatten)]
         look: Look,
@@ -41,7 +59,7 @@ pub enum ImagesCommand {
     Export {
         /// Which study
         #[command(flatten)]
-        study: StudyArguments,
+        of: UseArguments,
         /// Where to
         #[command(flatten)]
         medium: MediumArguments,
@@ -50,7 +68,7 @@ pub enum ImagesCommand {
     Push {
         /// Which study
         #[command(flatten)]
-        study: StudyArguments,
+        of: UseArguments,
         /// Where to, and as whose
         #[command(flatten)]
         options: Box<PushOptions>,
@@ -63,6 +81,15 @@ pub(super) struct Kept {
     /// Why it may not be all of it.
     not_asked: Option<CommandError>,
 }
+
+/// What speaks against using it, and since when that is known.
+pub(super) struct Against {
+    pub(super) objection: Option<Objection>,
+    pub(super) asked_at: Option<Timestamp>,
+}
+
+/// What was looked at before anything is fetched: a push knows whose the study is to be.
+pub(super) struct Ready(Option<Coercion>);
 
 impl Kept {
     /// All of it, as far as the ledger knows.
@@ -94,13 +121,62 @@ impl Kept {
 impl ImagesCommand {
     /// Of which study.
     pub(super) const fn study(&self) -> &StudyArguments {
-        let (Self::View { study, .. } | Self::Export { study, .. } | Self::Push { study, .. }) = self;
-        study
+        let (Self::View { of, .. } | Self::Export { of, .. } | Self::Push { of, .. }) = self;
+        &of.study
     }
 
-    /// Does it with what there is.
-    pub(super) async fn run(&self, kept: Kept) -> Result<Answer, CommandError> {
+    const fn in_spite_of(&self) -> bool {
+        let (Self::View { of, .. } | Self::Export { of, .. } | Self::Push { of, .. }) = self;
+        of.in_spite_of
+    }
+
+    /// What is done, in a word for a sentence, and in full to be kept.
+    fn what(&self) -> (&'static str, String) {
+        match self {
+            Self::View { look, .. } => {
+                let into = look.png.as_ref().map_or_else(String::new, |png| format!(", into {}", png.display()));
+                ("viewing it", format!("viewed{into}"))
+            }
+            Self::Export { medium, .. } => ("exporting it", format!("exported to {}", medium.out.display())),
+            Self::Push { options, .. } => ("pushing it", format!("pushed to {}", options.to)),
+        }
+    }
+
+    /// Refuses what could not be done anyway, before anything is fetched.
+    pub(super) fn ready(&self) -> Result<Ready, CommandError> {
+        match self {
+            Self::View { look, .. } => can_write(look.png.as_deref()).map(|()| Ready(None)),
+            Self::Export { .. } => Ok(Ready(None)),
+            Self::Push { options, .. } => options.whose().map(Ready),
+        }
+    }
+
+    /// Does it with what there is, if nothing speaks against it; `is_own` says that it is the patient's wallet. What is done in spite of something
+    /// `note` writes down first.
+    pub(super) async fn run(
+        &self,
+        Ready(coercion): Ready,
+        kept: Kept,
+        (known, is_own): (Against, bool),
+        note: impl FnOnce(&str, &Objection) -> Result<(), WalletError>,
+    ) -> Result<Answer, CommandError> {
         let Kept { images, not_asked } = kept;
+        let is_refused = matches!(&not_asked, Some(CommandError::Wallet(WalletError::Fetch(FetchError::Refused(_)))));
+        let objection = known.objection.or(is_refused.then_some(Objection::Refused));
+        let (what, in_full) = self.what();
+        if let Some(objection) = objection {
+            // Patients may look at what is suspended: the hospital goes on serving it to them.
+            let is_looking = matches!(self, Self::View { .. }) && is_own;
+            let may_look = is_looking && matches!(objection, Objection::Standing(Standing::Suspended(_)));
+            if objection.is_wrong_patient() {
+                return Err(CommandError::WrongPatient { objection });
+            } else if self.in_spite_of() {
+                note(&in_full, &objection)?;
+            } else if !may_look {
+                return Err(CommandError::Objection { what, objection });
+            }
+            writeln!(std::io::stderr(), "warning: {objection}; {what} all the same").ok();
+        }
         let mut answer = match self {
             Self::View { look, .. } => view::study(&images, look)?,
             Self::Export { medium, .. } => {
@@ -108,23 +184,33 @@ impl ImagesCommand {
                 export(&Studies::in_wallet(&images, &reader), &reader, medium)?
             }
             Self::Push { options, .. } => {
-                // It may be another patient's, and an archive would show it to everybody.
-                if let Some(
-                    error @ CommandError::Wallet(WalletError::Standing(_) | WalletError::Fetch(FetchError::Refused(_))),
-                ) = not_asked
-                {
-                    return Err(error);
-                }
                 let reader = reader()?;
-                push(Studies::in_wallet(&images, &reader), &reader, options).await?
+                push(Studies::in_wallet(&images, &reader), &reader, options, coercion).await?
             }
         };
+        if let Some(objection) = &objection {
+            answer.text.push_str(&format!("\nin spite of this: {objection}"));
+        }
+        answer.json["in_spite_of"] = json!(objection.map(|objection| objection.to_string()));
         if let Some(error) = &not_asked {
             answer.text.push_str(&format!("\nthis may not be all of it: {}", error.sentences()));
+            answer.text.push_str(&known.asked_at.map_or_else(
+                || "\nwhether it may still be used could not be asked, and is not known".to_owned(),
+                |at| format!("\nwhether it may still be used is known as of {}", moment(at)),
+            ));
         }
         answer.json["not_asked"] = json!(not_asked.map(|error| error.sentences()));
+        answer.json["asked_at_ms"] = json!(known.asked_at.map(|at| at.0));
         Ok(answer)
     }
+}
+
+/// How copies were used in spite of something, in lines and for programs.
+pub(super) fn noted(all: &[InSpiteOf]) -> (Vec<String>, Value) {
+    let line =
+        |one: &InSpiteOf| format!("              {} at {}, in spite of this: {}", one.what, moment(one.at), one.why);
+    let row = |one: &InSpiteOf| json!({ "what": one.what.as_str(), "why": one.why.as_str(), "at_ms": one.at.0 });
+    (all.iter().map(line).collect(), all.iter().map(row).collect())
 }
 
 /// Tells whether anything was forgotten.

@@ -3,6 +3,7 @@
 mod export;
 mod images;
 mod looks;
+mod personal;
 mod progress;
 mod push;
 mod recipient;
@@ -15,6 +16,8 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use clavicle_command::file::{Readers, is_free, write_new};
+use clavicle_command::given::{Given, GivenError};
 use clavicle_imaging::intake::IntakeError;
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::worker::Workers;
@@ -23,13 +26,17 @@ use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::file::NetworkFileError;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::code::{PictureError, ReadCodeError};
+use clavicle_wallet::objection::Objection;
 use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
 
 use crate::push::PushError;
 
 pub use self::export::{ExportArguments, ExportError, MediumArguments};
-pub use self::images::{ImagesCommand, StudyArguments};
+pub use self::images::{ImagesCommand, StudyArguments, UseArguments};
+pub use self::personal::{
+    BirthDateKind, PassphraseKind, PatientBirthDateKind, PatientIdKind, PatientNameKind, PinKind,
+};
 pub use self::push::{PushArguments, PushOptions};
 pub use self::terms::{Length, Purpose};
 pub use self::view::{Look, ViewArguments, ViewError, WindowArgument};
@@ -69,9 +76,9 @@ pub struct Folder {
     /// The wallet's folder
     #[arg(long)]
     pub dir: PathBuf,
-    /// A file that holds the passphrase; it is asked for without one
-    #[arg(long, env = "CLAVICLE_PASSPHRASE_FILE")]
-    pub passphrase_file: Option<PathBuf>,
+    /// What opens it
+    #[command(flatten)]
+    pub passphrase: Given<PassphraseKind>,
 }
 
 /// What a patient can do.
@@ -118,11 +125,11 @@ pub enum WalletCommand {
         /// The code: a picture, a text file, or the code itself
         code: String,
         /// The PIN that the desk told
-        #[arg(long, group = "answer")]
-        pin: Option<String>,
-        /// The date of birth, if the code asks for it: 1953-01-17
-        #[arg(long, group = "answer")]
-        birth_date: Option<String>,
+        #[command(flatten)]
+        pin: Given<PinKind>,
+        /// The date of birth, if the code asks for it
+        #[command(flatten)]
+        birth_date: Given<BirthDateKind>,
     },
     /// List the studies
     Studies {
@@ -263,9 +270,12 @@ pub enum CommandError {
     /// See [`PassphraseError`].
     #[error(transparent)]
     Passphrase(#[from] PassphraseError),
-    /// Nobody typed one.
-    #[error("no passphrase was typed; give --passphrase-file where there is no terminal")]
-    NoPassphrase(#[source] std::io::Error),
+    /// See [`GivenError`].
+    #[error(transparent)]
+    Given(#[from] GivenError),
+    /// The same, for the passphrase.
+    #[error(transparent)]
+    NoPassphrase(GivenError),
     /// Nobody typed the words.
     #[error("no words were typed; give --words-file where there is no terminal")]
     NoWords(#[source] std::io::Error),
@@ -284,6 +294,43 @@ pub enum CommandError {
     /// What the code asks for.
     #[error("the code asks for {0}")]
     NoAnswer(&'static str),
+    /// What the code asks for, and it cannot be read.
+    #[error("the code asks for {what}")]
+    Unanswered {
+        /// What.
+        what: &'static str,
+        /// Why there is none.
+        #[source]
+        error: GivenError,
+    },
+    /// What is told of a patient.
+    #[error("{what} cannot be used: {why}")]
+    Told {
+        /// What.
+        what: &'static str,
+        /// Why not.
+        why: String,
+    },
+    /// Neither whose it is nor that this is not to be changed.
+    #[error(
+        "whose study it is in that archive was not said, and nothing was sent: give --patient-id with the patient's id there, or --as-sent if it is \
+         to be filed under the id that the study came with"
+    )]
+    Whose,
+    /// What is here is not to be used.
+    #[error("{objection}. {what} is done only with --in-spite-of, and is then on record in this wallet")]
+    Objection {
+        /// What was asked for.
+        what: &'static str,
+        /// Why not.
+        objection: Objection,
+    },
+    /// What is here is another patient's.
+    #[error("{objection}. It is neither shown, nor sent, nor written; `forget` removes it from this wallet")]
+    WrongPatient {
+        /// Who says so.
+        objection: Objection,
+    },
     /// A file.
     #[error("{path} could not be written")]
     File {
@@ -296,6 +343,14 @@ pub enum CommandError {
     /// Not all of it arrived as signed.
     #[error("not everything arrived as it was signed: {0}")]
     Incomplete(String),
+    /// Some of it was fetched.
+    #[error("not everything was fetched: {failed}. What was: {fetched}")]
+    PartlyFetched {
+        /// What was not, each with its reason.
+        failed: String,
+        /// What was.
+        fetched: String,
+    },
     /// Nothing was fetched, each for its own reason.
     #[error("nothing was fetched: {0}")]
     NothingFetched(String),
@@ -351,7 +406,12 @@ impl CommandError {
             Self::Passphrase(_) | Self::NoPassphrase(_) | Self::PassphrasesDiffer => "passphrase",
             Self::Words(_) | Self::NoWords(_) => "words",
             Self::Code(_) | Self::Picture(_) => "code",
-            Self::NoAnswer(_) => "answer",
+            Self::NoAnswer(_) | Self::Unanswered { .. } => "answer",
+            Self::Given(_) | Self::Told { .. } => "given",
+            Self::Whose => "patient_id",
+            Self::Objection { objection, .. } | Self::WrongPatient { objection } => objection.code(),
+            Self::PartlyFetched { .. } => "incomplete",
+            Self::Push(PushError::WithoutTls(_)) => "without_tls",
             Self::Incomplete(_) | Self::Export(ExportError::Missing { .. }) => "incomplete",
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
@@ -442,29 +502,28 @@ fn reader() -> Result<Reader, CommandError> {
 impl Folder {
     /// The passphrase that opens the wallet.
     fn passphrase(&self) -> Result<Passphrase, CommandError> {
-        match &self.passphrase_file {
-            Some(path) => Ok(Passphrase::read(path)?),
-            None => typed("Passphrase: "),
-        }
+        Ok(Passphrase::new(self.passphrase.ask().map_err(CommandError::NoPassphrase)?)?)
     }
 
     /// The passphrase of a new wallet, typed twice.
     fn new_passphrase(&self) -> Result<Passphrase, CommandError> {
-        if self.passphrase_file.is_some() {
-            return self.passphrase();
+        let (given, is_same) = self.passphrase.ask_twice().map_err(CommandError::NoPassphrase)?;
+        if !is_same {
+            return Err(CommandError::PassphrasesDiffer);
         }
-        let prompt = |prompt| rpassword::prompt_password(prompt).map_err(CommandError::NoPassphrase);
-        let (first, second) = (prompt("New passphrase: ")?, prompt("Once more: ")?);
-        if first == second { Ok(Passphrase::new(first)?) } else { Err(CommandError::PassphrasesDiffer) }
+        let passphrase = Passphrase::new(given)?;
+        passphrase.check_new()?;
+        Ok(passphrase)
     }
 }
 
-fn typed(prompt: &str) -> Result<Passphrase, CommandError> {
-    let typed = rpassword::prompt_password(prompt).map_err(CommandError::NoPassphrase)?;
-    Ok(Passphrase::new(typed)?)
+/// Refuses a picture that could not be written, before there is something to write.
+fn can_write(path: Option<&Path>) -> Result<(), CommandError> {
+    let Some(path) = path else { return Ok(()) };
+    is_free(path).map_err(|error| CommandError::File { path: path.to_owned(), error })
 }
 
-/// Writes a picture, over an earlier one.
+/// Writes a new picture.
 fn write_picture(path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
-    std::fs::write(path, bytes).map_err(|error| CommandError::File { path: path.to_owned(), error })
+    write_new(path, bytes, Readers::Usual).map_err(|error| CommandError::File { path: path.to_owned(), error })
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clavicle_command::given::{Given, GivenError, Kind as _};
 use clavicle_imaging::dimse::AeTitle;
 use clavicle_imaging::intake::Quarantined;
 use clavicle_imaging::reader::Reader;
@@ -11,7 +12,7 @@ use clavicle_manifest::Date;
 use serde_json::json;
 
 use super::progress::counted;
-use super::{Answer, CommandError, now, reader};
+use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, now, reader};
 use crate::push::{Destination, Failed, Push, Pushed};
 use crate::studies::Studies;
 
@@ -45,24 +46,61 @@ pub struct PushOptions {
     /// A file with what the Authorization header is to say, such as `Bearer …`
     #[arg(long, value_name = "FILE")]
     pub authorization_file: Option<PathBuf>,
-    /// The patient's id in that archive; the study's own is kept as another id
-    #[arg(long, value_parser = letters)]
-    pub patient_id: Option<String>,
+    /// Whose it is there; asked for without it
+    #[command(flatten)]
+    pub patient_id: Given<PatientIdKind>,
+    /// File it under the id that the study came with, whoever has that id in the archive
+    #[arg(long, conflicts_with_all = [
+        "patient-id", "patient-id-file", "patient-id-fd", "patient-name", "patient-name-file", "patient-name-fd",
+        "patient-birth-date", "patient-birth-date-file", "patient-birth-date-fd", "issuer", "patient_sex", "accept_mismatch",
+    ])]
+    pub as_sent: bool,
     /// Who gave that id
-    #[arg(long, requires = "patient_id", value_parser = letters)]
+    #[arg(long, value_parser = letters)]
     pub issuer: Option<String>,
-    /// The patient's name in that archive, to be compared: Rossi^Ana
-    #[arg(long, requires = "patient_id", value_parser = letters)]
-    pub patient_name: Option<String>,
-    /// The patient's date of birth, to be compared: 1953-01-17
-    #[arg(long, requires = "patient_id", value_parser = day)]
-    pub patient_birth_date: Option<Date>,
+    /// The patient's name
+    #[command(flatten)]
+    pub patient_name: Given<PatientNameKind>,
+    /// The patient's date of birth
+    #[command(flatten)]
+    pub patient_birth_date: Given<PatientBirthDateKind>,
     /// The patient's sex, to be compared: M, F or O
-    #[arg(long, requires = "patient_id", value_parser = sex)]
+    #[arg(long, value_parser = sex)]
     pub patient_sex: Option<Sex>,
     /// Push although the study says something else of the patient
-    #[arg(long, requires = "patient_id")]
+    #[arg(long)]
     pub accept_mismatch: bool,
+    /// Send over http:// to another machine, where everybody on the way can read along
+    #[arg(long)]
+    pub without_tls: bool,
+}
+
+impl PushOptions {
+    /// As whose the studies are to be filed; nothing where they are sent as they came.
+    pub(super) fn whose(&self) -> Result<Option<Coercion>, CommandError> {
+        if self.as_sent {
+            return Ok(None);
+        }
+        let patient_id = match self.patient_id.ask() {
+            Err(GivenError::Nobody { .. }) => return Err(CommandError::Whose),
+            given => told(&given?, PatientIdKind::WHAT, letters)?,
+        };
+        let name = self.patient_name.get()?.map(|text| told(&text, PatientNameKind::WHAT, letters)).transpose()?;
+        let birth_date = self.patient_birth_date.get()?;
+        let birth_date = birth_date.map(|text| told(&text, PatientBirthDateKind::WHAT, day)).transpose()?;
+        Ok(Some(Coercion {
+            patient_id,
+            issuer: self.issuer.clone(),
+            demographics: Demographics { name, birth_date, sex: self.patient_sex },
+            at: moment(now()),
+            system: self.calling_aet.as_str().to_owned(),
+        }))
+    }
+}
+
+/// What was told of a patient, if it is something that DICOM can hold.
+fn told<T>(text: &str, what: &'static str, read: impl Fn(&str) -> Result<T, String>) -> Result<T, CommandError> {
+    read(text.trim()).map_err(|why| CommandError::Told { what, why })
 }
 
 fn letters(text: &str) -> Result<String, String> {
@@ -107,27 +145,22 @@ fn moment(LocalTime(at): LocalTime) -> String {
 }
 
 pub(super) async fn run(arguments: PushArguments) -> Result<Answer, CommandError> {
+    let coercion = arguments.options.whose()?;
     let reader = reader()?;
-    push(Studies::in_folder(&arguments.folder, &reader)?, &reader, &arguments.options).await
+    push(Studies::in_folder(&arguments.folder, &reader)?, &reader, &arguments.options, coercion).await
 }
 
-/// Sends studies to an archive.
-pub(super) async fn push(studies: Studies<'_>, reader: &Reader, options: &PushOptions) -> Result<Answer, CommandError> {
-    let PushOptions { to, calling_aet: calling, ca, authorization_file, accept_mismatch, .. } = options;
+/// Sends studies to an archive, as the patient's who is named, or as they came.
+pub(super) async fn push(
+    studies: Studies<'_>,
+    reader: &Reader,
+    options: &PushOptions,
+    coercion: Option<Coercion>,
+) -> Result<Answer, CommandError> {
+    let PushOptions { to, calling_aet: calling, ca, authorization_file, accept_mismatch, without_tls, .. } = options;
     let authorization = authorization_file.as_ref().map(std::fs::read_to_string).transpose();
     let authorization = authorization
         .map_err(|error| CommandError::Unread { path: authorization_file.clone().unwrap_or_default(), error })?;
-    let coercion = options.patient_id.clone().map(|patient_id| Coercion {
-        patient_id,
-        issuer: options.issuer.clone(),
-        demographics: Demographics {
-            name: options.patient_name.clone(),
-            birth_date: options.patient_birth_date,
-            sex: options.patient_sex,
-        },
-        at: moment(now()),
-        system: calling.as_str().to_owned(),
-    });
     let push = Push {
         to,
         calling: calling.clone(),
@@ -135,6 +168,7 @@ pub(super) async fn push(studies: Studies<'_>, reader: &Reader, options: &PushOp
         authorization: authorization.map(|text| text.trim().to_owned()),
         coercion,
         accept_mismatch: *accept_mismatch,
+        without_tls: *without_tls,
     };
     let shown = counted("instances");
     let pushed = push.run(studies, reader, &shown).await?;
@@ -153,10 +187,10 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
     };
     lines.push(format!("{stored} of {all} stored in {to}{conversion}"));
     if !failed.is_empty() {
-        let failed = told(failed, |Failed { path, reason }| format!("{}: {reason}", path.display()));
+        let failed = first(failed, |Failed { path, reason }| format!("{}: {reason}", path.display()));
         return Err(CommandError::NotStored { stored: *stored, all: *all, failed });
     }
-    lines.extend(told(not_sent, |Quarantined { path, reason }| format!("not sent  {}: {reason}", path.display())));
+    lines.extend(first(not_sent, |Quarantined { path, reason }| format!("not sent  {}: {reason}", path.display())));
     let not_sent: Vec<_> =
         not_sent.iter().map(|one| json!({ "path": one.path, "reason": one.reason.to_string() })).collect();
     let json = json!({
@@ -167,7 +201,7 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
 }
 
 /// The first of them one by one, and of the others how many.
-fn told<T>(all: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
+fn first<T>(all: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
     let mut told: Vec<String> = all.iter().take(MOST_TOLD).map(line).collect();
     if all.len() > MOST_TOLD {
         told.push(format!("and {} more", all.len() - MOST_TOLD));

@@ -5,18 +5,20 @@ use std::time::{Duration, Instant};
 
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_network::file;
+use clavicle_wallet::WalletError;
 use clavicle_wallet::code;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::letter::{Notice, NoticeCounts};
+use clavicle_wallet::objection::Objection;
 use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
-use super::images::{Kept, forgotten};
+use super::images::{Against, Kept, forgotten, noted};
 use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{made, short};
-use super::{Answer, CommandError, Folder, RecipientCommand, now, sentences, write_picture};
+use super::{Answer, CommandError, Folder, RecipientCommand, can_write, now, sentences, write_picture};
 
 pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
     match command {
@@ -28,35 +30,17 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
         RecipientCommand::Card { folder, png, keys, days, wish } => {
             card(&folder, png.as_deref(), usize::from(keys), days, &wish).await
         }
-        RecipientCommand::Inbox { folder } => {
-            let mut recipient = open(&folder)?;
-            let new = recipient.read_mail().await?.len();
-            let all = recipient.inbox()?;
-            let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
-            for granted in &all {
-                // That the ledger cannot be asked just now is no reason not to show the list.
-                let copy = recipient.copy(granted.received.study).await.ok().flatten();
-                let said = copy.and_then(of_copy);
-                lines.push(line(granted));
-                lines.extend(said.iter().map(|said| format!("              {said}")));
-                let mut row = row(granted);
-                row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
-                row["notice"] = json!(said);
-                let told = recipient.notice(granted.received.study).await.ok().flatten();
-                lines.extend(told.iter().map(|told| format!("              {}", told_line(told))));
-                row["told"] = told.as_ref().map_or(Value::Null, told_row);
-                rows.push(row);
-            }
-            lines.push(format!("{} studies were granted, {new} of them new", all.len()));
-            Ok(Answer { text: lines.join("\n"), json: json!({ "granted": rows, "new": new }) })
-        }
+        RecipientCommand::Inbox { folder } => inbox(&folder).await,
         RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), out.as_deref()).await,
         RecipientCommand::Images(command) => {
             let of = command.study();
+            let ready = command.ready()?;
             let mut recipient = open(&of.folder)?;
             let granted = recipient.granted(&of.study)?;
+            let study = granted.received.study;
             let kept = kept(&mut recipient, &granted).await?;
-            command.run(kept).await
+            let known = Against { objection: recipient.objection(&granted)?, asked_at: recipient.asked_at(study)? };
+            command.run(ready, kept, (known, false), |what, why| recipient.note(study, what, why)).await
         }
         RecipientCommand::Forget(of) => {
             let recipient = open(&of.folder)?;
@@ -69,7 +53,57 @@ fn open(folder: &Folder) -> Result<Recipient, CommandError> {
     Ok(Recipient::open(&folder.dir, &folder.passphrase()?, now)?)
 }
 
+/// What came, and what has become of all that was granted.
+async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
+    let mut recipient = open(folder)?;
+    let new = recipient.read_mail().await?.len();
+    let all = recipient.inbox()?;
+    let (mut lines, mut rows, mut current) = (Vec::new(), Vec::<Value>::new(), 0usize);
+    let mut not_asked: Option<WalletError> = None;
+    for granted in &all {
+        let study = granted.received.study;
+        // That the ledger cannot be asked just now is no reason not to show the list: what it said before stands.
+        // What has ended by itself, and left nothing, is not asked about either.
+        let is_over = matches!(recipient.objection(granted)?, Some(Objection::GrantOver(_)));
+        if not_asked.is_none() && (!is_over || recipient.has_copy(study)?) {
+            match recipient.ask(study).await {
+                Ok(()) => {}
+                Err(error @ WalletError::Vault(_)) => return Err(error.into()),
+                Err(error) => not_asked = Some(error),
+            }
+        }
+        let (copy, objection) = (recipient.copy(study)?, recipient.objection(granted)?);
+        let state = objection.map_or("current", |objection| objection.state());
+        current += usize::from(objection.is_none());
+        let ended = objection.filter(|_| !matches!(copy, Some(CopyState::NotToBeUsed(_))));
+        let ended = ended.map(|objection| format!("not any more: {objection}"));
+        let said = copy.and_then(of_copy);
+        lines.push(line(granted));
+        lines.extend(ended.iter().chain(&said).map(|said| format!("              {said}")));
+        let mut row = row(granted);
+        row["state"] = json!(state);
+        row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
+        row["notice"] = json!(said.or(ended));
+        let told = recipient.notice(study).await.ok().flatten();
+        lines.extend(told.iter().map(|told| format!("              {}", told_line(told))));
+        row["told"] = told.as_ref().map_or(Value::Null, told_row);
+        let (more, used) = noted(&recipient.noted(study)?);
+        lines.extend(more);
+        row["in_spite_of"] = used;
+        rows.push(row);
+    }
+    lines.push(format!("{} studies were granted, {new} of them new; {current} may be used now", all.len()));
+    if let Some(error) = &not_asked {
+        lines.push(format!("the ledger could not be asked, and what it said before is shown: {}", sentences(error)));
+    }
+    let json = json!({
+        "granted": rows, "new": new, "current": current, "not_asked": not_asked.map(|error| sentences(&error)),
+    });
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
 async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish: &str) -> Result<Answer, CommandError> {
+    can_write(png)?;
     let card = open(folder)?.card(keys, days, wish, progress::counted("parts of the work for a mailbox")).await?;
     let text = code::to_text(&card);
     let until = moment(card.card.expires);
@@ -93,10 +127,11 @@ async fn kept(recipient: &mut Recipient, granted: &Granted) -> Result<Kept, Comm
     if let Ok(images) = recipient.images(study)
         && images.is_whole()
     {
-        match recipient.copy(study).await {
-            Ok(Some(CopyState::Current)) => return Ok(Kept::whole(images)),
+        match recipient.ask(study).await {
+            Err(error @ WalletError::Vault(_)) => return Err(error.into()),
             Err(error) => return Ok(Kept::unasked(images, error.into())),
-            Ok(_) => {}
+            Ok(()) if recipient.copy(study)? == Some(CopyState::Current) => return Ok(Kept::whole(images)),
+            Ok(()) => {}
         }
     }
     let fetched = recipient.fetch(granted, None, progress::of_fetch()).await;
@@ -135,6 +170,11 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
         };
     }
     let mut answer = downloaded(&fetched, from.elapsed())?;
+    // What has ended was not there to be fetched; everything else was asked for, and not done.
+    let is_over = |error: &WalletError| matches!(error, WalletError::GrantGone { .. } | WalletError::GrantOver(_));
+    if !failed.iter().all(|(_, error)| is_over(error)) {
+        return Err(CommandError::PartlyFetched { failed: reasons.join("; "), fetched: answer.text });
+    }
     for reason in &reasons {
         answer.text.push_str("\nnot fetched  ");
         answer.text.push_str(reason);
@@ -145,8 +185,7 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
 
 /// Tells what was fetched; an error, when not all of it is as it was signed.
 pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, CommandError> {
-    let incomplete: Vec<String> =
-        all.iter().filter(|one| !one.comparison.is_complete()).map(|one| one.comparison.to_string()).collect();
+    let incomplete: Vec<String> = all.iter().filter(|one| !one.comparison.is_complete()).map(incomplete).collect();
     if !incomplete.is_empty() {
         return Err(CommandError::Incomplete(incomplete.join("; ")));
     }
@@ -173,6 +212,19 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
         })
         .collect();
     Ok(Answer { text: lines.join("\n"), json: json!({ "fetched": rows, "ms": ms }) })
+}
+
+/// What is missing of a study, and what lies in its way.
+fn incomplete(one: &Downloaded) -> String {
+    let mut said = one.comparison.to_string();
+    if let [first, more @ ..] = one.in_the_way.as_slice() {
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        said.push_str(&format!(
+            "; something else lies at {}{more}, which was left as it is: move it away, or fetch into another folder",
+            first.display()
+        ));
+    }
+    said
 }
 
 /// What somebody who has a copy must be told.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use clavicle_command::given::Given;
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
 use clavicle_network::file;
@@ -17,12 +18,12 @@ use clavicle_wallet::rows::{Known, Stage};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::images::{Kept, forgotten};
+use super::images::{Against, Kept, forgotten, noted};
 use super::looks;
 use super::progress;
 use super::recipient::downloaded;
 use super::terms::{ago, moment};
-use super::{Answer, CommandError, Folder, WalletCommand, now, sentences};
+use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, now, sentences};
 
 /// Whoever another wallet granted to.
 const UNNAMED: &str = "somebody this wallet did not grant to";
@@ -44,14 +45,22 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             }
             found(&mut patient, &folder).await
         }
-        WalletCommand::Pickup { folder, code, pin, birth_date } => {
-            pickup(&folder, &code, pin.as_deref(), birth_date.as_deref()).await
-        }
+        WalletCommand::Pickup { folder, code, pin, birth_date } => pickup(&folder, &code, &pin, &birth_date).await,
         WalletCommand::Studies { folder } => {
-            let studies = open(&folder)?.studies()?;
-            let mut lines: Vec<String> = studies.iter().map(study_line).collect();
+            let patient = open(&folder)?;
+            let studies = patient.studies()?;
+            let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
+            for study in &studies {
+                let (objection, (used, used_rows)) = (patient.objection(study)?, noted(&patient.noted(study)?));
+                lines.push(study_line(study));
+                lines.extend(objection.iter().map(|objection| format!("              {objection}")));
+                lines.extend(used);
+                let mut row = study_row(study);
+                row["state"] = json!(objection.map_or("current", |objection| objection.state()));
+                row["in_spite_of"] = used_rows;
+                rows.push(row);
+            }
             lines.push(format!("{} studies", studies.len()));
-            let rows: Vec<Value> = studies.iter().map(study_row).collect();
             Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows }) })
         }
         WalletCommand::Grant { folder, study, to, length, purpose, this_revision_only, offline } => {
@@ -113,11 +122,14 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         }
         WalletCommand::Images(command) => {
             let of = command.study();
+            let ready = command.ready()?;
             let mut patient = open(&of.folder)?;
             let study = patient.study(&of.study)?;
             // A report may have come since. What is there already does not come again, and is at hand also where nobody can be asked.
             let fetched = patient.fetch(&study, None, progress::of_fetch()).await;
-            command.run(Kept::after(fetched, patient.images(&study))?).await
+            let kept = Kept::after(fetched, patient.images(&study))?;
+            let known = Against { objection: patient.objection(&study)?, asked_at: patient.asked_at(&study)? };
+            command.run(ready, kept, (known, true), |what, why| patient.note(&study, what, why)).await
         }
         WalletCommand::Forget(of) => {
             let patient = open(&of.folder)?;
@@ -148,19 +160,25 @@ pub(super) fn made(what: &str, folder: &Folder, words: &clavicle_ledger::derivat
 async fn pickup(
     folder: &Folder,
     given: &str,
-    pin: Option<&str>,
-    birth_date: Option<&str>,
+    pin: &Given<PinKind>,
+    birth_date: &Given<BirthDateKind>,
 ) -> Result<Answer, CommandError> {
     let code: PickupCode = code::read_code(given)?;
-    let answer = match code.question {
-        Question::Pin => pin.ok_or(CommandError::NoAnswer("the PIN that the desk told: give --pin"))?,
-        Question::BirthDate => {
-            birth_date.ok_or(CommandError::NoAnswer("the date of birth: give --birth-date, as in 1953-01-17"))?
-        }
+    let what = match code.question {
+        Question::Pin => "the PIN that the desk told: give --pin",
+        Question::BirthDate => "the date of birth: give --birth-date, as in 1953-01-17",
     };
+    // What answers another question is no answer.
+    let answer = match code.question {
+        Question::Pin if birth_date.is_given() => return Err(CommandError::NoAnswer(what)),
+        Question::BirthDate if pin.is_given() => return Err(CommandError::NoAnswer(what)),
+        Question::Pin => pin.ask(),
+        Question::BirthDate => birth_date.ask(),
+    };
+    let answer = answer.map_err(|error| CommandError::Unanswered { what, error })?;
     let mut patient = open(folder)?;
     let from = Instant::now();
-    let PickupOutcome { studies: picked_up, not_offered } = patient.pick_up(&code, answer).await?;
+    let PickupOutcome { studies: picked_up, not_offered } = patient.pick_up(&code, &answer).await?;
     let ms = from.elapsed().as_millis();
     let mut lines: Vec<String> = picked_up.iter().map(picked_up_line).collect();
     lines.extend(not_offered.iter().map(|why| format!("not handed over: {why}")));

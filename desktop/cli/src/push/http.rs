@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -18,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
@@ -43,6 +44,9 @@ pub enum HttpError {
     /// Nobody listens there.
     #[error("it cannot be connected to")]
     Connect(#[source] io::Error),
+    /// Without TLS, to another machine.
+    #[error("it is another machine, and there is no secure connection")]
+    Plain,
     /// The certificate, as a rule.
     #[error("no secure connection can be made")]
     Secure(#[source] io::Error),
@@ -88,15 +92,32 @@ pub(super) fn secure(ca: Option<&Path>) -> Result<TlsConnector, HttpError> {
     Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
 }
 
+/// Over what may be sent.
+#[derive(Clone, Copy)]
+pub(super) enum Over<'a> {
+    /// TLS.
+    Tls(&'a TlsConnector),
+    /// Plain, within this machine.
+    Loopback,
+    /// Plain, wherever it leads.
+    Anything,
+}
+
 /// Posts a body, and gives the answer: its status, and what it says.
 pub(super) async fn post(
     url: &Url,
     path: &str,
     headers: &[(&str, &str)],
     body: Pieces,
-    tls: Option<&TlsConnector>,
+    over: Over<'_>,
 ) -> Result<(StatusCode, Bytes), HttpError> {
-    let connected = timeout(TO_CONNECT, TcpStream::connect((url.host.as_str(), url.port))).await;
+    let found = timeout(TO_CONNECT, lookup_host((url.host.as_str(), url.port))).await;
+    let addresses: Vec<SocketAddr> = found.map_err(|_| HttpError::TimedOut)?.map_err(HttpError::Connect)?.collect();
+    // By where it leads, and not by what it is called.
+    if matches!(over, Over::Loopback) && !addresses.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+        return Err(HttpError::Plain);
+    }
+    let connected = timeout(TO_CONNECT, TcpStream::connect(addresses.as_slice())).await;
     let stream = connected.map_err(|_| HttpError::TimedOut)?.map_err(HttpError::Connect)?;
     let mut request = Request::post(format!("{}{path}", url.path)).header("host", url.authority());
     for (name, value) in headers {
@@ -105,9 +126,9 @@ pub(super) async fn post(
     let patience = TO_ANSWER + Duration::from_secs(body.left / SLOWEST);
     let request = request.body(body).map_err(HttpError::Header)?;
     let answered = async {
-        match tls {
-            None => answer(stream, request).await,
-            Some(tls) => {
+        match over {
+            Over::Loopback | Over::Anything => answer(stream, request).await,
+            Over::Tls(tls) => {
                 let name = ServerName::try_from(url.host.clone()).map_err(|_| HttpError::Name)?;
                 answer(tls.connect(name, stream).await.map_err(HttpError::Secure)?, request).await
             }

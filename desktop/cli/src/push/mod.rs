@@ -41,6 +41,8 @@ pub struct Push<'a> {
     pub coercion: Option<Coercion>,
     /// Goes on although the patient that was told is not quite the study's.
     pub accept_mismatch: bool,
+    /// Goes on although everybody on the way can read along.
+    pub without_tls: bool,
 }
 
 /// How a push went.
@@ -97,6 +99,12 @@ pub enum PushError {
     /// The archive.
     #[error(transparent)]
     Destination(#[from] DestinationError),
+    /// Another machine, and no TLS.
+    #[error(
+        "{0} is another machine, and everybody on the way there could read along and change what is sent; nothing was sent. Use https://, or give \
+         --without-tls"
+    )]
+    WithoutTls(Destination),
     /// Nobody there to send to.
     #[error("the archive cannot be sent to: {0}")]
     Unreachable(String),

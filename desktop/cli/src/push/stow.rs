@@ -10,7 +10,7 @@ use clavicle_imaging::rewrite::Syntax;
 
 use super::answer::{Answer, SYNTAX_NOT_SUPPORTED, sentence};
 use super::destination::Url;
-use super::http::{HttpError, Pieces, post, secure};
+use super::http::{HttpError, Over, Pieces, post, secure};
 use super::{Item, PrepareError, PushError, Sending};
 use crate::command::sentences;
 
@@ -28,6 +28,7 @@ pub(super) async fn send(sending: &mut Sending<'_>, items: Vec<Item>, url: &Url)
     while items.peek().is_some() {
         match some(sending, &mut items, url, tls.as_ref(), Syntax::Own).await {
             Ok(refused) => again.extend(refused),
+            Err((_, HttpError::Plain)) if !has_begun => return Err(PushError::WithoutTls(sending.push.to.clone())),
             Err((_, error)) if !has_begun => return Err(unreachable(&error)),
             Err((lost, error)) => {
                 let reason = sentences(&error);
@@ -88,7 +89,12 @@ async fn some(
     let content = format!("multipart/related; type=\"application/dicom\"; boundary={boundary}");
     let mut headers = vec![("content-type", content.as_str()), ("accept", "application/dicom+json")];
     headers.extend(sending.push.authorization.as_deref().map(|value| ("authorization", value)));
-    match post(url, "/studies", &headers, body, tls).await {
+    let over = match tls {
+        Some(tls) => Over::Tls(tls),
+        None if sending.push.without_tls => Over::Anything,
+        None => Over::Loopback,
+    };
+    match post(url, "/studies", &headers, body, over).await {
         Ok((status, answer)) => Ok(told(sending, sent, status, &answer, syntax)),
         Err(error) => Err((sent, error)),
     }

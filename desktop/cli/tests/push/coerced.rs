@@ -84,3 +84,27 @@ fn one_id_is_not_given_to_two_patients() {
     assert!(said.contains("the folder holds studies under 2 patient ids"), "{said}");
     assert!(scp.paths().is_empty());
 }
+
+/// Five hundred images landed in an archive under the id that another hospital had given, which somebody else had there.
+#[test]
+fn nothing_is_filed_under_an_id_that_nobody_said() {
+    let (folder, scp) = (folder_of(&["CT_small.dcm"]), Storescp::start(&[]));
+    let path = folder.path().join("id");
+    let (folder, to) = (folder.path().to_str().unwrap(), scp.to());
+    let said = refused(&["push", folder, "--to", &to]);
+    assert!(said.contains("whose study it is in that archive was not said, and nothing was sent"), "{said}");
+    assert!(
+        refused(&["push", folder, "--to", &to, "--as-sent", "--patient-id", "4711"]).contains("cannot be used with")
+    );
+    assert!(scp.paths().is_empty());
+    // Where nobody else reads it.
+    fs::write(&path, "4711\n").unwrap();
+    done(&["push", folder, "--to", &to, "--patient-id-file", path.to_str().unwrap()]);
+    let program = "import sys, pydicom; print(pydicom.dcmread(sys.argv[1]).PatientID)";
+    assert_eq!(python(program, &[&scp.paths()[0]]).trim(), "4711");
+    for wrong in ["", "a\\b", "one\ntwo"] {
+        fs::write(&path, wrong).unwrap();
+        let said = refused(&["push", folder, "--to", &to, "--patient-id-file", path.to_str().unwrap()]);
+        assert!(said.contains("the patient's id in that archive cannot be used"), "{said}");
+    }
+}

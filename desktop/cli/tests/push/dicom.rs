@@ -14,7 +14,7 @@ fn an_archive_gets_the_bytes_of_each() {
     let (folder, orthanc) = (folder_of(&names), Orthanc::start());
     fs::write(folder.path().join("report.txt"), "No acute finding.").unwrap();
     let to = format!("ORTHANC@127.0.0.1:{}", orthanc.dicom);
-    let pushed = done(&["push", folder.path().to_str().unwrap(), "--to", &to]);
+    let pushed = done(&["push", folder.path().to_str().unwrap(), "--to", &to, "--as-sent"]);
     assert_eq!((pushed["stored"].as_u64(), pushed["converted"].as_u64()), (Some(6), Some(0)), "{pushed}");
     assert_eq!(pushed["not_sent"].as_array().unwrap().len(), 1);
     // Orthanc writes some anew: what they say is the same.
@@ -26,7 +26,7 @@ fn an_archive_gets_the_bytes_of_each() {
     assert_eq!(there.len(), names.len());
     // And dcmtk, if it is told to, nothing.
     let scp = Storescp::start(&["+B", "+xa"]);
-    done(&["push", folder.path().to_str().unwrap(), "--to", &scp.to()]);
+    done(&["push", folder.path().to_str().unwrap(), "--to", &scp.to(), "--as-sent"]);
     let kept: Vec<Vec<u8>> = scp.paths().iter().map(|path| fs::read(path).unwrap()).collect();
     for name in names {
         let sent = fs::read(pydicom(name)).unwrap();
@@ -66,7 +66,7 @@ fn what_is_not_taken_as_it_is_goes_uncompressed_and_says_what_was_lost_before() 
     ];
     for (option, is_implicit) in [("+xi", true), ("+xe", false)] {
         let (folder, scp) = (folder_of(&names[1..]), Storescp::start(&[option]));
-        let pushed = done(&["push", folder.path().to_str().unwrap(), "--to", &scp.to()]);
+        let pushed = done(&["push", folder.path().to_str().unwrap(), "--to", &scp.to(), "--as-sent"]);
         assert_eq!(pushed["stored"].as_u64(), Some(5), "{pushed}");
         let received = scp.paths();
         let said = python(SAME, &[folder.path(), received[0].parent().unwrap()]);
@@ -82,7 +82,7 @@ fn what_is_not_taken_as_it_is_goes_uncompressed_and_says_what_was_lost_before() 
 #[test]
 fn decoded_pixels_are_those_that_were_compressed() {
     let (folder, scp) = (folder_of(&["MR_small_RLE.dcm"]), Storescp::start(&["+xi"]));
-    let pushed = done(&["push", folder.path().to_str().unwrap(), "--to", &scp.to()]);
+    let pushed = done(&["push", folder.path().to_str().unwrap(), "--to", &scp.to(), "--as-sent"]);
     assert_eq!((pushed["stored"].as_u64(), pushed["converted"].as_u64()), (Some(1), Some(1)), "{pushed}");
     let program = "import sys, pydicom; a, b = map(pydicom.dcmread, sys.argv[1:]); print(a.PixelData == b.PixelData)";
     assert_eq!(python(program, &[&pydicom("MR_small.dcm"), &scp.paths()[0]]).trim(), "True");
@@ -97,7 +97,7 @@ fn what_cannot_be_sent_is_named_with_a_reason() {
     film[at + 21] = b'9';
     fs::write(folder.path().join("film.dcm"), film).unwrap();
     let scp = Storescp::start(&["+xi"]);
-    let said = refused(&["push", folder.path().to_str().unwrap(), "--to", &scp.to()]);
+    let said = refused(&["push", folder.path().to_str().unwrap(), "--to", &scp.to(), "--as-sent"]);
     assert!(
         said.contains("1 of 2 stored; 1 failed:")
             && said.contains("is not known here, and cannot be turned into another"),
@@ -111,12 +111,12 @@ fn that_nobody_is_there_is_said_at_once() {
     let folder = folder_of(&["CT_small.dcm"]);
     let [port] = free_ports();
     let folder = folder.path().to_str().unwrap();
-    let said = refused(&["push", folder, "--to", &format!("PACS@127.0.0.1:{port}")]);
+    let said = refused(&["push", folder, "--to", &format!("PACS@127.0.0.1:{port}"), "--as-sent"]);
     assert!(
         said.contains("the archive cannot be sent to: 127.0.0.1") && said.contains("cannot be connected to"),
         "{said}"
     );
-    let said = refused(&["push", folder, "--to", &format!("http://127.0.0.1:{port}/dicom-web")]);
+    let said = refused(&["push", folder, "--to", &format!("http://127.0.0.1:{port}/dicom-web"), "--as-sent"]);
     assert!(said.contains("the archive cannot be sent to: it cannot be connected to"), "{said}");
     assert!(refused(&["push", folder, "--to", "somewhere"]).contains("AET@host:port"));
 }

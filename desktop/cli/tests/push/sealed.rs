@@ -66,7 +66,7 @@ fn an_archive_gets_a_sealed_study_that_was_never_a_file() {
     let visit = Visit::new();
     let (wallet, orthanc) = (visit.fetched(0), Orthanc::start());
     for to in [format!("ORTHANC@127.0.0.1:{}", orthanc.dicom), format!("http://127.0.0.1:{}/dicom-web", orthanc.http)] {
-        let pushed = wallet.done("push", &["--to", &to]);
+        let pushed = wallet.done("push", &["--to", &to, "--as-sent"]);
         assert_eq!((&pushed["stored"], &pushed["converted"]), (&json!(visit.files().len()), &json!(0)), "{pushed}");
         // The reports that are no DICOM are named.
         let not_sent = pushed["not_sent"].as_array().unwrap();
@@ -156,7 +156,7 @@ fn what_did_not_arrive_is_named_and_the_rest_goes() {
     let visit = Visit::new();
     let (wallet, scp) = (visit.fetched(2), Storescp::start(&["+xa"]));
     let all = visit.files().len();
-    let said = wallet.asked("push", &["--to", &scp.to()]);
+    let said = wallet.asked("push", &["--to", &scp.to(), "--as-sent"]);
     let why = String::from_utf8_lossy(&said.stderr);
     assert!(!said.status.success() && why.contains(&format!("{} of {all} stored; 2 failed:", all - 2)), "{why}");
     assert_eq!(why.matches(".dcm: it did not arrive").count(), 2, "{why}");

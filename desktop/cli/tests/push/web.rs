@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use crate::programs::{Orthanc, Running, done, folder_of, pydicom, refused, test_data};
+use crate::programs::{Orthanc, Running, done, folder_of, free_ports, pydicom, refused, test_data};
 
 const NAMES: [&str; 5] = ["CT_small.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm", "test-SR.dcm", "waveform_ecg.dcm"];
 
@@ -12,7 +12,7 @@ const NAMES: [&str; 5] = ["CT_small.dcm", "JPEG2000.dcm", "MR_small_RLE.dcm", "t
 fn an_archive_gets_the_files_byte_for_byte() {
     let (folder, orthanc) = (folder_of(&NAMES), Orthanc::start());
     let to = format!("http://127.0.0.1:{}/dicom-web", orthanc.http);
-    let pushed = done(&["push", folder.path().to_str().unwrap(), "--to", &to]);
+    let pushed = done(&["push", folder.path().to_str().unwrap(), "--to", &to, "--as-sent"]);
     assert_eq!((pushed["stored"].as_u64(), pushed["instances"].as_u64()), (Some(5), Some(5)), "{pushed}");
     let there = orthanc.files();
     for name in NAMES {
@@ -23,6 +23,7 @@ fn an_archive_gets_the_files_byte_for_byte() {
         folder.path().to_str().unwrap(),
         "--to",
         &format!("http://127.0.0.1:{}/nowhere", orthanc.http),
+        "--as-sent",
     ]);
     assert!(said.contains("0 of 5 stored; 5 failed:") && said.contains("the archive answers 404"), "{said}");
 }
@@ -54,22 +55,48 @@ fn over_tls_only_to_whom_is_trusted() {
     let server = Stow::start(&at.join("both.pem"));
     let folder = folder_of(&NAMES[..3]);
     let (folder, to) = (folder.path().to_str().unwrap(), format!("https://localhost:{}/dicom-web", server.port));
-    let said = refused(&["push", folder, "--to", &to]);
+    let said = refused(&["push", folder, "--to", &to, "--as-sent"]);
     assert!(said.contains("no secure connection can be made"), "{said}");
     let wrong = format!("https://127.0.0.1:{}/dicom-web", server.port);
     let ca = at.join("ca.pem");
     let ca = ca.to_str().unwrap();
-    assert!(refused(&["push", folder, "--to", &wrong, "--ca", ca]).contains("no secure connection can be made"));
+    assert!(
+        refused(&["push", folder, "--to", &wrong, "--ca", ca, "--as-sent"])
+            .contains("no secure connection can be made")
+    );
     fs::write(at.join("token"), "Bearer 4711\n").unwrap();
     let token = at.join("token");
-    let pushed = done(&["push", folder, "--to", &to, "--ca", ca, "--authorization-file", token.to_str().unwrap()]);
+    let pushed =
+        done(&["push", folder, "--to", &to, "--ca", ca, "--authorization-file", token.to_str().unwrap(), "--as-sent"]);
     // The one that it does not take compressed it gets decoded.
     assert_eq!((pushed["stored"].as_u64(), pushed["converted"].as_u64()), (Some(3), Some(1)), "{pushed}");
-    let said = refused(&["push", folder, "--to", &to, "--ca", ca]);
+    let said = refused(&["push", folder, "--to", &to, "--ca", ca, "--as-sent"]);
     assert!(said.contains("0 of 3 stored; 3 failed:") && said.contains("401 Unauthorized"), "{said}");
     assert!(
-        refused(&["push", folder, "--to", &to, "--ca", at.join("names").to_str().unwrap()]).contains("no certificates")
+        refused(&["push", folder, "--to", &to, "--ca", at.join("names").to_str().unwrap(), "--as-sent"])
+            .contains("no certificates")
     );
+}
+
+/// A folder, and a token, went over plain HTTP to wherever the address led.
+#[test]
+fn without_tls_nothing_leaves_this_machine_but_by_an_explicit_word() {
+    let folder = folder_of(&NAMES[..1]);
+    let folder = folder.path().to_str().unwrap();
+    // Of documentation: nobody has it, and nobody is connected to.
+    let to = "http://192.0.2.1:8042/dicom-web";
+    for more in [&["--as-sent"][..], &["--patient-id", "4711"]] {
+        let said = refused(&[&["push", folder, "--to", to], more].concat());
+        assert!(said.contains("is another machine") && said.contains("nothing was sent"), "{said}");
+    }
+    // Every address of this machine but those that it alone has.
+    let said = refused(&["push", folder, "--to", "http://[::ffff:192.0.2.1]:8042/dicom-web", "--as-sent"]);
+    assert!(said.contains("is another machine"), "{said}");
+    let [port] = free_ports();
+    for host in ["127.0.0.1", "[::ffff:127.0.0.1]", "localhost"] {
+        let said = refused(&["push", folder, "--to", &format!("http://{host}:{port}/dicom-web"), "--as-sent"]);
+        assert!(said.contains("cannot be connected to"), "{host}: {said}");
+    }
 }
 
 /// A server of Python's own, over TLS, which asks for a token, takes no JPEG 2000, and reads with pydicom what it gets.

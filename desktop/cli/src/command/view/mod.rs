@@ -8,6 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use clavicle_command::file::{Readers, write_new};
 use clavicle_imaging::files::{Files as _, OnDisk};
 use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::intake::{Intake, IntakeError, Reason, SeriesIntake, StudyIntake};
@@ -285,7 +286,7 @@ fn encoded(picture: &Picture) -> Vec<u8> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ViewError> {
-    fs::write(path, bytes).map_err(|error| ViewError::Write { path: path.to_owned(), error })
+    write_new(path, bytes, Readers::Usual).map_err(|error| ViewError::Write { path: path.to_owned(), error })
 }
 
 /// The first frame that can be shown.

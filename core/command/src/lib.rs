@@ -1,0 +1,9 @@
+//! What the command lines of hospitals and of people have in common: how they are given what nobody else is to read, and how they write a file.
+//!
+//! | | |
+//! |---|---|
+//! | [`given`] | secrets and what tells who somebody is: asked for, or read from a file or a descriptor |
+//! | [`file`] | files that take nobody's place |
+
+pub mod file;
+pub mod given;
