@@ -137,3 +137,51 @@ fn nothing_that_is_damaged_does_harm() {
     assert_eq!(tally.len(), 4, "RLE, JPEG, JPEG-LS and JPEG 2000");
     assert!(slowest.0 < Duration::from_secs(20), "one frame took {:?}: {}", slowest.0, slowest.1);
 }
+
+/// Writes another size into the header of a codestream, where one is known: of JPEG and JPEG-LS the frame header, of JPEG 2000 the SIZ marker.
+fn grow(frame: &mut [u8], side: u16) {
+    let header = |pair: &[u8]| pair[0] == 0xff && matches!(pair[1], 0xc0 | 0xc1 | 0xc3 | 0xf7 | 0x51);
+    let Some(at) = frame.windows(2).position(header) else { return };
+    let places: &[(usize, usize)] =
+        if frame[at + 1] == 0x51 { &[(6, 4), (10, 4), (22, 4), (26, 4)] } else { &[(5, 2), (7, 2)] };
+    for (place, len) in places {
+        let number = u32::from(side).to_be_bytes();
+        // In RLE there is no such header, and what looks like one may lie at the end.
+        if let Some(bytes) = frame.get_mut(at + place..at + place + len) {
+            bytes.copy_from_slice(&number[4 - len..]);
+        }
+    }
+}
+
+/// A few thousand bytes that say, as the data set does, that they are 4 million samples: a bomb.
+#[test]
+fn a_small_frame_that_says_it_is_huge_does_no_harm_in_any_codec() {
+    limit();
+    let side = 2_000;
+    std::panic::set_hook(Box::new(|_| {}));
+    let mut tried: BTreeMap<String, u32> = BTreeMap::new();
+    for path in clavicle_imaging::walk::files(&data("pydicom-3.0.2").join("pydicom/data/test_files")).unwrap().0 {
+        let Ok(mut frames) = Frames::open(&path) else { continue };
+        let uid = frames.transfer_syntax_uid();
+        let (Ok(TransferSyntax::Encapsulated(codec)), Ok(mut frame)) = (TransferSyntax::of(&uid), frames.encoded(0))
+        else {
+            continue;
+        };
+        let layout = frames.layout().clone();
+        if frame.len() > 64 << 10 || tried.get(&codec.to_string()).is_some_and(|count| *count >= 4) {
+            continue;
+        }
+        grow(&mut frame, side);
+        let start = Instant::now();
+        let decoded = codec::decode(&uid, &frame, &codec::Layout { rows: side, columns: side, ..layout });
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        assert!(start.elapsed() < Duration::from_secs(20), "{name} took {:?}", start.elapsed());
+        // What a codec makes of too few bytes is its own affair, as long as it is the size that was said.
+        if let Ok(decoded) = decoded {
+            assert!(decoded.samples.len() >= usize::from(side) * usize::from(side), "{name}");
+        }
+        *tried.entry(codec.to_string()).or_default() += 1;
+    }
+    drop(std::panic::take_hook());
+    assert_eq!(tried.len(), 4, "RLE, JPEG, JPEG-LS and JPEG 2000: {tried:?}");
+}

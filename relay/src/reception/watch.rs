@@ -71,6 +71,26 @@ impl Watched {
 mod tests {
     use super::*;
 
+    /// Nothing is read through a link, and nobody waits for what comes out of a pipe.
+    #[test]
+    fn links_and_pipes_are_never_ready() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = |name: &str| folder.path().join(name);
+        fs::write(elsewhere.path().join("secret"), "secret").unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("secret"), path("link")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), path("folder")).unwrap();
+        std::os::unix::fs::symlink(folder.path(), path("circle")).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+        fs::write(path("file"), "one").unwrap();
+        let mut watched = Watched::new(folder.path());
+        assert!(watched.ready().is_empty());
+        assert_eq!(watched.ready(), [path("file")]);
+        // One that becomes a link while it is watched is not taken through it.
+        fs::remove_file(path("file")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path().join("secret"), path("file")).unwrap();
+        (0..3).for_each(|_| assert!(watched.ready().is_empty()));
+    }
+
     #[test]
     fn a_file_is_ready_once_and_only_when_nothing_writes_to_it() {
         let folder = tempfile::tempdir().unwrap();
