@@ -10,7 +10,7 @@ use clavicle_ledger::confirm::{MAX_ROUND_MS, Round, SignedNewest, Unconfirmed};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_network::message::{Query, Response};
-use clavicle_network::swarm::Inquirer;
+use clavicle_network::swarm::{Directory, Inquirer, Node};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -35,13 +35,13 @@ pub struct Confirmer {
 }
 
 impl Confirmer {
-    /// Starts it. `relays` changes whenever one more can be asked.
+    /// Starts it. It also tells the node who the other relays are: whoever was admitted since must be answered, too.
     #[must_use]
-    pub fn start(service: Service, inquirer: Inquirer, relays: watch::Receiver<BTreeSet<Key>>) -> Self {
+    pub fn start(service: Service, node: &Node) -> Self {
         service.timekeeper.ask();
         let (stop, stopping) = watch::channel(false);
         #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
-        let task = tokio::spawn(run(service, inquirer, relays, stopping));
+        let task = tokio::spawn(run(service, node.inquirer(), node.directory(), node.gossiping(), stopping));
         Self { stop, task }
     }
 
@@ -55,6 +55,7 @@ impl Confirmer {
 async fn run(
     service: Service,
     inquirer: Inquirer,
+    directory: Directory,
     mut relays: watch::Receiver<BTreeSet<Key>>,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -64,7 +65,7 @@ async fn run(
         let begun = Instant::now();
         tokio::select! {
             () = stopped(&mut stopping) => return,
-            () = ask(&service, &inquirer) => {}
+            () = ask(&service, &inquirer, &directory) => {}
         }
         let every = look(&service, &mut before).await;
         let mut next = begun + if before.is_ok() { every } else { AGAIN };
@@ -116,7 +117,10 @@ async fn look(service: &Service, before: &mut Result<(), Unconfirmed>) -> Durati
 }
 
 /// Asks everybody once, and keeps what their answers come to.
-async fn ask(service: &Service, inquirer: &Inquirer) {
+async fn ask(service: &Service, inquirer: &Inquirer, directory: &Directory) {
+    if let Some(relays) = off(service, Service::relays).await {
+        directory.set(relays);
+    }
     // Before the nonce is drawn: its age is rather counted too long.
     let (made, mut nonce) = (service.timekeeper.clocks(), [0; 32]);
     if let Err(error) = getrandom::fill(&mut nonce) {

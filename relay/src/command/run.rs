@@ -12,7 +12,7 @@ use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::Height;
 use clavicle_network::Server;
 use clavicle_network::revoke::Revocations;
-use clavicle_network::swarm::{Desk, Node, Peer, RECONCILE_EVERY};
+use clavicle_network::swarm::{Desk, Node, RECONCILE_EVERY};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
@@ -162,7 +162,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
     let notifier = Notifier::start(service.clone());
-    let confirmer = Confirmer::start(service.clone(), node.inquirer(), node.gossiping());
+    let confirmer = Confirmer::start(service.clone(), &node);
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.
@@ -238,7 +238,7 @@ fn start_node(settings: &Settings, service: &Service, keys: &Keys, desk: Arc<dyn
         chain: service.chain,
         seed: keys.network.seed(),
         listen: settings.listen.network_address(),
-        peers: relays(service)?,
+        peers: service.relays()?,
         reconcile_every: RECONCILE_EVERY,
     };
     Ok(Node::start(config, desk)?)
@@ -319,23 +319,6 @@ async fn start_engine(
     let keeper = Keeper::new(store, proposals, mempool, service.source, Box::new(now));
     keeper.resume()?;
     Ok(Engine::start(config, keeper).await?)
-}
-
-/// The other relays, as the ledger has them.
-fn relays(service: &Service) -> Result<Vec<Peer>, ServiceError> {
-    let snapshot = service.store.snapshot()?;
-    let epoch = snapshot.head()?.epoch;
-    let mut peers = Vec::new();
-    for admitted in &snapshot.roster()?.admitted {
-        if admitted.source != service.source
-            && let Some(source) = snapshot.source(admitted.source)?
-        {
-            let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
-            let keys = source.keys_in(epoch).network.iter();
-            peers.extend(keys.map(|key| Peer { key: *key, addresses: addresses.clone() }));
-        }
-    }
-    Ok(peers)
 }
 
 /// Takes the network's file into the relay's folder; once there, it stays the relay's network.

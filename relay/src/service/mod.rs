@@ -17,6 +17,7 @@ use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_network::swarm::Peer;
 use serde::{Deserialize, Serialize};
 
 use crate::archive::{Archive, ArchiveError};
@@ -228,6 +229,24 @@ impl Service {
     #[must_use]
     pub fn dated(&self) -> Timestamp {
         self.timekeeper.dated(&self.store)
+    }
+
+    /// The other relays, as the ledger has them.
+    pub(crate) fn relays(&self) -> Result<Vec<Peer>, ServiceError> {
+        let snapshot = self.store.snapshot()?;
+        let epoch = snapshot.head()?.epoch;
+        let mut peers = Vec::new();
+        for admitted in &snapshot.roster()?.admitted {
+            if admitted.source != self.source
+                && let Some(source) = snapshot.source(admitted.source)?
+            {
+                let addresses: Vec<String> =
+                    source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
+                let keys = source.keys_in(epoch).network.iter();
+                peers.extend(keys.map(|key| Peer { key: *key, addresses: addresses.clone() }));
+            }
+        }
+        Ok(peers)
     }
 
     /// Why somebody was refused, by the reference they were told.

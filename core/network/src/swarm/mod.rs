@@ -35,7 +35,7 @@ use zeroize::Zeroizing;
 
 pub use self::client::{AskError, Client};
 pub use self::desk::{Desk, Received};
-pub use self::node::{Config, Inquirer, Node, Peer, Publisher, RECONCILE_EVERY, StartError, Stopped};
+pub use self::node::{Config, Directory, Inquirer, Node, Peer, Publisher, RECONCILE_EVERY, StartError, Stopped};
 
 /// How long a handshake, and one request with its response, may take.
 const PATIENCE: Duration = Duration::from_secs(10);

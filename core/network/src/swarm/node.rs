@@ -119,6 +119,21 @@ impl Inquirer {
     }
 }
 
+/// Tells a node who the other relays are. For whoever sees the ledger change.
+#[derive(Clone, Debug)]
+pub struct Directory(watch::Sender<Vec<Peer>>);
+
+impl Directory {
+    /// Says anew who they are. Who is one no longer is disconnected; the same again changes nothing.
+    pub fn set(&self, peers: Vec<Peer>) {
+        self.0.send_if_modified(|known| {
+            let changed = *known != peers;
+            *known = peers;
+            changed
+        });
+    }
+}
+
 /// A running node. Dropped, it stops, but is not waited for.
 #[derive(Debug)]
 pub struct Node {
@@ -168,6 +183,12 @@ impl Node {
     #[must_use]
     pub fn publisher(&self) -> Publisher {
         self.publisher.clone()
+    }
+
+    /// A way to say who the other relays are.
+    #[must_use]
+    pub fn directory(&self) -> Directory {
+        Directory(self.peers.clone())
     }
 
     /// A way to ask the other relays.
