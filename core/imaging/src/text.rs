@@ -54,9 +54,11 @@ impl Charset {
     /// Of the attribute's value. The many ways in which people write the defined terms are known.
     pub(crate) fn of(value: Option<&[u8]>) -> Self {
         let value = value.map(String::from_utf8_lossy).unwrap_or_default();
-        let mut terms = value.split('\\');
-        let first = terms.next().map_or(Set::Ascii, Set::of_term);
-        Self { first, is_alone: terms.next().is_none() }
+        let terms: Vec<Set> = value.split('\\').map(Set::of_term).collect();
+        // Those that need no other may stand alone only, and count wherever they stand.
+        let whole = terms.iter().find(|set| matches!(set, Set::Utf8 | Set::Whole(_)));
+        let first = whole.or(terms.first()).copied().unwrap_or(Set::Ascii);
+        Self { first, is_alone: terms.len() == 1 }
     }
 
     /// The text, if all of it is in the character set. In a name, components and groups begin in the first set again.
@@ -317,7 +319,7 @@ mod tests {
         for term in ["ISO_IR 100", "ISO 2022 IR 100", "ISO IR 100", "ISO8859-1", "latin1"] {
             assert_eq!(read(term, b"M\xfcller").as_deref(), Some("Müller"), "{term}");
         }
-        for term in ["GBK", "GB2312", "ISO 2022 GBK", "gb18030"] {
+        for term in ["GBK", "GB2312", "ISO 2022 GBK", "gb18030", "\\GB18030"] {
             assert_eq!(read(term, b"\xcd\xf5").as_deref(), Some("王"), "{term}");
         }
     }

@@ -205,6 +205,10 @@ impl<S: Read + Seek> Frames<S> {
                         filled = if filled + fragment.len >= frame { 0 } else { filled + fragment.len };
                         return is_first;
                     }
+                    if codec == Codec::Deflate {
+                        // Nothing in it says where it begins; of several frames each is one fragment as a rule.
+                        return expected > 1;
+                    }
                     let start = source.read(Span { len: fragment.len.min(8), ..*fragment }).unwrap_or_default();
                     start.first_chunk().is_some_and(|start| index::begins(codec, *start, bytes_of_pixel))
                 };
