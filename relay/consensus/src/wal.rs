@@ -76,6 +76,13 @@ pub(crate) fn check(path: &Path) -> Result<(), LogError> {
     };
     let len = file.metadata().map_err(LogError::Read)?.len();
     let (mut file, mut at) = (BufReader::new(file), HEADER_LEN);
+    if len >= 4 {
+        let mut version = [0; 4];
+        file.read_exact(&mut version).map_err(LogError::Read)?;
+        if u32::from_be_bytes(version) != VERSION {
+            return Err(LogError::Damaged { at: 0 });
+        }
+    }
     while at.saturating_add(ENTRY_HEADER_LEN) <= len {
         file.seek(io::SeekFrom::Start(at)).map_err(LogError::Read)?;
         let (mut flag, mut length) = ([0; 1], [0; 8]);
@@ -98,7 +105,7 @@ mod tests {
     }
 
     fn log(entries: &[Vec<u8>]) -> Vec<u8> {
-        [vec![0; HEADER_LEN as usize], entries.concat()].concat()
+        [&VERSION.to_be_bytes()[..], &[0; 8], &entries.concat()].concat()
     }
 
     fn checked(bytes: &[u8]) -> Result<(), LogError> {
@@ -136,6 +143,9 @@ mod tests {
 
     #[test]
     fn a_length_that_none_can_have_is_damage() {
+        let mut bytes = log(&[]);
+        bytes[3] = 2;
+        assert!(matches!(checked(&bytes), Err(LogError::Damaged { at: 0 })), "another version");
         let first = HEADER_LEN as usize;
         for (at, byte) in [(first, 2), (first + 1, 1), (first + 5, 1), (first + 8, 0)] {
             let mut bytes = log(&[entry(100), entry(3)]);
