@@ -1,7 +1,9 @@
-//! What strangers can read of a wallet: the transactions that it signs, and what it tells the relays that keep a mailbox.
+//! What strangers can read of a wallet: the transactions that it signs, and what it tells the relays that keep a
+//! mailbox.
 //!
-//! All of it is made here, of what the ledger has proven, of keys that are made for one study or one card, and of random bytes. The device's
-//! clock is not among what is passed in: two phones differ by more than a second, so that a time taken from one is as good as a name.
+//! All of it is made here, of what the ledger has proven, of keys that are made for one study or one card, and of
+//! random bytes. The device's clock is not among what is passed in: two phones differ by more than a second, so that
+//! a time taken from one is as good as a name.
 //!
 //! # Every byte, and where it is from
 //!
@@ -50,22 +52,31 @@
 //! | collection | the relay's challenge, the names of both ends; no time of the wallet's | nothing |
 //! | message | one of four lengths; deposited when its grant is final | which grant: see the limits |
 //!
-//! To the source alone: the time in a hello, the key that fetches, the transfer's address. Under the seal of a letter: when it was
-//! written, by the device's clock; to its reader alone.
+//! To the source alone: the time in a hello, the key that fetches, the transfer's address. Under the seal of a
+//! letter: when it was written, by the device's clock; to its reader alone.
 //!
 //! # Limits, with their numbers
 //!
-//! The game that is played in this module's tests has a day of 200 patients, whose phones are off by seconds to days. Whoever plays sees one
-//! transaction of somebody and two others of the same kind: another study's of the same person, and somebody else's from about the same
-//! time. No byte, no four and no eight of them in a row, taken as numbers, alone or less block time, tell which is which more often than a coin. But:
+//! The game that is played in this module's tests has days of 200 patients with two visits each, whose phones are off
+//! by seconds to days. Whoever plays sees one transaction of somebody and two others of the same kind and source:
+//! another study's of the same person, and somebody else's from about the same time. No byte, no four and no eight of
+//! them in a row, taken as numbers, alone or less block time, tell which is which more often than a coin. But:
 //!
-//! - *When* something comes does. Of a definition and somebody else's from any time of that day the one of the same person is the closer
-//!   one in 96 of 100 cases, since the studies of a visit are claimed all at once, while somebody waits at the desk; of grants in 87 of 100. They are not
-//!   spread over hours: whoever waits would wait for that.
-//! - *How long* somebody grants for is public to the day. Where seven of ten keep to one of five lengths, it tells the same person's grant in 69 of 100 cases.
-//! - A transaction whose submission broke off, and that is submitted on a later day, has the `submit_by` of the day on which it was signed.
-//! - A wallet that is told an old header signs for the day of that header. It asks a relay that it chose by chance, and none that is behind what it knows.
-//! - To a relay that keeps a mailbox, the moment of a letter tells the grant that it is about: so it links the studies that were granted to one card.
+//! - *When* something comes does. Beside somebody else's from any time of that day, the one of the same visit is the
+//!   closer one in more than 99 of 100 cases: of definitions, since the studies of a visit are claimed all at once,
+//!   while somebody waits at the desk; of grants too, since they are given one after another. They are not spread
+//!   over hours: whoever waits would wait for that.
+//! - *How long* somebody grants for is public to the day. Where seven of ten keep to one of five lengths, it tells
+//!   the same visit's grant in 69 of 100 cases.
+//! - *Which source* a study is of is public, and two studies of one source are one person's more often than two of
+//!   different ones.
+//! - A transaction whose submission broke off, and that is submitted on a later day, has the `submit_by` of the day
+//!   on which it was signed.
+//! - A wallet that is told an old header signs for the day of that header. It asks a relay that it chose by chance,
+//!   and none that is behind what it knows. A revocation waits a second for it, and then tells the day that the
+//!   wallet knew last.
+//! - To a relay that keeps a mailbox, the moment of a letter tells the grant that it is about: so it links the
+//!   studies that were granted to one card.
 
 use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
 use clavicle_ledger::encoding::Bytes;
@@ -75,7 +86,8 @@ use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 
-/// How long a transaction may come into a block after the header that it was signed on, at most; a day less at least. In milliseconds.
+/// How long a transaction may come into a block after the header that it was signed on, at most; a day less at least.
+/// In milliseconds.
 const SUBMIT_WITHIN_MS: u64 = DAY_MS * 8;
 
 /// What is proven of the time: the only time that strangers see of a wallet.
@@ -88,8 +100,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Until when what is signed now may come into a block: a midnight, and so the same for everybody who signs on that day. Where the network takes
-    /// nothing that far ahead the step is shorter.
+    /// Until when what is signed now may come into a block: a midnight, and so the same for everybody who signs on
+    /// that day. Where the network takes nothing that far ahead the step is shorter.
     pub(crate) fn submit_by(self) -> Timestamp {
         let within = SUBMIT_WITHIN_MS.min(self.window_ms);
         let step = DAY_MS.min(within / 2).max(1);
@@ -169,8 +181,8 @@ pub(crate) fn grant(
     Body { submit_by: head.submit_by(), nonce, action }
 }
 
-/// A revocation by the holder of a study. Whoever knows until when the grant can come into a block says so: should that be later than for what is
-/// signed now, by the clock of older software, it is what the revocation says.
+/// A revocation by the holder of a study. Whoever knows until when the grant can come into a block says so: should
+/// that be later than for what is signed now, by the clock of older software, it is what the revocation says.
 pub(crate) fn revocation(
     head: Head,
     nonce: [u8; 16],
@@ -183,7 +195,8 @@ pub(crate) fn revocation(
     Body { submit_by, nonce, action: Action::Revoke(Revoke { study, revoker, grant, grant_submit_by }) }
 }
 
-/// One of several, by chance; none of none. Of up to eight of them none is more likely than another by more than is seen in a thousand years.
+/// One of several, by chance; none of none. Of up to eight of them none is more likely than another by more than is
+/// seen in a thousand years.
 pub(crate) fn one_of<T: Copy>(all: &[T], random: [u8; 8]) -> Option<T> {
     let count = u64::try_from(all.len()).ok().filter(|count| *count > 0)?;
     all.get(usize::try_from(u64::from_le_bytes(random) % count).ok()?).copied()

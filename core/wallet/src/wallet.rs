@@ -28,7 +28,7 @@ use crate::vault::{Batch, Passphrase, Vault, VaultError};
 /// How old a header may be that is not looked up anew, in milliseconds.
 const JUST_MS: u64 = 60_000;
 /// How long that is waited for.
-const SOON: Duration = Duration::from_secs(2);
+const SOON: Duration = Duration::from_secs(1);
 /// The most keys of a source, other than the one now, that are looked up at once.
 const MAX_FORMER_KEYS: usize = 8;
 

@@ -1,7 +1,8 @@
 //! Mailboxes: sealed messages that wait for people who are not there.
 //!
-//! A relay keeps them for anybody whose key opened one, and knows neither who that is nor what is inside. Whoever holds the
-//! mailbox's token may deposit; whoever holds its key collects, and what was collected stays until it is acknowledged.
+//! A relay keeps them for anybody whose key opened one, and knows neither who that is nor what is inside. Whoever
+//! holds the mailbox's token may deposit; whoever holds its key collects, and what was collected stays until it is
+//! acknowledged.
 //!
 //! ```text
 //! boxes_v2      mailbox (32)                      ─► token, end, what is in it, since when it was never collected from
@@ -15,24 +16,29 @@
 //!
 //! # Who may have how much
 //!
-//! Each mailbox has [`ROOM_OF_EACH`] of its own: it takes up that much as soon as it is open, so that what others deposit elsewhere never keeps a letter
-//! out of it. What is beyond that, up to [`MAX_BOX_BYTES`], comes out of what no mailbox has of its own. All sizes are four, so that a size says little.
+//! Each mailbox has [`ROOM_OF_EACH`] of its own: it takes up that much as soon as it is open, so that what others
+//! deposit elsewhere never keeps a letter out of it. What is beyond that, up to [`MAX_BOX_BYTES`], comes out of what
+//! no mailbox has of its own. All sizes are four, so that a size says little.
 //!
-//! Anybody may open one, and pays for it, and for each time that its end is put off, with some computing ([`work`]). That links nobody
-//! to anything. When more than half of all room is taken it costs more, up to sixteen times as much, and whoever comes from one network address
-//! has no more than a [share](shares) of what is left.
+//! Anybody may open one, and pays for it, and for each time that its end is put off, with some computing ([`work`]).
+//! That links nobody to anything. When more than half of all room is taken it costs more, up to sixteen times as
+//! much, and whoever comes from one network address has no more than a [share](shares) of what is left.
 //!
-//! What is stored is never pushed out, but for one thing: when there is no room, mailboxes go that nobody ever collected from, the oldest first.
-//! Wallets collect as soon as they have opened one, so that theirs never do.
+//! What is stored is never pushed out, but for one thing: when there is no room, mailboxes go that nobody ever
+//! collected from, the oldest first. Wallets collect as soon as they have opened one, so that theirs never do.
 //!
-//! Whoever was shown a card can deposit into its mailbox. When that is half full, whoever comes from one address has a share of what is left in it, too.
+//! Whoever was shown a card can deposit into its mailbox. When that is half full, whoever comes from one address has
+//! a share of what is left in it, too.
 //!
 //! # What a flood costs
 //!
-//! [`Limits::default`] has room for 65,536 mailboxes. To take all of it by opening mailboxes costs 32,768 times the usual price, and from there on up to sixteen
-//! times that, 316,000 times in all: 1.3 · 10¹² hashes. That is five days of one core of the machine that the figures in the README are of, and less than ten minutes of a graphics card that does
-//! 3 · 10⁹ a second. It takes addresses besides: from N of them an (N + 1)-th stays free. So a flood from few addresses shuts nobody out whatever it computes,
-//! and one from thousands, by whoever has such cards, does: openings are refused then until mailboxes end, a month later at most; what is open goes on, with its own room.
+//! [`Limits::default`] has room for 65,536 mailboxes. To take all of it by opening mailboxes costs 32,768 times the
+//! usual price, and from there on two to sixteen times that, 278,528 prices in all: 1.2 · 10¹² hashes. That is a day
+//! and a half of one core of a server, and by estimate two to twenty minutes of a graphics card ([`work`]). It takes
+//! addresses besides: from N of them an (N + 1)-th stays free for others. So a flood from few addresses shuts nobody
+//! out, whatever it computes. One from tens of thousands, by whoever has such a card, does: openings are refused then
+//! until mailboxes end, a month later at most, and to keep them costs as much again. What is open goes on, with its
+//! own room. What addresses took is forgotten when the relay is started anew.
 //!
 //! The signature in a collection is for [`Challenger`](crate::challenge::Challenger) to check, before.
 
@@ -72,7 +78,8 @@ const ROOM: TableDefinition<'_, bool, u64> = TableDefinition::new("room_v1");
 
 /// The sizes that a sealed message may have, in bytes.
 pub const SEALED_LENS: [usize; 4] = [1024, 4 * 1024, 16 * 1024, MAX_SEALED_LEN];
-/// For how long a mailbox may be kept, in milliseconds: thirty days, up to a midnight. It can be opened again before it ends.
+/// For how long a mailbox may be kept, in milliseconds: thirty days, up to a midnight. It can be opened again before
+/// it ends.
 pub const LONGEST_MS: u64 = DAY_MS * 31;
 /// The most bytes in one mailbox.
 pub const MAX_BOX_BYTES: u64 = 1024 * 1024;
@@ -103,7 +110,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What a mailbox costs while so many bytes are taken up: twice as much from each eighth to the next, beyond half of all.
+    /// What a mailbox costs while so many bytes are taken up: twice as much from each eighth to the next, beyond half
+    /// of all.
     const fn effort_at(&self, taken: u64) -> u64 {
         let eighths = taken.saturating_mul(8) / if self.bytes == 0 { 1 } else { self.bytes };
         let doublings = match eighths {
@@ -172,7 +180,8 @@ impl<E: Into<redb::Error>> From<E> for MailboxError {
 }
 
 impl MailboxError {
-    /// What whoever asked is told; nothing when it is this relay that failed, or has a price. A message of another size fits in no mailbox.
+    /// What whoever asked is told; nothing when it is this relay that failed, or has a price. A message of another
+    /// size fits in no mailbox.
     #[must_use]
     pub const fn refusal(&self) -> Option<MailboxRefusal> {
         match self {
@@ -248,12 +257,13 @@ impl Mailboxes {
         self.shares.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Opens a mailbox at this relay, or gives one another token and another end. What is in it stays. A new one, and a later end, cost work.
+    /// Opens a mailbox at this relay, or gives one another token and another end. What is in it stays. A new one, and
+    /// a later end, cost work.
     ///
     /// # Errors
-    /// [`MailboxError`]: [`MailboxError::Price`]; a refusal as [`MailboxRefusal::Signature`] when it is not signed, for another relay, over
-    /// already, or for longer than [`LONGEST_MS`]; as [`MailboxRefusal::Full`] when the relay keeps no more, as [`MailboxRefusal::Share`] when it
-    /// keeps no more for whoever comes from there.
+    /// [`MailboxError`]: [`MailboxError::Price`]; a refusal as [`MailboxRefusal::Signature`] when it is not signed,
+    /// for another relay, over already, or for longer than [`LONGEST_MS`]; as [`MailboxRefusal::Full`] when the relay
+    /// keeps no more, as [`MailboxRefusal::Share`] when it keeps no more for whoever comes from there.
     pub fn open_box(
         &self,
         signed: &SignedOpening,
@@ -331,7 +341,8 @@ impl Mailboxes {
         Ok(self.limits.effort_at(taken(room, false)?.saturating_add(taken(room, true)?)))
     }
 
-    /// Sees to it that there is room for `want` bytes more, of `mailbox`: mailboxes that were never collected from go for it, but not that one.
+    /// Sees to it that there is room for `want` bytes more, of `mailbox`: mailboxes that were never collected from go
+    /// for it, but not that one.
     fn make_room(
         &self,
         transaction: &WriteTransaction,
@@ -460,8 +471,8 @@ impl Mailboxes {
         if may { Ok(()) } else { refused(MailboxRefusal::Share) }
     }
 
-    /// Throws away what a collection acknowledges, then hands out the oldest messages that are left. Whether it is signed as
-    /// it must be is for [`Challenger::check`](crate::challenge::Challenger::check), before.
+    /// Throws away what a collection acknowledges, then hands out the oldest messages that are left. Whether it is
+    /// signed as it must be is for [`Challenger::check`](crate::challenge::Challenger::check), before.
     ///
     /// # Errors
     /// [`MailboxError`]: a refusal as [`MailboxRefusal::NoMailbox`].
@@ -520,7 +531,8 @@ impl Mailboxes {
         Ok(transaction.commit()?)
     }
 
-    /// Takes away mailboxes that have ended, with what is in them: [`MAX_SWEPT`] at most, the longest over first. How many.
+    /// Takes away mailboxes that have ended, with what is in them: [`MAX_SWEPT`] at most, the longest over first. How
+    /// many.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -541,7 +553,8 @@ impl Mailboxes {
     }
 }
 
-/// Takes over what a relay of before kept. Whether anybody collected from these mailboxes is not known: none of them is pushed out.
+/// Takes over what a relay of before kept. Whether anybody collected from these mailboxes is not known: none of them
+/// is pushed out.
 fn take_over_v1(database: &Database) -> Result<(), StoreError> {
     let transaction = begin_write(database)?;
     if !transaction.list_tables()?.any(|table| table.name() == BOXES_V1.name()) {

@@ -1,10 +1,12 @@
 //! How much of what is running out whoever comes from one place may take.
 //!
-//! A place is where many may come from, a hospital or a mobile network: so it has a share, and no limit while there is enough for all. When there
-//! is not, it may have taken as much as one of all who took something and one more would have of what is left. So N places leave to whoever comes from another an
-//! (N + 1)-th, on which they cannot lay hands, however long they try.
+//! A place is where many may come from, a hospital or a mobile network: so it has a share, and no limit while there
+//! is enough for all. When there is not, it may have taken as much as one of all who took something and one more
+//! would have of what is left. So N places leave to whoever comes from another an (N + 1)-th, on which they cannot
+//! lay hands, however long they try.
 //!
-//! What was taken is halved every month. It is in memory alone: no disk of a relay says who came from where. A relay that is started anew has forgotten it.
+//! What was taken is halved every month. It is in memory alone: no disk of a relay says who came from where. A relay
+//! that is started anew has forgotten it.
 
 use std::collections::BTreeMap;
 
