@@ -188,7 +188,7 @@ fn grown() -> (Ground, StudyId, StudyId) {
     assert!(matches!(ground.take(&ground.phantom("more", 1, 6), Origin::Handed).unwrap()[..], [Taken::Grown(_)]));
     repaint(&clavicle_imaging::walk::files(&folder).unwrap().0.pop().unwrap());
     ground.take(&folder, Origin::Handed).unwrap();
-    assert_eq!(ground.archive.contradictions(held).unwrap().len(), 1);
+    assert!(!ground.archive.contradictions(held).unwrap().is_empty());
     let [Taken::New(free)] = ground.take(&ground.phantom("two", 2, 3), Origin::Handed).unwrap()[..] else { panic!() };
     assert!(ground.archive.close(free, &ground.signer()).unwrap());
     (ground, held, free)

@@ -90,8 +90,8 @@ fn a_relay_under_a_flood_goes_on_deciding_and_takes_a_revocation() {
     assert!(taken == 0 && (2..=3).contains(&kept) && refused == 12 - kept, "{taken} {kept} {refused}");
     let quarantine = cluster.hospital(&["quarantine", "--dir", &dir]);
     assert_eq!(quarantine["quarantined"].as_array().unwrap().len(), kept, "{quarantine}");
-    let from = format!("{} JUNK", dicom.ip());
-    assert_eq!(quarantine["quarantined"][0]["from"], from.as_str());
+    let from = quarantine["quarantined"][0]["from"].as_str().unwrap();
+    assert!(from.starts_with("127.") && from.ends_with(" JUNK"), "{from}");
     // It sends nothing more, whatever it is; others do.
     let honest = write(&cluster.path("honest"), std::iter::once(image(3, 0, 100_000)));
     assert_eq!(send(dicom, "CT", &honest), [1, 0, 0]);

@@ -14,7 +14,9 @@ fn a_lost_catalogue_is_missed_and_rebuilt_and_nothing_that_a_record_names_goes()
     let study = cluster.ingest(0, "files");
     let images = || {
         let all = files_in(&cluster.home(0).archive_folder());
-        all.into_iter().filter(|path| !path.to_string_lossy().contains("/studies/")).collect::<Vec<_>>()
+        let is_image =
+            |path: &std::path::PathBuf| !path.to_string_lossy().contains("/studies/") && path.extension().is_none();
+        all.into_iter().filter(is_image).collect::<Vec<_>>()
     };
     let before = images();
     assert_eq!(before.len(), 3);
