@@ -217,6 +217,15 @@ impl Ground {
         Ok(clavicle_wallet::code::from_text(&issued.code).unwrap())
     }
 
+    /// Waits until the relay of hospital `n` answers its operator.
+    pub(super) async fn wait_until_it_answers(&self, n: usize) {
+        let (end, socket) = (Instant::now() + PATIENCE, &self.hospitals[n].socket);
+        while control::get::<clavicle_relay::service::Status>(socket, control::STATUS).await.is_err() {
+            assert!(Instant::now() < end, "{} does not start", HOSPITALS[n]);
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+
     /// Waits until the source's newest block is recent enough to serve on, or is not.
     pub(super) async fn wait_until_fresh(&self, fresh: bool) {
         let end = Instant::now() + PATIENCE;

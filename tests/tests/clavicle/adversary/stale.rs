@@ -90,7 +90,7 @@ pub(super) async fn a_source_that_is_left_alone_serves_what_patients_allowed_and
     assert_unconfirmed(&refused_to_holder(ground, &held).await);
     // One of three others may be the one that lies.
     ground.cluster.start(1);
-    ground.cluster.reach(&[1], 0);
+    ground.wait_until_it_answers(1).await;
     let end = Instant::now() + Duration::from_millis(1_500);
     while Instant::now() < end {
         assert_unconfirmed(&ground.refused(&allowed).await);
