@@ -89,7 +89,7 @@ fn the_files_are_their_owners_and_hold_nothing_readable() {
     {
         use std::os::unix::fs::PermissionsExt as _;
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
-        drop(Vault::open(&folder, &passphrase("correct horse")).unwrap());
+        drop(Vault::open(&folder, &passphrase(LONG)).unwrap());
     }
     let bytes = fs::read(folder.join("vault.redb")).unwrap();
     for text in ["readable", "identifier", "note"] {
