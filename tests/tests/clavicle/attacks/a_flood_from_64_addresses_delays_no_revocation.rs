@@ -5,9 +5,10 @@
 //! `CLAVICLE_LONG=1` takes more revocations, and holds a running fetch to half of its speed.
 
 use std::collections::VecDeque;
+use std::fs;
 use std::io;
 use std::net::SocketAddr;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -32,7 +33,7 @@ use tokio::runtime::Runtime;
 use tokio::time::{sleep, timeout};
 
 use crate::adversary::now;
-use crate::cluster::{Cluster, brain};
+use crate::cluster::{Cluster, in_another_study, slice};
 use crate::people::text;
 use crate::process::{PATIENCE, until};
 
@@ -185,8 +186,13 @@ struct Person {
 }
 
 impl Person {
-    fn new(cluster: &Cluster, name: &str, slices: std::ops::RangeInclusive<usize>) -> Self {
-        brain(cluster, &format!("images of {name}"), slices);
+    fn new(cluster: &Cluster, name: &str, slices: RangeInclusive<usize>) -> Self {
+        let folder = cluster.path(&format!("images of {name}"));
+        fs::create_dir(&folder).unwrap();
+        for (file, bytes) in slices.clone().map(slice) {
+            // A study of their own.
+            fs::write(folder.join(file), in_another_study(&bytes, *slices.start())).unwrap();
+        }
         cluster.patient(name);
         let study = cluster.ingest(MERCY, &format!("images of {name}"));
         cluster.pick_up(MERCY, &study, name);
@@ -220,7 +226,7 @@ impl Person {
             let out = cluster.path(&format!("fetched {number}"));
             let fetched = self.runtime.block_on(self.patient.fetch(&study, Some(&out), |_, _| ())).unwrap();
             bytes += fetched.bytes;
-            std::fs::remove_dir_all(&out).unwrap();
+            fs::remove_dir_all(&out).unwrap();
             if stop.load(Ordering::Relaxed) {
                 return bytes as f64 / from.elapsed().as_secs_f64();
             }
