@@ -41,7 +41,12 @@ impl<S: Read + Seek> Open<S> {
         let asked = panic::catch_unwind(AssertUnwindSafe(|| -> Result<_, E> {
             let mut frames = match held {
                 Some(frames) => frames,
-                None => Frames::read(source(), len)?,
+                None => {
+                    // The place in a file is shared with everybody who has it open.
+                    let mut source = source();
+                    source.rewind().map_err(|_| FramesError::Io)?;
+                    Frames::read(source, len)?
+                }
             };
             let answer = one(&mut frames);
             Ok((frames, answer))

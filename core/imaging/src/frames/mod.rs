@@ -209,8 +209,10 @@ impl<S: Read + Seek> Frames<S> {
                         // Nothing in it says where it begins; of several frames each is one fragment as a rule.
                         return expected > 1;
                     }
-                    let start = source.read(Span { len: fragment.len.min(8), ..*fragment }).unwrap_or_default();
-                    start.first_chunk().is_some_and(|start| index::begins(codec, *start, bytes_of_pixel))
+                    let begin = source.read(Span { len: fragment.len.min(8), ..*fragment }).unwrap_or_default();
+                    let mut start = [0; 8];
+                    start[..begin.len()].copy_from_slice(&begin);
+                    index::begins(codec, start, bytes_of_pixel)
                 };
                 let frames = usize::try_from(expected).unwrap_or(usize::MAX);
                 let index = Index::new(attributes, &offsets, &fragments, frames, begins);

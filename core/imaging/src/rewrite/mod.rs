@@ -244,6 +244,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
                     return Err(RewriteError::Bits);
                 }
                 // Those that are there, whatever is said: none is left behind.
+                self.source.rewind().map_err(read_error)?;
                 let frames = Frames::read(&mut self.source, self.len);
                 let frames = frames.map_or_else(|_| said_frames(self.scanned), |frames| frames.count());
                 Plan::Decoded { first: decoder(0)?, frames }
