@@ -25,7 +25,7 @@
 //! | a store is taken away, and is begun anew in silence | `relay/tests/relay/endings.rs`, `relay/src/made.rs` |
 //! | who lies about an AE title has as much room as all others together | `relay/src/room.rs` |
 //! | a copied pickup code with another key or address | `an_altered_code_leads_nowhere_but_to_what_the_ledger_says`, `adversary/desk.rs`; `core/wallet/tests/wallet/following.rs` |
-//! | a pickup code that leads to another hospital of the roster | `a_source_that_…`, `a_source_in_between_…`, `core/network/tests/transfer/pickups.rs` |
+//! | a pickup code that leads to another hospital of the roster | `a_source_that_…`, `a_source_in_between_…`, `core/network/tests/transfer/pickups.rs`; `a_code_is_tried_no_more_…`, `core/wallet/tests/wallet/following.rs` |
 //! | somebody else's code for a study that has its holder | `what_is_held_stays_with_its_holder`, `of_a_visit_only_what_nobody_holds_is_offered`, `adversary/desk.rs` |
 //! | a code for a study that was suspended or withdrawn | `a_study_that_its_source_stopped_serving_is_not_handed_over`, `adversary/desk.rs` |
 //! | a copy of `pickups.redb`, searched for its PINs | `whoever_copies_the_file_can_search_it_for_no_pin`, `relay/tests/relay/pickups.rs` |

@@ -1,13 +1,13 @@
 //! A wallet and a network that went on without it: it jumps, follows, or starts from a checkpoint that a hospital hands over.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use clavicle_ledger::action::DefineStudy;
 use clavicle_ledger::block::{CommitCertificate, Header};
 use clavicle_ledger::derivation::{Branch, Words};
-use clavicle_ledger::encoding::{Ascending, Text};
+use clavicle_ledger::encoding::{Ascending, Text, from_hex};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, ManifestRoot, SourceId, StudyDigest, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
@@ -22,14 +22,15 @@ use clavicle_ledger::tree::prove;
 use clavicle_ledger::validators::{Validator, ValidatorSet};
 use clavicle_ledger::vote::{Vote, VoteKind};
 use clavicle_manifest::Uid;
+use clavicle_network::endpoint::bind;
 use clavicle_network::message::{Decided, Holding, List, ProvenRows, Query, Request, Response, RowKey, Token};
-use clavicle_network::pickup::{PickupCode, Question, Ticket};
+use clavicle_network::pickup::{PROTOCOL, PickupCode, PickupError, Question, Ticket};
 use clavicle_network::swarm::{Config, Desk, Node, Received};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
 use clavicle_wallet::identity::Identity;
 use clavicle_wallet::ledger::Ledger;
-use clavicle_wallet::patient::{GrantRequest, OwnStudy, Patient};
+use clavicle_wallet::patient::{GrantRequest, MAX_RUNS, OwnStudy, Patient};
 use clavicle_wallet::rows::{Held, Known, Summary};
 use clavicle_wallet::vault::Passphrase;
 
@@ -118,8 +119,14 @@ struct Network {
 impl Network {
     /// One that began so many days ago, with as many relays that answer.
     fn new(days: u64, relays: usize) -> Self {
+        Self::served(days, relays, None)
+    }
+
+    /// The same, with images of the first hospital's served somewhere.
+    fn served(days: u64, relays: usize, images: Option<SocketAddr>) -> Self {
         let held: Vec<TcpListener> = (0..relays).map(|_| port()).collect();
         let ports: Vec<u16> = held.iter().map(|held| held.local_addr().unwrap().port()).collect();
+        let images = |at| images.filter(|_| at == 0).map(|images| Text::new(images.to_string()).unwrap());
         let source = |(at, name): (usize, &&str)| {
             let key = |role: &str| secret(&format!("{name} {role} 0")).public();
             let address = ports.get(at).map(|port| Text::new(format!("/ip4/127.0.0.1/tcp/{port}")).unwrap());
@@ -134,6 +141,7 @@ impl Network {
                 },
                 addresses: Addresses {
                     libp2p: Ascending::from_items(address.into_iter().collect()).unwrap(),
+                    iroh: Ascending::from_items(images(at).into_iter().collect()).unwrap(),
                     ..Addresses::default()
                 },
                 mailbox: Ascending::new(),
@@ -464,4 +472,56 @@ async fn a_new_wallet_on_an_old_network_starts_from_a_hospitals_code_and_from_no
     let nowhere = nowhere.sign(&secret("grantee")).unwrap();
     let refused = patient.sign_grant(&study, &nowhere, &request).await.map(drop).unwrap_err();
     assert!(matches!(refused, WalletError::UnknownRelays), "{refused}");
+}
+
+/// A hospital of the roster that did not give the code out: it has one guess for each run, and the wallet makes only so many.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_code_is_tried_no_more_with_a_hospital_that_does_not_know_its_answer() {
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let served = bind(&secret("mercy transfer 0"), Some(at), &[PROTOCOL]).await.unwrap();
+    let address = served.bound_sockets()[0];
+    let mut network = Network::served(1, 1, Some(address));
+    let checkpoint = network.day(&[]);
+    let told = network.take_told();
+    let (_node, _) = network.relay(0, told).await;
+    let folder = tempfile::tempdir().unwrap();
+    let (mut patient, _) = Patient::create(folder.path(), &passphrase(), network.genesis.clone(), clock).unwrap();
+    // It says that the wallet is right, and cannot show that it knows what is right; or else hangs up.
+    let say_yes = |yes: bool| {
+        let served = served.clone();
+        async move {
+            let connection = served.accept().await.unwrap().await.unwrap();
+            let (mut send, mut receive) = connection.accept_bi().await.unwrap();
+            receive.read_exact(&mut [0; 68]).await.unwrap();
+            // The base point of ristretto255 (RFC 9496 A.1) is a share like any other.
+            let share = from_hex("e2f2ae0a6abc4e71a884a961c500515f58e30b6aa582dd8db6a65945e08d2d76").unwrap();
+            send.write_all(&[&[0, 0, 0, 33, 1][..], &share].concat()).await.unwrap();
+            receive.read_exact(&mut [0; 68]).await.unwrap();
+            if yes {
+                send.write_all(&[&[0, 0, 0, 73, 1][..], &[7; 64], &[0; 8]].concat()).await.unwrap();
+                connection.closed().await;
+            } else {
+                connection.close(0u32.into(), b"");
+            }
+        }
+    };
+    let addresses = Ascending::from_items(vec![Text::new(address.to_string()).unwrap()]).unwrap();
+    let code =
+        |n: u8| PickupCode { ticket: Ticket([n; 32]), addresses: addresses.clone(), ..code(&network, checkpoint) };
+    let (first, second) = (code(1), code(2));
+    let (found_out, ()) = tokio::join!(patient.pick_up(&first, "4711"), say_yes(true));
+    let found_out = found_out.map(drop).unwrap_err();
+    assert!(matches!(found_out, WalletError::Pickup(PickupError::NotProven)), "{found_out}");
+    // Nobody listens any more, and nobody would have to.
+    let refused = patient.pick_up(&first, "4711").await.map(drop).unwrap_err();
+    assert!(matches!(refused, WalletError::TriedTooOften), "{refused}");
+    for _ in 0..MAX_RUNS {
+        let (broken, ()) = tokio::join!(patient.pick_up(&second, "4711"), say_yes(false));
+        let broken = broken.map(drop).unwrap_err();
+        assert!(matches!(broken, WalletError::Pickup(PickupError::Broken)), "{broken}");
+    }
+    drop(patient);
+    let mut patient = Patient::open(folder.path(), &passphrase(), clock).unwrap();
+    let refused = patient.pick_up(&second, "4711").await.map(drop).unwrap_err();
+    assert!(matches!(refused, WalletError::TriedTooOften), "{refused}");
 }
