@@ -119,6 +119,17 @@ impl<E: Into<StoreError>> std::convert::From<ExecuteError<E>> for SubmitError {
     }
 }
 
+/// The receipt for a revocation, when it is on the disk.
+fn given(writing: Option<Writing>) -> Option<Box<SignedReceipt>> {
+    match writing?.wait() {
+        Ok(receipt) => Some(Box::new(receipt)),
+        Err(error) => {
+            warn!(%error, "there is no receipt for a revocation, which binds all the same");
+            None
+        }
+    }
+}
+
 /// Whether a study is on the ledger, and this source's to answer for.
 pub(crate) fn is_kept_by(snapshot: &Snapshot, source: SourceId, study: StudyId) -> Result<bool, ReadError<StoreError>> {
     let Some(study) = snapshot.study(study)? else { return Ok(false) };
@@ -155,8 +166,10 @@ impl Submission {
         if let Some((height, _)) = self.store.find_envelope(&hash)? {
             return known(Fate::Executed(height));
         }
-        if self.mempool.find(&hash).is_some() {
-            return known(Fate::Waited);
+        if let Some(waits) = self.mempool.find(&hash) {
+            // Its receipt may be on its way to the disk still: whoever brings the same by another way waits for that one.
+            let writing = if revoked.is_some() { self.remember(&self.store.snapshot()?, &waits)? } else { None };
+            return Ok(Taken { receipt: given(writing), ..taken(Fate::Waited) });
         }
         let envelope = envelope.check_stateless(&self.chain)?;
         let snapshot = self.store.snapshot()?;
@@ -172,7 +185,10 @@ impl Submission {
         match self.mempool.put(envelope, lane) {
             Put::Full => return Err(SubmitError::Full),
             Put::TooMany => return Err(SubmitError::TooMany),
-            Put::Waited => return known(Fate::Waited),
+            Put::Waited => {
+                let writing = writing.filter(|_| from == From::Somebody);
+                return Ok(Taken { receipt: given(writing), ..taken(Fate::Waited) });
+            }
             Put::Waits => {}
         }
         waker.wake();
@@ -182,13 +198,7 @@ impl Submission {
             publish(bytes.to_vec());
         }
         // Last, since nothing but the answer waits for it.
-        let receipt = writing.filter(|_| from == From::Somebody).and_then(|writing| match writing.wait() {
-            Ok(receipt) => Some(Box::new(receipt)),
-            Err(error) => {
-                warn!(%error, "there is no receipt for a revocation, which binds all the same");
-                None
-            }
-        });
+        let receipt = given(writing.filter(|_| from == From::Somebody));
         Ok(Taken { receipt, ..taken(Fate::Waits) })
     }
 

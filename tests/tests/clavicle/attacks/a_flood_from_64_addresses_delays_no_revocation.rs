@@ -234,6 +234,15 @@ impl Person {
     }
 }
 
+/// Says stop when it is dropped.
+struct Stop<'a>(&'a AtomicBool);
+
+impl Drop for Stop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
 fn percentile(all: &mut [Duration], percent: usize) -> Duration {
     all.sort();
     all[(all.len() * percent).div_ceil(100).saturating_sub(1)]
@@ -274,6 +283,8 @@ fn a_flood_from_64_addresses_delays_no_revocation() {
         let stop = AtomicBool::new(false);
         let (mut grants, mut revocations, speed) = std::thread::scope(|threads| {
             let fetching = threads.spawn(|| bo.fetch(&cluster, &stop));
+            // Also when something fails, or the fetching would not end.
+            let stopping = Stop(&stop);
             let mut took = (Vec::new(), Vec::new());
             let rounds = if addresses.is_empty() { 4 } else { rounds };
             while took.1.len() < rounds {
@@ -284,7 +295,7 @@ fn a_flood_from_64_addresses_delays_no_revocation() {
                     took.1.push(revoking);
                 }
             }
-            stop.store(true, Ordering::Relaxed);
+            drop(stopping);
             (took.0, took.1, fetching.join().unwrap())
         });
         let (p50, p99) = (percentile(&mut revocations, 50), percentile(&mut revocations, 99));
