@@ -34,6 +34,8 @@ const MAX_FORMER_KEYS: usize = 8;
 
 /// How long a revocation that goes to the source itself waits for a relay to prove where that is.
 const WHERE: Duration = Duration::from_secs(1);
+/// How much longer than the network a source may take to give its receipt for a revocation.
+const GIVEN: Duration = Duration::from_secs(1);
 
 /// A wallet, open.
 #[derive(Debug)]
@@ -218,7 +220,14 @@ impl Wallet {
             }
         };
         match submitted {
-            Ok(Submitted { height, receipt: given }) => (given.or(receipt), Ok(height)),
+            Ok(Submitted { height, receipt: given }) => {
+                let mut receipt = given.or(receipt);
+                if receipt.is_none() && !told {
+                    // The others were faster than the source, which is being told still.
+                    receipt = timeout(GIVEN, telling).await.ok().flatten();
+                }
+                (receipt, Ok(height))
+            }
             Err(error) => (if told { receipt } else { telling.await }, Err(error)),
         }
     }

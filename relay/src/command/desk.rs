@@ -30,7 +30,7 @@ pub(super) fn ingest(dir: &Path, folder: &Path, report: Option<&Path>) -> Result
         Ok(service.ingest(&request, &|seen, files| shown.is_at(TakingRow { seen, files }))?)
     })?;
     shown.finish();
-    let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined, repairs } = &ingested;
+    let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined, refused, repairs } = &ingested;
     let mut lines = vec![format!(
         "{} studies ({new} new, {grown} grown), {instances} instances; {duplicates} duplicates, {} conflicts, {} quarantined",
         studies.len(),
@@ -47,7 +47,14 @@ pub(super) fn ingest(dir: &Path, folder: &Path, report: Option<&Path>) -> Result
     if quarantined.len() > MOST_TOLD {
         lines.push(format!("             and {} more; --json has all", quarantined.len() - MOST_TOLD));
     }
-    Ok(Answer { text: lines.join("\n"), json: json!(ingested) })
+    let answer = Answer { text: lines.join("\n"), json: json!(ingested) };
+    match quarantined.last() {
+        Some(one) if *refused > 0 => {
+            let sentence = format!("{refused} of the images were not taken in: {}", one.reason);
+            Err(CommandError::Found { code: "not_taken", sentence, answer: Box::new(answer) })
+        }
+        _ => Ok(answer),
+    }
 }
 
 /// Gives a running relay the folder, and meanwhile asks it how far it is, where somebody looks.

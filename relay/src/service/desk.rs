@@ -46,8 +46,11 @@ pub struct Ingested {
     pub duplicates: usize,
     /// Files that contradict another.
     pub conflicts: Vec<ConflictRow>,
-    /// Files that could not be used.
+    /// Files that could not be used, and those of studies that were not taken in.
     pub quarantined: Vec<QuarantinedRow>,
+    /// How many of these belong to studies that were not taken in; they come last.
+    #[serde(default)]
+    pub refused: usize,
     /// What is not in order in files that were taken all the same.
     #[serde(default)]
     pub repairs: Vec<RepairRow>,
@@ -274,6 +277,7 @@ impl Service {
             grown: count(|taken| matches!(taken, Taken::Grown(_))),
             instances,
             duplicates: intake.duplicates.len(),
+            refused: refused.len(),
             repairs: intake
                 .repairs()
                 .into_iter()
