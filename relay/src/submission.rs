@@ -158,13 +158,19 @@ impl Submission {
             Action::Revoke(revoke) if from == From::Somebody => Some((revoke.study, revoke.grant)),
             _ => None,
         };
-        let known = |fate| {
+        let known = |fate| -> Result<Taken, SubmitError> {
             let receipt = revoked.map(|(study, grant)| self.receipts.revocation(study, grant)).transpose()?;
             Ok(Taken { receipt: receipt.flatten().map(Box::new), ..taken(fate) })
         };
         // What is known by its hash was checked before it became known.
         if let Some((height, _)) = self.store.find_envelope(&hash)? {
-            return known(Fate::Executed(height));
+            let mut known = known(Fate::Executed(height))?;
+            if revoked.is_some() && known.receipt.is_none() {
+                // It came in a block before it came by itself, or its receipt is on its way to the disk still.
+                let envelope = envelope.check_stateless(&self.chain)?;
+                known.receipt = given(self.remember(&self.store.snapshot()?, &envelope)?);
+            }
+            return Ok(known);
         }
         if let Some(waits) = self.mempool.find(&hash) {
             // Its receipt may be on its way to the disk still: whoever brings the same by another way waits for that one.
