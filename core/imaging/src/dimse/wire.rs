@@ -21,7 +21,7 @@ const BUFFER: usize = 128 << 10;
 const LINGER: Duration = Duration::from_secs(2);
 const LINGER_BYTES: usize = 4 << 20;
 /// How long of that the peer may take to end the connection itself.
-const FIRST: Duration = Duration::from_millis(500);
+const FIRST: Duration = Duration::from_millis(1500);
 
 /// What comes next in an association.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
