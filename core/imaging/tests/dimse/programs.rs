@@ -81,17 +81,22 @@ pub struct Storescp {
 impl Storescp {
     pub fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
-        let mut command = Command::new("storescp");
-        // Bytes as they come, in whichever transfer syntax is proposed.
-        command.args(["+B", "+xa", "-od"]).arg(folder.path()).arg(port.to_string());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let running = Running(child.expect("storescp does not start: run .ci/test-data first"));
         let from = Instant::now();
-        while !run("echoscu", ["127.0.0.1", &port.to_string()]).status.success() {
-            assert!(from.elapsed() < PATIENCE, "storescp does not answer");
+        loop {
+            let port = free_port();
+            let mut command = Command::new("storescp");
+            // Bytes as they come, in whichever transfer syntax is proposed.
+            command.args(["+B", "+xa", "-od"]).arg(folder.path()).arg(port.to_string());
+            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+            let mut running = Running(child.expect("storescp does not start: run .ci/test-data first"));
+            // Somebody else may have the port by now; then it ends.
+            while running.0.try_wait().unwrap().is_none() {
+                if run("echoscu", ["127.0.0.1", &port.to_string()]).status.success() {
+                    return Self { _running: running, port, folder };
+                }
+                assert!(from.elapsed() < PATIENCE, "storescp does not answer");
+            }
         }
-        Self { _running: running, port, folder }
     }
 
     /// What it received: the data sets.
