@@ -111,6 +111,8 @@ impl Patches {
         self.all.sort_by_key(|patch| (patch.at, patch.cut > 0));
     }
 
+    /// Whether the bytes are read as they are.
+    #[cfg(feature = "dimse")]
     pub(crate) const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
@@ -122,6 +124,7 @@ impl Patches {
     }
 
     /// How long a piece is once it is patched.
+    #[cfg(any(feature = "dimse", test))]
     pub(crate) fn len(&self, from: u64, to: u64) -> u64 {
         let patches = self.between(from, to);
         let (cut, put) = patches.iter().fold((0, 0), |(cut, put), one| (cut + one.cut, put + u64::from(one.put_len)));
