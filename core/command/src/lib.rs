@@ -3,7 +3,7 @@
 //! | | |
 //! |---|---|
 //! | [`given`] | secrets and what tells who somebody is: asked for, or read from a file or a descriptor |
-//! | [`file`] | files that take nobody's place |
+//! | [`mod@file`] | files that take nobody's place |
 
 pub mod file;
 pub mod given;

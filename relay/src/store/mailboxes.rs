@@ -22,7 +22,7 @@
 //!
 //! Anybody may open one, and pays for it, and for each time that its end is put off, with some computing ([`work`]).
 //! That links nobody to anything. When more than half of all room is taken it costs more, up to sixteen times as
-//! much, and whoever comes from one network address has no more than a [share](shares) of what is left.
+//! much, and whoever comes from one network address has no more than a share of what is left.
 //!
 //! What is stored is never pushed out, but for one thing: when there is no room, mailboxes go that nobody ever
 //! collected from, the oldest first. Wallets collect as soon as they have opened one, so that theirs never do.

@@ -5,7 +5,7 @@
 //! attributes that intake needs are kept if they are short; of the pixels it is remembered where they are. DICOM PS3.5 §7, PS3.10 §7.1.
 //!
 //! What breaks the standard and can be understood in one way only is read so, and said: see [`Repair`]. The scan is the one place that
-//! knows of it. What it walked is read by others patched ([`Patches`]), as it should stand.
+//! knows of it. What it walked is read by others patched (`Patches`), as it should stand.
 
 mod encoding;
 mod input;

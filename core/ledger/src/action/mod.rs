@@ -17,7 +17,7 @@
 //! | Vote | `vote` | the validators decide how the network goes on |
 //! | Evidence | `evidence` | a validator signed twice |
 //!
-//! What is done with every action comes from one list, [`actions`]: a new one is a file with its [`Act`], and a line there.
+//! What is done with every action comes from one list, `actions`: a new one is a file with its `Act`, and a line there.
 //!
 //! `check_stateless` says what is wrong whatever the state; `execute` says what is wrong now, and otherwise writes. Every cap is
 //! enforced in `execute`, where a malicious proposer cannot go round it.
