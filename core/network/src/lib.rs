@@ -2,6 +2,11 @@
 
 pub mod endpoint;
 pub mod file;
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+#[path = "../../ledger/tests/kernel/hostile.rs"]
+mod hostile;
 pub mod message;
 pub mod pack;
 pub mod pickup;

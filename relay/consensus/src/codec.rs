@@ -458,6 +458,7 @@ mod tests {
     use clavicle_ledger::key::Signature;
 
     use super::*;
+    use crate::hostile::feed;
 
     fn sig(byte: u8) -> Sig {
         Sig(Signature::from_bytes([byte; 64]))
@@ -511,6 +512,31 @@ mod tests {
         let peer_id = PeerId::from_bytes(&[&[0, 32][..], &[7; 32]].concat()).unwrap();
         round_trip(&Status { peer_id, tip_height: At(3), history_min_height: At(1) });
         round_trip(&Request::ValueRequest(ValueRequest::new(At(3)..=At(9))));
+    }
+
+    /// Bytes that were accepted are those of what was read.
+    fn reads_only_what_it_writes<T: Encoded>(bytes: &[u8]) {
+        if let Ok(value) = <BorshCodec as Codec<T>>::decode(&BorshCodec, Buffer::copy_from_slice(bytes)) {
+            assert_eq!(BorshCodec.encode(&value).unwrap(), bytes);
+        }
+    }
+
+    #[test]
+    fn fuzz() {
+        let vote = BorshCodec.encode(&SignedConsensusMsg::Vote(vote(Round::ZERO))).unwrap().to_vec();
+        feed("consensus message", &[vote], reads_only_what_it_writes::<SignedConsensusMsg<Network>>);
+        let vote = BorshCodec.encode(&LivenessMsg::Vote(self::vote(Round::ZERO))).unwrap().to_vec();
+        feed("liveness message", &[vote], reads_only_what_it_writes::<LivenessMsg<Network>>);
+        let peer_id = PeerId::from_bytes(&[&[0, 32][..], &[7; 32]].concat()).unwrap();
+        let status = BorshCodec.encode(&Status { peer_id, tip_height: At(3), history_min_height: At(1) }).unwrap();
+        feed("status", &[status.to_vec()], reads_only_what_it_writes::<Status<Network>>);
+        let question = BorshCodec.encode(&Request::ValueRequest(ValueRequest::new(At(3)..=At(9)))).unwrap();
+        feed("question for blocks", &[question.to_vec()], reads_only_what_it_writes::<Request<Network>>);
+        let answer = BorshCodec.encode(&response(2)).unwrap().to_vec();
+        feed("decided blocks", &[answer], reads_only_what_it_writes::<Response<Network>>);
+        let part = StreamMessage::new(StreamId::new(vec![1; 20].into()), 3, StreamContent::<Part>::Fin);
+        let part = BorshCodec.encode(&part).unwrap().to_vec();
+        feed("part of a block", &[part], reads_only_what_it_writes::<StreamMessage<Part>>);
     }
 
     #[test]

@@ -31,6 +31,9 @@ mod context;
 mod drive;
 pub mod elsewhere;
 pub mod engine;
+#[cfg(test)]
+#[path = "../../../core/ledger/tests/kernel/hostile.rs"]
+mod hostile;
 mod mesh;
 mod parts;
 mod signing;

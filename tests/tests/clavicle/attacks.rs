@@ -5,6 +5,7 @@
 //! | attack | where |
 //! |---|---|
 //! | who has no consensus key, or no more, at the validators' port; floods of half handshakes there; garbage on a link | `clavicle-consensus`: `src/mesh/tests.rs` |
+//! | anything in place of what is read from the network | `fuzz` in the tests of `clavicle-network`, `clavicle-consensus`, `clavicle-manifest`, `clavicle-ledger`, `clavicle-wallet` |
 //! | lengths that claim too much on a link | `clavicle-consensus`: `src/mesh/frame.rs`, `src/mesh/link.rs` |
 //! | associations of one address keep every modality out | `core/imaging/tests/dimse/hostile.rs` |
 //! | questions of guests keep a revocation waiting | `core/network/tests/network/flooded.rs` |
@@ -44,4 +45,5 @@ mod a_pin_is_read_in_the_list_of_processes;
 mod a_relay_without_its_log_votes_again;
 mod a_stranger_who_gossips_at_the_validators_port_is_nobody;
 mod another_user_of_the_machine_reads_what_a_relay_or_a_wallet_keeps;
+mod bytes_that_no_honest_peer_sends_come_to_every_listener;
 mod two_hospitals_overwrite_each_others_images;

@@ -6,6 +6,9 @@ mod altered;
 mod attacks;
 mod cluster;
 mod handed_on;
+#[path = "../../../core/ledger/tests/kernel/hostile.rs"]
+#[expect(dead_code, reason = "a listener is fed otherwise than a decoder")]
+mod hostile;
 mod image;
 mod killed;
 mod notices;

@@ -238,3 +238,23 @@ impl Wire for Claimed {
     const NAME: &'static str = "what became of a claim";
     const MAX_LEN: usize = 1 + MAX_ENVELOPE_LEN + CertifiedHeader::MAX_LEN + InclusionProof::MAX_LEN;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::{decodes, envelope, manifest};
+
+    #[test]
+    fn fuzz() {
+        let share = Share([1; 32]);
+        decodes(&[Ask { ticket: TicketHash::from_bytes([2; 32]), share }]);
+        decodes(&[Told::Denied(Denied::WrongAnswer { left: 3 }), Told::Share(share)]);
+        let not_offered = List::of([NotOffered::Held, NotOffered::Suspended(Reason::WrongPatient)]);
+        decodes(&[Judged::Denied(Denied::NoPickup), Judged::Proven { tag: Tag([3; 64]), offers: 2, not_offered }]);
+        decodes(&[Tag([3; 64])]);
+        decodes(&[Offered { salt: Salt::from_bytes([4; 32]), manifest: manifest() }]);
+        let claim = Claim { body: envelope().body, holder: Signature::from_bytes([3; 64]) };
+        decodes::<Claims>(&[List::of([claim])]);
+        decodes(&[Claimed::Failed(Text::new("no").unwrap())]);
+    }
+}

@@ -247,3 +247,22 @@ impl Wire for Offer {
     const NAME: &'static str = "what a source offers";
     const MAX_LEN: usize = Answer::MAX_LEN;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fuzz::{decodes, mailbox, manifest, receipt};
+
+    #[test]
+    fn fuzz() {
+        let offer = || Offer { salt: Salt::from_bytes([4; 32]), manifest: Listing::Whole(manifest()) };
+        decodes(&[Answer::Refused(Reference([1; 8])), Answer::Welcome(Box::new(receipt()), Box::new(offer()))]);
+        decodes(&[offer()]);
+        decodes(&[
+            Ask::Countersigned(Signature::from_bytes([3; 64])),
+            Ask::Items(List::of([Want { place: 3, from: 0 }, Want { place: 9, from: 2 }])),
+            Ask::Receipts { from: 7 },
+            Ask::Tell(Reach { mailbox: mailbox(), recipient: [1; 32] }),
+        ]);
+    }
+}

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use clavicle_ledger::encoding;
 use clavicle_network::message::{MAX_REQUEST_LEN, Query, Request, Response};
 use libp2p::core::upgrade::Version;
 use libp2p::futures::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, StreamExt as _};
@@ -15,6 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use crate::hostile;
 use crate::world::{DEADLINE, NEVER, Relay, all_connected, envelope};
 
 const NETWORK: &str = "c1c1c1c1c1c1c1c1";
@@ -87,17 +89,62 @@ async fn assert_answers(relay: &Relay) {
     assert_eq!(head, Response::Head(None));
 }
 
+/// Asks in its own words; nothing when the stream is ended instead of an answer.
+async fn ask(stranger: &mut Swarm<request_response::Behaviour<Raw>>, question: Vec<u8>) -> Vec<u8> {
+    use request_response::{Event, Message};
+    let peer = *stranger.connected_peers().next().expect("the connection is kept");
+    let asked = stranger.behaviour_mut().send_request(&peer, question);
+    let answer = async {
+        loop {
+            match stranger.select_next_some().await {
+                SwarmEvent::Behaviour(Event::Message {
+                    message: Message::Response { request_id, response }, ..
+                }) if request_id == asked => {
+                    return response;
+                }
+                SwarmEvent::Behaviour(Event::OutboundFailure { request_id, .. }) if request_id == asked => {
+                    return Vec::new();
+                }
+                _ => {}
+            }
+        }
+    };
+    timeout(DEADLINE, answer).await.unwrap()
+}
+
+/// Whoever asks in its own words.
+async fn raw(relay: &Relay) -> Swarm<request_response::Behaviour<Raw>> {
+    let protocol = StreamProtocol::try_from_owned(format!("/clavicle/{NETWORK}/ask/2")).unwrap();
+    let protocols = [(protocol, ProtocolSupport::Outbound)];
+    stranger(relay, request_response::Behaviour::with_codec(Raw, protocols, request_response::Config::default())).await
+}
+
+/// A thousand questions that no honest wallet asks, in the long size a hundred thousand.
+#[tokio::test(flavor = "multi_thread")]
+async fn fuzz_questions() {
+    let relay = Relay::start(1, NEVER).await;
+    let mut stranger = raw(&relay).await;
+    let questions = [Request::Query(Query::Changes { after: 7 }), Request::Query(Query::Blocks { from: 1, offset: 9 })];
+    let questions = questions.each_ref().map(|question| {
+        let bytes = encoding::encode(question);
+        [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat()
+    });
+    let mut answered = 0;
+    for round in 0..hostile::rounds().min(100_000) {
+        let noise = hostile::input("question", round / 2);
+        let question = &questions[usize::try_from(round / 2).unwrap() % questions.len()];
+        let said = if round.is_multiple_of(2) { noise } else { hostile::edited(question, &noise) };
+        answered += usize::from(!ask(&mut stranger, said).await.is_empty());
+    }
+    assert!(answered > 0, "nothing was so well said that it is answered");
+    assert!(hostile::peak_kib("self") < 512 * 1024);
+    assert_answers(&relay).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_that_are_none_get_no_answer_and_do_no_harm() {
     let relay = Relay::start(1, NEVER).await;
-    let protocol = StreamProtocol::try_from_owned(format!("/clavicle/{NETWORK}/ask/1")).unwrap();
-    let raw = request_response::Behaviour::with_codec(
-        Raw,
-        [(protocol, ProtocolSupport::Outbound)],
-        request_response::Config::default(),
-    );
-    let mut stranger = stranger(&relay, raw).await;
-    let peer = *stranger.connected_peers().next().unwrap();
+    let mut stranger = raw(&relay).await;
     let announced = |len: usize, bytes: &[u8]| [&u32::try_from(len).unwrap().to_be_bytes()[..], bytes].concat();
     let questions = [
         vec![],
@@ -111,25 +158,10 @@ async fn requests_that_are_none_get_no_answer_and_do_no_harm() {
         announced(3, &[1, 0, 0]),
     ];
     for question in questions {
-        let asked = stranger.behaviour_mut().send_request(&peer, question.clone());
-        let answer = async {
-            loop {
-                use request_response::{Event, Message};
-                match stranger.select_next_some().await {
-                    SwarmEvent::Behaviour(Event::Message {
-                        message: Message::Response { request_id, response },
-                        ..
-                    }) if request_id == asked => return response,
-                    SwarmEvent::Behaviour(Event::OutboundFailure { request_id, .. }) if request_id == asked => {
-                        return Vec::new();
-                    }
-                    _ => {}
-                }
-            }
-        };
-        let answer = timeout(DEADLINE, answer).await.unwrap();
-        assert_eq!(answer, Vec::<u8>::new(), "to {} bytes", question.len());
+        assert_eq!(ask(&mut stranger, question.clone()).await, Vec::<u8>::new(), "to {} bytes", question.len());
     }
+    // Well said, it is answered: the head, of which there is none yet.
+    assert_eq!(ask(&mut stranger, announced(2, &[1, 0])).await, announced(2, &[1, 0]));
     assert_answers(&relay).await;
 }
 
