@@ -6,10 +6,10 @@
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
-use crate::scan::{
-    Encoding, ITEM, ITEM_DELIMITATION_ITEM, MAX_DEPTH, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, Unreadable,
-    has_short_length, implicit_vr,
+use crate::encoding::{
+    Encoding, ITEM, ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, implicit_vr,
 };
+use crate::unreadable::{MAX_DEPTH, Unreadable};
 
 /// What is left of a data set, or of an item.
 #[derive(Clone, Copy)]

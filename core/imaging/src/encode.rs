@@ -6,8 +6,8 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 use dicom_dictionary_std::uids;
 
+use crate::encoding::{Encoding, ITEM, listed_vr};
 use crate::phantom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
-use crate::scan::{Encoding, ITEM, listed_vr};
 
 /// A data set that is being put together, its elements ascending.
 pub(crate) struct Elements {

@@ -13,8 +13,10 @@ use clavicle_manifest::{Date, Uid};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use crate::scan::{self, Scanned, Unreadable};
+use crate::scan;
+use crate::scanned::Scanned;
 use crate::text::Charset;
+use crate::unreadable::Unreadable;
 
 /// Who the images are of, as far as the instance says. Stays with the source: it is no part of a manifest.
 #[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]

@@ -6,9 +6,9 @@ use std::fs::{File, Metadata};
 use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};
 
-use crate::codec::Decoded;
 use crate::frames::{Frames, FramesError};
 use crate::intake::Reason;
+use crate::layout::Decoded;
 use crate::picture::PictureError;
 use crate::reader::{Reader, fits, state};
 use crate::render::{RenderError, Rendered, Wanted, rendered_of};

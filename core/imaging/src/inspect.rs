@@ -11,7 +11,11 @@ use dicom_dictionary_std::tags;
 
 use crate::facts::Facts;
 use crate::frames::{Frames, FramesError};
-use crate::scan::{self, Digested, Pixels, Repair, Scanned, Unreadable};
+use crate::lossless;
+use crate::repair::Repair;
+use crate::scan::{self, Digested};
+use crate::scanned::{Pixels, Scanned};
+use crate::unreadable::Unreadable;
 
 /// A file that is an instance.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -47,6 +51,8 @@ impl Inspected {
         // Nothing here is known to panic. If something does, it costs one file.
         panic::catch_unwind(AssertUnwindSafe(|| {
             let Digested { scanned, size, stored, subtrees, content } = scan::digest(&mut source, len)?;
+            source.rewind()?;
+            let content = content.finish(&scanned, lossless::digest(&scanned, &mut source, len));
             let facts = Facts::of(&scanned)?;
             let mut repairs = scanned.repairs.clone();
             if scanned.has_unreadable_text() {

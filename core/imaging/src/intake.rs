@@ -17,7 +17,8 @@ use crate::facts::{Facts, Patient, PatientDifference, Place, shown};
 use crate::files::{Files, OnDisk};
 use crate::inspect::Inspected;
 use crate::reader::Reader;
-use crate::scan::{Repair, Unreadable};
+use crate::repair::Repair;
+use crate::unreadable::Unreadable;
 use crate::walk;
 use crate::worker::WorkerError;
 

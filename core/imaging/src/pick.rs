@@ -9,8 +9,10 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
 use crate::elements::{DataSet, Element};
+use crate::encoding::{Encoding, is_text, listed_vr};
 use crate::rewrite::Recoder;
-use crate::scan::{self, Encoding, Unreadable};
+use crate::scan;
+use crate::unreadable::Unreadable;
 
 /// How much of a data set is looked through.
 const PREFIX: u64 = 16 << 20;
@@ -125,7 +127,7 @@ fn value_of(element: &Element<'_>) -> Result<Vec<u8>, Unreadable> {
         return recoder.items(element, 0);
     }
     let value = recoder.value(element);
-    let is_text = scan::listed_vr(element.tag).is_some_and(scan::is_text);
+    let is_text = listed_vr(element.tag).is_some_and(is_text);
     Ok(if is_text { trimmed(&value).to_vec() } else { value })
 }
 

@@ -15,7 +15,8 @@ use dicom_dictionary_std::{tags, uids};
 
 use crate::elements::{DataSet, data_set_of};
 use crate::facts::{Facts, shown};
-use crate::scan::{self, Unreadable};
+use crate::scan;
+use crate::unreadable::Unreadable;
 
 /// The largest document that is read for its references, in bytes: a Key Object Selection of as many instances as a manifest may have.
 pub const MAX_DOCUMENT_LEN: u64 = 32 << 20;

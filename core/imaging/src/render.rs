@@ -10,7 +10,7 @@ use crate::facts::shown;
 use crate::frames::Frames;
 use crate::geometry::Plane;
 use crate::picture::{self, Cine, Picture, PictureError, Pixels, View, Voi, Window, ct, picture, pixel_aspect};
-use crate::scan::Repair;
+use crate::repair::Repair;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]

@@ -15,34 +15,17 @@ mod jpeg2000;
 mod jpegls;
 #[cfg(feature = "jpegxl")]
 mod jpegxl;
-mod layout;
 #[cfg(any(feature = "jpeg", feature = "jpegls"))]
 mod markers;
 mod native;
 mod rle;
-mod syntax;
 
 use std::panic::{self, AssertUnwindSafe};
 
 use clavicle_manifest::Uid;
 
-pub use self::layout::{Layout, MAX_FRAME, PhotometricInterpretation};
-pub use self::syntax::{Codec, TransferSyntax};
-pub(crate) use self::syntax::{LOSSLESS, is_lossless};
-
-/// A frame, decoded.
-///
-/// The samples of a pixel follow one another (Planar Configuration 0), each in little endian and in as many bytes as its bits allocated
-/// need. A frame of one bit a sample is unpacked into bytes of 0 and 1.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decoded {
-    /// Rows × columns × samples per pixel × bytes per sample.
-    pub samples: Vec<u8>,
-    /// 8, 16, 32 or 64: those of the layout, with 8 in place of 1.
-    pub bits_allocated: u16,
-    /// What the samples mean now: RGB where the codestream had a colour transform of its own, which is then undone.
-    pub photometric: PhotometricInterpretation,
-}
+pub use crate::layout::{Decoded, Layout, LayoutError, MAX_FRAME, PhotometricInterpretation};
+pub use crate::syntax::{Codec, SyntaxError, TransferSyntax};
 
 /// Why a frame was not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -56,44 +39,12 @@ pub enum CodecError {
         /// The transfer syntax.
         uid: Uid,
     },
-    /// A film; its frames cannot be had one by one.
-    #[error("it is a film in {codec} ({uid}), which is played and not shown frame by frame")]
-    Film {
-        /// How it is encoded.
-        codec: Codec,
-        /// The transfer syntax.
-        uid: Uid,
-    },
-    /// A transfer syntax that nobody here knows.
-    #[error("its transfer syntax {0} is not known here")]
-    UnknownSyntax(Uid),
-    /// Rows or columns are 0.
-    #[error("an image of {columns} columns and {rows} rows has no pixels")]
-    Empty {
-        /// Rows (0028,0010).
-        rows: u16,
-        /// Columns (0028,0011).
-        columns: u16,
-    },
-    /// Beyond [`MAX_FRAME`].
-    #[error("one frame of it would take {0} bytes, which no image of a patient does")]
-    TooLarge(u64),
-    /// Neither 1 nor 3.
-    #[error("{0} samples per pixel are not what the standard has")]
-    Samples(u16),
-    /// Bits Allocated, Bits Stored and High Bit do not go together.
-    #[error("{stored} bits that end at bit {high} do not lie within {allocated}")]
-    Bits {
-        /// Bits Allocated (0028,0100).
-        allocated: u16,
-        /// Bits Stored (0028,0101).
-        stored: u16,
-        /// High Bit (0028,0102).
-        high: u16,
-    },
-    /// Photometric Interpretation does not go with Samples per Pixel.
-    #[error("{0} is not how an image of this many samples per pixel is written")]
-    Photometric(PhotometricInterpretation),
+    /// See [`SyntaxError`].
+    #[error(transparent)]
+    Syntax(#[from] SyntaxError),
+    /// See [`LayoutError`].
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
     /// YBR_FULL_422 with a pixel left over in each row.
     #[error("YBR_FULL_422 has one colour for two pixels, and a row has {0}")]
     OddColumns(u16),

@@ -12,24 +12,21 @@
 //! dataset = BLAKE3 derive_key("Clavicle data set 1")(part × 7 ‖ pixels, or nothing)
 //! ```
 //!
-//! How pixels are digested is in [`pixels`], and those that were compressed without loss in [`lossless`]. Left out are the lengths of groups and sequences, trailing padding (PS3.10 §7.2), the offset tables, and
+//! How pixels are digested is in [`pixels`], and those that were compressed without loss in [`lossless`](crate::lossless). Left out are the lengths of groups and sequences, trailing padding (PS3.10 §7.2), the offset tables, and
 //! Photometric Interpretation (0028,0004) and Planar Configuration (0028,0006), which say how pixels are written and go into their digest.
 //!
 //! A record is read from its end, where its length is, and so no two data sets have the same records. What a transcoder may change and
 //! is taken for a change nevertheless: a private sequence of undefined length that becomes one value of VR UN.
 
-mod lossless;
 mod pixels;
 
-use std::io::{Read, Seek};
-
 use clavicle_manifest::{Dataset, DatasetDigest, Marks, Part, PixelDigest};
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
-use self::lossless::Lossless;
-use self::pixels::PixelHasher;
-use crate::scan::{Encoding, Head, Kept, Scanned, is_text, listed_vr, word_len};
+pub(crate) use self::pixels::PixelHasher;
+use crate::encoding::{Encoding, is_text, listed_vr, word_len};
+use crate::scanned::{Kept, Scanned};
 
 /// What a data set says, without how it is written.
 #[derive(Debug)]
@@ -37,6 +34,16 @@ pub(crate) struct Content {
     /// `None` when the pixels were not digested.
     pub(crate) dataset: Option<Dataset>,
     pub(crate) pixels: Option<PixelDigest>,
+}
+
+/// What is to be said of pixels.
+pub(crate) enum Lossless {
+    /// They were compressed without loss, and this is what they are.
+    Digest(PixelDigest),
+    /// They were compressed without loss, and this build cannot tell what they are.
+    CannotTell,
+    /// They are what they are in the file.
+    No,
 }
 
 /// From how many bytes on records are hashed; below, a call costs more than the hashing.
@@ -119,33 +126,33 @@ impl ContentHasher {
         self.part = part_of(tag);
     }
 
-    pub(crate) fn value(&mut self, head: &Head, encoding: Encoding, value: &[u8]) {
-        if self.is_left_out(head.tag) {
+    pub(crate) fn value(&mut self, (tag, vr): (Tag, VR), encoding: Encoding, value: &[u8]) {
+        if self.is_left_out(tag) {
             return;
         }
         // What the dictionary says, and not the file, which may have forgotten it (UN) or never known.
-        let value = if listed_vr(head.tag).is_some_and(is_text) {
+        let value = if listed_vr(tag).is_some_and(is_text) {
             let end = value.iter().rposition(|byte| !matches!(byte, 0 | b' ')).map_or(0, |last| last + 1);
             &value[..end]
         } else {
             value
         };
-        let word = word_len(head.vr);
+        let word = word_len(vr);
         if encoding.is_big() && word > 1 {
             self.turned.clear();
             self.turned.extend_from_slice(value);
             self.turned.chunks_exact_mut(word).for_each(<[u8]>::reverse);
-            self.parts[self.part as usize].whole(VALUE, head.tag, &self.turned);
+            self.parts[self.part as usize].whole(VALUE, tag, &self.turned);
         } else {
-            self.parts[self.part as usize].whole(VALUE, head.tag, value);
+            self.parts[self.part as usize].whole(VALUE, tag, value);
         }
     }
 
     /// A value begins that comes in pieces.
-    pub(crate) fn begin_long(&mut self, head: &Head, encoding: Encoding) {
-        self.long = (!self.is_left_out(head.tag)).then(|| if encoding.is_big() { word_len(head.vr) } else { 1 });
+    pub(crate) fn begin_long(&mut self, (tag, vr): (Tag, VR), encoding: Encoding) {
+        self.long = (!self.is_left_out(tag)).then(|| if encoding.is_big() { word_len(vr) } else { 1 });
         if self.long.is_some() {
-            self.records().begin(VALUE, head.tag);
+            self.records().begin(VALUE, tag);
         }
     }
 
@@ -185,8 +192,8 @@ impl ContentHasher {
     }
 
     /// What takes a pixel value of `len` bytes.
-    pub(crate) fn native(head: &Head, encoding: Encoding, len: u64, kept: &[Kept]) -> PixelHasher {
-        PixelHasher::native(head, encoding, len, kept)
+    pub(crate) fn native((tag, vr): (Tag, VR), encoding: Encoding, len: u64, kept: &[Kept]) -> PixelHasher {
+        PixelHasher::native((tag, vr), encoding, len, kept)
     }
 
     /// What takes fragments.
@@ -202,9 +209,9 @@ impl ContentHasher {
         self.records().whole(ICON, tags::PIXEL_DATA, pixels.finish("").as_bytes());
     }
 
-    /// The digests of the data set that was `scanned`, and is in `source`, which has `len` bytes.
-    pub(crate) fn finish<S: Read + Seek>(self, scanned: &Scanned, source: S, len: u64) -> Content {
-        let pixels = match lossless::digest(scanned, source, len) {
+    /// The digests of the data set that was `scanned`, of whose pixels this is to be said.
+    pub(crate) fn finish(self, scanned: &Scanned, lossless: Lossless) -> Content {
+        let pixels = match lossless {
             Lossless::Digest(digest) => Some(digest),
             Lossless::CannotTell => return Content { dataset: None, pixels: None },
             Lossless::No => self.pixels.map(|pixels| pixels.finish(scanned.transfer_syntax_uid.as_str())),

@@ -13,11 +13,12 @@
 //! What was compressed with loss is what its codestream says; two decoders need not agree on it.
 
 use clavicle_manifest::PixelDigest;
-use dicom_core::Tag;
+use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
-use crate::codec::{Decoded, Layout};
-use crate::scan::{Encoding, Head, Kept, word_len};
+use crate::encoding::{Encoding, word_len};
+use crate::layout::{Decoded, Layout};
+use crate::scanned::Kept;
 
 /// The largest frame whose planes are put together, in bytes.
 const MAX_FRAME: u64 = 256 << 20;
@@ -117,12 +118,12 @@ impl PixelHasher {
         Self { hasher, written, left, is_codestream, scratch: Vec::new() }
     }
 
-    pub(super) fn encapsulated(kept: &[Kept]) -> Self {
+    pub(crate) fn encapsulated(kept: &[Kept]) -> Self {
         Self::new(&[&[2][..], &text(photometric(kept))].concat(), Written::Alike, u64::MAX, true)
     }
 
     /// For frames of native samples, as a codec gives them.
-    pub(super) fn decoded(layout: &Layout, frames: u32, first: &Decoded) -> Self {
+    pub(crate) fn decoded(layout: &Layout, frames: u32, first: &Decoded) -> Self {
         let Layout { rows, columns, samples_per_pixel, bits_allocated, bits_stored, high_bit, signed, .. } = *layout;
         let shape = Shape {
             rows,
@@ -140,17 +141,17 @@ impl PixelHasher {
         Self::new(&shape.preimage(), written, u64::MAX, false)
     }
 
-    pub(super) fn native(head: &Head, encoding: Encoding, len: u64, kept: &[Kept]) -> Self {
-        let shape = Shape::of(kept).filter(|_| head.tag == tags::PIXEL_DATA);
+    pub(crate) fn native((tag, vr): (Tag, VR), encoding: Encoding, len: u64, kept: &[Kept]) -> Self {
+        let shape = Shape::of(kept).filter(|_| tag == tags::PIXEL_DATA);
         // Values have an even length, and those of a single bit or byte a last one that means nothing.
         if let Some(shape) = shape
             && let Some(bytes) = shape.bytes()
             && (len == bytes || len == bytes + bytes % 2)
-            && let Some(written) = Written::of(&shape, head, encoding)
+            && let Some(written) = Written::of(&shape, vr, encoding)
         {
             return Self::new(&shape.preimage(), written, bytes, false);
         }
-        let word = word_len(head.vr);
+        let word = word_len(vr);
         let written = if encoding.is_big() && word > 1 {
             Written::Words { len: word, is_big: true, shift: 0, mask: u64::MAX }
         } else {
@@ -190,7 +191,7 @@ impl PixelHasher {
         }
     }
 
-    pub(super) fn finish(mut self, transfer_syntax_uid: &str) -> PixelDigest {
+    pub(crate) fn finish(mut self, transfer_syntax_uid: &str) -> PixelDigest {
         if self.is_codestream {
             self.hasher.update(&text(transfer_syntax_uid.as_bytes()));
         }
@@ -200,10 +201,10 @@ impl PixelHasher {
 
 impl Written {
     /// How the samples of `shape` are written; none where they cannot be read one by one.
-    fn of(shape: &Shape<'_>, head: &Head, encoding: Encoding) -> Option<Self> {
+    fn of(shape: &Shape<'_>, vr: VR, encoding: Encoding) -> Option<Self> {
         let len = usize::from(shape.allocated) / 8;
         // Bytes in words of two are turned round with them.
-        let len = if len <= 1 && encoding.is_big() { word_len(head.vr) } else { len.max(1) };
+        let len = if len <= 1 && encoding.is_big() { word_len(vr) } else { len.max(1) };
         let is_big = encoding.is_big() && len > 1;
         let is_partial = shape.stored < shape.allocated;
         if is_partial && len != usize::from(shape.allocated) / 8 {

@@ -8,7 +8,10 @@ use clavicle_manifest::Uid;
 use dicom_dictionary_std::{tags, uids};
 
 use super::meta::{Meta, MetaError};
-use crate::scan::{self, Encoding, Patches, Scanned};
+use crate::encoding::Encoding;
+use crate::repair::Patches;
+use crate::scan;
+use crate::scanned::Scanned;
 
 /// What is to be sent: objects of a class, in one of these transfer syntaxes. To send files as they are, propose each transfer
 /// syntax by itself.

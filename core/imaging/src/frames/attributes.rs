@@ -8,7 +8,7 @@ use std::ops::Range;
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
-use crate::scan::{Encoding, ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, listed_vr, word_len};
+use crate::encoding::{Encoding, ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, listed_vr, word_len};
 use crate::text::Charset;
 
 /// Most bytes before the pixels.

@@ -5,8 +5,8 @@ use std::ops::Range;
 use dicom_dictionary_std::tags;
 
 use super::attributes::Attributes;
-use crate::codec::Codec;
-use crate::scan::Span;
+use crate::scanned::Span;
+use crate::syntax::Codec;
 
 /// For each frame, its fragments; of its bytes, as many as the extended offset table says.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub(super) fn begins(codec: Codec, start: [u8; 8], bytes: u32) -> bool {
 mod tests {
     use super::super::attributes::DataSet;
     use super::*;
-    use crate::scan::Encoding;
+    use crate::encoding::Encoding;
 
     fn index(extended: &[u64], basic: &[u32], lens: &[u64], count: usize, starts: &[u8]) -> Option<Vec<Range<usize>>> {
         let mut bytes = Vec::new();

@@ -6,7 +6,6 @@
 
 mod attributes;
 mod index;
-mod kind;
 
 use std::collections::BTreeSet;
 use std::fs::File;
@@ -20,9 +19,14 @@ use dicom_dictionary_std::tags;
 pub use self::attributes::Attributes;
 use self::attributes::DataSet;
 use self::index::Index;
-pub use self::kind::Kind;
-use crate::codec::{self, Codec, CodecError, Decoded, Layout, MAX_FRAME, PhotometricInterpretation, TransferSyntax};
-use crate::scan::{self, Attribute, Pixels, Repair, Scanned, Span, Unreadable};
+use crate::codec::{self, CodecError};
+pub use crate::kind::Kind;
+use crate::layout::{Decoded, Layout, MAX_FRAME, PhotometricInterpretation};
+use crate::repair::Repair;
+use crate::scan;
+use crate::scanned::{Pixels, Scanned, Span};
+use crate::syntax::{Codec, TransferSyntax};
+use crate::unreadable::{Attribute, Unreadable};
 
 /// Most bytes of an encoded frame: no codec that helps makes it larger than it was, by more than its headers.
 const MAX_ENCODED: u64 = MAX_FRAME + (1 << 20);
@@ -221,7 +225,7 @@ impl<S: Read + Seek> Frames<S> {
                 let count = u32::try_from(index.count()).unwrap_or(u32::MAX);
                 (Place::Encapsulated { index, fragments }, count)
             }
-            (Err(error), _) => return Err(error.into()),
+            (Err(error), _) => return Err(CodecError::from(error).into()),
             _ => return Err(FramesError::NotAsSaid),
         };
         Ok(Self { source, transfer_syntax_uid, data_set, layout, numbers, repairs, said, count, place })
@@ -326,7 +330,7 @@ impl<S: Read + Seek> Frames<S> {
     /// # Errors
     /// [`FramesError`].
     pub fn frame(&mut self, frame: u32) -> Result<Decoded, FramesError> {
-        self.layout.check()?;
+        self.layout.check().map_err(CodecError::from)?;
         let encoded = self.encoded(frame)?;
         Ok(codec::decode(&self.transfer_syntax_uid, &encoded, &self.layout)?)
     }

@@ -11,7 +11,8 @@ use dicom_dictionary_std::tags;
 
 use crate::elements::DataSet;
 use crate::facts::Facts;
-use crate::scan::{self, Unreadable};
+use crate::scan;
+use crate::unreadable::Unreadable;
 
 /// How much of a data set is looked through. The attributes stand in its first kilobytes.
 const PREFIX: u64 = 1 << 20;

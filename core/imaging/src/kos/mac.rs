@@ -20,8 +20,11 @@ use dicom_dictionary_std::{tags, uids};
 use sha2::{Digest as _, Sha256};
 
 use crate::encode::{bare, head};
+use crate::encoding::{ITEM, SEQUENCE_DELIMITATION_ITEM, listed_vr, word_len};
 use crate::facts::Facts;
-use crate::scan::{self, ITEM, Pixels, SEQUENCE_DELIMITATION_ITEM, Scanned, Span, Unreadable, listed_vr, word_len};
+use crate::scan;
+use crate::scanned::{Pixels, Scanned, Span};
+use crate::unreadable::Unreadable;
 
 /// How much is read at once; a multiple of the longest word.
 const BUFFER: usize = 256 << 10;

@@ -12,7 +12,7 @@ use super::mac::{SIGNED, Sealed, covers_pixels};
 use crate::intake::{IntakeError, Quarantined, Reason};
 use crate::reader::Reader;
 use crate::references::{Reference, SaidMac};
-use crate::scan::Unreadable;
+use crate::unreadable::Unreadable;
 use crate::walk;
 
 /// Why a document was not held against a folder.

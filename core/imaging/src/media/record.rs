@@ -7,8 +7,8 @@ use dicom_dictionary_std::{tags, uids};
 use super::directory::{Record, ReferencedFile};
 use crate::elements::DataSet;
 use crate::encode::Elements;
+use crate::encoding::{Encoding, listed_vr};
 use crate::pick::Picked;
-use crate::scan::{Encoding, listed_vr};
 
 /// A key, and what stands for it where the instance does not say.
 type Key = (Tag, Lacking);

@@ -2,7 +2,7 @@
 
 use super::palette::Palette;
 use super::stored::{Samples, Stored};
-use crate::codec::PhotometricInterpretation;
+use crate::layout::PhotometricInterpretation;
 
 /// Pixels of three samples. `None` where samples are not whole numbers.
 pub(super) fn pixels(samples: Samples<'_>, stored: Stored, photometric: PhotometricInterpretation) -> Option<Vec<u8>> {

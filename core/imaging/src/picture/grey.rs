@@ -5,8 +5,8 @@ use dicom_dictionary_std::tags;
 use super::modality::Modality;
 use super::stored::{Samples, Stored};
 use super::voi::{Voi, Window};
-use crate::codec::Layout;
 use crate::frames::Attributes;
+use crate::layout::Layout;
 
 /// Stored values up to so many bits go through one table of all shades.
 const TABLE_BITS: u32 = 16;

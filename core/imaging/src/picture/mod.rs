@@ -26,8 +26,8 @@ pub use self::voi::{CT, Function, Preset, Voi, Window, ct};
 use self::grey::{Grey, Padding};
 use self::palette::Palette;
 use self::stored::{Samples, Stored};
-use crate::codec::PhotometricInterpretation;
 use crate::frames::{Frames, FramesError};
+use crate::layout::PhotometricInterpretation;
 
 /// A picture of eight bits.
 #[derive(Clone, Debug, PartialEq, Eq)]

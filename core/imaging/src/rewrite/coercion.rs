@@ -16,8 +16,8 @@ use crate::elements::Element;
 use crate::encode::Elements;
 use crate::facts::{day, is_same_name};
 use crate::pick::Picked;
-use crate::scan::Unreadable;
 use crate::text::Charset;
+use crate::unreadable::Unreadable;
 
 /// Patient's Sex (0010,0040).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

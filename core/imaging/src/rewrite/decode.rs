@@ -5,9 +5,9 @@ use std::io::{Read, Seek};
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::Text;
 
-use crate::codec::{Decoded, PhotometricInterpretation};
 use crate::facts::shown;
 use crate::frames::{Frames, FramesError};
+use crate::layout::{Decoded, PhotometricInterpretation};
 
 /// Why a frame was not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]

@@ -24,12 +24,17 @@ pub use self::coercion::{Absent, Coercion, CoercionError, Demographics, Differen
 pub use self::decode::DecodeError;
 pub(crate) use self::decode::{Answer, decode, of_answer};
 pub(crate) use self::recode::Recoder;
-use crate::codec::{CodecError, Decoded, PhotometricInterpretation, TransferSyntax, is_lossless};
 use crate::elements::{DataSet, Element};
 use crate::encode::{file_head, head_in, native_uid};
+use crate::encoding::{Encoding, UNDEFINED, word_len};
 use crate::frames::Frames;
 use crate::intake::Reason;
-use crate::scan::{self, Encoding, Pixels, Scanned, Span, UNDEFINED, Unreadable};
+use crate::layout::{Decoded, PhotometricInterpretation};
+use crate::scan;
+use crate::scanned::{Pixels, Scanned, Span};
+use crate::syntax::SyntaxError;
+use crate::syntax::{TransferSyntax, is_lossless};
+use crate::unreadable::Unreadable;
 
 /// Most bytes before the pixels, or of a data set without any.
 const MAX_HEADER: u64 = 512 << 20;
@@ -69,7 +74,7 @@ pub enum RewriteError {
     File(#[from] Reason),
     /// Its transfer syntax is one of which nobody here knows what it means, or a film.
     #[error("{0}, and cannot be turned into another")]
-    Syntax(CodecError),
+    Syntax(SyntaxError),
     /// A frame cannot be decoded.
     #[error("frame {} cannot be decoded: {error}", u64::from(*.frame) + 1)]
     Decode {
@@ -260,7 +265,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         match (self.scanned.encoding.is_big(), sample) {
             (false, _) => 1,
             (true, 2 | 4 | 8) if vr == VR::OW => sample,
-            (true, _) => scan::word_len(vr),
+            (true, _) => word_len(vr),
         }
     }
 

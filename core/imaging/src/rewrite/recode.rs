@@ -6,10 +6,10 @@ use dicom_dictionary_std::{StandardDataDictionary, tags};
 
 use crate::elements::{DataSet, Element};
 use crate::encode::{bare, head_in};
-use crate::scan::{
-    Encoding, ITEM, ITEM_DELIMITATION_ITEM, MAX_DEPTH, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, Unreadable, is_text,
-    word_len,
+use crate::encoding::{
+    Encoding, ITEM, ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, is_text, word_len,
 };
+use crate::unreadable::{MAX_DEPTH, Unreadable};
 
 /// Writes elements in `to`, which is little endian.
 #[derive(Clone, Copy, Debug)]

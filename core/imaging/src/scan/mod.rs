@@ -7,118 +7,43 @@
 //! What breaks the standard and can be understood in one way only is read so, and said: see [`Repair`]. The scan is the one place that
 //! knows of it. What it walked is read by others patched (`Patches`), as it should stand.
 
-mod encoding;
 mod input;
-mod repair;
-mod unreadable;
 
 use std::collections::BTreeSet;
-use std::io::{self, Cursor, Read, Seek, SeekFrom};
+use std::io::{Cursor, Read, Seek};
 
 use clavicle_manifest::{StoredDigest, StoredHasher, Subtrees, Uid};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 
 use self::input::Input;
-use crate::content::{Content, ContentHasher};
-use crate::frames::Kind;
+use crate::content::ContentHasher;
+use crate::encoding::{
+    Encoding, ITEM, ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, implicit_vr, is_text,
+    word_len,
+};
+use crate::kind::Kind;
+use crate::repair::Patches;
+use crate::scanned::{Kept, Pixels, Scanned, Span};
+use crate::unreadable::{MAX_DEPTH, MAX_ELEMENTS, MAX_KEPT};
 
-pub(crate) use self::encoding::{Encoding, has_short_length, implicit_vr, is_text, listed_vr, word_len};
-pub(crate) use self::repair::Patches;
-pub use self::repair::Repair;
-pub use self::unreadable::{Attribute, Unreadable};
+pub use crate::repair::Repair;
+pub use crate::unreadable::{Attribute, Unreadable};
 
-/// Deepest nesting of sequences. The deepest in the standard (enhanced SR and RT objects) stay below 20.
-pub(crate) const MAX_DEPTH: u32 = 32;
-/// Most elements and items of one file.
-const MAX_ELEMENTS: u32 = 1 << 24;
-/// The longest value that is kept. Those kept are names, dates, UIDs; the standard gives 64 characters to most.
-const MAX_KEPT: u64 = 4_096;
 /// The longest value that goes into the digest in one piece: as long as most VRs allow.
 const MAX_SHORT: u64 = 0xffff;
 /// Most bytes that a deflated data set may become.
 const MAX_INFLATED: u64 = 256 << 20;
 /// The longest offset table that is corrected: eight bytes for each of a million frames.
 const MAX_OFFSETS: u64 = 8 << 20;
-/// How a length says that a delimiter follows instead.
-pub(crate) const UNDEFINED: u32 = 0xffff_ffff;
-
-/// PS3.5 §7.5: these have neither a VR nor a place in the dictionary.
-pub(crate) const ITEM: Tag = Tag(0xfffe, 0xe000);
-pub(crate) const ITEM_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe00d);
-pub(crate) const SEQUENCE_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe0dd);
-
-/// An element whose value was kept.
-#[derive(Debug)]
-pub(crate) struct Kept {
-    pub(crate) tag: Tag,
-    /// Text as it stands in the file; numbers little endian.
-    pub(crate) value: Vec<u8>,
-}
-
-/// A piece of a data set: its first byte, and how many there are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
-    pub(crate) at: u64,
-    pub(crate) len: u64,
-}
-
-/// Where the pixels of a data set are, counted in bytes from the beginning of what it was read from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Pixels {
-    /// One value (PS3.5 §8.1), in words as long as [`word_len`] says.
-    Native { value: Span, vr: VR },
-    /// An offset table and fragments (PS3.5 §A.4).
-    Encapsulated { offsets: Span, fragments: Vec<Span> },
-}
-
-/// What the scan found.
-#[derive(Debug)]
-pub(crate) struct Scanned {
-    pub(crate) transfer_syntax_uid: Uid,
-    pub(crate) kept: Vec<Kept>,
-    /// The first byte of the data set.
-    pub(crate) data_set_at: u64,
-    pub(crate) encoding: Encoding,
-    /// The element that holds the pixels, and where.
-    pub(crate) pixels: Option<(Tag, Pixels)>,
-    /// All of that element, its header and its delimiter included; the end of the data set, where there is none.
-    pub(crate) pixels_at: Span,
-    /// How the data set is to be read.
-    pub(crate) patches: Patches,
-    /// What is not in order.
-    pub(crate) repairs: BTreeSet<Repair>,
-    /// The data set, where it was deflated in the file. All places are then counted in here.
-    pub(crate) inflated: Option<Vec<u8>>,
-}
-
-impl Scanned {
-    /// The bytes of a kept attribute.
-    pub(crate) fn kept(&self, tag: Tag) -> Option<&[u8]> {
-        self.kept.iter().find(|kept| kept.tag == tag).map(|kept| kept.value.as_slice())
-    }
-
-    /// The data set from its first byte on, as it should stand: at most so many bytes of it where it lies in the file of `len` bytes, and all of it
-    /// where it was deflated.
-    pub(crate) fn take_beginning<S: Read + Seek>(&mut self, mut source: S, len: u64, most: u64) -> io::Result<Vec<u8>> {
-        if let Some(inflated) = self.inflated.take() {
-            return Ok(self.patches.apply(inflated, self.data_set_at));
-        }
-        let mut bytes = Vec::new();
-        source.seek(SeekFrom::Start(self.data_set_at))?;
-        source.take(most.min(len - self.data_set_at)).read_to_end(&mut bytes)?;
-        Ok(self.patches.apply(bytes, self.data_set_at))
-    }
-}
-
 /// What a file is, whole.
-#[derive(Debug)]
 pub(crate) struct Digested {
     pub(crate) scanned: Scanned,
     pub(crate) size: u64,
     pub(crate) stored: StoredDigest,
     pub(crate) subtrees: Subtrees,
-    pub(crate) content: Content,
+    /// The data set, but for pixels that were compressed without loss.
+    pub(crate) content: ContentHasher,
 }
 
 /// Attributes whose values are kept, ascending.
@@ -172,13 +97,12 @@ pub(crate) fn scan_evened<S: Read + Seek>(source: S, len: u64) -> Result<Scanned
 }
 
 /// Scans a file of `len` bytes, reads all of it once, and digests it on the way.
-pub(crate) fn digest<S: Read + Seek>(mut source: S, len: u64) -> Result<Digested, Unreadable> {
-    let input = Input::new(&mut source, len, Some(StoredHasher::new()));
+pub(crate) fn digest<S: Read + Seek>(source: S, len: u64) -> Result<Digested, Unreadable> {
+    let input = Input::new(source, len, Some(StoredHasher::new()));
     let (scanned, whole, content) =
         Scan::new(input, Encoding::ExplicitLittle, Some(ContentHasher::new()), false).file()?;
     let (size, stored, subtrees) = whole.expect("an input that is hashed has a digest");
-    source.rewind()?;
-    let content = content.expect("a data set that is hashed has a digest").finish(&scanned, source, len);
+    let content = content.expect("a data set that is hashed has a digest");
     Ok(Digested { scanned, size, stored, subtrees, content })
 }
 
@@ -193,9 +117,9 @@ fn text(kept: &Kept) -> Option<&str> {
 
 /// An element's or item's header.
 #[derive(Clone, Copy)]
-pub(crate) struct Head {
-    pub(crate) tag: Tag,
-    pub(crate) vr: VR,
+struct Head {
+    tag: Tag,
+    vr: VR,
     len: u32,
     /// Its first byte.
     at: u64,
@@ -335,7 +259,7 @@ impl<S: Read + Seek> Scan<S> {
             (8, encoding.u32([e, f, g, h]))
         } else {
             match VR::from_binary([e, f]) {
-                Some(vr) if encoding::has_short_length(vr) => (8, encoding.u16([g, h]).into()),
+                Some(vr) if has_short_length(vr) => (8, encoding.u16([g, h]).into()),
                 Some(_) => match self.input.peek_at::<4>(8)? {
                     Some(len) => (12, encoding.u32(len)),
                     None => return Ok(false),
@@ -518,7 +442,7 @@ impl<S: Read + Seek> Scan<S> {
                     // Not stepped over: without it two patients might be taken for one.
                     let mut value = self.short_value(head)?.ok_or(Unreadable::Oversized(head.tag.into()))?;
                     if let Some(content) = &mut self.content {
-                        content.value(head, encoding, &value);
+                        content.value((head.tag, head.vr), encoding, &value);
                     }
                     if encoding.is_big() {
                         value.chunks_exact_mut(word_len(head.vr)).for_each(<[u8]>::reverse);
@@ -542,11 +466,11 @@ impl<S: Read + Seek> Scan<S> {
             Ok(short) if len <= MAX_SHORT => {
                 self.value.resize(short, 0);
                 self.input.take(&mut self.value)?;
-                content.value(head, encoding, &self.value);
+                content.value((head.tag, head.vr), encoding, &self.value);
                 Ok(())
             }
             _ => {
-                content.begin_long(head, encoding);
+                content.begin_long((head.tag, head.vr), encoding);
                 self.input.pass(len, |piece| content.piece(piece))?;
                 content.end_long(len);
                 Ok(())
@@ -560,7 +484,7 @@ impl<S: Read + Seek> Scan<S> {
         match &mut self.content {
             None => self.input.skip(value.len),
             Some(content) => {
-                let mut pixels = ContentHasher::native(head, self.encoding, value.len, &self.kept);
+                let mut pixels = ContentHasher::native((head.tag, head.vr), self.encoding, value.len, &self.kept);
                 self.input.pass(value.len, |piece| pixels.take(piece))?;
                 content.pixels(pixels);
                 Ok(())
@@ -849,11 +773,11 @@ impl<S: Read + Seek> Scan<S> {
             return Ok(Head { tag, vr: VR::UN, len: plain, at, size: 8, patch: None });
         }
         if encoding.is_implicit() {
-            return Ok(Head { tag, vr: encoding::implicit_vr(tag, plain), len: plain, at, size: 8, patch: None });
+            return Ok(Head { tag, vr: implicit_vr(tag, plain), len: plain, at, size: 8, patch: None });
         }
         // PS3.5 §7.1.2: 16 bits for those VRs that had them in 1993, 32 for all others.
         match VR::from_binary([e, f]) {
-            Some(vr) if encoding::has_short_length(vr) => {
+            Some(vr) if has_short_length(vr) => {
                 Ok(Head { tag, vr, len: encoding.u16([g, h]).into(), at, size: 8, patch: None })
             }
             Some(vr) => {
@@ -903,7 +827,7 @@ impl<S: Read + Seek> Scan<S> {
         let vr = match (tag, len) {
             (tags::PIXEL_DATA, _) => VR::OW,
             (_, UNDEFINED) => self.inside(encoding)?,
-            _ if way == 2 => encoding::implicit_vr(tag, len),
+            _ if way == 2 => implicit_vr(tag, len),
             _ => VR::UN,
         };
         // A VR that is new to us is none that is wrong, as long as its length is where it should be.

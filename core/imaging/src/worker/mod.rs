@@ -23,14 +23,14 @@ use std::time::{Duration, Instant};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::codec::Decoded;
 use crate::inspect::Inspected;
 use crate::kos::{Heading, Sealed};
+use crate::layout::Decoded;
 use crate::pick::Picked;
 use crate::references::References;
 use crate::render::{self, RenderError, Rendered, Wanted};
 use crate::rewrite::{self, DecodeError};
-use crate::scan::Unreadable;
+use crate::unreadable::Unreadable;
 
 pub use self::child::main_if_asked;
 

@@ -5,28 +5,17 @@
 
 use std::io::{Read, Seek};
 
-use clavicle_manifest::PixelDigest;
-
-use super::pixels::PixelHasher;
-use crate::codec::{CodecError, LOSSLESS};
+use crate::codec::CodecError;
+use crate::content::{Lossless, PixelHasher};
 use crate::frames::{Frames, FramesError};
-use crate::scan::{Pixels, Scanned};
+use crate::scanned::{Pixels, Scanned};
+use crate::syntax::LOSSLESS;
 
 /// The most that is decoded for a digest, in bytes. A digest must not take longer than anybody waits for it.
 const MOST: u64 = 512 << 20;
 
-/// What is to be said of pixels.
-pub(super) enum Lossless {
-    /// They were compressed without loss, and this is what they are.
-    Digest(PixelDigest),
-    /// They were compressed without loss, and this build cannot tell what they are.
-    CannotTell,
-    /// They are what they are in the file.
-    No,
-}
-
 /// Reads the frames of what was `scanned`.
-pub(super) fn digest<S: Read + Seek>(scanned: &Scanned, source: S, len: u64) -> Lossless {
+pub(crate) fn digest<S: Read + Seek>(scanned: &Scanned, source: S, len: u64) -> Lossless {
     let uid = scanned.transfer_syntax_uid;
     let is_encapsulated = matches!(scanned.pixels, Some((_, Pixels::Encapsulated { .. })));
     if !is_encapsulated || !LOSSLESS.contains(&uid.as_str()) {

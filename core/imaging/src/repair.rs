@@ -9,7 +9,7 @@ use std::io::{self, Read};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::Unreadable;
+use crate::unreadable::Unreadable;
 
 /// Most places at which a data set is patched. A patch takes 40 bytes.
 const MAX_PATCHES: usize = 1 << 20;
@@ -83,7 +83,7 @@ pub(crate) struct Patches {
 
 impl Patches {
     /// Notes a patch; `put` has at most twelve bytes. Which one it is, until they are sorted.
-    pub(super) fn add(&mut self, at: u64, cut: u64, put: &[u8]) -> Result<usize, Unreadable> {
+    pub(crate) fn add(&mut self, at: u64, cut: u64, put: &[u8]) -> Result<usize, Unreadable> {
         if self.all.len() == MAX_PATCHES {
             return Err(Unreadable::TooBroken);
         }
@@ -94,7 +94,7 @@ impl Patches {
     }
 
     /// Has other bytes put at a place.
-    pub(super) fn change(&mut self, patch: usize, put: &[u8]) {
+    pub(crate) fn change(&mut self, patch: usize, put: &[u8]) {
         let (patch, len) = (&mut self.all[patch], put.len().min(12));
         self.growth += len as i64 - i64::from(patch.put_len);
         patch.put[..len].copy_from_slice(&put[..len]);
@@ -102,12 +102,12 @@ impl Patches {
     }
 
     /// By how much what was seen up to now grows.
-    pub(super) const fn growth(&self) -> i64 {
+    pub(crate) const fn growth(&self) -> i64 {
         self.growth
     }
 
     /// Brings them into the order of their places. Those at one place stay in the order in which they were noted.
-    pub(super) fn sort(&mut self) {
+    pub(crate) fn sort(&mut self) {
         self.all.sort_by_key(|patch| (patch.at, patch.cut > 0));
     }
 

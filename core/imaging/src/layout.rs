@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use super::CodecError;
-
 /// Most bytes that one decoded frame may take. The largest film is 60 MB, the largest tile of a slide a few.
 pub const MAX_FRAME: u64 = 256 << 20;
 
@@ -73,6 +71,53 @@ impl fmt::Display for PhotometricInterpretation {
     }
 }
 
+/// A frame, decoded.
+///
+/// The samples of a pixel follow one another (Planar Configuration 0), each in little endian and in as many bytes as its bits allocated
+/// need. A frame of one bit a sample is unpacked into bytes of 0 and 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decoded {
+    /// Rows × columns × samples per pixel × bytes per sample.
+    pub samples: Vec<u8>,
+    /// 8, 16, 32 or 64: those of the layout, with 8 in place of 1.
+    pub bits_allocated: u16,
+    /// What the samples mean now: RGB where the codestream had a colour transform of its own, which is then undone.
+    pub photometric: PhotometricInterpretation,
+}
+
+/// Why pixels cannot be as a data set says.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LayoutError {
+    /// Rows or columns are 0.
+    #[error("an image of {columns} columns and {rows} rows has no pixels")]
+    Empty {
+        /// Rows (0028,0010).
+        rows: u16,
+        /// Columns (0028,0011).
+        columns: u16,
+    },
+    /// Beyond [`MAX_FRAME`].
+    #[error("one frame of it would take {0} bytes, which no image of a patient does")]
+    TooLarge(u64),
+    /// Neither 1 nor 3.
+    #[error("{0} samples per pixel are not what the standard has")]
+    Samples(u16),
+    /// Bits Allocated, Bits Stored and High Bit do not go together.
+    #[error("{stored} bits that end at bit {high} do not lie within {allocated}")]
+    Bits {
+        /// Bits Allocated (0028,0100).
+        allocated: u16,
+        /// Bits Stored (0028,0101).
+        stored: u16,
+        /// High Bit (0028,0102).
+        high: u16,
+    },
+    /// Photometric Interpretation does not go with Samples per Pixel.
+    #[error("{0} is not how an image of this many samples per pixel is written")]
+    Photometric(PhotometricInterpretation),
+}
+
 /// What the data set says of a frame's pixels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -101,28 +146,28 @@ impl Layout {
     ///
     /// # Errors
     /// When it is none that an image can have.
-    pub fn check(&self) -> Result<(), CodecError> {
+    pub fn check(&self) -> Result<(), LayoutError> {
         let Self { rows, columns, samples_per_pixel, bits_allocated, bits_stored, high_bit, photometric, .. } = *self;
         if rows == 0 || columns == 0 {
-            return Err(CodecError::Empty { rows, columns });
+            return Err(LayoutError::Empty { rows, columns });
         }
         // Four were those of the retired ARGB and CMYK, of which no meaning is left.
         if !matches!(samples_per_pixel, 1 | 3) {
-            return Err(CodecError::Samples(samples_per_pixel));
+            return Err(LayoutError::Samples(samples_per_pixel));
         }
         if photometric.is_of_one_sample() != (samples_per_pixel == 1) {
-            return Err(CodecError::Photometric(photometric));
+            return Err(LayoutError::Photometric(photometric));
         }
         let fits = matches!(bits_allocated, 1 | 8 | 16 | 32 | 64)
             && (1..=bits_allocated).contains(&bits_stored)
             && high_bit < bits_allocated
             && high_bit + 1 >= bits_stored;
         if !fits {
-            return Err(CodecError::Bits { allocated: bits_allocated, stored: bits_stored, high: high_bit });
+            return Err(LayoutError::Bits { allocated: bits_allocated, stored: bits_stored, high: high_bit });
         }
         let len = u64::from(rows) * u64::from(columns) * u64::from(samples_per_pixel);
         let len = len * u64::from(bits_allocated.div_ceil(8));
-        if len > MAX_FRAME { Err(CodecError::TooLarge(len)) } else { Ok(()) }
+        if len > MAX_FRAME { Err(LayoutError::TooLarge(len)) } else { Ok(()) }
     }
 
     /// Pixels of a frame.
@@ -160,13 +205,13 @@ impl Layout {
         count * u64::from(self.bits_allocated)
     }
 
-    pub(super) const fn decoded_bits(&self) -> u16 {
+    pub(crate) const fn decoded_bits(&self) -> u16 {
         if self.bits_allocated == 1 { 8 } else { self.bits_allocated }
     }
 }
 
 #[cfg(test)]
-pub(super) const fn monochrome(rows: u16, columns: u16, bits_allocated: u16, bits_stored: u16) -> Layout {
+pub(crate) const fn monochrome(rows: u16, columns: u16, bits_allocated: u16, bits_stored: u16) -> Layout {
     Layout {
         rows,
         columns,

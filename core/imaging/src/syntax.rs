@@ -5,8 +5,6 @@ use std::fmt;
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
 
-use super::CodecError;
-
 /// What encodes a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -53,6 +51,23 @@ impl fmt::Display for Codec {
     }
 }
 
+/// Why a transfer syntax says nothing of single frames.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SyntaxError {
+    /// A film; its frames cannot be had one by one.
+    #[error("it is a film in {codec} ({uid}), which is played and not shown frame by frame")]
+    Film {
+        /// How it is encoded.
+        codec: Codec,
+        /// The transfer syntax.
+        uid: Uid,
+    },
+    /// A transfer syntax that nobody here knows.
+    #[error("its transfer syntax {0} is not known here")]
+    Unknown(Uid),
+}
+
 /// How the frames of an instance are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransferSyntax {
@@ -71,7 +86,7 @@ impl TransferSyntax {
     /// # Errors
     /// When it is a film, or unknown.
     #[expect(deprecated, reason = "retired, and still in archives")]
-    pub fn of(uid: &Uid) -> Result<Self, CodecError> {
+    pub fn of(uid: &Uid) -> Result<Self, SyntaxError> {
         let codec = match uid.as_str() {
             uids::EXPLICIT_VR_BIG_ENDIAN => return Ok(Self::Native { big_endian: true }),
             uids::IMPLICIT_VR_LITTLE_ENDIAN
@@ -96,11 +111,11 @@ impl TransferSyntax {
                     "102" | "102.1" | "103" | "103.1" | "104" | "104.1" | "105" | "105.1" | "106" | "106.1" => {
                         Codec::Mpeg4
                     }
-                    _ => return Err(CodecError::UnknownSyntax(*uid)),
+                    _ => return Err(SyntaxError::Unknown(*uid)),
                 };
-                return Err(CodecError::Film { codec, uid: *uid });
+                return Err(SyntaxError::Film { codec, uid: *uid });
             }
-            _ => return Err(CodecError::UnknownSyntax(*uid)),
+            _ => return Err(SyntaxError::Unknown(*uid)),
         };
         Ok(Self::Encapsulated(codec))
     }

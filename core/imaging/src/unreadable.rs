@@ -6,7 +6,12 @@ use std::io;
 use borsh::{BorshDeserialize, BorshSerialize};
 use dicom_core::Tag;
 
-use super::{MAX_DEPTH, MAX_ELEMENTS, MAX_KEPT};
+/// Deepest nesting of sequences. The deepest in the standard (enhanced SR and RT objects) stay below 20.
+pub(crate) const MAX_DEPTH: u32 = 32;
+/// Most elements and items of one file.
+pub(crate) const MAX_ELEMENTS: u32 = 1 << 24;
+/// The longest value that is kept. Those kept are names, dates, UIDs; the standard gives 64 characters to most.
+pub(crate) const MAX_KEPT: u64 = 4_096;
 
 /// An attribute, for errors: its tag as (gggg,eeee).
 #[derive(Clone, Copy, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

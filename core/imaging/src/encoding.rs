@@ -5,7 +5,13 @@ use dicom_core::dictionary::{DataDictionary as _, DataDictionaryEntry as _};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, tags, uids};
 
-use super::UNDEFINED;
+/// How a length says that a delimiter follows instead.
+pub(crate) const UNDEFINED: u32 = 0xffff_ffff;
+
+/// PS3.5 §7.5: these have neither a VR nor a place in the dictionary.
+pub(crate) const ITEM: Tag = Tag(0xfffe, 0xe000);
+pub(crate) const ITEM_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe00d);
+pub(crate) const SEQUENCE_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe0dd);
 
 /// How elements are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +34,7 @@ impl Encoding {
     }
 
     /// What the first eight bytes of a data set look like; none when they are no element's.
-    pub(super) fn guess(start: [u8; 8]) -> Option<Self> {
+    pub(crate) fn guess(start: [u8; 8]) -> Option<Self> {
         let looks_explicit = start[4..6].iter().all(u8::is_ascii_uppercase);
         // A data set begins with group 0008, seldom with a length to end (0008,0001), and that only in old ones.
         match (start[..2] == [8, 0], start[..2] == [0, 8], looks_explicit) {
@@ -41,7 +47,7 @@ impl Encoding {
 
     /// What the first eight bytes of an element of a data set look like, whatever its transfer syntax says; none when that is
     /// not certain.
-    pub(super) fn seen(start: [u8; 8]) -> Option<Self> {
+    pub(crate) fn seen(start: [u8; 8]) -> Option<Self> {
         let is_explicit = VR::from_binary([start[4], start[5]]).is_some();
         match (start, is_explicit) {
             ([8, 0, ..], true) => Some(Self::ExplicitLittle),
@@ -52,7 +58,7 @@ impl Encoding {
         }
     }
 
-    pub(super) fn default_uid(self) -> Uid {
+    pub(crate) fn default_uid(self) -> Uid {
         let uid = match self {
             Self::ImplicitLittle => uids::IMPLICIT_VR_LITTLE_ENDIAN,
             Self::ExplicitLittle => uids::EXPLICIT_VR_LITTLE_ENDIAN,
