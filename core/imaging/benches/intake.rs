@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use clavicle_imaging::intake::{Edition, Intake};
 use clavicle_imaging::phantom::{Kind, Phantom};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::{Here, Reader};
 use clavicle_imaging::worker::{self, Workers};
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
@@ -27,12 +27,12 @@ fn main() {
         let phantom = Phantom { slices: 380, size: 220, seed, ..Phantom::default() };
         phantom.write(&folder.path().join(seed.to_string())).unwrap();
     }
-    let workers = Reader::Workers(Workers::of_this_program().unwrap());
+    let workers = Workers::of_this_program().unwrap();
     // Both sides in turns, so that what else the machine does meets both.
     let (mut ours, mut here, mut theirs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..RUNS {
         ours.push(timed(|| signed(folder.path(), &workers)));
-        here.push(timed(|| signed(folder.path(), &Reader::Here)));
+        here.push(timed(|| signed(folder.path(), &Here)));
         theirs.push(timed(|| b3sum(folder.path())));
     }
     let (ours, here, theirs) = (median(ours), median(here), median(theirs));
@@ -49,7 +49,7 @@ fn gigabyte() {
     let folder = tempfile::tempdir().unwrap();
     let phantom = Phantom { slices: 2048, size: 512, ..Phantom::of(Kind::HeadCtEnhanced) };
     let path = phantom.write(folder.path()).unwrap().remove(0);
-    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let reader = Workers::of_this_program().unwrap();
     let took = median((0..3).map(|_| timed(|| drop(reader.inspect_one(&path).unwrap()))).collect());
     let size = std::fs::metadata(&path).unwrap().len();
     let children = format!("/proc/self/task/{}/children", std::process::id());
@@ -61,7 +61,7 @@ fn gigabyte() {
 }
 
 /// Takes the folder in and signs a manifest of each study.
-fn signed(folder: &Path, reader: &Reader) {
+fn signed(folder: &Path, reader: &dyn Reader) {
     let intake = Intake::of_folder(folder, reader).unwrap();
     let (chain, key) = (ChainId::from_bytes([1; 32]), SecretKey::from_bytes(&[2; 32]));
     let mut instances = 0;

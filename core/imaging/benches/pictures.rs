@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clavicle_imaging::frames::Frames;
 use clavicle_imaging::phantom::Phantom;
 use clavicle_imaging::picture::{View, Voi, ct, of_series, picture};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_imaging::render::{Wanted, Windowing};
 
 const RUNS: usize = 21;
@@ -36,7 +36,7 @@ fn main() {
     let film = rle(folder.path(), 2_000);
     say("2,000 frames of 64² in RLE, all of them", 400.0, || {
         let file = File::open(&film).unwrap();
-        let mut film = Reader::Here.film(&file).unwrap();
+        let mut film = Here.film(&file).unwrap();
         for frame in 0..2_000 {
             let wanted = Wanted { frame: Some(frame), windowing: Windowing::Fitted, side: None };
             black_box(film.render(&wanted).unwrap().unwrap());

@@ -7,8 +7,7 @@ use std::process::ExitCode;
 
 use clavicle_imaging::completeness::Completeness;
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::kos;
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::selection;
 use clavicle_imaging::worker::{self, Workers};
 
 fn main() -> ExitCode {
@@ -28,10 +27,10 @@ fn main() -> ExitCode {
 }
 
 fn run(folder: &Path, document: Option<&Path>) -> Result<(), Box<dyn std::error::Error>> {
-    let reader = Reader::Workers(Workers::of_this_program()?);
+    let reader = Workers::of_this_program()?;
     print!("{}", Completeness::of(&Intake::of_folder(folder, &reader)?, &reader));
     let Some(document) = document else { return Ok(()) };
-    let found = kos::verify(document, folder, &reader)?;
+    let found = selection::verify(document, folder, &reader)?;
     for one in &found.listed {
         println!("{}: {}", one.sop_instance_uid, one.verdict);
     }

@@ -9,7 +9,6 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::reader::Reader;
 use clavicle_imaging::worker::{self, Workers};
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::{ChainId, SourceId};
@@ -45,7 +44,7 @@ fn main() -> ExitCode {
 }
 
 fn take_in(folder: &Path) -> Result<Intake, Box<dyn Error>> {
-    Ok(Intake::of_folder(folder, &Reader::Workers(Workers::of_this_program()?))?)
+    Ok(Intake::of_folder(folder, &Workers::of_this_program()?)?)
 }
 
 fn make(folder: &Path, out: Option<&PathBuf>, report: Option<&PathBuf>) -> Result<(), Box<dyn Error>> {

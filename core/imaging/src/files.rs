@@ -5,15 +5,15 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-use crate::intake::Reason;
+use crate::read_error::ReadError;
 
 /// Files, each under its path.
 pub trait Files: fmt::Debug + Sync {
     /// Opens one for reading. It may be on no disk.
     ///
     /// # Errors
-    /// [`Reason`].
-    fn open(&self, path: &Path) -> Result<File, Reason>;
+    /// [`ReadError`].
+    fn open(&self, path: &Path) -> Result<File, ReadError>;
 
     /// How many may be open at the same time, at least one: those that are held in memory are few.
     fn at_once(&self) -> usize {
@@ -26,9 +26,14 @@ pub trait Files: fmt::Debug + Sync {
 pub struct OnDisk;
 
 impl Files for OnDisk {
-    fn open(&self, path: &Path) -> Result<File, Reason> {
+    fn open(&self, path: &Path) -> Result<File, ReadError> {
         // Neither a link is followed, nor is it waited for somebody to write into a pipe.
         let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(Reason::of_opening)
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
+            Some(libc::ELOOP) => ReadError::Link,
+            // A socket, or a device that is not there.
+            Some(libc::ENXIO) => ReadError::NotAFile,
+            _ => ReadError::Io(error),
+        })
     }
 }

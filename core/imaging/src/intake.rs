@@ -15,104 +15,17 @@ use clavicle_manifest::{
 
 use crate::facts::{Facts, Patient, PatientDifference, Place, shown};
 use crate::files::{Files, OnDisk};
-use crate::inspect::Inspected;
+use crate::hands::each;
+use crate::job::Inspected;
+use crate::read_error::ReadError;
 use crate::reader::Reader;
+pub use crate::reason::{IntakeError, Quarantined, Reason};
 use crate::repair::Repair;
 use crate::unreadable::Unreadable;
 use crate::walk;
-use crate::worker::WorkerError;
 
 /// The largest attachment, in bytes.
 pub const MAX_ATTACHMENT_LEN: u64 = 64 << 20;
-
-/// Why a file is in no study.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Reason {
-    /// It cannot be opened or read.
-    #[error("it cannot be opened or read")]
-    Io(#[source] io::Error),
-    /// It is not an instance, or a broken one.
-    #[error(transparent)]
-    Unreadable(#[from] Unreadable),
-    /// Reading it ended the worker.
-    #[error(transparent)]
-    Worker(#[from] WorkerError),
-    /// A symbolic link.
-    #[error("it is a link, and links are not followed")]
-    Link,
-    /// A pipe, a socket, a device.
-    #[error("it is neither a file nor a folder")]
-    NotAFile,
-    /// A folder below [`walk::MAX_DEPTH`].
-    #[error("it lies more than {} folders deep", walk::MAX_DEPTH)]
-    TooDeep,
-    /// More than [`walk::MAX_FILES`].
-    #[error("there are more than {} files", walk::MAX_FILES)]
-    TooManyFiles,
-    /// Larger than an instance may be.
-    #[error("it is larger than 64 GiB")]
-    TooLarge,
-    /// It changed between two looks.
-    #[error("it changed while it was read; it may be whole the next time")]
-    Changed,
-    /// Its study names several patients. The sentence says by what they differ, and not who they are.
-    #[error(
-        "its study names more than one patient ({} differs); which images are whose must be settled first",
-        attributes(.0)
-    )]
-    MixedPatients(Vec<PatientDifference>),
-}
-
-/// Attributes by their names.
-fn attributes(differences: &[PatientDifference]) -> String {
-    differences.iter().map(|one| one.what).collect::<Vec<_>>().join(", ")
-}
-
-impl Reason {
-    /// The sentence with what it may say about a patient: for the screen of an operator who is to settle it, and for no log.
-    #[must_use]
-    pub fn on_screen(&self) -> String {
-        match self {
-            Self::MixedPatients(differences) => {
-                let values: Vec<String> = differences.iter().map(ToString::to_string).collect();
-                format!("{self}: {}", values.join(", "))
-            }
-            _ => self.to_string(),
-        }
-    }
-
-    /// Why opening a file failed that is not to be a link.
-    pub(crate) fn of_opening(error: io::Error) -> Self {
-        match error.raw_os_error() {
-            Some(libc::ELOOP) => Self::Link,
-            // A socket, or a device that is not there.
-            Some(libc::ENXIO) => Self::NotAFile,
-            _ => Self::Io(error),
-        }
-    }
-}
-
-/// Why a folder was not taken in at all.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum IntakeError {
-    /// It cannot be read.
-    #[error("the folder cannot be read")]
-    Folder(#[source] io::Error),
-    /// It holds too much.
-    #[error("the folder holds more than {} files; take it in by parts", walk::MAX_FILES)]
-    TooManyFiles,
-}
-
-/// A file that is in no study.
-#[derive(Debug)]
-pub struct Quarantined {
-    /// Which.
-    pub path: PathBuf,
-    /// Why.
-    pub reason: Reason,
-}
 
 /// A file with the same bytes as an instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -298,7 +211,7 @@ impl Intake {
     ///
     /// # Errors
     /// [`IntakeError`], when nothing was taken in at all. What is wrong with a single file is in [`Intake::quarantined`].
-    pub fn of_folder(root: &Path, reader: &Reader) -> Result<Self, IntakeError> {
+    pub fn of_folder(root: &Path, reader: &dyn Reader) -> Result<Self, IntakeError> {
         Self::watched(root, reader, &|_, _| {})
     }
 
@@ -306,7 +219,11 @@ impl Intake {
     ///
     /// # Errors
     /// [`IntakeError`].
-    pub fn watched(root: &Path, reader: &Reader, seen: &(dyn Fn(usize, usize) + Sync)) -> Result<Self, IntakeError> {
+    pub fn watched(
+        root: &Path,
+        reader: &dyn Reader,
+        seen: &(dyn Fn(usize, usize) + Sync),
+    ) -> Result<Self, IntakeError> {
         let (files, quarantined) = walk::files(root)?;
         let mut intake = Self { quarantined, ..Self::default() };
         let all = files.len();
@@ -316,32 +233,32 @@ impl Intake {
 
     /// Takes in these files, in this order.
     #[must_use]
-    pub fn of_files(files: Vec<PathBuf>, reader: &Reader) -> Self {
+    pub fn of_files(files: Vec<PathBuf>, reader: &dyn Reader) -> Self {
         Self::of_some(&OnDisk, files, reader)
     }
 
     /// Takes in the files under these paths, wherever they are, in this order.
     #[must_use]
-    pub fn of_some(files: &dyn Files, paths: Vec<PathBuf>, reader: &Reader) -> Self {
+    pub fn of_some(files: &dyn Files, paths: Vec<PathBuf>, reader: &dyn Reader) -> Self {
         let mut intake = Self::default();
         intake.take_all(files, paths, reader, &|_| {});
         intake
     }
 
-    fn take_all(&mut self, files: &dyn Files, paths: Vec<PathBuf>, reader: &Reader, seen: &(dyn Fn(usize) + Sync)) {
+    fn take_all(&mut self, files: &dyn Files, paths: Vec<PathBuf>, reader: &dyn Reader, seen: &(dyn Fn(usize) + Sync)) {
         // By SOP Instance UID, in each study by itself. It names an instance everywhere: that two studies have one is said, and both are kept.
         let mut taken: Vec<Taken> = Vec::new();
         let mut first: BTreeMap<(Uid, Uid), usize> = BTreeMap::new();
         let mut named: BTreeMap<Uid, usize> = BTreeMap::new();
-        let outcomes = reader.inspect(files, &paths, seen);
+        let outcomes = each(&paths, files.at_once(), |path| reader.inspect_open(&files.open(path)?), seen);
         for (path, outcome) in paths.into_iter().zip(outcomes) {
             let seen = match outcome {
-                Err(Reason::Unreadable(Unreadable::Directory)) => {
+                Err(ReadError::Unreadable(Unreadable::Directory)) => {
                     self.skipped.push(path);
                     continue;
                 }
                 Err(reason) => {
-                    self.quarantined.push(Quarantined { path, reason });
+                    self.quarantined.push(Quarantined { path, reason: reason.into() });
                     continue;
                 }
                 Ok(seen) => seen,

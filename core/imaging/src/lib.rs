@@ -14,26 +14,27 @@
 //! | `content` | digests what goes by: the data set without its encoding, and the pixels alone |
 //! | `text` | makes characters of bytes, in whatever character set they are |
 //! | [`facts`] | reads the few, each by itself |
-//! | [`inspect`] | all of that for one file, in one pass |
+//! | [`job`] | all of that for one file, and whatever else is done with one |
 //! | [`worker`] | does it in processes of their own, with little memory, little time, and nothing else within reach |
-//! | [`reader`] | many files at once |
+//! | [`reader`] | has it done |
+//! | `hands` | many files at once |
 //! | [`intake`] | groups into studies and series; finds duplicates, conflicts, mixed patients |
 //! | [`frames`] | picks single frames out of an instance, of which the rest stays on the disk |
-//! | [`film`] | asks for one after the other, of a file that is opened once |
 //! | [`codec`] | decodes one |
 //! | [`picture`] | makes of it what a person sees |
 //! | [`geometry`] | says where it lies in the patient |
 //! | `elements` | walks the sequences of a document that is held in memory |
 //! | [`references`] | what Key Object Selections, reports and DICOMDIRs say there should be |
 //! | [`completeness`] | what a study says of its own completeness |
-//! | [`kos`] | the standard's own manifest, with MACs: written, and held against a folder |
+//! | [`kos`] | the standard's own manifest, with MACs |
+//! | [`selection`] | such a manifest of files: written, and held against a folder |
 //!
 //! Images leave again as they came, or as somebody's archive needs them:
 //!
 //! | | |
 //! |---|---|
 //! | `encode` | elements, put together byte by byte |
-//! | `pick` | the few attributes that a table of contents holds |
+//! | [`pick`] | the few attributes that a table of contents holds |
 //! | [`media`] | a File-set with a DICOMDIR, in a folder or a zip |
 //! | [`rewrite`] | another transfer syntax, another patient id, and nothing else changed |
 //!
@@ -50,9 +51,9 @@
 //!
 //! ```no_run
 //! use clavicle_imaging::intake::Intake;
-//! use clavicle_imaging::reader::Reader;
+//! use clavicle_imaging::reader::Here;
 //!
-//! let intake = Intake::of_folder("from-the-cd".as_ref(), &Reader::Here)?;
+//! let intake = Intake::of_folder("from-the-cd".as_ref(), &Here)?;
 //! for one in &intake.quarantined {
 //!     println!("{}: {}", one.path.display(), one.reason);
 //! }
@@ -69,30 +70,35 @@ mod encode;
 mod encoding;
 pub mod facts;
 pub mod files;
-pub mod film;
 pub mod frames;
 pub mod geometry;
-pub mod inspect;
+mod hands;
 pub mod intake;
+pub mod job;
 mod kind;
 pub mod kos;
 mod layout;
 mod lossless;
 pub mod media;
 pub mod phantom;
-mod pick;
+pub mod pick;
 pub mod picture;
+pub mod read_error;
 pub mod reader;
+pub mod reason;
+mod recode;
 pub mod references;
 pub mod render;
 mod repair;
 pub mod rewrite;
 pub mod scan;
 mod scanned;
+pub mod selection;
 mod syntax;
 mod text;
 mod unreadable;
 pub mod walk;
 pub mod worker;
+pub mod worker_error;
 
 pub use scan::{Repair, Unreadable};

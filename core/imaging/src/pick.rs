@@ -10,7 +10,7 @@ use dicom_dictionary_std::tags;
 
 use crate::elements::{DataSet, Element};
 use crate::encoding::{Encoding, is_text, listed_vr};
-use crate::rewrite::Recoder;
+use crate::recode::Recoder;
 use crate::scan;
 use crate::unreadable::Unreadable;
 
@@ -82,13 +82,16 @@ const WANTED: [Tag; 57] = [
 
 /// What was taken of one instance.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Picked {
+pub struct Picked {
     attributes: BTreeMap<(u16, u16), Vec<u8>>,
 }
 
 impl Picked {
     /// Reads a file of `len` bytes.
-    pub(crate) fn read<S: Read + Seek>(source: S, len: u64) -> Result<Self, Unreadable> {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn read<S: Read + Seek>(source: S, len: u64) -> Result<Self, Unreadable> {
         // Nothing here is known to panic. If something does, it costs one file.
         panic::catch_unwind(AssertUnwindSafe(|| Self::of(source, len))).unwrap_or(Err(Unreadable::Panicked))
     }
@@ -111,12 +114,14 @@ impl Picked {
     }
 
     /// A value as it is written, numbers in little endian, without padding; the items of a sequence in explicit VR little endian.
-    pub(crate) fn value(&self, tag: Tag) -> Option<&[u8]> {
+    #[must_use]
+    pub fn value(&self, tag: Tag) -> Option<&[u8]> {
         self.attributes.get(&(tag.0, tag.1)).map(Vec::as_slice).filter(|value| !value.is_empty())
     }
 
     /// A value that is ASCII.
-    pub(crate) fn text(&self, tag: Tag) -> Option<&str> {
+    #[must_use]
+    pub fn text(&self, tag: Tag) -> Option<&str> {
         core::str::from_utf8(self.value(tag)?).ok().filter(|text| text.is_ascii())
     }
 }

@@ -7,9 +7,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::Text;
 
 use crate::facts::shown;
-use crate::frames::Frames;
+use crate::frames::{Frames, FramesError};
 use crate::geometry::Plane;
-use crate::picture::{self, Cine, Picture, PictureError, Pixels, View, Voi, Window, ct, picture, pixel_aspect};
+use crate::picture::{self, Cine, Picture, PictureError, View, Voi, Window, ct, picture, pixel_aspect};
 use crate::repair::Repair;
 
 /// What is asked for.
@@ -118,7 +118,13 @@ impl From<PictureError> for RenderError {
     }
 }
 
-/// Makes the picture that is wanted of a file of `len` bytes. For files from outside see [`Reader::render`](crate::reader::Reader::render).
+impl From<FramesError> for RenderError {
+    fn from(error: FramesError) -> Self {
+        PictureError::from(error).into()
+    }
+}
+
+/// Makes the picture that is wanted of a file of `len` bytes. Files from outside are rendered where a hostile one does no harm.
 ///
 /// # Errors
 /// [`RenderError`].
@@ -131,7 +137,10 @@ fn rendered<S: Read + Seek>(source: S, len: u64, wanted: &Wanted) -> Result<Rend
 }
 
 /// The same of an image that is open.
-pub(crate) fn rendered_of<S: Read + Seek>(frames: &mut Frames<S>, wanted: &Wanted) -> Result<Rendered, RenderError> {
+///
+/// # Errors
+/// [`RenderError`].
+pub fn rendered_of<S: Read + Seek>(frames: &mut Frames<S>, wanted: &Wanted) -> Result<Rendered, RenderError> {
     let frame = wanted.frame.unwrap_or(frames.count() / 2);
     let presets = picture::presets(frames, frame);
     let view = match &wanted.windowing {
@@ -167,26 +176,4 @@ pub(crate) fn rendered_of<S: Read + Seek>(frames: &mut Frames<S>, wanted: &Wante
         depth_mm: Plane::of(attributes, frame).map(|plane| plane.depth()).filter(|depth| depth.is_finite()),
     };
     Ok(Rendered { picture: shown_picture, about })
-}
-
-/// What a worker answers: width, height, whether it has colours, bytes.
-pub(crate) type Answer = Result<(u32, u32, bool, Vec<u8>, About), RenderError>;
-
-impl Rendered {
-    pub(crate) fn into_answer(self) -> (u32, u32, bool, Vec<u8>, About) {
-        let Picture { width, height, pixels } = self.picture;
-        match pixels {
-            Pixels::Grey(bytes) => (width, height, false, bytes, self.about),
-            Pixels::Rgb(bytes) => (width, height, true, bytes, self.about),
-        }
-    }
-
-    /// `None` when the bytes are not as many as they should be.
-    pub(crate) fn of_answer(answer: (u32, u32, bool, Vec<u8>, About)) -> Option<Self> {
-        let (width, height, is_coloured, bytes, about) = answer;
-        let wanted = u64::from(width) * u64::from(height) * if is_coloured { 3 } else { 1 };
-        let pixels = if is_coloured { Pixels::Rgb } else { Pixels::Grey };
-        (bytes.len() as u64 == wanted && wanted > 0)
-            .then(|| Self { picture: Picture { width, height, pixels: pixels(bytes) }, about })
-    }
 }

@@ -3,12 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::intake::{IntakeError, Quarantined, Reason};
-
-/// Deepest folder below the one given.
-pub const MAX_DEPTH: usize = 16;
-/// Most files below the folder given.
-pub const MAX_FILES: usize = 262_144;
+use crate::read_error::ReadError;
+use crate::reason::{IntakeError, MAX_DEPTH, MAX_FILES, Quarantined, Reason};
 
 /// The files below `root`, which may itself be one, and what is there beside files.
 ///
@@ -22,7 +18,7 @@ pub fn files(root: &Path) -> Result<(Vec<PathBuf>, Vec<Quarantined>), IntakeErro
     }
     let mut walk = Walk::default();
     walk.folder(root, 0).map_err(|reason| match reason {
-        Reason::Io(error) => IntakeError::Folder(error),
+        Reason::Read(ReadError::Io(error)) => IntakeError::Folder(error),
         _ => IntakeError::TooManyFiles,
     })?;
     Ok((walk.files, walk.quarantined))
@@ -37,8 +33,8 @@ struct Walk {
 impl Walk {
     fn folder(&mut self, folder: &Path, depth: usize) -> Result<(), Reason> {
         let mut entries = Vec::new();
-        for entry in fs::read_dir(folder).map_err(Reason::Io)? {
-            entries.push(entry.map_err(Reason::Io)?);
+        for entry in fs::read_dir(folder).map_err(ReadError::Io)? {
+            entries.push(entry.map_err(ReadError::Io)?);
             if entries.len() + self.files.len() + self.quarantined.len() > MAX_FILES {
                 return Err(Reason::TooManyFiles);
             }
@@ -48,15 +44,15 @@ impl Walk {
             let path = entry.path();
             // Of the entry itself: a link could lead anywhere, and in circles.
             let verdict = match entry.file_type() {
-                Err(error) => Err(Reason::Io(error)),
-                Ok(kind) if kind.is_symlink() => Err(Reason::Link),
+                Err(error) => Err(ReadError::Io(error).into()),
+                Ok(kind) if kind.is_symlink() => Err(ReadError::Link.into()),
                 Ok(kind) if kind.is_dir() && depth >= MAX_DEPTH => Err(Reason::TooDeep),
                 Ok(kind) if kind.is_dir() => self.folder(&path, depth + 1),
                 Ok(kind) if kind.is_file() => {
                     self.files.push(path.clone());
                     Ok(())
                 }
-                Ok(_) => Err(Reason::NotAFile),
+                Ok(_) => Err(ReadError::NotAFile.into()),
             };
             match verdict {
                 Ok(()) => {}

@@ -7,10 +7,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::Unreadable;
-use clavicle_imaging::intake::{Edition, Intake, Reason};
-use clavicle_imaging::kos::{Document, Time, Title, Verdict, verify};
-use clavicle_imaging::reader::Reader;
-use clavicle_imaging::worker::{self, WorkerError, Workers};
+use clavicle_imaging::intake::{Edition, Intake};
+use clavicle_imaging::kos::{Document, Time, Title};
+use clavicle_imaging::read_error::ReadError;
+use clavicle_imaging::reader::Here;
+use clavicle_imaging::reason::Reason;
+use clavicle_imaging::selection::{self, Verdict, verify};
+use clavicle_imaging::worker::{self, Workers};
+use clavicle_imaging::worker_error::WorkerError;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{Date, Nonce};
@@ -69,9 +73,9 @@ fn summary(intake: &Intake) -> Vec<String> {
 
 fn a_worker_reads_what_this_process_reads() {
     let from = Instant::now();
-    let here = Intake::of_folder(&test_files(), &Reader::Here).unwrap();
+    let here = Intake::of_folder(&test_files(), &Here).unwrap();
     let between = Instant::now();
-    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let reader = Workers::of_this_program().unwrap();
     let there = Intake::of_folder(&test_files(), &reader).unwrap();
     println!("{} files: {:?} here, {:?} in a worker", here.files(), between - from, between.elapsed());
     for (here, there) in summary(&here).iter().zip(summary(&there)) {
@@ -83,17 +87,21 @@ fn a_worker_reads_what_this_process_reads() {
 fn a_worker_that_ends_costs_one_file_each() {
     for argument in ["--die", "--babble"] {
         let program = std::env::current_exe().unwrap();
-        let reader = Reader::Workers(Workers::new(program, vec![OsString::from(argument)]));
+        let reader = Workers::new(program, vec![OsString::from(argument)]);
         let files = vec![test_files().join("CT_small.dcm"), test_files().join("MR_small.dcm")];
         let intake = Intake::of_files(files, &reader);
         assert_eq!((intake.studies.len(), intake.quarantined.len()), (0, 2));
         for one in &intake.quarantined {
-            assert!(matches!(one.reason, Reason::Worker(WorkerError::Ended | WorkerError::Nonsense)), "{}", one.reason);
+            assert!(
+                matches!(one.reason, Reason::Read(ReadError::Worker(WorkerError::Ended | WorkerError::Nonsense))),
+                "{}",
+                one.reason
+            );
         }
     }
-    let reader = Reader::Workers(Workers::new("/nowhere/at/all".into(), Vec::new()));
+    let reader = Workers::new("/nowhere/at/all".into(), Vec::new());
     let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &reader);
-    assert!(matches!(intake.quarantined[0].reason, Reason::Worker(WorkerError::Start(_))));
+    assert!(matches!(intake.quarantined[0].reason, Reason::Read(ReadError::Worker(WorkerError::Start(_)))));
 }
 
 /// A worker that plays the modality that has not finished writing, before it reads as it should.
@@ -107,18 +115,17 @@ fn a_file_that_is_still_being_written_is_left_for_later() {
     let path = folder.path().join("a");
     std::fs::copy(test_files().join("CT_small.dcm"), &path).unwrap();
     let program = std::env::current_exe().unwrap();
-    let reader =
-        Reader::Workers(Workers::new(program, vec![worker::ARGUMENT.into(), "--meddle".into(), path.clone().into()]));
+    let reader = Workers::new(program, vec![worker::ARGUMENT.into(), "--meddle".into(), path.clone().into()]);
     let intake = Intake::of_files(vec![path.clone()], &reader);
-    assert!(matches!(intake.quarantined[0].reason, Reason::Changed), "{:?}", intake.quarantined);
-    assert_eq!(Intake::of_files(vec![path], &Reader::Here).studies.len(), 1);
+    assert!(matches!(intake.quarantined[0].reason, Reason::Read(ReadError::Changed)), "{:?}", intake.quarantined);
+    assert_eq!(Intake::of_files(vec![path], &Here).studies.len(), 1);
 }
 
 fn a_worker_that_hangs_is_ended() {
     let program = std::env::current_exe().unwrap();
     let workers = Workers::new(program, vec![OsString::from("--hang")]).within(Duration::from_millis(200));
-    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &Reader::Workers(workers));
-    assert!(matches!(intake.quarantined[0].reason, Reason::Worker(WorkerError::TimedOut(_))));
+    let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &workers);
+    assert!(matches!(intake.quarantined[0].reason, Reason::Read(ReadError::Worker(WorkerError::TimedOut(_)))));
     assert_eq!(children(), Vec::<u32>::new());
 }
 
@@ -132,10 +139,10 @@ fn a_worker_has_little_memory() {
     let start = [&[0; 128][..], b"DICM\x02\0\x10\0UI\x16\x001.2.840.10008.1.2.1.99"].concat();
     let bomb = folder.path().join("bomb");
     std::fs::write(&bomb, [start, deflate.finish().unwrap()].concat()).unwrap();
-    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let reader = Workers::of_this_program().unwrap();
     let intake = Intake::of_files(vec![bomb, test_files().join("CT_small.dcm")], &reader);
     assert_eq!((intake.quarantined.len(), intake.studies.len()), (1, 1));
-    assert!(matches!(intake.quarantined[0].reason, Reason::Unreadable(Unreadable::Inflates)));
+    assert!(matches!(intake.quarantined[0].reason, Reason::Read(ReadError::Unreadable(Unreadable::Inflates))));
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", children()[0])).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap();
     assert_eq!(line.split_whitespace().nth(3), Some(worker::MEMORY.to_string().as_str()), "{line}");
@@ -152,7 +159,7 @@ fn a_gigabyte_gets_its_mac_within_a_workers_memory() {
     let mut file = std::fs::File::create(images.join("large")).unwrap();
     file.write_all(&[&small[..pixels + 8], &len.to_le_bytes()].concat()).unwrap();
     file.set_len((pixels + 12) as u64 + u64::from(len)).unwrap();
-    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let reader = Workers::of_this_program().unwrap();
     let intake = Intake::of_folder(&images, &reader).unwrap();
     let edition = Edition {
         chain: ChainId::from_bytes([1; 32]),
@@ -172,7 +179,7 @@ fn a_gigabyte_gets_its_mac_within_a_workers_memory() {
         random: [7; 32],
     };
     let from = Instant::now();
-    let bytes = kos.of_manifest(&manifest, &|_| images.join("large"), &reader).unwrap();
+    let bytes = selection::of_manifest(&kos, &manifest, &|_| images.join("large"), &reader).unwrap();
     println!("a MAC of {len} bytes: {:?}", from.elapsed());
     std::fs::write(&document, bytes).unwrap();
     let found = verify(&document, &images, &reader).unwrap();
@@ -180,7 +187,7 @@ fn a_gigabyte_gets_its_mac_within_a_workers_memory() {
 }
 
 fn a_worker_can_open_nothing() {
-    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let reader = Workers::of_this_program().unwrap();
     assert_eq!(Intake::of_files(vec![test_files().join("CT_small.dcm")], &reader).studies.len(), 1);
     let status = std::fs::read_to_string(format!("/proc/{}/status", children()[0])).unwrap();
     // 2: what it may call the system for is filtered.
@@ -196,7 +203,7 @@ fn children() -> Vec<u32> {
 }
 
 fn no_worker_is_left_over() {
-    let reader = Reader::Workers(Workers::of_this_program().unwrap());
+    let reader = Workers::of_this_program().unwrap();
     let intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], &reader);
     assert_eq!(intake.studies.len(), 1);
     assert_eq!(children().len(), 1);

@@ -6,8 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::files::{Files, OnDisk};
-use clavicle_imaging::intake::{Intake, IntakeError, Reason};
+use clavicle_imaging::intake::Intake;
+use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reason::IntakeError;
 use clavicle_network::transfer::Item;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::export::names;
@@ -38,14 +40,14 @@ impl<'a> Studies<'a> {
     ///
     /// # Errors
     /// [`IntakeError`].
-    pub fn in_folder(folder: &Path, reader: &Reader) -> Result<Self, IntakeError> {
+    pub fn in_folder(folder: &Path, reader: &dyn Reader) -> Result<Self, IntakeError> {
         let intake = Intake::of_folder(folder, reader)?;
         Ok(Self { intake, missing: Vec::new(), place: Place::Folder(folder.to_owned()) })
     }
 
     /// The study that was fetched, reports included. Its files have the names that `fetch` would give them.
     #[must_use]
-    pub fn in_wallet(images: &'a Images, reader: &Reader) -> Self {
+    pub fn in_wallet(images: &'a Images, reader: &dyn Reader) -> Self {
         let listing = images.listing();
         let all = names(listing).into_iter().zip(listing.items());
         let (there, missing): (BTreeMap<_, _>, BTreeMap<_, _>) = all.partition(|(_, item)| images.has(item));
@@ -89,9 +91,9 @@ struct Sealed<'a> {
 }
 
 impl Files for Sealed<'_> {
-    fn open(&self, path: &Path) -> Result<File, Reason> {
-        let item = self.items.get(path).ok_or_else(|| Reason::Io(io::ErrorKind::NotFound.into()))?;
-        opened(self.images, item).map_err(Reason::Io)
+    fn open(&self, path: &Path) -> Result<File, ReadError> {
+        let item = self.items.get(path).ok_or_else(|| ReadError::Io(io::ErrorKind::NotFound.into()))?;
+        opened(self.images, item).map_err(ReadError::Io)
     }
 
     fn at_once(&self) -> usize {

@@ -6,7 +6,6 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use clavicle_command::file::{Readers, write_new};
-use clavicle_imaging::reader::Reader;
 use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::SourceId;
@@ -186,7 +185,7 @@ pub(super) fn open(home: &Home) -> Result<Service, CommandError> {
         archive: Arc::new(
             opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path))?.within(images),
         ),
-        reader: Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?),
+        reader: Arc::new(Workers::of_this_program().map_err(CommandError::Workers)?),
         taking: Arc::default(),
         quarantine: Arc::new(
             Quarantine::open(&home.quarantine_folder(), settings.disk.quarantine())

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use clavicle_imaging::intake::{Intake, Quarantined, StudyIntake};
+use clavicle_imaging::intake::{Intake, StudyIntake};
+use clavicle_imaging::reason::Quarantined;
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use tracing::{error, info, warn};
 
@@ -98,7 +99,7 @@ impl Gather {
 
     /// Takes files in, and says whether there was room and a disk for all of them.
     fn take(&mut self, files: Vec<PathBuf>, origin: Origin) -> bool {
-        let intake = Intake::of_files(files, &self.service.reader);
+        let intake = Intake::of_files(files, &*self.service.reader);
         let mut taken_in = BTreeSet::new();
         let mut told = [0usize; 3];
         for study in &intake.studies {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use clavicle_imaging::dimse::{Allowance, Arriving, Ended, Received, Refusal, RefusalStatus, Sink};
-use clavicle_imaging::intake::Reason;
+use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
 use clavicle_ledger::time::LocalTime;
 use tracing::{info, warn};
@@ -14,7 +14,7 @@ use crate::room::Sender;
 
 /// Looks with the relay's workers; what it refuses and can keep it keeps in quarantine.
 pub(super) struct Inbox {
-    pub(super) reader: Reader,
+    pub(super) reader: Arc<dyn Reader>,
     pub(super) quarantine: Arc<Quarantine>,
     pub(super) incoming: Arc<Incoming>,
     pub(super) clock: fn() -> LocalTime,
@@ -57,10 +57,10 @@ impl Inbox {
             }
             Ok(_) => Ok(()),
             // Its sender has it still, and keeps it when it is told so.
-            Err(Reason::Unreadable(_) | Reason::TooLarge) if !self.quarantine.fits(sender, object.size) => {
+            Err(ReadError::Unreadable(_) | ReadError::TooLarge) if !self.quarantine.fits(sender, object.size) => {
                 refuse(RefusalStatus::OutOfResources, TOO_MUCH)
             }
-            Err(reason @ (Reason::Unreadable(_) | Reason::TooLarge)) => {
+            Err(reason @ (ReadError::Unreadable(_) | ReadError::TooLarge)) => {
                 let why = reason.to_string();
                 if let Err(error) = self.quarantine.keep(&object.path, &why, Some(sender), (self.clock)()) {
                     warn!(%error, "a refused object could not be kept");

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clavicle_imaging::completeness::Completeness;
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::kos::{Document, Time, Title};
+use clavicle_imaging::selection;
 use clavicle_ledger::encoding::Hex;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::state::ReadRows as _;
@@ -186,7 +187,7 @@ impl Service {
     /// [`DeskError`].
     pub fn compare(&self, request: &CompareRequest) -> Result<CompareRow, DeskError> {
         let entry = self.entry_that_begins(&request.study)?;
-        let intake = Intake::of_folder(&request.folder, &self.reader)?;
+        let intake = Intake::of_folder(&request.folder, &*self.reader)?;
         let manifest = &entry.manifest.manifest;
         let comparison = manifest.compare(intake.received());
         let uids = |uids: &[Uid]| uids.iter().map(ToString::to_string).collect();
@@ -216,7 +217,7 @@ impl Service {
         for entry in entries {
             let instances = entry.manifest.manifest.instances();
             let files = instances.map(|instance| self.archive.place(&instance.stored)).collect();
-            let said = Completeness::of(&Intake::of_files(files, &self.reader), &self.reader);
+            let said = Completeness::of(&Intake::of_files(files, &*self.reader), &*self.reader);
             let doubtful = said.studies.iter().filter(|study| study.is_suspicious());
             suspicious.extend(doubtful.map(|study| study.study_instance_uid.to_string()));
             lines.push(said.to_string());
@@ -273,7 +274,12 @@ impl Service {
             series_number: 9_999,
             random,
         };
-        let bytes = document.of_manifest(manifest, &|instance| self.archive.place(&instance.stored), &self.reader)?;
+        let bytes = selection::of_manifest(
+            &document,
+            manifest,
+            &|instance| self.archive.place(&instance.stored),
+            &*self.reader,
+        )?;
         let study = manifest.header().study.to_string();
         Ok(KosRow { study, instances: manifest.counts().instances, document: Hex(&bytes).to_string() })
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use clavicle_imaging::intake::{AttachError, Intake, IntakeError, StudyIntake};
-use clavicle_imaging::kos::KosError;
+use clavicle_imaging::intake::{AttachError, Intake, StudyIntake};
+use clavicle_imaging::reason::IntakeError;
+use clavicle_imaging::selection::KosError;
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::ReadRows as _;
@@ -230,7 +231,7 @@ impl Service {
             seen(done, files);
         };
         // What comes from outside is read by a process that can do nothing else.
-        let mut intake = Intake::watched(&request.folder, &self.reader, &told)?;
+        let mut intake = Intake::watched(&request.folder, &*self.reader, &told)?;
         if let Some(report) = &request.report {
             attach(&mut intake, report)?;
         }
@@ -267,7 +268,7 @@ impl Service {
             with: one.with,
             how: one.change.to_string(),
         };
-        let quarantined = |one: clavicle_imaging::intake::Quarantined| QuarantinedRow {
+        let quarantined = |one: clavicle_imaging::reason::Quarantined| QuarantinedRow {
             reason: one.reason.on_screen(),
             path: one.path,
         };

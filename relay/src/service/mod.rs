@@ -58,7 +58,7 @@ pub struct Service {
     /// The images.
     pub archive: Arc<Archive>,
     /// Reads what comes from outside, in processes that can do nothing else.
-    pub reader: Reader,
+    pub reader: Arc<dyn Reader>,
     /// How far what is taken in just now is.
     pub taking: Arc<Taking>,
     /// What came by itself and could not be taken in.

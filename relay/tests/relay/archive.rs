@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::phantom::Phantom;
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::Here;
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
@@ -34,7 +34,7 @@ impl Ground {
     }
 
     fn take(&self, folder: &Path, origin: Origin) -> Result<Vec<Taken>, ArchiveError> {
-        let intake = Intake::of_folder(folder, &Reader::Here).unwrap();
+        let intake = Intake::of_folder(folder, &Here).unwrap();
         let take = |study: &clavicle_imaging::intake::StudyIntake| {
             let conflicts = intake.conflicts_of(&study.study_instance_uid);
             self.archive.take(study, &conflicts, origin, &self.signer())
@@ -286,7 +286,7 @@ fn studies_of_an_earlier_version_get_their_records_at_the_next_start() {
 /// A copy of a folder's files under another Study Instance UID of the same length.
 fn copied_study(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    let intake = Intake::of_folder(from, &Reader::Here).unwrap();
+    let intake = Intake::of_folder(from, &Here).unwrap();
     let uid = intake.studies[0].study_instance_uid.to_string();
     let mut other = uid.clone();
     let last = if other.pop() == Some('1') { '2' } else { '1' };

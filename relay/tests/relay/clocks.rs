@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use clavicle_admission::Neighbourhood;
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::Here;
 use clavicle_ledger::authorise::{Claim, Hello};
 use clavicle_ledger::confirm::{Newest, Round};
 use clavicle_ledger::id::StudyId;
@@ -87,7 +87,7 @@ impl Hospital {
             chain,
             store,
             archive: Arc::new(Archive::open(&at("archive"), &at("catalogue")).unwrap()),
-            reader: Reader::Here,
+            reader: Arc::new(Here),
             taking: Arc::default(),
             quarantine: Arc::new(Quarantine::open(&at("quarantine"), disk.quarantine()).unwrap()),
             pickups: Arc::new(Pickups::open(&at("pickups"), SealingKey::from_bytes(Zeroizing::new([9; 32]))).unwrap()),

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Cursor;
 use std::time::Instant;
 
-use clavicle_imaging::inspect::Inspected;
+use clavicle_imaging::job::Inspected;
 use clavicle_ledger::action::{NewStatus, SetStatus};
 use clavicle_ledger::encoding::from_hex;
 use clavicle_ledger::id::StudyId;

@@ -7,11 +7,10 @@
 //! ```no_run
 //! use clavicle_imaging::completeness::Completeness;
 //! use clavicle_imaging::intake::Intake;
-//! use clavicle_imaging::reader::Reader;
+//! use clavicle_imaging::reader::Here;
 //!
-//! let reader = Reader::Here;
-//! let intake = Intake::of_folder("from-the-cd".as_ref(), &reader)?;
-//! print!("{}", Completeness::of(&intake, &reader));
+//!! let intake = Intake::of_folder("from-the-cd".as_ref(), &Here)?;
+//! print!("{}", Completeness::of(&intake, &Here));
 //! # Ok::<(), clavicle_imaging::intake::IntakeError>(())
 //! ```
 
@@ -27,16 +26,17 @@ use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 
 use crate::facts::Place;
+use crate::hands::each;
 use crate::intake::{Intake, Quarantined, SeriesIntake, StudyIntake};
 use crate::reader::Reader;
+use crate::reason::MAX_FILES;
 use crate::references::{Reference, lists_others};
-use crate::walk;
 
 pub use self::numbers::{Gap, Numbers};
 pub use self::slices::{Run, Stack};
 
 /// Most instances that are named as listed and not there.
-const MOST_ABSENT: usize = walk::MAX_FILES;
+const MOST_ABSENT: usize = MAX_FILES;
 
 /// What a folder says of its own completeness.
 #[derive(Debug)]
@@ -105,7 +105,7 @@ pub struct Absent {
 impl Completeness {
     /// What the studies of `intake` say. The documents among them are read once more, through `reader`.
     #[must_use]
-    pub fn of(intake: &Intake, reader: &Reader) -> Self {
+    pub fn of(intake: &Intake, reader: &dyn Reader) -> Self {
         let series = || intake.studies.iter().flat_map(|study| &study.series);
         let instances = || series().flat_map(|series| &series.instances);
         let there: BTreeSet<Uid> = instances().map(|one| one.instance.sop_instance_uid).collect();
@@ -125,7 +125,7 @@ impl Completeness {
             }
             Ok(())
         };
-        let outcomes = reader.each(&documents, look, &|_| {});
+        let outcomes = each(&documents, usize::MAX, look, &|_| {});
         let unread = documents.iter().zip(outcomes).filter_map(|((_, path), outcome)| {
             outcome.err().map(|reason| Quarantined { path: PathBuf::clone(path), reason })
         });

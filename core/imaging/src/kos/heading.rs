@@ -39,8 +39,9 @@ const COPIED: [(Tag, bool); 14] = [
 
 /// The attributes of patient and study, as an instance has them: byte for byte, in its own character set.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Heading {
-    pub(crate) study_instance_uid: Uid,
+pub struct Heading {
+    /// Study Instance UID (0020,000D).
+    pub study_instance_uid: Uid,
     attributes: Vec<(u16, u16, Vec<u8>)>,
 }
 
@@ -57,7 +58,10 @@ impl std::fmt::Debug for Heading {
 
 impl Heading {
     /// Reads them out of a file of `len` bytes.
-    pub(crate) fn read<S: Read + Seek>(source: S, len: u64) -> Result<Self, Unreadable> {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn read<S: Read + Seek>(source: S, len: u64) -> Result<Self, Unreadable> {
         // Nothing here is known to panic. If something does, it costs one file.
         panic::catch_unwind(AssertUnwindSafe(|| Self::of(source, len))).unwrap_or(Err(Unreadable::Panicked))
     }

@@ -52,27 +52,32 @@ pub const SIGNED: [Tag; 17] = [
 
 /// A MAC, and what it was made of.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Mac {
+pub struct Mac {
     /// MAC Calculation Transfer Syntax UID (0400,0010).
-    pub(crate) transfer_syntax_uid: Uid,
+    pub transfer_syntax_uid: Uid,
     /// Data Elements Signed (0400,0020): group and element of each, ascending.
-    pub(crate) signed: Vec<(u16, u16)>,
+    pub signed: Vec<(u16, u16)>,
     /// MAC (0400,0404).
-    pub(crate) value: [u8; 32],
+    pub value: [u8; 32],
 }
 
 /// Whether pixels are among what is covered.
-pub(super) fn covers_pixels(signed: &[(u16, u16)]) -> bool {
+#[must_use]
+pub fn covers_pixels(signed: &[(u16, u16)]) -> bool {
     signed.iter().any(|(group, _)| *group == tags::PIXEL_DATA.0)
 }
 
 /// The MAC of a file, and which file it is.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub(crate) struct Sealed {
-    pub(crate) study_instance_uid: Uid,
-    pub(crate) sop_instance_uid: Uid,
-    pub(crate) stored: StoredDigest,
-    pub(crate) mac: Mac,
+pub struct Sealed {
+    /// Study Instance UID (0020,000D).
+    pub study_instance_uid: Uid,
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Uid,
+    /// BLAKE3 of its bytes.
+    pub stored: StoredDigest,
+    /// The MAC.
+    pub mac: Mac,
 }
 
 impl Wire for Sealed {
@@ -82,7 +87,10 @@ impl Wire for Sealed {
 
 impl Sealed {
     /// Reads a file of `len` bytes, and makes the MAC of those of `wanted` that it has. Only those in [`SIGNED`] can be wanted.
-    pub(crate) fn read<S: Read + Seek>(source: S, len: u64, wanted: &[(u16, u16)]) -> Result<Self, Unreadable> {
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn read<S: Read + Seek>(source: S, len: u64, wanted: &[(u16, u16)]) -> Result<Self, Unreadable> {
         // Nothing here is known to panic. If something does, it costs one file.
         panic::catch_unwind(AssertUnwindSafe(|| Self::of(source, len, wanted))).unwrap_or(Err(Unreadable::Panicked))
     }

@@ -1,7 +1,6 @@
 //! Key Object Selection: the standard's own manifest (PS3.3 A.35.4), for systems that know nothing of ours.
 //!
-//! It lists every instance of a study, each with a MAC. It is written from a manifest and the files, and held against a folder by
-//! [`verify`]. Who trusts the document can tell which instances are missing and which are altered, with nothing but a DICOM toolkit and SHA-256.
+//! It lists every instance of a study, each with a MAC. It is written from a manifest and the files, and held against a folder. Who trusts the document can tell which instances are missing and which are altered, with nothing but a DICOM toolkit and SHA-256.
 //! A MAC is no signature: a document that may have been altered together with the images proves nothing.
 //!
 //! What the standard leaves open, and what is done here:
@@ -23,23 +22,15 @@
 
 mod heading;
 mod mac;
-mod verify;
 mod write;
 
-use std::path::{Path, PathBuf};
-
 use clavicle_ledger::encoding::Text;
-use clavicle_manifest::{Date, Instance, Manifest, Uid};
+use clavicle_manifest::{Date, Instance, Uid};
 
 use crate::encode::uid_of;
-use crate::intake::Reason;
-use crate::reader::Reader;
 
-pub(crate) use self::heading::Heading;
-use self::mac::Mac;
-pub use self::mac::SIGNED;
-pub(crate) use self::mac::Sealed;
-pub use self::verify::{Checked, Unchecked, Verdict, Verification, VerifyError, verify};
+pub use self::heading::Heading;
+pub use self::mac::{Mac, SIGNED, Sealed, covers_pixels};
 
 /// What the document is for: a code of CID 7010.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,37 +84,15 @@ pub struct Document {
     pub random: [u8; 32],
 }
 
-/// Why a document was not written.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum KosError {
-    /// A file was not read.
-    #[error("{} could not be read for its MAC: {reason}", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        reason: Reason,
-    },
-    /// A file is not what the manifest says.
-    #[error("{} is not the instance that the manifest lists", path.display())]
-    Altered {
-        /// Which.
-        path: PathBuf,
-    },
-    /// No instance, of which the document could be.
-    #[error("the study has no instance, and so a Key Object Selection of it has nothing to select")]
-    Empty,
-    /// A meaning that can be read in one character set only.
-    #[error("the title of the document is not in ASCII")]
-    Title,
-}
-
 /// An instance that the document lists.
-struct Listed<'a> {
-    series_instance_uid: Uid,
-    instance: &'a Instance,
-    mac: Mac,
+#[derive(Clone, Debug)]
+pub struct Listed<'a> {
+    /// Series Instance UID (0020,000E) of the instance.
+    pub series_instance_uid: Uid,
+    /// What the manifest says of it.
+    pub instance: &'a Instance,
+    /// The MAC of its file.
+    pub mac: Mac,
 }
 
 impl Document {
@@ -143,47 +112,5 @@ impl Document {
         let mut random = [0; 16];
         random.copy_from_slice(&self.random[at..at + 16]);
         uid_of(random)
-    }
-
-    /// The document of a study, as a DICOM file: every instance of the manifest, each with the MAC of its file, which must be the
-    /// one that the manifest lists. `file_of` says where it is. No file is held in memory.
-    ///
-    /// # Errors
-    /// [`KosError`].
-    pub fn of_manifest(
-        &self,
-        manifest: &Manifest,
-        file_of: &dyn Fn(&Instance) -> PathBuf,
-        reader: &Reader,
-    ) -> Result<Vec<u8>, KosError> {
-        if !self.title.meaning.as_str().is_ascii() {
-            return Err(KosError::Title);
-        }
-        let study_instance_uid = manifest.header().study_instance_uid;
-        let mut all = Vec::new();
-        for series in manifest.series().iter() {
-            let instances = series.instances.iter();
-            all.extend(instances.map(|instance| (series.series_instance_uid, instance, file_of(instance))));
-        }
-        let Some((_, _, first)) = all.first() else { return Err(KosError::Empty) };
-        let failed = |path: &Path| {
-            let path = path.to_owned();
-            |reason| KosError::File { path, reason }
-        };
-        let heading = reader.head_one(first).map_err(failed(first))?;
-        let wanted = SIGNED.map(|tag| (tag.0, tag.1));
-        let sealed = reader.each(&all, |(_, _, path)| reader.seal_one(path, &wanted), &|_| {});
-        let mut listed = Vec::new();
-        for ((series_instance_uid, instance, path), sealed) in all.iter().zip(sealed) {
-            let Sealed { sop_instance_uid, study_instance_uid: study, stored, mac } = sealed.map_err(failed(path))?;
-            if (stored, sop_instance_uid, study) != (instance.stored, instance.sop_instance_uid, study_instance_uid) {
-                return Err(KosError::Altered { path: path.clone() });
-            }
-            listed.push(Listed { series_instance_uid: *series_instance_uid, instance, mac });
-        }
-        if heading.study_instance_uid != study_instance_uid {
-            return Err(KosError::Altered { path: first.clone() });
-        }
-        Ok(self.encode(&heading, &listed))
     }
 }

@@ -10,7 +10,9 @@ use crate::encode::{Elements, bare, file_head};
 use crate::phantom::IMPLEMENTATION_VERSION_NAME;
 
 impl Document {
-    pub(super) fn encode(&self, heading: &Heading, listed: &[Listed<'_>]) -> Vec<u8> {
+    /// The document of a study, as a DICOM file: these instances, with the MAC of each.
+    #[must_use]
+    pub fn encode(&self, heading: &Heading, listed: &[Listed<'_>]) -> Vec<u8> {
         let head = file_head(
             uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE,
             &self.sop_instance_uid(),

@@ -24,8 +24,10 @@ use self::directory::{Record, ReferencedFile};
 pub use self::medium::*;
 use crate::encode::uid_of;
 use crate::files::Files;
-use crate::intake::{Intake, Reason, StudyIntake};
+use crate::hands::each;
+use crate::intake::{Intake, StudyIntake};
 use crate::pick::Picked;
+use crate::read_error::ReadError;
 use crate::reader::Reader;
 
 /// File-set ID (0004,1130).
@@ -67,7 +69,7 @@ pub enum MediaError {
         path: PathBuf,
         /// Why.
         #[source]
-        reason: Reason,
+        reason: ReadError,
     },
     /// A file is not what it was.
     #[error("{0} changed while it was copied; what was written is incomplete")]
@@ -89,7 +91,12 @@ impl<'a> FileSet<'a> {
     ///
     /// # Errors
     /// [`MediaError`].
-    pub fn of(intake: &Intake, files: &'a dyn Files, reader: &Reader, random: [u8; 16]) -> Result<Self, MediaError> {
+    pub fn of(
+        intake: &Intake,
+        files: &'a dyn Files,
+        reader: &dyn Reader,
+        random: [u8; 16],
+    ) -> Result<Self, MediaError> {
         let mut instances = Vec::new();
         let mut patients: BTreeMap<[&str; 3], (Picked, Vec<Record>)> = BTreeMap::new();
         for (number, study) in (1..).zip(&intake.studies) {
@@ -116,7 +123,7 @@ impl<'a> FileSet<'a> {
     pub fn attach(&mut self, path: &Path) -> Result<(), MediaError> {
         let unread = |reason| MediaError::File { path: path.to_owned(), reason };
         let mut hashed = Hashed { from: self.files.open(path).map_err(unread)?, hasher: StoredHasher::new() };
-        io::copy(&mut hashed, &mut io::sink()).map_err(|error| unread(Reason::Io(error)))?;
+        io::copy(&mut hashed, &mut io::sink()).map_err(|error| unread(ReadError::Io(error)))?;
         let (size, stored, _) = hashed.hasher.finish();
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         let is_plain = (1..=4).contains(&extension.len()) && extension.bytes().all(|byte| byte.is_ascii_alphanumeric());
@@ -165,7 +172,7 @@ impl<'a> FileSet<'a> {
 fn study_record(
     study: &StudyIntake,
     number: usize,
-    (files, reader): (&dyn Files, &Reader),
+    (files, reader): (&dyn Files, &dyn Reader),
     instances: &mut Vec<Entry>,
 ) -> Result<Option<(Picked, Record)>, MediaError> {
     let (mut of_study, mut all) = (None, Vec::new());
@@ -173,7 +180,7 @@ fn study_record(
         let mut in_order: Vec<_> = series.instances.iter().collect();
         // As they would be looked through.
         in_order.sort_by_key(|one| (one.place.instance_number.is_none(), one.place.instance_number));
-        let picked = reader.each_of(files, &in_order, |one| reader.pick_open(&files.open(&one.path)?), &|_| {});
+        let picked = each(&in_order, files.at_once(), |one| reader.pick_open(&files.open(&one.path)?), &|_| {});
         let (mut of_series, mut records) = (None, Vec::new());
         for ((in_series, one), picked) in (1..).zip(in_order).zip(picked) {
             let picked = picked.map_err(|reason| MediaError::File { path: one.path.clone(), reason })?;

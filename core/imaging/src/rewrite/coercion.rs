@@ -11,11 +11,12 @@ use clavicle_manifest::Date;
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
-use super::{Edits, Recoder};
+use super::Edits;
 use crate::elements::Element;
 use crate::encode::Elements;
 use crate::facts::{day, is_same_name};
 use crate::pick::Picked;
+use crate::recode::Recoder;
 use crate::text::Charset;
 use crate::unreadable::Unreadable;
 
@@ -140,7 +141,7 @@ impl Demographics {
     }
 
     /// What an instance says.
-    pub(crate) fn of(picked: &Picked) -> Self {
+    pub fn of(picked: &Picked) -> Self {
         let charset = Charset::of(picked.value(tags::SPECIFIC_CHARACTER_SET));
         let name = picked.value(tags::PATIENT_NAME).map(|name| charset.decode_marked(name, true));
         Self {

@@ -9,11 +9,8 @@
 //! decoded in a worker. DICOM PS3.5 §7 and §A.4, PS3.3 C.12.1.1.9.
 
 mod coercion;
-mod decode;
-mod recode;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
 use clavicle_manifest::Uid;
@@ -21,15 +18,11 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
 pub use self::coercion::{Absent, Coercion, CoercionError, Demographics, Difference, Sex};
-pub use self::decode::DecodeError;
-pub(crate) use self::decode::{Answer, decode, of_answer};
-pub(crate) use self::recode::Recoder;
 use crate::elements::{DataSet, Element};
 use crate::encode::{file_head, head_in, native_uid};
 use crate::encoding::{Encoding, UNDEFINED, word_len};
-use crate::frames::Frames;
-use crate::intake::Reason;
 use crate::layout::{Decoded, PhotometricInterpretation};
+use crate::recode::{Recoder, is_compressed_icon};
 use crate::scan;
 use crate::scanned::{Pixels, Scanned, Span};
 use crate::syntax::SyntaxError;
@@ -68,10 +61,13 @@ pub struct Rewritten {
 /// Why a file was not rewritten.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RewriteError {
+pub enum RewriteError<E> {
     /// The file cannot be read.
+    #[error("it cannot be opened or read")]
+    Read(#[source] io::Error),
+    /// It is not an instance, or a broken one.
     #[error(transparent)]
-    File(#[from] Reason),
+    Unreadable(#[from] Unreadable),
     /// Its transfer syntax is one of which nobody here knows what it means, or a film.
     #[error("{0}, and cannot be turned into another")]
     Syntax(SyntaxError),
@@ -81,7 +77,7 @@ pub enum RewriteError {
         /// Counted from 0.
         frame: u32,
         /// Why.
-        error: DecodeError,
+        error: E,
     },
     /// Frames of one image that are decoded into different things.
     #[error("its frames are decoded into different sizes or colours")]
@@ -103,18 +99,24 @@ pub enum RewriteError {
     Write(#[source] io::Error),
 }
 
-impl From<Unreadable> for RewriteError {
-    fn from(error: Unreadable) -> Self {
-        Self::File(error.into())
-    }
+/// Who decodes frames: what a codec does is none of this module's business.
+pub trait FrameSource {
+    /// Why a frame was not decoded.
+    type Error;
+
+    /// How many frames there are; none when that cannot be told.
+    fn count(&mut self) -> Option<u32>;
+
+    /// A frame, counted from 0.
+    ///
+    /// # Errors
+    /// [`FrameSource::Error`].
+    fn frame(&mut self, frame: u32) -> Result<Decoded, Self::Error>;
 }
 
-fn read_error(error: io::Error) -> RewriteError {
-    RewriteError::File(Reason::Io(error))
+fn decoded<F: FrameSource>(source: &mut F, frame: u32) -> Result<Decoded, RewriteError<F::Error>> {
+    source.frame(frame).map_err(|error| RewriteError::Decode { frame, error })
 }
-
-/// Decodes a frame, counted from 0.
-type Decoder<'a> = dyn FnMut(u32) -> Result<Decoded, RewriteError> + 'a;
 
 /// What becomes of the pixels.
 enum Plan {
@@ -129,27 +131,27 @@ enum Plan {
 }
 
 /// Writes the file of `len` bytes anew.
-pub(crate) fn rewrite(
-    file: &File,
+///
+/// # Errors
+/// [`RewriteError`]. What was written by then is of no use.
+pub fn rewrite<S: Read + Seek, F: FrameSource>(
+    mut source: S,
     len: u64,
     syntax: Syntax,
     coercion: Option<&Coercion>,
-    decoder: &mut Decoder<'_>,
+    frames: &mut F,
     out: &mut dyn Write,
-) -> Result<Rewritten, RewriteError> {
-    let mut from_start = file;
-    from_start.rewind().map_err(read_error)?;
-    let mut scanned = scan::scan_evened(file, len)?;
+) -> Result<Rewritten, RewriteError<F::Error>> {
+    source.rewind().map_err(RewriteError::Read)?;
+    let mut scanned = scan::scan_evened(&mut source, len)?;
     let inflated = scanned.inflated.take();
     match inflated {
         Some(inflated) => {
             let len = inflated.len() as u64;
             Rewriting { is_deflated: true, scanned: &scanned, len, source: Cursor::new(inflated) }
-                .write(syntax, coercion, decoder, out)
+                .write(syntax, coercion, frames, out)
         }
-        None => {
-            Rewriting { is_deflated: false, scanned: &scanned, len, source: file }.write(syntax, coercion, decoder, out)
-        }
+        None => Rewriting { is_deflated: false, scanned: &scanned, len, source }.write(syntax, coercion, frames, out),
     }
 }
 
@@ -162,22 +164,22 @@ struct Rewriting<'a, S> {
 }
 
 impl<S: Read + Seek> Rewriting<'_, S> {
-    fn write(
+    fn write<F: FrameSource>(
         mut self,
         syntax: Syntax,
         coercion: Option<&Coercion>,
-        decoder: &mut Decoder<'_>,
+        source: &mut F,
         out: &mut dyn Write,
-    ) -> Result<Rewritten, RewriteError> {
+    ) -> Result<Rewritten, RewriteError<F::Error>> {
         let uid = |tag: Tag| {
             let value = self.scanned.kept(tag).and_then(|value| core::str::from_utf8(value).ok()).unwrap_or_default();
             Uid::new(value.trim_matches([' ', '\0'])).map_err(|_| Unreadable::Missing(tag.into()))
         };
         let (sop_class_uid, sop_instance_uid) = (uid(tags::SOP_CLASS_UID)?, uid(tags::SOP_INSTANCE_UID)?);
-        let (to, transfer_syntax_uid) = self.target(syntax)?;
+        let (to, transfer_syntax_uid) = self.target(syntax).map_err(RewriteError::Syntax)?;
         let Span { at: begin, len: pixels } = self.scanned.pixels_at;
         let end = begin + pixels;
-        let plan = self.plan(to, transfer_syntax_uid, decoder)?;
+        let plan = self.plan(to, transfer_syntax_uid, source)?;
         let header = self.read(Span { at: self.scanned.data_set_at, len: begin - self.scanned.data_set_at })?;
         let trailer = self.read(Span { at: end, len: self.len - end })?;
         let is_signed = self.scanned.kept(tags::PIXEL_REPRESENTATION).is_some_and(|value| value.starts_with(&[1]));
@@ -201,7 +203,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         let behind = edits.split_off(&tags::FLOAT_PIXEL_DATA);
         edits.into_values().flatten().for_each(|element| written.extend(element));
         out.write_all(&written).map_err(RewriteError::Write)?;
-        self.write_pixels(plan, to, decoder, out)?;
+        self.write_pixels(plan, to, source, out)?;
         let (mut behind, mut written) = (behind, Vec::new());
         copied.elements(&trailer, &mut behind, &mut edited, &mut written)?;
         behind.into_values().flatten().for_each(|element| written.extend(element));
@@ -210,7 +212,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
     }
 
     /// What it is to be written in.
-    fn target(&self, syntax: Syntax) -> Result<(Encoding, Uid), RewriteError> {
+    fn target(&self, syntax: Syntax) -> Result<(Encoding, Uid), SyntaxError> {
         let own = self.scanned.transfer_syntax_uid;
         let native = |encoding| (encoding, Uid::new(native_uid(encoding)).expect("the standard's UIDs are UIDs"));
         let target = match syntax {
@@ -221,16 +223,16 @@ impl<S: Read + Seek> Rewriting<'_, S> {
             Syntax::Implicit => native(Encoding::ImplicitLittle),
         };
         // What a vendor's own means nobody knows, and what has its pixels elsewhere has no other.
-        TransferSyntax::of(&own).map_err(RewriteError::Syntax)?;
+        TransferSyntax::of(&own)?;
         Ok(target)
     }
 
-    fn plan(
-        &mut self,
+    fn plan<F: FrameSource>(
+        &self,
         to: Encoding,
         transfer_syntax_uid: Uid,
-        decoder: &mut Decoder<'_>,
-    ) -> Result<Plan, RewriteError> {
+        source: &mut F,
+    ) -> Result<Plan, RewriteError<F::Error>> {
         let own = self.scanned.transfer_syntax_uid;
         Ok(match &self.scanned.pixels {
             None => Plan::None,
@@ -249,10 +251,8 @@ impl<S: Read + Seek> Rewriting<'_, S> {
                     return Err(RewriteError::Bits);
                 }
                 // Those that are there, whatever is said: none is left behind.
-                self.source.rewind().map_err(read_error)?;
-                let frames = Frames::read(&mut self.source, self.len);
-                let frames = frames.map_or_else(|_| said_frames(self.scanned), |frames| frames.count());
-                Plan::Decoded { first: decoder(0)?, frames }
+                let frames = source.count().unwrap_or_else(|| said_frames(self.scanned));
+                Plan::Decoded { first: decoded(source, 0)?, frames }
             }
         })
     }
@@ -301,13 +301,13 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         edits
     }
 
-    fn write_pixels(
+    fn write_pixels<F: FrameSource>(
         &mut self,
         plan: Plan,
         to: Encoding,
-        decoder: &mut Decoder<'_>,
+        source: &mut F,
         out: &mut dyn Write,
-    ) -> Result<(), RewriteError> {
+    ) -> Result<(), RewriteError<F::Error>> {
         let tag = self.scanned.pixels.as_ref().map_or(tags::PIXEL_DATA, |(tag, _)| *tag);
         let mut head = |vr: VR, len: u64| {
             let even = u32::try_from(len.next_multiple_of(2)).ok().filter(|even| *even != UNDEFINED);
@@ -331,7 +331,7 @@ impl<S: Read + Seek> Rewriting<'_, S> {
                 head(if bits > 8 { VR::OW } else { VR::OB }, len)?;
                 out.write_all(&first.samples).map_err(RewriteError::Write)?;
                 for frame in 1..frames {
-                    let next = decoder(frame)?;
+                    let next = decoded(source, frame)?;
                     if (next.samples.len(), next.bits_allocated, next.photometric) != (bytes, bits, photometric) {
                         return Err(RewriteError::FramesDiffer);
                     }
@@ -345,12 +345,12 @@ impl<S: Read + Seek> Rewriting<'_, S> {
     }
 
     /// Copies bytes as they should stand.
-    fn copy_in_order(&mut self, span: Span, out: &mut dyn Write) -> Result<(), RewriteError> {
-        self.source.seek(SeekFrom::Start(span.at)).map_err(read_error)?;
+    fn copy_in_order<E>(&mut self, span: Span, out: &mut dyn Write) -> Result<(), RewriteError<E>> {
+        self.source.seek(SeekFrom::Start(span.at)).map_err(RewriteError::Read)?;
         let mut from = self.scanned.patches.reader(&mut self.source, span.at, span.at + span.len);
         let mut piece = vec![0; usize::try_from(PIECE).unwrap_or_default()];
         loop {
-            match from.read(&mut piece).map_err(read_error)? {
+            match from.read(&mut piece).map_err(RewriteError::Read)? {
                 0 => return Ok(()),
                 len => out.write_all(&piece[..len]).map_err(RewriteError::Write)?,
             }
@@ -358,13 +358,13 @@ impl<S: Read + Seek> Rewriting<'_, S> {
     }
 
     /// Copies bytes, each word of `word` bytes turned round.
-    fn copy(&mut self, span: Span, word: usize, out: &mut dyn Write) -> Result<(), RewriteError> {
-        self.source.seek(SeekFrom::Start(span.at)).map_err(read_error)?;
+    fn copy<E>(&mut self, span: Span, word: usize, out: &mut dyn Write) -> Result<(), RewriteError<E>> {
+        self.source.seek(SeekFrom::Start(span.at)).map_err(RewriteError::Read)?;
         let (mut left, mut piece) = (span.len, Vec::new());
         while left > 0 {
             let now = left.min(PIECE);
             piece.resize(usize::try_from(now).unwrap_or_default(), 0);
-            self.source.read_exact(&mut piece).map_err(read_error)?;
+            self.source.read_exact(&mut piece).map_err(RewriteError::Read)?;
             if word > 1 {
                 piece.chunks_exact_mut(word).for_each(<[u8]>::reverse);
             }
@@ -374,13 +374,13 @@ impl<S: Read + Seek> Rewriting<'_, S> {
         Ok(())
     }
 
-    fn read(&mut self, span: Span) -> Result<Vec<u8>, RewriteError> {
+    fn read<E>(&mut self, span: Span) -> Result<Vec<u8>, RewriteError<E>> {
         if span.len > MAX_HEADER {
             return Err(RewriteError::HeaderTooLarge(span.len));
         }
-        self.source.seek(SeekFrom::Start(span.at)).map_err(read_error)?;
+        self.source.seek(SeekFrom::Start(span.at)).map_err(RewriteError::Read)?;
         let mut bytes = Vec::new();
-        (&mut self.source).take(span.len).read_to_end(&mut bytes).map_err(read_error)?;
+        (&mut self.source).take(span.len).read_to_end(&mut bytes).map_err(RewriteError::Read)?;
         if bytes.len() as u64 != span.len {
             return Err(Unreadable::CutOff.into());
         }
@@ -435,7 +435,7 @@ impl Copying {
             if element.tag.1 == 0 || edited.contains(&element.tag) {
                 continue;
             }
-            if self.stays && !(self.drops_icons && recode::is_compressed_icon(&element)?) {
+            if self.stays && !(self.drops_icons && is_compressed_icon(&element)?) {
                 into.extend_from_slice(&before[..before.len() - data_set.rest().len()]);
             } else {
                 self.recoder.element(&element, 0, into)?;

@@ -19,8 +19,8 @@ use dicom_dictionary_std::{tags, uids};
 use self::input::Input;
 use crate::content::ContentHasher;
 use crate::encoding::{
-    Encoding, ITEM, ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, implicit_vr, is_text,
-    word_len,
+    Encoding, ITEM, ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, implicit_vr,
+    is_text, word_len,
 };
 use crate::kind::Kind;
 use crate::repair::Patches;

@@ -14,15 +14,8 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-use super::{ARGUMENT, MEMORY, Question, frame};
-use crate::film::Open;
-use crate::frames::Frames;
-use crate::inspect::Inspected;
-use crate::kos::{Heading, Sealed};
-use crate::pick::Picked;
-use crate::references::References;
-use crate::render::{RenderError, Rendered, render, rendered_of};
-use crate::rewrite::{DecodeError, decode};
+use super::{ARGUMENT, MEMORY, Told, frame};
+use crate::job::Kept;
 
 /// `fcntl` of an open file's flags.
 const F_GETFD: u64 = libc::F_GETFD as u64;
@@ -40,31 +33,15 @@ pub fn main_if_asked() {
 fn serve() -> io::Result<()> {
     let mut socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     shut_in()?;
-    let mut film = Open::default();
-    while let Some((question, file)) = frame::receive_with(&socket)? {
-        let answer = match Question::try_from_slice(&question)? {
-            Question::Inspect { len } => borsh::to_vec(&Inspected::read(File::from(file), len))?,
-            Question::Render { len, wanted, is_film: false } => {
-                let rendered = render(File::from(file), len, &wanted);
-                borsh::to_vec(&rendered.map(Rendered::into_answer))?
+    let mut kept = Kept::default();
+    while let Some((told, file)) = frame::receive_with(&socket)? {
+        let answer = match Told::try_from_slice(&told)? {
+            Told::Once(question) => question.answer(File::from(file), &mut Kept::default())?,
+            Told::Kept(question) => question.answer(File::from(file), &mut kept)?,
+            Told::Forget => {
+                kept = Kept::default();
+                Vec::new()
             }
-            Question::Render { len, wanted, is_film: true } => {
-                let ask = |frames: &mut Frames<File>| rendered_of(frames, &wanted);
-                let rendered = film.ask(|| File::from(file), len, RenderError::Panicked, ask);
-                borsh::to_vec(&rendered.map(Rendered::into_answer))?
-            }
-            Question::Seal { len, wanted } => borsh::to_vec(&Sealed::read(File::from(file), len, &wanted))?,
-            Question::List { len } => borsh::to_vec(&References::read(File::from(file), len))?,
-            Question::Pick { len } => borsh::to_vec(&Picked::read(File::from(file), len))?,
-            Question::Decode { len, frame } => {
-                let ask = |frames: &mut Frames<File>| decode(frames, frame);
-                borsh::to_vec(&film.ask(|| File::from(file), len, DecodeError::Panicked, ask))?
-            }
-            Question::Forget => {
-                film = Open::default();
-                borsh::to_vec(&())?
-            }
-            Question::Head { len } => borsh::to_vec(&Heading::read(File::from(file), len))?,
         };
         frame::send(&mut socket, &answer)?;
     }

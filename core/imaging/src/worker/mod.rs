@@ -23,14 +23,9 @@ use std::time::{Duration, Instant};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::inspect::Inspected;
-use crate::kos::{Heading, Sealed};
-use crate::layout::Decoded;
-use crate::pick::Picked;
-use crate::references::References;
-use crate::render::{self, RenderError, Rendered, Wanted};
-use crate::rewrite::{self, DecodeError};
-use crate::unreadable::Unreadable;
+use crate::job::Question;
+use crate::reader::{Reader, Sitting};
+use crate::worker_error::WorkerError;
 
 pub use self::child::main_if_asked;
 
@@ -43,74 +38,15 @@ pub const TIME: Duration = Duration::from_secs(30);
 /// As many bytes of a file as may take a second more.
 pub const SLOWEST: u64 = 16 << 20;
 
-/// What a worker is asked about the file that comes with the question.
-#[derive(Clone, Debug, BorshSerialize, BorshDeserialize)]
-pub(crate) enum Question {
-    /// See [`Inspected::read`].
-    Inspect {
-        /// Bytes of the file.
-        len: u64,
-    },
-    /// See [`render`](crate::render::render).
-    Render {
-        /// Bytes of the file.
-        len: u64,
-        /// What is wanted.
-        wanted: Wanted,
-        /// Whether more is asked of the same file: it stays open.
-        is_film: bool,
-    },
-    /// See [`Sealed::read`].
-    Seal {
-        /// Bytes of the file.
-        len: u64,
-        /// Group and element of what the MAC is to cover.
-        wanted: Vec<(u16, u16)>,
-    },
-    /// See [`References::read`].
-    List {
-        /// Bytes of the file.
-        len: u64,
-    },
-    /// See [`Heading::read`].
-    Head {
-        /// Bytes of the file.
-        len: u64,
-    },
-    /// See [`Picked::read`].
-    Pick {
-        /// Bytes of the file.
-        len: u64,
-    },
-    /// See [`rewrite::decode`]. The file stays open.
-    Decode {
-        /// Bytes of the file.
-        len: u64,
-        /// Counted from 0.
-        frame: u32,
-    },
-    /// To close the file that stays open.
+/// What a worker is told, together with a file.
+#[derive(Debug, BorshSerialize, BorshDeserialize)]
+enum Told {
+    /// To answer this.
+    Once(Question),
+    /// The same, and to keep the file for the next question.
+    Kept(Question),
+    /// To close what it keeps.
     Forget,
-}
-
-/// Why a worker did not answer.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorkerError {
-    /// It did not start.
-    #[error("the process that reads files could not be started")]
-    Start(#[source] io::Error),
-    /// It ended.
-    #[error(
-        "the process that reads files ended on this one: it asked for more memory than it may have, or has a fault"
-    )]
-    Ended,
-    /// It took too long.
-    #[error("reading it took longer than {} seconds", .0.as_secs())]
-    TimedOut(Duration),
-    /// It answered nonsense.
-    #[error("the process that reads files gave no answer that makes sense")]
-    Nonsense,
 }
 
 /// Most workers that wait for the next file.
@@ -149,34 +85,31 @@ impl Workers {
 
 /// A worker that keeps a file open, for as long as something is asked of it.
 #[derive(Debug)]
-pub(crate) struct Session<'a> {
+struct Session<'a> {
     workers: &'a Workers,
     file: &'a File,
     running: Option<Running>,
 }
 
-impl Session<'_> {
-    /// Makes a picture of a file of `len` bytes.
-    pub(crate) fn render(&mut self, len: u64, wanted: &Wanted) -> Result<Result<Rendered, RenderError>, WorkerError> {
-        let question = Question::Render { len, wanted: wanted.clone(), is_film: true };
-        match self.ask::<render::Answer>(question)? {
-            Ok(answer) => Rendered::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
-            Err(error) => Ok(Err(error)),
-        }
+impl Reader for Workers {
+    fn answer(&self, question: &Question, file: &File) -> Result<Vec<u8>, WorkerError> {
+        let (answer, running) =
+            self.ask_of(self.waiting()?, &Told::Once(question.clone()), file, self.time(question))?;
+        self.put_back(running);
+        Ok(answer)
     }
 
-    /// Decodes a frame of a file of `len` bytes.
-    pub(crate) fn decode(&mut self, len: u64, frame: u32) -> Result<Result<Decoded, DecodeError>, WorkerError> {
-        match self.ask::<rewrite::Answer>(Question::Decode { len, frame })? {
-            Ok(answer) => rewrite::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
-            Err(error) => Ok(Err(error)),
-        }
+    fn sitting<'a>(&'a self, file: &'a File) -> Box<dyn Sitting + 'a> {
+        Box::new(Session { workers: self, file, running: None })
     }
+}
 
-    fn ask<A: BorshDeserialize>(&mut self, question: Question) -> Result<A, WorkerError> {
+impl Sitting for Session<'_> {
+    fn answer(&mut self, question: &Question) -> Result<Vec<u8>, WorkerError> {
         // One that failed is replaced: it costs the frame, and not the film.
         let running = self.running.take().map_or_else(|| self.workers.waiting(), Ok)?;
-        let (answer, running) = self.workers.ask_of(running, question, self.file, self.workers.time)?;
+        let time = self.workers.time(question);
+        let (answer, running) = self.workers.ask_of(running, &Told::Kept(question.clone()), self.file, time)?;
         self.running = Some(running);
         Ok(answer)
     }
@@ -186,7 +119,7 @@ impl Drop for Session<'_> {
     fn drop(&mut self) {
         let Some(running) = self.running.take() else { return };
         // A worker that waits holds no file.
-        if let Ok(((), running)) = self.workers.ask_of(running, Question::Forget, self.file, self.workers.time) {
+        if let Ok((_, running)) = self.workers.ask_of(running, &Told::Forget, self.file, self.workers.time) {
             self.workers.put_back(running);
         }
     }
@@ -199,34 +132,9 @@ struct Running {
 }
 
 impl Workers {
-    /// Inspects a file of `len` bytes, of which nothing was read yet. Each thread that asks has a worker to itself meanwhile.
-    pub(crate) fn inspect(&self, file: &File, len: u64) -> Result<Result<Inspected, Unreadable>, WorkerError> {
-        self.ask(Question::Inspect { len }, file, self.time + Duration::from_secs(len / SLOWEST))
-    }
-
-    /// Makes a picture of a file of `len` bytes.
-    pub(crate) fn render(
-        &self,
-        file: &File,
-        len: u64,
-        wanted: &Wanted,
-    ) -> Result<Result<Rendered, RenderError>, WorkerError> {
-        let question = Question::Render { len, wanted: wanted.clone(), is_film: false };
-        match self.ask::<render::Answer>(question, file, self.time)? {
-            Ok(answer) => Rendered::of_answer(answer).map(Ok).ok_or(WorkerError::Nonsense),
-            Err(error) => Ok(Err(error)),
-        }
-    }
-
-    /// Of a file that more than one question is about, a worker of its own.
-    pub(crate) const fn session<'a>(&'a self, file: &'a File) -> Session<'a> {
-        Session { workers: self, file, running: None }
-    }
-
-    fn ask<A: BorshDeserialize>(&self, question: Question, file: &File, time: Duration) -> Result<A, WorkerError> {
-        let (answer, running) = self.ask_of(self.waiting()?, question, file, time)?;
-        self.put_back(running);
-        Ok(answer)
+    /// How long an answer may take.
+    const fn time(&self, question: &Question) -> Duration {
+        self.time.saturating_add(Duration::from_secs(question.reads() / SLOWEST))
     }
 
     /// One that waits for the next file, or a new one.
@@ -236,19 +144,19 @@ impl Workers {
     }
 
     /// Asks a worker. One that is not given back is ended: by whatever it did it is no longer to be trusted.
-    fn ask_of<A: BorshDeserialize>(
+    fn ask_of(
         &self,
         running: Running,
-        question: Question,
+        told: &Told,
         file: &File,
         time: Duration,
-    ) -> Result<(A, Running), WorkerError> {
-        let answer = running.ask(question, file, time).map_err(|error| match error.kind() {
+    ) -> Result<(Vec<u8>, Running), WorkerError> {
+        let answer = running.ask(told, file, time).map_err(|error| match error.kind() {
             ErrorKind::WouldBlock | ErrorKind::TimedOut => WorkerError::TimedOut(time),
             ErrorKind::InvalidData => WorkerError::Nonsense,
             _ => WorkerError::Ended,
         })?;
-        Ok((A::try_from_slice(&answer).map_err(|_| WorkerError::Nonsense)?, running))
+        Ok((answer, running))
     }
 
     fn put_back(&self, running: Running) {
@@ -274,10 +182,10 @@ impl Running {
         Ok(Self { child: command.spawn()?, socket })
     }
 
-    fn ask(&self, question: Question, file: &File, time: Duration) -> io::Result<Vec<u8>> {
+    fn ask(&self, told: &Told, file: &File, time: Duration) -> io::Result<Vec<u8>> {
         let until = Instant::now() + time;
         self.socket.set_write_timeout(Some(time))?;
-        frame::send_with(&self.socket, &borsh::to_vec(&question)?, file)?;
+        frame::send_with(&self.socket, &borsh::to_vec(told)?, file)?;
         frame::receive_until(&self.socket, until)
     }
 }
@@ -287,33 +195,5 @@ impl Drop for Running {
         // It may have ended already; either way it is waited for, so that nothing of it stays.
         drop(self.child.kill());
         drop(self.child.wait());
-    }
-}
-
-impl Workers {
-    /// Makes the MAC of a file.
-    pub(crate) fn seal(
-        &self,
-        file: &File,
-        len: u64,
-        wanted: &[(u16, u16)],
-    ) -> Result<Result<Sealed, Unreadable>, WorkerError> {
-        let question = Question::Seal { len, wanted: wanted.to_vec() };
-        self.ask(question, file, self.time + Duration::from_secs(len / SLOWEST))
-    }
-
-    /// Reads what a document lists.
-    pub(crate) fn list(&self, file: &File, len: u64) -> Result<Result<References, Unreadable>, WorkerError> {
-        self.ask(Question::List { len }, file, self.time)
-    }
-
-    /// Reads what a document of the same study has to say as well.
-    pub(crate) fn head(&self, file: &File, len: u64) -> Result<Result<Heading, Unreadable>, WorkerError> {
-        self.ask(Question::Head { len }, file, self.time)
-    }
-
-    /// Reads what a table of contents has to say.
-    pub(crate) fn pick(&self, file: &File, len: u64) -> Result<Result<Picked, Unreadable>, WorkerError> {
-        self.ask(Question::Pick { len }, file, self.time)
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clavicle_imaging::completeness::{Completeness, Gap};
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::phantom::Phantom;
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::Here;
 use dicom_dictionary_std::tags;
 use dicom_object::open_file;
 
@@ -14,7 +14,7 @@ use crate::corpus::{brain, pydicom};
 use crate::programs::succeed;
 
 fn looked_at(folder: &Path) -> Completeness {
-    Completeness::of(&Intake::of_folder(folder, &Reader::Here).unwrap(), &Reader::Here)
+    Completeness::of(&Intake::of_folder(folder, &Here).unwrap(), &Here)
 }
 
 /// A copy of everything below `root`, with its folders.
@@ -115,7 +115,7 @@ fn what_a_directory_lists_is_missed() {
     assert_eq!(unread, ["DICOMDIR-nooffset"], "it was cut off by pydicom's authors");
     assert!(whole.elsewhere.is_empty() && whole.studies.iter().all(|study| study.absent.is_empty()), "{whole}");
     assert!(whole.studies.iter().flat_map(|study| &study.series).all(|series| series.absent.is_empty()), "{whole}");
-    let intake = Intake::of_folder(folder.path(), &Reader::Here).unwrap();
+    let intake = Intake::of_folder(folder.path(), &Here).unwrap();
     let is_listed = |path: &Path| !path.strip_prefix(folder.path()).unwrap().starts_with("TINY_ALPHA");
     let many = intake.studies.iter().flat_map(|study| &study.series).filter(|series| series.instances.len() > 1);
     let series = many.clone().find(|series| is_listed(&series.instances[0].path)).unwrap();

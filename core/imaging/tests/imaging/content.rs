@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use clavicle_imaging::inspect::Inspected;
+use clavicle_imaging::job::Inspected;
 use clavicle_manifest::Change;
 
 use crate::corpus::{brain, pydicom};

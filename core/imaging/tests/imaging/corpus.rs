@@ -7,8 +7,10 @@ use std::path::{Path, PathBuf};
 
 use clavicle_imaging::Unreadable;
 use clavicle_imaging::facts::Facts;
-use clavicle_imaging::intake::{Intake, Reason};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::intake::Intake;
+use clavicle_imaging::read_error::ReadError;
+use clavicle_imaging::reader::Here;
+use clavicle_imaging::reason::Reason;
 
 /// A folder of the test data that `.ci/test-data` puts in place.
 pub fn data(folder: &str) -> PathBuf {
@@ -90,7 +92,7 @@ fn every_file_of_pynetdicom() {
 #[test]
 fn every_file_is_accounted_for() {
     let root = pydicom().join("test_files");
-    let intake = Intake::of_folder(&root, &Reader::Here).unwrap();
+    let intake = Intake::of_folder(&root, &Here).unwrap();
     println!(
         "{} studies, {} quarantined, {} duplicates, {} conflicts, {} skipped",
         intake.studies.len(),
@@ -101,7 +103,12 @@ fn every_file_is_accounted_for() {
     );
     assert_eq!(intake.files(), clavicle_imaging::walk::files(&root).unwrap().0.len());
     assert!(!intake.studies.is_empty() && !intake.skipped.is_empty());
-    assert!(!intake.quarantined.iter().any(|one| matches!(one.reason, Reason::Io(_) | Reason::Worker(_))));
+    assert!(
+        !intake
+            .quarantined
+            .iter()
+            .any(|one| matches!(one.reason, Reason::Read(ReadError::Io(_) | ReadError::Worker(_))))
+    );
     for study in &intake.studies {
         for one in study.series.iter().flat_map(|series| &series.instances) {
             let bytes = fs::read(&one.path).unwrap();

@@ -8,9 +8,10 @@ use std::io::Cursor;
 use std::os::unix::ffi::OsStringExt as _;
 
 use clavicle_imaging::frames::Frames;
-use clavicle_imaging::inspect::Inspected;
-use clavicle_imaging::intake::{Intake, Reason};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::intake::Intake;
+use clavicle_imaging::job::Inspected;
+use clavicle_imaging::reader::{Here, Reader as _};
+use clavicle_imaging::reason::Reason;
 use clavicle_imaging::rewrite::Syntax;
 use clavicle_imaging::{Repair, Unreadable};
 use clavicle_manifest::StoredDigest;
@@ -65,7 +66,7 @@ fn rewritten(bytes: &[u8], syntax: Syntax) -> Vec<u8> {
     let path = folder.path().join("file");
     fs::write(&path, bytes).unwrap();
     let mut out = Vec::new();
-    Reader::Here.rewrite(&fs::File::open(&path).unwrap(), syntax, None, &mut out).unwrap();
+    Here.rewrite(&fs::File::open(&path).unwrap(), syntax, None, &mut out).unwrap();
     assert!(out.len().is_multiple_of(2));
     out
 }
@@ -355,7 +356,7 @@ fn a_copy_under_another_study_uid_is_kept_and_both_studies_are_named() {
             fs::write(root.path().join(folder).join(number.to_string()), named.file(&[])).unwrap();
         }
     }
-    let intake = Intake::of_folder(root.path(), &Reader::Here).unwrap();
+    let intake = Intake::of_folder(root.path(), &Here).unwrap();
     let counts: Vec<usize> = intake.studies.iter().map(clavicle_imaging::intake::StudyIntake::instances).collect();
     assert_eq!((counts, intake.conflicts.len(), intake.files()), (vec![3, 3], 0, 6));
     assert_eq!(intake.elsewhere.len(), 3);
@@ -376,7 +377,7 @@ fn patients(all: &[(&[u8], &str, &str)]) -> Intake {
         bytes.splice(at..at, element(0x10, 0x21, "LO", issuer.as_bytes()));
         fs::write(root.path().join(format!("{number}")), bytes).unwrap();
     }
-    Intake::of_folder(root.path(), &Reader::Here).unwrap()
+    Intake::of_folder(root.path(), &Here).unwrap()
 }
 
 #[test]
@@ -452,7 +453,7 @@ fn a_name_that_is_no_text_is_taken_and_listed() {
     fs::write(folder.join(OsString::from_vec(b"IM-\xe9-1".to_vec())), file(Vec::new())).unwrap();
     let readme = folder.join(OsString::from_vec(b"lisez-\xe0.txt".to_vec()));
     fs::write(&readme, "bonjour").unwrap();
-    let mut intake = Intake::of_folder(root.path(), &Reader::Here).unwrap();
+    let mut intake = Intake::of_folder(root.path(), &Here).unwrap();
     assert_eq!((intake.studies.len(), intake.quarantined.len()), (1, 1));
     assert!(intake.quarantined[0].path.display().to_string().ends_with("Pr\u{fffd}sentation/lisez-\u{fffd}.txt"));
     intake.studies[0].attach(&readme, clavicle_manifest::MediaType::Text).unwrap();
@@ -468,7 +469,7 @@ fn what_is_not_in_order_is_said_once_for_each_kind_of_it() {
         fs::write(root.path().join(number.to_string()), bytes).unwrap();
     }
     fs::write(root.path().join("4"), b"no DICOM").unwrap();
-    let intake = Intake::of_folder(root.path(), &Reader::Here).unwrap();
+    let intake = Intake::of_folder(root.path(), &Here).unwrap();
     // A fault of a file is an entry of its own, and costs no other.
     assert_eq!((intake.studies[0].instances(), intake.quarantined.len(), intake.files()), (3, 1, 4));
     let repairs: Vec<_> = intake.repairs().into_iter().collect();

@@ -4,14 +4,16 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use clavicle_imaging::intake::{AttachError, Intake, IntakeError, Reason};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::intake::{AttachError, Intake};
+use clavicle_imaging::read_error::ReadError;
+use clavicle_imaging::reader::Here;
+use clavicle_imaging::reason::{IntakeError, Reason};
 use clavicle_manifest::MediaType;
 
 use crate::made::{Named, element};
 
 fn intake(root: &Path) -> Intake {
-    Intake::of_folder(root, &Reader::Here).unwrap()
+    Intake::of_folder(root, &Here).unwrap()
 }
 
 #[test]
@@ -69,9 +71,9 @@ fn a_file_given_by_itself_is_taken() {
     fs::write(root.path().join("a"), Named::new(1, 1).file(&[])).unwrap();
     symlink(root.path().join("a"), root.path().join("b")).unwrap();
     assert_eq!(intake(&root.path().join("b")).studies.len(), 1, "who gives a link means what it leads to");
-    let listed = Intake::of_files(vec![root.path().join("b"), root.path().join("none")], &Reader::Here);
-    assert!(matches!(listed.quarantined[0].reason, Reason::Link));
-    assert!(matches!(listed.quarantined[1].reason, Reason::Io(_)));
+    let listed = Intake::of_files(vec![root.path().join("b"), root.path().join("none")], &Here);
+    assert!(matches!(listed.quarantined[0].reason, Reason::Read(ReadError::Link)));
+    assert!(matches!(listed.quarantined[1].reason, Reason::Read(ReadError::Io(_))));
 }
 
 #[test]
@@ -85,7 +87,7 @@ fn folders_are_entered_only_so_deep() {
     fs::write(deep.join("file"), Named::new(1, 1).file(&[])).unwrap();
     let intake = intake(root.path());
     assert!(intake.studies.is_empty() && matches!(intake.quarantined[0].reason, Reason::TooDeep));
-    let missing = Intake::of_folder(&root.path().join("missing"), &Reader::Here);
+    let missing = Intake::of_folder(&root.path().join("missing"), &Here);
     assert!(matches!(missing, Err(IntakeError::Folder(_))));
 }
 

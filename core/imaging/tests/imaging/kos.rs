@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use clavicle_imaging::completeness::Completeness;
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::kos::{Document, KosError, Time, Title, Unchecked, Verdict, VerifyError, verify};
+use clavicle_imaging::kos::{Document, Time, Title};
 use clavicle_imaging::phantom::Phantom;
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::{Here, Reader as _};
+use clavicle_imaging::selection::{self, KosError, Unchecked, Verdict, VerifyError, verify};
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::salt::Salt;
@@ -29,7 +30,7 @@ fn document() -> Document {
 }
 
 fn try_written(files: &[PathBuf], document: &Document) -> Result<Vec<u8>, KosError> {
-    let intake = Intake::of_files(files.to_vec(), &Reader::Here);
+    let intake = Intake::of_files(files.to_vec(), &Here);
     assert_eq!(intake.studies.len(), 1, "{:?}", intake.quarantined);
     let study = &intake.studies[0];
     let edition = Edition {
@@ -45,7 +46,7 @@ fn try_written(files: &[PathBuf], document: &Document) -> Result<Vec<u8>, KosErr
     let instances = study.series.iter().flat_map(|series| &series.instances);
     let paths: BTreeMap<Uid, PathBuf> =
         instances.map(|one| (one.instance.sop_instance_uid, one.path.clone())).collect();
-    document.of_manifest(&manifest, &|one| paths[&one.sop_instance_uid].clone(), &Reader::Here)
+    selection::of_manifest(document, &manifest, &|one| paths[&one.sop_instance_uid].clone(), &Here)
 }
 
 /// A copy of some files, and their document beside it.
@@ -87,7 +88,7 @@ impl Study {
     }
 
     fn verdicts(&self) -> Vec<Verdict> {
-        let verification = verify(&self.document(), &self.images(), &Reader::Here).unwrap();
+        let verification = verify(&self.document(), &self.images(), &Here).unwrap();
         assert!(verification.unread.is_empty() && verification.not_listed.is_empty(), "{verification:?}");
         verification.listed.into_iter().map(|one| one.verdict).collect()
     }
@@ -140,7 +141,7 @@ fn dcmtk_signs_the_same_bytes_whatever_they_are_written_in() {
     for name in WRITTEN_IN_MANY_WAYS {
         let study = Study::of(&[test_file(name)]);
         assert_eq!(study.macs_agree(), "1 MACs agree, 1 of them with pixels\n", "{name}");
-        let listed = Reader::Here.list_one(&study.document()).unwrap().instances.remove(0);
+        let listed = Here.list_one(&study.document()).unwrap().instances.remove(0);
         let signed: Vec<_> = listed.mac.unwrap().signed.iter().map(|(g, e)| format!("({g:04x},{e:04x})")).collect();
         fs::write(&tag_file, signed.join("\n")).unwrap();
         let image = study.images().join("000");
@@ -209,7 +210,7 @@ fn an_altered_pixel_is_told_and_an_altered_name_is_none() {
     let study = Study::phantom();
     let right = Verdict::Right { pixels: true };
     assert_eq!(study.verdicts(), vec![right.clone(); 6]);
-    let listed = || verify(&study.document(), &study.images(), &Reader::Here).unwrap().listed;
+    let listed = || verify(&study.document(), &study.images(), &Here).unwrap().listed;
     let at = |place: usize| listed()[place].path.clone().unwrap();
     let (pixel, name, shape, gone) = (at(0), at(1), at(2), at(3));
     // The pixels are the last element.
@@ -222,7 +223,7 @@ fn an_altered_pixel_is_told_and_an_altered_name_is_none() {
     let verdicts = study.verdicts();
     assert_eq!(verdicts, [Verdict::Wrong, right.clone(), Verdict::Wrong, Verdict::Missing, right.clone(), right]);
     assert_eq!(verdicts[0].to_string(), "its UIDs or pixels are not those that the document lists");
-    assert!(!verify(&study.document(), &study.images(), &Reader::Here).unwrap().is_right());
+    assert!(!verify(&study.document(), &study.images(), &Here).unwrap().is_right());
 }
 
 #[test]
@@ -233,7 +234,7 @@ fn what_is_not_listed_and_what_is_no_instance_is_named() {
     fs::write(study.images().join("text"), "nothing of the kind").unwrap();
     // The document itself may lie among the images.
     fs::copy(study.document(), study.images().join("document")).unwrap();
-    let found = verify(&study.document(), &study.images(), &Reader::Here).unwrap();
+    let found = verify(&study.document(), &study.images(), &Here).unwrap();
     assert!(found.is_right());
     assert_eq!(found.title.unwrap().0.as_str(), "113030");
     assert_eq!(found.not_listed.iter().map(|(path, _)| path.file_name().unwrap()).collect::<Vec<_>>(), ["other"]);
@@ -254,7 +255,7 @@ fn what_cannot_be_checked_is_not_called_right() {
     let large = usize::from(
         study.verdicts().len() > 1 && {
             // Which of the two series has the slices follows from its UID.
-            let listed = verify(&study.document(), &study.images(), &Reader::Here).unwrap().listed;
+            let listed = verify(&study.document(), &study.images(), &Here).unwrap().listed;
             listed[0].series_instance_uid != listed[1].series_instance_uid
         },
     );
@@ -266,14 +267,14 @@ fn what_cannot_be_checked_is_not_called_right() {
     let none = verdict(&["-ea".into(), at(large, 2, "")]);
     assert_eq!(none[first + 2], Verdict::NoMac);
     let item = |place: usize| format!("(0040,A375)[0].(0008,1115)[{large}].(0008,1199)[{place}].(0008,1155)");
-    let uid = Reader::Here.list_one(&study.document()).unwrap().instances[first].sop_instance_uid;
+    let uid = Here.list_one(&study.document()).unwrap().instances[first].sop_instance_uid;
     let twice = {
         succeed("dcmodify", ["-nb", "-m", &format!("{}={uid}", item(3)), &document]);
-        verify(&study.document(), &study.images(), &Reader::Here).unwrap()
+        verify(&study.document(), &study.images(), &Here).unwrap()
     };
     assert_eq!(twice.listed[first + 3].verdict, Verdict::Unchecked(Unchecked::Twice));
     assert_eq!(twice.not_listed.len(), 1);
-    assert!(!verify(&study.document(), &study.images(), &Reader::Here).unwrap().is_right());
+    assert!(!verify(&study.document(), &study.images(), &Here).unwrap().is_right());
 }
 
 #[test]
@@ -295,7 +296,7 @@ kos.save_as(sys.argv[1])";
 fn a_document_is_of_the_files_that_the_manifest_lists() {
     let files = clavicle_imaging::walk::files(&tiny_alpha()).unwrap().0;
     let other = files[1].clone();
-    let intake = Intake::of_files(files, &Reader::Here);
+    let intake = Intake::of_files(files, &Here);
     let study = &intake.studies[0];
     let edition = Edition {
         chain: ChainId::from_bytes([1; 32]),
@@ -307,9 +308,9 @@ fn a_document_is_of_the_files_that_the_manifest_lists() {
         open: false,
     };
     let manifest = study.manifest(&edition).unwrap();
-    let wrong = document().of_manifest(&manifest, &|_| other.clone(), &Reader::Here);
+    let wrong = selection::of_manifest(&document(), &manifest, &|_| other.clone(), &Here);
     assert!(matches!(wrong, Err(KosError::Altered { .. })), "{wrong:?}");
-    let nowhere = document().of_manifest(&manifest, &|_| PathBuf::from("/nowhere/at/all"), &Reader::Here);
+    let nowhere = selection::of_manifest(&document(), &manifest, &|_| PathBuf::from("/nowhere/at/all"), &Here);
     assert!(matches!(nowhere, Err(KosError::File { .. })), "{nowhere:?}");
     let title = Title { meaning: Text::new("Übersicht").unwrap(), ..Title::default() };
     assert!(matches!(try_written(&[other], &Document { title, ..document() }), Err(KosError::Title)));
@@ -323,7 +324,7 @@ fn hostile_documents_are_refused_or_read() {
     let (mut refused, mut read) = (0, 0);
     let mut attempt = |bytes: &[u8]| {
         fs::write(&path, bytes).unwrap();
-        match Reader::Here.list_one(&path) {
+        match Here.list_one(&path) {
             Ok(_) => read += 1,
             Err(reason) => {
                 assert!(!reason.to_string().contains("should not be possible"), "{reason}");
@@ -343,7 +344,7 @@ fn hostile_documents_are_refused_or_read() {
         attempt(&bytes);
     }
     assert!(refused > 300 && read > 300, "{refused} refused, {read} read");
-    let not_one = verify(&test_file("CT_small.dcm"), &study.images(), &Reader::Here);
+    let not_one = verify(&test_file("CT_small.dcm"), &study.images(), &Here);
     assert!(matches!(not_one, Err(VerifyError::Empty)));
 }
 
@@ -351,7 +352,7 @@ fn hostile_documents_are_refused_or_read() {
 fn the_last_slice_is_missed_by_the_document_alone() {
     let study = Study::phantom();
     let say = || {
-        let found = Completeness::of(&Intake::of_folder(&study.images(), &Reader::Here).unwrap(), &Reader::Here);
+        let found = Completeness::of(&Intake::of_folder(&study.images(), &Here).unwrap(), &Here);
         (found.is_suspicious(), found.to_string())
     };
     // Written last, and so the last of its series: no number and no step is left out.

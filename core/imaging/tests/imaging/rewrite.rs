@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use clavicle_imaging::inspect::Inspected;
-use clavicle_imaging::reader::Reader;
-use clavicle_imaging::rewrite::{Coercion, Demographics, RewriteError, Syntax};
+use clavicle_imaging::job::Inspected;
+use clavicle_imaging::reader::{Here, Reader as _, RewriteFileError};
+use clavicle_imaging::rewrite::{Coercion, Demographics, Syntax};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 
@@ -30,9 +30,9 @@ fn coercion() -> Coercion {
     }
 }
 
-fn rewritten(path: &Path, syntax: Syntax, coercion: Option<&Coercion>) -> Result<Inspected, RewriteError> {
+fn rewritten(path: &Path, syntax: Syntax, coercion: Option<&Coercion>) -> Result<Inspected, RewriteFileError> {
     let mut bytes = Vec::new();
-    let said = Reader::Here.rewrite(&File::open(path).unwrap(), syntax, coercion, &mut bytes)?;
+    let said = Here.rewrite(&File::open(path).unwrap(), syntax, coercion, &mut bytes)?;
     let len = bytes.len() as u64;
     let again = Inspected::read(Cursor::new(bytes), len).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     assert_eq!(again.facts.transfer_syntax_uid, said.transfer_syntax_uid);
@@ -118,7 +118,7 @@ fn damaged_files_end_in_a_sentence() {
         File::create(&path).unwrap().write_all(&bytes).unwrap();
         let coercion = coercion();
         let file = File::open(&path).unwrap();
-        let outcome = Reader::Here.rewrite(&file, SYNTAXES[round % 3], Some(&coercion), &mut Vec::new());
+        let outcome = Here.rewrite(&file, SYNTAXES[round % 3], Some(&coercion), &mut Vec::new());
         match outcome {
             Ok(_) => written += 1,
             Err(error) => assert!(error.to_string().len() > 10, "{error}"),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clavicle_imaging::intake::{Edition, Intake, StudyIntake};
 use clavicle_imaging::phantom::{Kind, Phantom};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::Here;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
@@ -29,13 +29,13 @@ fn edition() -> Edition {
 }
 
 fn study(root: &Path) -> StudyIntake {
-    let mut intake = Intake::of_folder(root, &Reader::Here).unwrap();
+    let mut intake = Intake::of_folder(root, &Here).unwrap();
     assert_eq!(intake.studies.len(), 1, "{:?}", intake.quarantined);
     intake.studies.remove(0)
 }
 
 fn received(root: &Path) -> Vec<Received> {
-    Intake::of_folder(root, &Reader::Here).unwrap().received().collect()
+    Intake::of_folder(root, &Here).unwrap().received().collect()
 }
 
 fn copy(from: &Path) -> tempfile::TempDir {

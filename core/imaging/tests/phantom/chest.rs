@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clavicle_imaging::intake::{Intake, StudyIntake};
 use clavicle_imaging::phantom::{Phantom, PhantomError};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::Here;
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::{tags, uids};
@@ -23,7 +23,7 @@ fn written(phantom: &Phantom) -> (tempfile::TempDir, Vec<PathBuf>) {
 }
 
 fn study(folder: &Path) -> StudyIntake {
-    let mut intake = Intake::of_folder(folder, &Reader::Here).unwrap();
+    let mut intake = Intake::of_folder(folder, &Here).unwrap();
     assert!(intake.quarantined.is_empty(), "{:?}", intake.quarantined);
     assert!(intake.duplicates.is_empty() && intake.conflicts.is_empty());
     assert_eq!(intake.studies.len(), 1);

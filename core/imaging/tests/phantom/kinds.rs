@@ -5,7 +5,7 @@ use std::fs;
 
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::phantom::{Kind, Phantom, PhantomError};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::Here;
 
 /// As little of it as shows everything.
 pub fn small(kind: Kind) -> Phantom {
@@ -44,7 +44,7 @@ fn all_of_them_are_one_patients_studies() {
     for kind in Kind::ALL {
         small(kind).write(&folder.path().join(kind.to_string())).unwrap();
     }
-    let intake = Intake::of_folder(folder.path(), &Reader::Here).unwrap();
+    let intake = Intake::of_folder(folder.path(), &Here).unwrap();
     assert!(intake.quarantined.is_empty(), "{:?}", intake.quarantined);
     assert!(intake.duplicates.is_empty() && intake.conflicts.is_empty());
     assert_eq!(intake.studies.len(), Kind::ALL.len());
@@ -89,7 +89,7 @@ fn another_seed_gives_other_uids() {
         for seed in [1, 2, u64::MAX] {
             let folder = tempfile::tempdir().unwrap();
             Phantom { seed, ..small(kind) }.write(folder.path()).unwrap();
-            let intake = Intake::of_folder(folder.path(), &Reader::Here).unwrap();
+            let intake = Intake::of_folder(folder.path(), &Here).unwrap();
             for study in &intake.studies {
                 let instances = study.series.iter().flat_map(|series| &series.instances);
                 let instances = instances.map(|one| one.instance.sop_instance_uid);

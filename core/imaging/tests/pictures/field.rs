@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use clavicle_imaging::frames::Frames;
 use clavicle_imaging::picture::{Pixels, View, picture};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_imaging::render::{Remark, Wanted, Windowing, render};
 use clavicle_imaging::rewrite::Syntax;
 
@@ -94,7 +94,7 @@ fn no_frame_is_left_behind_when_they_are_decompressed() {
         std::fs::write(&path, fragments(RLE, grey(), said, &[], &six)).unwrap();
         let mut out = Vec::new();
         let file = std::fs::File::open(&path).unwrap();
-        Reader::Here.rewrite(&file, Syntax::Explicit, None, &mut out).unwrap();
+        Here.rewrite(&file, Syntax::Explicit, None, &mut out).unwrap();
         let mut frames = open(&out);
         assert_eq!((frames.count(), frames.said_otherwise()), (6, None), "{said:?}");
         assert_eq!(frames.frame(5).unwrap().samples, [6; 4]);

@@ -3,9 +3,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use clavicle_imaging::intake::{Quarantined, Reason};
 use clavicle_imaging::media::{FileSet, Folder, MediaError, Medium, Zip};
+use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reason::{Quarantined, Reason};
 use serde_json::json;
 
 use super::progress::counted;
@@ -71,7 +72,11 @@ pub(super) fn run(arguments: &ExportArguments) -> Result<Answer, CommandError> {
 }
 
 /// Writes studies on a medium.
-pub(super) fn export(studies: &Studies<'_>, reader: &Reader, medium: &MediumArguments) -> Result<Answer, ExportError> {
+pub(super) fn export(
+    studies: &Studies<'_>,
+    reader: &dyn Reader,
+    medium: &MediumArguments,
+) -> Result<Answer, ExportError> {
     let MediumArguments { out } = medium;
     let Studies { intake, missing, .. } = studies;
     let mut random = [0; 16];
@@ -116,5 +121,6 @@ pub(super) fn export(studies: &Studies<'_>, reader: &Reader, medium: &MediumArgu
 /// Whether it is a file that was read, and is named like a report.
 fn is_report(one: &Quarantined) -> bool {
     let extension = one.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    matches!(one.reason, Reason::Unreadable(_)) && REPORTS.contains(&extension.to_ascii_lowercase().as_str())
+    matches!(one.reason, Reason::Read(ReadError::Unreadable(_)))
+        && REPORTS.contains(&extension.to_ascii_lowercase().as_str())
 }

@@ -18,8 +18,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Args, Parser, Subcommand};
 use clavicle_command::file::{Readers, is_free, write_new};
 use clavicle_command::given::{Given, GivenError};
-use clavicle_imaging::intake::IntakeError;
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reason::IntakeError;
 use clavicle_imaging::worker::Workers;
 use clavicle_ledger::derivation::WordsError;
 use clavicle_ledger::time::{LocalTime, Timestamp};
@@ -495,8 +494,8 @@ fn now() -> LocalTime {
 }
 
 /// How files from outside are read.
-fn reader() -> Result<Reader, CommandError> {
-    Ok(Reader::Workers(Workers::of_this_program().map_err(CommandError::Workers)?))
+fn reader() -> Result<Workers, CommandError> {
+    Workers::of_this_program().map_err(CommandError::Workers)
 }
 
 impl Folder {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clavicle_command::given::{Given, GivenError, Kind as _};
 use clavicle_imaging::dimse::AeTitle;
-use clavicle_imaging::intake::Quarantined;
 use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reason::Quarantined;
 use clavicle_imaging::rewrite::{Coercion, Demographics, Sex};
 use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::Date;
@@ -153,7 +153,7 @@ pub(super) async fn run(arguments: PushArguments) -> Result<Answer, CommandError
 /// Sends studies to an archive, as the patient's who is named, or as they came.
 pub(super) async fn push(
     studies: Studies<'_>,
-    reader: &Reader,
+    reader: &dyn Reader,
     options: &PushOptions,
     coercion: Option<Coercion>,
 ) -> Result<Answer, CommandError> {

@@ -16,9 +16,10 @@ use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::dimse::{AeTitle, MetaError, StoreFile};
-use clavicle_imaging::intake::{Quarantined, Reason};
-use clavicle_imaging::reader::Reader;
-use clavicle_imaging::rewrite::{Absent, Coercion, Difference, RewriteError, Syntax};
+use clavicle_imaging::read_error::ReadError;
+use clavicle_imaging::reader::{Reader, RewriteFileError};
+use clavicle_imaging::reason::Quarantined;
+use clavicle_imaging::rewrite::{Absent, Coercion, Difference, Syntax};
 use clavicle_manifest::Uid;
 
 use crate::studies::Studies;
@@ -94,7 +95,7 @@ pub enum PushError {
         path: PathBuf,
         /// Why.
         #[source]
-        reason: Reason,
+        reason: ReadError,
     },
     /// The archive.
     #[error(transparent)]
@@ -125,9 +126,9 @@ struct Item {
 #[derive(Debug, thiserror::Error)]
 enum PrepareError {
     #[error(transparent)]
-    Open(#[from] Reason),
+    Open(#[from] ReadError),
     #[error(transparent)]
-    Rewrite(#[from] RewriteError),
+    Rewrite(#[from] RewriteFileError),
     #[error(transparent)]
     Meta(#[from] MetaError),
     #[error("there is no room for a copy of it")]
@@ -142,7 +143,7 @@ impl Push<'_> {
     pub async fn run(
         &self,
         studies: Studies<'_>,
-        reader: &Reader,
+        reader: &dyn Reader,
         seen: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Pushed, PushError> {
         let mut items = Vec::new();
@@ -197,7 +198,7 @@ impl Push<'_> {
         &self,
         studies: &Studies<'_>,
         items: &[Item],
-        reader: &Reader,
+        reader: &dyn Reader,
     ) -> Result<Vec<Absent>, PushError> {
         let Some(coercion) = &self.coercion else { return Ok(Vec::new()) };
         let ids: BTreeSet<_> = studies
@@ -228,7 +229,7 @@ impl Push<'_> {
 struct Sending<'a> {
     push: &'a Push<'a>,
     studies: &'a Studies<'a>,
-    reader: &'a Reader,
+    reader: &'a dyn Reader,
     all: usize,
     seen: &'a (dyn Fn(usize, usize) + Sync),
     pushed: Pushed,

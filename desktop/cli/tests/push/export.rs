@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use clavicle_imaging::phantom::{Kind, Phantom};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_imaging::walk;
 
 use crate::programs::{done, folder_of, pydicom, python, refused};
@@ -72,7 +72,7 @@ fn a_file_set_is_read_by_other_programs_and_has_every_byte() {
     assert_eq!(text.matches("ReferencedSOPInstanceUIDInFile").count(), NAMES.len());
 
     // And our own, which believes no offset.
-    let listed = Reader::Here.list_one(&root.join("DICOMDIR")).unwrap();
+    let listed = Here.list_one(&root.join("DICOMDIR")).unwrap();
     assert_eq!((listed.instances.len(), listed.nameless), (NAMES.len(), 0));
     assert!(listed.instances.iter().all(|one| one.study_instance_uid.is_some() && one.series_instance_uid.is_some()));
     let said = refused(&["export", folder.path().to_str().unwrap(), "--out", root.to_str().unwrap()]);

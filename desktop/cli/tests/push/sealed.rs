@@ -5,7 +5,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clavicle_imaging::inspect::Inspected;
+use clavicle_imaging::job::Inspected;
 use clavicle_imaging::phantom::{Kind, Phantom};
 use clavicle_imaging::walk;
 use clavicle_manifest::MediaType;

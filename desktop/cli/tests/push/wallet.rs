@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reader::Here;
 use clavicle_ledger::action::DefineStudy;
 use clavicle_ledger::encoding::{self, Ascending, Hex, Text};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
@@ -68,7 +68,7 @@ impl Wallet {
         let clock = || LocalTime(Timestamp(1_790_000_000_000));
         drop(Patient::create(&dir, &passphrase(), genesis.clone(), clock).unwrap());
 
-        let mut intake = Intake::of_folder(files, &Reader::Here).unwrap();
+        let mut intake = Intake::of_folder(files, &Here).unwrap();
         let study = &mut intake.studies[0];
         reports.iter().for_each(|(path, media_type)| study.attach(path, *media_type).unwrap());
         let (chain, source, salt) = (genesis.chain_id(), SourceId::from_bytes([6; 32]), Salt::from_bytes([7; 32]));

@@ -11,9 +11,11 @@ use std::str::FromStr;
 use clavicle_command::file::{Readers, write_new};
 use clavicle_imaging::files::{Files as _, OnDisk};
 use clavicle_imaging::geometry::{Slice, order};
-use clavicle_imaging::intake::{Intake, IntakeError, Reason, SeriesIntake, StudyIntake};
+use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
 use clavicle_imaging::picture::{CT, Picture, Pixels};
+use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
+use clavicle_imaging::reason::IntakeError;
 use clavicle_imaging::render::{About, RenderError, Rendered, Wanted, Windowing};
 use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding::Text;
@@ -108,7 +110,7 @@ pub enum ViewError {
         path: PathBuf,
         /// Why.
         #[source]
-        reason: Reason,
+        reason: ReadError,
     },
     /// It can be read, and not be shown.
     #[error("{path} cannot be shown")]
@@ -153,14 +155,14 @@ pub enum ViewError {
 /// # Errors
 /// [`ViewError`].
 pub(super) fn run(arguments: &ViewArguments) -> Result<Answer, ViewError> {
-    let reader = Reader::Workers(Workers::of_this_program().map_err(ViewError::Workers)?);
+    let reader = Workers::of_this_program().map_err(ViewError::Workers)?;
     if arguments.path.is_dir() { folder(arguments, &reader) } else { file(arguments, &reader) }
 }
 
-fn file(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError> {
+fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, ViewError> {
     // Who names a link means what it leads to.
     let path = fs::canonicalize(&arguments.path)
-        .map_err(|error| ViewError::File { path: arguments.path.clone(), reason: Reason::Io(error) })?;
+        .map_err(|error| ViewError::File { path: arguments.path.clone(), reason: ReadError::Io(error) })?;
     let wanted = Wanted {
         frame: arguments.frame.map(|frame| frame - 1).or(arguments.cine.then_some(0)),
         windowing: arguments.look.windowing(),
@@ -212,7 +214,7 @@ fn file(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError>
     Ok(Answer { text: lines.join("\n"), json })
 }
 
-fn folder(arguments: &ViewArguments, reader: &Reader) -> Result<Answer, ViewError> {
+fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, ViewError> {
     if arguments.frame.is_some() || arguments.cine {
         return Err(ViewError::OfAFile);
     }
@@ -272,7 +274,7 @@ fn middle(series: &SeriesIntake) -> &Path {
     &series.instances[places[places.len() / 2]].path
 }
 
-fn render(reader: &Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
+fn render(reader: &dyn Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
     let rendered = reader.render(path, wanted).map_err(|reason| ViewError::File { path: path.to_owned(), reason })?;
     rendered.map_err(|error| ViewError::Render { path: path.to_owned(), error })
 }
@@ -290,7 +292,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), ViewError> {
 }
 
 /// The first frame that can be shown.
-fn first_of_film(reader: &Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
+fn first_of_film(reader: &dyn Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
     let unread = |reason| ViewError::File { path: path.to_owned(), reason };
     let file = OnDisk.open(path).map_err(unread)?;
     let mut open = reader.film(&file).map_err(unread)?;
@@ -309,7 +311,7 @@ fn first_of_film(reader: &Reader, path: &Path, wanted: &Wanted) -> Result<Render
 type BadFrames = Vec<(u32, String)>;
 
 /// All frames, one after the other. One that cannot be shown is black, and named; the film goes on.
-fn film(reader: &Reader, path: &Path, wanted: &Wanted, frames: u32) -> Result<(Vec<u8>, BadFrames), ViewError> {
+fn film(reader: &dyn Reader, path: &Path, wanted: &Wanted, frames: u32) -> Result<(Vec<u8>, BadFrames), ViewError> {
     if !(2..=MOST_FRAMES).contains(&frames) {
         return Err(ViewError::Frames(frames));
     }

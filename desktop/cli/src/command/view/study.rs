@@ -22,7 +22,7 @@ const MOST_REPORT: u64 = 64 * 1024;
 
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
 pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, ViewError> {
-    let reader = Reader::Workers(Workers::of_this_program().map_err(ViewError::Workers)?);
+    let reader = Workers::of_this_program().map_err(ViewError::Workers)?;
     let header = images.listing().header();
     let date = header.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
     let (mut lines, mut rows, mut pictures) = (vec![format!("{date}  {}", header.description)], Vec::new(), Vec::new());
@@ -56,7 +56,7 @@ pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, 
 }
 
 /// A picture of the slice in the middle, or why there is none.
-fn picture(images: &Images, there: &[&Instance], reader: &Reader, look: &Look) -> Result<Picture, String> {
+fn picture(images: &Images, there: &[&Instance], reader: &dyn Reader, look: &Look) -> Result<Picture, String> {
     let open = |instance: &Instance| opened(images, &Item::Instance(instance)).map_err(|error| error.to_string());
     let middle = if there.len() < 2 {
         0

@@ -91,7 +91,7 @@ fn is_of_either_sign(tag: Tag) -> bool {
 }
 
 /// PS3.3 F.7: an icon is an image of its own in an item, and may be compressed as the image is.
-pub(super) fn is_compressed_icon(element: &Element<'_>) -> Result<bool, Unreadable> {
+pub(crate) fn is_compressed_icon(element: &Element<'_>) -> Result<bool, Unreadable> {
     if element.tag != tags::ICON_IMAGE_SEQUENCE {
         return Ok(false);
     }

@@ -9,6 +9,7 @@ use clavicle_ledger::encoding::Wire;
 use clavicle_manifest::{Dataset, Instance, PixelDigest, StoredDigest, Subtrees};
 use dicom_dictionary_std::tags;
 
+use super::{Job, Opened};
 use crate::facts::Facts;
 use crate::frames::{Frames, FramesError};
 use crate::lossless;
@@ -16,6 +17,26 @@ use crate::repair::Repair;
 use crate::scan::{self, Digested};
 use crate::scanned::{Pixels, Scanned};
 use crate::unreadable::Unreadable;
+
+/// Everything that has to be known of a file: see [`Inspected::read`].
+#[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Inspect;
+
+impl Job for Inspect {
+    const NAME: &'static str = "inspect";
+    const READS_ALL: bool = true;
+    type Answer = Result<Inspected, Unreadable>;
+    type Sent = Self::Answer;
+
+    fn run<S: Read + Seek>(self, file: Opened<'_, S>) -> Self::Sent {
+        let (source, len) = file.whole();
+        Inspected::read(source, len)
+    }
+
+    fn received(sent: Self::Sent) -> Option<Self::Answer> {
+        Some(sent)
+    }
+}
 
 /// A file that is an instance.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -8,9 +8,11 @@ use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
 
-use super::mac::{SIGNED, Sealed, covers_pixels};
-use crate::intake::{IntakeError, Quarantined, Reason};
+use crate::hands::each;
+use crate::kos::{SIGNED, Sealed, covers_pixels};
+use crate::read_error::ReadError;
 use crate::reader::Reader;
+use crate::reason::{IntakeError, Quarantined};
 use crate::references::{Reference, SaidMac};
 use crate::unreadable::Unreadable;
 use crate::walk;
@@ -21,7 +23,7 @@ use crate::walk;
 pub enum VerifyError {
     /// The document cannot be read.
     #[error("the document cannot be read: {0}")]
-    Document(Reason),
+    Document(ReadError),
     /// It lists nothing.
     #[error("the document lists no instance; it is no Key Object Selection, or an empty one")]
     Empty,
@@ -126,21 +128,21 @@ impl Verification {
 ///
 /// # Errors
 /// [`VerifyError`]; what is wrong with a single file is in the [`Verification`].
-pub fn verify(document: &Path, folder: &Path, reader: &Reader) -> Result<Verification, VerifyError> {
+pub fn verify(document: &Path, folder: &Path, reader: &dyn Reader) -> Result<Verification, VerifyError> {
     let references = reader.list_one(document).map_err(VerifyError::Document)?;
     if references.instances.is_empty() {
         return Err(VerifyError::Empty);
     }
     let (files, mut unread) = walk::files(folder)?;
     let wanted = SIGNED.map(|tag| (tag.0, tag.1));
-    let outcomes = reader.each(&files, |path| reader.seal_one(path, &wanted), &|_| {});
+    let outcomes = each(&files, usize::MAX, |path| reader.seal_one(path, &wanted), &|_| {});
     let mut there: BTreeMap<Uid, Vec<(PathBuf, Sealed)>> = BTreeMap::new();
     for (path, outcome) in files.into_iter().zip(outcomes) {
         match outcome {
             Ok(sealed) => there.entry(sealed.sop_instance_uid).or_default().push((path, sealed)),
             // A table of contents is not to be listed.
-            Err(Reason::Unreadable(Unreadable::Directory)) => {}
-            Err(reason) => unread.push(Quarantined { path, reason }),
+            Err(ReadError::Unreadable(Unreadable::Directory)) => {}
+            Err(reason) => unread.push(Quarantined { path, reason: reason.into() }),
         }
     }
     let mut listed = Vec::new();
@@ -161,7 +163,7 @@ pub fn verify(document: &Path, folder: &Path, reader: &Reader) -> Result<Verific
                 Some(said) => match check(said, path, sealed, reader) {
                     Ok(verdict) => verdict,
                     Err(reason) => {
-                        unread.push(Quarantined { path: path.clone(), reason });
+                        unread.push(Quarantined { path: path.clone(), reason: reason.into() });
                         Verdict::Unread
                     }
                 },
@@ -175,7 +177,7 @@ pub fn verify(document: &Path, folder: &Path, reader: &Reader) -> Result<Verific
     Ok(Verification { title: references.title, listed, not_listed, unread })
 }
 
-fn check(said: &SaidMac, path: &Path, sealed: &Sealed, reader: &Reader) -> Result<Verdict, Reason> {
+fn check(said: &SaidMac, path: &Path, sealed: &Sealed, reader: &dyn Reader) -> Result<Verdict, ReadError> {
     let SaidMac { transfer_syntax_uid, algorithm, signed, mac } = said;
     let can_be = SIGNED.iter().filter(|tag| signed.contains(&(tag.0, tag.1))).map(|tag| (tag.0, tag.1));
     let unchecked = if algorithm.as_str() != "SHA256" {

@@ -1,0 +1,28 @@
+//! Reads what a table of contents has to say, and what says whose an instance is.
+
+use std::io::{Read, Seek};
+
+use borsh::{BorshDeserialize, BorshSerialize};
+
+use super::{Job, Opened};
+use crate::pick::Picked;
+use crate::unreadable::Unreadable;
+
+/// A few attributes of an instance: see [`Picked::read`].
+#[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]
+pub struct Pick;
+
+impl Job for Pick {
+    const NAME: &'static str = "pick";
+    type Answer = Result<Picked, Unreadable>;
+    type Sent = Self::Answer;
+
+    fn run<S: Read + Seek>(self, file: Opened<'_, S>) -> Self::Sent {
+        let (source, len) = file.whole();
+        Picked::read(source, len)
+    }
+
+    fn received(sent: Self::Sent) -> Option<Self::Answer> {
+        Some(sent)
+    }
+}
