@@ -5,9 +5,9 @@
 
 use std::cmp::Ordering;
 
+use clavicle_dicom::facts::Place;
 use dicom_dictionary_std::tags;
 
-use crate::facts::Place;
 use crate::frames::Attributes;
 
 /// How far two directions may differ and still be the same, as a cosine and a sine.

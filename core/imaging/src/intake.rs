@@ -5,6 +5,9 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use clavicle_dicom::facts::{Facts, Patient, PatientDifference, Place, shown};
+use clavicle_dicom::repair::Repair;
+use clavicle_dicom::unreadable::Unreadable;
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::salt::Salt;
@@ -13,15 +16,12 @@ use clavicle_manifest::{
     StoredDigest, Subtrees, Uid,
 };
 
-use crate::facts::{Facts, Patient, PatientDifference, Place, shown};
 use crate::files::{Files, OnDisk};
 use crate::hands::each;
 use crate::job::Inspected;
 use crate::read_error::ReadError;
 use crate::reader::Reader;
 pub use crate::reason::{IntakeError, Quarantined, Reason};
-use crate::repair::Repair;
-use crate::unreadable::Unreadable;
 use crate::walk;
 
 /// The largest attachment, in bytes.

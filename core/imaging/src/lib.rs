@@ -62,43 +62,25 @@
 
 pub mod codec;
 pub mod completeness;
-mod content;
 #[cfg(feature = "dimse")]
 pub mod dimse;
-mod elements;
-mod encode;
-mod encoding;
-pub mod facts;
 pub mod files;
 pub mod frames;
 pub mod geometry;
 mod hands;
 pub mod intake;
 pub mod job;
-mod kind;
-pub mod kos;
-mod layout;
 mod lossless;
 pub mod media;
 pub mod phantom;
-pub mod pick;
 pub mod picture;
 pub mod read_error;
 pub mod reader;
 pub mod reason;
-mod recode;
-pub mod references;
 pub mod render;
-mod repair;
-pub mod rewrite;
-pub mod scan;
-mod scanned;
 pub mod selection;
-mod syntax;
-mod text;
-mod unreadable;
 pub mod walk;
 pub mod worker;
 pub mod worker_error;
 
-pub use scan::{Repair, Unreadable};
+pub use clavicle_dicom::{Repair, Unreadable, facts, kos, pick, references, rewrite, scan};

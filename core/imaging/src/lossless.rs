@@ -5,11 +5,12 @@
 
 use std::io::{Read, Seek};
 
+use clavicle_dicom::content::{Lossless, PixelHasher};
+use clavicle_dicom::scanned::{Pixels, Scanned};
+use clavicle_dicom::syntax::LOSSLESS;
+
 use crate::codec::CodecError;
-use crate::content::{Lossless, PixelHasher};
 use crate::frames::{Frames, FramesError};
-use crate::scanned::{Pixels, Scanned};
-use crate::syntax::LOSSLESS;
 
 /// The most that is decoded for a digest, in bytes. A digest must not take longer than anybody waits for it.
 const MOST: u64 = 512 << 20;

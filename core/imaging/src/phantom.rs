@@ -54,7 +54,6 @@ use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Date;
 use dicom_object::{WithMetaError, WriteError};
 
-pub use self::elements::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 pub use self::file::File;
 pub use self::kind::Kind;
 

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::unreadable::Unreadable;
+use clavicle_dicom::unreadable::Unreadable;
+
 use crate::worker_error::WorkerError;
 
 /// Why a file was not read.

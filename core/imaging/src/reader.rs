@@ -11,18 +11,18 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
+use clavicle_dicom::kos::{Heading, Sealed};
+use clavicle_dicom::pick::Picked;
+use clavicle_dicom::references::References;
+use clavicle_dicom::rewrite::{Coercion, Demographics, RewriteError, Rewritten, Syntax};
 use clavicle_manifest::MAX_INSTANCE_LEN;
 
 pub use self::film::{Film, FrameError};
 pub use self::here::Here;
 use crate::files::{Files, OnDisk};
 use crate::job::{self, Head, Inspect, Inspected, Job, List, Pick, Question, Render, Seal};
-use crate::kos::{Heading, Sealed};
-use crate::pick::Picked;
 use crate::read_error::ReadError;
-use crate::references::References;
 use crate::render::{RenderError, Rendered, Wanted};
-use crate::rewrite::{Coercion, Demographics, RewriteError, Rewritten, Syntax};
 use crate::worker_error::WorkerError;
 
 /// Has jobs done with files.
@@ -130,7 +130,7 @@ pub trait Reader: fmt::Debug + Send + Sync {
     ) -> Result<Rewritten, RewriteFileError> {
         let before = fits(file)?;
         let mut film = self.film(file)?;
-        let rewritten = crate::rewrite::rewrite(file, before.len(), syntax, coercion, &mut film, out);
+        let rewritten = clavicle_dicom::rewrite::rewrite(file, before.len(), syntax, coercion, &mut film, out);
         is_unchanged(file, &before)?;
         Ok(rewritten?)
     }

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::facts::PatientDifference;
+use clavicle_dicom::facts::PatientDifference;
+
 use crate::read_error::ReadError;
 
 /// Deepest folder below the one given.

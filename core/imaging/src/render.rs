@@ -4,13 +4,13 @@ use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::facts::shown;
+use clavicle_dicom::repair::Repair;
 use clavicle_ledger::encoding::Text;
 
-use crate::facts::shown;
 use crate::frames::{Frames, FramesError};
 use crate::geometry::Plane;
 use crate::picture::{self, Cine, Picture, PictureError, View, Voi, Window, ct, picture, pixel_aspect};
-use crate::repair::Repair;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]

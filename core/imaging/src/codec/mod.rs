@@ -24,8 +24,8 @@ use std::panic::{self, AssertUnwindSafe};
 
 use clavicle_manifest::Uid;
 
-pub use crate::layout::{Decoded, Layout, LayoutError, MAX_FRAME, PhotometricInterpretation};
-pub use crate::syntax::{Codec, SyntaxError, TransferSyntax};
+pub use clavicle_dicom::layout::{Decoded, Layout, LayoutError, MAX_FRAME, PhotometricInterpretation};
+pub use clavicle_dicom::syntax::{Codec, SyntaxError, TransferSyntax};
 
 /// Why a frame was not decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -199,4 +199,19 @@ fn check_plausible(codec: Codec, len: usize, layout: &Layout, most: u64) -> Resu
         return Err(CodecError::Implausible { codec, len, samples });
     }
     Ok(())
+}
+
+#[cfg(test)]
+const fn monochrome(rows: u16, columns: u16, bits_allocated: u16, bits_stored: u16) -> Layout {
+    Layout {
+        rows,
+        columns,
+        samples_per_pixel: 1,
+        bits_allocated,
+        bits_stored,
+        high_bit: bits_stored - 1,
+        signed: false,
+        photometric: PhotometricInterpretation::Monochrome2,
+        planar: false,
+    }
 }

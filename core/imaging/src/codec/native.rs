@@ -78,8 +78,8 @@ pub(super) fn interleave(planes: &[u8], pixels: usize, bytes: usize) -> Vec<u8> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::monochrome;
     use super::*;
-    use crate::layout::monochrome;
 
     #[test]
     fn bits_come_lowest_first() {

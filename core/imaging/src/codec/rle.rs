@@ -75,8 +75,8 @@ fn unpack<'a>(mut segment: &[u8], places: impl Iterator<Item = &'a mut u8>) -> u
 
 #[cfg(test)]
 mod tests {
+    use super::super::monochrome;
     use super::*;
-    use crate::layout::monochrome;
 
     fn frame(segments: &[&[u8]]) -> Vec<u8> {
         let mut header = vec![segments.len() as u32];

@@ -22,15 +22,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
+use clavicle_dicom::facts::Place;
+use clavicle_dicom::references::{Reference, lists_others};
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 
-use crate::facts::Place;
 use crate::hands::each;
 use crate::intake::{Intake, Quarantined, SeriesIntake, StudyIntake};
 use crate::reader::Reader;
 use crate::reason::MAX_FILES;
-use crate::references::{Reference, lists_others};
 
 pub use self::numbers::{Gap, Numbers};
 pub use self::slices::{Run, Stack};

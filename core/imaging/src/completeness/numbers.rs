@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::facts::Place;
+use clavicle_dicom::facts::Place;
 
 /// From how many instances on a common step of their numbers is taken for the way they are numbered, and not for gaps.
 const STEADY: usize = 4;

@@ -1,6 +1,6 @@
 //! Where slices lie (PS3.3 C.7.6.2): parallel ones in equal steps, of which some may be left out.
 
-use crate::facts::Place;
+use clavicle_dicom::facts::Place;
 
 use super::numbers::usual;
 

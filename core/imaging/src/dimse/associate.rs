@@ -1,10 +1,10 @@
 //! How an association is asked for and accepted (PS3.8 §9.3.2, §9.3.3): two units that are held in memory whole, and short.
 
+use clavicle_dicom::implementation::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
 
 use super::pdu::{ASSOCIATE_AC, ASSOCIATE_RQ, Malformed};
-use crate::phantom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 
 /// The longest association request or answer. 128 contexts that propose 40 transfer syntaxes each have 150 KB.
 pub(super) const MAX_ASSOCIATE: u32 = 512 << 10;

@@ -2,10 +2,10 @@
 
 use std::io::{self, Read};
 
+use clavicle_dicom::implementation::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 use clavicle_manifest::Uid;
 
 use super::title::AeTitle;
-use crate::phantom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 
 /// The most that is read in search of where it ends.
 const MAX_META: usize = 64 << 10;

@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, Read, Seek as _, SeekFrom};
 use std::path::Path;
 
+use clavicle_dicom::encoding::Encoding;
+use clavicle_dicom::repair::Patches;
+use clavicle_dicom::scan;
+use clavicle_dicom::scanned::Scanned;
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::{tags, uids};
 
 use super::meta::{Meta, MetaError};
-use crate::encoding::Encoding;
-use crate::repair::Patches;
-use crate::scan;
-use crate::scanned::Scanned;
 
 /// What is to be sent: objects of a class, in one of these transfer syntaxes. To send files as they are, propose each transfer
 /// syntax by itself.

@@ -8,8 +8,10 @@ use std::ops::Range;
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
-use crate::encoding::{Encoding, ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, listed_vr, word_len};
-use crate::text::Charset;
+use clavicle_dicom::encoding::{
+    Encoding, ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, listed_vr, word_len,
+};
+use clavicle_dicom::text::Charset;
 
 /// Most bytes before the pixels.
 pub(super) const MAX_LEN: u64 = 64 << 20;

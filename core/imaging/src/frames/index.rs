@@ -2,11 +2,11 @@
 
 use std::ops::Range;
 
+use clavicle_dicom::scanned::Span;
+use clavicle_dicom::syntax::Codec;
 use dicom_dictionary_std::tags;
 
 use super::attributes::Attributes;
-use crate::scanned::Span;
-use crate::syntax::Codec;
 
 /// For each frame, its fragments; of its bytes, as many as the extended offset table says.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ pub(super) fn begins(codec: Codec, start: [u8; 8], bytes: u32) -> bool {
 mod tests {
     use super::super::attributes::DataSet;
     use super::*;
-    use crate::encoding::Encoding;
+    use clavicle_dicom::encoding::Encoding;
 
     fn index(extended: &[u64], basic: &[u32], lens: &[u64], count: usize, starts: &[u8]) -> Option<Vec<Range<usize>>> {
         let mut bytes = Vec::new();

@@ -12,6 +12,12 @@ use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::path::Path;
 
+use clavicle_dicom::layout::{Decoded, Layout, MAX_FRAME, PhotometricInterpretation};
+use clavicle_dicom::repair::Repair;
+use clavicle_dicom::scan;
+use clavicle_dicom::scanned::{Pixels, Scanned, Span};
+use clavicle_dicom::syntax::{Codec, TransferSyntax};
+use clavicle_dicom::unreadable::{Attribute, Unreadable};
 use clavicle_manifest::Uid;
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
@@ -20,13 +26,7 @@ pub use self::attributes::Attributes;
 use self::attributes::DataSet;
 use self::index::Index;
 use crate::codec::{self, CodecError};
-pub use crate::kind::Kind;
-use crate::layout::{Decoded, Layout, MAX_FRAME, PhotometricInterpretation};
-use crate::repair::Repair;
-use crate::scan;
-use crate::scanned::{Pixels, Scanned, Span};
-use crate::syntax::{Codec, TransferSyntax};
-use crate::unreadable::{Attribute, Unreadable};
+pub use clavicle_dicom::kind::Kind;
 
 /// Most bytes of an encoded frame: no codec that helps makes it larger than it was, by more than its headers.
 const MAX_ENCODED: u64 = MAX_FRAME + (1 << 20);

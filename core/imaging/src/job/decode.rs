@@ -3,12 +3,12 @@
 use std::io::{Read, Seek};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::facts::shown;
+use clavicle_dicom::layout::{Decoded, PhotometricInterpretation};
 use clavicle_ledger::encoding::Text;
 
 use super::{Job, Opened};
-use crate::facts::shown;
 use crate::frames::FramesError;
-use crate::layout::{Decoded, PhotometricInterpretation};
 
 /// The samples of a frame: see [`Frames::frame`](crate::frames::Frames::frame).
 #[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]

@@ -3,10 +3,10 @@
 use std::io::{Read, Seek};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::kos::Heading;
+use clavicle_dicom::unreadable::Unreadable;
 
 use super::{Job, Opened};
-use crate::kos::Heading;
-use crate::unreadable::Unreadable;
 
 /// What an instance says of its patient and study: see [`Heading::read`].
 #[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]

@@ -5,18 +5,18 @@ use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::facts::Facts;
+use clavicle_dicom::repair::Repair;
+use clavicle_dicom::scan::{self, Digested};
+use clavicle_dicom::scanned::{Pixels, Scanned};
+use clavicle_dicom::unreadable::Unreadable;
 use clavicle_ledger::encoding::Wire;
 use clavicle_manifest::{Dataset, Instance, PixelDigest, StoredDigest, Subtrees};
 use dicom_dictionary_std::tags;
 
 use super::{Job, Opened};
-use crate::facts::Facts;
 use crate::frames::{Frames, FramesError};
 use crate::lossless;
-use crate::repair::Repair;
-use crate::scan::{self, Digested};
-use crate::scanned::{Pixels, Scanned};
-use crate::unreadable::Unreadable;
 
 /// Everything that has to be known of a file: see [`Inspected::read`].
 #[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]

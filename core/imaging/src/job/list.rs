@@ -3,10 +3,10 @@
 use std::io::{Read, Seek};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::references::References;
+use clavicle_dicom::unreadable::Unreadable;
 
 use super::{Job, Opened};
-use crate::references::References;
-use crate::unreadable::Unreadable;
 
 /// What a document lists: see [`References::read`].
 #[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]

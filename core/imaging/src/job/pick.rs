@@ -3,10 +3,10 @@
 use std::io::{Read, Seek};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::pick::Picked;
+use clavicle_dicom::unreadable::Unreadable;
 
 use super::{Job, Opened};
-use crate::pick::Picked;
-use crate::unreadable::Unreadable;
 
 /// A few attributes of an instance: see [`Picked::read`].
 #[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]

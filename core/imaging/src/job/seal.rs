@@ -3,10 +3,10 @@
 use std::io::{Read, Seek};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::kos::Sealed;
+use clavicle_dicom::unreadable::Unreadable;
 
 use super::{Job, Opened};
-use crate::kos::Sealed;
-use crate::unreadable::Unreadable;
 
 /// The MAC of an instance: see [`Sealed::read`].
 #[derive(Clone, Debug, BorshSerialize, BorshDeserialize)]

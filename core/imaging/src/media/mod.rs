@@ -10,23 +10,21 @@
 //! REPORTS/REP00001.TXT
 //! ```
 
-mod directory;
 mod medium;
-mod record;
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use clavicle_dicom::encode::uid_of;
+use clavicle_dicom::file_set::{self, Record, ReferencedFile};
+use clavicle_dicom::pick::Picked;
 use clavicle_manifest::{StoredDigest, StoredHasher};
 
-use self::directory::{Record, ReferencedFile};
 pub use self::medium::*;
-use crate::encode::uid_of;
 use crate::files::Files;
 use crate::hands::each;
 use crate::intake::{Intake, StudyIntake};
-use crate::pick::Picked;
 use crate::read_error::ReadError;
 use crate::reader::Reader;
 
@@ -111,8 +109,8 @@ impl<'a> FileSet<'a> {
         if instances.is_empty() {
             return Err(MediaError::Nothing);
         }
-        let patients = patients.into_values().map(|(picked, studies)| record::patient(&picked, studies)).collect();
-        let directory = directory::encode(FILE_SET_ID, &uid_of(random), patients);
+        let patients = patients.into_values().map(|(picked, studies)| Record::patient(&picked, studies)).collect();
+        let directory = file_set::encode(FILE_SET_ID, &uid_of(random), patients);
         Ok(Self { files, directory, instances, reports: Vec::new() })
     }
 
@@ -192,16 +190,16 @@ fn study_record(
                 sop_instance_uid: instance.sop_instance_uid,
                 transfer_syntax_uid: instance.transfer_syntax_uid,
             };
-            records.push(record::instance(&picked, in_series, instance.frames > 0, file));
+            records.push(Record::instance(&picked, in_series, instance.frames > 0, file));
             of_series.get_or_insert(picked);
             instances.push(Entry { from: one.path.clone(), name, size: instance.size, stored: instance.stored });
         }
         let Some(picked) = of_series else { continue };
-        all.push(record::series(&picked, in_study, records));
+        all.push(Record::series(&picked, in_study, records));
         of_study.get_or_insert(picked);
     }
     Ok(of_study.map(|picked| {
-        let record = record::study(&picked, number, all);
+        let record = Record::study(&picked, number, all);
         (picked, record)
     }))
 }

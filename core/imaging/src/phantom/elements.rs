@@ -6,13 +6,9 @@ use dicom_dictionary_std::{tags, uids};
 use dicom_object::mem::InMemElement;
 use dicom_object::{FileMetaTableBuilder, InMemDicomObject};
 
-use super::PhantomError;
+use clavicle_dicom::implementation::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 
-/// Implementation Class UID (0002,0012) of files that this program encodes.
-pub const IMPLEMENTATION_CLASS_UID: &str = "2.25.151342406766523349440324309925944196664";
-/// Implementation Version Name (0002,0013), at most 16 characters.
-pub const IMPLEMENTATION_VERSION_NAME: &str = concat!("CLAVICLE ", env!("CARGO_PKG_VERSION"));
-const _: () = assert!(IMPLEMENTATION_VERSION_NAME.len() <= 16);
+use super::PhantomError;
 
 /// A concept: Code Value, Coding Scheme Designator, Code Meaning (PS3.3 §8.8).
 pub(super) type Code = [&'static str; 3];

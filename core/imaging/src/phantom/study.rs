@@ -1,10 +1,11 @@
 //! What all files of a study have in common.
 
+use clavicle_dicom::implementation::IMPLEMENTATION_VERSION_NAME;
 use clavicle_manifest::{Date, StoredDigest, Uid};
 use dicom_core::VR;
 use dicom_dictionary_std::tags;
 
-use super::elements::{Elements, IMPLEMENTATION_VERSION_NAME};
+use super::elements::Elements;
 use super::{Kind, Phantom};
 
 /// TM of everything: nobody was in a scanner at any time, but some objects must have one, and Study Time is looked for.

@@ -1,8 +1,9 @@
 //! Colour: red, green and blue in eight bits, from whatever the samples are (PS3.3 C.7.6.3.1.2).
 
+use clavicle_dicom::layout::PhotometricInterpretation;
+
 use super::palette::Palette;
 use super::stored::{Samples, Stored};
-use crate::layout::PhotometricInterpretation;
 
 /// Pixels of three samples. `None` where samples are not whole numbers.
 pub(super) fn pixels(samples: Samples<'_>, stored: Stored, photometric: PhotometricInterpretation) -> Option<Vec<u8>> {

@@ -1,12 +1,12 @@
 //! Grey: from stored values through modality and VOI to shades (PS3.4 N.2, PS3.3 C.7.6.3.1.2).
 
+use clavicle_dicom::layout::Layout;
 use dicom_dictionary_std::tags;
 
 use super::modality::Modality;
 use super::stored::{Samples, Stored};
 use super::voi::{Voi, Window};
 use crate::frames::Attributes;
-use crate::layout::Layout;
 
 /// Stored values up to so many bits go through one table of all shades.
 const TABLE_BITS: u32 = 16;

@@ -23,11 +23,12 @@ pub use self::modality::{Modality, unit};
 pub use self::thumbnail::{of_series, pixel_aspect};
 pub use self::voi::{CT, Function, Preset, Voi, Window, ct};
 
+use clavicle_dicom::layout::PhotometricInterpretation;
+
 use self::grey::{Grey, Padding};
 use self::palette::Palette;
 use self::stored::{Samples, Stored};
 use crate::frames::{Frames, FramesError};
-use crate::layout::PhotometricInterpretation;
 
 /// A picture of eight bits.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,8 @@
 //! Stored values: what is left of a sample when the bits that do not belong to it are gone (PS3.5 §8.1.1).
 
+use clavicle_dicom::layout::{Decoded, Layout};
+
 use crate::frames::Numbers;
-use crate::layout::{Decoded, Layout};
 
 /// How the stored value lies within a sample.
 #[derive(Clone, Copy, Debug)]

@@ -2,12 +2,13 @@
 
 use std::fs::{File, Metadata};
 
+use clavicle_dicom::layout::Decoded;
+use clavicle_dicom::rewrite::FrameSource;
+
 use super::{ReadError, Sitting, fits, is_unchanged};
 use crate::frames::Frames;
 use crate::job::{self, Decode, DecodeError, Job, Question, Render};
-use crate::layout::Decoded;
 use crate::render::{RenderError, Rendered, Wanted};
-use crate::rewrite::FrameSource;
 use crate::worker_error::WorkerError;
 
 /// A file whose frames are asked for one after the other. See [`Reader::film`](super::Reader::film).

@@ -1,14 +1,14 @@
-//! Key Object Selections of studies that lie in files: written, and held against a folder. What such a document is says [`kos`](crate::kos).
+//! Key Object Selections of studies that lie in files: written, and held against a folder. What such a document is says [`kos`](clavicle_dicom::kos).
 
 mod verify;
 
 use std::path::{Path, PathBuf};
 
+use clavicle_dicom::kos::{Document, Listed, SIGNED, Sealed};
 use clavicle_manifest::{Instance, Manifest};
 
 pub use self::verify::{Checked, Unchecked, Verdict, Verification, VerifyError, verify};
 use crate::hands::each;
-use crate::kos::{Document, Listed, SIGNED, Sealed};
 use crate::read_error::ReadError;
 use crate::reader::Reader;
 

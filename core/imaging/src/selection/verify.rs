@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use clavicle_dicom::kos::{SIGNED, Sealed, covers_pixels};
+use clavicle_dicom::references::{Reference, SaidMac};
+use clavicle_dicom::unreadable::Unreadable;
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
 
 use crate::hands::each;
-use crate::kos::{SIGNED, Sealed, covers_pixels};
 use crate::read_error::ReadError;
 use crate::reader::Reader;
 use crate::reason::{IntakeError, Quarantined};
-use crate::references::{Reference, SaidMac};
-use crate::unreadable::Unreadable;
 use crate::walk;
 
 /// Why a document was not held against a folder.

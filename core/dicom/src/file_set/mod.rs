@@ -1,37 +1,45 @@
-//! The DICOMDIR: records that point at each other by the byte at which they begin (PS3.3 F.3).
+//! The table of contents of a File-set, the DICOMDIR: records that point at each other by the byte at which they begin (PS3.3 F.3).
+
+mod record;
 
 use clavicle_manifest::Uid;
+use dicom_core::VR;
 use dicom_dictionary_std::{tags, uids};
 
 use crate::encode::{Elements, file_head, head};
-use dicom_core::VR;
 
 /// A directory record, and those below it.
-pub(super) struct Record {
+#[derive(Debug)]
+pub struct Record {
     /// Directory Record Type (0004,1430).
-    pub(super) kind: &'static str,
+    kind: &'static str,
     /// Private Record UID (0004,1432), where the type is PRIVATE.
-    pub(super) private: Option<Uid>,
-    pub(super) file: Option<ReferencedFile>,
+    private: Option<Uid>,
+    file: Option<ReferencedFile>,
     /// What it says besides, ascending.
-    pub(super) keys: Elements,
-    pub(super) lower: Vec<Record>,
+    keys: Elements,
+    lower: Vec<Record>,
 }
 
 /// The file that a record stands for.
-pub(super) struct ReferencedFile {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReferencedFile {
     /// Referenced File ID (0004,1500), its components separated by a slash.
-    pub(super) name: String,
-    pub(super) sop_class_uid: Uid,
-    pub(super) sop_instance_uid: Uid,
-    pub(super) transfer_syntax_uid: Uid,
+    pub name: String,
+    /// SOP Class UID (0008,0016).
+    pub sop_class_uid: Uid,
+    /// SOP Instance UID (0008,0018).
+    pub sop_instance_uid: Uid,
+    /// Transfer Syntax UID (0002,0010).
+    pub transfer_syntax_uid: Uid,
 }
 
 /// How long an item's header is.
 const ITEM_HEAD: usize = 8;
 
 /// The file: PS3.10 with the Basic Directory IOD in it, explicit VR little endian, as is required (PS3.10 §8.6).
-pub(super) fn encode(file_set_id: &str, uid: &Uid, patients: Vec<Record>) -> Vec<u8> {
+#[must_use]
+pub fn encode(file_set_id: &str, uid: &Uid, patients: Vec<Record>) -> Vec<u8> {
     let file = file_head(uids::MEDIA_STORAGE_DIRECTORY_STORAGE, uid, uids::EXPLICIT_VR_LITTLE_ENDIAN);
     let mut flat = Vec::new();
     let roots = flatten(patients, &mut flat);

@@ -17,7 +17,7 @@
 //!
 //! What follows from that: a MAC does not change when a sender turns implicit into explicit VR or big into little endian. It does when pixels are
 //! compressed, decompressed, fragmented anew or get another offset table, which is how the standard has it, or when an
-//! archive writes Pixel Data as OB instead of OW. Without pixels a MAC covers the UIDs alone, and [`Verdict::Right`] says so: the text of
+//! archive writes Pixel Data as OB instead of OW. Without pixels a MAC covers the UIDs alone, and the verdict says so: the text of
 //! a report is in our manifest's digest of the data set, and not in here.
 
 mod heading;

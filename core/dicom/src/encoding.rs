@@ -6,24 +6,30 @@ use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{StandardDataDictionary, tags, uids};
 
 /// How a length says that a delimiter follows instead.
-pub(crate) const UNDEFINED: u32 = 0xffff_ffff;
+pub const UNDEFINED: u32 = 0xffff_ffff;
 
-/// PS3.5 §7.5: these have neither a VR nor a place in the dictionary.
-pub(crate) const ITEM: Tag = Tag(0xfffe, 0xe000);
-pub(crate) const ITEM_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe00d);
-pub(crate) const SEQUENCE_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe0dd);
+/// Item (FFFE,E000). It and the delimiters have neither a VR nor a place in the dictionary (PS3.5 §7.5).
+pub const ITEM: Tag = Tag(0xfffe, 0xe000);
+/// Item Delimitation Item (FFFE,E00D).
+pub const ITEM_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe00d);
+/// Sequence Delimitation Item (FFFE,E0DD).
+pub const SEQUENCE_DELIMITATION_ITEM: Tag = Tag(0xfffe, 0xe0dd);
 
 /// How elements are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Encoding {
+pub enum Encoding {
+    /// Little endian, without VRs.
     ImplicitLittle,
+    /// Little endian, with VRs.
     ExplicitLittle,
+    /// Big endian, with VRs. Retired.
     ExplicitBig,
 }
 
 impl Encoding {
     /// What a transfer syntax says; none of one that is no part of the standard.
-    pub(crate) fn of(transfer_syntax_uid: &Uid) -> Option<Self> {
+    #[must_use]
+    pub fn of(transfer_syntax_uid: &Uid) -> Option<Self> {
         match transfer_syntax_uid.as_str() {
             uids::IMPLICIT_VR_LITTLE_ENDIAN => Some(Self::ImplicitLittle),
             #[expect(deprecated, reason = "retired, and still in archives")]
@@ -68,19 +74,27 @@ impl Encoding {
         Uid::new(uid).expect("the standard's UIDs are UIDs")
     }
 
-    pub(crate) const fn is_implicit(self) -> bool {
+    /// Whether it has no VRs.
+    #[must_use]
+    pub const fn is_implicit(self) -> bool {
         matches!(self, Self::ImplicitLittle)
     }
 
-    pub(crate) const fn is_big(self) -> bool {
+    /// Whether the highest byte comes first.
+    #[must_use]
+    pub const fn is_big(self) -> bool {
         matches!(self, Self::ExplicitBig)
     }
 
-    pub(crate) fn u16(self, bytes: [u8; 2]) -> u16 {
+    /// A number of 16 bits.
+    #[must_use]
+    pub fn u16(self, bytes: [u8; 2]) -> u16 {
         if self.is_big() { u16::from_be_bytes(bytes) } else { u16::from_le_bytes(bytes) }
     }
 
-    pub(crate) fn u32(self, bytes: [u8; 4]) -> u32 {
+    /// A number of 32 bits.
+    #[must_use]
+    pub fn u32(self, bytes: [u8; 4]) -> u32 {
         if self.is_big() { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 }
@@ -112,7 +126,8 @@ impl Encoding {
 }
 
 /// What the dictionary says of an attribute; none of a private or unknown one.
-pub(crate) fn listed_vr(tag: Tag) -> Option<VR> {
+#[must_use]
+pub fn listed_vr(tag: Tag) -> Option<VR> {
     StandardDataDictionary.by_tag(tag).map(|entry| entry.vr().relaxed())
 }
 
@@ -125,13 +140,15 @@ pub(crate) fn implicit_vr(tag: Tag, len: u32) -> VR {
 }
 
 /// PS3.5 §7.1.2: 16 bits for those VRs that had them in 1993, 32 for all others.
-pub(crate) const fn has_short_length(vr: VR) -> bool {
+#[must_use]
+pub const fn has_short_length(vr: VR) -> bool {
     use VR::{AE, AS, AT, CS, DA, DS, DT, FD, FL, IS, LO, LT, PN, SH, SL, SS, ST, TM, UI, UL, US};
     matches!(vr, AE | AS | AT | CS | DA | DS | DT | FD | FL | IS | LO | LT | PN | SH | SL | SS | ST | TM | UI | UL | US)
 }
 
 /// How many bytes of a value belong together, and are swapped where the order of bytes is the other one.
-pub(crate) const fn word_len(vr: VR) -> usize {
+#[must_use]
+pub const fn word_len(vr: VR) -> usize {
     use VR::{AT, FD, FL, OD, OF, OL, OV, OW, SL, SS, SV, UL, US, UV};
     match vr {
         AT | OW | SS | US => 2,

@@ -38,7 +38,7 @@ enum Set {
 
 /// Specific Character Set (0008,0005).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Charset {
+pub struct Charset {
     first: Set,
     /// Whether it is one set alone, so that text can be written in it.
     is_alone: bool,
@@ -52,7 +52,8 @@ impl Default for Charset {
 
 impl Charset {
     /// Of the attribute's value. The many ways in which people write the defined terms are known.
-    pub(crate) fn of(value: Option<&[u8]>) -> Self {
+    #[must_use]
+    pub fn of(value: Option<&[u8]>) -> Self {
         let value = value.map(String::from_utf8_lossy).unwrap_or_default();
         let terms: Vec<Set> = value.split('\\').map(Set::of_term).collect();
         // Those that need no other may stand alone only, and count wherever they stand.
@@ -62,7 +63,8 @@ impl Charset {
     }
 
     /// The text, if all of it is in the character set. In a name, components and groups begin in the first set again.
-    pub(crate) fn decode(self, bytes: &[u8], is_name: bool) -> Option<String> {
+    #[must_use]
+    pub fn decode(self, bytes: &[u8], is_name: bool) -> Option<String> {
         let mut decoded = String::new();
         self.read(bytes, is_name, |text| {
             decoded.push_str(text?);
@@ -72,7 +74,8 @@ impl Charset {
     }
 
     /// The text with a mark, �, for each byte that is none.
-    pub(crate) fn decode_marked(self, bytes: &[u8], is_name: bool) -> String {
+    #[must_use]
+    pub fn decode_marked(self, bytes: &[u8], is_name: bool) -> String {
         let mut decoded = String::new();
         self.read(bytes, is_name, |text| {
             decoded.push_str(text.unwrap_or("\u{fffd}"));
@@ -82,7 +85,8 @@ impl Charset {
     }
 
     /// The text in this character set, if it has all of it.
-    pub(crate) fn encode(self, text: &str) -> Option<Vec<u8>> {
+    #[must_use]
+    pub fn encode(self, text: &str) -> Option<Vec<u8>> {
         if text.is_ascii() {
             return Some(text.as_bytes().to_vec());
         }

@@ -205,29 +205,30 @@ impl Layout {
         count * u64::from(self.bits_allocated)
     }
 
-    pub(crate) const fn decoded_bits(&self) -> u16 {
+    /// Bits of a sample once decoded.
+    #[must_use]
+    pub const fn decoded_bits(&self) -> u16 {
         if self.bits_allocated == 1 { 8 } else { self.bits_allocated }
-    }
-}
-
-#[cfg(test)]
-pub(crate) const fn monochrome(rows: u16, columns: u16, bits_allocated: u16, bits_stored: u16) -> Layout {
-    Layout {
-        rows,
-        columns,
-        samples_per_pixel: 1,
-        bits_allocated,
-        bits_stored,
-        high_bit: bits_stored - 1,
-        signed: false,
-        photometric: PhotometricInterpretation::Monochrome2,
-        planar: false,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const fn monochrome(rows: u16, columns: u16, bits_allocated: u16, bits_stored: u16) -> Layout {
+        Layout {
+            rows,
+            columns,
+            samples_per_pixel: 1,
+            bits_allocated,
+            bits_stored,
+            high_bit: bits_stored - 1,
+            signed: false,
+            photometric: PhotometricInterpretation::Monochrome2,
+            planar: false,
+        }
+    }
 
     #[test]
     fn what_no_image_has_is_refused() {

@@ -192,7 +192,11 @@ impl Facts {
             .unwrap_or(Err(Unreadable::Panicked))
     }
 
-    pub(crate) fn of(scanned: &Scanned) -> Result<Self, Unreadable> {
+    /// Of what was scanned.
+    ///
+    /// # Errors
+    /// [`Unreadable`].
+    pub fn of(scanned: &Scanned) -> Result<Self, Unreadable> {
         let uid = |tag: Tag| {
             let value = scanned.value(tag).filter(|value| !value.is_empty()).ok_or(Unreadable::Missing(tag.into()))?;
             Uid::new(&value).map_err(|_| Unreadable::NotAUid(tag.into()))
@@ -267,7 +271,8 @@ impl Scanned {
     }
 
     /// Whether there is a text that its character set does not have.
-    pub(crate) fn has_unreadable_text(&self) -> bool {
+    #[must_use]
+    pub fn has_unreadable_text(&self) -> bool {
         TEXTS.into_iter().any(|tag| self.kept(tag).is_some() && self.value(tag).is_none())
     }
 

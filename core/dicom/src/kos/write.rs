@@ -7,7 +7,7 @@ use dicom_dictionary_std::{StandardSopClassDictionary, tags, uids};
 
 use super::{Document, Heading, Listed, Time};
 use crate::encode::{Elements, bare, file_head};
-use crate::phantom::IMPLEMENTATION_VERSION_NAME;
+use crate::implementation::IMPLEMENTATION_VERSION_NAME;
 
 impl Document {
     /// The document of a study, as a DICOM file: these instances, with the MAC of each.

@@ -12,7 +12,7 @@
 //! dataset = BLAKE3 derive_key("Clavicle data set 1")(part × 7 ‖ pixels, or nothing)
 //! ```
 //!
-//! How pixels are digested is in [`pixels`], and those that were compressed without loss in [`lossless`](crate::lossless). Left out are the lengths of groups and sequences, trailing padding (PS3.10 §7.2), the offset tables, and
+//! How pixels are digested is in `pixels`, and those that were compressed without loss in `clavicle_pixels::lossless`. Left out are the lengths of groups and sequences, trailing padding (PS3.10 §7.2), the offset tables, and
 //! Photometric Interpretation (0028,0004) and Planar Configuration (0028,0006), which say how pixels are written and go into their digest.
 //!
 //! A record is read from its end, where its length is, and so no two data sets have the same records. What a transcoder may change and
@@ -24,20 +24,22 @@ use clavicle_manifest::{Dataset, DatasetDigest, Marks, Part, PixelDigest};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::tags;
 
-pub(crate) use self::pixels::PixelHasher;
+pub use self::pixels::PixelHasher;
 use crate::encoding::{Encoding, is_text, listed_vr, word_len};
 use crate::scanned::{Kept, Scanned};
 
 /// What a data set says, without how it is written.
 #[derive(Debug)]
-pub(crate) struct Content {
+pub struct Content {
     /// `None` when the pixels were not digested.
-    pub(crate) dataset: Option<Dataset>,
-    pub(crate) pixels: Option<PixelDigest>,
+    pub dataset: Option<Dataset>,
+    /// `None` when there are none, or they were not digested.
+    pub pixels: Option<PixelDigest>,
 }
 
 /// What is to be said of pixels.
-pub(crate) enum Lossless {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lossless {
     /// They were compressed without loss, and this is what they are.
     Digest(PixelDigest),
     /// They were compressed without loss, and this build cannot tell what they are.
@@ -97,7 +99,7 @@ impl Records {
 }
 
 /// Takes a data set as the scan meets it.
-pub(crate) struct ContentHasher {
+pub struct ContentHasher {
     parts: [Records; Part::ALL.len()],
     /// The part that the current element of the data set itself belongs to.
     part: Part,
@@ -107,6 +109,12 @@ pub(crate) struct ContentHasher {
     /// Of a long value: whether it counts, and how long its words are if they have to be turned round.
     long: Option<usize>,
     pixels: Option<PixelHasher>,
+}
+
+impl std::fmt::Debug for ContentHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ContentHasher(…)")
+    }
 }
 
 impl ContentHasher {
@@ -210,7 +218,8 @@ impl ContentHasher {
     }
 
     /// The digests of the data set that was `scanned`, of whose pixels this is to be said.
-    pub(crate) fn finish(self, scanned: &Scanned, lossless: Lossless) -> Content {
+    #[must_use]
+    pub fn finish(self, scanned: &Scanned, lossless: Lossless) -> Content {
         let pixels = match lossless {
             Lossless::Digest(digest) => Some(digest),
             Lossless::CannotTell => return Content { dataset: None, pixels: None },

@@ -24,7 +24,7 @@ use crate::scanned::Kept;
 const MAX_FRAME: u64 = 256 << 20;
 
 /// Takes pixels as they stand in the file.
-pub(crate) struct PixelHasher {
+pub struct PixelHasher {
     hasher: blake3::Hasher,
     written: Written,
     /// Bytes that still count. What may follow is padding.
@@ -111,6 +111,12 @@ fn text(text: &[u8]) -> Vec<u8> {
     [&(text.len() as u64).to_le_bytes(), text].concat()
 }
 
+impl std::fmt::Debug for PixelHasher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PixelHasher(…)")
+    }
+}
+
 impl PixelHasher {
     fn new(preimage: &[u8], written: Written, left: u64, is_codestream: bool) -> Self {
         let mut hasher = blake3::Hasher::new_derive_key("Clavicle pixels 1");
@@ -123,7 +129,8 @@ impl PixelHasher {
     }
 
     /// For frames of native samples, as a codec gives them.
-    pub(crate) fn decoded(layout: &Layout, frames: u32, first: &Decoded) -> Self {
+    #[must_use]
+    pub fn decoded(layout: &Layout, frames: u32, first: &Decoded) -> Self {
         let Layout { rows, columns, samples_per_pixel, bits_allocated, bits_stored, high_bit, signed, .. } = *layout;
         let shape = Shape {
             rows,
@@ -161,7 +168,7 @@ impl PixelHasher {
     }
 
     /// Takes the next bytes: a multiple of eight, but for the last ones of a value.
-    pub(crate) fn take(&mut self, piece: &[u8]) {
+    pub fn take(&mut self, piece: &[u8]) {
         let left = usize::try_from(self.left).unwrap_or(usize::MAX);
         let counting = &piece[..piece.len().min(left)];
         self.left -= counting.len() as u64;
@@ -191,7 +198,9 @@ impl PixelHasher {
         }
     }
 
-    pub(crate) fn finish(mut self, transfer_syntax_uid: &str) -> PixelDigest {
+    /// The digest; of a codestream, the transfer syntax is a part of it.
+    #[must_use]
+    pub fn finish(mut self, transfer_syntax_uid: &str) -> PixelDigest {
         if self.is_codestream {
             self.hasher.update(&text(transfer_syntax_uid.as_bytes()));
         }

@@ -7,9 +7,10 @@ use dicom_dictionary_std::tags;
 use dicom_dictionary_std::uids;
 
 use crate::encoding::{Encoding, ITEM, listed_vr};
-use crate::phantom::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
+use crate::implementation::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME};
 
 /// A data set that is being put together, its elements ascending.
+#[derive(Debug)]
 pub(crate) struct Elements {
     bytes: Vec<u8>,
     encoding: Encoding,
@@ -110,7 +111,8 @@ pub(crate) fn file_head(sop_class_uid: &str, sop_instance_uid: &Uid, transfer_sy
 }
 
 /// A UID made of a UUID (PS3.5 B.2), and that of random bytes.
-pub(crate) fn uid_of(random: [u8; 16]) -> Uid {
+#[must_use]
+pub fn uid_of(random: [u8; 16]) -> Uid {
     let mut uuid = random;
     // RFC 9562 §5.4.
     uuid[6] = uuid[6] & 0x0f | 0x40;

@@ -4,7 +4,7 @@ use clavicle_manifest::Uid;
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 
-use super::directory::{Record, ReferencedFile};
+use super::{Record, ReferencedFile};
 use crate::elements::DataSet;
 use crate::encode::Elements;
 use crate::encoding::{Encoding, listed_vr};
@@ -163,22 +163,32 @@ fn of_class(sop_class_uid: &Uid, has_pixels: bool) -> (&'static str, &'static [K
     }
 }
 
-pub(super) fn patient(picked: &Picked, lower: Vec<Record>) -> Record {
-    Record { kind: "PATIENT", private: None, file: None, keys: keys(picked, PATIENT, 1), lower }
-}
+impl Record {
+    /// A patient, with the studies below: as an instance of one of them says.
+    #[must_use]
+    pub fn patient(picked: &Picked, lower: Vec<Record>) -> Self {
+        Self { kind: "PATIENT", private: None, file: None, keys: keys(picked, PATIENT, 1), lower }
+    }
 
-pub(super) fn study(picked: &Picked, number: usize, lower: Vec<Record>) -> Record {
-    Record { kind: "STUDY", private: None, file: None, keys: keys(picked, STUDY, number), lower }
-}
+    /// A study, the so-manieth, with its series.
+    #[must_use]
+    pub fn study(picked: &Picked, number: usize, lower: Vec<Record>) -> Self {
+        Self { kind: "STUDY", private: None, file: None, keys: keys(picked, STUDY, number), lower }
+    }
 
-pub(super) fn series(picked: &Picked, number: usize, lower: Vec<Record>) -> Record {
-    Record { kind: "SERIES", private: None, file: None, keys: keys(picked, SERIES, number), lower }
-}
+    /// A series, the so-manieth of its study, with its instances.
+    #[must_use]
+    pub fn series(picked: &Picked, number: usize, lower: Vec<Record>) -> Self {
+        Self { kind: "SERIES", private: None, file: None, keys: keys(picked, SERIES, number), lower }
+    }
 
-pub(super) fn instance(picked: &Picked, number: usize, has_pixels: bool, file: ReferencedFile) -> Record {
-    let (kind, wanted) = of_class(&file.sop_class_uid, has_pixels);
-    let private = (kind == "PRIVATE").then_some(file.sop_class_uid);
-    Record { kind, private, file: Some(file), keys: keys(picked, wanted, number), lower: Vec::new() }
+    /// An instance, the so-manieth of its series.
+    #[must_use]
+    pub fn instance(picked: &Picked, number: usize, has_pixels: bool, file: ReferencedFile) -> Self {
+        let (kind, wanted) = of_class(&file.sop_class_uid, has_pixels);
+        let private = (kind == "PRIVATE").then_some(file.sop_class_uid);
+        Self { kind, private, file: Some(file), keys: keys(picked, wanted, number), lower: Vec::new() }
+    }
 }
 
 /// The keys, each as the instance has it, in the instance's own character set.

@@ -122,7 +122,7 @@ impl TransferSyntax {
 }
 
 /// Those that compress, and of which the standard says that nothing is lost (PS3.5 §10). The digests of pixels depend on it.
-pub(crate) const LOSSLESS: [&str; 8] = [
+pub const LOSSLESS: [&str; 8] = [
     uids::RLE_LOSSLESS,
     uids::JPEG_LOSSLESS,
     uids::JPEG_LOSSLESS_SV1,
@@ -134,7 +134,8 @@ pub(crate) const LOSSLESS: [&str; 8] = [
 ];
 
 /// Whether the standard says of a transfer syntax that its pixels lose nothing (PS3.5 §10).
-pub(crate) fn is_lossless(uid: &Uid) -> bool {
+#[must_use]
+pub fn is_lossless(uid: &Uid) -> bool {
     match TransferSyntax::of(uid) {
         Ok(TransferSyntax::Native { .. } | TransferSyntax::Encapsulated(Codec::Uncompressed | Codec::Deflate)) => true,
         _ => LOSSLESS.contains(&uid.as_str()),

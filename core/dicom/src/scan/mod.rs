@@ -23,12 +23,9 @@ use crate::encoding::{
     is_text, word_len,
 };
 use crate::kind::Kind;
-use crate::repair::Patches;
+use crate::repair::{Patches, Repair};
 use crate::scanned::{Kept, Pixels, Scanned, Span};
-use crate::unreadable::{MAX_DEPTH, MAX_ELEMENTS, MAX_KEPT};
-
-pub use crate::repair::Repair;
-pub use crate::unreadable::{Attribute, Unreadable};
+use crate::unreadable::{MAX_DEPTH, MAX_ELEMENTS, MAX_KEPT, Unreadable};
 
 /// The longest value that goes into the digest in one piece: as long as most VRs allow.
 const MAX_SHORT: u64 = 0xffff;
@@ -37,13 +34,18 @@ const MAX_INFLATED: u64 = 256 << 20;
 /// The longest offset table that is corrected: eight bytes for each of a million frames.
 const MAX_OFFSETS: u64 = 8 << 20;
 /// What a file is, whole.
-pub(crate) struct Digested {
-    pub(crate) scanned: Scanned,
-    pub(crate) size: u64,
-    pub(crate) stored: StoredDigest,
-    pub(crate) subtrees: Subtrees,
+#[derive(Debug)]
+pub struct Digested {
+    /// What was found in it.
+    pub scanned: Scanned,
+    /// Its bytes.
+    pub size: u64,
+    /// BLAKE3 of its bytes.
+    pub stored: StoredDigest,
+    /// Its 1 MiB subtrees.
+    pub subtrees: Subtrees,
     /// The data set, but for pixels that were compressed without loss.
-    pub(crate) content: ContentHasher,
+    pub content: ContentHasher,
 }
 
 /// Attributes whose values are kept, ascending.
@@ -87,17 +89,26 @@ const KEPT: [Tag; 34] = [
 const PIXELS: [Tag; 3] = [tags::FLOAT_PIXEL_DATA, tags::DOUBLE_FLOAT_PIXEL_DATA, tags::PIXEL_DATA];
 
 /// Scans a file of `len` bytes without reading more of it than it must.
-pub(crate) fn scan<S: Read + Seek>(source: S, len: u64) -> Result<Scanned, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn scan<S: Read + Seek>(source: S, len: u64) -> Result<Scanned, Unreadable> {
     Scan::new(Input::new(source, len, None), Encoding::ExplicitLittle, None, false).file().map(|(scanned, ..)| scanned)
 }
 
 /// The same for a data set that is to be sent: it is patched so that all lengths are even (PS3.5 §7.1.1), and nothing stands behind it.
-pub(crate) fn scan_evened<S: Read + Seek>(source: S, len: u64) -> Result<Scanned, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn scan_evened<S: Read + Seek>(source: S, len: u64) -> Result<Scanned, Unreadable> {
     Scan::new(Input::new(source, len, None), Encoding::ExplicitLittle, None, true).file().map(|(scanned, ..)| scanned)
 }
 
 /// Scans a file of `len` bytes, reads all of it once, and digests it on the way.
-pub(crate) fn digest<S: Read + Seek>(source: S, len: u64) -> Result<Digested, Unreadable> {
+///
+/// # Errors
+/// [`Unreadable`].
+pub fn digest<S: Read + Seek>(source: S, len: u64) -> Result<Digested, Unreadable> {
     let input = Input::new(source, len, Some(StoredHasher::new()));
     let (scanned, whole, content) =
         Scan::new(input, Encoding::ExplicitLittle, Some(ContentHasher::new()), false).file()?;

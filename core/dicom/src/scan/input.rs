@@ -4,7 +4,7 @@ use std::io::{self, Read, Seek};
 
 use clavicle_manifest::{StoredDigest, StoredHasher, Subtrees};
 
-use super::Unreadable;
+use crate::unreadable::Unreadable;
 
 /// How much is read at once: enough for BLAKE3 to use the processor's widest registers, and for a CT slice to be read in one go.
 const BUFFER: usize = 256 << 10;

@@ -1,8 +1,7 @@
 //! References: what a document says of other instances, and so what there should be beside it.
 //!
 //! Three kinds of document list instances: Key Object Selections and Structured Reports in Current Requested Procedure Evidence Sequence
-//! (0040,A375) (PS3.3 C.17.2), and a DICOMDIR in its records (PS3.3 F.3). They come from outside like everything else, and are read
-//! through the same [`Reader`](crate::reader::Reader).
+//! (0040,A375) (PS3.3 C.17.2), and a DICOMDIR in its records (PS3.3 F.3). They come from outside like everything else.
 
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::panic::{self, AssertUnwindSafe};
@@ -73,7 +72,8 @@ impl Wire for References {
 }
 
 /// Whether instances of this SOP class list others.
-pub(crate) fn lists_others(sop_class_uid: &Uid) -> bool {
+#[must_use]
+pub fn lists_others(sop_class_uid: &Uid) -> bool {
     sop_class_uid.as_str() == uids::KEY_OBJECT_SELECTION_DOCUMENT_STORAGE
         || sop_class_uid.as_str().starts_with("1.2.840.10008.5.1.4.1.1.88.")
 }

@@ -75,7 +75,7 @@ impl Patch {
 
 /// The places at which a data set is read otherwise than it stands, counted as those of the pixels are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Patches {
+pub struct Patches {
     all: Vec<Patch>,
     /// By how much the data set grows.
     growth: i64,
@@ -112,8 +112,8 @@ impl Patches {
     }
 
     /// Whether the bytes are read as they are.
-    #[cfg(feature = "dimse")]
-    pub(crate) const fn is_empty(&self) -> bool {
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
         self.all.is_empty()
     }
 
@@ -124,20 +124,21 @@ impl Patches {
     }
 
     /// How long a piece is once it is patched.
-    #[cfg(any(feature = "dimse", test))]
-    pub(crate) fn len(&self, from: u64, to: u64) -> u64 {
+    #[must_use]
+    pub fn len(&self, from: u64, to: u64) -> u64 {
         let patches = self.between(from, to);
         let (cut, put) = patches.iter().fold((0, 0), |(cut, put), one| (cut + one.cut, put + u64::from(one.put_len)));
         (to - from + put).saturating_sub(cut)
     }
 
     /// A piece that begins at `from`, patched as it is read.
-    pub(crate) fn reader<R: Read>(&self, source: R, from: u64, to: u64) -> Patched<'_, R> {
+    pub fn reader<R: Read>(&self, source: R, from: u64, to: u64) -> Patched<'_, R> {
         Patched { source, at: from, to, patches: self.between(from, to), putting: &[] }
     }
 
     /// The same of bytes that are in memory.
-    pub(crate) fn apply(&self, bytes: Vec<u8>, from: u64) -> Vec<u8> {
+    #[must_use]
+    pub fn apply(&self, bytes: Vec<u8>, from: u64) -> Vec<u8> {
         let to = from + bytes.len() as u64;
         if self.between(from, to).is_empty() {
             return bytes;
@@ -151,7 +152,7 @@ impl Patches {
 
 /// A piece of a data set that is patched as it is read.
 #[derive(Debug)]
-pub(crate) struct Patched<'a, R> {
+pub struct Patched<'a, R> {
     source: R,
     at: u64,
     to: u64,
