@@ -42,7 +42,7 @@ pub(super) fn refused(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// A relay in a network, not running.
-fn hospital() -> tempfile::TempDir {
+pub(super) fn hospital() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     done(folder.path(), &["init", "--dir", "mercy", "--name", "Mercy"]);
     done(folder.path(), &["genesis", "--out", "mercy/network.json", "mercy/source.json"]);
@@ -55,7 +55,7 @@ fn archive(folder: &Path) -> Archive {
 }
 
 /// Copies some files of a real series of 20 slices.
-fn brain(folder: &Path, into: &str, slices: std::ops::RangeInclusive<usize>) -> String {
+pub(super) fn brain(folder: &Path, into: &str, slices: std::ops::RangeInclusive<usize>) -> String {
     let target = folder.join(into);
     fs::create_dir_all(&target).unwrap();
     for slice in slices {

@@ -17,3 +17,4 @@ mod receipts;
 mod reception;
 mod seen;
 mod store;
+mod transcripts;
