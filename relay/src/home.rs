@@ -24,6 +24,7 @@ use std::fs;
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
 use clavicle_network::work;
@@ -244,6 +245,12 @@ impl Home {
     #[must_use]
     pub fn socket(&self) -> PathBuf {
         self.0.join("relay.sock")
+    }
+
+    /// Whether a relay answers at that socket.
+    #[must_use]
+    pub fn is_served(&self) -> bool {
+        UnixStream::connect(self.socket()).is_ok()
     }
 
     /// The file of blocks that are not decided yet.

@@ -2,10 +2,11 @@
 //!
 //! A relay's [`home`] is a folder with its settings, its [`keys`] and its stores. Its network's file says which network it is of. What comes from outside comes through [`submission`] (transactions), [`desk`] (questions of wallets and other relays),
 //! [`counter`] (pickups) and [`gate`] (those who fetch), which decides by what [`timekeeper`] knows of the time. [`store`] is what it keeps on disk, [`mempool`] what waits for a block,
-//! [`archive`] the images, [`reception`] how they come in by themselves; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is what its
-//! operator can ask, [`command`] how; [`demo`] shows all of it on one machine.
+//! [`archive`] the images, [`reception`] how they come in by themselves; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is all of it, [`operations`] what its
+//! operator can ask of it, [`control`] the socket and [`command`] the command line through which that is done; [`demo`] shows all of it on one machine.
 
 mod anchoring;
+pub mod answer;
 pub mod archive;
 pub mod catch_up;
 pub mod challenge;
@@ -15,6 +16,7 @@ pub mod control;
 pub mod counter;
 pub mod demo;
 pub mod desk;
+pub mod ending;
 pub mod gate;
 pub mod home;
 pub mod keeper;
@@ -22,8 +24,10 @@ pub mod keys;
 pub mod made;
 pub mod mempool;
 pub mod notices;
+pub mod operations;
 mod path;
 pub mod private;
+pub mod quarantine;
 pub mod reception;
 pub mod room;
 pub mod service;
@@ -37,7 +41,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use crate::command::{Arguments, CommandError, say};
+use crate::answer::{say, sentences};
+use crate::command::{Arguments, CommandError};
 
 /// The whole program: reads the arguments, does what they say, and tells. Nothing else may run before it: the process may have been
 /// started as a worker that reads foreign files, and then does only that.
@@ -49,12 +54,12 @@ pub fn main() -> ExitCode {
     let json = arguments.json;
     // A defect anywhere on this thread ends with a code of its own, not with that of a panic, of which a service manager knows nothing.
     let done = catch_unwind(AssertUnwindSafe(|| command::run(arguments)));
-    match (done.unwrap_or(Err(CommandError::Panicked)), json) {
+    match (done.unwrap_or(Err(CommandError::Panicked.into())), json) {
         (Ok(answer), false) => say(&answer.text),
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {
             error.found().into_iter().for_each(say);
-            eprintln!("error: {}", error.sentences());
+            eprintln!("error: {}", sentences(&error));
             return ExitCode::from(error.exit_code());
         }
         (Err(error), true) => {

@@ -8,7 +8,8 @@ use clavicle_ledger::source::MAX_SOURCES;
 use clavicle_ledger::time::BlockTime;
 use serde_json::json;
 
-use super::{Answer, CommandError, now};
+use super::{CommandError, now};
+use crate::answer::Answer;
 use clavicle_network::file as network_file;
 
 pub(super) fn run(out: &Path, name: &str, heartbeat_s: u16, files: &[PathBuf]) -> Result<Answer, CommandError> {

@@ -10,7 +10,8 @@ use clavicle_ledger::genesis::{Candidate, GenesisSource};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKind};
 use serde_json::json;
 
-use super::{Answer, CommandError, IntakeArguments, now};
+use super::{CommandError, IntakeArguments, now};
+use crate::answer::Answer;
 use crate::home::{Home, IntakeSettings, Listen, MailboxSettings, ReceiptSettings, Settings};
 use crate::keys::Keys;
 use crate::made::Made;

@@ -1,49 +1,36 @@
 //! What an operator can say to a relay.
 
-mod archive;
-mod desk;
+mod asking;
 mod ending;
 mod genesis;
 mod init;
-mod inspect;
-mod personal;
 mod run;
-mod stores;
 
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
-use clavicle_command::given::{Given, GivenError};
+use clap::{Args, Parser, Subcommand};
 use clavicle_consensus::{StartError, Stopped};
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
 use clavicle_ledger::time::{Clocks, LocalTime, Timestamp};
 use clavicle_network::endpoint::EndpointError;
-use clavicle_wallet::code::PictureError;
+use clavicle_network::file::NetworkFileError;
 use rustix::time::{ClockId, clock_gettime};
-use serde_json::{Value, json};
-use zeroize::Zeroizing;
 
-pub use self::personal::{AccessionKind, PatientKind, PinKind};
-use crate::archive::ArchiveError;
-use crate::control::{ClientError, ControlError};
+use self::asking::RelayOrStores;
+use crate::answer::{Answer, Failure, Refusing};
+use crate::control::ControlError;
 use crate::demo::{self, DemoError};
 use crate::home::HomeError;
 use crate::keeper::KeeperError;
 use crate::keys::KeysError;
-use crate::made::{MadeError, StoreName};
-use crate::private::PrivateError;
+use crate::made::MadeError;
+use crate::operations::Asked;
 use crate::reception::ReceptionError;
-use crate::service::{
-    AuditError, AuditRequest, CheckRequest, DeskError, ExpireRequest, IngestError, NewStanding, PickupRequest,
-    RemoveRequest, ReportError, ServiceError, StandingError, StandingRequest, UnknownReference, VisitRequest, Why,
-};
+use crate::service::{Edge, OpenError, ServiceError};
 use crate::store::StoreError;
-use crate::submission::SubmitError;
 use crate::upkeep::UpkeepError;
-use clavicle_network::file::NetworkFileError;
 
 /// A hospital's node in a Clavicle network.
 #[derive(Debug, Parser)]
@@ -108,7 +95,7 @@ pub enum Command {
         sources: Vec<PathBuf>,
     },
     /// Run the relay until it is told to stop
-    #[command(after_help = ending::TABLE)]
+    #[command(after_help = crate::ending::TABLE)]
     Run {
         /// The relay's folder
         #[arg(long)]
@@ -120,226 +107,9 @@ pub enum Command {
         #[arg(long)]
         shadow: bool,
     },
-    /// Take a folder of DICOM files into the archive
-    Ingest {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The folder with the files; any files: what cannot be used is told with a reason
-        folder: PathBuf,
-        /// A report that belongs to the one study in the folder: text, .pdf, .hl7 or FHIR .json
-        #[arg(long)]
-        report: Option<PathBuf>,
-    },
-    /// List the studies in the archive
-    Studies {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// List the files that came by themselves and could not be taken in, each with the reason
-    Quarantine {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Hold a folder (a CD, an export of the PACS, what somebody received) against a study's manifest
-    Compare {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins
-        study: String,
-        /// The folder
-        folder: PathBuf,
-    },
-    /// Tell what studies say of their own completeness: numbers left out, slices missing, images listed and not there
-    Completeness {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins; all without it
-        study: Option<String>,
-    },
-    /// Write a study's manifest as the standard has one: a Key Object Selection, with a MAC of each instance
-    Kos {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins
-        study: String,
-        /// The file to write
-        #[arg(long)]
-        out: PathBuf,
-    },
-    /// Close a study: nothing is added to it by itself any more
-    Close {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins
-        study: String,
-    },
-    /// Stop serving a study for a while; returns when it is final
-    Suspend {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins
-        study: String,
-        /// Why
-        #[arg(long, value_enum)]
-        reason: Why,
-    },
-    /// Serve a study again that is suspended; returns when it is final
-    Resume {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins
-        study: String,
-    },
-    /// Stop serving a study for ever; returns when it is final
-    Withdraw {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins
-        study: String,
-        /// Why
-        #[arg(long, value_enum)]
-        reason: Why,
-    },
-    /// Remove a study that nobody holds, or that is withdrawn, with its images
-    Remove {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins
-        study: String,
-        /// Remove it, and not only say what that would be: as many files as it has
-        #[arg(long, value_name = "FILES")]
-        confirm: Option<usize>,
-    },
-    /// Remove the studies that are older than they have to be kept; those that somebody holds stay
-    Expire {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The day before which a study's date must lie: 2016-01-31
-        #[arg(long)]
-        before: String,
-        /// Remove them, and not only say which: as many as they are
-        #[arg(long, value_name = "STUDIES")]
-        confirm: Option<usize>,
-    },
-    /// Read every byte in the archive, and say what is not as it was; exits with 0 only if all is
-    Check {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// List files that belong to no study, to be removed
-        #[arg(long)]
-        remove_stray: bool,
-        /// Remove them, and not only list them: as many as they are
-        #[arg(long, value_name = "FILES", requires = "remove_stray")]
-        confirm: Option<usize>,
-    },
-    /// Make a lost catalogue anew, from the archive and the chain; the relay must not run
-    Rebuild {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Have a store that is lost begun anew at the next start; what is lost with it is in the README
-    Renew {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The store
-        store: StoreName,
-    },
-    /// List files that are kept and contradict an instance: the same SOP Instance UID, and other bytes
-    Contradictions {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Give out a pickup: the code with which a patient takes hold of the studies of a visit
-    #[command(group(ArgGroup::new("visit").required(true)))]
-    Pickup {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// For the studies with this Accession Number
-        #[command(flatten)]
-        accession: Given<AccessionKind>,
-        /// For the studies of the patient with this Patient ID
-        #[command(flatten)]
-        patient: Given<PatientKind>,
-        /// For the study whose id begins like this
-        #[arg(long, group = "visit")]
-        study: Option<String>,
-        /// The PIN to ask for
-        #[command(flatten)]
-        pin: Given<PinKind>,
-        /// For how many hours the code is good
-        #[arg(long, default_value_t = 72, value_parser = clap::value_parser!(u32).range(1..=720))]
-        hours: u32,
-        /// The picture to write the code into; it holds the ticket, so give it to nobody but the patient
-        #[arg(long)]
-        png: Option<PathBuf>,
-    },
-    /// List the pickups that were given out, and how they stand
-    Pickups {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Tell why somebody was refused, by the reference they were told
-    Explain {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The reference: 16 hexadecimal digits
-        reference: String,
-    },
-    /// List who opened which study and who was refused, and verify the receipts of it: signatures, chains, anchors
-    Audit {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The study: how its id begins; all without it
-        #[arg(long)]
-        study: Option<String>,
-        /// List from this day on: 2016-01-31
-        #[arg(long, value_name = "DAY")]
-        since: Option<String>,
-    },
-    /// Tell how the relay is
-    Status {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Tell who decides the next block
-    Validators {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-    },
-    /// Tell what each hospital did in an epoch: what those who pay for the network are shown
-    Report {
-        /// The relay's folder
-        #[arg(long)]
-        dir: PathBuf,
-        /// The epoch; the last one that is over without it
-        #[arg(long)]
-        epoch: Option<u64>,
-        /// The file to write the proof into: the record, its place in the state, and a header that the hospitals signed
-        #[arg(long, value_name = "FILE")]
-        proof: Option<PathBuf>,
-    },
+    /// What is asked of a relay
+    #[command(flatten)]
+    Asked(Asked),
     /// Tell the whole story with four hospitals on this machine, and measure it
     Demo {
         /// A folder with DICOM files to take in, any files; a small made study without one
@@ -364,19 +134,6 @@ pub enum CommandError {
     /// See [`MadeError`].
     #[error(transparent)]
     Made(#[from] MadeError),
-    /// Not all is as it should be, or as was asked. What was found is the answer all the same.
-    #[error("{sentence}")]
-    Found {
-        /// A word for programs.
-        code: &'static str,
-        /// What it comes to.
-        sentence: String,
-        /// What was found.
-        answer: Box<Answer>,
-    },
-    /// See [`PrivateError`].
-    #[error(transparent)]
-    Private(#[from] PrivateError),
     /// See [`NetworkFileError`].
     #[error(transparent)]
     NetworkFile(#[from] NetworkFileError),
@@ -401,84 +158,18 @@ pub enum CommandError {
     /// More than a network may have.
     #[error("a network has {0} hospitals at most")]
     TooManySources(usize),
+    /// See [`OpenError`].
+    #[error(transparent)]
+    Open(#[from] OpenError),
     /// See [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// A store that is there and cannot be used.
-    #[error("{path} cannot be opened")]
-    Unopened {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        error: Box<CommandError>,
-    },
     /// See [`UpkeepError`].
     #[error("the relay cannot follow the chain")]
     Upkeep(#[from] UpkeepError),
-    /// See [`ArchiveError`].
-    #[error(transparent)]
-    Archive(#[from] ArchiveError),
-    /// See [`IngestError`].
-    #[error(transparent)]
-    Ingest(#[from] IngestError),
     /// See [`ReceptionError`].
     #[error(transparent)]
     Reception(#[from] ReceptionError),
-    /// The processes that read files cannot be started.
-    #[error("this program cannot be found any more, which is to be started again to read files")]
-    Workers(#[source] std::io::Error),
-    /// See [`DeskError`].
-    #[error(transparent)]
-    Desk(#[from] DeskError),
-    /// See [`StandingError`].
-    #[error(transparent)]
-    Standing(#[from] StandingError),
-    /// See [`UnknownReference`].
-    #[error(transparent)]
-    Explain(#[from] UnknownReference),
-    /// See [`AuditError`].
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// See [`ReportError`].
-    #[error(transparent)]
-    Report(#[from] ReportError),
-    /// A proof that could not be written.
-    #[error("{path} could not be written")]
-    Proof {
-        /// Where.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        error: std::io::Error,
-    },
-    /// See [`SubmitError`].
-    #[error(transparent)]
-    Submit(#[from] SubmitError),
-    /// See [`PictureError`].
-    #[error(transparent)]
-    Draw(#[from] PictureError),
-    /// See [`GivenError`].
-    #[error(transparent)]
-    Given(#[from] GivenError),
-    /// A name that something has.
-    #[error("{path} cannot be written; no pickup was given out")]
-    Taken {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        error: std::io::Error,
-    },
-    /// A picture that could not be written.
-    #[error("{path} could not be written; the pickup was given out all the same, and a new one voids it")]
-    Picture {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        error: std::io::Error,
-    },
     /// A folder that is none.
     #[error("{path} cannot be opened")]
     Folder {
@@ -506,9 +197,6 @@ pub enum CommandError {
     /// See [`ServiceError`].
     #[error(transparent)]
     Service(#[from] ServiceError),
-    /// See [`ClientError`].
-    #[error(transparent)]
-    Client(#[from] ClientError),
     /// See [`ControlError`].
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -549,50 +237,27 @@ pub enum CommandError {
     },
 }
 
-impl CommandError {
-    /// A word for programs.
-    #[must_use]
-    pub fn code(&self) -> &str {
+impl Refusing for CommandError {
+    fn code(&self) -> &str {
         match self {
-            Self::Home(HomeError::Exists(_)) => "exists",
-            Self::Home(HomeError::NoNetwork(_)) | Self::OtherNetwork => "network",
-            Self::Home(_) => "home",
-            Self::Keys(_) => "keys",
-            Self::Made(_) => "store",
-            Self::Found { code, .. } => code,
-            Self::Private(_) => "permissions",
-            Self::NetworkFile(NetworkFileError::Exists(_)) => "exists",
-            Self::NetworkFile(_) => "file",
+            Self::Home(error) => error.code(),
+            Self::Open(error) => error.code(),
+            Self::Keys(error) => error.code(),
+            Self::Made(error) => error.code(),
+            Self::NetworkFile(error) => error.code(),
+            Self::OtherNetwork => "network",
             Self::Name { .. } => "name",
             Self::Candidate(_) => "candidate",
             Self::Genesis(_) | Self::SourceTwice | Self::TooManySources(_) => "genesis",
-            Self::Store(StoreError::InUse) | Self::Control(ControlError::Running) => "running",
-            Self::Store(_) | Self::Service(_) | Self::Keeper(_) | Self::Unopened { .. } | Self::Upkeep(_) => "store",
-            Self::Archive(_) => "archive",
-            Self::Ingest(IngestError::WhichStudy { .. } | IngestError::Attach { .. }) => "report",
-            Self::Ingest(_) | Self::Folder { .. } => "folder",
-            Self::Desk(DeskError::Archive(_) | DeskError::Quarantine(_) | DeskError::Kos(_)) => "archive",
-            Self::Desk(_) => "pickup",
-            Self::Standing(StandingError::Desk(DeskError::Service(_) | DeskError::Archive(_))) => "archive",
-            Self::Standing(StandingError::Desk(_) | StandingError::NotOnLedger) => "study",
-            Self::Standing(StandingError::NotFinal) => "not_final",
-            Self::Standing(_) => "rejected",
+            Self::Store(error) => error.code(),
+            Self::Control(ControlError::Running) => "running",
+            Self::Service(_) | Self::Keeper(_) | Self::Upkeep(_) => "store",
+            Self::Folder { .. } => "folder",
             Self::Reception(_) => "intake",
-            Self::Explain(_) => "reference",
-            Self::Report(ReportError::NoRecord { .. } | ReportError::NoBlock) => "epoch",
-            Self::Audit(AuditError::Day) => "day",
-            Self::Audit(AuditError::NoStudy(_)) => "study",
-            Self::Report(_) | Self::Audit(_) => "store",
-            Self::Submit(_) => "rejected",
-            Self::Given(_) => "given",
-            Self::Picture { .. } | Self::Taken { .. } | Self::Proof { .. } | Self::Draw(_) => "file",
             Self::Endpoint { .. } | Self::Node(_) | Self::NodeStopped(_) => "network",
-            // The relay's own word, as if it were not running and the command did it.
-            Self::Client(ClientError::Refused { code, .. }) => code,
-            Self::Client(_) => "relay",
             Self::Control(_) => "socket",
             Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",
-            Self::Runtime(_) | Self::Workers(_) | Self::Demo(DemoError::Runtime(_)) => "system",
+            Self::Runtime(_) | Self::Demo(DemoError::Runtime(_)) => "system",
             Self::Demo(DemoError::Interrupted) => "interrupted",
             Self::Demo(DemoError::Step { .. }) => "demo",
             Self::NoPort { .. } => "port",
@@ -600,116 +265,29 @@ impl CommandError {
         }
     }
 
-    /// The process's exit code: see the table in `--help` of `run`.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
+    fn exit_code(&self) -> u8 {
         ending::code(self)
     }
-
-    /// What happened and why, in one sentence after another.
-    #[must_use]
-    pub fn sentences(&self) -> String {
-        sentences(self)
-    }
-
-    /// The error as one JSON object.
-    #[must_use]
-    pub fn to_json(&self) -> Value {
-        let error = json!({ "code": self.code(), "message": self.sentences() });
-        match self {
-            Self::Found { answer, .. } => {
-                let mut json = answer.json.clone();
-                json["error"] = error;
-                json
-            }
-            _ => json!({ "error": error }),
-        }
-    }
-
-    /// What was found all the same, in lines for a person.
-    #[must_use]
-    pub fn found(&self) -> Option<&str> {
-        match self {
-            Self::Found { answer, .. } => Some(&answer.text),
-            _ => None,
-        }
-    }
-}
-
-/// An error and what caused it, in one sentence after another.
-pub(crate) fn sentences(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-/// What a command has to say: for people and for programs.
-#[derive(Debug)]
-pub struct Answer {
-    /// Lines for a person.
-    pub text: String,
-    /// The same as one JSON object.
-    pub json: Value,
-}
-
-/// Says something to whoever reads the output. That nobody does any more is no reason for a relay to fall over, as `println!` would.
-pub fn say(text: &str) {
-    writeln!(std::io::stdout(), "{text}").ok();
 }
 
 /// Does what was asked.
 ///
 /// # Errors
-/// [`CommandError`].
-pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, CommandError> {
-    match command {
-        Command::Init { dir, name, host, intake } => init::run(&dir, &name, host, intake),
-        Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources),
-        Command::Run { dir, network, shadow } => run::run(&dir, network.as_deref(), shadow),
-        Command::Ingest { dir, folder, report } => desk::ingest(&dir, &folder, report.as_deref()),
-        Command::Studies { dir } => desk::studies(&dir),
-        Command::Quarantine { dir } => archive::quarantine(&dir),
-        Command::Compare { dir, study, folder } => archive::compare(&dir, &study, &folder),
-        Command::Completeness { dir, study } => archive::completeness(&dir, study.as_deref()),
-        Command::Kos { dir, study, out } => archive::kos(&dir, &study, &out),
-        Command::Close { dir, study } => archive::close(&dir, &study),
-        Command::Suspend { dir, study, reason } => {
-            archive::stand(&dir, &StandingRequest { study, to: NewStanding::Suspended(reason) })
+/// [`Failure`]: a [`CommandError`], or an operation's.
+pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, Failure> {
+    Ok(match command {
+        Command::Init { dir, name, host, intake } => init::run(&dir, &name, host, intake)?,
+        Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources)?,
+        Command::Run { dir, network, shadow } => run::run(&dir, network.as_deref(), shadow)?,
+        Command::Asked(asked) => asked.by(&RelayOrStores)?,
+        Command::Demo { dicom, keep } => {
+            demo::run(dicom.as_deref(), keep.as_deref(), json, now).map_err(CommandError::from)?
         }
-        Command::Resume { dir, study } => archive::stand(&dir, &StandingRequest { study, to: NewStanding::Resumed }),
-        Command::Withdraw { dir, study, reason } => {
-            archive::stand(&dir, &StandingRequest { study, to: NewStanding::Withdrawn(reason) })
-        }
-        Command::Remove { dir, study, confirm } => archive::remove(&dir, RemoveRequest { study, confirm }),
-        Command::Expire { dir, before, confirm } => archive::expire(&dir, ExpireRequest { before, confirm }),
-        Command::Check { dir, remove_stray, confirm } => archive::check(&dir, CheckRequest { remove_stray, confirm }),
-        Command::Rebuild { dir } => stores::rebuild(&dir),
-        Command::Renew { dir, store } => stores::renew(&dir, store),
-        Command::Contradictions { dir } => archive::contradictions(&dir),
-        Command::Pickup { dir, accession, patient, study, pin, hours, png } => {
-            let text = |given: Zeroizing<String>| given.to_string();
-            let accession = accession.get()?.map(text).map(VisitRequest::Accession);
-            let visit = match accession {
-                Some(visit) => Some(visit),
-                None => patient.get()?.map(text).map(VisitRequest::Patient),
-            };
-            let visit = visit.or(study.map(VisitRequest::Study)).expect("the arguments name one visit");
-            desk::pickup(&dir, &PickupRequest { visit, pin: pin.get()?.map(text), hours }, png.as_deref())
-        }
-        Command::Pickups { dir } => desk::pickups(&dir),
-        Command::Explain { dir, reference } => inspect::explain(&dir, &reference),
-        Command::Audit { dir, study, since } => inspect::audit(&dir, &AuditRequest { study, since }),
-        Command::Status { dir } => inspect::status(&dir),
-        Command::Validators { dir } => inspect::validators(&dir),
-        Command::Report { dir, epoch, proof } => inspect::report(&dir, epoch, proof.as_deref()),
-        Command::Demo { dicom, keep } => Ok(demo::run(dicom.as_deref(), keep.as_deref(), json, now)?),
-    }
+    })
 }
+
+/// What operations read outside of a relay's folder.
+pub(crate) const EDGE: Edge = Edge { now, clocks };
 
 /// All clocks, read here as one.
 fn clocks() -> Clocks {

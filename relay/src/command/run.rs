@@ -20,21 +20,25 @@ use tokio::sync::watch;
 use tracing::warn;
 use tracing_subscriber::EnvFilter;
 
-use super::{Answer, CommandError, ending, inspect, now, say};
+use super::{CommandError, EDGE, now};
+use crate::answer::{Answer, Refusing as _, say};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
 use crate::confirming::Confirmer;
 use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
 use crate::desk::RelayDesk;
+use crate::ending::LOOK_FIRST;
 use crate::gate::RelayGate;
 use crate::home::{Home, Settings};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, KeysError};
 use crate::made::{Made, StoreName};
 use crate::notices::Notifier;
+use crate::operations::Operation as _;
+use crate::operations::status::{RelayStatus, Status};
 use crate::reception::Reception;
-use crate::service::{Service, ServiceError};
+use crate::service::{OpenError, Service, ServiceError, opened};
 use crate::store::{ProposalStore, StoreError};
 use crate::upkeep::Upkeep;
 use clavicle_network::file as network_file;
@@ -56,7 +60,7 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
     raise_descriptors();
     let service = open(&home)?;
-    say(&service.status()?.lines());
+    say(&status(&service)?.lines());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(CommandError::Runtime)?;
     let mut service = service;
@@ -69,9 +73,13 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
             service = open(&home)?;
         }
     }
-    let status = service.status()?;
+    let status = status(&service)?;
     let (name, height) = (&status.name, status.height);
     Ok(Answer { text: format!("{name}: stopped at height {height}"), json: json!({ "stopped_at": height }) })
+}
+
+fn status(service: &Service) -> Result<RelayStatus, ServiceError> {
+    Status {}.work(service)
 }
 
 /// Lets this process have as many files and connections open as it may ask for: what it is given at first, often 1,024, is for
@@ -86,14 +94,14 @@ fn raise_descriptors() {
 fn open(home: &Home) -> Result<Service, CommandError> {
     let from = Instant::now();
     loop {
-        match inspect::open(home) {
-            Err(CommandError::Store(StoreError::InUse)) if from.elapsed() < COMMANDS => {
-                if control::is_served(&home.socket()) {
+        match Service::open(home, EDGE) {
+            Err(OpenError::Store(StoreError::InUse)) if from.elapsed() < COMMANDS => {
+                if home.is_served() {
                     return Err(ControlError::Running.into());
                 }
                 std::thread::sleep(Duration::from_millis(20));
             }
-            opened => return opened,
+            opened => return Ok(opened?),
         }
     }
 }
@@ -199,7 +207,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
 
 /// Of the ends of several parts, the one after which nobody may start again, or else the first that went wrong: the others follow from it.
 fn worst(ends: impl IntoIterator<Item = Result<(), CommandError>>) -> Result<(), CommandError> {
-    let is_final = |error: &CommandError| error.exit_code() == ending::LOOK_FIRST;
+    let is_final = |error: &CommandError| error.exit_code() == LOOK_FIRST;
     let mut worst: Result<(), CommandError> = Ok(());
     for end in ends {
         let is_worse = match (&worst, &end) {
@@ -285,7 +293,7 @@ fn make_voting(home: &Home, keys: &Keys) -> Result<(Height, ProposalStore), Comm
     let mut made = Made::open(home, &keys.operational, now())?;
     made.begin(home, &StoreName::VOTING, now())?;
     clavicle_consensus::make_log(&home.log_file()).map_err(CommandError::Log)?;
-    let proposals = inspect::opened(home.proposals_file(), ProposalStore::open)?;
+    let proposals = opened(home.proposals_file(), ProposalStore::open)?;
     made.finish(home, &StoreName::VOTING, now())?;
     Ok((made.votes_from(), proposals))
 }

@@ -7,12 +7,12 @@ use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::Request;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::http::request::Builder;
 use hyper_util::rt::TokioIo;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::net::UnixStream;
+
+use crate::answer::Refusing;
+use crate::operations::Operation;
 
 /// The longest answer read, in bytes.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
@@ -37,50 +37,34 @@ pub enum ClientError {
     },
 }
 
+impl Refusing for ClientError {
+    fn code(&self) -> &str {
+        match self {
+            // The relay's own word, as if it were not running and the command did it.
+            Self::Refused { code, .. } => code,
+            Self::NotRunning | Self::Connection(_) => "relay",
+        }
+    }
+}
+
 fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ClientError {
     ClientError::Connection(error.into())
 }
 
-/// Asks the relay whose socket is at `path`.
+/// Asks the relay whose socket is at `path` for an operation.
 ///
 /// # Errors
 /// [`ClientError`].
-pub async fn get<T: DeserializeOwned>(path: &Path, route: &str) -> Result<T, ClientError> {
-    ask(path, Request::get(route), Bytes::new()).await
-}
-
-/// Gives something to the relay whose socket is at `path`.
-///
-/// # Errors
-/// [`ClientError`].
-pub async fn post<T: DeserializeOwned>(path: &Path, route: &str, body: Vec<u8>) -> Result<T, ClientError> {
-    ask(path, Request::post(route), Bytes::from(body)).await
-}
-
-/// Gives a value to the relay whose socket is at `path`, as JSON.
-///
-/// # Errors
-/// [`ClientError`].
-pub async fn post_json<T: DeserializeOwned>(path: &Path, route: &str, body: &impl Serialize) -> Result<T, ClientError> {
-    let body = serde_json::to_vec(body).map_err(broken)?;
-    ask(path, Request::post(route).header("content-type", "application/json"), Bytes::from(body)).await
-}
-
-/// What the relay says when it does not do what it was asked. What the web framework itself refuses comes as bare text.
-fn refused(body: &[u8]) -> ClientError {
-    let error = serde_json::from_slice::<Value>(body).map(|mut value| value["error"].take()).unwrap_or_default();
-    let part = |name: &str| error[name].as_str().map(str::to_owned);
-    let message = part("message").unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
-    ClientError::Refused { code: part("code").unwrap_or_else(|| "relay".to_owned()), message }
-}
-
-async fn ask<T: DeserializeOwned>(path: &Path, request: Builder, body: Bytes) -> Result<T, ClientError> {
+pub async fn ask<O: Operation>(path: &Path, operation: &O) -> Result<O::Answer, ClientError> {
+    let body = Bytes::from(serde_json::to_vec(operation).map_err(broken)?);
     let stream = UnixStream::connect(path).await.map_err(|error| match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ClientError::NotRunning,
         _ => broken(error),
     })?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-    let request = request.header("host", "relay").body(Full::new(body)).map_err(broken)?;
+    let request =
+        Request::post(format!("/{}", O::WORD)).header("host", "relay").header("content-type", "application/json");
+    let request = request.body(Full::new(body)).map_err(broken)?;
     let answer = async {
         let response = sender.send_request(request).await.map_err(broken)?;
         let status = response.status();
@@ -96,4 +80,12 @@ async fn ask<T: DeserializeOwned>(path: &Path, request: Builder, body: Bytes) ->
             Ok(()) => answer.await,
         },
     }
+}
+
+/// What the relay says when it does not do what it was asked. What the web framework itself refuses comes as bare text.
+fn refused(body: &[u8]) -> ClientError {
+    let error = serde_json::from_slice::<Value>(body).map(|mut value| value["error"].take()).unwrap_or_default();
+    let part = |name: &str| error[name].as_str().map(str::to_owned);
+    let message = part("message").unwrap_or_else(|| String::from_utf8_lossy(body).into_owned());
+    ClientError::Refused { code: part("code").unwrap_or_else(|| "relay".to_owned()), message }
 }

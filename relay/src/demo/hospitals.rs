@@ -18,7 +18,7 @@ use super::{Failure, Wrong};
 use crate::command::{self, Arguments, Command as Asked, IntakeArguments};
 use crate::control::{self, ClientError, ControlError, MAX_SOCKET_PATH};
 use crate::home::{Home, HomeError};
-use crate::service::Status;
+use crate::operations::status::{RelayStatus, Status};
 
 /// Each hospital's folder, and its name.
 pub(super) const HOSPITALS: [(&str, &str); 4] =
@@ -114,11 +114,11 @@ impl Hospitals {
     }
 
     /// How a hospital is; nothing as long as it does not answer.
-    async fn status(&mut self, n: usize) -> Result<Option<Status>, Failure> {
+    async fn status(&mut self, n: usize) -> Result<Option<RelayStatus>, Failure> {
         if let Some(status) = self.running[n].as_mut().map(Child::try_wait).transpose()?.flatten() {
             return Err(Wrong::Ended(HOSPITALS[n].1, status).into());
         }
-        match control::get::<Status>(&self.socket(n), control::STATUS).await {
+        match control::ask(&self.socket(n), &Status {}).await {
             Ok(status) => Ok(Some(status)),
             Err(ClientError::NotRunning) => Ok(None),
             Err(error) => Err(error.into()),
@@ -134,7 +134,7 @@ impl Hospitals {
     pub(super) async fn reach(&mut self, height: u64) -> Result<(), Failure> {
         let until = Instant::now() + PATIENCE;
         for n in 0..HOSPITALS.len() {
-            let there = |status: &Status| status.fresh && status.height >= height;
+            let there = |status: &RelayStatus| status.fresh && status.height >= height;
             while self.running[n].is_some() && !self.status(n).await?.as_ref().is_some_and(there) {
                 if Instant::now() >= until {
                     return Err(Wrong::TooLong.into());

@@ -22,7 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use self::hospitals::Hospitals;
 use self::story::Story;
 use self::telling::Telling;
-use crate::command::{Answer, sentences};
+use crate::answer::{Answer, sentences};
 
 /// Why the story was not told to its end.
 #[derive(Debug, thiserror::Error)]

@@ -28,11 +28,14 @@ use tokio::time::timeout;
 use super::hospitals::{HOSPITALS, Hospitals, KILLED, PATIENCE, SOURCE};
 use super::telling::Telling;
 use super::{Failure, Wrong};
-use crate::command::sentences;
-use crate::control::{self, EXPLAIN, INGEST, PICKUP, STUDIES};
+use crate::answer::sentences;
+use crate::control;
 use crate::gate::Refusal;
 use crate::home::HomeError;
-use crate::service::{IngestRequest, Ingested, Issued, PickupRequest, StudyRow, VisitRequest};
+use crate::operations::explain::Explain;
+use crate::operations::ingest::{Ingest, Ingested};
+use crate::operations::pickup::{Pickup, VisitRequest};
+use crate::operations::studies::{Studies, StudyRow};
 
 const PIN: &str = "4711";
 const WRONG_PIN: &str = "1147";
@@ -90,7 +93,7 @@ impl Story<'_> {
         let folder = dicom.unwrap_or(&made);
         let folder = folder.canonicalize().map_err(|error| HomeError::File { path: folder.to_owned(), error })?;
         let (socket, from) = (self.hospitals.socket(SOURCE), Instant::now());
-        let taken: Ingested = control::post_json(&socket, INGEST, &IngestRequest { folder, report: None }).await?;
+        let taken = control::ask(&socket, &Ingest { folder, report: None }).await?;
         let Ingested { studies, instances, duplicates, conflicts, quarantined, .. } = taken;
         let (studies, conflicts, quarantined) = (studies.len(), conflicts.len(), quarantined.len());
         let aside = duplicates + conflicts + quarantined;
@@ -98,7 +101,7 @@ impl Story<'_> {
         let json = json!({ "studies": studies, "instances": instances, "quarantined": quarantined,
             "duplicates": duplicates, "conflicts": conflicts });
         self.telling.took(from.elapsed(), &text, json);
-        let rows: Vec<StudyRow> = control::get(&socket, STUDIES).await?;
+        let rows = control::ask(&socket, &Studies {}).await?;
         let largest = rows.into_iter().max_by_key(|row| (row.instances, row.bytes, row.study.clone()));
         largest.ok_or_else(|| otherwise("there is no study among the files"))
     }
@@ -106,8 +109,8 @@ impl Story<'_> {
     async fn pick_up(&mut self, row: &StudyRow) -> Result<(Patient, OwnStudy, PickupCode), Failure> {
         self.telling.begin("pickup code");
         let visit = VisitRequest::Study(row.study.clone());
-        let request = PickupRequest { visit, pin: Some(PIN.to_owned()), hours: 72 };
-        let issued: Issued = control::post_json(&self.hospitals.socket(SOURCE), PICKUP, &request).await?;
+        let request = Pickup { visit, pin: Some(PIN.to_owned()), hours: 72 };
+        let issued = control::ask(&self.hospitals.socket(SOURCE), &request).await?;
         let picture = self.picture("pickup.png", &issued.code)?;
         let called = if row.description.is_empty() { "no description" } else { &row.description };
         let text = format!("The desk prints a code for Ana's study ({called}), and tells her a PIN.");
@@ -272,8 +275,8 @@ impl Story<'_> {
 
     /// What the hospital's operator finds under a reference: one of these, or the story ends.
     async fn explain(&self, reference: Reference, due: &[Refused<Infallible>]) -> Result<Refusal, Failure> {
-        let body = reference.to_string().into_bytes();
-        let refusal: Refusal = control::post(&self.hospitals.socket(SOURCE), EXPLAIN, body).await?;
+        let reference = reference.to_string();
+        let refusal = control::ask(&self.hospitals.socket(SOURCE), &Explain { reference }).await?;
         let is_due = due.iter().any(|refused| refused.to_string() == refusal.reason);
         if is_due { Ok(refusal) } else { Err(otherwise(&refusal.reason)) }
     }

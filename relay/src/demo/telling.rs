@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::command::{Answer, say};
+use crate::answer::{Answer, say};
 
 /// Characters in a line, and those of the time at its right.
 const WIDTH: usize = 100;

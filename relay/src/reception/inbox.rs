@@ -8,8 +8,8 @@ use clavicle_imaging::reader::Reader;
 use clavicle_ledger::time::LocalTime;
 use tracing::{info, warn};
 
-use super::Quarantine;
 use super::incoming::Incoming;
+use crate::quarantine::Quarantine;
 use crate::room::Sender;
 
 /// Looks with the relay's workers; what it refuses and can keep it keeps in quarantine.

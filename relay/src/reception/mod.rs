@@ -13,7 +13,6 @@
 mod gather;
 mod inbox;
 mod incoming;
-mod quarantine;
 mod watch;
 
 use std::net::SocketAddr;
@@ -33,8 +32,6 @@ use self::inbox::Inbox;
 use self::incoming::Incoming;
 use crate::home::{Home, IntakeSettings};
 use crate::service::Service;
-
-pub use self::quarantine::{Quarantine, QuarantineRow};
 
 /// How often it is looked at what came.
 const EVERY: Duration = Duration::from_millis(500);

@@ -22,7 +22,10 @@ use clavicle_relay::desk::RelayDesk;
 use clavicle_relay::gate::{Refusals, RelayGate};
 use clavicle_relay::home::ReceiptSettings;
 use clavicle_relay::mempool::Mempool;
-use clavicle_relay::reception::Quarantine;
+use clavicle_relay::operations::Operation as _;
+use clavicle_relay::operations::explain::Explain;
+use clavicle_relay::operations::status::Status;
+use clavicle_relay::quarantine::Quarantine;
 use clavicle_relay::room::{DiskSettings, Room};
 use clavicle_relay::service::Service;
 use clavicle_relay::store::mailboxes::{LONGEST_MS, Limits};
@@ -157,8 +160,8 @@ impl Hospital {
         let hello = Hello { source, study: self.study, claim: Claim::Holder, actor: None, at };
         let hello = hello.sign(&self.service.chain, &secret("holder"));
         let reference = self.gate.admit(secret("holder").public(), &hello).unwrap_err();
-        let closed = self.service.status().unwrap().closed;
-        let why = self.service.explain(&reference.to_string()).unwrap().reason;
+        let closed = Status {}.work(&self.service).unwrap().closed;
+        let why = Explain { reference: reference.to_string() }.work(&self.service).unwrap().reason;
         assert_eq!(closed.as_deref(), (why != LET_IN).then_some(why.as_str()), "what status says");
         why
     }

@@ -20,12 +20,14 @@ use clavicle_ledger::transaction::{Action, Body};
 use clavicle_ledger::vote::{Vote, VoteKind};
 use clavicle_network::file as network_file;
 use clavicle_relay::catch_up::PublicPorts;
-use clavicle_relay::control::{self, ClientError, Submitted};
+use clavicle_relay::control::{self, ClientError};
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
-use clavicle_relay::service::{Report, Status};
+use clavicle_relay::operations::Operation;
+use clavicle_relay::operations::report::EpochReport;
+use clavicle_relay::operations::status::Status;
+use clavicle_relay::operations::submit::{Submit, Submitted};
 use clavicle_relay::store::ChainStore;
-use serde::de::DeserializeOwned;
 
 const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
 
@@ -81,12 +83,12 @@ impl Cluster {
         }
     }
 
-    fn ask<T: DeserializeOwned>(&self, n: usize, route: &str) -> Result<T, ClientError> {
-        runtime().block_on(control::get(&self.home(n).socket(), route))
+    fn ask<O: Operation>(&self, n: usize, operation: &O) -> Result<O::Answer, ClientError> {
+        runtime().block_on(control::ask(&self.home(n).socket(), operation))
     }
 
     fn height(&self, n: usize) -> Option<u64> {
-        Some(self.ask::<Status>(n, control::STATUS).ok()?.height)
+        Some(self.ask(n, &Status {}).ok()?.height)
     }
 
     /// Waits until these relays have come to `height`.
@@ -132,7 +134,7 @@ impl Cluster {
     }
 
     fn submit(&self, n: usize, envelope: Vec<u8>) -> Result<Submitted, ClientError> {
-        runtime().block_on(control::post(&self.home(n).socket(), control::SUBMIT, envelope))
+        self.ask(n, &Submit::of(&envelope))
     }
 }
 
@@ -202,7 +204,7 @@ fn killed_one_by_one_and_all_at_once_four_hospitals_keep_one_chain() {
         assert!(Instant::now() < end, "{}", cluster.log(0));
     };
     cluster.reach(&[0, 1, 2, 3], executed_at);
-    assert_eq!(cluster.ask::<Status>(0, control::STATUS).unwrap().studies, 1);
+    assert_eq!(cluster.ask(0, &Status {}).unwrap().studies, 1);
     let elsewhere = cluster.submit(3, envelope.clone()).unwrap();
     assert_eq!((elsewhere.executed_at, elsewhere.transaction), (Some(executed_at), submitted.transaction));
     // What cannot be executed is told why at once.
@@ -232,8 +234,8 @@ fn killed_one_by_one_and_all_at_once_four_hospitals_keep_one_chain() {
     let late = cluster.submit(2, cluster.define(2, 2)).unwrap();
     let goal = cluster.highest() + 4;
     cluster.reach(&[0, 1, 2, 3], goal);
-    assert_eq!(cluster.ask::<Status>(0, control::STATUS).unwrap().studies, 1);
-    assert_eq!(cluster.ask::<Status>(2, control::STATUS).unwrap().studies, 1, "{late:?}");
+    assert_eq!(cluster.ask(0, &Status {}).unwrap().studies, 1);
+    assert_eq!(cluster.ask(2, &Status {}).unwrap().studies, 1, "{late:?}");
 
     // What each did is told, by a relay that runs or not, with a proof that does not need its word.
     let runs = cluster.command().args(["report", "--dir", HOSPITALS[0]]).output().unwrap();
@@ -242,7 +244,7 @@ fn killed_one_by_one_and_all_at_once_four_hospitals_keep_one_chain() {
     cluster.kill(0);
     let told = ["report", "--dir", HOSPITALS[0], "--epoch", "0", "--proof", "proof", "--json"];
     let told = cluster.command().args(told).output().unwrap();
-    let report: Report = serde_json::from_slice(&told.stdout).unwrap();
+    let report: EpochReport = serde_json::from_slice(&told.stdout).unwrap();
     assert!(report.lines.iter().all(|line| line.power == 1 && line.votes_due > line.votes_missing), "{report:?}");
     assert!(report.lines.iter().map(|line| line.votes_missing).sum::<u64>() > 0, "each was killed: {report:?}");
     assert_eq!(report.lines.iter().map(|line| line.studies).sum::<u64>(), 0, "counted when the epoch is over");
@@ -279,7 +281,7 @@ fn a_relay_whose_log_is_damaged_does_not_start_and_says_that_a_person_must_look(
     let home = Home::at(&folder.path().join("mercy"));
     let mut running = relay(&["run", "--dir", "mercy"]).spawn().unwrap();
     let end = Instant::now() + PATIENCE;
-    let status = || runtime().block_on(control::get::<Status>(&home.socket(), control::STATUS));
+    let status = || runtime().block_on(control::ask(&home.socket(), &Status {}));
     while status().map_or(0, |status| status.height) < 2 {
         assert!(Instant::now() < end);
         std::thread::park_timeout(Duration::from_millis(20));

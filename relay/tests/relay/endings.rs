@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use clavicle_relay::control;
 use clavicle_relay::home::Home;
 use clavicle_relay::made::StoreName;
-use clavicle_relay::service::Status;
+use clavicle_relay::operations::status::Status;
 use rustix::process::{Pid, Signal, kill_process};
 
 const RELAY: &str = env!("CARGO_BIN_EXE_clavicle-relay");
@@ -72,7 +72,7 @@ impl Alone {
     }
 
     fn height(&self, runtime: &tokio::runtime::Runtime) -> Option<u64> {
-        let status: Status = runtime.block_on(control::get(&self.home().socket(), control::STATUS)).ok()?;
+        let status = runtime.block_on(control::ask(&self.home().socket(), &Status {})).ok()?;
         Some(status.height)
     }
 

@@ -18,9 +18,10 @@ use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_network::file as network_file;
 use clavicle_relay::archive::Archive;
-use clavicle_relay::control::{self, Submitted};
+use clavicle_relay::control;
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
+use clavicle_relay::operations::submit::{Submit, Submitted};
 
 use crate::ingest::{brain, done, hospital};
 
@@ -170,7 +171,7 @@ impl Running {
         let running = Self(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
         let end = Instant::now() + Duration::from_secs(60);
         // Until it has a block that is recent enough, it says other things.
-        while !control::is_served(&folder.join("mercy/relay.sock"))
+        while !Home::at(&folder.join("mercy")).is_served()
             || !done(folder, &["status", "--dir", "mercy"])["fresh"].as_bool().unwrap()
             || done(folder, &["status", "--dir", "mercy"])["height"] == 0
         {
@@ -381,7 +382,7 @@ fn every_command_says_what_it_said() {
     all.both(&mercy(&["renew", "pickups"]));
     study!(both, "resume", "STUDY");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let submit = || runtime.block_on(control::post(&folder.join("mercy/relay.sock"), control::SUBMIT, define.clone()));
+    let submit = || runtime.block_on(control::ask(&folder.join("mercy/relay.sock"), &Submit::of(&define)));
     let end = Instant::now() + Duration::from_secs(60);
     while submit().is_ok_and(|submitted: Submitted| submitted.executed_at.is_none()) {
         assert!(Instant::now() < end, "nothing is decided");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clavicle_relay::control;
 use clavicle_relay::home::{Home, MailboxSettings, Settings};
-use clavicle_relay::service::Status;
+use clavicle_relay::operations::status::{RelayStatus, Status};
 use serde_json::Value;
 
 use crate::process::{Doing, PATIENCE, Said, program};
@@ -167,9 +167,9 @@ impl Cluster {
     }
 
     /// How a relay is; nothing while it does not answer.
-    pub(crate) fn status(&self, n: usize) -> Option<Status> {
+    pub(crate) fn status(&self, n: usize) -> Option<RelayStatus> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(control::get(&self.home(n).socket(), control::STATUS)).ok()
+        runtime.block_on(control::ask(&self.home(n).socket(), &Status {})).ok()
     }
 
     pub(crate) fn height(&self, n: usize) -> Option<u64> {
@@ -186,7 +186,7 @@ impl Cluster {
     pub(crate) fn reach(&mut self, relays: &[usize], height: u64) {
         let end = Instant::now() + PATIENCE;
         for n in relays {
-            let there = |status: &Status| status.height >= height && (height == 0 || status.fresh);
+            let there = |status: &RelayStatus| status.height >= height && (height == 0 || status.fresh);
             while !self.status(*n).as_ref().is_some_and(there) {
                 let exited = self.running[*n].as_mut().unwrap().try_wait().unwrap();
                 assert_eq!(exited, None, "{} stopped", HOSPITALS[*n]);

@@ -15,8 +15,9 @@ use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_network::file as network_file;
-use clavicle_relay::control::{self, Submitted};
+use clavicle_relay::control;
 use clavicle_relay::keys::Keys;
+use clavicle_relay::operations::submit::{Submit, Submitted};
 
 use crate::cluster::{Cluster, HOSPITALS};
 use crate::process::PATIENCE;
@@ -117,8 +118,9 @@ fn decide(cluster: &Cluster, hospitals: &[usize], number: u32) -> Duration {
     let (envelope, began) = (define(cluster, hospitals[0], number), Instant::now());
     let executed = |n: usize| {
         let socket = cluster.home(n).socket();
-        let submitted = control::post(&socket, control::SUBMIT, envelope.clone());
-        runtime.block_on(submitted).is_ok_and(|submitted: Submitted| submitted.executed_at.is_some())
+        runtime
+            .block_on(control::ask(&socket, &Submit::of(&envelope)))
+            .is_ok_and(|submitted: Submitted| submitted.executed_at.is_some())
     };
     let mut left = hospitals.to_vec();
     while !left.is_empty() {

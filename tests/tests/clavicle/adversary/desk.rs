@@ -15,7 +15,7 @@ use clavicle_network::message::{
 use clavicle_network::pickup::{Claimed, Denied, NotOffered, PickupCode, PickupError};
 use clavicle_network::swarm::Client;
 use clavicle_network::work::{Price, Purpose, Task, Work};
-use clavicle_relay::service::VisitRequest;
+use clavicle_relay::operations::pickup::VisitRequest;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::Patient;
 use clavicle_wallet::vault::Passphrase;

@@ -22,7 +22,11 @@ use clavicle_network::swarm::Client;
 use clavicle_relay::control::{self, ClientError};
 use clavicle_relay::gate::Refusal;
 use clavicle_relay::keys::Keys;
-use clavicle_relay::service::{IngestRequest, Ingested, Issued, PickupRequest, VisitRequest};
+use clavicle_relay::operations::explain::Explain;
+use clavicle_relay::operations::ingest::Ingest;
+use clavicle_relay::operations::pickup::{Pickup, VisitRequest};
+use clavicle_relay::operations::status::Status;
+use clavicle_relay::operations::submit::Submit;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, HOSPITALS};
@@ -184,14 +188,14 @@ impl Ground {
 
     /// What the operator of hospital `n` finds under a reference.
     pub(super) async fn explain(&self, n: usize, reference: &str) -> Result<Refusal, ClientError> {
-        control::post(&self.hospitals[n].socket, control::EXPLAIN, reference.as_bytes().to_vec()).await
+        control::ask(&self.hospitals[n].socket, &Explain { reference: reference.to_owned() }).await
     }
 
     /// Gives a transaction to the source as its own operator does.
     pub(super) async fn operate(&self, envelope: &Envelope) {
         let bytes = clavicle_ledger::encoding::encode(envelope);
         let socket = &self.hospitals[SOURCE].socket;
-        let _: control::Submitted = control::post(socket, control::SUBMIT, bytes).await.unwrap();
+        control::ask(socket, &Submit::of(&bytes)).await.unwrap();
         self.make_final(envelope).await;
     }
 
@@ -202,25 +206,25 @@ impl Ground {
         for (n, image) in images.iter().enumerate() {
             fs::write(folder.join(format!("{n}.dcm")), image.file()).unwrap();
         }
-        let request = IngestRequest { folder, report: None };
+        let request = Ingest { folder, report: None };
         let socket = &self.hospitals[SOURCE].socket;
-        let taken: Ingested = control::post_json(socket, control::INGEST, &request).await.unwrap();
+        let taken = control::ask(socket, &request).await.unwrap();
         assert!(taken.quarantined.is_empty() && taken.studies.len() == 1, "{taken:?}");
         id(&taken.studies[0])
     }
 
     /// What the desk gives out.
     pub(super) async fn issue(&self, visit: VisitRequest) -> Result<PickupCode, ClientError> {
-        let request = PickupRequest { visit, pin: Some(PIN.to_owned()), hours: 1 };
+        let request = Pickup { visit, pin: Some(PIN.to_owned()), hours: 1 };
         let socket = &self.hospitals[SOURCE].socket;
-        let issued: Issued = control::post_json(socket, control::PICKUP, &request).await?;
+        let issued = control::ask(socket, &request).await?;
         Ok(clavicle_wallet::code::from_text(&issued.code).unwrap())
     }
 
     /// Waits until the relay of hospital `n` answers its operator.
     pub(super) async fn wait_until_it_answers(&self, n: usize) {
         let (end, socket) = (Instant::now() + PATIENCE, &self.hospitals[n].socket);
-        while control::get::<clavicle_relay::service::Status>(socket, control::STATUS).await.is_err() {
+        while control::ask(socket, &Status {}).await.is_err() {
             assert!(Instant::now() < end, "{} does not start", HOSPITALS[n]);
             sleep(Duration::from_millis(20)).await;
         }
@@ -230,7 +234,7 @@ impl Ground {
     pub(super) async fn wait_until_fresh(&self, fresh: bool) {
         let end = Instant::now() + PATIENCE;
         let socket = &self.hospitals[SOURCE].socket;
-        let status = async || control::get::<clavicle_relay::service::Status>(socket, control::STATUS).await;
+        let status = async || control::ask(socket, &Status {}).await;
         while !status().await.is_ok_and(|status| status.fresh == fresh) {
             assert!(Instant::now() < end, "{}", if fresh { "no new block" } else { "blocks go on" });
             sleep(Duration::from_millis(20)).await;

@@ -17,7 +17,7 @@ use clavicle_network::pickup::{
     self, Claim, Claimed, NotOffered, Offered, Opened, PickupCode, PickupError, PickupId, Secret, TicketHash,
 };
 use clavicle_network::transfer::{self, Item, Offer};
-use clavicle_relay::service::VisitRequest;
+use clavicle_relay::operations::pickup::VisitRequest;
 use iroh::endpoint::{Connection, ConnectionError, QuicTransportConfig, RecvStream, SendStream, VarInt, presets};
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode};
 use tokio::time::timeout;

@@ -11,7 +11,7 @@ use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_network::message::{Query, Request, Response, Verdict};
 use clavicle_network::pickup::Claimed;
-use clavicle_relay::service::VisitRequest;
+use clavicle_relay::operations::pickup::VisitRequest;
 use clavicle_wallet::patient::{GrantRequest, Patient, Revocable};
 use clavicle_wallet::recipient::Recipient;
 use clavicle_wallet::vault::Passphrase;

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clavicle_relay::operations::status::RelayStatus;
 use clavicle_relay::room::DiskSettings;
-use clavicle_relay::service::Status;
 
 use crate::cluster::{Cluster, HOSPITAL, HOSPITALS, files_in, with};
 use crate::image::Image;
@@ -71,7 +71,7 @@ fn a_relay_under_a_flood_goes_on_deciding_and_takes_a_revocation() {
     let dir = format!("/proc/{}/root{}/{}", mercy.id(), cluster.folder().display(), HOSPITALS[0]);
     until(|| Path::new(&dir).join("relay.sock").exists() || !mercy.runs(), |there| *there);
     assert!(mercy.runs(), "{:?}", mercy.ended());
-    let status = || serde_json::from_value::<Status>(cluster.hospital(&["status", "--dir", &dir])).unwrap();
+    let status = || serde_json::from_value::<RelayStatus>(cluster.hospital(&["status", "--dir", &dir])).unwrap();
 
     write(&cluster.path("files"), std::iter::once(image(1, 0, 100_000)));
     cluster.patient("ana");

@@ -6,6 +6,7 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use clavicle_relay::control;
+use clavicle_relay::operations::submit::{Submit, Submitted};
 use libp2p::futures::StreamExt as _;
 use libp2p::gossipsub::{self, IdentTopic, MessageAuthenticity};
 use libp2p::swarm::SwarmEvent;
@@ -90,8 +91,8 @@ fn a_stranger_who_gossips_at_the_validators_port_is_nobody() {
     while Instant::now() < end {
         number += 1;
         let (envelope, asked) = (define(&cluster, 0, number), Instant::now());
-        let submit = || runtime.block_on(control::post(&cluster.home(0).socket(), control::SUBMIT, envelope.clone()));
-        while submit().is_ok_and(|submitted: control::Submitted| submitted.executed_at.is_none()) {
+        let submit = || runtime.block_on(control::ask(&cluster.home(0).socket(), &Submit::of(&envelope)));
+        while submit().is_ok_and(|submitted: Submitted| submitted.executed_at.is_none()) {
             std::thread::park_timeout(Duration::from_millis(10));
         }
         slowest = slowest.max(asked.elapsed());

@@ -1,7 +1,8 @@
-//! Who opened which study, and who was refused: the receipts, gone through from the first to the last.
+//! `audit`: who opened which study, and who was refused: the receipts, gone through from the first to the last.
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use clavicle_ledger::block::Header;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::Key;
@@ -10,25 +11,31 @@ use clavicle_ledger::source::KeyRole;
 use clavicle_ledger::state::{ReadError, ReadRows as _, StateKey};
 use clavicle_ledger::time::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::Service;
+use super::studies_named::parse_day;
+use super::{Command, Operation, short};
+use crate::answer::{Answer, Failure, Refusing};
+use crate::service::Service;
 use crate::store::{Snapshot, StoreError};
 
 /// The most lines of an audit, the newest.
 const MAX_LISTED: usize = 5_000;
 
-/// Which receipts are asked for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditRequest {
-    /// Of the studies whose ids begin like this; of all without it.
+/// List who opened which study and who was refused, and verify the receipts of it: signatures, chains, anchors
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct Audit {
+    /// The study: how its id begins; all without it
+    #[arg(long)]
     pub study: Option<String>,
-    /// From this day on, written like 2016-01-31; from the first without it.
+    /// List from this day on: 2016-01-31
+    #[arg(long, value_name = "DAY")]
     pub since: Option<String>,
 }
 
 /// The receipts, and whether they hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Audit {
+pub struct AuditedReceipts {
     /// Receipts that were gone through: all of the studies asked for that are kept.
     pub receipts: u64,
     /// Of these, accesses that began.
@@ -96,28 +103,41 @@ pub enum AuditError {
     NoStudy(String),
 }
 
-impl Service {
+impl Refusing for AuditError {
+    fn code(&self) -> &str {
+        match self {
+            Self::Day => "day",
+            Self::NoStudy(_) => "study",
+            Self::Store(_) | Self::State(_) => "store",
+        }
+    }
+}
+
+impl Operation for Audit {
+    const WORD: &'static str = "audit";
+
+    type On = Service;
+    type Answer = AuditedReceipts;
+    type Error = AuditError;
+
     /// Goes through the receipts: whether they are a chain, are signed, and are in the anchors that the ledger has.
-    ///
-    /// # Errors
-    /// [`AuditError`].
-    pub fn audit(&self, request: &AuditRequest) -> Result<Audit, AuditError> {
-        let since = match &request.since {
+    fn work(self, service: &Service) -> Result<AuditedReceipts, AuditError> {
+        let since = match &self.since {
             None => String::new(),
             Some(day) => {
-                let (year, month, day) = super::archive::parse_day(day).ok_or(AuditError::Day)?.parts();
+                let (year, month, day) = parse_day(day).ok_or(AuditError::Day)?.parts();
                 format!("{year:04}-{month:02}-{day:02}")
             }
         };
-        let begin = request.study.as_deref().map(|begin| begin.trim().to_lowercase()).unwrap_or_default();
-        let (mut audit, mut any, snapshot) = (Audit::default(), false, self.store.snapshot()?);
-        for (study, _) in self.receipts.studies()? {
+        let begin = self.study.as_deref().map(|begin| begin.trim().to_lowercase()).unwrap_or_default();
+        let (mut audit, mut any, snapshot) = (AuditedReceipts::default(), false, service.store.snapshot()?);
+        for (study, _) in service.receipts.studies()? {
             if study.to_string().starts_with(&begin) {
                 any = true;
-                self.audit_study(&snapshot, study, &since, &mut audit)?;
+                audit_study(service, &snapshot, study, &since, &mut audit)?;
             }
         }
-        match &request.study {
+        match &self.study {
             Some(begin) if !any => Err(AuditError::NoStudy(begin.clone())),
             _ => {
                 audit.trim();
@@ -125,70 +145,86 @@ impl Service {
             }
         }
     }
+}
 
-    fn audit_study(
-        &self,
-        snapshot: &Snapshot,
-        study: StudyId,
-        since: &str,
-        audit: &mut Audit,
-    ) -> Result<(), AuditError> {
-        let believed = |header: &Header| {
-            let own = self.store.header(header.height).ok().flatten();
-            own.is_some_and(|own| own == *header)
-        };
-        let (mut from, mut tip) = (0, None);
-        loop {
-            let statement = self.receipts.statement(study, from, |hash| self.store.inclusion(hash))?;
-            let Some(first) = statement.receipts.first() else { break };
-            // What is not kept any more is before the first.
-            let before = tip.unwrap_or_else(|| Tip::before(&first.receipt.receipt));
-            let signers = statement.receipts.iter().map(|stated| stated.receipt.receipt.signer);
-            let keys = self.own_keys(snapshot, signers)?;
-            let verified = statement.verify(&self.chain, (self.source, study), before, &keys, believed);
-            let last = statement.receipts.last().map_or(from, |last| last.receipt.receipt.sequence);
-            tip = match verified {
-                Ok(tip) => Some(tip),
-                Err(error) => {
-                    let id = study.to_string();
-                    audit.faults.push(format!("study {}, receipts {from} to {last}: {error}", &id[..12]));
-                    None
-                }
-            };
-            let heights: BTreeMap<u64, u64> =
-                statement.anchors.iter().map(|anchor| (anchor.sequence, anchor.header.header.height)).collect();
-            for stated in &statement.receipts {
-                audit.count(stated);
-                if stated.receipt.receipt.at.day().to_string().as_str() >= since {
-                    let height = stated.anchored.as_ref().and_then(|at| heights.get(&at.anchor).copied());
-                    audit.list(stated, height);
-                }
-            }
-            from = last.saturating_add(1);
-            if !statement.more {
-                break;
-            }
-        }
-        Ok(())
+impl Command for Audit {
+    type Arguments = Self;
+
+    fn request(arguments: &Self) -> Result<Self, Failure> {
+        Ok(arguments.clone())
     }
 
-    /// Those of these keys that are, or were, this source's operational key.
-    fn own_keys(&self, snapshot: &Snapshot, signers: impl Iterator<Item = Key>) -> Result<Vec<Key>, AuditError> {
-        let mut keys = vec![self.operational.public()];
-        for key in signers {
-            if keys.contains(&key) {
-                continue;
-            }
-            let row: Option<clavicle_ledger::source::KeyUse> = snapshot.row(&StateKey::KeyUse(key))?;
-            if row.is_some_and(|row| row.source == self.source && row.role == KeyRole::Operational) {
-                keys.push(key);
-            }
-        }
-        Ok(keys)
+    fn say(_: &Self, audit: AuditedReceipts) -> Result<Answer, Failure> {
+        Ok(Answer { text: audit.lines(), json: json!(audit) })
     }
 }
 
-impl Audit {
+fn audit_study(
+    service: &Service,
+    snapshot: &Snapshot,
+    study: StudyId,
+    since: &str,
+    audit: &mut AuditedReceipts,
+) -> Result<(), AuditError> {
+    let believed = |header: &Header| {
+        let own = service.store.header(header.height).ok().flatten();
+        own.is_some_and(|own| own == *header)
+    };
+    let (mut from, mut tip) = (0, None);
+    loop {
+        let statement = service.receipts.statement(study, from, |hash| service.store.inclusion(hash))?;
+        let Some(first) = statement.receipts.first() else { break };
+        // What is not kept any more is before the first.
+        let before = tip.unwrap_or_else(|| Tip::before(&first.receipt.receipt));
+        let signers = statement.receipts.iter().map(|stated| stated.receipt.receipt.signer);
+        let keys = own_keys(service, snapshot, signers)?;
+        let verified = statement.verify(&service.chain, (service.source, study), before, &keys, believed);
+        let last = statement.receipts.last().map_or(from, |last| last.receipt.receipt.sequence);
+        tip = match verified {
+            Ok(tip) => Some(tip),
+            Err(error) => {
+                let id = study.to_string();
+                audit.faults.push(format!("study {}, receipts {from} to {last}: {error}", &id[..12]));
+                None
+            }
+        };
+        let heights: BTreeMap<u64, u64> =
+            statement.anchors.iter().map(|anchor| (anchor.sequence, anchor.header.header.height)).collect();
+        for stated in &statement.receipts {
+            audit.count(stated);
+            if stated.receipt.receipt.at.day().to_string().as_str() >= since {
+                let height = stated.anchored.as_ref().and_then(|at| heights.get(&at.anchor).copied());
+                audit.list(stated, height);
+            }
+        }
+        from = last.saturating_add(1);
+        if !statement.more {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Those of these keys that are, or were, this source's operational key.
+fn own_keys(
+    service: &Service,
+    snapshot: &Snapshot,
+    signers: impl Iterator<Item = Key>,
+) -> Result<Vec<Key>, AuditError> {
+    let mut keys = vec![service.operational.public()];
+    for key in signers {
+        if keys.contains(&key) {
+            continue;
+        }
+        let row: Option<clavicle_ledger::source::KeyUse> = snapshot.row(&StateKey::KeyUse(key))?;
+        if row.is_some_and(|row| row.source == service.source && row.role == KeyRole::Operational) {
+            keys.push(key);
+        }
+    }
+    Ok(keys)
+}
+
+impl AuditedReceipts {
     fn count(&mut self, Stated { receipt, anchored }: &Stated) {
         self.receipts += 1;
         self.anchored += u64::from(anchored.is_some());
@@ -216,8 +252,7 @@ impl Audit {
     }
 
     /// The audit in lines for a person.
-    #[must_use]
-    pub fn lines(&self) -> String {
+    fn lines(&self) -> String {
         let mut lines = Vec::new();
         let mut study = "";
         for row in &self.rows {
@@ -316,8 +351,4 @@ impl AuditRow {
         };
         self.sentence = format!("what began with {opened} {how}: {items} items, {:.1} MB", bytes as f64 / 1e6);
     }
-}
-
-fn short(id: &str) -> &str {
-    id.get(..12).unwrap_or(id)
 }

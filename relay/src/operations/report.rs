@@ -1,17 +1,36 @@
-//! What those who pay for the network are shown: an epoch's record, line by line, with what proves it.
+//! `report`: what those who pay for the network are shown: an epoch's record, line by line, with what proves it.
 
+use std::path::PathBuf;
+
+use clap::Args;
+use clavicle_command::file::{Readers, write_new};
 use clavicle_ledger::encoding;
 use clavicle_ledger::record::{Line, MAX_RECORDS, ProvenRecord};
 use clavicle_ledger::state::{ReadError, ReadRows as _, StateKey};
 use clavicle_ledger::tree;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::Service;
+use super::{Command, Operation, Unwritten};
+use crate::answer::{Answer, Failure, Refusing};
+use crate::service::Service;
 use crate::store::StoreError;
+
+/// Tell what each hospital did in an epoch: what those who pay for the network are shown
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct Report {
+    /// The epoch; the last one that is over without it
+    #[arg(long)]
+    pub epoch: Option<u64>,
+    /// The file to write the proof into: the record, its place in the state, and a header that the hospitals signed
+    #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
+    pub proof: Option<PathBuf>,
+}
 
 /// An epoch as the ledger has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Report {
+pub struct EpochReport {
     /// Which epoch.
     pub epoch: u64,
     /// Its first block.
@@ -72,15 +91,27 @@ pub enum ReportError {
     NoBlock,
 }
 
-impl Service {
+impl Refusing for ReportError {
+    fn code(&self) -> &str {
+        match self {
+            Self::NoRecord { .. } | Self::NoBlock => "epoch",
+            Self::Store(_) | Self::State(_) => "store",
+        }
+    }
+}
+
+impl Operation for Report {
+    const WORD: &'static str = "report";
+
+    type On = Service;
+    type Answer = EpochReport;
+    type Error = ReportError;
+
     /// The record of an epoch; of the last one that is over, or of the first, when none is named.
-    ///
-    /// # Errors
-    /// [`ReportError`].
-    pub fn report(&self, epoch: Option<u64>) -> Result<Report, ReportError> {
-        let snapshot = self.store.snapshot()?;
+    fn work(self, service: &Service) -> Result<EpochReport, ReportError> {
+        let snapshot = service.store.snapshot()?;
         let head = snapshot.head()?;
-        let epoch = epoch.unwrap_or(head.epoch.saturating_sub(1));
+        let epoch = self.epoch.unwrap_or(head.epoch.saturating_sub(1));
         let record = snapshot.record(epoch)?.ok_or(ReportError::NoRecord { epoch, running: head.epoch })?;
         let row = |line: &Line| {
             let Line { source, power, .. } = *line;
@@ -100,18 +131,42 @@ impl Service {
             })
         };
         let lines = record.lines.iter().map(row).collect::<Result<_, _>>()?;
-        let certified = self.store.certified(head.height)?.ok_or(ReportError::NoBlock)?;
+        let certified = service.store.certified(head.height)?.ok_or(ReportError::NoBlock)?;
         let row = tree::prove(&snapshot, &snapshot, StateKey::Record(epoch));
         let row = row.map_err(|_| StoreError::Damaged { what: "a row", error: None })?;
         let proof = encoding::Hex(&encoding::encode(&ProvenRecord { head: certified, row })).to_string();
-        Ok(Report { epoch, first: record.first, last: record.last, began_ms: record.began.timestamp().0, lines, proof })
+        Ok(EpochReport {
+            epoch,
+            first: record.first,
+            last: record.last,
+            began_ms: record.began.timestamp().0,
+            lines,
+            proof,
+        })
     }
 }
 
-impl Report {
+impl Command for Report {
+    type Arguments = Self;
+
+    fn request(arguments: &Self) -> Result<Self, Failure> {
+        Ok(arguments.clone())
+    }
+
+    fn say(Self { proof, .. }: &Self, report: EpochReport) -> Result<Answer, Failure> {
+        let mut text = report.lines();
+        if let Some(path) = proof {
+            let bytes = encoding::from_hex(&report.proof).ok_or(Unwritten::Digits("the proof"))?;
+            write_new(path, &bytes, Readers::Usual).map_err(|error| Unwritten::file(path, error))?;
+            text.push_str(&format!("\n\nproof       {} bytes, in {}", bytes.len(), path.display()));
+        }
+        Ok(Answer { text, json: json!(report) })
+    }
+}
+
+impl EpochReport {
     /// The report in lines for a person.
-    #[must_use]
-    pub fn lines(&self) -> String {
+    fn lines(&self) -> String {
         let Self { epoch, first, last, began_ms, lines, proof: _ } = self;
         let began = clavicle_ledger::time::Timestamp(*began_ms);
         let blocks =

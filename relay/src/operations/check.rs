@@ -1,0 +1,145 @@
+//! `check`: reads every byte in the archive.
+
+use clap::Args;
+use clavicle_ledger::id::StudyId;
+use clavicle_manifest::StoredDigest;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Command, Operation, unconfirmed};
+use crate::answer::{Answer, Failure};
+use crate::archive::{ArchiveError, Checked};
+use crate::service::Service;
+
+/// Read every byte in the archive, and say what is not as it was; exits with 0 only if all is
+#[derive(Clone, Copy, Debug, Args, Serialize, Deserialize)]
+pub struct Check {
+    /// List files that belong to no study, to be removed
+    #[arg(long)]
+    pub remove_stray: bool,
+    /// Remove them, and not only list them: as many as they are
+    #[arg(long, value_name = "FILES", requires = "remove_stray")]
+    pub confirm: Option<usize>,
+}
+
+/// What a check of the archive found. Files are named by their digests.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CheckRow {
+    /// Files that are as they were.
+    pub sound: u64,
+    /// Bytes of all files that should be there.
+    pub bytes: u64,
+    /// Files that are other bytes now, or cannot be read any more.
+    pub damaged: Vec<String>,
+    /// Files that are gone.
+    pub missing: Vec<String>,
+    /// Files that belong to no study.
+    pub stray: Vec<String>,
+    /// Studies with a record in the archive that the catalogue has not.
+    pub unlisted: Vec<String>,
+    /// Of these, those whose record cannot be read.
+    pub unreadable: Vec<String>,
+    /// Studies whose record was not right, and was written again.
+    pub unrecorded: Vec<String>,
+    /// Whether the stray files were removed.
+    pub removed: bool,
+}
+
+impl CheckRow {
+    /// Whether all is as it should be, now.
+    #[must_use]
+    pub fn is_well(&self) -> bool {
+        let Self { sound: _, bytes: _, damaged, missing, stray, unlisted, unreadable: _, unrecorded, removed } = self;
+        let lists = [damaged, missing, unlisted, unrecorded];
+        lists.iter().all(|list| list.is_empty()) && (stray.is_empty() || *removed)
+    }
+}
+
+impl Operation for Check {
+    const WORD: &'static str = "check";
+
+    type On = Service;
+    type Answer = CheckRow;
+    type Error = ArchiveError;
+
+    fn work(self, service: &Service) -> Result<CheckRow, ArchiveError> {
+        let Checked { sound, damaged, missing, stray, unlisted, unreadable, unrecorded } =
+            service.archive.check(&service.chain, &mut |_, _| {})?;
+        let removed = self.remove_stray && !stray.is_empty() && self.confirm == Some(stray.len());
+        if removed {
+            service.archive.remove_stray(&stray, &service.chain)?;
+        }
+        let studies = |ids: Vec<StudyId>| ids.iter().map(ToString::to_string).collect();
+        let names = |digests: Vec<StoredDigest>| digests.iter().map(ToString::to_string).collect();
+        Ok(CheckRow {
+            sound,
+            bytes: service.archive.usage()?.bytes,
+            damaged: names(damaged),
+            missing: names(missing),
+            stray: names(stray),
+            unlisted: studies(unlisted),
+            unreadable: studies(unreadable),
+            unrecorded: studies(unrecorded),
+            removed,
+        })
+    }
+}
+
+impl Command for Check {
+    type Arguments = Self;
+
+    fn request(arguments: &Self) -> Result<Self, Failure> {
+        Ok(*arguments)
+    }
+
+    fn say(request: &Self, row: CheckRow) -> Result<Answer, Failure> {
+        let CheckRow { sound, bytes, damaged, missing, stray, unlisted, unreadable, unrecorded, removed } = &row;
+        let total = sound + (damaged.len() + missing.len()) as u64;
+        let mut lines = vec![format!("{sound} of {total} files as they were, {:.1} MB", *bytes as f64 / 1e6)];
+        for (what, digests) in [("damaged", damaged), ("missing", missing)] {
+            lines.extend(digests.iter().map(|digest| format!("{what}  {digest}")));
+        }
+        if !damaged.is_empty() || !missing.is_empty() {
+            lines.push(
+                "Bring these back from a backup, or take the studies in again: what is there is not replaced.".into(),
+            );
+        }
+        lines.extend(unlisted.iter().map(|study| format!("unlisted  {study}")));
+        if !unlisted.is_empty() {
+            let unread = match unreadable.len() {
+                0 => String::new(),
+                some => format!("; the records of {some} cannot be read and must come from a backup"),
+            };
+            lines.push(format!(
+                "{} studies have a record in the archive and are not in the catalogue{unread}. Stop the relay, move catalogue.redb away, and \
+                 `clavicle-relay rebuild` brings them back.",
+                unlisted.len()
+            ));
+        }
+        if !unrecorded.is_empty() {
+            lines.push(format!("The records of {} studies were not right, and were written again.", unrecorded.len()));
+        }
+        if request.remove_stray {
+            let fate = if *removed { "removed" } else { "would be removed" };
+            lines.extend(stray.iter().map(|digest| format!("stray    {digest}  {fate}")));
+        }
+        if !stray.is_empty() && !removed {
+            let say = if request.remove_stray { "" } else { ": `check --remove-stray` lists them" };
+            lines.push(format!("{} files belong to no study, as a kill leaves them{say}", stray.len()));
+        }
+        let is_well = row.is_well();
+        let (damaged, missing, stray) = (damaged.len(), missing.len(), stray.len());
+        let sentence = format!(
+            "not all is as it should be: {damaged} files damaged, {missing} missing, {stray} of no study; {} studies not in the catalogue, {} whose record was \
+             wrong",
+            unlisted.len(),
+            unrecorded.len()
+        );
+        let is_removed = *removed;
+        let answer = Answer { text: lines.join("\n"), json: json!(row) };
+        if request.remove_stray && stray > 0 && !is_removed {
+            return Err(unconfirmed("these", stray, "files", request.confirm, answer));
+        }
+        if is_well { Ok(answer) } else { Err(Failure::Found { code: "check", sentence, answer: Box::new(answer) }) }
+    }
+}

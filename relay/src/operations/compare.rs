@@ -1,0 +1,106 @@
+//! `compare`: a folder against the manifest of a study.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clavicle_imaging::intake::Intake;
+use clavicle_imaging::reason::IntakeError;
+use clavicle_manifest::Uid;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::studies_named::entry_that_begins;
+use super::{Command, NoFolder, NotFound, Operation};
+use crate::answer::{Answer, Failure, Refusing};
+use crate::service::Service;
+
+/// Hold a folder (a CD, an export of the PACS, what somebody received) against a study's manifest
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct Compare {
+    /// The study: how its id begins
+    pub study: String,
+    /// The folder
+    #[serde(with = "crate::path::exact")]
+    pub folder: PathBuf,
+}
+
+/// A folder against a manifest. Instances are named by their SOP Instance UIDs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompareRow {
+    /// The study's id.
+    pub study: String,
+    /// In one sentence.
+    pub sentence: String,
+    /// Whether everything that was signed is there as signed, and nothing else.
+    pub exact: bool,
+    /// Instances in the manifest.
+    pub listed: usize,
+    /// Those that are there as signed.
+    pub intact: usize,
+    /// Those that are not there.
+    pub missing: Vec<String>,
+    /// Those that are there and differ, each with how.
+    pub altered: Vec<(String, String)>,
+    /// What is there and not in the manifest.
+    pub extra: Vec<String>,
+}
+
+/// Why they were not compared.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum CompareError {
+    /// Which study.
+    #[error(transparent)]
+    NotFound(#[from] NotFound),
+    /// See [`IntakeError`].
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+}
+
+impl Refusing for CompareError {
+    fn code(&self) -> &str {
+        match self {
+            Self::NotFound(error) => error.code(),
+            Self::Intake(_) => "pickup",
+        }
+    }
+}
+
+impl Operation for Compare {
+    const WORD: &'static str = "compare";
+
+    type On = Service;
+    type Answer = CompareRow;
+    type Error = CompareError;
+
+    fn work(self, service: &Service) -> Result<CompareRow, CompareError> {
+        let entry = entry_that_begins(&service.archive, &self.study)?;
+        let intake = Intake::of_folder(&self.folder, &*service.reader)?;
+        let manifest = &entry.manifest.manifest;
+        let comparison = manifest.compare(intake.received());
+        let uids = |uids: &[Uid]| uids.iter().map(ToString::to_string).collect();
+        let altered = comparison.altered.iter();
+        Ok(CompareRow {
+            study: manifest.header().study.to_string(),
+            sentence: comparison.to_string(),
+            exact: comparison.is_exact(),
+            listed: comparison.listed,
+            intact: comparison.intact,
+            missing: uids(&comparison.missing),
+            altered: altered.map(|one| (one.sop_instance_uid.to_string(), one.change.to_string())).collect(),
+            extra: uids(&comparison.extra),
+        })
+    }
+}
+
+impl Command for Compare {
+    type Arguments = Self;
+
+    fn request(Self { study, folder }: &Self) -> Result<Self, Failure> {
+        Ok(Self { study: study.clone(), folder: NoFolder::or(folder)? })
+    }
+
+    fn say(_: &Self, row: CompareRow) -> Result<Answer, Failure> {
+        Ok(Answer { text: row.sentence.clone(), json: json!(row) })
+    }
+}

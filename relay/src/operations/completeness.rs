@@ -1,0 +1,66 @@
+//! `completeness`: what studies say of their own completeness.
+
+use clap::Args;
+use clavicle_imaging::completeness::Completeness as Said;
+use clavicle_imaging::intake::Intake;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::studies_named::entry_that_begins;
+use super::{Command, NotFound, Operation};
+use crate::answer::{Answer, Failure};
+use crate::service::Service;
+
+/// Tell what studies say of their own completeness: numbers left out, slices missing, images listed and not there
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct Completeness {
+    /// The study: how its id begins; all without it
+    pub study: Option<String>,
+}
+
+/// What studies say of their own completeness.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletenessRow {
+    /// Lines for a person.
+    pub lines: String,
+    /// Studies of which something speaks for missing images, by Study Instance UID.
+    pub suspicious: Vec<String>,
+}
+
+impl Operation for Completeness {
+    const WORD: &'static str = "completeness";
+
+    type On = Service;
+    type Answer = CompletenessRow;
+    type Error = NotFound;
+
+    fn work(self, service: &Service) -> Result<CompletenessRow, NotFound> {
+        let entries = match &self.study {
+            Some(begin) => vec![entry_that_begins(&service.archive, begin)?],
+            None => service.archive.studies()?,
+        };
+        let (mut lines, mut suspicious) = (Vec::new(), Vec::new());
+        for entry in entries {
+            let instances = entry.manifest.manifest.instances();
+            let files = instances.map(|instance| service.archive.place(&instance.stored)).collect();
+            let said = Said::of(&Intake::of_files(files, &*service.reader), &*service.reader);
+            let doubtful = said.studies.iter().filter(|study| study.is_suspicious());
+            suspicious.extend(doubtful.map(|study| study.study_instance_uid.to_string()));
+            lines.push(said.to_string());
+        }
+        Ok(CompletenessRow { lines: lines.concat().trim_end().to_owned(), suspicious })
+    }
+}
+
+impl Command for Completeness {
+    type Arguments = Self;
+
+    fn request(arguments: &Self) -> Result<Self, Failure> {
+        Ok(arguments.clone())
+    }
+
+    fn say(_: &Self, row: CompletenessRow) -> Result<Answer, Failure> {
+        let lines = if row.lines.is_empty() { "there are no studies" } else { &row.lines };
+        Ok(Answer { text: lines.to_owned(), json: json!(row) })
+    }
+}

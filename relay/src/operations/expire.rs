@@ -1,0 +1,110 @@
+//! `expire`: studies go that are older than they have to be kept.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::studies_named::{is_withdrawn, parse_day};
+use super::{Command, Operation, unconfirmed};
+use crate::answer::{Answer, Failure, Refusing};
+use crate::archive::ArchiveError;
+use crate::service::{Service, ServiceError};
+
+/// Remove the studies that are older than they have to be kept; those that somebody holds stay
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct Expire {
+    /// The day before which a study's date must lie: 2016-01-31
+    #[arg(long)]
+    pub before: String,
+    /// Remove them, and not only say which: as many as they are
+    #[arg(long, value_name = "STUDIES")]
+    pub confirm: Option<usize>,
+}
+
+/// What became of the studies that are older than they have to be kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Expired {
+    /// Those that are to be removed.
+    pub studies: Vec<String>,
+    /// Whether they were.
+    pub removed: bool,
+    /// Those that stay, since somebody holds them and they are not withdrawn.
+    pub held: Vec<String>,
+}
+
+/// Why nothing was removed.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExpireError {
+    /// See [`ArchiveError`].
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// See [`ServiceError`].
+    #[error(transparent)]
+    Service(#[from] ServiceError),
+    /// A day that is none.
+    #[error("a day is written like 2016-01-31")]
+    Day,
+}
+
+impl Refusing for ExpireError {
+    fn code(&self) -> &str {
+        match self {
+            Self::Archive(error) => error.code(),
+            Self::Service(_) | Self::Day => "pickup",
+        }
+    }
+}
+
+impl Operation for Expire {
+    const WORD: &'static str = "expire";
+
+    type On = Service;
+    type Answer = Expired;
+    type Error = ExpireError;
+
+    /// Removes the studies whose Study Date is before a day, if they are as many as was said; says which otherwise. Those without a date stay.
+    fn work(self, service: &Service) -> Result<Expired, ExpireError> {
+        let day = parse_day(&self.before).ok_or(ExpireError::Day)?;
+        let (mut expired, mut old) = (Expired::default(), Vec::new());
+        for entry in service.archive.studies()? {
+            let header = entry.manifest.manifest.header();
+            if header.study_date.is_none_or(|date| date >= day) {
+                continue;
+            }
+            let is_withdrawn = is_withdrawn(service, header.study)?;
+            match service.archive.removable(header.study, is_withdrawn) {
+                Ok(_) => old.push((header.study, is_withdrawn)),
+                Err(ArchiveError::Held) => expired.held.push(header.study.to_string()),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        expired.studies = old.iter().map(|(study, _)| study.to_string()).collect();
+        expired.removed = !old.is_empty() && self.confirm == Some(old.len());
+        if expired.removed {
+            old.iter().try_for_each(|(study, is_withdrawn)| service.archive.remove(*study, *is_withdrawn))?;
+        }
+        Ok(expired)
+    }
+}
+
+impl Command for Expire {
+    type Arguments = Self;
+
+    fn request(arguments: &Self) -> Result<Self, Failure> {
+        Ok(arguments.clone())
+    }
+
+    fn say(Self { before, confirm }: &Self, expired: Expired) -> Result<Answer, Failure> {
+        let Expired { studies, removed, held } = &expired;
+        let fate = if *removed { "removed" } else { "would be removed" };
+        let mut lines: Vec<String> = studies.iter().map(|study| format!("{study}  {fate}")).collect();
+        lines.extend(held.iter().map(|study| format!("{study}  kept: somebody holds it, and it is not withdrawn")));
+        lines.push(format!("{} studies from before {before}", studies.len()));
+        let answer = Answer { text: lines.join("\n"), json: json!(expired) };
+        if *removed || studies.is_empty() {
+            return Ok(answer);
+        }
+        Err(unconfirmed("these", studies.len(), "studies", *confirm, answer))
+    }
+}

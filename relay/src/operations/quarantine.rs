@@ -1,0 +1,51 @@
+//! `quarantine`: what came by itself and could not be taken in.
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::{Command, Operation};
+use crate::answer::{Answer, Failure, Refusing};
+use crate::quarantine::QuarantineRow;
+use crate::service::Service;
+
+/// List the files that came by themselves and could not be taken in, each with the reason
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub struct Quarantine {}
+
+/// It cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the quarantine cannot be read")]
+pub struct QuarantineError(#[source] std::io::Error);
+
+impl Refusing for QuarantineError {
+    fn code(&self) -> &str {
+        "archive"
+    }
+}
+
+impl Operation for Quarantine {
+    const WORD: &'static str = "quarantine";
+
+    type On = Service;
+    type Answer = Vec<QuarantineRow>;
+    type Error = QuarantineError;
+
+    fn work(self, service: &Service) -> Result<Vec<QuarantineRow>, QuarantineError> {
+        service.quarantine.rows().map_err(QuarantineError)
+    }
+}
+
+impl Command for Quarantine {
+    type Arguments = Self;
+
+    fn request(arguments: &Self) -> Result<Self, Failure> {
+        Ok(arguments.clone())
+    }
+
+    fn say(_: &Self, rows: Vec<QuarantineRow>) -> Result<Answer, Failure> {
+        let mut lines: Vec<String> = rows.iter().map(QuarantineRow::line).collect();
+        lines.push(format!("{} files", rows.len()));
+        Ok(Answer { text: lines.join("\n"), json: json!({ "quarantined": rows }) })
+    }
+}

@@ -1,0 +1,77 @@
+//! Studies and days, as an operator names them.
+
+use std::path::PathBuf;
+
+use clavicle_ledger::id::StudyId;
+use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::study::Status;
+use clavicle_manifest::{Date, Uid};
+
+use crate::answer::Refusing;
+use crate::archive::{Archive, ArchiveError, Entry};
+use crate::service::{Service, ServiceError};
+
+/// Why it is not known which study is meant.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NotFound {
+    /// See [`ArchiveError`].
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// None.
+    #[error("no such study is in the archive; see `clavicle-relay studies`")]
+    NoStudy,
+    /// More than one.
+    #[error("{0} studies begin like this; give more of the id")]
+    Ambiguous(usize),
+}
+
+impl Refusing for NotFound {
+    fn code(&self) -> &str {
+        match self {
+            Self::Archive(_) => "archive",
+            Self::NoStudy | Self::Ambiguous(_) => "pickup",
+        }
+    }
+}
+
+/// The study whose id begins like this.
+pub(super) fn study_that_begins(archive: &Archive, begin: &str) -> Result<StudyId, NotFound> {
+    let begin = begin.trim().to_lowercase();
+    let ids = archive.studies()?.into_iter().map(|entry| entry.manifest.manifest.header().study);
+    let ids: Vec<_> = ids.filter(|id| !begin.is_empty() && id.to_string().starts_with(&begin)).collect();
+    match ids.as_slice() {
+        [] => Err(NotFound::NoStudy),
+        [one] => Ok(*one),
+        more => Err(NotFound::Ambiguous(more.len())),
+    }
+}
+
+/// What the archive has of that study.
+pub(super) fn entry_that_begins(archive: &Archive, begin: &str) -> Result<Entry, NotFound> {
+    let study = study_that_begins(archive, begin)?;
+    archive.entry(study)?.ok_or(NotFound::NoStudy)
+}
+
+/// Whether the ledger has the study as withdrawn.
+pub(super) fn is_withdrawn(service: &Service, study: StudyId) -> Result<bool, ServiceError> {
+    let record = service.store.snapshot()?.study(study)?;
+    Ok(record.is_some_and(|record| matches!(record.status, Status::Withdrawn { .. })))
+}
+
+/// A day written like 2016-01-31.
+pub(super) fn parse_day(text: &str) -> Option<Date> {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [year, month, day] = parts[..] else { return None };
+    Date::new(year.parse().ok()?, month.parse().ok()?, day.parse().ok()?)
+}
+
+/// What is said of a name that instances of two studies have.
+pub(super) fn in_both(one: &Uid, other: &Uid) -> String {
+    format!("study {one} and study {other} both have an instance of this name; both are kept, and one of them is wrong")
+}
+
+/// A path that means the same to whoever asked, who may be in another folder.
+pub(super) fn absolute(path: PathBuf) -> PathBuf {
+    std::path::absolute(&path).unwrap_or(path)
+}

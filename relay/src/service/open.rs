@@ -1,0 +1,211 @@
+//! Opening a relay's stores, all of them, and saying which cannot be opened and why.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+use clavicle_imaging::worker::Workers;
+use clavicle_ledger::id::SourceId;
+use clavicle_ledger::time::{Clocks, LocalTime};
+use clavicle_network::file::{self as network_file, NetworkFileError};
+
+use super::Service;
+use crate::answer::Refusing;
+use crate::archive::{Archive, ArchiveError};
+use crate::ending::{BUSY, FAILED, SYSTEM};
+use crate::gate::Refusals;
+use crate::home::{Home, HomeError};
+use crate::keys::{Keys, KeysError, desk_key};
+use crate::made::{Made, MadeError, StoreName};
+use crate::mempool::Mempool;
+use crate::private::{self, PrivateError};
+use crate::quarantine::Quarantine;
+use crate::room::Room;
+use crate::store::mailboxes::Limits;
+use crate::store::receipts::Signer;
+use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, Seen, StoreError};
+use crate::submission::Submission;
+use crate::timekeeper::Timekeeper;
+
+/// Why a relay's stores cannot be opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// See [`HomeError`].
+    #[error(transparent)]
+    Home(#[from] HomeError),
+    /// See [`PrivateError`].
+    #[error(transparent)]
+    Private(#[from] PrivateError),
+    /// See [`NetworkFileError`].
+    #[error(transparent)]
+    NetworkFile(#[from] NetworkFileError),
+    /// See [`KeysError`].
+    #[error(transparent)]
+    Keys(#[from] KeysError),
+    /// See [`MadeError`].
+    #[error(transparent)]
+    Made(#[from] MadeError),
+    /// See [`StoreError`].
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// See [`ArchiveError`].
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
+    /// A store that is there and cannot be used.
+    #[error("{path} cannot be opened")]
+    Unopened {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: Box<OpenError>,
+    },
+    /// A folder that is none.
+    #[error("{path} cannot be opened")]
+    Folder {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
+    /// The processes that read files cannot be started.
+    #[error("this program cannot be found any more, which is to be started again to read files")]
+    Workers(#[source] std::io::Error),
+    /// A relay has them.
+    #[error("a relay is running in this folder already")]
+    Running,
+}
+
+impl Refusing for OpenError {
+    fn code(&self) -> &str {
+        match self {
+            Self::Home(error) => error.code(),
+            Self::Private(error) => error.code(),
+            Self::NetworkFile(error) => error.code(),
+            Self::Keys(error) => error.code(),
+            Self::Made(error) => error.code(),
+            Self::Store(error) => error.code(),
+            Self::Archive(error) => error.code(),
+            Self::Unopened { .. } => "store",
+            Self::Folder { .. } => "folder",
+            Self::Workers(_) => "system",
+            Self::Running => "running",
+        }
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Home(error) => error.exit_code(),
+            Self::Private(error) => error.exit_code(),
+            Self::NetworkFile(error) => error.exit_code(),
+            Self::Keys(error) => error.exit_code(),
+            Self::Made(error) => error.exit_code(),
+            Self::Store(error) => error.exit_code(),
+            Self::Archive(error) => error.exit_code(),
+            Self::Unopened { error, .. } => error.exit_code(),
+            Self::Folder { .. } => FAILED,
+            Self::Workers(_) => SYSTEM,
+            Self::Running => BUSY,
+        }
+    }
+}
+
+/// Opens a store. Whatever is wrong with it is said with its path; also when what reads it falls over, as over a file that is none.
+pub(crate) fn opened<T, E: Into<OpenError>>(
+    path: PathBuf,
+    open: impl FnOnce(&Path) -> Result<T, E>,
+) -> Result<T, OpenError> {
+    let opened = catch_unwind(AssertUnwindSafe(|| open(&path).map_err(Into::into)));
+    let damaged = |_| Err(StoreError::Damaged { what: "its file", error: None }.into());
+    match opened.unwrap_or_else(damaged) {
+        Err(error) if !matches!(error, OpenError::Store(StoreError::InUse)) => {
+            Err(OpenError::Unopened { path, error: Box::new(error) })
+        }
+        opened => opened,
+    }
+}
+
+/// How what is outside is read: time, which the edge of the program reads.
+#[derive(Clone, Copy, Debug)]
+pub struct Edge {
+    /// The clock.
+    pub now: fn() -> LocalTime,
+    /// All clocks, as one.
+    pub clocks: fn() -> Clocks,
+}
+
+impl Service {
+    /// A relay's service over the stores in its folder.
+    ///
+    /// # Errors
+    /// [`OpenError`].
+    pub fn open(home: &Home, edge: Edge) -> Result<Self, OpenError> {
+        let settings = home.settings()?;
+        for path in private::tighten(home)? {
+            eprintln!("note: others on this machine could read {}; they cannot any more", path.display());
+        }
+        let genesis = network_file::read_genesis(&home.joined()?)?;
+        let keys = Keys::read(&home.keys_folder())?;
+        let desk_key = desk_key(&home.keys_folder())?;
+        let mut made = Made::open(home, &keys.operational, (edge.now)()).map_err(|error| match error {
+            MadeError::Busy => StoreError::InUse.into(),
+            error => OpenError::from(error),
+        })?;
+        made.begin(home, &StoreName::SERVICE, (edge.now)())?;
+        let chain = genesis.chain_id();
+        let source = SourceId::of_identity(&chain, &keys.identity.public());
+        let store = Arc::new(opened(home.chain_file(), |path| ChainStore::open(path, &genesis))?);
+        let signer = Signer { chain, source, key: keys.operational.clone() };
+        let receipts = Arc::new(opened(home.receipts_file(), |path| Receipts::open(path, signer))?);
+        let timekeeper = Arc::new(Timekeeper::new(edge.clocks));
+        let submission = Submission {
+            chain,
+            source,
+            receipts: Arc::clone(&receipts),
+            store: Arc::clone(&store),
+            mempool: Arc::new(Mempool::new()),
+            seen: Arc::new(opened(home.seen_file(), Seen::open)?),
+            clock: edge.now,
+            timekeeper: Arc::clone(&timekeeper),
+            waker: OnceLock::new(),
+            publish: OnceLock::new(),
+        };
+        let limits = Limits { effort: u64::from(settings.mailboxes.effort), ..Limits::default() };
+        // The archive may be on a disk of its own.
+        let room = Room::at(home.folder(), &settings.disk);
+        let images = Room::at(&home.archive_folder(), &settings.disk);
+        let service = Self {
+            name: settings.name,
+            source,
+            genesis: Arc::new(genesis),
+            chain,
+            store,
+            archive: Arc::new(
+                opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path))?.within(images),
+            ),
+            reader: Arc::new(Workers::of_this_program().map_err(OpenError::Workers)?),
+            taking: Arc::default(),
+            quarantine: Arc::new(
+                Quarantine::open(&home.quarantine_folder(), settings.disk.quarantine())
+                    .map_err(|error| OpenError::Folder { path: home.quarantine_folder(), error })?,
+            ),
+            pickups: Arc::new(opened(home.pickups_file(), |path| Pickups::open(path, desk_key))?),
+            mailboxes: Arc::new(opened(home.mailboxes_file(), |path| Mailboxes::open(path, limits))?),
+            submission: Arc::new(submission),
+            receipts,
+            notices: Arc::new(opened(home.notices_file(), Notices::open)?),
+            disk: settings.disk,
+            room,
+            receipt_settings: settings.receipts,
+            refusals: Arc::new(Refusals::default()),
+            operational: keys.operational,
+            clock: edge.now,
+            timekeeper,
+            shadow: false,
+        };
+        made.finish(home, &StoreName::SERVICE, (edge.now)())?;
+        Ok(service)
+    }
+}
