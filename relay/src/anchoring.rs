@@ -22,7 +22,7 @@ const SUBMIT_WITHIN_MS: u64 = HOUR_MS;
 
 /// How long lies between two anchors.
 pub(crate) fn interval(service: &Service) -> Duration {
-    Duration::from_secs(u64::from(service.receipt_settings.anchor_every_seconds.max(1)))
+    Duration::from_secs(u64::from(service.records.settings.anchor_every_seconds.max(1)))
 }
 
 /// What the ledger says of this source's anchors.
@@ -42,19 +42,19 @@ fn standing(service: &Service) -> Result<Option<Standing>, StoreError> {
     };
     let snapshot = service.store.snapshot()?;
     let (head, rules) = (snapshot.head().map_err(read)?, snapshot.rules().map_err(read)?);
-    let Some(source) = snapshot.source(service.source).map_err(read)? else { return Ok(None) };
+    let Some(source) = snapshot.source(service.member.source).map_err(read)? else { return Ok(None) };
     // Until the epoch in which a new key is in force nothing signed by it is taken.
     let key = source.keys_in(head.epoch).operational;
-    let made = snapshot.activity(service.source).map_err(read)?.in_epoch(head.epoch).anchors;
-    let may = made < rules.parameters.anchors_per_epoch && key == service.operational.public();
+    let made = snapshot.activity(service.member.source).map_err(read)?.in_epoch(head.epoch).anchors;
+    let may = made < rules.parameters.anchors_per_epoch && key == service.member.operational.public();
     Ok(Some(Standing { due: source.anchors, time: head.time.timestamp(), may }))
 }
 
 /// After a block: keeps where the anchor that was submitted was executed.
 pub(crate) fn settle(service: &Service) -> Result<(), StoreError> {
-    let Some(pending) = service.receipts.pending()? else { return Ok(()) };
+    let Some(pending) = service.records.receipts.pending()? else { return Ok(()) };
     if let Some((height, _)) = service.store.find_envelope(&pending.envelope.hash())? {
-        service.receipts.anchored(pending.sequence, height)?;
+        service.records.receipts.anchored(pending.sequence, height)?;
     }
     Ok(())
 }
@@ -63,8 +63,8 @@ pub(crate) fn settle(service: &Service) -> Result<(), StoreError> {
 pub(crate) fn anchor(service: &Service) -> Result<(), StoreError> {
     settle(service)?;
     let Some(standing) = standing(service)? else { return Ok(()) };
-    let now = service.dated();
-    let pending = match service.receipts.pending()? {
+    let now = service.timekeeper.dated(&service.store);
+    let pending = match service.records.receipts.pending()? {
         Some(pending) if standing.due == pending.sequence && standing.time <= pending.envelope.body.submit_by => {
             Some(pending)
         }
@@ -80,7 +80,7 @@ pub(crate) fn anchor(service: &Service) -> Result<(), StoreError> {
             }
             prepare(service, &standing, now)?
         }
-        None if standing.may && is_time(service.receipts.unanchored()?, now, interval(service)) => {
+        None if standing.may && is_time(service.records.receipts.unanchored()?, now, interval(service)) => {
             prepare(service, &standing, now)?
         }
         None => None,
@@ -107,11 +107,12 @@ fn prepare(service: &Service, standing: &Standing, now: Timestamp) -> Result<Opt
     let sign = |root, count| -> Envelope {
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&sequence.to_be_bytes());
-        let action = Action::Anchor(Anchor { source: service.operational.public(), sequence, root, count });
+        let action = Action::Anchor(Anchor { source: service.member.operational.public(), sequence, root, count });
         let body = Body { submit_by: standing.time.max(now).plus(SUBMIT_WITHIN_MS), nonce, action };
-        body.sign(&service.chain, &[&service.operational]).expect("an anchor has one signer, and this is its key")
+        body.sign(&service.member.chain, &[&service.member.operational])
+            .expect("an anchor has one signer, and this is its key")
     };
-    service.receipts.prepare(sequence, now, sign)
+    service.records.receipts.prepare(sequence, now, sign)
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use clavicle_ledger::confirm::{MAX_ROUND_MS, Round, SignedNewest, Unconfirmed};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_network::message::{Query, Response};
-use clavicle_network::swarm::{Directory, Inquirer, Node};
+use clavicle_network::swarm::{Directory, Inquirer, Node, Peer};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -118,7 +118,7 @@ async fn look(service: &Service, before: &mut Result<(), Unconfirmed>) -> Durati
 
 /// Asks everybody once, and keeps what their answers come to.
 async fn ask(service: &Service, inquirer: &Inquirer, directory: &Directory) {
-    if let Some(relays) = off(service, Service::relays).await {
+    if let Some(relays) = off(service, relays).await {
         directory.set(relays);
     }
     // Before the nonce is drawn: its age is rather counted too long.
@@ -127,7 +127,7 @@ async fn ask(service: &Service, inquirer: &Inquirer, directory: &Directory) {
         return warn!(%error, "the system's random generator failed, so that nobody can be asked for the newest block");
     }
     let end = Instant::now() + Duration::from_millis(MAX_ROUND_MS);
-    let round = Round::new(service.source, nonce, made);
+    let round = Round::new(service.member.source, nonce, made);
     let inquiry = round.inquiry();
     // Who decides alone has nobody to ask.
     let Some(mut round) = off(service, move |service| weigh(service, round, None)).await else { return };
@@ -137,6 +137,23 @@ async fn ask(service: &Service, inquirer: &Inquirer, directory: &Directory) {
         let Some(heard) = off(service, move |service| weigh(service, round, Some(&signed))).await else { return };
         round = heard;
     }
+}
+
+/// The other relays, as the ledger has them.
+pub(crate) fn relays(service: &Service) -> Result<Vec<Peer>, ServiceError> {
+    let (snapshot, own) = (service.store.snapshot()?, service.member.source);
+    let epoch = snapshot.head()?.epoch;
+    let mut peers = Vec::new();
+    for admitted in &snapshot.roster()?.admitted {
+        if admitted.source != own
+            && let Some(source) = snapshot.source(admitted.source)?
+        {
+            let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
+            let keys = source.keys_in(epoch).network.iter();
+            peers.extend(keys.map(|key| Peer { key: *key, addresses: addresses.clone() }));
+        }
+    }
+    Ok(peers)
 }
 
 /// Takes an answer in, and keeps what all of them come to.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
-use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::key::Key;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::study::Standing;
 use clavicle_ledger::time::{BlockTime, LocalTime};
@@ -16,23 +16,20 @@ use tracing::{error, info};
 
 use crate::archive::{Archive, ArchiveError, Entry};
 use crate::desk::sentence;
+use crate::member::Member;
 use crate::store::{PickupRefused, Pickups, Snapshot, StoreError, Told, Visit};
 use crate::submission::{From, Submission};
 
 /// Answers pickups.
 pub struct RelayCounter {
-    /// The network.
-    pub chain: ChainId,
-    /// This source.
-    pub source: SourceId,
+    /// This source, and the network.
+    pub member: Arc<Member>,
     /// What was issued.
     pub pickups: Arc<Pickups>,
     /// The images.
     pub archive: Arc<Archive>,
     /// Takes transactions in.
     pub submission: Arc<Submission>,
-    /// Signs studies.
-    pub operational: SecretKey,
     /// Reads the clock.
     pub clock: fn() -> LocalTime,
     /// Held while a claim is kept, co-signed and submitted, so that none takes another's back.
@@ -147,11 +144,11 @@ impl RelayCounter {
     fn sign(&self, remote: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), NotSigned> {
         let Claim { body, holder } = claim;
         let Action::DefineStudy(define) = &body.action else { return Err(NotSigned::NotOffered) };
-        let study = StudyId::of(&self.chain, self.source, define.digest);
+        let study = StudyId::of(&self.member.chain, self.member.source, define.digest);
         if !offered.contains(&study) {
             return Err(NotSigned::NotOffered);
         }
-        if define.source != self.operational.public() {
+        if define.source != self.member.operational.public() {
             return Err(NotSigned::OtherSource);
         }
         // What the ledger shows of a study is this hospital's word as well. Which manifest, `Archive::claim` checks.
@@ -159,11 +156,11 @@ impl RelayCounter {
         if claimed.is_some_and(|edition| edition.manifest.manifest.header().open != define.open) {
             return Err(NotSigned::Open);
         }
-        let source = self.operational.sign(&body.preimage(&self.chain));
+        let source = self.member.operational.sign(&body.preimage(&self.member.chain));
         let signatures = Signatures::new(vec![source, *holder]).expect("an envelope has room for two signatures");
         let envelope = Envelope { body: body.clone(), signatures };
         // The holder's signature first: nothing is kept for a claim that is none.
-        envelope.clone().check_stateless(&self.chain).map_err(crate::submission::SubmitError::Stateless)?;
+        envelope.clone().check_stateless(&self.member.chain).map_err(crate::submission::SubmitError::Stateless)?;
         let snapshot = self.submission.store.snapshot()?;
         if snapshot.study(study)?.is_some() {
             // It has its holder, who asks once more, or somebody else does and is told so.
@@ -188,7 +185,7 @@ impl RelayCounter {
 
     fn submit(&self, study: StudyId, envelope: Envelope) -> Result<(EnvelopeHash, Envelope), NotSigned> {
         let Action::DefineStudy(define) = &envelope.body.action else { return Err(NotSigned::NotOffered) };
-        self.archive.claim(study, &define.manifest_root, &self.chain)?;
+        self.archive.claim(study, &define.manifest_root, &self.member.chain)?;
         let taken = self.submission.take(&encoding::encode(&envelope), From::Somebody)?;
         Ok((taken.envelope, envelope))
     }
@@ -209,7 +206,7 @@ fn denied(why: &PickupRefused) -> Denied {
 
 impl Counter for RelayCounter {
     fn source(&self) -> (ChainId, SourceId) {
-        (self.chain, self.source)
+        (self.member.chain, self.member.source)
     }
 
     fn secret(&self, remote: Key, ticket: TicketHash) -> Result<Secret, Denied> {

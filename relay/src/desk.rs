@@ -5,8 +5,8 @@ use std::sync::Arc;
 use clavicle_admission::Neighbourhood;
 use clavicle_ledger::confirm::Newest;
 use clavicle_ledger::encoding::{self, Bytes, Text};
-use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
-use clavicle_ledger::key::{Key, SecretKey, Signature};
+use clavicle_ledger::id::EnvelopeHash;
+use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::light::CertifiedHeader;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{Height, LocalTime};
@@ -20,6 +20,7 @@ use clavicle_network::swarm::{Desk, Received};
 use tracing::error;
 
 use crate::challenge::{Challenger, Connection};
+use crate::member::Member;
 use crate::room::Room;
 use crate::store::mailboxes::KeptBy;
 use crate::store::{ChainStore, MailboxError, Mailboxes, StoreError};
@@ -28,10 +29,8 @@ use crate::timekeeper::Timekeeper;
 
 /// Answers over libp2p.
 pub struct RelayDesk {
-    /// The network.
-    pub chain: ChainId,
-    /// This source.
-    pub source: SourceId,
+    /// This source, and the network.
+    pub member: Arc<Member>,
     /// Its libp2p key.
     pub network: Key,
     /// Takes transactions in.
@@ -40,8 +39,6 @@ pub struct RelayDesk {
     pub mailboxes: Arc<Mailboxes>,
     /// What is to be signed in collections.
     pub challenger: Challenger,
-    /// Signs what it says of the newest block.
-    pub operational: SecretKey,
     /// The disk that letters are kept on.
     pub room: Room,
     /// Reads the clock.
@@ -96,8 +93,8 @@ impl RelayDesk {
             Query::Holders(prefix) => Response::Holders(store.holdings(&prefix, MAX_HOLDINGS)?.map(List::of)),
             Query::Newest(inquiry) => {
                 let (head, at) = (store.head()?, (self.clock)().0);
-                let newest = Newest { inquiry, by: self.source, height: head.height, block: head.id(), at };
-                Response::Newest(Box::new(newest.sign(&self.chain, &self.operational)))
+                let newest = Newest { inquiry, by: self.member.source, height: head.height, block: head.id(), at };
+                Response::Newest(Box::new(newest.sign(&self.member.chain, &self.member.operational)))
             }
             // The node answers these itself, and only to relays.
             Query::Waiting | Query::Envelopes(_) => Response::Unavailable,
@@ -169,7 +166,7 @@ impl RelayDesk {
             MailboxRequest::Open { opening, work } => {
                 // How long it is kept must not follow from a clock that was set ahead.
                 let now = LocalTime(self.timekeeper.dated(self.store()));
-                let by = KeptBy { chain: self.chain, relay: self.source, relay_peer: self.network };
+                let by = KeptBy { chain: self.member.chain, relay: self.member.source, relay_peer: self.network };
                 let opened = self.mailboxes.open_box(&opening, work.as_deref(), &by, from, now);
                 opened.map(|()| MailboxResponse::Done)
             }
@@ -179,7 +176,8 @@ impl RelayDesk {
             }
             MailboxRequest::Challenge => Ok(MailboxResponse::Challenge(self.challenger.challenge(&asker, now))),
             MailboxRequest::Collect(signed) => {
-                let connection = Connection { chain: self.chain, relay: self.source, relay_peer: self.network, asker };
+                let connection =
+                    Connection { chain: self.member.chain, relay: self.member.source, relay_peer: self.network, asker };
                 match self.challenger.check(&signed, &connection, now) {
                     Ok(()) => self.mailboxes.collect(&signed.collection, now).map(MailboxResponse::Messages),
                     Err(refusal) => Ok(MailboxResponse::Refused(refusal)),

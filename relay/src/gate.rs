@@ -5,7 +5,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clavicle_ledger::authorise::{Authorisation, Refused, SignedHello, View, authorise};
-use clavicle_ledger::id::{ChainId, GrantId, SourceId, StudyId};
+use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::receipt::{
     Closed, End, Entry, Opened, RefusalReason, Refused as RefusedEntry, SignedReceipt, Statement,
@@ -20,6 +20,7 @@ use tokio::sync::watch;
 use tracing::{error, info};
 
 use crate::archive::{Archive, ArchiveError};
+use crate::member::Member;
 use crate::store::notices::Copy;
 use crate::store::{ChainStore, Notices, Receipts, ReceiptsError, Seen, Snapshot, StoreError};
 use crate::submission::is_kept_by;
@@ -30,10 +31,8 @@ const MAX_REFUSALS: usize = 10_000;
 
 /// Decides on those who fetch.
 pub struct RelayGate {
-    /// The network.
-    pub chain: ChainId,
-    /// This source.
-    pub source: SourceId,
+    /// This source, and the network.
+    pub member: Arc<Member>,
     /// The chain.
     pub store: Arc<ChainStore>,
     /// The images.
@@ -134,7 +133,7 @@ impl RelayGate {
         let (height, clocks) = (state.head().map_err(Refused::Read)?.height, self.timekeeper.clocks());
         let view = View {
             state: &state,
-            source: self.source,
+            source: self.member.source,
             highest_seen: head.time.timestamp(),
             confirmed: self.timekeeper.confirmed(height, clocks),
             seen_revocations: &seen,
@@ -166,7 +165,7 @@ impl RelayGate {
             SeriesScope::These(series) => {
                 let SignedManifest { manifest, endorsement } = edition.manifest;
                 let wanted: Vec<_> = series.iter().copied().collect();
-                let scoped = manifest.scoped(&self.chain, &edition.salt, &wanted);
+                let scoped = manifest.scoped(&self.member.chain, &edition.salt, &wanted);
                 if scoped.series().is_empty() {
                     return Err(No::SeriesGone);
                 }
@@ -179,7 +178,7 @@ impl RelayGate {
     /// Has a refusal written down, if the study is on the ledger and this source's. That is looked up elsewhere, and later: how long it
     /// takes must not show in the answer.
     fn write_down(&self, remote: Key, (study, grant): (StudyId, Option<GrantId>), no: &No) {
-        let (store, source) = (Arc::clone(&self.store), self.source);
+        let (store, source) = (Arc::clone(&self.store), self.member.source);
         let ours = move || {
             let snapshot = store.snapshot();
             snapshot.is_ok_and(|snapshot| is_kept_by(&snapshot, source, study).unwrap_or(false))
@@ -254,7 +253,7 @@ impl Gate for RelayGate {
     ) -> BoxFuture<'a, Result<SignedReceipt, Reference>> {
         Box::pin(async move {
             let (study, remote) = (authorisation.study(), authorisation.remote());
-            let opened = Opened::of(&self.chain, remote, hello, authorisation.current());
+            let opened = Opened::of(&self.member.chain, remote, hello, authorisation.current());
             let written =
                 async { self.receipts.append(study, self.dated(), Entry::Opened(Box::new(opened)))?.done().await };
             written

@@ -22,6 +22,7 @@ pub mod home;
 pub mod keeper;
 pub mod keys;
 pub mod made;
+pub mod member;
 pub mod mempool;
 pub mod notices;
 pub mod operations;

@@ -95,7 +95,8 @@ async fn run(service: Service, mut stopping: watch::Receiver<bool>) {
 
 /// Tells everybody who is due.
 async fn tell_all(service: &Service) {
-    let due = off(service, |service| Ok(service.notices.due(service.dated(), MOST)?)).await;
+    let due =
+        off(service, |service| Ok(service.records.notices.due(service.timekeeper.dated(&service.store), MOST)?)).await;
     let due = due.unwrap_or_else(|error| {
         warn!(%error, "who has copies cannot be read");
         None
@@ -120,14 +121,18 @@ async fn try_to_tell(service: &Service, due: Due) {
     let one = due.clone();
     if let Err(error) = tell(service, due).await {
         warn!(%error, "somebody who has a copy cannot be told what became of it");
-        off(service, move |service| Ok(service.notices.not_reached(&one, service.dated())?)).await.ok();
+        off(service, move |service| {
+            Ok(service.records.notices.not_reached(&one, service.timekeeper.dated(&service.store))?)
+        })
+        .await
+        .ok();
     }
 }
 
 /// Looks at the blocks that were not looked at yet, for what they change of this source's studies. Up to which height it has.
 fn look(service: &Service, looked: Option<Height>, keep: bool) -> Result<Height, StoreError> {
-    let (head, now) = (service.store.head()?.height, service.dated());
-    let kept = || service.notices.looked();
+    let (head, now) = (service.store.head()?.height, service.timekeeper.dated(&service.store));
+    let kept = || service.records.notices.looked();
     // Before anybody had a copy there was nothing to tell.
     let mut looked = looked.map_or_else(kept, |looked| Ok(Some(looked)))?.unwrap_or(head);
     while looked < head {
@@ -137,12 +142,12 @@ fn look(service: &Service, looked: Option<Height>, keep: bool) -> Result<Height,
             studies.extend(changed_in(service, height)?);
         }
         if !studies.is_empty() {
-            service.notices.changed(&studies, upto, now)?;
+            service.records.notices.changed(&studies, upto, now)?;
         }
         looked = upto;
     }
     if keep {
-        service.notices.changed(&BTreeSet::new(), looked, now)?;
+        service.records.notices.changed(&BTreeSet::new(), looked, now)?;
     }
     Ok(looked)
 }
@@ -175,9 +180,11 @@ async fn tell(service: &Service, due: Due) -> Result<(), ServiceError> {
     let deposited = deposit(service, &due.copy.reach.mailbox, sealed).await?;
     off(service, move |service| {
         match deposited {
-            Deposited::Taken => service.notices.settle(&due, Some(digest))?,
-            Deposited::NotReached => service.notices.not_reached(&due, service.dated())?,
-            Deposited::NoMailbox => service.notices.forget(&due)?,
+            Deposited::Taken => service.records.notices.settle(&due, Some(digest))?,
+            Deposited::NotReached => {
+                service.records.notices.not_reached(&due, service.timekeeper.dated(&service.store))?
+            }
+            Deposited::NoMailbox => service.records.notices.forget(&due)?,
         }
         Ok(())
     })
@@ -196,21 +203,21 @@ fn write(service: &Service, due: &Due) -> Result<Option<Written>, ServiceError> 
     let with_digest = |notice| (*blake3::hash(&encoding::encode(&notice)).as_bytes(), notice);
     let new = notice(service, due)?.map(with_digest).filter(|(digest, _)| due.told != Some(*digest));
     let Some((digest, notice)) = new else {
-        service.notices.settle(due, None)?;
+        service.records.notices.settle(due, None)?;
         return Ok(None);
     };
     let letter = Letter {
-        chain: service.chain,
+        chain: service.member.chain,
         to: Recipient::from_bytes(due.copy.reach.recipient),
-        from: service.operational.public(),
-        sent: service.dated(),
+        from: service.member.operational.public(),
+        sent: service.timekeeper.dated(&service.store),
         content: Content::Notice(Box::new(notice)),
     };
-    match seal::seal(&letter, &service.operational) {
+    match seal::seal(&letter, &service.member.operational) {
         Ok(sealed) => Ok(Some(Written { sealed, digest })),
         Err(error) => {
             debug!(%error, "nothing can be sealed to whoever has a copy");
-            service.notices.forget(due)?;
+            service.records.notices.forget(due)?;
             Ok(None)
         }
     }
@@ -230,7 +237,7 @@ fn notice(service: &Service, due: &Due) -> Result<Option<Notice>, ServiceError> 
     let counts = if due.copy.whole && granted { counts(service, due, &record.manifest_root)? } else { None };
     Ok(Some(Notice {
         study: due.study,
-        source: service.source,
+        source: service.member.source,
         copy: due.copy.root,
         revision: record.revision,
         manifest_root: record.manifest_root,
@@ -245,7 +252,8 @@ fn counts(
     due: &Due,
     now: &clavicle_ledger::id::ManifestRoot,
 ) -> Result<Option<NoticeCounts>, ArchiveError> {
-    let (then, now) = (service.archive.edition(due.study, &due.copy.root)?, service.archive.edition(due.study, now)?);
+    let (then, now) =
+        (service.images.archive.edition(due.study, &due.copy.root)?, service.images.archive.edition(due.study, now)?);
     let (Some(then), Some(now)) = (then, now) else { return Ok(None) };
     let by_uid = |manifest: &Manifest| -> BTreeMap<Uid, _> {
         manifest.instances().map(|instance| (instance.sop_instance_uid, instance.stored)).collect()
@@ -298,7 +306,7 @@ async fn ask(
     let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
     let Some(key) = source.keys_in(head.epoch).network.iter().next().copied() else { return Ok(None) };
     let answer = async {
-        let mut client = Client::connect(service.chain, &key, &addresses, PATIENCE).await?;
+        let mut client = Client::connect(service.member.chain, &key, &addresses, PATIENCE).await?;
         client.ask(Request::Mailbox(Box::new(request))).await
     };
     match answer.await {

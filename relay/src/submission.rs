@@ -9,7 +9,7 @@ use clavicle_consensus::Waker;
 use clavicle_ledger::authorise::seen_revocation;
 use clavicle_ledger::encoding::{self, DecodeError};
 use clavicle_ledger::execute::{self, ExecuteError, Rejection};
-use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId, TxId};
+use clavicle_ledger::id::{EnvelopeHash, SourceId, StudyId, TxId};
 use clavicle_ledger::pool::{Put, lane_of};
 use clavicle_ledger::receipt::{Entry, SignedReceipt};
 use clavicle_ledger::state::{ReadError, ReadRows as _};
@@ -17,6 +17,7 @@ use clavicle_ledger::time::{BlockTime, Height, LocalTime};
 use clavicle_ledger::transaction::{Action, Envelope, StatelessError, Verified};
 use tracing::warn;
 
+use crate::member::Member;
 use crate::mempool::Mempool;
 use crate::store::receipts::Writing;
 use crate::store::{ChainStore, Receipts, Remembered, Seen, SeenError, Snapshot, StoreError};
@@ -24,10 +25,8 @@ use crate::timekeeper::Timekeeper;
 
 /// Takes transactions in.
 pub struct Submission {
-    /// The network.
-    pub chain: ChainId,
-    /// This source.
-    pub source: SourceId,
+    /// This source, and the network.
+    pub member: Arc<Member>,
     /// The chain.
     pub store: Arc<ChainStore>,
     /// What waits for a block.
@@ -40,10 +39,16 @@ pub struct Submission {
     pub clock: fn() -> LocalTime,
     /// Dates what is written down.
     pub timekeeper: Arc<Timekeeper>,
-    /// Tells the engine that something waits; none while the relay is not running.
-    pub waker: OnceLock<Waker>,
-    /// Hands a transaction on to the other relays; nothing while the relay is not running.
-    pub publish: OnceLock<Box<dyn Fn(Vec<u8>) + Send + Sync>>,
+    /// Who hears of what is taken in; nobody while the relay is not running, and then nothing is.
+    pub running: OnceLock<Running>,
+}
+
+/// Who hears of transactions that are taken in, while the relay runs.
+pub struct Running {
+    /// Tells the engine that something waits.
+    pub waker: Waker,
+    /// Hands a transaction on to the other relays.
+    pub publish: Box<dyn Fn(Vec<u8>) + Send + Sync>,
 }
 
 /// Where a transaction came from.
@@ -150,9 +155,9 @@ impl Submission {
     /// # Errors
     /// [`SubmitError`].
     pub fn take(&self, bytes: &[u8], from: From) -> Result<Taken, SubmitError> {
-        let waker = self.waker.get().ok_or(SubmitError::NotRunning)?;
+        let running = self.running.get().ok_or(SubmitError::NotRunning)?;
         let envelope: Envelope = encoding::decode(bytes)?;
-        let (hash, id) = (envelope.hash(), envelope.body.id(&self.chain));
+        let (hash, id) = (envelope.hash(), envelope.body.id(&self.member.chain));
         let taken = |fate| Taken { transaction: id, envelope: hash, fate, receipt: None };
         let revoked = match &envelope.body.action {
             Action::Revoke(revoke) if from == From::Somebody => Some((revoke.study, revoke.grant)),
@@ -167,7 +172,7 @@ impl Submission {
             let mut known = known(Fate::Executed(height))?;
             if revoked.is_some() && known.receipt.is_none() {
                 // It came in a block before it came by itself, or its receipt is on its way to the disk still.
-                let envelope = envelope.check_stateless(&self.chain)?;
+                let envelope = envelope.check_stateless(&self.member.chain)?;
                 known.receipt = given(self.remember(&self.store.snapshot()?, &envelope)?);
             }
             return Ok(known);
@@ -177,7 +182,7 @@ impl Submission {
             let writing = if revoked.is_some() { self.remember(&self.store.snapshot()?, &waits)? } else { None };
             return Ok(Taken { receipt: given(writing), ..taken(Fate::Waited) });
         }
-        let envelope = envelope.check_stateless(&self.chain)?;
+        let envelope = envelope.check_stateless(&self.member.chain)?;
         let snapshot = self.store.snapshot()?;
         let writing = self.remember(&snapshot, &envelope)?;
         if let Err(refused) = execute::admit(&snapshot, BlockTime((self.clock)().0), &envelope) {
@@ -197,11 +202,9 @@ impl Submission {
             }
             Put::Waits => {}
         }
-        waker.wake();
-        if from == From::Somebody
-            && let Some(publish) = self.publish.get()
-        {
-            publish(bytes.to_vec());
+        running.waker.wake();
+        if from == From::Somebody {
+            (running.publish)(bytes.to_vec());
         }
         // Last, since nothing but the answer waits for it.
         let receipt = given(writing.filter(|_| from == From::Somebody));
@@ -219,7 +222,7 @@ impl Submission {
             Err(SeenError::State(error)) => return Err(read_error(error).into()),
         }
         let (study, grave) = seen;
-        let ours = is_kept_by(snapshot, self.source, study).map_err(read_error)?;
+        let ours = is_kept_by(snapshot, self.member.source, study).map_err(read_error)?;
         // It binds already, and what may fail now does not change that.
         let entry = Entry::RevocationSeen { grant: grave.grant };
         Ok(if ours { self.receipts.append(study, self.timekeeper.dated(&self.store), entry).ok() } else { None })
@@ -243,6 +246,6 @@ impl Submission {
 
 impl std::fmt::Debug for Submission {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Submission").field("chain", &self.chain).finish_non_exhaustive()
+        f.debug_struct("Submission").field("chain", &self.member.chain).finish_non_exhaustive()
     }
 }

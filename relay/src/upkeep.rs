@@ -93,7 +93,7 @@ async fn run(service: Service, mut stopping: watch::Receiver<bool>) -> Result<()
                 blocking(&service, anchoring::anchor).await?;
                 continue;
             }
-            () = service.receipts.crowded() => {
+            () = service.records.receipts.crowded() => {
                 blocking(&service, anchoring::anchor).await?;
                 continue;
             }
@@ -136,11 +136,11 @@ async fn blocking(
 /// [`StoreError`].
 pub fn sweep(service: &Service) -> Result<(), StoreError> {
     // A clock that was set ahead throws nothing away.
-    let now = LocalTime(service.dated());
-    service.pickups.sweep(now)?;
-    service.mailboxes.sweep(now)?;
-    let kept_ms = u64::from(service.receipt_settings.keep_years).saturating_mul(YEAR_MS);
-    service.receipts.sweep(Timestamp(now.0.since(Timestamp(kept_ms))))?;
+    let now = LocalTime(service.timekeeper.dated(&service.store));
+    service.records.pickups.sweep(now)?;
+    service.records.mailboxes.sweep(now)?;
+    let kept_ms = u64::from(service.records.settings.keep_years).saturating_mul(YEAR_MS);
+    service.records.receipts.sweep(Timestamp(now.0.since(Timestamp(kept_ms))))?;
     Ok(())
 }
 
@@ -164,18 +164,21 @@ fn after_block(service: &Service) -> Result<(), StoreError> {
 
 /// Brings revisions of studies that somebody holds to the ledger, one after another.
 fn publish(service: &Service) -> Result<(), ArchiveError> {
-    for study in service.archive.unpublished()? {
+    for study in service.images.archive.unpublished()? {
         let snapshot = service.store.snapshot()?;
         let record = snapshot.study(study).map_err(|_| StoreError::Damaged { what: "a study", error: None })?;
         // A definition that is still on its way comes first.
         let Some(record) = record else { continue };
-        let Some(next) = service.archive.next_revision(study, &record.manifest_root, &service.chain)? else { continue };
+        let Some(next) = service.images.archive.next_revision(study, &record.manifest_root, &service.member.chain)?
+        else {
+            continue;
+        };
         let header = next.manifest.header();
         let action = Action::ReviseStudy(ReviseStudy {
             study,
-            source: service.operational.public(),
+            source: service.member.operational.public(),
             revision: header.revision,
-            manifest_root: next.manifest.root(&service.chain),
+            manifest_root: next.manifest.root(&service.member.chain),
             open: header.open,
         });
         submit(service, study, action);
@@ -189,7 +192,7 @@ fn submit(service: &Service, study: StudyId, action: Action) {
     let submit_by = Timestamp(hour.saturating_add(2).saturating_mul(REVISION_MS));
     let mut nonce = [0; 16];
     nonce.copy_from_slice(&study.as_bytes()[..16]);
-    let signed = Body { submit_by, nonce, action }.sign(&service.chain, &[&service.operational]);
+    let signed = Body { submit_by, nonce, action }.sign(&service.member.chain, &[&service.member.operational]);
     let envelope = signed.expect("a revision has one signer, and this is its key");
     match service.submission.take(&encoding::encode(&envelope), From::Somebody) {
         Ok(_) => {}

@@ -24,7 +24,7 @@ use super::{CommandError, EDGE, now};
 use crate::answer::{Answer, Refusing as _, say};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
-use crate::confirming::Confirmer;
+use crate::confirming::{Confirmer, relays};
 use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
 use crate::desk::RelayDesk;
@@ -38,8 +38,9 @@ use crate::notices::Notifier;
 use crate::operations::Operation as _;
 use crate::operations::status::{RelayStatus, Status};
 use crate::reception::Reception;
-use crate::service::{OpenError, Service, ServiceError, opened};
+use crate::service::{self, OpenError, Service, ServiceError, opened};
 use crate::store::{ProposalStore, StoreError};
+use crate::submission::Running;
 use crate::upkeep::Upkeep;
 use clavicle_network::file as network_file;
 
@@ -94,7 +95,7 @@ fn raise_descriptors() {
 fn open(home: &Home) -> Result<Service, CommandError> {
     let from = Instant::now();
     loop {
-        match Service::open(home, EDGE) {
+        match service::open(home, EDGE) {
             Err(OpenError::Store(StoreError::InUse)) if from.elapsed() < COMMANDS => {
                 if home.is_served() {
                     return Err(ControlError::Running.into());
@@ -165,8 +166,8 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     let mut engine = start_engine(home, settings, &service, keys, (proposals, is_silent)).await?;
     let publisher = node.publisher();
     // Set once, since this is the one place that starts anything.
-    service.submission.waker.set(engine.waker()).ok();
-    service.submission.publish.set(Box::new(move |envelope| publisher.publish(envelope))).ok();
+    let publish = Box::new(move |envelope| publisher.publish(envelope));
+    service.submission.running.set(Running { waker: engine.waker(), publish }).ok();
     let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
     let notifier = Notifier::start(service.clone());
@@ -227,14 +228,12 @@ fn desk(service: &Service, keys: &Keys) -> Result<Arc<dyn Desk>, CommandError> {
     let mut secret = [0; 32];
     getrandom::fill(&mut secret).map_err(KeysError::Random)?;
     Ok(Arc::new(RelayDesk {
-        chain: service.chain,
-        source: service.source,
+        member: Arc::clone(&service.member),
         network: keys.network.public(),
         submission: Arc::clone(&service.submission),
-        mailboxes: Arc::clone(&service.mailboxes),
+        mailboxes: Arc::clone(&service.records.mailboxes),
         challenger: Challenger::new(secret),
-        operational: service.operational.clone(),
-        room: service.room.clone(),
+        room: service.images.room.clone(),
         clock: service.clock,
         timekeeper: Arc::clone(&service.timekeeper),
     }))
@@ -243,10 +242,10 @@ fn desk(service: &Service, keys: &Keys) -> Result<Arc<dyn Desk>, CommandError> {
 /// The node among relays and wallets.
 fn start_node(settings: &Settings, service: &Service, keys: &Keys, desk: Arc<dyn Desk>) -> Result<Node, CommandError> {
     let config = clavicle_network::swarm::Config {
-        chain: service.chain,
+        chain: service.member.chain,
         seed: keys.network.seed(),
         listen: settings.listen.network_address(),
-        peers: service.relays()?,
+        peers: relays(service)?,
         reconcile_every: RECONCILE_EVERY,
     };
     Ok(Node::start(config, desk)?)
@@ -260,28 +259,25 @@ async fn start_server(
     desk: Arc<dyn Desk>,
 ) -> Result<Server, CommandError> {
     let gate = RelayGate {
-        chain: service.chain,
-        source: service.source,
+        member: Arc::clone(&service.member),
         store: Arc::clone(&service.store),
-        archive: Arc::clone(&service.archive),
+        archive: Arc::clone(&service.images.archive),
         seen: Arc::clone(&service.submission.seen),
-        refusals: Arc::clone(&service.refusals),
-        receipts: Arc::clone(&service.receipts),
-        notices: Arc::clone(&service.notices),
+        refusals: Arc::clone(&service.records.refusals),
+        receipts: Arc::clone(&service.records.receipts),
+        notices: Arc::clone(&service.records.notices),
         timekeeper: Arc::clone(&service.timekeeper),
     };
     let counter = RelayCounter {
-        chain: service.chain,
-        source: service.source,
-        pickups: Arc::clone(&service.pickups),
-        archive: Arc::clone(&service.archive),
+        member: Arc::clone(&service.member),
+        pickups: Arc::clone(&service.records.pickups),
+        archive: Arc::clone(&service.images.archive),
         submission: Arc::clone(&service.submission),
-        operational: service.operational.clone(),
         clock: service.clock,
         claiming: Mutex::default(),
     };
     let at = settings.listen.transfer;
-    let revocations = Revocations::new(service.chain, desk);
+    let revocations = Revocations::new(service.member.chain, desk);
     let started = Server::start(&keys.transfer, at, Arc::new(gate), Arc::new(counter), revocations).await;
     started.map_err(|error| CommandError::Endpoint { at, error })
 }
@@ -307,14 +303,14 @@ async fn start_engine(
 ) -> Result<Engine, CommandError> {
     let parameters = service.store.snapshot()?.rules().map_err(ServiceError::from)?.parameters;
     let config = Config {
-        chain: service.chain,
-        source: service.source,
+        chain: service.member.chain,
+        source: service.member.source,
         consensus: (!is_silent).then_some(keys.consensus),
         moniker: settings.name.clone(),
         listen: settings.listen.consensus_address(),
         elsewhere: Some(Arc::new(PublicPorts {
-            chain: service.chain,
-            source: service.source,
+            chain: service.member.chain,
+            source: service.member.source,
             store: Arc::clone(&service.store),
         })),
         home: home.consensus_folder(),
@@ -324,7 +320,7 @@ async fn start_engine(
         status_interval: Duration::from_secs(1),
     };
     let (store, mempool) = (Arc::clone(&service.store), Arc::clone(&service.submission.mempool));
-    let keeper = Keeper::new(store, proposals, mempool, service.source, Box::new(now));
+    let keeper = Keeper::new(store, proposals, mempool, service.member.source, Box::new(now));
     keeper.resume()?;
     Ok(Engine::start(config, keeper).await?)
 }

@@ -9,7 +9,7 @@ use crate::command::{self, Arguments};
 use crate::control;
 use crate::home::Home;
 use crate::operations::held::Held;
-use crate::service::Service;
+use crate::service;
 
 fn run(words: &[&str]) -> Result<String, Failure> {
     let arguments = Arguments::try_parse_from([&["clavicle-relay"], words].concat()).unwrap();
@@ -34,7 +34,7 @@ fn it_is_asked_over_a_real_socket_and_on_the_stores() {
     assert_eq!(run(&["held", "--dir", &dir, "--not", "--json"]).unwrap(), r#"{"studies":0}"#);
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let service = Service::open(&home, command::EDGE).unwrap();
+    let service = service::open(&home, command::EDGE).unwrap();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (socket, served) = (home.socket(), home.socket());
     let serving = runtime.spawn(async move {

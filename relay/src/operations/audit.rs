@@ -131,7 +131,7 @@ impl Operation for Audit {
         };
         let begin = self.study.as_deref().map(|begin| begin.trim().to_lowercase()).unwrap_or_default();
         let (mut audit, mut any, snapshot) = (AuditedReceipts::default(), false, service.store.snapshot()?);
-        for (study, _) in service.receipts.studies()? {
+        for (study, _) in service.records.receipts.studies()? {
             if study.to_string().starts_with(&begin) {
                 any = true;
                 audit_study(service, &snapshot, study, &since, &mut audit)?;
@@ -172,13 +172,13 @@ fn audit_study(
     };
     let (mut from, mut tip) = (0, None);
     loop {
-        let statement = service.receipts.statement(study, from, |hash| service.store.inclusion(hash))?;
+        let statement = service.records.receipts.statement(study, from, |hash| service.store.inclusion(hash))?;
         let Some(first) = statement.receipts.first() else { break };
         // What is not kept any more is before the first.
         let before = tip.unwrap_or_else(|| Tip::before(&first.receipt.receipt));
         let signers = statement.receipts.iter().map(|stated| stated.receipt.receipt.signer);
         let keys = own_keys(service, snapshot, signers)?;
-        let verified = statement.verify(&service.chain, (service.source, study), before, &keys, believed);
+        let verified = statement.verify(&service.member.chain, (service.member.source, study), before, &keys, believed);
         let last = statement.receipts.last().map_or(from, |last| last.receipt.receipt.sequence);
         tip = match verified {
             Ok(tip) => Some(tip),
@@ -211,13 +211,13 @@ fn own_keys(
     snapshot: &Snapshot,
     signers: impl Iterator<Item = Key>,
 ) -> Result<Vec<Key>, AuditError> {
-    let mut keys = vec![service.operational.public()];
+    let mut keys = vec![service.member.operational.public()];
     for key in signers {
         if keys.contains(&key) {
             continue;
         }
         let row: Option<clavicle_ledger::source::KeyUse> = snapshot.row(&StateKey::KeyUse(key))?;
-        if row.is_some_and(|row| row.source == service.source && row.role == KeyRole::Operational) {
+        if row.is_some_and(|row| row.source == service.member.source && row.role == KeyRole::Operational) {
             keys.push(key);
         }
     }

@@ -64,16 +64,16 @@ impl Operation for Check {
 
     fn work(self, service: &Service) -> Result<CheckRow, ArchiveError> {
         let Checked { sound, damaged, missing, stray, unlisted, unreadable, unrecorded } =
-            service.archive.check(&service.chain, &mut |_, _| {})?;
+            service.images.archive.check(&service.member.chain, &mut |_, _| {})?;
         let removed = self.remove_stray && !stray.is_empty() && self.confirm == Some(stray.len());
         if removed {
-            service.archive.remove_stray(&stray, &service.chain)?;
+            service.images.archive.remove_stray(&stray, &service.member.chain)?;
         }
         let studies = |ids: Vec<StudyId>| ids.iter().map(ToString::to_string).collect();
         let names = |digests: Vec<StoredDigest>| digests.iter().map(ToString::to_string).collect();
         Ok(CheckRow {
             sound,
-            bytes: service.archive.usage()?.bytes,
+            bytes: service.images.archive.usage()?.bytes,
             damaged: names(damaged),
             missing: names(missing),
             stray: names(stray),

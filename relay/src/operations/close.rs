@@ -33,8 +33,8 @@ impl Operation for Close {
     type Error = NotFound;
 
     fn work(self, service: &Service) -> Result<Closed, NotFound> {
-        let study = study_that_begins(&service.archive, &self.study)?;
-        let changed = service.archive.close(study, &service.signer())?;
+        let study = study_that_begins(&service.images.archive, &self.study)?;
+        let changed = service.images.archive.close(study, &service.member.signer((service.clock)().0))?;
         // A revision of a study that somebody holds goes to the ledger.
         service.store.note();
         Ok(Closed { study: study.to_string(), changed })

@@ -74,8 +74,8 @@ impl Operation for Compare {
     type Error = CompareError;
 
     fn work(self, service: &Service) -> Result<CompareRow, CompareError> {
-        let entry = entry_that_begins(&service.archive, &self.study)?;
-        let intake = Intake::of_folder(&self.folder, &*service.reader)?;
+        let entry = entry_that_begins(&service.images.archive, &self.study)?;
+        let intake = Intake::of_folder(&self.folder, &*service.images.reader)?;
         let manifest = &entry.manifest.manifest;
         let comparison = manifest.compare(intake.received());
         let uids = |uids: &[Uid]| uids.iter().map(ToString::to_string).collect();

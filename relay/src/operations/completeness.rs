@@ -36,14 +36,14 @@ impl Operation for Completeness {
 
     fn work(self, service: &Service) -> Result<CompletenessRow, NotFound> {
         let entries = match &self.study {
-            Some(begin) => vec![entry_that_begins(&service.archive, begin)?],
-            None => service.archive.studies()?,
+            Some(begin) => vec![entry_that_begins(&service.images.archive, begin)?],
+            None => service.images.archive.studies()?,
         };
         let (mut lines, mut suspicious) = (Vec::new(), Vec::new());
         for entry in entries {
             let instances = entry.manifest.manifest.instances();
-            let files = instances.map(|instance| service.archive.place(&instance.stored)).collect();
-            let said = Said::of(&Intake::of_files(files, &*service.reader), &*service.reader);
+            let files = instances.map(|instance| service.images.archive.place(&instance.stored)).collect();
+            let said = Said::of(&Intake::of_files(files, &*service.images.reader), &*service.images.reader);
             let doubtful = said.studies.iter().filter(|study| study.is_suspicious());
             suspicious.extend(doubtful.map(|study| study.study_instance_uid.to_string()));
             lines.push(said.to_string());

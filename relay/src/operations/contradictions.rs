@@ -46,24 +46,24 @@ impl Operation for Contradictions {
 
     fn work(self, service: &Service) -> Result<Vec<ContradictionRow>, ArchiveError> {
         let mut rows = Vec::new();
-        for entry in service.archive.studies()? {
+        for entry in service.images.archive.studies()? {
             let study = entry.manifest.manifest.header().study;
-            let all = service.archive.contradictions(study)?;
+            let all = service.images.archive.contradictions(study)?;
             rows.extend(all.into_iter().map(|(stored, one)| ContradictionRow {
                 study: study.to_string(),
                 sop_instance_uid: one.sop_instance_uid.to_string(),
                 stored: stored.to_string(),
-                path: absolute(service.archive.place(&stored)),
+                path: absolute(service.images.archive.place(&stored)),
                 size: one.size,
                 how: one.how.to_string(),
                 came_ms: one.came.0,
             }));
-            let shared = service.archive.shared_names(study)?;
+            let shared = service.images.archive.shared_names(study)?;
             rows.extend(shared.into_iter().map(|one| ContradictionRow {
                 study: study.to_string(),
                 sop_instance_uid: one.sop_instance_uid.to_string(),
                 stored: one.stored.to_string(),
-                path: absolute(service.archive.place(&one.stored)),
+                path: absolute(service.images.archive.place(&one.stored)),
                 size: one.size,
                 how: in_both(&entry.manifest.manifest.header().study_instance_uid, &one.other_study_instance_uid),
                 came_ms: entry.grown.0,

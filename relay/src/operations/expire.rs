@@ -67,13 +67,13 @@ impl Operation for Expire {
     fn work(self, service: &Service) -> Result<Expired, ExpireError> {
         let day = parse_day(&self.before).ok_or(ExpireError::Day)?;
         let (mut expired, mut old) = (Expired::default(), Vec::new());
-        for entry in service.archive.studies()? {
+        for entry in service.images.archive.studies()? {
             let header = entry.manifest.manifest.header();
             if header.study_date.is_none_or(|date| date >= day) {
                 continue;
             }
             let is_withdrawn = is_withdrawn(service, header.study)?;
-            match service.archive.removable(header.study, is_withdrawn) {
+            match service.images.archive.removable(header.study, is_withdrawn) {
                 Ok(_) => old.push((header.study, is_withdrawn)),
                 Err(ArchiveError::Held) => expired.held.push(header.study.to_string()),
                 Err(error) => return Err(error.into()),
@@ -82,7 +82,7 @@ impl Operation for Expire {
         expired.studies = old.iter().map(|(study, _)| study.to_string()).collect();
         expired.removed = !old.is_empty() && self.confirm == Some(old.len());
         if expired.removed {
-            old.iter().try_for_each(|(study, is_withdrawn)| service.archive.remove(*study, *is_withdrawn))?;
+            old.iter().try_for_each(|(study, is_withdrawn)| service.images.archive.remove(*study, *is_withdrawn))?;
         }
         Ok(expired)
     }

@@ -37,7 +37,7 @@ impl Operation for Explain {
     type Error = UnknownReference;
 
     fn work(self, service: &Service) -> Result<Refusal, UnknownReference> {
-        service.refusals.find(self.reference.trim()).ok_or(UnknownReference)
+        service.records.refusals.find(self.reference.trim()).ok_or(UnknownReference)
     }
 }
 

@@ -10,7 +10,7 @@ use super::taking::TakingRow;
 use crate::home::Home;
 use crate::keys::Keys;
 use crate::made::Made;
-use crate::service::{Edge, OpenError, Service};
+use crate::service::{self, Edge, OpenError, Service};
 
 /// On what an operation is done, and with that who may ask for it.
 pub trait Ground: Sized + Sync {
@@ -41,11 +41,11 @@ impl Ground for Service {
     }
 
     fn open(home: &Home, edge: Edge) -> Result<Self, OpenError> {
-        Self::open(home, edge)
+        service::open(home, edge)
     }
 
     fn how_far(&self) -> TakingRow {
-        let (seen, files) = self.taking.at();
+        let (seen, files) = self.images.taking.at();
         TakingRow { seen, files }
     }
 }

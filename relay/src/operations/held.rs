@@ -32,7 +32,7 @@ impl Operation for Held {
     type Error = ArchiveError;
 
     fn work(self, service: &Service) -> Result<HeldRow, ArchiveError> {
-        let studies = service.archive.studies()?;
+        let studies = service.images.archive.studies()?;
         let counted = studies.iter().filter(|study| study.claimed.is_some() != self.not);
         Ok(HeldRow { studies: counted.count() })
     }

@@ -136,18 +136,18 @@ impl Operation for Ingest {
     type Error = IngestError;
 
     fn work(self, service: &Service) -> Result<Ingested, IngestError> {
-        service.taking.is_at(0, 0);
-        let told = |done, files| service.taking.is_at(done, files);
+        service.images.taking.is_at(0, 0);
+        let told = |done, files| service.images.taking.is_at(done, files);
         // What comes from outside is read by a process that can do nothing else.
-        let mut intake = Intake::watched(&self.folder, &*service.reader, &told)?;
+        let mut intake = Intake::watched(&self.folder, &*service.images.reader, &told)?;
         if let Some(report) = &self.report {
             attach(&mut intake, report)?;
         }
-        let signer = service.signer();
+        let signer = service.member.signer((service.clock)().0);
         let (mut taken, mut refused, mut instances) = (Vec::new(), Vec::new(), 0);
         for study in &intake.studies {
             let conflicts = intake.conflicts_of(&study.study_instance_uid);
-            match service.archive.take(study, &conflicts, Origin::Handed, &signer) {
+            match service.images.archive.take(study, &conflicts, Origin::Handed, &signer) {
                 Ok(one) => {
                     instances += study.instances();
                     taken.push((study.study_instance_uid, one));
@@ -243,7 +243,7 @@ fn shared(service: &Service, intake: &Intake, taken: &[(Uid, Taken)]) -> Result<
     for (uid, taken) in taken.iter().copied() {
         let Some(study) = intake.studies.iter().find(|one| one.study_instance_uid == uid) else { continue };
         for SharedName { sop_instance_uid, other_study_instance_uid: other, .. } in
-            service.archive.shared_names(taken.study())?
+            service.images.archive.shared_names(taken.study())?
         {
             let pair = (sop_instance_uid, uid.min(other), uid.max(other));
             let file = |study: &StudyIntake| {

@@ -72,7 +72,7 @@ impl Operation for Kos {
     type Error = KosError;
 
     fn work(self, service: &Service) -> Result<KosRow, KosError> {
-        let entry = entry_that_begins(&service.archive, &self.study)?;
+        let entry = entry_that_begins(&service.images.archive, &self.study)?;
         let manifest = &entry.manifest.manifest;
         let mut random = [0; 32];
         getrandom::fill(&mut random).map_err(KosError::Random)?;
@@ -87,8 +87,8 @@ impl Operation for Kos {
         let bytes = selection::of_manifest(
             &document,
             manifest,
-            &|instance| service.archive.place(&instance.stored),
-            &*service.reader,
+            &|instance| service.images.archive.place(&instance.stored),
+            &*service.images.reader,
         )?;
         let study = manifest.header().study.to_string();
         Ok(KosRow { study, instances: manifest.counts().instances, document: Hex(&bytes).to_string() })

@@ -216,7 +216,7 @@ impl Operation for Pickup {
             return Err(PickupError::Shadow);
         }
         let visit = visit_of(service, &self.visit)?;
-        let studies = studies_of(&service.archive, &visit)?;
+        let studies = studies_of(&service.images.archive, &visit)?;
         if studies.is_empty() {
             return Err(PickupError::NoStudy);
         }
@@ -230,11 +230,12 @@ impl Operation for Pickup {
                 (Question::BirthDate, born.to_string())
             }
         };
-        let now = LocalTime(service.dated());
+        let now = LocalTime(service.timekeeper.dated(&service.store));
         let expires = now.0.plus(u64::from(self.hours).saturating_mul(HOUR_MS));
         let ticket = Ticket(random()?);
         let code = code_of(service, ticket.clone(), question, expires)?;
-        let voided = service.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, now)?;
+        let voided =
+            service.records.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, now)?;
         let id = |study: &Entry| study.manifest.manifest.header().study.to_string();
         Ok(Issued {
             code: clavicle_wallet::code::to_text(&code),
@@ -309,7 +310,7 @@ fn visit_of(service: &Service, request: &VisitRequest) -> Result<Visit, PickupEr
     Ok(match request {
         VisitRequest::Accession(accession) => Visit::Accession(number(accession)?),
         VisitRequest::Patient(patient) => Visit::Patient(number(patient)?),
-        VisitRequest::Study(begin) => Visit::Study(study_that_begins(&service.archive, begin)?),
+        VisitRequest::Study(begin) => Visit::Study(study_that_begins(&service.images.archive, begin)?),
     })
 }
 
@@ -320,11 +321,11 @@ fn code_of(
     expires: Timestamp,
 ) -> Result<PickupCode, PickupError> {
     let (snapshot, head) = (service.store.snapshot()?, service.store.head()?);
-    let source = snapshot.source(service.source)?.ok_or(PickupError::NoSource)?;
+    let source = snapshot.source(service.member.source)?.ok_or(PickupError::NoSource)?;
     let epoch = snapshot.head()?.epoch;
     Ok(PickupCode {
-        chain: service.chain,
-        source: service.source,
+        chain: service.member.chain,
+        source: service.member.source,
         transfer: source.keys_in(epoch).transfer,
         addresses: source.announced.addresses.iroh,
         ticket,

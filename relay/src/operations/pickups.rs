@@ -40,7 +40,7 @@ impl Operation for Pickups {
 
     /// Every pickup that is kept, the newest first.
     fn work(self, service: &Service) -> Result<Vec<PickupRow>, StoreError> {
-        let mut listed = service.pickups.list((service.clock)())?;
+        let mut listed = service.records.pickups.list((service.clock)())?;
         listed.sort_by_key(|one| std::cmp::Reverse(one.issued));
         Ok(listed.into_iter().map(PickupRow::of).collect())
     }

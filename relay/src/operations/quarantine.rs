@@ -32,7 +32,7 @@ impl Operation for Quarantine {
     type Error = QuarantineError;
 
     fn work(self, service: &Service) -> Result<Vec<QuarantineRow>, QuarantineError> {
-        service.quarantine.rows().map_err(QuarantineError)
+        service.images.quarantine.rows().map_err(QuarantineError)
     }
 }
 

@@ -65,12 +65,12 @@ impl Operation for Remove {
 
     /// Removes it, if it has as many files as was said; says how many otherwise.
     fn work(self, service: &Service) -> Result<Removal, RemoveError> {
-        let study = study_that_begins(&service.archive, &self.study)?;
+        let study = study_that_begins(&service.images.archive, &self.study)?;
         let is_withdrawn = is_withdrawn(service, study)?;
-        let files = service.archive.removable(study, is_withdrawn)?;
+        let files = service.images.archive.removable(study, is_withdrawn)?;
         let removed = self.confirm == Some(files);
         if removed {
-            service.archive.remove(study, is_withdrawn)?;
+            service.images.archive.remove(study, is_withdrawn)?;
         }
         Ok(Removal { study: study.to_string(), files, removed })
     }

@@ -104,14 +104,14 @@ impl Refusing for StandingError {
 
 /// Says on the ledger how a study stands from now on, and returns when that is final. Whoever has a copy is told.
 pub(super) fn stand(service: &Service, study: &str, status: NewStatus) -> Result<Stands, StandingError> {
-    let study = study_that_begins(&service.archive, study)?;
+    let study = study_that_begins(&service.images.archive, study)?;
     let record = service.store.snapshot()?.study(study)?;
     let number = record.ok_or(StandingError::NotOnLedger)?.status_number.saturating_add(1);
     let mut nonce = [0; 16];
     nonce.copy_from_slice(&study.as_bytes()[..16]);
-    let action = Action::SetStatus(SetStatus { study, source: service.operational.public(), number, status });
+    let action = Action::SetStatus(SetStatus { study, source: service.member.operational.public(), number, status });
     let body = Body { submit_by: (service.clock)().0.plus(HOUR_MS), nonce, action };
-    let signed = body.sign(&service.chain, &[&service.operational]);
+    let signed = body.sign(&service.member.chain, &[&service.member.operational]);
     let envelope = signed.expect("a status has one signer, and this is its key");
     service.submission.take(&encoding::encode(&envelope), From::Somebody)?;
     Ok(Stands { study: study.to_string(), height: wait_for(service, &envelope.hash())? })

@@ -77,18 +77,18 @@ impl Operation for Status {
         let age_ms = clocks.wall.0.since(header.time.timestamp());
         let view = View {
             state: &snapshot,
-            source: service.source,
+            source: service.member.source,
             highest_seen: header.time.timestamp(),
             confirmed: service.timekeeper.confirmed(head.height, clocks),
             seen_revocations: &seen,
         };
         let closed = open_until(&view, clocks.wall).err().map(|why| why.to_string());
-        let usage = service.archive.usage()?;
-        let space = service.room.space().map_err(ServiceError::Room)?;
+        let usage = service.images.archive.usage()?;
+        let space = service.images.room.space().map_err(ServiceError::Room)?;
         Ok(RelayStatus {
-            name: service.name.clone(),
-            source: service.source.to_string(),
-            network: service.genesis.name.to_string(),
+            name: service.member.name.clone(),
+            source: service.member.source.to_string(),
+            network: service.member.genesis.name.to_string(),
             chain: header.chain.to_string(),
             height: header.height,
             block: header.id().to_string(),
@@ -97,16 +97,16 @@ impl Operation for Status {
             fresh: closed.is_none(),
             closed,
             epoch: head.epoch,
-            studies: snapshot.activity(service.source)?.studies_in_all,
+            studies: snapshot.activity(service.member.source)?.studies_in_all,
             files: usage.files,
             bytes: usage.bytes,
-            damaged: service.archive.damaged(),
-            quarantined: service.quarantine.rows().map_err(ServiceError::Quarantine)?.len(),
+            damaged: service.images.archive.damaged(),
+            quarantined: service.images.quarantine.rows().map_err(ServiceError::Quarantine)?.len(),
             disk_free: space.free,
             disk_reserve: space.reserve,
             disk_short: space.free < space.reserve,
             validators: set.validators.len(),
-            votes: set.validators.find(&service.source).is_some(),
+            votes: set.validators.find(&service.member.source).is_some(),
         })
     }
 }

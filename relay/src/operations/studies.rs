@@ -52,7 +52,7 @@ impl Operation for Studies {
     type Error = ArchiveError;
 
     fn work(self, service: &Service) -> Result<Vec<StudyRow>, ArchiveError> {
-        Ok(service.archive.studies()?.iter().map(StudyRow::of).collect())
+        Ok(service.images.archive.studies()?.iter().map(StudyRow::of).collect())
     }
 }
 

@@ -29,7 +29,7 @@ impl Operation for Taking {
     type Error = Infallible;
 
     fn work(self, service: &Service) -> Result<TakingRow, Infallible> {
-        let (seen, files) = service.taking.at();
+        let (seen, files) = service.images.taking.at();
         Ok(TakingRow { seen, files })
     }
 }

@@ -41,7 +41,7 @@ impl Operation for Validators {
                 name: source.map_or_else(String::new, |source| source.announced.name.to_string()),
                 source: validator.source.to_string(),
                 power: validator.power,
-                own: validator.source == service.source,
+                own: validator.source == service.member.source,
             })
         };
         snapshot.validators()?.validators.iter().map(row).collect()

@@ -99,12 +99,17 @@ impl Gather {
 
     /// Takes files in, and says whether there was room and a disk for all of them.
     fn take(&mut self, files: Vec<PathBuf>, origin: Origin) -> bool {
-        let intake = Intake::of_files(files, &*self.service.reader);
+        let intake = Intake::of_files(files, &*self.service.images.reader);
         let mut taken_in = BTreeSet::new();
         let mut told = [0usize; 3];
         for study in &intake.studies {
             let conflicts = intake.conflicts_of(&study.study_instance_uid);
-            match self.service.archive.take(study, &conflicts, origin, &self.service.signer()) {
+            match self.service.images.archive.take(
+                study,
+                &conflicts,
+                origin,
+                &self.service.member.signer((self.service.clock)().0),
+            ) {
                 Ok(Taken::Late(_)) => {
                     let why = "its study was closed; add it by hand with `clavicle-relay ingest`, if it belongs there";
                     self.put_aside(study, origin, why, why);
@@ -116,7 +121,7 @@ impl Gather {
                         _ => 2,
                     }] += 1;
                     taken_in.insert(study.study_instance_uid);
-                    match self.service.archive.shared_names(taken.study()) {
+                    match self.service.images.archive.shared_names(taken.study()) {
                         Ok(shared) if shared.is_empty() => {}
                         // Which, `contradictions` says.
                         Ok(shared) => warn!(
@@ -165,7 +170,7 @@ impl Gather {
         }
         // It was acknowledged, and so it is kept; its sender is told with the next one when that is too much.
         let sender = self.incoming.sender(path);
-        match self.service.quarantine.keep(path, on_screen, sender.as_ref(), (self.service.clock)()) {
+        match self.service.images.quarantine.keep(path, on_screen, sender.as_ref(), (self.service.clock)()) {
             Ok(()) => self.incoming.gone(path),
             Err(error) => error!(%error, "a file cannot be put into quarantine"),
         }
@@ -186,8 +191,8 @@ impl Gather {
 
     fn close(&self, after_ms: u64) -> Result<(), ArchiveError> {
         let now = (self.service.clock)().0;
-        for study in self.service.archive.quiet_since(Timestamp(now.0.saturating_sub(after_ms)))? {
-            self.service.archive.close(study, &self.service.signer())?;
+        for study in self.service.images.archive.quiet_since(Timestamp(now.0.saturating_sub(after_ms)))? {
+            self.service.images.archive.close(study, &self.service.member.signer((self.service.clock)().0))?;
             self.service.store.note();
         }
         Ok(())

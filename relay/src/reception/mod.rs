@@ -69,7 +69,7 @@ impl Reception {
     /// [`ReceptionError`].
     pub fn start(home: &Home, settings: &IntakeSettings, service: &Service) -> Result<Self, ReceptionError> {
         let spool = home.incoming_folder();
-        let (limit, room) = (service.disk.incoming(), service.room.clone());
+        let (limit, room) = (service.images.disk.incoming(), service.images.room.clone());
         let incoming = Arc::new(Incoming::open(&spool, limit, room));
         let scp = settings.dicom.map(|listen| receiver(listen, settings, &spool, service, &incoming)).transpose()?;
         let (stop, stopping) = channel::channel(false);
@@ -110,8 +110,8 @@ fn receiver(
     receiver.called = if settings.any_title { Called::Any } else { Called::Own };
     receiver.calling = if settings.callers.is_empty() { Calling::Any } else { Calling::These(callers) };
     let inbox = Inbox {
-        reader: service.reader.clone(),
-        quarantine: Arc::clone(&service.quarantine),
+        reader: service.images.reader.clone(),
+        quarantine: Arc::clone(&service.images.quarantine),
         incoming: Arc::clone(incoming),
         clock: service.clock,
     };

@@ -6,18 +6,15 @@ mod taking;
 use std::sync::Arc;
 
 use clavicle_imaging::reader::Reader;
-use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::{ChainId, SourceId};
-use clavicle_ledger::key::SecretKey;
-use clavicle_ledger::state::{ReadError, ReadRows as _};
-use clavicle_ledger::time::{LocalTime, Timestamp};
-use clavicle_network::swarm::Peer;
+use clavicle_ledger::state::ReadError;
+use clavicle_ledger::time::LocalTime;
 
 use crate::answer::Refusing;
-use crate::archive::{Archive, ArchiveError, Signer};
+use crate::archive::{Archive, ArchiveError};
 use crate::ending::{of_io, of_state};
 use crate::gate::Refusals;
 use crate::home::ReceiptSettings;
+use crate::member::Member;
 use crate::quarantine::Quarantine;
 use crate::room::{DiskSettings, Room};
 use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, StoreError};
@@ -25,22 +22,33 @@ use crate::submission::Submission;
 use crate::timekeeper::Timekeeper;
 
 pub(crate) use self::open::opened;
-pub use self::open::{Edge, OpenError};
+pub use self::open::{Edge, OpenError, open};
 pub use self::taking::Taking;
 
-/// A relay.
+/// A relay: everything that its parts share.
 #[derive(Clone)]
 pub struct Service {
-    /// The hospital's name.
-    pub name: String,
-    /// Its id.
-    pub source: SourceId,
-    /// The network.
-    pub genesis: Arc<Genesis>,
-    /// Its id.
-    pub chain: ChainId,
+    /// Which hospital it is of, in which network.
+    pub member: Arc<Member>,
     /// The chain.
     pub store: Arc<ChainStore>,
+    /// Takes transactions in.
+    pub submission: Arc<Submission>,
+    /// The images, and what is needed to take more in.
+    pub images: Images,
+    /// What it keeps of and for people.
+    pub records: Records,
+    /// Reads the clock.
+    pub clock: fn() -> LocalTime,
+    /// Its clocks, and what the others say of them and of the newest block.
+    pub timekeeper: Arc<Timekeeper>,
+    /// Whether it only looks: nothing is to be published, and so nothing given out.
+    pub shadow: bool,
+}
+
+/// The images, and what is needed to take more in.
+#[derive(Clone)]
+pub struct Images {
     /// The images.
     pub archive: Arc<Archive>,
     /// Reads what comes from outside, in processes that can do nothing else.
@@ -49,32 +57,27 @@ pub struct Service {
     pub taking: Arc<Taking>,
     /// What came by itself and could not be taken in.
     pub quarantine: Arc<Quarantine>,
-    /// What the desk issued.
-    pub pickups: Arc<Pickups>,
-    /// The mailboxes kept here.
-    pub mailboxes: Arc<Mailboxes>,
-    /// Takes transactions in.
-    pub submission: Arc<Submission>,
-    /// Who opened which study, and who was refused.
-    pub receipts: Arc<Receipts>,
-    /// Who is told what becomes of studies.
-    pub notices: Arc<Notices>,
     /// How much of the disk may be used for what.
     pub disk: DiskSettings,
     /// The disk.
     pub room: Room,
+}
+
+/// What a relay keeps of and for people.
+#[derive(Clone)]
+pub struct Records {
+    /// What the desk issued.
+    pub pickups: Arc<Pickups>,
+    /// The mailboxes kept here.
+    pub mailboxes: Arc<Mailboxes>,
+    /// Who opened which study, and who was refused.
+    pub receipts: Arc<Receipts>,
     /// What is done with those.
-    pub receipt_settings: ReceiptSettings,
+    pub settings: ReceiptSettings,
+    /// Who is told what becomes of studies.
+    pub notices: Arc<Notices>,
     /// Why the gate said no.
     pub refusals: Arc<Refusals>,
-    /// Signs studies.
-    pub operational: SecretKey,
-    /// Reads the clock.
-    pub clock: fn() -> LocalTime,
-    /// Its clocks, and what the others say of them and of the newest block.
-    pub timekeeper: Arc<Timekeeper>,
-    /// Whether it only looks: nothing is to be published, and so nothing given out.
-    pub shadow: bool,
 }
 
 /// Why a relay could not answer.
@@ -110,36 +113,5 @@ impl Refusing for ServiceError {
             Self::Archive(error) => error.exit_code(),
             Self::Quarantine(error) | Self::Room(error) => of_io(error),
         }
-    }
-}
-
-impl Service {
-    /// With what this relay signs studies, now.
-    pub(crate) fn signer(&self) -> Signer<'_> {
-        Signer { chain: self.chain, source: self.source, operational: &self.operational, now: (self.clock)().0 }
-    }
-
-    /// The date for what is written down, kept or thrown away ([`Timekeeper::dated`]).
-    #[must_use]
-    pub fn dated(&self) -> Timestamp {
-        self.timekeeper.dated(&self.store)
-    }
-
-    /// The other relays, as the ledger has them.
-    pub(crate) fn relays(&self) -> Result<Vec<Peer>, ServiceError> {
-        let snapshot = self.store.snapshot()?;
-        let epoch = snapshot.head()?.epoch;
-        let mut peers = Vec::new();
-        for admitted in &snapshot.roster()?.admitted {
-            if admitted.source != self.source
-                && let Some(source) = snapshot.source(admitted.source)?
-            {
-                let addresses: Vec<String> =
-                    source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
-                let keys = source.keys_in(epoch).network.iter();
-                peers.extend(keys.map(|key| Peer { key: *key, addresses: addresses.clone() }));
-            }
-        }
-        Ok(peers)
     }
 }

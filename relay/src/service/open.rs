@@ -9,14 +9,14 @@ use clavicle_ledger::id::SourceId;
 use clavicle_ledger::time::{Clocks, LocalTime};
 use clavicle_network::file::{self as network_file, NetworkFileError};
 
-use super::Service;
+use super::{Images, Records, Service};
 use crate::answer::Refusing;
 use crate::archive::{Archive, ArchiveError};
 use crate::ending::{BUSY, FAILED, SYSTEM};
-use crate::gate::Refusals;
 use crate::home::{Home, HomeError};
 use crate::keys::{Keys, KeysError, desk_key};
 use crate::made::{Made, MadeError, StoreName};
+use crate::member::Member;
 use crate::mempool::Mempool;
 use crate::private::{self, PrivateError};
 use crate::quarantine::Quarantine;
@@ -136,76 +136,72 @@ pub struct Edge {
     pub clocks: fn() -> Clocks,
 }
 
-impl Service {
-    /// A relay's service over the stores in its folder.
-    ///
-    /// # Errors
-    /// [`OpenError`].
-    pub fn open(home: &Home, edge: Edge) -> Result<Self, OpenError> {
-        let settings = home.settings()?;
-        for path in private::tighten(home)? {
-            eprintln!("note: others on this machine could read {}; they cannot any more", path.display());
-        }
-        let genesis = network_file::read_genesis(&home.joined()?)?;
-        let keys = Keys::read(&home.keys_folder())?;
-        let desk_key = desk_key(&home.keys_folder())?;
-        let mut made = Made::open(home, &keys.operational, (edge.now)()).map_err(|error| match error {
-            MadeError::Busy => StoreError::InUse.into(),
-            error => OpenError::from(error),
-        })?;
-        made.begin(home, &StoreName::SERVICE, (edge.now)())?;
-        let chain = genesis.chain_id();
-        let source = SourceId::of_identity(&chain, &keys.identity.public());
-        let store = Arc::new(opened(home.chain_file(), |path| ChainStore::open(path, &genesis))?);
-        let signer = Signer { chain, source, key: keys.operational.clone() };
-        let receipts = Arc::new(opened(home.receipts_file(), |path| Receipts::open(path, signer))?);
-        let timekeeper = Arc::new(Timekeeper::new(edge.clocks));
-        let submission = Submission {
-            chain,
-            source,
-            receipts: Arc::clone(&receipts),
-            store: Arc::clone(&store),
-            mempool: Arc::new(Mempool::new()),
-            seen: Arc::new(opened(home.seen_file(), Seen::open)?),
-            clock: edge.now,
-            timekeeper: Arc::clone(&timekeeper),
-            waker: OnceLock::new(),
-            publish: OnceLock::new(),
-        };
-        let limits = Limits { effort: u64::from(settings.mailboxes.effort), ..Limits::default() };
-        // The archive may be on a disk of its own.
-        let room = Room::at(home.folder(), &settings.disk);
-        let images = Room::at(&home.archive_folder(), &settings.disk);
-        let service = Self {
-            name: settings.name,
-            source,
-            genesis: Arc::new(genesis),
-            chain,
-            store,
-            archive: Arc::new(
-                opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path))?.within(images),
-            ),
-            reader: Arc::new(Workers::of_this_program().map_err(OpenError::Workers)?),
-            taking: Arc::default(),
-            quarantine: Arc::new(
-                Quarantine::open(&home.quarantine_folder(), settings.disk.quarantine())
-                    .map_err(|error| OpenError::Folder { path: home.quarantine_folder(), error })?,
-            ),
-            pickups: Arc::new(opened(home.pickups_file(), |path| Pickups::open(path, desk_key))?),
-            mailboxes: Arc::new(opened(home.mailboxes_file(), |path| Mailboxes::open(path, limits))?),
-            submission: Arc::new(submission),
-            receipts,
-            notices: Arc::new(opened(home.notices_file(), Notices::open)?),
-            disk: settings.disk,
-            room,
-            receipt_settings: settings.receipts,
-            refusals: Arc::new(Refusals::default()),
-            operational: keys.operational,
-            clock: edge.now,
-            timekeeper,
-            shadow: false,
-        };
-        made.finish(home, &StoreName::SERVICE, (edge.now)())?;
-        Ok(service)
+/// A relay's service over the stores in its folder.
+///
+/// # Errors
+/// [`OpenError`].
+pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
+    let settings = home.settings()?;
+    for path in private::tighten(home)? {
+        eprintln!("note: others on this machine could read {}; they cannot any more", path.display());
     }
+    let genesis = network_file::read_genesis(&home.joined()?)?;
+    let keys = Keys::read(&home.keys_folder())?;
+    let desk_key = desk_key(&home.keys_folder())?;
+    let mut made = Made::open(home, &keys.operational, (edge.now)()).map_err(|error| match error {
+        MadeError::Busy => StoreError::InUse.into(),
+        error => OpenError::from(error),
+    })?;
+    made.begin(home, &StoreName::SERVICE, (edge.now)())?;
+    let chain = genesis.chain_id();
+    let source = SourceId::of_identity(&chain, &keys.identity.public());
+    let store = Arc::new(opened(home.chain_file(), |path| ChainStore::open(path, &genesis))?);
+    let signer = Signer { chain, source, key: keys.operational.clone() };
+    let receipts = Arc::new(opened(home.receipts_file(), |path| Receipts::open(path, signer))?);
+    let timekeeper = Arc::new(Timekeeper::new(edge.clocks));
+    let member = Arc::new(Member {
+        name: settings.name,
+        source,
+        operational: keys.operational,
+        genesis: Arc::new(genesis),
+        chain,
+    });
+    let submission = Submission {
+        member: Arc::clone(&member),
+        receipts: Arc::clone(&receipts),
+        store: Arc::clone(&store),
+        mempool: Arc::new(Mempool::new()),
+        seen: Arc::new(opened(home.seen_file(), Seen::open)?),
+        clock: edge.now,
+        timekeeper: Arc::clone(&timekeeper),
+        running: OnceLock::new(),
+    };
+    let limits = Limits { effort: u64::from(settings.mailboxes.effort), ..Limits::default() };
+    // The archive may be on a disk of its own.
+    let room = Room::at(home.folder(), &settings.disk);
+    let images = Room::at(&home.archive_folder(), &settings.disk);
+    let images = Images {
+        archive: Arc::new(
+            opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path))?.within(images),
+        ),
+        reader: Arc::new(Workers::of_this_program().map_err(OpenError::Workers)?),
+        taking: Arc::default(),
+        quarantine: Arc::new(
+            Quarantine::open(&home.quarantine_folder(), settings.disk.quarantine())
+                .map_err(|error| OpenError::Folder { path: home.quarantine_folder(), error })?,
+        ),
+        disk: settings.disk,
+        room,
+    };
+    let records = Records {
+        pickups: Arc::new(opened(home.pickups_file(), |path| Pickups::open(path, desk_key))?),
+        mailboxes: Arc::new(opened(home.mailboxes_file(), |path| Mailboxes::open(path, limits))?),
+        receipts,
+        settings: settings.receipts,
+        notices: Arc::new(opened(home.notices_file(), Notices::open)?),
+        refusals: Arc::default(),
+    };
+    made.finish(home, &StoreName::SERVICE, (edge.now)())?;
+    let submission = Arc::new(submission);
+    Ok(Service { member, store, submission, images, records, clock: edge.now, timekeeper, shadow: false })
 }

@@ -19,15 +19,16 @@ use clavicle_network::work::{Purpose, Task};
 use clavicle_relay::archive::Archive;
 use clavicle_relay::challenge::Challenger;
 use clavicle_relay::desk::RelayDesk;
-use clavicle_relay::gate::{Refusals, RelayGate};
+use clavicle_relay::gate::RelayGate;
 use clavicle_relay::home::ReceiptSettings;
+use clavicle_relay::member::Member;
 use clavicle_relay::mempool::Mempool;
 use clavicle_relay::operations::Operation as _;
 use clavicle_relay::operations::explain::Explain;
 use clavicle_relay::operations::status::Status;
 use clavicle_relay::quarantine::Quarantine;
 use clavicle_relay::room::{DiskSettings, Room};
-use clavicle_relay::service::Service;
+use clavicle_relay::service::{Images, Records, Service};
 use clavicle_relay::store::mailboxes::{LONGEST_MS, Limits};
 use clavicle_relay::store::pickups::SealingKey;
 use clavicle_relay::store::receipts::Signer;
@@ -71,55 +72,47 @@ impl Hospital {
         let signer = Signer { chain, source, key: operational.clone() };
         let receipts = Arc::new(Receipts::open(&at("receipts"), signer).unwrap());
         let clock = || LocalTime(Timestamp(0));
+        let member = Arc::new(Member { name: "mercy".into(), source, operational, genesis: Arc::new(genesis), chain });
         let submission = Submission {
-            chain,
-            source,
+            member: Arc::clone(&member),
             store: Arc::clone(&store),
             mempool: Arc::new(Mempool::new()),
             seen: Arc::new(Seen::open(&at("seen")).unwrap()),
             receipts: Arc::clone(&receipts),
             clock,
             timekeeper: Arc::clone(&timekeeper),
-            waker: OnceLock::new(),
-            publish: OnceLock::new(),
+            running: OnceLock::new(),
         };
         let disk = DiskSettings { reserve_mib: Some(0), ..DiskSettings::default() };
-        let service = Service {
-            name: "mercy".into(),
-            source,
-            chain,
-            store,
+        let images = Images {
             archive: Arc::new(Archive::open(&at("archive"), &at("catalogue")).unwrap()),
             reader: Arc::new(Here),
             taking: Arc::default(),
             quarantine: Arc::new(Quarantine::open(&at("quarantine"), disk.quarantine()).unwrap()),
-            pickups: Arc::new(Pickups::open(&at("pickups"), SealingKey::from_bytes(Zeroizing::new([9; 32]))).unwrap()),
-            mailboxes: Arc::new(Mailboxes::open(&at("mailboxes"), Limits { effort: 1, ..Limits::default() }).unwrap()),
-            submission: Arc::new(submission),
-            receipts,
-            notices: Arc::new(Notices::open(&at("notices")).unwrap()),
             disk,
             room: Room::at(folder.path(), &disk),
-            receipt_settings: ReceiptSettings::default(),
-            refusals: Arc::new(Refusals::default()),
-            operational,
-            clock,
-            timekeeper,
-            shadow: false,
-            genesis: Arc::new(genesis),
         };
+        let records = Records {
+            pickups: Arc::new(Pickups::open(&at("pickups"), SealingKey::from_bytes(Zeroizing::new([9; 32]))).unwrap()),
+            mailboxes: Arc::new(Mailboxes::open(&at("mailboxes"), Limits { effort: 1, ..Limits::default() }).unwrap()),
+            receipts,
+            settings: ReceiptSettings::default(),
+            notices: Arc::new(Notices::open(&at("notices")).unwrap()),
+            refusals: Arc::default(),
+        };
+        let submission = Arc::new(submission);
+        let service = Service { member, store, submission, images, records, clock, timekeeper, shadow: false };
         let gate = RelayGate {
-            chain,
-            source,
+            member: Arc::clone(&service.member),
             store: Arc::clone(&service.store),
-            archive: Arc::clone(&service.archive),
+            archive: Arc::clone(&service.images.archive),
             seen: Arc::clone(&service.submission.seen),
-            refusals: Arc::clone(&service.refusals),
-            receipts: Arc::clone(&service.receipts),
-            notices: Arc::clone(&service.notices),
+            refusals: Arc::clone(&service.records.refusals),
+            receipts: Arc::clone(&service.records.receipts),
+            notices: Arc::clone(&service.records.notices),
             timekeeper: Arc::clone(&service.timekeeper),
         };
-        let study = study(&service.genesis, 1);
+        let study = study(&service.member.genesis, 1);
         Self { _folder: folder, service, gate, clocks, study }
     }
 
@@ -143,11 +136,11 @@ impl Hospital {
     fn confirm(&self, nonce: u8, at: Timestamp) {
         let (Service { store, timekeeper, .. }, clocks) = (&self.service, *self.clocks.lock().unwrap());
         let (snapshot, head) = (store.snapshot().unwrap(), store.head().unwrap());
-        let mut round = Round::new(self.service.source, [nonce; 32], clocks);
+        let mut round = Round::new(self.service.member.source, [nonce; 32], clocks);
         for n in [1, 2] {
-            let by = source_id(&self.service.genesis, n);
+            let by = source_id(&self.service.member.genesis, n);
             let newest = Newest { inquiry: round.inquiry(), by, height: head.height, block: head.id(), at };
-            let signed = newest.sign(&self.service.chain, &secret(&format!("operational {n}")));
+            let signed = newest.sign(&self.service.member.chain, &secret(&format!("operational {n}")));
             let here = |height| store.header(height).unwrap().map(|header| header.id());
             round.hear(&snapshot, &signed, here, clocks).unwrap();
         }
@@ -156,9 +149,9 @@ impl Hospital {
 
     /// Why the holder is refused, who always is: by the images alone, which this hospital does not have, if by nothing else.
     fn refused(&self) -> String {
-        let (source, at) = (self.service.source, self.now());
+        let (source, at) = (self.service.member.source, self.now());
         let hello = Hello { source, study: self.study, claim: Claim::Holder, actor: None, at };
-        let hello = hello.sign(&self.service.chain, &secret("holder"));
+        let hello = hello.sign(&self.service.member.chain, &secret("holder"));
         let reference = self.gate.admit(secret("holder").public(), &hello).unwrap_err();
         let closed = Status {}.work(&self.service).unwrap().closed;
         let why = Explain { reference: reference.to_string() }.work(&self.service).unwrap().reason;
@@ -167,20 +160,18 @@ impl Hospital {
     }
 
     fn receipts(&self) -> Vec<SignedReceipt> {
-        self.service.receipts.of_study(self.study, 0, 100).unwrap()
+        self.service.records.receipts.of_study(self.study, 0, 100).unwrap()
     }
 
     fn desk(&self) -> RelayDesk {
-        let Service { chain, source, submission, mailboxes, operational, timekeeper, .. } = &self.service;
+        let Service { member, submission, records, timekeeper, .. } = &self.service;
         RelayDesk {
-            chain: *chain,
-            source: *source,
+            member: Arc::clone(member),
             network: secret("network 0").public(),
             submission: Arc::clone(submission),
-            mailboxes: Arc::clone(mailboxes),
+            mailboxes: Arc::clone(&records.mailboxes),
             challenger: Challenger::new([1; 32]),
-            room: self.service.room.clone(),
-            operational: operational.clone(),
+            room: self.service.images.room.clone(),
             clock: || LocalTime(Timestamp(0)),
             timekeeper: Arc::clone(timekeeper),
         }
@@ -188,7 +179,7 @@ impl Hospital {
 
     /// Opens a mailbox until a moment, for what it costs.
     fn open_box(&self, word: &str, until: Timestamp) -> MailboxResponse {
-        let (key, relay, chain) = (secret(word), self.service.source, self.service.chain);
+        let (key, relay, chain) = (secret(word), self.service.member.source, self.service.member.chain);
         let opening = Opening { relay, mailbox: key.public(), token: TOKEN, until }.sign(&chain, &key);
         let ask = |work| {
             let request = MailboxRequest::Open { opening: opening.clone(), work };
@@ -241,7 +232,7 @@ fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
         let start = mercy.now();
         // Before anybody was heard nothing is dated by the wall clock.
         mercy.set(by_ms);
-        assert_eq!(mercy.service.dated(), start);
+        assert_eq!(mercy.service.timekeeper.dated(&mercy.service.store), start);
         mercy.set(-by_ms);
         mercy.confirm(1, start);
         // What is there for a month or two days.
@@ -249,12 +240,12 @@ fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
         let (ticket, visit) = (Ticket([2; 32]), Visit::Study(mercy.study));
         let (question, expires) = (Question::Pin, start.plus(2 * DAY_MS));
         let issue = Issue { visit, question, answer: "4711", expires };
-        mercy.service.pickups.issue(&ticket, issue, LocalTime(start)).unwrap();
+        mercy.service.records.pickups.issue(&ticket, issue, LocalTime(start)).unwrap();
         let before = mercy.receipts().len();
 
         mercy.set(by_ms);
         mercy.wait(1_000);
-        assert_eq!(mercy.service.dated(), start.plus(1_000), "{by_ms}");
+        assert_eq!(mercy.service.timekeeper.dated(&mercy.service.store), start.plus(1_000), "{by_ms}");
         upkeep::sweep(&mercy.service).unwrap();
         assert_ne!(mercy.refused(), LET_IN, "{by_ms}");
         // For longer than a month nothing is kept, however far ahead the clock is.
@@ -269,7 +260,14 @@ fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
         // Behind what is queued: then that is written too.
         let grant = clavicle_ledger::id::GrantId::from_bytes([5; 32]);
         let entry = Entry::RevocationSeen { grant };
-        mercy.service.receipts.append(mercy.study, mercy.service.dated(), entry).unwrap().wait().unwrap();
+        mercy
+            .service
+            .records
+            .receipts
+            .append(mercy.study, mercy.service.timekeeper.dated(&mercy.service.store), entry)
+            .unwrap()
+            .wait()
+            .unwrap();
         let receipts = mercy.receipts();
         assert!(receipts.len() >= before + 2, "{by_ms}: {}", receipts.len());
         for signed in &receipts {
@@ -277,7 +275,7 @@ fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
             assert!((start..=start.plus(1_000)).contains(&at), "{by_ms}: {at:?}");
         }
         let now = LocalTime(mercy.now());
-        mercy.service.mailboxes.deposit(&secret("ana").public(), &TOKEN, &[0; 1024], nowhere(), now).unwrap();
-        mercy.service.pickups.secret(TicketHash::of(&ticket), secret("ana").public(), now).unwrap();
+        mercy.service.records.mailboxes.deposit(&secret("ana").public(), &TOKEN, &[0; 1024], nowhere(), now).unwrap();
+        mercy.service.records.pickups.secret(TicketHash::of(&ticket), secret("ana").public(), now).unwrap();
     }
 }

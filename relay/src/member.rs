@@ -1,0 +1,33 @@
+//! Which hospital of which network a relay is.
+
+use std::sync::Arc;
+
+use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::id::{ChainId, SourceId};
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::time::Timestamp;
+
+use crate::archive::Signer;
+
+/// A member of a network, and the key that it speaks with.
+#[derive(Clone)]
+pub struct Member {
+    /// The hospital's name.
+    pub name: String,
+    /// Its id.
+    pub source: SourceId,
+    /// Its operational key: signs studies, and whatever else the hospital says.
+    pub operational: SecretKey,
+    /// The network.
+    pub genesis: Arc<Genesis>,
+    /// Its id.
+    pub chain: ChainId,
+}
+
+impl Member {
+    /// With what it signs studies, now.
+    #[must_use]
+    pub fn signer(&self, now: Timestamp) -> Signer<'_> {
+        Signer { chain: self.chain, source: self.source, operational: &self.operational, now }
+    }
+}
