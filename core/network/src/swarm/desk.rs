@@ -9,7 +9,8 @@ use crate::message::{MailboxRequest, Request, Response};
 /// Where a [`Node`](super::Node) brings what arrives.
 ///
 /// Every method may take its time, verify signatures and read a store: none is called on the task that serves the
-/// network. At most 8 calls of [`Desk::answer`], and 8 of the others together, run at once.
+/// network. At most 8 calls of [`Desk::answer`], and 8 of the others together, run at once; and beside those 4 with a revocation, and for each relay
+/// one that asks for the newest block.
 pub trait Desk: Send + Sync + 'static {
     /// Takes in what another relay forwarded: bytes that claim to be an envelope.
     fn receive(&self, envelope: &[u8]) -> Received;

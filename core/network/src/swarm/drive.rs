@@ -5,10 +5,11 @@ mod exchange;
 use core::time::Duration;
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::Key;
+use clavicle_ledger::source::MAX_SOURCES;
 use libp2p::core::transport::TransportError;
 use libp2p::futures::StreamExt as _;
 use libp2p::gossipsub::{self, IdentTopic};
@@ -27,8 +28,8 @@ use super::desk::Desk;
 use super::dials::Dials;
 use super::door::Door;
 use super::gossip::{gossip, topic};
-use super::jobs::Jobs;
-use super::lane::Lane;
+use super::jobs::{Jobs, SharedJobs};
+use super::lane::{self, Lane};
 use super::lobby::{Accepting, Lobby};
 use super::missing::Missing;
 use super::node::{Asked, Peer, Stopped, dialled};
@@ -43,8 +44,8 @@ const QUESTIONS_WAITING: usize = 256;
 const ANSWERING: usize = 512;
 /// Revocations that are looked at at once, beside all else.
 const REVOKING: usize = 4;
-/// Messages and answers of relays that wait to be looked at.
-const RECEIVED_WAITING: usize = 1024;
+/// Messages, answers and questions of one relay that wait to be looked at.
+const RECEIVED_WAITING: usize = 128;
 /// How often a relay may ask which block is the newest: each answer costs a signature.
 const INQUIRIES: Duration = Duration::from_millis(100);
 /// A guest that neither asks nor answers is let go.
@@ -81,12 +82,22 @@ pub(super) struct Drive {
     asked: HashSet<OutboundRequestId>,
     /// What all relays were asked at once, and have not answered: the last question alone.
     inquiring: HashMap<OutboundRequestId, mpsc::Sender<Response>>,
-    /// Until when a relay that asked which block is the newest is not answered again.
-    inquired: HashMap<PeerId, Instant>,
+    /// Who asked which block is the newest.
+    inquired: HashMap<PeerId, Inquired>,
+    /// Answers to that, beside all else: one of each relay.
+    newest: Jobs<lane::Answer>,
     /// Questions, but for revocations.
     questions: Lane,
     revocations: Lane,
-    looks: Jobs<Looked>,
+    looks: SharedJobs<PeerId, Looked>,
+}
+
+/// A relay asked which block is the newest.
+struct Inquired {
+    /// Until when it is not answered again.
+    until: Instant,
+    /// There while it is being answered.
+    running: Weak<()>,
 }
 
 impl Drive {
@@ -122,17 +133,19 @@ impl Drive {
             inquired: HashMap::new(),
             questions: Lane::new(RUNNING, QUESTIONS_WAITING, ANSWERING),
             revocations: Lane::new(REVOKING, QUESTIONS_WAITING, ANSWERING),
-            looks: Jobs::new(RUNNING, RECEIVED_WAITING),
+            newest: Jobs::new(MAX_SOURCES),
+            looks: SharedJobs::new(RUNNING, RECEIVED_WAITING),
         })
     }
 
     /// Serves until it is asked to stop, or cannot.
     pub(super) async fn run(mut self) -> Result<(), Stopped> {
         let result = self.serve().await;
-        let Self { swarm, questions, revocations, looks, .. } = self;
+        let Self { swarm, questions, revocations, newest, looks, .. } = self;
         drop(swarm);
         revocations.finish().await;
         questions.finish().await;
+        newest.finish().await;
         looks.finish().await;
         result
     }
@@ -149,6 +162,7 @@ impl Drive {
                 Some((query, answers)) = self.handles.asked.recv() => self.ask_all(&query, &answers),
                 Some((channel, response)) = self.revocations.next() => self.respond(channel, response),
                 Some((channel, response)) = self.questions.next() => self.respond(channel, response),
+                Some((channel, response)) = self.newest.next() => self.respond(channel, response),
                 Some(looked) = self.looks.next() => self.looked(looked),
                 event = self.swarm.select_next_some() => self.event(event)?,
                 () = sleep_until(wake) => self.tick(Instant::now()),

@@ -35,7 +35,7 @@ impl Lane {
     pub(super) fn new(most_running: usize, most_waiting: usize, most_unsent: usize) -> Self {
         let limits = |most| Limits { most, settled: Duration::ZERO, silent: None };
         Self {
-            answers: Jobs::new(most_running, 0),
+            answers: Jobs::new(most_running),
             waiting: Admission::new(limits(most_waiting)),
             unsent: Admission::new(limits(most_unsent)),
             places: HashMap::new(),
@@ -65,13 +65,17 @@ impl Lane {
 
     /// The next answer; none when nothing is being answered. May be dropped and called again.
     pub(super) async fn next(&mut self) -> Option<Answer> {
-        let answer = self.answers.next().await;
-        while !self.answers.is_full()
-            && let Some(job) = self.waiting.leave_first()
-        {
-            self.answers.start(job);
+        loop {
+            let ended = self.answers.ended().await?;
+            while !self.answers.is_full()
+                && let Some(job) = self.waiting.leave_first()
+            {
+                self.answers.start(job);
+            }
+            if let Some(answer) = ended {
+                return Some(answer);
+            }
         }
-        answer
     }
 
     /// The answer to a question was sent, or cannot be.

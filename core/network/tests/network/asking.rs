@@ -148,6 +148,26 @@ async fn all_relays_are_asked_at_once_which_block_is_the_newest_and_answer_each_
     assert_eq!(relays[1].client().await.ask(guests).await.unwrap(), Response::Unavailable);
 }
 
+/// One relay gossiped so much, each of it dear to look at, that no other's question for the newest block was answered in time: without
+/// those answers every gate shuts.
+#[tokio::test(flavor = "multi_thread")]
+async fn which_block_is_the_newest_is_said_while_another_relays_gossip_is_looked_at() {
+    let relays = all_connected(3, NEVER).await;
+    relays[0].desk.hold_gossip(true);
+    for nonce in 0..40 {
+        relays[1].node.publish(envelope(nonce).1);
+    }
+    relays[0].desk.until("eight looks under way", |desk| desk.held_up() == 8).await;
+    let inquiry = Inquiry { asker: SourceId::from_bytes([3; 32]), nonce: [1; 32] };
+    let mut answers = relays[2].node.inquirer().ask(Query::Newest(inquiry)).await;
+    for _ in 0..2 {
+        let answer = timeout(Duration::from_secs(5), answers.recv()).await.expect("in time").unwrap();
+        assert!(matches!(answer, Response::Newest(signed) if signed.newest.inquiry == inquiry));
+    }
+    assert_eq!(relays[0].desk.held_up(), 8, "no more than eight at once");
+    relays[0].desk.hold_gossip(false);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_has_nobody_to_ask_hears_so_at_once() {
     let relay = Relay::start(1, NEVER).await;

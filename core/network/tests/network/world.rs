@@ -77,6 +77,9 @@ pub struct Memory {
     held: Mutex<bool>,
     released: Condvar,
     held_up: AtomicUsize,
+    /// What is gossiped waits while this says so.
+    gossip_held: Mutex<bool>,
+    gossip_released: Condvar,
     /// Revocations that it was given.
     pub revoked: AtomicUsize,
 }
@@ -108,6 +111,12 @@ impl Memory {
         self.released.notify_all();
     }
 
+    /// Whether what is gossiped is held up from now on.
+    pub fn hold_gossip(&self, hold: bool) {
+        *self.gossip_held.lock().unwrap() = hold;
+        self.gossip_released.notify_all();
+    }
+
     /// Waits until `done`.
     pub async fn until(&self, what: &str, done: impl Fn(&Self) -> bool) {
         let mut changes = self.changes.subscribe();
@@ -122,6 +131,13 @@ impl Memory {
 
 impl Desk for Memory {
     fn receive(&self, bytes: &[u8]) -> Received {
+        let held = self.gossip_held.lock().unwrap();
+        if *held {
+            self.held_up.fetch_add(1, Ordering::SeqCst);
+            self.changes.send_replace(());
+        }
+        // Not for ever: a test that failed ends too.
+        drop(self.gossip_released.wait_timeout_while(held, DEADLINE, |held| *held).unwrap());
         let sound = decode::<Envelope>(bytes).ok().and_then(|envelope| envelope.check_stateless(&CHAIN).ok());
         let received = match sound {
             None => {

@@ -12,7 +12,7 @@ use libp2p::swarm::ConnectionId;
 use tokio::time::Instant;
 use tracing::debug;
 
-use super::{Drive, INQUIRIES};
+use super::{Drive, INQUIRIES, Inquired};
 use crate::message::{List, MAX_WAITING, Query, Request, Response};
 use crate::revoke;
 use crate::swarm::desk::{Desk, Received};
@@ -33,12 +33,12 @@ pub(super) enum Looked {
 
 impl Drive {
     pub(super) fn gossiped(&mut self, from: PeerId, message: MessageId, data: Vec<u8>) {
-        if self.looks.is_full() || !self.dials.contains(&from) {
+        if self.looks.is_full(from) || !self.dials.contains(&from) {
             // Whoever waits for it asks for it.
             return self.looked(Looked::Gossip { message, from, received: Received::Ignore });
         }
         let desk = Arc::clone(&self.desk);
-        self.looks.start(move || Looked::Gossip { message, from, received: desk.receive(&data) });
+        self.looks.start(from, move || Looked::Gossip { message, from, received: desk.receive(&data) });
     }
 
     pub(super) fn ask(&mut self, peer: &PeerId, query: Query) {
@@ -90,16 +90,19 @@ impl Drive {
         let desk = Arc::clone(&self.desk);
         if let Request::Query(query @ (Query::Waiting | Query::Envelopes(_))) = request {
             // For relays alone, and never behind guests.
-            if self.looks.is_full() || !self.dials.contains(&peer) {
+            if self.looks.is_full(peer) || !self.dials.contains(&peer) {
                 return self.respond(channel, Response::Unavailable);
             }
-            return self.looks.start(move || Looked::Question((channel, of_what_waits(&*desk, &query))));
+            return self.looks.start(peer, move || Looked::Question((channel, of_what_waits(&*desk, &query))));
         }
         if let Request::Query(Query::Newest(_)) = request {
-            // Nor behind guests, and each in its turn: every answer is signed.
-            let asker = key_of(&peer).filter(|_| self.may_inquire(&peer));
-            let Some(asker) = asker else { return self.respond(channel, Response::Unavailable) };
-            return self.looks.start(move || Looked::Question((channel, desk.answer(asker, request))));
+            // Behind nothing else: no gate opens without the answers. Every one is signed, and each relay has one at a time.
+            let asked = key_of(&peer).zip(self.inquires(peer));
+            let Some((asker, running)) = asked else { return self.respond(channel, Response::Unavailable) };
+            return self.newest.start(move || {
+                let _running = running;
+                (channel, desk.answer(asker, request))
+            });
         }
         let asker = self.swarm.behaviour_mut().door.asker(peer, connection);
         let (Some(key), Some(asker)) = (key_of(&peer), asker) else {
@@ -131,17 +134,17 @@ impl Drive {
         }
     }
 
-    /// Whether a peer is a relay, and has not asked just now which block is the newest; it counts as having asked.
-    fn may_inquire(&mut self, peer: &PeerId) -> bool {
+    /// Lets a relay ask which block is the newest, unless it has asked just now or is being answered. What is returned is to be kept until it is
+    /// answered.
+    fn inquires(&mut self, peer: PeerId) -> Option<Arc<()>> {
         let now = Instant::now();
-        if self.looks.is_full()
-            || !self.dials.contains(peer)
-            || self.inquired.get(peer).is_some_and(|until| *until > now)
-        {
-            return false;
+        let again = |Inquired { until, running }: &Inquired| *until > now || running.strong_count() > 0;
+        if self.newest.is_full() || !self.dials.contains(&peer) || self.inquired.get(&peer).is_some_and(again) {
+            return None;
         }
-        self.inquired.insert(*peer, now + INQUIRIES);
-        true
+        let running = Arc::new(());
+        self.inquired.insert(peer, Inquired { until: now + INQUIRIES, running: Arc::downgrade(&running) });
+        Some(running)
     }
 
     pub(super) fn respond(&mut self, channel: ResponseChannel<Response>, response: Response) {
@@ -153,12 +156,12 @@ impl Drive {
     fn answered(&mut self, from: PeerId, response: Response) {
         let desk = Arc::clone(&self.desk);
         match response {
-            _ if self.looks.is_full() => self.missing.end(&from),
-            Response::Waiting(hashes) => self.looks.start(move || {
+            _ if self.looks.is_full(from) => self.missing.end(&from),
+            Response::Waiting(hashes) => self.looks.start(from, move || {
                 let missing = |hash: &&EnvelopeHash| desk.envelope(hash).is_none();
                 Looked::Missing { at: from, hashes: hashes.iter().filter(missing).copied().collect() }
             }),
-            Response::Envelopes(envelopes) => self.looks.start(move || {
+            Response::Envelopes(envelopes) => self.looks.start(from, move || {
                 let received = |envelope: Envelope| desk.receive(&encoding::encode(&envelope));
                 let sound = envelopes.into_vec().into_iter().all(|envelope| received(envelope) != Received::Reject);
                 Looked::Taken { from, sound }
