@@ -18,7 +18,6 @@ use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::transaction::{Action, Envelope};
 use iroh::endpoint::{Connection, VarInt};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -26,6 +25,7 @@ use crate::endpoint::{
     EndpointError, MessageError, Remote, bind_towards, connect, read_message, remote_key, write_message,
 };
 use crate::message::{Request, Response, Verdict};
+use crate::serve::BlockingLane;
 use crate::swarm::Desk;
 
 /// The protocol, as iroh negotiates it.
@@ -102,14 +102,14 @@ pub(crate) fn answer(chain: &ChainId, desk: &dyn Desk, asker: Key, envelope: Box
 pub struct Revocations {
     chain: ChainId,
     desk: Arc<dyn Desk>,
-    looking: Semaphore,
+    looking: BlockingLane,
 }
 
 impl Revocations {
     /// They are handed to `desk`, as those are that come over libp2p.
     #[must_use]
     pub fn new(chain: ChainId, desk: Arc<dyn Desk>) -> Self {
-        Self { chain, desk, looking: Semaphore::new(MAX_REVOKING) }
+        Self { chain, desk, looking: BlockingLane::new(MAX_REVOKING) }
     }
 
     /// Serves one connection until its end.
@@ -128,11 +128,9 @@ impl Revocations {
             return Ok(());
         }
         let (this, asker) = (Arc::clone(self), remote_key(connection));
-        let turn = self.looking.acquire().await;
-        let answered = tokio::task::spawn_blocking(move || answer(&this.chain, &*this.desk, asker, Box::new(envelope)));
+        // Whoever does not take the answer, or has gone, keeps nobody waiting.
+        let answered = self.looking.work(move || answer(&this.chain, &*this.desk, asker, Box::new(envelope)));
         let response = answered.await.unwrap_or(Response::Unavailable);
-        // Whoever does not take the answer keeps nobody waiting.
-        drop(turn);
         write_message(&mut send, &response, PROMPT).await?;
         send.finish().ok();
         timeout(PROMPT, connection.closed()).await.ok();

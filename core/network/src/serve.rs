@@ -1,5 +1,6 @@
 //! A source's iroh endpoint: who connects, and to what.
 
+mod blocking;
 mod fair;
 mod keys;
 
@@ -16,6 +17,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
+pub(crate) use self::blocking::BlockingLane;
 use self::fair::Fair;
 pub(crate) use self::fair::Place;
 use self::keys::Keys;
@@ -34,8 +36,12 @@ const SETTLED: Duration = Duration::from_secs(10);
 const REVOKERS: usize = 256;
 /// How long all of a revocation may take from its first packet on.
 const REVOKED: Duration = Duration::from_secs(20);
-/// How many hellos and pickups are decided on at once; the others wait.
+/// How many hellos are decided on at once; the others wait.
 const MAX_DECIDING: usize = 16;
+/// How many pickups are answered at once, beside all else.
+const MAX_PICKING: usize = 4;
+/// How much is decided again, or read of receipts, at once for those who were let in.
+const MAX_RENEWING: usize = 64;
 /// How many are sent images at once; the others wait. More at once only makes all of them slower.
 const MAX_SENDING: usize = 64;
 /// How long a handshake may take: in a crowd of a thousand on a small machine the last has waited for ten seconds.
@@ -106,7 +112,9 @@ impl Server {
             strangers: Fair::new(limits.strangers, SETTLED),
             guests: Fair::new(limits.guests, Duration::ZERO),
             refusals: Refusals::new(),
-            deciding: Semaphore::new(MAX_DECIDING),
+            deciding: BlockingLane::new(MAX_DECIDING),
+            picking: BlockingLane::new(MAX_PICKING),
+            renewing: BlockingLane::new(MAX_RENEWING),
             sending: Semaphore::new(MAX_SENDING),
         });
         #[expect(clippy::disallowed_methods, reason = "the accept loop's owner is the server: it ends with `stop`")]
@@ -139,7 +147,9 @@ pub(crate) struct Hall {
     strangers: Fair<Neighbourhood>,
     pub(crate) guests: Fair<Account>,
     pub(crate) refusals: Refusals,
-    pub(crate) deciding: Semaphore,
+    pub(crate) deciding: BlockingLane,
+    pub(crate) picking: BlockingLane,
+    pub(crate) renewing: BlockingLane,
     pub(crate) sending: Semaphore,
 }
 

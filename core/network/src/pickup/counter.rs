@@ -188,7 +188,7 @@ async fn claims(connection: &Connection, greeted: Greeted, hall: &Hall) -> Resul
     for one in submitted {
         let claimed = match one {
             Err(why) => Claimed::Failed(why),
-            Ok((hash, envelope)) => finality(&hall.counter, hash, envelope, end).await?,
+            Ok((hash, envelope)) => finality(hall, hash, envelope, end).await?,
         };
         write_message(&mut send, &claimed, STALLED).await?;
     }
@@ -215,17 +215,11 @@ fn frames(offers: Offers) -> (Vec<StudyId>, Vec<Vec<u8>>, Vec<NotOffered>) {
 }
 
 /// Waits until a transaction is final.
-async fn finality(
-    counter: &Arc<dyn Counter>,
-    hash: EnvelopeHash,
-    envelope: Envelope,
-    end: Instant,
-) -> Result<Claimed, Broken> {
-    let mut changes = counter.changes();
+async fn finality(hall: &Hall, hash: EnvelopeHash, envelope: Envelope, end: Instant) -> Result<Claimed, Broken> {
+    let mut changes = hall.counter.changes();
     loop {
         changes.mark_unchanged();
-        let asked = Arc::clone(counter);
-        if let Some(included) = blocking(move || asked.included(&hash)).await? {
+        if let Some(included) = decide(hall, move |counter| counter.included(&hash)).await? {
             return Ok(Claimed::Final { envelope: Box::new(envelope), included: Box::new(included) });
         }
         if !matches!(timeout_at(end, changes.changed()).await, Ok(Ok(()))) {
@@ -240,11 +234,6 @@ async fn decide<T: Send + 'static>(
     hall: &Hall,
     ask: impl FnOnce(&dyn Counter) -> T + Send + 'static,
 ) -> Result<T, Broken> {
-    let _turn = hall.deciding.acquire().await;
     let counter = Arc::clone(&hall.counter);
-    blocking(move || ask(&*counter)).await
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Broken> {
-    tokio::task::spawn_blocking(work).await.map_err(|_| Broken::Defect)
+    hall.picking.work(move || ask(&*counter)).await.map_err(|_| Broken::Defect)
 }

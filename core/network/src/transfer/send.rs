@@ -25,7 +25,7 @@ use super::reading::{Kept, Reading};
 use super::turn::Turn;
 use super::{DONE, ENDED, FAILED, REFUSED, REVISED};
 use crate::endpoint::{MessageError, framed, read_message, remote_key};
-use crate::serve::{Account, Hall, Place, REPLACED};
+use crate::serve::{Account, BlockingLane, Hall, Place, REPLACED};
 
 /// How long whoever connected may take to say something.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -145,9 +145,10 @@ pub(crate) async fn serve(connection: &Connection, stranger: Place<Neighbourhood
     };
     drop(stranger);
     let Greeted { send, receive, admission, .. } = greeted;
-    let (mut leave, sent) = (Leave::new(&hall.gate, changes, admission.authorisation.clone()), Sent::default());
+    let (mut leave, sent) = (Leave::new(hall, changes, admission.authorisation.clone()), Sent::default());
     let turn = Turn::new(&hall.sending, turns);
-    let sender = Sender { send, receive, gate: &hall.gate, turn, receipt: &receipt, sent: &sent };
+    let sender =
+        Sender { send, receive, gate: &hall.gate, reading: &hall.renewing, turn, receipt: &receipt, sent: &sent };
     // In one place of its own: moved it would be there twice.
     let mut sending = Box::pin(guest.holding(async {
         match sender.send_all(admission).await {
@@ -233,11 +234,11 @@ async fn decide(
     hall: &Hall,
 ) -> (Instant, Result<(SignedHello, Admission), Reference>) {
     let hello = read_message::<SignedHello>(receive, PATIENCE).await;
-    let _turn = hall.deciding.acquire().await;
+    let turn = hall.deciding.turn().await;
     let asked = Instant::now();
     let Ok(hello) = hello else { return (asked, Err(hall.gate.refuse(remote, "what came was no hello"))) };
     let (gate, said) = (Arc::clone(&hall.gate), hello.clone());
-    let decided = match tokio::task::spawn_blocking(move || gate.admit(remote, &said)).await {
+    let decided = match turn.work(move || gate.admit(remote, &said)).await {
         Ok(decided) => decided.map(|admission| (hello, admission)),
         // In doubt the answer is no.
         Err(_) => Err(hall.gate.refuse(remote, "a defect ended the decision")),
@@ -247,14 +248,14 @@ async fn decide(
 
 /// The leave that somebody is sent by, decided again whenever it may have ended.
 struct Leave<'a> {
-    gate: &'a Arc<dyn Gate>,
+    hall: &'a Hall,
     changes: watch::Receiver<u64>,
     authorisation: Authorisation,
 }
 
 impl<'a> Leave<'a> {
-    fn new(gate: &'a Arc<dyn Gate>, changes: watch::Receiver<u64>, authorisation: Authorisation) -> Self {
-        Self { gate, changes, authorisation }
+    fn new(hall: &'a Hall, changes: watch::Receiver<u64>, authorisation: Authorisation) -> Self {
+        Self { hall, changes, authorisation }
     }
 
     /// Returns when it is to be decided again.
@@ -262,7 +263,7 @@ impl<'a> Leave<'a> {
         let fresh_until = self.authorisation.fresh_until();
         let until = self.authorisation.until().map_or(fresh_until, |until| until.min(fresh_until));
         // Not at once again: a head is recent enough up to its last millisecond and with it.
-        let wait = Duration::from_millis(until.since(self.gate.clock().0).max(1)).min(RENEW);
+        let wait = Duration::from_millis(until.since(self.hall.gate.clock().0).max(1)).min(RENEW);
         tokio::select! {
             // Also when nobody is left to say so.
             _ = self.changes.changed() => {}
@@ -275,8 +276,8 @@ impl<'a> Leave<'a> {
     async fn renew(&mut self) -> Result<(), u32> {
         // Nobody is left to say what changes: then nothing stands.
         self.changes.has_changed().map_err(|_| ENDED)?;
-        let (gate, authorisation) = (Arc::clone(self.gate), self.authorisation.clone());
-        match tokio::task::spawn_blocking(move || gate.renew(&authorisation)).await {
+        let (gate, authorisation) = (Arc::clone(&self.hall.gate), self.authorisation.clone());
+        match self.hall.renewing.work(move || gate.renew(&authorisation)).await {
             // What is being sent is from a manifest that was replaced: some of it may have been withdrawn.
             Ok(Ok(renewed)) if renewed.current() != self.authorisation.current() => Err(REVISED),
             Ok(Ok(renewed)) => {
@@ -314,6 +315,8 @@ struct Sender<'a> {
     send: SendStream,
     receive: RecvStream,
     gate: &'a Arc<dyn Gate>,
+    /// Where receipts are read.
+    reading: &'a BlockingLane,
     turn: Turn<'a>,
     receipt: &'a SignedReceipt,
     sent: &'a Sent,
@@ -373,7 +376,7 @@ impl Sender<'_> {
 
     async fn send_receipts(&mut self, authorisation: &Authorisation, from: u64) -> Result<(), SendError> {
         let (gate, authorisation) = (Arc::clone(self.gate), authorisation.clone());
-        let read = tokio::task::spawn_blocking(move || gate.receipts(&authorisation, from)).await;
+        let read = self.reading.work(move || gate.receipts(&authorisation, from)).await;
         let statement = read.map_err(io::Error::other)?.map_err(SendError::Gate)?.ok_or(SendError::NotHolder)?;
         self.write(framed(&statement).into()).await
     }
