@@ -1,7 +1,7 @@
 //! Taking transactions in: from the operator, from wallets, from other relays, from this relay's own counter.
 //!
-//! Checked, then put where it waits for a block, then handed on. A revocation binds this relay before any of that is said to have
-//! happened: it is on the disk first.
+//! Checked, then put where it waits for a block, then handed on. A revocation of a study that this relay serves binds it before any of
+//! that is said to have happened: it is on the disk first.
 
 use std::sync::{Arc, OnceLock};
 
@@ -211,21 +211,24 @@ impl Submission {
         Ok(Taken { receipt, ..taken(Fate::Waits) })
     }
 
-    /// Lets a revocation bind, whatever becomes of its transaction, and has that written down if the study is of this source.
+    /// Lets a revocation bind, whatever becomes of its transaction, and has that written down: if the study is this source's to serve.
+    /// Of any other it only waits for a block, as every transaction does.
     fn remember(&self, snapshot: &Snapshot, envelope: &Verified) -> Result<Option<Writing>, SubmitError> {
         let Some(seen) = seen_revocation(snapshot, envelope).map_err(read_error)? else { return Ok(None) };
+        let (study, grave) = seen;
+        if !is_kept_by(snapshot, self.member.source, study).map_err(read_error)? {
+            return Ok(None);
+        }
         match self.seen.remember(snapshot, envelope, seen) {
             // Whoever is being sent the study is asked about again now.
             Ok(Remembered::New | Remembered::Closed) => self.store.note(),
-            Ok(Remembered::Known | Remembered::Settled) => {}
+            Ok(Remembered::Known | Remembered::Settled | Remembered::StillClosed) => {}
             Err(SeenError::Store(error)) => return Err(error.into()),
             Err(SeenError::State(error)) => return Err(read_error(error).into()),
         }
-        let (study, grave) = seen;
-        let ours = is_kept_by(snapshot, self.member.source, study).map_err(read_error)?;
         // It binds already, and what may fail now does not change that.
         let entry = Entry::RevocationSeen { grant: grave.grant };
-        Ok(if ours { self.receipts.append(study, self.timekeeper.dated(&self.store), entry).ok() } else { None })
+        Ok(self.receipts.append(study, self.timekeeper.dated(&self.store), entry).ok())
     }
 
     /// Puts what is remembered and in no block where it waits for one: after a start, and now and then, since a proposer drops what its

@@ -106,8 +106,8 @@ pub enum Stopped {
     Panicked,
 }
 
-/// Says that there is something to put into a block.
-#[derive(Clone, Debug)]
+/// Says that there is something to put into a block. One that is not an engine's wakes nobody.
+#[derive(Clone, Debug, Default)]
 pub struct Waker(Arc<Notify>);
 
 impl Waker {

@@ -4,7 +4,8 @@
 //! until the ledger's own state stops the grant for good. Until then it is put up for a block again after every start.
 //!
 //! ```text
-//! seen_v1     study (32), grant and capacity    ─► the revocation, and until when its grant could come
+//! seen_v2     study (32), grant and capacity    ─► the revocation, and until when it and its grant could come
+//! seen_v1     the same, as it was before: moved when the file is opened
 //! closed_v1   a study and a capacity, or all    ─► the last moment at which anything it covers could come
 //! ```
 //!
@@ -27,6 +28,10 @@
 //!    or without us. This is the only reason that goes by time, and the one for which the signer states the grant's
 //!    `submit_by`.
 //!
+//! Whoever signs states both times, and no block could take what it states of a time that is too far: both are kept in whole days,
+//! and none later than a grant could last that came now. So everything that is kept ends, and one revocation signed again and again,
+//! each time for a moment later, changes what is kept at most once a day.
+//!
 //! What any of these is true of already when it comes is not kept at all: anyone can send old revocations again.
 //! Otherwise it stays: while the grant is live, whoever may have revoked it; while the study is not known; while the
 //! state cannot be read.
@@ -39,18 +44,25 @@
 //! the study instead: no grant is served that somebody in this capacity could have revoked, until none can be in force any more.
 //! When there is no room for that either, all studies are closed in this way. Holders are served as ever.
 //!
+//! Only what this source serves is remembered ([`Submission`](crate::submission::Submission) looks): no other hospital, and none
+//! of its patients, fills this room.
+//!
+//! What changes nothing is not written. What comes while the disk is at work is written in one commit, by whoever waits first: so
+//! whoever comes waits for two commits at most, however many others come ([`queue`]).
+//!
 //! # In which order to look
 //!
 //! Take [`Seen::set`] and only then the state's snapshot. The other way round, a revocation could be executed and forgotten
 //! between the two, and be in neither. For the same reason [`Seen::settle`] is only for a state that is on the disk. A chain
 //! that is put back from a backup knows less than what was forgotten on its account: until it has caught up, nobody must be served.
 
+mod queue;
 mod rule;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::authorise::SeenRevocation;
@@ -60,12 +72,16 @@ use clavicle_ledger::state::{ReadError, StateReader};
 use clavicle_ledger::study::{Capacity, Grave, Study};
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Envelope, Verified};
-use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition, WriteTransaction,
+};
 
-use self::rule::{At, Row};
+use self::queue::{Queue, Unwritten};
+use self::rule::{At, EarlierRow, Row};
 use super::{StoreError, begin_write, open_small, read_row};
 
-const SEEN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("seen_v1");
+const SEEN: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("seen_v2");
+const EARLIER: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("seen_v1");
 const CLOSED: TableDefinition<'_, &[u8], u64> = TableDefinition::new("closed_v1");
 
 /// The most revocations that one [`Seen::settle`] looks at; the next goes on where it stopped.
@@ -96,11 +112,10 @@ pub struct Seen {
     database: Database,
     limits: Limits,
     bound: RwLock<Binding>,
-    /// One writes at a time; where the last [`Seen::settle`] stopped.
-    writing: Mutex<Option<SeenRevocation>>,
+    queue: Queue,
 }
 
-/// What is on the disk, as the gate needs it.
+/// What binds, as the gate needs it: what is on the disk, and what is on its way there.
 #[derive(Debug, Default)]
 struct Binding {
     seen: Arc<BTreeSet<SeenRevocation>>,
@@ -139,8 +154,10 @@ pub enum Remembered {
     Known,
     /// The state alone stops the grant for good: there is nothing to remember.
     Settled,
-    /// There is no room for it: what it could be about is closed. It is not kept to be put up for a block.
+    /// There is no room for it: what it could be about is closed from now on. It is not kept to be put up for a block.
     Closed,
+    /// There is no room for it, and what it could be about was closed before.
+    StillClosed,
 }
 
 /// Why a revocation was not remembered, or none forgotten.
@@ -171,8 +188,10 @@ impl Seen {
     pub fn open_with(path: &Path, limits: Limits) -> Result<Self, StoreError> {
         let database = open_small(path, |transaction| {
             transaction.open_table(SEEN)?;
+            transaction.open_table(EARLIER)?;
             transaction.open_table(CLOSED).map(drop)
         })?;
+        move_earlier(&database)?;
         let (mut seen, mut closed) = (BTreeSet::new(), BTreeMap::new());
         let transaction = database.begin_read()?;
         for entry in transaction.open_table(SEEN)?.iter()? {
@@ -184,7 +203,7 @@ impl Seen {
             closed.insert(read_row(what.value())?, Timestamp(last_moment.value()));
         }
         let bound = RwLock::new(Binding { seen: Arc::new(seen), closed });
-        Ok(Self { database, limits, bound, writing: Mutex::new(None) })
+        Ok(Self { database, limits, bound, queue: Queue::default() })
     }
 
     /// What binds, for the gate's [`View`](clavicle_ledger::authorise::View). To be taken before the state's snapshot.
@@ -241,11 +260,12 @@ impl Seen {
     ) -> Result<Remembered, SeenError<S::Error>> {
         let came = match &envelope.body().action {
             Action::Revoke(revoke) if (revoke.study, revoke.grant) == (seen.0, seen.1.grant) => {
-                Row { envelope: envelope.envelope().clone(), grant_submit_by: revoke.grant_submit_by }
+                Row::new(envelope.envelope().clone(), revoke.grant_submit_by)
             }
             _ => panic!("what was seen was made of this envelope"),
         };
         let at = At::new(state)?;
+        let came = at.bounded(came);
         if at.settles(&seen, &came)? {
             return Ok(Remembered::Settled);
         }
@@ -253,25 +273,38 @@ impl Seen {
     }
 
     fn keep(&self, seen: SeenRevocation, came: Row, now: Timestamp) -> Result<Remembered, StoreError> {
-        let _writing = self.writing();
-        let place = encoding::encode(&Place(seen.0, seen.1));
-        let (row, became) = match self.row(&seen)? {
-            Some(known) => {
-                let joined = known.clone().joined(came);
-                if joined == known {
-                    return Ok(Remembered::Known);
-                }
-                (joined, Remembered::Known)
-            }
-            None if self.is_crowded(&seen) => return self.close(seen, came.last_moment().max(now)),
-            None => (came, Remembered::New),
+        let mut queue = self.queue.lock();
+        let known = match queue.row(&seen) {
+            Some(unwritten) => Ok(Some(unwritten.clone())),
+            None => self.row(&seen),
         };
-        // In memory first: it binds even if the disk fails.
+        // It binds even if the disk fails.
+        let known = known.inspect_err(|_| self.bind(seen))?;
+        match known {
+            Some(known) => {
+                if let Some(longer) = known.joined(came) {
+                    queue.next.seen.insert(seen, longer);
+                }
+                // Another may be writing it.
+                self.write_down(queue, |unwritten| unwritten.seen.contains_key(&seen))?;
+                Ok(Remembered::Known)
+            }
+            None if self.is_crowded(&seen) => {
+                let (what, became) = self.close(&mut queue.next, seen, came.last_moment().max(now));
+                self.write_down(queue, |unwritten| unwritten.closed.contains_key(&what))?;
+                Ok(became)
+            }
+            None => {
+                self.bind(seen);
+                queue.next.seen.insert(seen, came);
+                self.write_down(queue, |unwritten| unwritten.seen.contains_key(&seen))?;
+                Ok(Remembered::New)
+            }
+        }
+    }
+
+    fn bind(&self, seen: SeenRevocation) {
         Arc::make_mut(&mut self.write().seen).insert(seen);
-        let transaction = begin_write(&self.database)?;
-        transaction.open_table(SEEN)?.insert(place.as_slice(), encoding::encode(&row).as_slice())?;
-        transaction.commit()?;
-        Ok(became)
     }
 
     /// Whether there is no room for one more like this.
@@ -286,22 +319,23 @@ impl Seen {
         set.len() >= self.limits.all || on_study.filter(|(_, grave)| grave.by == *by).count() >= most
     }
 
-    /// Closes what a revocation could be about for which there is no room.
-    fn close(&self, (study, grave): SeenRevocation, last_moment: Timestamp) -> Result<Remembered, StoreError> {
-        let (what, last_moment) = {
-            let mut binding = self.write();
-            let of = Closed::Of(study, grave.by);
-            let room = binding.closed.len() < self.limits.closed || binding.closed.contains_key(&of);
-            let what = if room { of } else { Closed::All };
-            let before = binding.closed.get(&what).copied().unwrap_or_default();
-            let last_moment = before.max(last_moment);
+    /// Closes what a revocation could be about for which there is no room, from now on; for how long, in whole days.
+    fn close(
+        &self,
+        next: &mut Unwritten,
+        (study, grave): SeenRevocation,
+        last_moment: Timestamp,
+    ) -> (Closed, Remembered) {
+        let mut binding = self.write();
+        let of = Closed::Of(study, grave.by);
+        let room = binding.closed.len() < self.limits.closed || binding.closed.contains_key(&of);
+        let what = if room { of } else { Closed::All };
+        let (before, last_moment) = (binding.closed.get(&what).copied(), last_moment.day_rounded_up().start());
+        if before.is_none_or(|before| before < last_moment) {
             binding.closed.insert(what, last_moment);
-            (what, last_moment)
-        };
-        let transaction = begin_write(&self.database)?;
-        transaction.open_table(CLOSED)?.insert(encoding::encode(&what).as_slice(), last_moment.0)?;
-        transaction.commit()?;
-        Ok(Remembered::Closed)
+            next.closed.insert(what, last_moment);
+        }
+        (what, if before.is_none() { Remembered::Closed } else { Remembered::StillClosed })
     }
 
     /// Forgets what the state of a committed block stops for good, and opens what was closed for long enough: to be called
@@ -310,30 +344,40 @@ impl Seen {
     /// # Errors
     /// [`SeenError`].
     pub fn settle<S: StateReader>(&self, state: &S) -> Result<Vec<SeenRevocation>, SeenError<S::Error>> {
-        let mut stopped_at = self.writing();
+        let mut turn = self.queue.turn();
         let (due, closed): (Vec<SeenRevocation>, BTreeMap<Closed, Timestamp>) = {
             let binding = self.read();
-            let after = stopped_at.map_or(Bound::Unbounded, Bound::Excluded);
+            let after = turn.stopped_at().map_or(Bound::Unbounded, Bound::Excluded);
             let due = binding.seen.range((after, Bound::Unbounded)).take(MAX_SETTLED);
             (due.copied().collect(), binding.closed.clone())
         };
         if due.is_empty() && closed.is_empty() {
-            *stopped_at = None;
+            turn.stop_at(None);
             return Ok(Vec::new());
         }
         let (at, mut settled) = (At::new(state)?, Vec::new());
+        let mut shorter = Unwritten::default();
         for one in &due {
-            // What is in memory alone was not written, and binds until the process ends.
-            if let Some(row) = self.row(one)?
-                && at.settles(one, &row)?
-            {
+            // What is in memory alone was not written, and binds until it is or the process ends.
+            let Some(row) = self.row(one)? else { continue };
+            let bounded = at.bounded(row.clone());
+            if at.settles(one, &bounded)? {
                 settled.push(*one);
+            } else if bounded != row {
+                shorter.seen.insert(*one, bounded);
             }
         }
-        let outlived = closed.into_iter().filter(|(_, last_moment)| at.outlived(*last_moment));
-        let opened: Vec<Closed> = outlived.map(|(what, _)| what).collect();
-        self.forget(&settled, &opened)?;
-        *stopped_at = if due.len() < MAX_SETTLED { None } else { due.last().copied() };
+        let mut opened = Vec::new();
+        for (what, last_moment) in closed {
+            let bounded = last_moment.min(at.latest());
+            if at.outlived(bounded) {
+                opened.push(what);
+            } else if bounded != last_moment {
+                shorter.closed.insert(what, bounded);
+            }
+        }
+        self.forget(&settled, &opened, &shorter)?;
+        turn.stop_at(if due.len() < MAX_SETTLED { None } else { due.last().copied() });
         Ok(settled)
     }
 
@@ -343,12 +387,34 @@ impl Seen {
         table.get(place.as_slice())?.map(|row| read_row(row.value())).transpose()
     }
 
-    /// On the disk first: what is forgotten in memory alone would come back with the next start, and bind again.
-    fn forget(&self, settled: &[SeenRevocation], opened: &[Closed]) -> Result<(), StoreError> {
-        if settled.is_empty() && opened.is_empty() {
+    /// Waits until nothing is left to be written of what is `due`, and writes all that waits if nobody else is about to.
+    fn write_down<'a>(&'a self, queue: queue::Guard<'a>, due: impl Fn(&Unwritten) -> bool) -> Result<(), StoreError> {
+        self.queue.write_down(queue, due, |unwritten| {
+            let transaction = begin_write(&self.database)?;
+            self.put(&transaction, unwritten)?;
+            Ok(transaction.commit()?)
+        })
+    }
+
+    fn put(&self, transaction: &WriteTransaction, unwritten: &Unwritten) -> Result<(), StoreError> {
+        let (mut seen, mut closed) = (transaction.open_table(SEEN)?, transaction.open_table(CLOSED)?);
+        for ((study, grave), row) in &unwritten.seen {
+            let place = encoding::encode(&Place(*study, *grave));
+            seen.insert(place.as_slice(), encoding::encode(row).as_slice())?;
+        }
+        for (what, last_moment) in &unwritten.closed {
+            closed.insert(encoding::encode(what).as_slice(), last_moment.0)?;
+        }
+        Ok(())
+    }
+
+    /// On the disk first: what is forgotten in memory alone would come back with the next start, and bind again. Nobody else writes meanwhile.
+    fn forget(&self, settled: &[SeenRevocation], opened: &[Closed], shorter: &Unwritten) -> Result<(), StoreError> {
+        if settled.is_empty() && opened.is_empty() && shorter.is_empty() {
             return Ok(());
         }
         let transaction = begin_write(&self.database)?;
+        self.put(&transaction, shorter)?;
         {
             let (mut seen, mut closed) = (transaction.open_table(SEEN)?, transaction.open_table(CLOSED)?);
             for (study, grave) in settled {
@@ -359,13 +425,18 @@ impl Seen {
             }
         }
         transaction.commit()?;
+        // What came meanwhile, for longer, is written next.
+        let queue = self.queue.lock();
         let mut binding = self.write();
         let seen = Arc::make_mut(&mut binding.seen);
-        for one in settled {
+        for one in settled.iter().filter(|one| queue.row(one).is_none()) {
             seen.remove(one);
         }
-        for what in opened {
+        for what in opened.iter().filter(|what| queue.closed(what).is_none()) {
             binding.closed.remove(what);
+        }
+        for (what, last_moment) in shorter.closed.iter().filter(|(what, _)| queue.closed(what).is_none()) {
+            binding.closed.insert(*what, *last_moment);
         }
         Ok(())
     }
@@ -379,8 +450,22 @@ impl Seen {
     fn write(&self) -> RwLockWriteGuard<'_, Binding> {
         self.bound.write().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    fn writing(&self) -> MutexGuard<'_, Option<SeenRevocation>> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+/// Moves what was kept before both times were, as it is: with the next block [`Seen::settle`] has it end in time.
+fn move_earlier(database: &Database) -> Result<(), StoreError> {
+    if database.begin_read()?.open_table(EARLIER)?.is_empty()? {
+        return Ok(());
     }
+    let transaction = begin_write(database)?;
+    {
+        let (mut earlier, mut seen) = (transaction.open_table(EARLIER)?, transaction.open_table(SEEN)?);
+        for entry in earlier.iter()? {
+            let (place, row) = entry?;
+            let EarlierRow { envelope, grant_submit_by } = read_row(row.value())?;
+            seen.insert(place.value(), encoding::encode(&Row::new(envelope, grant_submit_by)).as_slice())?;
+        }
+        earlier.retain(|_, _| false)?;
+    }
+    Ok(transaction.commit()?)
 }

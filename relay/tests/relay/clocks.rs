@@ -44,20 +44,25 @@ use crate::chain::{define, genesis_of, next_block, secret, source_id, study};
 const YEARS_MS: i64 = 3_650 * DAY_MS as i64;
 
 /// One hospital of four, with clocks in one's hand.
-struct Hospital {
+pub(crate) struct Hospital {
     _folder: tempfile::TempDir,
-    service: Service,
+    pub(crate) service: Service,
     gate: RelayGate,
     clocks: Arc<Mutex<Clocks>>,
-    study: StudyId,
+    pub(crate) study: StudyId,
 }
 
 impl Hospital {
-    /// It has one block, with a study in it, made a moment ago.
+    /// It has one block, with a study of its own in it, made a moment ago.
     fn new() -> Self {
+        Self::number(0)
+    }
+
+    /// The one with this number; the study is the first one's.
+    pub(crate) fn number(number: usize) -> Self {
         let (folder, genesis) = (tempfile::tempdir().unwrap(), genesis_of("test", 4));
         let at = |name: &str| folder.path().join(name);
-        let (chain, source) = (genesis.chain_id(), source_id(&genesis, 0));
+        let (chain, source) = (genesis.chain_id(), source_id(&genesis, number));
         let store = Arc::new(ChainStore::open(&at("chain"), &genesis).unwrap());
         let head = store.head().unwrap();
         let (block, certificate, applied) =
@@ -68,7 +73,7 @@ impl Hospital {
         let shown = Arc::clone(&clocks);
         let timekeeper = Arc::new(Timekeeper::new(move || *shown.lock().unwrap()));
         timekeeper.ask();
-        let operational = secret("operational 0");
+        let operational = secret(&format!("operational {number}"));
         let signer = Signer { chain, source, key: operational.clone() };
         let receipts = Arc::new(Receipts::open(&at("receipts"), signer).unwrap());
         let clock = || LocalTime(Timestamp(0));

@@ -17,4 +17,5 @@ mod receipts;
 mod reception;
 mod seen;
 mod store;
+mod submission;
 mod transcripts;

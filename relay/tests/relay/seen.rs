@@ -357,3 +357,86 @@ fn many_remember_and_settle_at_once() {
     source.reopen();
     assert_eq!(source.get().set().len(), 64);
 }
+
+/// What the disk has: it changes with every commit.
+fn on_disk(source: &Source) -> Vec<u8> {
+    std::fs::read(source.path()).unwrap()
+}
+
+/// Whoever holds a study sent the same again and again, and each time the disk was waited for, by everybody else too.
+#[test]
+fn what_is_sent_again_costs_the_disk_nothing() {
+    let source = Source::new(Limits { by_holder: 2, ..Limits::default() });
+    let revocations = [1, 2, 3].map(|n| source.revoke(far(n)));
+    let became = revocations.each_ref().map(|revocation| source.remember(revocation));
+    assert_eq!(became, [Remembered::New, Remembered::New, Remembered::Closed]);
+    let written = on_disk(&source);
+    for _ in 0..10 {
+        let became = revocations.each_ref().map(|revocation| source.remember(revocation));
+        assert_eq!(became, [Remembered::Known, Remembered::Known, Remembered::StillClosed]);
+    }
+    assert_eq!(on_disk(&source), written);
+    // Nor signed anew, each time for a moment later.
+    let anew = |later| {
+        for n in [1, 3] {
+            let stated = source.now().plus(later);
+            source.remember(&source.revoke_by("holder", far(n), HOUR + later, stated));
+        }
+        on_disk(&source)
+    };
+    let until_midnight = anew(1);
+    assert_ne!(until_midnight, written);
+    for later in 2..100 {
+        assert_eq!(anew(later), until_midnight);
+    }
+}
+
+/// A hospital signed such revocations on its own studies, and everybody remembered them for ever.
+#[test]
+fn what_states_no_end_ends_when_no_grant_could_come_any_more() {
+    let mut source = Source::new(Limits { by_holder: 1, ..Limits::default() });
+    let grant = source.grant(9, HOUR);
+    source.block(1_000, vec![grant.clone()]);
+    let endless = |n| source.revoke_by("holder", far(n), u64::MAX, Timestamp(u64::MAX));
+    assert_eq!([1, 2].map(|n| source.remember(&endless(n))), [Remembered::New, Remembered::Closed]);
+    source.reopen();
+    source.block(730 * DAY_MS, vec![]);
+    assert!(source.binds(far(1)) && source.closes(id(&grant)));
+    source.block(33 * DAY_MS, vec![]);
+    assert!(!source.binds(far(1)) && source.closes(id(&grant)));
+    source.block(731 * DAY_MS, vec![]);
+    assert!(!source.closes(id(&grant)));
+}
+
+/// What was kept before without an end has one with the next block, and is not forgotten meanwhile.
+#[test]
+fn what_an_earlier_version_kept_for_ever_ends_too() {
+    use redb::TableDefinition;
+    let mut source = Source::new(Limits::default());
+    let endless = source.revoke_by("holder", far(1), u64::MAX, Timestamp(u64::MAX));
+    let seen = seen_revocation(&source.state, &endless).unwrap().unwrap();
+    source.seen = None;
+    let database = redb::Database::create(source.path()).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let place = borsh::to_vec(&seen).unwrap();
+    let row = borsh::to_vec(&(endless.envelope().clone(), Timestamp(u64::MAX))).unwrap();
+    let earlier = TableDefinition::<&[u8], &[u8]>::new("seen_v1");
+    transaction.open_table(earlier).unwrap().insert(place.as_slice(), row.as_slice()).unwrap();
+    transaction
+        .open_table(TableDefinition::<&[u8], u64>::new("closed_v1"))
+        .unwrap()
+        .insert(&[0][..], u64::MAX)
+        .unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    for _ in 0..2 {
+        source.reopen();
+        assert!(source.binds(far(1)) && source.get().is_full());
+        assert_eq!(source.get().envelopes().unwrap(), [endless.envelope().clone()]);
+        source.block(1_000, vec![]);
+    }
+    source.block(764 * DAY_MS, vec![]);
+    assert!(!source.binds(far(1)) && source.get().is_full());
+    source.block(731 * DAY_MS, vec![]);
+    assert!(!source.get().is_full());
+}

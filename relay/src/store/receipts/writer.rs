@@ -98,6 +98,10 @@ impl Writer {
         let (done, unanchored) = {
             let mut page = Page::of(&transaction, self)?;
             let done = tasks.into_iter().map(|task| page.take(task)).collect::<Result<_, StoreError>>()?;
+            if !page.changed {
+                // What was only asked for again costs the disk nothing.
+                return Ok(done);
+            }
             (done, page.finish()?)
         };
         transaction.commit()?;
@@ -118,6 +122,8 @@ struct Page<'a> {
     accesses: Table<'a, (&'static [u8; 32], &'static [u8; 32]), u32>,
     counts: Table<'a, &'static str, u64>,
     next: u64,
+    /// Whether anything is to be written.
+    changed: bool,
 }
 
 impl<'a> Page<'a> {
@@ -133,6 +139,7 @@ impl<'a> Page<'a> {
             accesses: transaction.open_table(ACCESSES)?,
             counts,
             next,
+            changed: false,
         })
     }
 
@@ -181,6 +188,7 @@ impl<'a> Page<'a> {
     }
 
     fn keep(&mut self, study: StudyId, book: &Book) -> Result<(), StoreError> {
+        self.changed = true;
         self.books.insert(study.as_bytes(), encoding::encode(book).as_slice())?;
         Ok(())
     }
@@ -304,6 +312,7 @@ impl<'a> Page<'a> {
             return Ok(Err(ReceiptsError::Countersignature(error)));
         }
         row.signed.countersignature = Some(signature);
+        self.changed = true;
         self.receipts.insert((study.as_bytes(), sequence), encoding::encode(&row).as_slice())?;
         Ok(Ok(Some(row.signed)))
     }

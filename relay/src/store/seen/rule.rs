@@ -13,30 +13,50 @@ use clavicle_ledger::transaction::{Action, Envelope};
 /// A revocation as it is kept.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub(super) struct Row {
-    /// Of those seen for this grant in this capacity, the one that can be submitted longest.
+    /// Of those for this grant in this capacity that were kept, the one that can be submitted longest.
     pub(super) envelope: Envelope,
-    /// The latest `grant_submit_by` that any of them stated.
+    /// Until when that could be submitted, in whole days.
+    submit_by: Timestamp,
+    /// The latest `grant_submit_by` that any of them stated, in whole days.
+    grant_submit_by: Timestamp,
+}
+
+/// As it was kept before, with the times as they were stated.
+#[derive(BorshSerialize, BorshDeserialize)]
+pub(super) struct EarlierRow {
+    pub(super) envelope: Envelope,
     pub(super) grant_submit_by: Timestamp,
 }
 
 impl Wire for Row {
     const NAME: &'static str = "a revocation that was seen";
+    const MAX_LEN: usize = Envelope::MAX_LEN + 16;
+}
+
+impl Wire for EarlierRow {
+    const NAME: &'static str = "a revocation that was seen earlier";
     const MAX_LEN: usize = Envelope::MAX_LEN + 8;
 }
 
 impl Row {
-    /// What there is and what came, as one.
-    pub(super) fn joined(self, came: Self) -> Self {
-        let later = came.envelope.body.submit_by > self.envelope.body.submit_by;
-        Self {
-            envelope: if later { came.envelope } else { self.envelope },
-            grant_submit_by: self.grant_submit_by.max(came.grant_submit_by),
+    pub(super) fn new(envelope: Envelope, grant_submit_by: Timestamp) -> Self {
+        Self { submit_by: envelope.body.submit_by, envelope, grant_submit_by }
+    }
+
+    /// What there is and what came, as one; nothing if that ends no later than what there is.
+    pub(super) fn joined(self, came: Self) -> Option<Self> {
+        let submit_by = self.submit_by.max(came.submit_by);
+        let grant_submit_by = self.grant_submit_by.max(came.grant_submit_by);
+        if (submit_by, grant_submit_by) == (self.submit_by, self.grant_submit_by) {
+            return None;
         }
+        let later = came.envelope.body.submit_by > self.envelope.body.submit_by;
+        Some(Self { envelope: if later { came.envelope } else { self.envelope }, submit_by, grant_submit_by })
     }
 
     /// The last moment at which it, or the grant by its word, could be submitted.
     pub(super) fn last_moment(&self) -> Timestamp {
-        self.envelope.body.submit_by.max(self.grant_submit_by)
+        self.submit_by.max(self.grant_submit_by)
     }
 }
 
@@ -55,6 +75,18 @@ impl<'a, S: StateReader> At<'a, S> {
     /// Block time.
     pub(super) fn now(&self) -> Timestamp {
         self.head.time.timestamp()
+    }
+
+    /// The latest that is believed of what a revocation states: the ledger takes none whose grant could come later, nor one itself that
+    /// far ahead. Not the longest grant of today, which a vote may change.
+    pub(super) fn latest(&self) -> Timestamp {
+        self.now().day_rounded_up().plus(MAX_GRANT_DAYS).start()
+    }
+
+    /// What is kept of a revocation: what it states up to [`At::latest`], in whole days.
+    pub(super) fn bounded(&self, row: Row) -> Row {
+        let bounded = |stated: Timestamp| stated.day_rounded_up().start().min(self.latest());
+        Row { submit_by: bounded(row.submit_by), grant_submit_by: bounded(row.grant_submit_by), ..row }
     }
 
     /// Whether nothing can be in force any more that could be submitted at `last_moment`: it was submitted before a tombstone of then
@@ -91,7 +123,7 @@ impl<'a, S: StateReader> At<'a, S> {
         {
             return Ok(true); // 4
         }
-        let stone = body.submit_by.plus(self.rules.parameters.tombstone_ms);
+        let stone = row.submit_by.plus(self.rules.parameters.tombstone_ms);
         Ok(self.now() > stone.max(row.grant_submit_by)) // 5
     }
 }
