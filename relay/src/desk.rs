@@ -17,11 +17,11 @@ use clavicle_network::message::{
     MailboxRequest, MailboxResponse, ProvenRows, Query, Request, Response, RowKey, Verdict,
 };
 use clavicle_network::swarm::{Desk, Received};
-use tracing::error;
 
 use crate::challenge::{Challenger, Connection};
 use crate::member::Member;
 use crate::room::Room;
+use crate::seldom::seldom;
 use crate::store::mailboxes::KeptBy;
 use crate::store::{ChainStore, MailboxError, Mailboxes, StoreError};
 use crate::submission::{Fate, From, Submission, SubmitError};
@@ -194,7 +194,7 @@ impl RelayDesk {
 }
 
 fn unavailable(error: StoreError) -> Response {
-    error!(%error, "a question could not be answered");
+    seldom!(error!(%error, "a question could not be answered"));
     Response::Unavailable
 }
 

@@ -17,10 +17,10 @@ use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
 use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
-use tracing::{error, info};
 
 use crate::archive::{Archive, ArchiveError};
 use crate::member::Member;
+use crate::seldom::seldom;
 use crate::store::notices::Copy;
 use crate::store::{ChainStore, Notices, Receipts, ReceiptsError, Seen, Snapshot, StoreError};
 use crate::submission::is_kept_by;
@@ -49,7 +49,7 @@ pub struct RelayGate {
     pub timekeeper: Arc<Timekeeper>,
 }
 
-/// Why it said no, for the operator: in memory, and in the log.
+/// Why it said no, for the operator: in memory, and in the log as far as that is not flooded.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<VecDeque<Refusal>>);
 
@@ -84,7 +84,7 @@ impl Refusals {
         getrandom::fill(&mut random).ok();
         let reference = Reference(random);
         let (study, grant) = asked;
-        info!(%reference, study = ?study, %reason, "refused");
+        seldom!(info!(%reference, study = ?study, %reason, "refused"));
         let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if refusals.len() >= MAX_REFUSALS {
             refusals.pop_front();
@@ -188,11 +188,15 @@ impl RelayGate {
     }
 
     fn keep(&self, key: Key, asked: (Option<StudyId>, Option<GrantId>), no: &No) -> Reference {
-        if matches!(
-            no,
-            No::Archive(_) | No::NotWritten(_) | No::ManifestMissing | No::Full | No::Refused(Refused::Read(_))
-        ) {
-            error!(reason = %no, "refused somebody for a fault of this relay's own");
+        match no {
+            No::Archive(_) | No::NotWritten(_) | No::Refused(Refused::Read(_)) => {
+                seldom!(error!(reason = %no, "refused somebody for a fault of this relay's own"));
+            }
+            // Apart: whoever holds one such study says so as often as they like.
+            No::ManifestMissing | No::Full => {
+                seldom!(error!(reason = %no, "refused somebody whom the ledger lets fetch"));
+            }
+            No::Refused(_) | No::SeriesGone => {}
         }
         self.refusals.keep(self.clock(), key, asked, no.to_string())
     }
@@ -280,7 +284,7 @@ impl Gate for RelayGate {
             let entry = Entry::Closed(Closed { opened: receipt.sequence, items, bytes, end });
             let written = async { self.receipts.append(receipt.study, self.dated(), entry)?.done().await };
             if let Err(error) = written.await {
-                error!(%error, "what was sent could not be written down");
+                seldom!(error!(%error, "what was sent could not be written down"));
             }
         })
     }
@@ -310,7 +314,7 @@ impl Gate for RelayGate {
     }
 
     fn damaged(&self, stored: &StoredDigest, error: &io::Error) {
-        error!(%error, "a file in the archive is not what it was; `clavicle-relay check` names it");
+        seldom!(error!(%error, "a file in the archive is not what it was; `clavicle-relay check` names it"));
         self.archive.found_damaged(*stored);
     }
 
@@ -332,5 +336,46 @@ impl Refusal {
         let (study, grant) = (study.clone().unwrap_or_else(none), grant.clone().unwrap_or_else(none));
         let day = Timestamp(*at_ms).day();
         format!("{reference}  {day}\nreason  {reason}\nstudy   {study}\ngrant   {grant}\nkey     {key}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{self, Write};
+
+    use super::*;
+    use crate::seldom::LINES;
+
+    /// A log in memory.
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Strangers were refused 1,200 times a second, with a line each: 15 GB a day, on the disk that revocations are written to.
+    #[test]
+    fn a_flood_of_what_is_refused_does_not_fill_the_log() {
+        let log = Log::default();
+        let written = log.clone();
+        let lines = tracing_subscriber::fmt().with_writer(move || written.clone()).finish();
+        let refusals = Refusals::default();
+        tracing::subscriber::with_default(lines, || {
+            for at in 0..2_000 {
+                let at = LocalTime(Timestamp(at));
+                let reference = refusals.keep(at, Key::from_bytes([7; 32]), (None, None), "no hello".to_owned());
+                assert_eq!(refusals.find(&reference.to_string()).unwrap().at_ms, at.0.0);
+            }
+        });
+        let lines = log.0.lock().unwrap().iter().filter(|byte| **byte == b'\n').count();
+        // Twice as many where a minute ends meanwhile.
+        assert!((1..=2 * LINES as usize).contains(&lines), "{lines} lines");
     }
 }

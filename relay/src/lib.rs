@@ -31,6 +31,7 @@ pub mod private;
 pub mod quarantine;
 pub mod reception;
 pub mod room;
+mod seldom;
 pub mod service;
 pub mod store;
 pub mod submission;

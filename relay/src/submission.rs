@@ -15,10 +15,10 @@ use clavicle_ledger::receipt::{Entry, SignedReceipt};
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::time::{BlockTime, Height, LocalTime};
 use clavicle_ledger::transaction::{Action, Envelope, StatelessError, Verified};
-use tracing::warn;
 
 use crate::member::Member;
 use crate::mempool::Mempool;
+use crate::seldom::seldom;
 use crate::store::receipts::Writing;
 use crate::store::{ChainStore, Receipts, Remembered, Seen, SeenError, Snapshot, StoreError};
 use crate::timekeeper::Timekeeper;
@@ -129,7 +129,7 @@ fn given(writing: Option<Writing>) -> Option<Box<SignedReceipt>> {
     match writing?.wait() {
         Ok(receipt) => Some(Box::new(receipt)),
         Err(error) => {
-            warn!(%error, "there is no receipt for a revocation, which binds all the same");
+            seldom!(warn!(%error, "there is no receipt for a revocation, which binds all the same"));
             None
         }
     }

@@ -1,5 +1,5 @@
 //! Admission: who may hold a place when more come than there are places. Every listener asks it: libp2p, the validators' port, iroh, DICOM
-//! associations, the operator's socket.
+//! associations, the operator's socket. And how often a line of the log may be written about those who come ([`Seldom`]).
 //!
 //! It is pure: it counts, and says who has to go. It opens and closes nothing, and the time is passed in.
 //!
@@ -25,6 +25,8 @@
 
 mod admission;
 mod origin;
+mod seldom;
 
 pub use self::admission::{Admission, Entered, Full, Limits, Place};
 pub use self::origin::{Neighbourhood, Origin, TrustedEdge};
+pub use self::seldom::Seldom;

@@ -6,11 +6,11 @@ use clavicle_imaging::dimse::{Allowance, Arriving, Ended, Received, Refusal, Ref
 use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
 use clavicle_ledger::time::LocalTime;
-use tracing::{info, warn};
 
 use super::incoming::Incoming;
 use crate::quarantine::Quarantine;
 use crate::room::Sender;
+use crate::seldom::seldom;
 
 /// Looks with the relay's workers; what it refuses and can keep it keeps in quarantine.
 pub(super) struct Inbox {
@@ -41,7 +41,7 @@ impl Sink for Inbox {
 
     fn ended(&self, association: &Ended) {
         let Ended { stored, refused, bytes, lasted, end, .. } = association;
-        info!(stored, refused, bytes, ?lasted, %end, "an association ended");
+        seldom!(info!(stored, refused, bytes, ?lasted, %end, "an association ended"));
     }
 }
 
@@ -63,7 +63,7 @@ impl Inbox {
             Err(reason @ (ReadError::Unreadable(_) | ReadError::TooLarge)) => {
                 let why = reason.to_string();
                 if let Err(error) = self.quarantine.keep(&object.path, &why, Some(sender), (self.clock)()) {
-                    warn!(%error, "a refused object could not be kept");
+                    seldom!(warn!(%error, "a refused object could not be kept"));
                 }
                 refuse(RefusalStatus::CannotUnderstand, &why)
             }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use clavicle_admission::{Admission, Limits, Neighbourhood, Origin, Place};
+use clavicle_admission::{Admission, Limits, Neighbourhood, Origin, Place, Seldom};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, Id, JoinSet};
@@ -16,7 +16,6 @@ use tracing::{info, warn};
 
 use crate::mesh::proof::{Proof, Proven};
 use crate::mesh::roster::Roster;
-use crate::mesh::seldom::Seldom;
 
 /// How long the proof may take, here and where it is asked for.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
@@ -39,7 +38,7 @@ pub(crate) async fn keep(
     let mut places = [Handshakes::new(STRANGERS), Handshakes::new(EXPECTED)];
     let mut held: HashMap<Id, (usize, Place)> = HashMap::new();
     let mut handshakes: JoinSet<bool> = JoinSet::new();
-    let (mut refused, mut unable) = (Seldom::default(), Seldom::default());
+    let (refused, unable) = (Seldom::default(), Seldom::default());
     loop {
         let (stream, address) = tokio::select! {
             () = proven.closed() => return,
@@ -52,7 +51,7 @@ pub(crate) async fn keep(
                 if let Some((which, place)) = held.remove(&id) {
                     places.get_mut(which).and_then(|places| places.leave(place));
                 }
-                if !proved && let Some(more) = refused.now(Instant::now()) {
+                if !proved && let Some(more) = refused.now(Instant::now().into_std()) {
                     info!(more, "a stranger at the validators' port was turned away");
                 }
                 continue;
@@ -60,7 +59,7 @@ pub(crate) async fn keep(
             accepted = listener.accept() => match accepted {
                 Ok(accepted) => accepted,
                 Err(error) => {
-                    if let Some(more) = unable.now(Instant::now()) {
+                    if let Some(more) = unable.now(Instant::now().into_std()) {
                         warn!(more, kind = ?error.kind(), "the validators' port takes nobody at the moment");
                     }
                     sleep(PAUSE).await;

@@ -17,6 +17,7 @@ use arc_malachitebft_sync::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use clavicle_admission::Seldom;
 use clavicle_ledger::block::Block;
 use clavicle_ledger::encoding::Wire as _;
 use clavicle_ledger::id::{ChainId, SourceId};
@@ -39,7 +40,6 @@ use crate::mesh::frame::{self, Kind};
 use crate::mesh::link::{self, Ended, Heard, LinkId, Outbox, Urgency};
 use crate::mesh::proof::{Proof, Proven};
 use crate::mesh::roster::Roster;
-use crate::mesh::seldom::Seldom;
 
 /// What the engine may have said and the hub not yet heard. The engine's own mailbox is behind it.
 const INBOX: usize = 256;
@@ -229,7 +229,7 @@ impl Hub {
                 (source, dialled) = next_dial(&mut self.dials) => match dialled {
                     Ok(proven) => self.arrived(proven, true),
                     Err(error) => {
-                        if let Some(more) = self.unreached.now(Instant::now()) {
+                        if let Some(more) = self.unreached.now(Instant::now().into_std()) {
                             info!(more, ?source, %error, "a validator is not reached; it is tried again and again");
                         }
                         self.reconcile();
@@ -354,7 +354,7 @@ impl Hub {
     fn cut_full(&mut self, full: &[Key]) {
         for key in full {
             if let Some(source) = self.cut(key)
-                && let Some(more) = self.lost.now(Instant::now())
+                && let Some(more) = self.lost.now(Instant::now().into_std())
             {
                 warn!(more, ?source, "a link was ended, since the other validator takes nothing");
             }
@@ -481,7 +481,7 @@ impl Hub {
     fn ended(&mut self, id: LinkId, ended: &Ended) {
         let Some(key) = self.links.iter().find(|(_, link)| link.id == id).map(|(key, _)| *key) else { return };
         if let Some(source) = self.cut(&key)
-            && let Some(more) = self.lost.now(Instant::now())
+            && let Some(more) = self.lost.now(Instant::now().into_std())
         {
             info!(more, ?source, why = %ended, "a link with a validator ended; it is made anew");
         }

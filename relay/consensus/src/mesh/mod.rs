@@ -14,7 +14,6 @@
 //! | `frame`, `link` | what travels, each kind with its longest; what waits; who says nothing for 1.25 seconds is not there |
 //! | `hub` | the one task that has all of it, and speaks with the engine |
 //! | `catch_up` | those who are asked for blocks without a link |
-//! | `seldom` | lines of the log, one a minute of each kind |
 //!
 //! A pair has one link. A new one takes the old one's place, since whoever has a link does not connect: so no connection that is dead at one end keeps a validator
 //! out. When both connect at the same moment, the one stays that the smaller key began.
@@ -46,7 +45,6 @@ mod hub;
 mod link;
 mod proof;
 mod roster;
-mod seldom;
 
 pub(crate) use self::address::Address as ListenAddress;
 pub(crate) use self::hub::{Mesh, Own, Start, start};

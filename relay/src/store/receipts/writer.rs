@@ -10,13 +10,13 @@ use clavicle_ledger::receipt::{Entry, Receipt, ReceiptClaim, Refused, SignedRece
 use clavicle_ledger::time::Timestamp;
 use redb::{Database, ReadableTable as _, Table, WriteTransaction};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
-use tracing::error;
 
 use super::row::{Book, ReceiptRow};
 use super::{
     ACCESSES, BOOKS, COUNTS, CROWDED, Limits, NEXT, ORDER, RECEIPTS, REFUSED, REFUSED_DAY, REVOCATIONS, ReceiptsError,
     Signer, UNANCHORED,
 };
+use crate::seldom::seldom;
 use crate::store::{StoreError, begin_write, read_row};
 
 /// The most that one commit takes: signing them takes as long as the commit itself.
@@ -82,7 +82,7 @@ impl Writer {
                     }
                 }
                 Err(error) => {
-                    error!(%error, "receipts could not be written: nobody is served until they can");
+                    seldom!(error!(%error, "receipts could not be written: nobody is served until they can"));
                     let error = ReceiptsError::from(error);
                     for told in told.into_iter().flatten() {
                         told.send(Err(error.clone())).ok();
