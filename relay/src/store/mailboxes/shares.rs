@@ -14,7 +14,8 @@ use clavicle_ledger::time::{DAY_MS, Timestamp};
 
 /// After how long half of what was taken counts, in milliseconds: as long as a mailbox lasts.
 const HALVED_MS: u64 = DAY_MS * 31;
-/// How much is remembered. When it is more it is all forgotten: that costs whoever would have it so as many addresses.
+/// How much is remembered, of each thing and each place. When it is more, the half with the least taken is forgotten: whoever took much is remembered,
+/// however many letters it leaves elsewhere, or has others leave.
 const MOST: usize = 65_536;
 
 /// What was taken of several things, each by whoever comes from a place.
@@ -55,8 +56,7 @@ impl<G: Ord + Copy, W: Ord + Copy> Shares<G, W> {
     /// Somebody from `place` took something.
     pub(super) fn take(&mut self, thing: G, place: W, amount: u64, now: Timestamp) {
         if self.count >= MOST {
-            self.of.clear();
-            self.count = 0;
+            self.forget_half(now);
         }
         let all = self.of.entry(thing).or_default();
         let taken = all.entry(place).or_insert_with(|| {
@@ -64,6 +64,21 @@ impl<G: Ord + Copy, W: Ord + Copy> Shares<G, W> {
             Taken { amount: 0, since: now }
         });
         *taken = Taken { amount: taken.at(now).saturating_add(amount), since: now };
+    }
+
+    fn forget_half(&mut self, now: Timestamp) {
+        let taken =
+            self.of.iter().flat_map(|(thing, all)| all.iter().map(|(place, taken)| (taken.at(now), *thing, *place)));
+        let mut taken: Vec<(u64, G, W)> = taken.collect();
+        taken.sort_unstable();
+        for (_, thing, place) in taken.into_iter().take(MOST / 2) {
+            if let Some(all) = self.of.get_mut(&thing) {
+                self.count -= usize::from(all.remove(&place).is_some());
+                if all.is_empty() {
+                    self.of.remove(&thing);
+                }
+            }
+        }
     }
 
     /// A thing is no more, or has all its room again.
@@ -120,6 +135,16 @@ mod tests {
     fn what_is_remembered_is_bounded() {
         let mut shares = Shares::new();
         (0..MOST * 2 + 10).for_each(|place| shares.take((), place, 1, NOW));
-        assert_eq!((shares.count, shares.of[&()].len()), (10, 10));
+        assert_eq!((shares.count, shares.of[&()].len()), (MOST / 2 + 10, MOST / 2 + 10));
+    }
+
+    /// Whoever had filled one mailbox left a letter in each of many others, from the one address it has, and was as new to all of them.
+    #[test]
+    fn whoever_took_much_of_one_thing_is_remembered_whatever_it_takes_of_others() {
+        let mut shares = Shares::new();
+        shares.take(MOST, 1, 500, NOW);
+        (0..MOST * 3).for_each(|thing| shares.take(thing + 1 + MOST, 1, 1, NOW));
+        assert!(shares.count <= MOST);
+        assert!(!shares.may(&MOST, &1, 1, 500, NOW) && shares.may(&MOST, &2, 1, 500, NOW));
     }
 }
