@@ -41,8 +41,8 @@ pub use self::node::{Config, Directory, Inquirer, Node, Peer, Publisher, RECONCI
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Streams that one connection may hold open, of any kind.
 const STREAMS: usize = 64;
-/// Questions that one connection may have open.
-const QUESTIONS: usize = 8;
+/// Questions that one connection may have open. Each may hold a request in memory while it comes.
+const QUESTIONS: usize = 4;
 
 /// The part of a protocol's or topic's name that keeps networks apart: the first 16 digits of the chain's id.
 fn network_name(chain: &ChainId) -> String {
