@@ -8,7 +8,7 @@ use redb::{ReadableDatabase as _, ReadableTable as _};
 
 use super::{
     Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, KEPT, NAMES, OPEN, STUDIES,
-    SharedName, Soundness, UNPUBLISHED, decode,
+    SharedName, Soundness, UNPUBLISHED, VISITS, decode, visits,
 };
 
 /// How much is kept.
@@ -230,6 +230,7 @@ impl Archive {
             for row in transaction.open_table(EDITIONS_OF)?.extract_from_if(of_study, |_, ()| true)? {
                 editions.remove(row?.0.value().1)?;
             }
+            visits::list(&mut transaction.open_multimap_table(VISITS)?, id, Some(&entry), None)?;
             let mut names = transaction.open_multimap_table(NAMES)?;
             for instance in entry.manifest.manifest.instances() {
                 names.remove(instance.sop_instance_uid.as_str(), id.as_bytes())?;

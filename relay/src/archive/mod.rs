@@ -12,6 +12,7 @@
 //!   contradictions_v1  study id, digest ─► other bytes that came under the SOP Instance UID of an instance of the study
 //!   kept_v1            digest ─► bytes, and in how many studies
 //!   names_v1           SOP Instance UID ─► study ids: of those that have an instance of this name; more than one contradict each other
+//!   visits_v1          "accession " and an Accession Number, "patient " and a Patient ID ─► study ids
 //!   meta_v1            "records": since when every study has its record beside the bytes
 //! ```
 //!
@@ -24,6 +25,7 @@ mod check;
 mod rebuild;
 mod records;
 mod take;
+mod visits;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -53,6 +55,7 @@ use crate::store::StoreError;
 pub use self::bytes::{Origin, Soundness};
 pub use self::check::{Checked, Usage};
 pub use self::rebuild::Rebuilt;
+pub use self::visits::VisitKey;
 
 const STUDIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("studies_v2");
 const BY_UID: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("by_uid_v1");
@@ -63,6 +66,7 @@ const UNPUBLISHED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("un
 const OPEN: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("open_v1");
 const CONTRADICTIONS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("contradictions_v1");
 const NAMES: MultimapTableDefinition<'_, &str, &[u8; 32]> = MultimapTableDefinition::new("names_v1");
+const VISITS: MultimapTableDefinition<'_, &str, &[u8; 32]> = MultimapTableDefinition::new("visits_v1");
 const KEPT: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("kept_v1");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta_v1");
 /// Every study has its record.
@@ -276,18 +280,21 @@ impl Archive {
         Ok(archive)
     }
 
-    /// Lists the names in a catalogue that is from before they were listed, or was just rebuilt.
+    /// Lists names and visits in a catalogue that is from before they were listed, or was just rebuilt.
     fn name_all(&self) -> Result<(), ArchiveError> {
         let transaction = self.catalogue.begin_write()?;
-        let is_new = !transaction.list_multimap_tables()?.any(|table| table.name() == NAMES.name());
+        let tables: Vec<String> = transaction.list_multimap_tables()?.map(|table| table.name().to_owned()).collect();
+        let (no_names, no_visits) = (!tables.contains(&NAMES.name().into()), !tables.contains(&VISITS.name().into()));
         {
             let mut names = transaction.open_multimap_table(NAMES)?;
-            for row in transaction.open_table(STUDIES)?.iter()?.take_while(|_| is_new) {
+            let mut visits = transaction.open_multimap_table(VISITS)?;
+            for row in transaction.open_table(STUDIES)?.iter()?.take_while(|_| no_names || no_visits) {
                 let (id, entry) = row?;
                 let entry: Entry = decode(entry.value())?;
-                for instance in entry.manifest.manifest.instances() {
+                for instance in entry.manifest.manifest.instances().filter(|_| no_names) {
                     names.insert(instance.sop_instance_uid.as_str(), id.value())?;
                 }
+                visits::list(&mut visits, StudyId::from_bytes(*id.value()), None, Some(&entry))?;
             }
         }
         Ok(transaction.commit()?)

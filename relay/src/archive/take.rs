@@ -12,7 +12,7 @@ use redb::ReadableTable as _;
 
 use super::{
     Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, NAMES, OPEN,
-    Origin, STUDIES, Signer, Taken, UNPUBLISHED, random,
+    Origin, STUDIES, Signer, Taken, UNPUBLISHED, VISITS, random, visits,
 };
 
 /// An instance that came under the name of another, and how it differs.
@@ -96,7 +96,7 @@ impl Archive {
 
     /// Writes an entry, its manifest, what contradicts it, and what is kept for it, in one commit.
     fn write(&self, id: StudyId, entry: &Entry, others: &[Other], signer: &Signer<'_>) -> Result<(), ArchiveError> {
-        let before = self.digests(id)?;
+        let (before, was) = (self.digests(id)?, self.entry(id)?);
         let manifest = &entry.manifest.manifest;
         let (uid, root) = (manifest.header().study_instance_uid, manifest.root(&signer.chain));
         let mut contradicted = self.contradictions(id)?;
@@ -141,6 +141,7 @@ impl Archive {
             for (digest, row) in &contradicted {
                 contradictions.insert((id.as_bytes(), digest.as_bytes()), encoding::encode(row).as_slice())?;
             }
+            visits::list(&mut transaction.open_multimap_table(VISITS)?, id, was.as_ref(), Some(entry))?;
             let mut names = transaction.open_multimap_table(NAMES)?;
             for instance in manifest.instances().filter(|one| !before.contains(&one.stored)) {
                 names.insert(instance.sop_instance_uid.as_str(), id.as_bytes())?;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::phantom::Phantom;
 use clavicle_imaging::reader::Here;
+use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
-use clavicle_relay::archive::{Archive, ArchiveError, Origin, Rebuilt, Signer, Taken};
+use clavicle_relay::archive::{Archive, ArchiveError, Origin, Rebuilt, Signer, Taken, VisitKey};
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 
@@ -325,4 +326,55 @@ fn a_copy_under_another_study_uid_is_kept_and_found_again_later() {
     // Once one of both is gone, nothing contradicts the other.
     ground.archive.remove(second, false).unwrap();
     assert_eq!(ground.archive.shared_names(first).unwrap(), []);
+}
+
+/// Whoever gave a right answer had the manifest of every study of the hospital read, as often as they asked.
+#[test]
+fn the_studies_of_a_visit_are_found_without_a_look_at_any_other() {
+    let Ground { folder, mut archive, key } = Ground::new();
+    let catalogue = folder.path().join("catalogue.redb");
+    let text = |kind: &str, n: u64| Text::<256>::new(format!("{kind}{n}")).unwrap();
+    let mut ids = Vec::new();
+    for n in [1, 2] {
+        let (at, short) = (folder.path().join(n.to_string()), |kind: &str| Text::new(format!("{kind}{n}")).unwrap());
+        let phantom = Phantom { seed: n, slices: 2, size: 64, accession_number: short("A"), ..Phantom::default() };
+        Phantom { patient_id: Text::new(format!("P{n}")).unwrap(), ..phantom }.write(&at).unwrap();
+        let ground = Ground { folder: tempfile::tempdir().unwrap(), archive, key: key.clone() };
+        let [Taken::New(id)] = ground.take(&at, Origin::Handed).unwrap()[..] else { panic!() };
+        assert!(matches!(ground.take(&at, Origin::Handed).unwrap()[..], [Taken::Known(_)]));
+        archive = ground.archive;
+        ids.push(id);
+    }
+    let of = |archive: &Archive, n: u64| {
+        let (number, id) = (text("A", n), text("P", n));
+        let found = [VisitKey::Accession(&number), VisitKey::Patient(&id)].map(|key| archive.of_visit(key).unwrap());
+        found.map(|found| found.iter().map(|entry| entry.manifest.manifest.header().study).collect::<Vec<_>>())
+    };
+    for (n, id) in [(1, ids[0]), (2, ids[1])] {
+        assert_eq!(of(&archive, n), [vec![id], vec![id]]);
+    }
+    let change = |archive: Archive, change: &dyn Fn(&redb::WriteTransaction)| {
+        drop(archive);
+        let database = redb::Database::open(&catalogue).unwrap();
+        let transaction = database.begin_write().unwrap();
+        change(&transaction);
+        transaction.commit().unwrap();
+        drop(database);
+        open(folder.path())
+    };
+    // A catalogue from before visits were listed.
+    archive = change(archive, &|transaction| {
+        let visits = redb::MultimapTableDefinition::<&str, &[u8; 32]>::new("visits_v1");
+        assert!(transaction.delete_multimap_table(visits).unwrap());
+    });
+    assert_eq!(of(&archive, 2), [vec![ids[1]], vec![ids[1]]]);
+    // Another study could not even be read.
+    archive = change(archive, &|transaction| {
+        let studies = redb::TableDefinition::<&[u8; 32], &[u8]>::new("studies_v2");
+        transaction.open_table(studies).unwrap().insert(ids[1].as_bytes(), &b"damaged"[..]).unwrap();
+    });
+    assert!(archive.studies().is_err());
+    assert_eq!(of(&archive, 1), [vec![ids[0]], vec![ids[0]]]);
+    archive.remove(ids[0], false).unwrap();
+    assert_eq!(of(&archive, 1), [vec![], vec![]]);
 }
