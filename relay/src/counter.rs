@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clavicle_ledger::confirm::Unconfirmed;
 use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::Key;
@@ -12,11 +13,11 @@ use clavicle_ledger::transaction::{Action, Envelope, Signatures};
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{Claim, Counter, Denied, MAX_OFFERS, NotOffered, Offered, Offers, Secret, TicketHash};
 use tokio::sync::watch;
-use tracing::{error, info};
 
-use crate::archive::{Archive, ArchiveError, Entry};
+use crate::archive::{Archive, ArchiveError, Entry, VisitKey};
 use crate::desk::sentence;
 use crate::member::Member;
+use crate::seldom::seldom;
 use crate::store::{PickupRefused, Pickups, Snapshot, StoreError, Told, Visit};
 use crate::submission::{From, Submission};
 
@@ -30,8 +31,6 @@ pub struct RelayCounter {
     pub archive: Arc<Archive>,
     /// Takes transactions in.
     pub submission: Arc<Submission>,
-    /// Reads the clock.
-    pub clock: fn() -> LocalTime,
     /// Held while a claim is kept, co-signed and submitted, so that none takes another's back.
     pub claiming: Mutex<()>,
 }
@@ -83,16 +82,40 @@ pub fn are_of_one_patient(studies: &[Entry]) -> bool {
 /// # Errors
 /// [`ArchiveError`].
 pub fn studies_of(archive: &Archive, visit: &Visit) -> Result<Vec<Entry>, ArchiveError> {
-    Ok(match visit {
-        Visit::Study(id) => archive.entry(*id)?.into_iter().collect(),
-        Visit::Accession(number) => {
-            archive.studies()?.into_iter().filter(|entry| entry.accession_number == *number).collect()
-        }
-        Visit::Patient(id) => archive.studies()?.into_iter().filter(|entry| entry.patient.id == *id).collect(),
-    })
+    match visit {
+        Visit::Study(id) => Ok(archive.entry(*id)?.into_iter().collect()),
+        Visit::Accession(number) => archive.of_visit(VisitKey::Accession(number)),
+        Visit::Patient(id) => archive.of_visit(VisitKey::Patient(id)),
+    }
+}
+
+/// Why nothing can be said about a pickup now.
+#[derive(Debug, thiserror::Error)]
+enum NotNow {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    State(#[from] ReadError<StoreError>),
+    #[error("{0}")]
+    Unconfirmed(Unconfirmed),
 }
 
 impl RelayCounter {
+    /// The time by which a pickup has ended or not: what the others confirm, as for whoever fetches. A code that has ended would else open again
+    /// when the clock was set back.
+    fn now(&self) -> Result<LocalTime, Denied> {
+        let Submission { store, timekeeper, .. } = &*self.submission;
+        let confirmed = || -> Result<(), NotNow> {
+            let height = store.snapshot()?.head()?.height;
+            timekeeper.confirmed(height, timekeeper.clocks()).map(drop).map_err(NotNow::Unconfirmed)
+        };
+        confirmed().map_err(|why| {
+            seldom!(warn!(%why, "nobody is offered anything"));
+            Denied::NotNow
+        })?;
+        Ok(LocalTime(timekeeper.dated(store)))
+    }
+
     /// The studies of a visit for one wallet, each as it was claimed, or as it can be. Nothing of those that are somebody else's, or not served.
     fn offers(&self, visit: &Visit, remote: Key) -> Result<Offers, NothingOffered> {
         let mut offers = Offers::default();
@@ -194,9 +217,9 @@ impl RelayCounter {
 /// What those outside are told of a refusal, which is for the operator's log.
 fn denied(why: &PickupRefused) -> Denied {
     if let PickupRefused::Store(error) = why {
-        error!(%error, "a pickup could not be answered");
+        seldom!(error!(%error, "a pickup could not be answered"));
     } else {
-        info!(%why, "a pickup was refused");
+        seldom!(info!(%why, "a pickup was refused"));
     }
     match why.told() {
         Told::Refused => Denied::NoPickup,
@@ -210,20 +233,22 @@ impl Counter for RelayCounter {
     }
 
     fn secret(&self, remote: Key, ticket: TicketHash) -> Result<Secret, Denied> {
-        self.pickups.secret(ticket, remote, (self.clock)()).map_err(|why| denied(&why))
+        let now = self.now()?;
+        self.pickups.secret(ticket, remote, now).map_err(|why| denied(&why))
     }
 
     fn open(&self, remote: Key, ticket: TicketHash, knows: bool) -> Result<Offers, Denied> {
-        let visit = self.pickups.judge(ticket, knows, remote, (self.clock)()).map_err(|why| denied(&why))?;
+        let now = self.now()?;
+        let visit = self.pickups.judge(ticket, knows, remote, now).map_err(|why| denied(&why))?;
         self.offers(&visit, remote).map_err(|error| {
-            error!(%error, "a pickup could not be answered");
+            seldom!(error!(%error, "the studies of a pickup could not be offered"));
             Denied::NoPickup
         })
     }
 
     fn claim(&self, remote: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), Text<256>> {
         self.sign(remote, offered, claim).map_err(|error| {
-            info!(%error, "a claim was not signed");
+            seldom!(info!(%error, "a claim was not signed"));
             sentence(&error.to_string())
         })
     }
@@ -231,7 +256,7 @@ impl Counter for RelayCounter {
     fn included(&self, envelope: &EnvelopeHash) -> Option<Included> {
         let included = self.submission.store.inclusion(envelope);
         let (header, proof) =
-            included.inspect_err(|error| error!(%error, "an inclusion could not be proven")).ok()??;
+            included.inspect_err(|error| seldom!(error!(%error, "an inclusion could not be proven"))).ok()??;
         Some(Included { header, proof })
     }
 

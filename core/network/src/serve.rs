@@ -22,7 +22,7 @@ use self::fair::Fair;
 pub(crate) use self::fair::Place;
 use self::keys::Keys;
 use crate::endpoint::{self, EndpointError};
-use crate::pickup::{self, Counter};
+use crate::pickup::{self, Counter, Tickets};
 use crate::revoke::{self, Revocations};
 use crate::transfer::{self, Gate, Refusals};
 
@@ -114,6 +114,7 @@ impl Server {
             refusals: Refusals::new(),
             deciding: BlockingLane::new(MAX_DECIDING),
             picking: BlockingLane::new(MAX_PICKING),
+            tickets: Tickets::default(),
             renewing: BlockingLane::new(MAX_RENEWING),
             sending: Semaphore::new(MAX_SENDING),
         });
@@ -149,6 +150,7 @@ pub(crate) struct Hall {
     pub(crate) refusals: Refusals,
     pub(crate) deciding: BlockingLane,
     pub(crate) picking: BlockingLane,
+    pub(crate) tickets: Tickets,
     pub(crate) renewing: BlockingLane,
     pub(crate) sending: Semaphore,
 }

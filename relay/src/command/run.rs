@@ -273,7 +273,6 @@ async fn start_server(
         pickups: Arc::clone(&service.records.pickups),
         archive: Arc::clone(&service.images.archive),
         submission: Arc::clone(&service.submission),
-        clock: service.clock,
         claiming: Mutex::default(),
     };
     let at = settings.listen.transfer;

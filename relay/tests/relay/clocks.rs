@@ -12,12 +12,13 @@ use clavicle_ledger::receipt::{Entry, SignedReceipt};
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{Clocks, DAY_MS, HOUR_MS, LocalTime, Timestamp};
 use clavicle_network::message::{MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Response, Token};
-use clavicle_network::pickup::{Question, Ticket, TicketHash};
+use clavicle_network::pickup::{Counter as _, Denied, Question, Ticket, TicketHash};
 use clavicle_network::swarm::Desk as _;
 use clavicle_network::transfer::Gate as _;
 use clavicle_network::work::{Purpose, Task};
 use clavicle_relay::archive::Archive;
 use clavicle_relay::challenge::Challenger;
+use clavicle_relay::counter::RelayCounter;
 use clavicle_relay::desk::RelayDesk;
 use clavicle_relay::gate::RelayGate;
 use clavicle_relay::home::ReceiptSettings;
@@ -283,4 +284,42 @@ fn a_clock_that_is_set_and_set_back_leaves_no_mark() {
         mercy.service.records.mailboxes.deposit(&secret("ana").public(), &TOKEN, &[0; 1024], nowhere(), now).unwrap();
         mercy.service.records.pickups.secret(TicketHash::of(&ticket), secret("ana").public(), now).unwrap();
     }
+}
+
+/// A code that had ended opened again: its time was judged by the wall clock as it stood.
+#[test]
+fn a_pickup_that_has_ended_does_not_open_when_the_clock_is_set_back() {
+    let mercy = Hospital::new();
+    let start = mercy.now();
+    let counter = RelayCounter {
+        member: Arc::clone(&mercy.service.member),
+        pickups: Arc::clone(&mercy.service.records.pickups),
+        archive: Arc::clone(&mercy.service.images.archive),
+        submission: Arc::clone(&mercy.service.submission),
+        claiming: Mutex::default(),
+    };
+    let (ticket, ana) = (Ticket([2; 32]), secret("ana").public());
+    let issue = Issue {
+        visit: Visit::Study(mercy.study),
+        question: Question::Pin,
+        answer: "4711",
+        expires: start.plus(HOUR_MS),
+    };
+    mercy.service.records.pickups.issue(&ticket, issue, LocalTime(start)).unwrap();
+    let asked = || counter.secret(ana, TicketHash::of(&ticket)).map(drop);
+    let opened = |knows| counter.open(ana, TicketHash::of(&ticket), knows).map(drop);
+    // Before the others have said what time it is nothing is judged, and no wrong answer counted.
+    for _ in 0..10 {
+        assert_eq!((asked(), opened(false)), (Err(Denied::NotNow), Err(Denied::NotNow)));
+    }
+    mercy.confirm(1, start);
+    assert_eq!(asked(), Ok(()));
+    assert_eq!(opened(false), Err(Denied::WrongAnswer { left: 4 }));
+    mercy.wait(HOUR_MS + 1_000);
+    mercy.confirm(2, start.plus(HOUR_MS + 1_000));
+    assert_eq!((asked(), opened(true)), (Err(Denied::NoPickup), Err(Denied::NoPickup)));
+    mercy.set(-2 * HOUR_MS as i64);
+    assert_eq!((asked(), opened(true)), (Err(Denied::NotNow), Err(Denied::NotNow)));
+    mercy.confirm(3, start.plus(HOUR_MS + 1_000));
+    assert_eq!((asked(), opened(true)), (Err(Denied::NoPickup), Err(Denied::NoPickup)));
 }

@@ -34,6 +34,10 @@
 //! | somebody else's code for a study that has its holder | `what_is_held_stays_with_its_holder`, `of_a_visit_only_what_nobody_holds_is_offered`, `adversary/desk.rs` |
 //! | a code for a study that was suspended or withdrawn | `a_study_that_its_source_stopped_serving_is_not_handed_over`, `adversary/desk.rs` |
 //! | a copy of `pickups.redb`, searched for its PINs | `whoever_copies_the_file_can_search_it_for_no_pin`, `relay/tests/relay/pickups.rs` |
+//! | a pickup code that has ended, at a hospital whose clock was set back | `a_pickup_that_has_ended_does_not_open_when_the_clock_is_set_back` in the relay's `clocks.rs` |
+//! | a patient gives a right answer again and again, and every study of the hospital is read each time, in the turns of those who fetch | `the_studies_of_a_visit_are_found_without_a_look_at_any_other` in the relay's `archive.rs`, `core/network/src/pickup/tickets.rs` |
+//! | strangers who are refused fill the log, and the disk that it is on | `a_flood_of_what_is_refused_does_not_fill_the_log` in `relay/src/gate.rs`, `core/admission/src/seldom.rs` |
+//! | whoever filled one mailbox leaves a letter in each of many, and is forgotten | `whoever_took_much_of_one_thing_is_remembered_whatever_it_takes_of_others` in `relay/src/store/mailboxes/shares.rs` |
 //! | a study with the UIDs `..` writes its images outside the folder it is fetched into | `core/manifest/tests/manifest/wrong.rs` |
 //! | of two cards in a picture one is granted to, in silence | `core/wallet/src/code/picture.rs` |
 //! | a picture or another file takes the place of a person's own, also through a link | `core/command/src/file.rs`, `desktop/cli/tests/view.rs` |

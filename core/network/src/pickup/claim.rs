@@ -6,7 +6,7 @@ use std::time::Duration;
 use clavicle_ledger::key::Key;
 use iroh::Endpoint;
 use iroh::endpoint::{Connection, RecvStream, SendStream, VarInt};
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep, timeout};
 use zeroize::Zeroizing;
 
 use super::PROTOCOL;
@@ -22,6 +22,9 @@ use crate::endpoint::{self, MessageError, Remote, read_message, read_within, wri
 const OPEN: Duration = Duration::from_secs(20);
 /// How long the source may be silent; the hospitals must agree meanwhile.
 const PATIENCE: Duration = Duration::from_secs(90);
+/// For how long a source that cannot answer yet is asked again, and how often: one that was just started needs a part of a second.
+const NOT_YET: Duration = Duration::from_secs(10);
+const AGAIN: Duration = Duration::from_millis(500);
 
 /// Why a pickup did not come to its end.
 #[derive(Debug, thiserror::Error)]
@@ -74,6 +77,16 @@ pub struct Opened {
 /// # Errors
 /// [`PickupError`].
 pub async fn meet(endpoint: &Endpoint, source: &Remote, id: &PickupId, secret: &Secret) -> Result<Met, PickupError> {
+    let end = Instant::now() + NOT_YET;
+    loop {
+        match meet_once(endpoint, source, id, secret).await {
+            Err(PickupError::Denied(Denied::NotNow)) if Instant::now() < end => sleep(AGAIN).await,
+            met => return met,
+        }
+    }
+}
+
+async fn meet_once(endpoint: &Endpoint, source: &Remote, id: &PickupId, secret: &Secret) -> Result<Met, PickupError> {
     let connection = endpoint::connect(endpoint, source, PROTOCOL).await.ok_or(PickupError::Unreachable)?;
     let opened = timeout(OPEN, connection.open_bi()).await.map_err(|_| PickupError::Broken)?;
     let (mut send, mut receive) = opened.map_err(|_| PickupError::Broken)?;

@@ -113,8 +113,15 @@ struct Greeted {
 }
 
 async fn answer(connection: &Connection, stranger: Place<Neighbourhood>, hall: &Hall) -> Result<(), Broken> {
-    let greeted = stranger.holding(greet(connection, hall)).await.ok_or(Broken::Replaced)?;
-    let Some(greeted) = greeted? else { return Ok(()) };
+    let greeting = async {
+        tokio::select! {
+            biased;
+            // Whoever has gone waits for no turn.
+            _ = connection.closed() => Err(Broken::Connection),
+            greeted = greet(connection, hall) => greeted,
+        }
+    };
+    let Some(greeted) = stranger.holding(greeting).await.ok_or(Broken::Replaced)?? else { return Ok(()) };
     let guest = hall.guests.enter(Account::Wallet(remote_key(connection))).ok_or(Broken::Replaced)?;
     drop(stranger);
     guest.holding(claims(connection, greeted, hall)).await.ok_or(Broken::Replaced)?
@@ -148,7 +155,13 @@ async fn greet(connection: &Connection, hall: &Hall) -> Result<Option<Greeted>, 
     let shown: Tag = read_message(&mut receive, PROMPT).await?;
     let own = confirmation.tag(Side::Second);
     let knows = confirmation.is_tag(Side::First, &shown);
-    match decide(hall, move |counter| counter.open(remote, ticket, knows).map(frames)).await? {
+    // A right answer may be given again and again: of one ticket studies are read for one at a time.
+    let opening = if knows { Some(hall.tickets.open(ticket).await) } else { None };
+    let opened = decide(hall, move |counter| {
+        let _opening = opening;
+        counter.open(remote, ticket, knows).map(frames)
+    });
+    match opened.await? {
         Ok((offered, frames, not_offered)) => {
             let offers = u32::try_from(frames.len()).unwrap_or(u32::MAX);
             let judged = Judged::Proven { tag: own, offers, not_offered: List::of(not_offered) };

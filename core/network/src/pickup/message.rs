@@ -181,6 +181,11 @@ pub enum Denied {
         /// Tries left.
         left: u8,
     },
+    /// The source cannot tell what time it is, or which block is the newest. Nothing was counted.
+    #[error(
+        "the hospital's computer is not connected to the other hospitals at the moment: try again in a few minutes"
+    )]
+    NotNow,
 }
 
 /// A study of the visit.

@@ -29,7 +29,7 @@
 //! # What it costs
 //!
 //! A relay makes a [`Secret`], which is slow on purpose, once, when the desk gives a code out. For who comes it looks a row up, and only where the
-//! hash is of a live pickup it multiplies three times on the curve. Sixteen are decided on at once, and whoever comes has a
+//! hash is of a live pickup it multiplies three times on the curve. Four are answered at once, one of each ticket that is opened, and whoever comes has a
 //! stranger's place meanwhile ([`Limits`](crate::Limits)).
 
 mod bond;
@@ -38,6 +38,7 @@ mod counter;
 mod cpace;
 mod message;
 mod secret;
+mod tickets;
 
 pub use self::claim::{Met, Opened, PickupError, meet};
 pub(crate) use self::counter::serve;
@@ -46,6 +47,7 @@ pub use self::message::{
     Claim, Claimed, Denied, MAX_OFFERS, NotOffered, Offered, PickupCode, PickupId, Question, Ticket, TicketHash,
 };
 pub use self::secret::{Secret, plain};
+pub(crate) use self::tickets::Tickets;
 
 /// The protocol, as iroh negotiates it.
 pub const PROTOCOL: &[u8] = b"clavicle/pickup/2";

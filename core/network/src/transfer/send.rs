@@ -187,7 +187,12 @@ struct Greeted {
 /// Hears whoever connected, and decides. Who may not be let in was told so when this returns.
 async fn greet(connection: &Connection, address: Neighbourhood, hall: &Hall) -> Option<Greeted> {
     let (mut send, mut receive) = timeout(PATIENCE, connection.accept_bi()).await.ok()?.ok()?;
-    let (asked, decided) = decide(&mut receive, remote_key(connection), hall).await;
+    let (asked, decided) = tokio::select! {
+        biased;
+        // Whoever has gone waits for no turn.
+        _ = connection.closed() => return None,
+        decided = decide(&mut receive, remote_key(connection), hall) => decided,
+    };
     match decided {
         Ok((hello, admission)) => Some(Greeted { send, receive, asked, hello, admission }),
         Err(reference) => {

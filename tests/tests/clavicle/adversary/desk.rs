@@ -51,7 +51,7 @@ pub(super) async fn five_wrong_answers_kill_a_code_however_many_ask_at_once(grou
         .iter()
         .filter_map(|told| match told {
             Denied::WrongAnswer { left } => Some(*left),
-            Denied::NoPickup => None,
+            Denied::NoPickup | Denied::NotNow => None,
         })
         .collect();
     left.sort_unstable();
