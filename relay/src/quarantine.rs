@@ -5,8 +5,9 @@
 //! quarantine/1764316800000-0000000000000005.txt   why, and who sent it
 //! ```
 //!
-//! It is bounded in all and for each sender ([`Shares`]). What was acknowledged to its sender is kept whatever there is; from then on that sender is
-//! told that there is no room. What was not acknowledged, and does not fit, is refused instead, and is its sender's to keep.
+//! It is bounded in all and for each sender ([`Shares`]). What was acknowledged to its sender is kept whatever there is. A sender that has used up a
+//! quarter of it, or its address half, may send nothing more, and is told so; what others have in it keeps nobody out. What was not
+//! acknowledged, and does not fit, is refused, and is its sender's to keep.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -81,12 +82,23 @@ impl Quarantine {
     /// Whether a file of so many bytes fits what this sender may have in it.
     #[must_use]
     pub fn fits(&self, sender: &Sender, bytes: u64) -> bool {
+        self.in_shares(|shares| shares.fits(sender, bytes))
+    }
+
+    /// Whether this sender has used up what it may have in it, whatever others have.
+    #[must_use]
+    pub fn is_used_up(&self, sender: &Sender) -> bool {
+        !self.in_shares(|shares| !shares.is_used_up(sender))
+    }
+
+    /// Whether there is room, in what is counted anew before that is denied.
+    fn in_shares(&self, is_room: impl Fn(&Shares) -> bool) -> bool {
         let mut shares = self.shares();
-        if !shares.0.fits(sender, bytes) && shares.1.elapsed() >= SELDOM {
+        if !is_room(&shares.0) && shares.1.elapsed() >= SELDOM {
             // Its operator may have cleared it in the meantime. If that cannot be seen, it did not.
             self.count_again(&mut shares).ok();
         }
-        shares.0.fits(sender, bytes)
+        is_room(&shares.0)
     }
 
     /// Bytes in it, as they are counted.

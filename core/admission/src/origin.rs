@@ -1,5 +1,6 @@
 //! Where a connection comes from, and with whom it shares its places.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// The bits of an IPv6 address that are one customer's: providers give a household, a small office or a rented server a /56 or a /64 (RIPE-690
@@ -49,6 +50,13 @@ impl Neighbourhood {
     }
 }
 
+/// As its first address.
+impl fmt::Display for Neighbourhood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,5 +68,6 @@ mod tests {
         assert_ne!(of("2001:db8:1:200::1"), of("2001:db8:1:300::1"));
         assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
         assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+        assert_eq!(of("2001:db8:1:2ff::1").to_string(), "2001:db8:1:200::");
     }
 }

@@ -7,7 +7,7 @@ use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
 use clavicle_ledger::time::LocalTime;
 
-use super::incoming::Incoming;
+use super::incoming::{Arrival, Incoming};
 use crate::quarantine::Quarantine;
 use crate::room::Sender;
 use crate::seldom::seldom;
@@ -22,14 +22,13 @@ pub(super) struct Inbox {
 
 /// More of what cannot be taken in came from there than is kept.
 const TOO_MUCH: &str = "too much that cannot be taken in came from here; call the operator";
+/// It cannot be taken in, and there is no room for more of that.
+const NOT_KEPT: &str = "it cannot be taken in, and is not kept; call the operator";
 
 impl Sink for Inbox {
     fn arriving(&self, object: &Arriving) -> Result<Box<dyn Allowance>, Refusal> {
         let sender = Sender::new(object.peer.ip(), &object.calling.to_string());
-        if !self.quarantine.fits(&sender, 0) {
-            return Err(Refusal::new(RefusalStatus::OutOfResources, TOO_MUCH));
-        }
-        Ok(Box::new(self.incoming.arriving(sender)?))
+        Ok(Box::new(self.room_for(sender)?))
     }
 
     fn received(&self, object: &Received) -> Result<(), Refusal> {
@@ -46,6 +45,14 @@ impl Sink for Inbox {
 }
 
 impl Inbox {
+    /// Room for an object, which may be one that can be taken in: whoever has none of the others in quarantine, or few, has it however many there are.
+    fn room_for(&self, sender: Sender) -> Result<Arrival, Refusal> {
+        if self.quarantine.is_used_up(&sender) {
+            return Err(Refusal::new(RefusalStatus::OutOfResources, TOO_MUCH));
+        }
+        self.incoming.arriving(sender)
+    }
+
     fn judge(&self, object: &Received, sender: &Sender) -> Result<(), Refusal> {
         let refuse = |status, why: &str| Err(Refusal::new(status, why));
         match self.reader.inspect_one(&object.path) {
@@ -58,7 +65,7 @@ impl Inbox {
             Ok(_) => Ok(()),
             // Its sender has it still, and keeps it when it is told so.
             Err(ReadError::Unreadable(_) | ReadError::TooLarge) if !self.quarantine.fits(sender, object.size) => {
-                refuse(RefusalStatus::OutOfResources, TOO_MUCH)
+                refuse(RefusalStatus::OutOfResources, NOT_KEPT)
             }
             Err(reason @ (ReadError::Unreadable(_) | ReadError::TooLarge)) => {
                 let why = reason.to_string();
@@ -69,5 +76,47 @@ impl Inbox {
             }
             Err(reason) => refuse(RefusalStatus::ProcessingFailure, &reason.to_string()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::net::IpAddr;
+
+    use clavicle_ledger::time::Timestamp;
+
+    use super::*;
+    use crate::room::{DiskSettings, Room};
+
+    /// Once the quarantine was full every sender was refused, with images as with anything else.
+    #[test]
+    fn a_quarantine_that_others_filled_keeps_nobody_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let limit = 1_000;
+        let clock = || LocalTime(Timestamp(7));
+        let quarantine = Arc::new(Quarantine::open(&folder.path().join("quarantine"), limit).unwrap());
+        let room = Room::at(folder.path(), &DiskSettings { reserve_mib: Some(0), ..DiskSettings::default() });
+        let incoming = Arc::new(Incoming::open(&folder.path().join("incoming"), 1 << 30, room));
+        let inbox = Inbox { reader: Reader::Here, quarantine, incoming, clock };
+        let sender = |last, title: &str| Sender::new(IpAddr::from([10, 0, 0, last]), title);
+        let junk = folder.path().join("junk");
+        for address in 0..14 {
+            fs::write(&junk, [0; 250]).unwrap();
+            let (sender, path) = (sender(address, "LIAR"), folder.path().join(format!("junk-{address}")));
+            fs::rename(&junk, &path).unwrap();
+            inbox.quarantine.keep(&path, "junk", Some(&sender), clock()).unwrap();
+        }
+        let ct = sender(100, "CT");
+        assert!(inbox.quarantine.used() > limit && !inbox.quarantine.fits(&ct, 1));
+        inbox.room_for(ct).ok().expect("an image may come");
+        let refused = inbox.room_for(sender(0, "LIAR")).err().expect("whoever filled it sends no more");
+        assert_eq!(refused.status(), RefusalStatus::OutOfResources);
+        // Also after a restart.
+        let inbox = Inbox {
+            quarantine: Arc::new(Quarantine::open(&folder.path().join("quarantine"), limit).unwrap()),
+            ..inbox
+        };
+        assert!(inbox.room_for(sender(0, "LIAR")).is_err() && inbox.room_for(sender(100, "CT")).is_ok());
     }
 }

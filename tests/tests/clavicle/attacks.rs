@@ -29,6 +29,7 @@
 //! | a disk is filled, and a relay that must not be started again tells of a panic | `relay/tests/relay/endings.rs` |
 //! | a store is taken away, and is begun anew in silence | `relay/tests/relay/endings.rs`, `relay/src/made.rs` |
 //! | who lies about an AE title has as much room as all others together | `relay/src/room.rs` |
+//! | tiny junk files from many addresses fill the quarantine, and every modality is refused | `a_quarantine_that_others_filled_keeps_nobody_out`, `relay/src/reception/inbox.rs`; `relay/src/room.rs` |
 //! | a copied pickup code with another key or address | `an_altered_code_leads_nowhere_but_to_what_the_ledger_says`, `adversary/desk.rs`; `core/wallet/tests/wallet/following.rs` |
 //! | a pickup code that leads to another hospital of the roster | `a_source_that_…`, `a_source_in_between_…`, `core/network/tests/transfer/pickups.rs`; `a_code_is_tried_no_more_…`, `core/wallet/tests/wallet/following.rs` |
 //! | somebody else's code for a study that has its holder | `what_is_held_stays_with_its_holder`, `of_a_visit_only_what_nobody_holds_is_offered`, `adversary/desk.rs` |
