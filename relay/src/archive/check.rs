@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use clavicle_ledger::id::{ChainId, StudyId};
+use clavicle_ledger::id::StudyId;
 use clavicle_manifest::StoredDigest;
-use redb::{ReadableDatabase as _, ReadableTable as _};
+use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
+use super::settle::Settling;
 use super::{
-    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, KEPT, NAMES, OPEN, STUDIES,
-    SharedName, Soundness, UNPUBLISHED, VISITS, decode, visits,
+    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, NAMES, OPEN,
+    STUDIES, SharedName, Soundness, UNPUBLISHED, VISITS, decode, visits,
 };
 
 /// How much is kept.
@@ -31,11 +32,11 @@ pub struct Checked {
     pub damaged: Vec<StoredDigest>,
     /// Files that are gone.
     pub missing: Vec<StoredDigest>,
-    /// Files that no study has, in the catalogue or by a record: what a kill left behind.
+    /// Files that no study has: what a kill left behind.
     pub stray: Vec<StoredDigest>,
-    /// Studies with a record in the archive that the catalogue has not.
+    /// Studies that the catalogue did not have as their records do. It has now.
     pub unlisted: Vec<StudyId>,
-    /// Of these, those whose record cannot be read: of which files are theirs nobody can say.
+    /// Studies whose record cannot be read, or contradicts the catalogue: which files are theirs nobody can say.
     pub unreadable: Vec<StudyId>,
     /// Studies in the catalogue whose record was not what it should be. It was written again.
     pub unrecorded: Vec<StudyId>,
@@ -45,18 +46,21 @@ impl Checked {
     /// Whether all is as it should be.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        let Self { sound: _, damaged, missing, stray, unlisted, unreadable: _, unrecorded } = self;
-        [damaged, missing, stray].iter().all(|list| list.is_empty()) && unlisted.is_empty() && unrecorded.is_empty()
+        let Self { sound: _, damaged, missing, stray, unlisted, unreadable, unrecorded } = self;
+        [damaged, missing, stray].iter().all(|list| list.is_empty())
+            && [unlisted, unreadable, unrecorded].iter().all(|list| list.is_empty())
     }
 }
 
-/// Studies that there are records of, and the catalogue has not.
-#[derive(Default)]
-struct Unlisted {
-    studies: Vec<StudyId>,
-    unreadable: Vec<StudyId>,
-    /// What the others keep.
-    named: BTreeSet<StoredDigest>,
+/// What the ledger says of a study.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnLedger {
+    /// Nothing.
+    Absent,
+    /// Somebody holds it.
+    Held,
+    /// It was withdrawn for ever.
+    Withdrawn,
 }
 
 impl Archive {
@@ -76,12 +80,12 @@ impl Archive {
         Ok(usage)
     }
 
-    /// Reads all bytes of all studies, and says which are not what they were. `seen` is told how many are done, and of how many. A record that is not
-    /// what the catalogue has is written again.
+    /// Reads all bytes of all studies, and says which are not what they were. `seen` is told how many are done, and of how many. Catalogue and records
+    /// are held against each other, and what the one lacks is put right.
     ///
     /// # Errors
     /// [`ArchiveError`].
-    pub fn check(&self, chain: &ChainId, seen: &mut dyn FnMut(usize, usize)) -> Result<Checked, ArchiveError> {
+    pub fn check(&self, seen: &mut dyn FnMut(usize, usize)) -> Result<Checked, ArchiveError> {
         let wanted: Vec<StoredDigest> = {
             let table = self.catalogue.begin_read()?.open_table(KEPT)?;
             let digests = table.iter()?.map(|row| Ok(StoredDigest::from_bytes(*row?.0.value())));
@@ -98,60 +102,28 @@ impl Archive {
         }
         // Listed while nothing comes in: what is on its way would look stray.
         let _changing = self.changing();
-        for entry in self.studies()? {
-            let id = entry.manifest.manifest.header().study;
-            let recorded = self.records.read(id, chain);
-            let is_right = recorded
-                .map(|one| one.entry == entry && self.contradictions(id).is_ok_and(|all| all == one.contradictions));
-            if is_right != Some(true) {
-                self.record_again(&entry)?;
-                checked.unrecorded.push(id);
-            }
-        }
-        let Unlisted { studies, unreadable, named } = self.unlisted(chain)?;
-        (checked.unlisted, checked.unreadable) = (studies, unreadable);
+        let Settling { listed, recorded, unsettled } = self.settle_all()?;
+        (checked.unlisted, checked.unrecorded, checked.unreadable) = (listed, recorded, unsettled);
         let table = self.catalogue.begin_read()?.open_table(KEPT)?;
         for digest in self.bytes.all()? {
-            if table.get(digest.as_bytes())?.is_none() && !named.contains(&digest) {
+            if table.get(digest.as_bytes())?.is_none() {
                 checked.stray.push(digest);
             }
         }
         Ok(checked)
     }
 
-    /// Studies that there are records of, and the catalogue has not.
-    fn unlisted(&self, chain: &ChainId) -> Result<Unlisted, ArchiveError> {
-        let mut unlisted = Unlisted::default();
-        for id in self.records.all()? {
-            if self.entry(id)?.is_some() {
-                continue;
-            }
-            unlisted.studies.push(id);
-            match self.records.read(id, chain) {
-                Some(recorded) => unlisted.named.extend(recorded.kept().into_keys()),
-                None => unlisted.unreadable.push(id),
-            }
-        }
-        Ok(unlisted)
-    }
-
-    /// Removes bytes that no study has, in the catalogue or by a record.
+    /// Removes bytes that no study has.
     ///
     /// # Errors
     /// [`ArchiveError`]; [`ArchiveError::Unreadable`] when that cannot be said.
-    pub fn remove_stray(&self, stray: &[StoredDigest], chain: &ChainId) -> Result<(), ArchiveError> {
+    pub fn remove_stray(&self, stray: &[StoredDigest]) -> Result<(), ArchiveError> {
         let _changing = self.changing();
-        let Unlisted { unreadable, named, .. } = self.unlisted(chain)?;
-        if !unreadable.is_empty() {
-            return Err(ArchiveError::Unreadable(unreadable));
+        let unsettled = self.settle_all()?.unsettled;
+        if !unsettled.is_empty() {
+            return Err(ArchiveError::Unreadable(unsettled));
         }
-        let table = self.catalogue.begin_read()?.open_table(KEPT)?;
-        for digest in stray {
-            if table.get(digest.as_bytes())?.is_none() && !named.contains(digest) {
-                self.bytes.remove(digest)?;
-            }
-        }
-        Ok(())
+        self.remove_bytes(&stray.iter().copied().collect())
     }
 
     /// What contradicts instances of a study, each with its digest.
@@ -194,64 +166,83 @@ impl Archive {
         Ok(shared)
     }
 
-    /// How many files are kept for a study that may be removed, whatever other studies have of them. One that somebody holds may be only when it
-    /// `is_withdrawn`, which the ledger says.
+    /// How many files are kept for a study that may be removed, whatever other studies have of them. One that somebody holds, by what the ledger says
+    /// or what was co-signed here, may be only when it is withdrawn.
     ///
     /// # Errors
-    /// [`ArchiveError::Held`], [`ArchiveError::Unknown`].
-    pub fn removable(&self, id: StudyId, is_withdrawn: bool) -> Result<usize, ArchiveError> {
-        let entry = self.entry(id)?.ok_or(ArchiveError::Unknown)?;
-        if entry.claimed.is_some() && !is_withdrawn { Err(ArchiveError::Held) } else { Ok(self.digests(id)?.len()) }
+    /// [`ArchiveError::Held`], [`ArchiveError::Unknown`], [`ArchiveError::Unreadable`].
+    pub fn removable(&self, id: StudyId, on_ledger: OnLedger) -> Result<usize, ArchiveError> {
+        self.entry_to_remove(id, on_ledger)?;
+        Ok(self.digests(id)?.len())
     }
 
-    /// Removes a study: its entry first, in one commit, then what bytes no other study has. A study that somebody holds goes only when
-    /// it `is_withdrawn`, which the ledger says.
+    fn entry_to_remove(&self, id: StudyId, on_ledger: OnLedger) -> Result<Entry, ArchiveError> {
+        let entry = self.settled(id)?.ok_or(ArchiveError::Unknown)?;
+        match on_ledger {
+            OnLedger::Held => Err(ArchiveError::Held),
+            OnLedger::Absent if entry.claimed.is_some() => Err(ArchiveError::Held),
+            OnLedger::Absent | OnLedger::Withdrawn => Ok(entry),
+        }
+    }
+
+    /// Removes a study: it is said to go, then it goes from the catalogue, in one commit, then go what bytes no other study has, and its record. What
+    /// a kill leaves of that goes at the next start. See [`Archive::removable`].
     ///
     /// # Errors
     /// [`ArchiveError`].
-    pub fn remove(&self, id: StudyId, is_withdrawn: bool) -> Result<(), ArchiveError> {
+    pub fn remove(&self, id: StudyId, on_ledger: OnLedger) -> Result<(), ArchiveError> {
         let _changing = self.changing();
-        let entry = self.entry(id)?.ok_or(ArchiveError::Unknown)?;
-        if entry.claimed.is_some() && !is_withdrawn {
-            return Err(ArchiveError::Held);
+        let entry = self.entry_to_remove(id, on_ledger)?;
+        let unsettled: Vec<StudyId> = self.unsettled().iter().copied().collect();
+        if !unsettled.is_empty() {
+            // Bytes of this study may be another's as well.
+            return Err(ArchiveError::Unreadable(unsettled));
         }
         let digests = self.digests(id)?;
-        let mut gone = Vec::new();
+        let change = self.begin_change(id)?;
+        self.records.let_go(id)?;
         let transaction = self.catalogue.begin_write()?;
-        {
-            transaction.open_table(STUDIES)?.remove(id.as_bytes())?;
-            let uid = entry.manifest.manifest.header().study_instance_uid;
-            transaction.open_table(BY_UID)?.remove(uid.as_str())?;
-            transaction.open_table(UNPUBLISHED)?.remove(id.as_bytes())?;
-            transaction.open_table(OPEN)?.remove(id.as_bytes())?;
-            let of_study = (id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]);
-            transaction.open_table(CONTRADICTIONS)?.retain_in(of_study.clone(), |_, _| false)?;
-            let mut editions = transaction.open_table(EDITIONS)?;
-            for row in transaction.open_table(EDITIONS_OF)?.extract_from_if(of_study, |_, ()| true)? {
-                editions.remove(row?.0.value().1)?;
+        leave(&transaction, id, &entry, &digests)?;
+        self.finish_change(transaction, change)?;
+        self.remove_bytes(&digests)?;
+        self.records.remove_going(id)
+    }
+
+    /// Takes out of the catalogue what is going.
+    pub(super) fn let_go(&self) -> Result<(), ArchiveError> {
+        for id in self.records.going()? {
+            let Some(entry) = self.entry(id)? else { continue };
+            let digests = self.digests(id)?;
+            let transaction = self.catalogue.begin_write()?;
+            leave(&transaction, id, &entry, &digests)?;
+            transaction.commit()?;
+        }
+        Ok(())
+    }
+
+    /// Removes what is going, and the bytes that only it has. As long as nobody can say whose all bytes are, it waits.
+    pub(super) fn remove_going(&self) -> Result<(), ArchiveError> {
+        if !self.unsettled().is_empty() {
+            return Ok(());
+        }
+        for id in self.records.going()? {
+            if let Some(recorded) = self.records.read_going(id, &self.chain) {
+                self.remove_bytes(&recorded.kept().into_keys().collect())?;
             }
-            visits::list(&mut transaction.open_multimap_table(VISITS)?, id, Some(&entry), None)?;
-            let mut names = transaction.open_multimap_table(NAMES)?;
-            for instance in entry.manifest.manifest.instances() {
-                names.remove(instance.sop_instance_uid.as_str(), id.as_bytes())?;
-            }
-            let mut kept = transaction.open_table(KEPT)?;
-            for digest in digests {
-                let row = kept.get(digest.as_bytes())?.map(|row| row.value());
-                match row {
-                    Some((size, studies)) if studies > 1 => {
-                        kept.insert(digest.as_bytes(), (size, studies - 1))?;
-                    }
-                    _ => {
-                        kept.remove(digest.as_bytes())?;
-                        gone.push(digest);
-                    }
-                }
+            self.records.remove_going(id)?;
+        }
+        Ok(())
+    }
+
+    /// Removes those of these bytes that no study has.
+    fn remove_bytes(&self, digests: &BTreeSet<StoredDigest>) -> Result<(), ArchiveError> {
+        let kept = self.catalogue.begin_read()?.open_table(KEPT)?;
+        for digest in digests {
+            if kept.get(digest.as_bytes())?.is_none() {
+                self.bytes.remove(digest)?;
             }
         }
-        transaction.commit()?;
-        self.records.remove(id)?;
-        gone.iter().try_for_each(|digest| self.bytes.remove(digest))
+        Ok(())
     }
 
     /// Everything that is kept for a study: what is in its newest manifest, which has all that any had before, and what contradicts it.
@@ -263,4 +254,42 @@ impl Archive {
         }
         Ok(all)
     }
+}
+
+/// Takes a study, for which these bytes are kept, out of a catalogue.
+fn leave(
+    transaction: &WriteTransaction,
+    id: StudyId,
+    entry: &Entry,
+    digests: &BTreeSet<StoredDigest>,
+) -> Result<(), ArchiveError> {
+    transaction.open_table(STUDIES)?.remove(id.as_bytes())?;
+    visits::list(&mut transaction.open_multimap_table(VISITS)?, id, Some(entry), None)?;
+    let uid = entry.manifest.manifest.header().study_instance_uid;
+    transaction.open_table(BY_UID)?.remove(uid.as_str())?;
+    transaction.open_table(UNPUBLISHED)?.remove(id.as_bytes())?;
+    transaction.open_table(OPEN)?.remove(id.as_bytes())?;
+    let of_study = (id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]);
+    transaction.open_table(CONTRADICTIONS)?.retain_in(of_study.clone(), |_, _| false)?;
+    let mut editions = transaction.open_table(EDITIONS)?;
+    for row in transaction.open_table(EDITIONS_OF)?.extract_from_if(of_study, |_, ()| true)? {
+        editions.remove(row?.0.value().1)?;
+    }
+    let mut names = transaction.open_multimap_table(NAMES)?;
+    for instance in entry.manifest.manifest.instances() {
+        names.remove(instance.sop_instance_uid.as_str(), id.as_bytes())?;
+    }
+    let mut kept = transaction.open_table(KEPT)?;
+    for digest in digests {
+        let row = kept.get(digest.as_bytes())?.map(|row| row.value());
+        match row {
+            Some((size, studies)) if studies > 1 => {
+                kept.insert(digest.as_bytes(), (size, studies - 1))?;
+            }
+            _ => {
+                kept.remove(digest.as_bytes())?;
+            }
+        }
+    }
+    Ok(())
 }

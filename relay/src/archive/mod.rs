@@ -13,17 +13,18 @@
 //!   kept_v1            digest ─► bytes, and in how many studies
 //!   names_v1           SOP Instance UID ─► study ids: of those that have an instance of this name; more than one contradict each other
 //!   visits_v1          "accession " and an Accession Number, "patient " and a Patient ID ─► study ids
-//!   meta_v1            "records": since when every study has its record beside the bytes
+//!   meta_v1            "change": the last change of a study that it knows of
 //! ```
 //!
 //! Bytes first, each file on the disk under its name or not there at all; then the study's record; then the catalogue, in one commit. So a study in the
-//! catalogue is whole, and what a kill leaves behind is at worst bytes that nobody asks for: [`Archive::check`] names them. On removal
-//! it is the other way round.
+//! catalogue is whole, and what a kill leaves behind is at worst bytes that nobody asks for: [`Archive::check`] names them. A study that is removed is
+//! first said to go; what a kill leaves of it goes at the next start.
 
 mod bytes;
 mod check;
 mod rebuild;
 mod records;
+mod settle;
 mod take;
 mod visits;
 
@@ -53,7 +54,7 @@ use crate::room::Room;
 use crate::store::StoreError;
 
 pub use self::bytes::{Origin, Soundness};
-pub use self::check::{Checked, Usage};
+pub use self::check::{Checked, OnLedger, Usage};
 pub use self::rebuild::Rebuilt;
 pub use self::visits::VisitKey;
 
@@ -69,8 +70,8 @@ const NAMES: MultimapTableDefinition<'_, &str, &[u8; 32]> = MultimapTableDefinit
 const VISITS: MultimapTableDefinition<'_, &str, &[u8; 32]> = MultimapTableDefinition::new("visits_v1");
 const KEPT: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("kept_v1");
 const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta_v1");
-/// Every study has its record.
-const RECORDED: &str = "records";
+/// The last change that it knows of.
+const CHANGE: &str = "change";
 
 /// The memory that the catalogue may use for its cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
@@ -84,10 +85,13 @@ pub struct Archive {
     bytes: Bytes,
     records: Records,
     catalogue: Database,
+    chain: ChainId,
     /// Held while an entry is read, worked on and written.
     changing: Mutex<()>,
     /// What was found damaged since the start.
     damaged: Mutex<BTreeSet<StoredDigest>>,
+    /// Studies of which catalogue and record do not say the same, and neither all.
+    unsettled: Mutex<BTreeSet<StudyId>>,
 }
 
 /// What the catalogue has of a study.
@@ -238,10 +242,10 @@ pub enum ArchiveError {
     /// Somebody holds it.
     #[error("somebody holds the study, and it is not withdrawn: its images must stay")]
     Held,
-    /// A record that cannot be read.
+    /// Records that cannot be read, or contradict the catalogue.
     #[error(
-        "the records of {} studies in the archive cannot be read, so that nobody can say which files are theirs: nothing was removed. \
-         Put archive/studies back from a backup", .0.len()
+        "the records of {} studies in the archive cannot be read, or contradict the catalogue, so that nobody can say which files are theirs: nothing was \
+         changed. Put archive/studies back from a backup", .0.len()
     )]
     Unreadable(Vec<StudyId>),
 }
@@ -267,16 +271,25 @@ impl<E: Into<redb::Error>> From<E> for ArchiveError {
 }
 
 impl Archive {
-    /// Opens the archive in `folder` with its catalogue at `catalogue`, or makes both.
+    /// Opens the archive of a network's hospital in `folder` with its catalogue at `catalogue`, or makes both. A catalogue that knows less than
+    /// the records beside the bytes has all of it when this returns.
     ///
     /// # Errors
     /// [`ArchiveError`].
-    pub fn open(folder: &Path, catalogue: &Path) -> Result<Self, ArchiveError> {
-        let (bytes, records) = (Bytes::open(folder)?, Records::open(folder)?);
-        let catalogue = open_catalogue(catalogue)?;
-        let archive = Self { bytes, records, catalogue, changing: Mutex::new(()), damaged: Mutex::default() };
+    pub fn open(folder: &Path, catalogue: &Path, chain: ChainId) -> Result<Self, ArchiveError> {
+        let archive = Self {
+            bytes: Bytes::open(folder)?,
+            records: Records::open(folder)?,
+            catalogue: open_catalogue(catalogue)?,
+            chain,
+            changing: Mutex::new(()),
+            damaged: Mutex::default(),
+            unsettled: Mutex::default(),
+        };
         archive.name_all()?;
-        archive.record_all()?;
+        archive.let_go()?;
+        archive.settle_changes()?;
+        archive.remove_going()?;
         Ok(archive)
     }
 
@@ -307,34 +320,6 @@ impl Archive {
         self
     }
 
-    /// Makes the records of studies that were taken in before there were any.
-    fn record_all(&self) -> Result<(), ArchiveError> {
-        if self.catalogue.begin_read()?.open_table(META)?.get(RECORDED)?.is_some() {
-            return Ok(());
-        }
-        for entry in self.studies()? {
-            self.record_again(&entry)?;
-        }
-        let transaction = self.catalogue.begin_write()?;
-        transaction.open_table(META)?.insert(RECORDED, 1)?;
-        Ok(transaction.commit()?)
-    }
-
-    /// Writes a study's record from the catalogue.
-    fn record_again(&self, entry: &Entry) -> Result<(), ArchiveError> {
-        let id = entry.manifest.manifest.header().study;
-        let mut newest = None;
-        for (root, manifest) in self.editions_of(id)? {
-            if manifest == entry.manifest {
-                newest = Some(root);
-            } else {
-                self.records.keep_edition(id, root, &manifest)?;
-            }
-        }
-        let newest = newest.ok_or(StoreError::Damaged { what: "the manifests of a study", error: None })?;
-        self.records.keep(id, entry, newest, &self.contradictions(id)?)
-    }
-
     /// The manifests of a study, by root.
     fn editions_of(&self, id: StudyId) -> Result<Vec<(ManifestRoot, SignedManifest)>, ArchiveError> {
         let transaction = self.catalogue.begin_read()?;
@@ -361,17 +346,18 @@ impl Archive {
     /// [`ArchiveError::Grown`] when it is another one.
     pub fn claim(&self, id: StudyId, root: &ManifestRoot, chain: &ChainId) -> Result<(), ArchiveError> {
         let _changing = self.changing();
-        let entry = self.entry(id)?.ok_or(ArchiveError::Unknown)?;
+        let entry = self.settled(id)?.ok_or(ArchiveError::Unknown)?;
         match entry.claimed {
             Some(claimed) if claimed == *root => return Ok(()),
             None if entry.manifest.manifest.root(chain) == *root => {}
             Some(_) | None => return Err(ArchiveError::Grown),
         }
         let entry = Entry { claimed: Some(*root), ..entry };
+        let change = self.begin_change(id)?;
         self.records.keep(id, &entry, *root, &self.contradictions(id)?)?;
         let transaction = self.catalogue.begin_write()?;
         transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(&entry).as_slice())?;
-        Ok(transaction.commit()?)
+        self.finish_change(transaction, change)
     }
 
     /// The study with this id.

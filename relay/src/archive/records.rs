@@ -3,10 +3,13 @@
 //! ```text
 //! archive/studies/<study id>/record.v1   who it is of, its salt, the root of its newest manifest, what contradicts it
 //! archive/studies/<study id>/<root>      a signed manifest: the newest, and each that it goes back to
+//! archive/studies/<study id>.going       the record of a study that is being removed
+//! archive/changes.v1                     the last change that was begun, and the one before, each as a random number; and of which study it was
 //! ```
 //!
-//! A record is on the disk before the catalogue has what is in it, and goes after it: so the catalogue never knows more than the records do. What a
-//! kill leaves in between is a record that is ahead by one manifest, or that the catalogue has no more: [`super::Archive::check`] names the latter.
+//! A record is on the disk before the catalogue has what is in it: so the catalogue never knows more than the records do. Each change has a number, which is
+//! here before it is begun, and in the catalogue with it: by that a change that was killed is known at the next start, and a catalogue that is not
+//! of these records. What follows from it, [`super::settle`] says.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -25,11 +28,30 @@ use super::bytes::{digits, failed};
 use super::{ArchiveError, Contradiction, Entry};
 
 const RECORD: &str = "record.v1";
+/// What is added to the name of a record that is going.
+const GOING: &str = ".going";
 
 /// The folder of all records.
 #[derive(Debug)]
 pub(super) struct Records {
     folder: PathBuf,
+    changes: PathBuf,
+}
+
+/// The last changes of studies.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Changes {
+    /// The last but one.
+    pub(super) before: u64,
+    /// The last that was begun.
+    pub(super) last: u64,
+    /// Of which study it was, if it was of one.
+    pub(super) of: Option<[u8; 32]>,
+}
+
+impl Wire for Changes {
+    const NAME: &'static str = "the last changes";
+    const MAX_LEN: usize = 8 + 8 + 1 + 32;
 }
 
 /// What is kept of a study, apart from its manifests.
@@ -59,6 +81,24 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
+    /// The roots of its manifests.
+    pub(super) fn roots(&self) -> Vec<ManifestRoot> {
+        self.editions.iter().map(|(root, _)| *root).collect()
+    }
+
+    /// Whether it has all that another record of the study has: nothing that is not in it would be lost with the other.
+    pub(super) fn has_all_of(&self, other: &Self) -> bool {
+        let (newer, older) = (self.entry.manifest.manifest.header(), other.entry.manifest.manifest.header());
+        let claimed = other.entry.claimed;
+        let (own, kept) = (self.kept(), other.kept());
+        // Once somebody holds it, each goes back to the one before.
+        let goes_back = || other.editions.first().is_some_and(|(root, _)| self.roots().contains(root));
+        (claimed.is_none() || (claimed == self.entry.claimed && goes_back()))
+            && newer.revision >= older.revision
+            && (older.open || !newer.open)
+            && kept.keys().all(|digest| own.contains_key(digest))
+    }
+
     /// Everything that is kept for it, with the sizes.
     pub(super) fn kept(&self) -> BTreeMap<StoredDigest, u64> {
         let manifest = &self.entry.manifest.manifest;
@@ -77,7 +117,17 @@ impl Records {
         for path in entries(&folder)?.iter().filter(|path| path.is_file()) {
             fs::remove_file(path).map_err(|error| failed(path, error))?;
         }
-        Ok(Self { folder })
+        Ok(Self { folder, changes: archive.join("changes.v1") })
+    }
+
+    /// The last changes. There were none where it is not said, or cannot be read.
+    pub(super) fn changes(&self) -> Changes {
+        fs::read(&self.changes).ok().and_then(|bytes| encoding::decode(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Sets what [`Records::changes`] says. It is on the disk when this returns.
+    pub(super) fn set_changes(&self, changes: Changes) -> Result<(), ArchiveError> {
+        self.write(&self.changes, &encoding::encode(&changes))
     }
 
     fn place(&self, id: StudyId) -> PathBuf {
@@ -123,13 +173,39 @@ impl Records {
         Ok(())
     }
 
-    /// Removes a study's record, when the catalogue has no more of it.
-    pub(super) fn remove(&self, id: StudyId) -> Result<(), ArchiveError> {
-        let folder = self.place(id);
-        match fs::remove_dir_all(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(&folder, error)),
-            _ => Ok(()),
+    /// Says that a study's record is going: whatever comes in between, it goes.
+    pub(super) fn let_go(&self, id: StudyId) -> Result<(), ArchiveError> {
+        let (place, going) = (self.place(id), self.going_place(id));
+        match fs::rename(&place, &going) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&place, error)),
+            _ => {}
         }
+        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|error| failed(&self.folder, error))
+    }
+
+    /// Removes a record that is going, when all that it names is gone.
+    pub(super) fn remove_going(&self, id: StudyId) -> Result<(), ArchiveError> {
+        remove_folder(&self.going_place(id))
+    }
+
+    /// The studies whose records are going.
+    pub(super) fn going(&self) -> Result<Vec<StudyId>, ArchiveError> {
+        let id = |path: &PathBuf| digits(path.file_name()?.to_string_lossy().strip_suffix(GOING)?);
+        Ok(entries(&self.folder)?.iter().filter_map(id).map(StudyId::from_bytes).collect())
+    }
+
+    /// A record that is going, as far as it can be read.
+    pub(super) fn read_going(&self, id: StudyId, chain: &ChainId) -> Option<Recorded> {
+        read(&self.going_place(id), id, chain)
+    }
+
+    fn going_place(&self, id: StudyId) -> PathBuf {
+        self.folder.join(format!("{id}{GOING}"))
+    }
+
+    /// Removes what there is of a record that was never whole.
+    pub(super) fn remove(&self, id: StudyId) -> Result<(), ArchiveError> {
+        remove_folder(&self.place(id))
     }
 
     /// The studies that there are records of, by id.
@@ -140,27 +216,21 @@ impl Records {
         Ok(all)
     }
 
+    /// Whether a study has a record, whatever is in it.
+    pub(super) fn is_written(&self, id: StudyId) -> bool {
+        self.place(id).join(RECORD).exists()
+    }
+
+    /// Whether there is a manifest of a study that is none of these.
+    pub(super) fn has_other_editions(&self, id: StudyId, known: &[ManifestRoot]) -> Result<bool, ArchiveError> {
+        let known: Vec<String> = known.iter().map(ToString::to_string).collect();
+        let name = |path: PathBuf| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(entries(&self.place(id))?.into_iter().map(name).any(|name| name != RECORD && !known.contains(&name)))
+    }
+
     /// A study's record, held against what its manifests hash to. None when it is not there, or not what was written.
     pub(super) fn read(&self, id: StudyId, chain: &ChainId) -> Option<Recorded> {
-        let folder = self.place(id);
-        let record: Record = encoding::decode(&fs::read(folder.join(RECORD)).ok()?).ok()?;
-        let Record { patient, accession_number, salt, claimed, newest, grown, contradictions } = record;
-        let mut editions: Vec<(ManifestRoot, SignedManifest)> = Vec::new();
-        let mut next = Some(newest);
-        while let Some(root) = next {
-            let signed: SignedManifest = encoding::decode(&fs::read(folder.join(root.to_string())).ok()?).ok()?;
-            let header = signed.manifest.header();
-            if signed.manifest.root(chain) != root || header.study != id {
-                return None;
-            }
-            next = header.predecessor;
-            editions.push((root, signed));
-        }
-        let manifest = editions.first()?.1.clone();
-        let entry = Entry { patient, accession_number, salt, claimed, manifest, grown };
-        let contradictions =
-            contradictions.into_iter().map(|(digest, one)| (StoredDigest::from_bytes(digest), one)).collect();
-        Some(Recorded { entry, editions, contradictions })
+        read(&self.place(id), id, chain)
     }
 
     /// Writes a file that is whole or not there.
@@ -180,6 +250,35 @@ impl Records {
             File::open(&self.folder)?.sync_all()
         };
         write().map_err(|error| failed(path, error))
+    }
+}
+
+/// Reads the record of a study in a folder.
+fn read(folder: &Path, id: StudyId, chain: &ChainId) -> Option<Recorded> {
+    let record: Record = encoding::decode(&fs::read(folder.join(RECORD)).ok()?).ok()?;
+    let Record { patient, accession_number, salt, claimed, newest, grown, contradictions } = record;
+    let mut editions: Vec<(ManifestRoot, SignedManifest)> = Vec::new();
+    let mut next = Some(newest);
+    while let Some(root) = next {
+        let signed: SignedManifest = encoding::decode(&fs::read(folder.join(root.to_string())).ok()?).ok()?;
+        let header = signed.manifest.header();
+        if signed.manifest.root(chain) != root || header.study != id {
+            return None;
+        }
+        next = header.predecessor;
+        editions.push((root, signed));
+    }
+    let manifest = editions.first()?.1.clone();
+    let entry = Entry { patient, accession_number, salt, claimed, manifest, grown };
+    let contradictions =
+        contradictions.into_iter().map(|(digest, one)| (StoredDigest::from_bytes(digest), one)).collect();
+    Some(Recorded { entry, editions, contradictions })
+}
+
+fn remove_folder(folder: &Path) -> Result<(), ArchiveError> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed(folder, error)),
+        _ => Ok(()),
     }
 }
 

@@ -1,18 +1,19 @@
 //! What comes in becomes a part of a study, and the study's manifest is signed anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter::once;
 
 use clavicle_imaging::facts::shown;
 use clavicle_imaging::intake::{Conflict, Edition, StudyIntake};
 use clavicle_ledger::encoding::{self, Ascending};
-use clavicle_ledger::id::{ChainId, StudyId};
+use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use clavicle_ledger::salt::Salt;
-use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, StoredDigest, Uid};
-use redb::ReadableTable as _;
+use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, SignedManifest, StoredDigest, Uid};
+use redb::{ReadableTable as _, WriteTransaction};
 
 use super::{
     Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, NAMES, OPEN,
-    Origin, STUDIES, Signer, Taken, UNPUBLISHED, VISITS, random, visits,
+    Origin, STUDIES, Signer, Taken, UNPUBLISHED, VISITS, decode, random, visits,
 };
 
 /// An instance that came under the name of another, and how it differs.
@@ -37,6 +38,9 @@ impl Archive {
         let differences = known.as_ref().map(|known| known.patient.differences(&study.patient)).unwrap_or_default();
         if !differences.is_empty() {
             return Err(ArchiveError::OtherPatient { study: uid, differences });
+        }
+        if let Some(known) = &known {
+            self.settled(known.manifest.manifest.header().study)?;
         }
         let salt = known.as_ref().map_or_else(|| random().map(Salt::from_bytes), |known| Ok(known.salt.clone()))?;
         let mut others: Vec<Other> = conflicts.iter().map(|one| (one.instance.clone(), one.change)).collect();
@@ -79,7 +83,7 @@ impl Archive {
     /// [`ArchiveError`].
     pub fn close(&self, id: StudyId, signer: &Signer<'_>) -> Result<bool, ArchiveError> {
         let _changing = self.changing();
-        let entry = self.entry(id)?.ok_or(ArchiveError::Unknown)?;
+        let entry = self.settled(id)?.ok_or(ArchiveError::Unknown)?;
         let manifest = &entry.manifest.manifest;
         if !manifest.header().open {
             return Ok(false);
@@ -96,9 +100,7 @@ impl Archive {
 
     /// Writes an entry, its manifest, what contradicts it, and what is kept for it, in one commit.
     fn write(&self, id: StudyId, entry: &Entry, others: &[Other], signer: &Signer<'_>) -> Result<(), ArchiveError> {
-        let (before, was) = (self.digests(id)?, self.entry(id)?);
-        let manifest = &entry.manifest.manifest;
-        let (uid, root) = (manifest.header().study_instance_uid, manifest.root(&signer.chain));
+        let root = entry.manifest.manifest.root(&signer.chain);
         let mut contradicted = self.contradictions(id)?;
         for (instance, change) in others {
             if contradicted.iter().all(|(digest, _)| *digest != instance.stored) {
@@ -111,58 +113,87 @@ impl Archive {
                 contradicted.push((instance.stored, row));
             }
         }
+        let change = self.begin_change(id)?;
         self.records.keep(id, entry, root, &contradicted)?;
         let transaction = self.catalogue.begin_write()?;
-        transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
-        transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;
-        let is_new = {
-            let mut editions = transaction.open_table(EDITIONS)?;
-            let mut editions_of = transaction.open_table(EDITIONS_OF)?;
-            if entry.claimed.is_none() {
-                // Nobody can have been shown to hold the one before.
-                let of_study = (id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]);
-                for row in editions_of.extract_from_if(of_study, |_, ()| true)? {
-                    editions.remove(row?.0.value().1)?;
-                }
-            }
-            editions_of.insert((id.as_bytes(), root.as_bytes()), ())?;
-            editions.insert(root.as_bytes(), encoding::encode(&entry.manifest).as_slice())?.is_none()
-        };
-        if entry.claimed.is_some() && is_new {
-            transaction.open_table(UNPUBLISHED)?.insert(id.as_bytes(), ())?;
-        }
-        if manifest.header().open {
-            transaction.open_table(OPEN)?.insert(id.as_bytes(), entry.grown.0)?;
-        } else {
-            transaction.open_table(OPEN)?.remove(id.as_bytes())?;
-        }
-        {
-            let mut contradictions = transaction.open_table(CONTRADICTIONS)?;
-            for (digest, row) in &contradicted {
-                contradictions.insert((id.as_bytes(), digest.as_bytes()), encoding::encode(row).as_slice())?;
-            }
-            visits::list(&mut transaction.open_multimap_table(VISITS)?, id, was.as_ref(), Some(entry))?;
-            let mut names = transaction.open_multimap_table(NAMES)?;
-            for instance in manifest.instances().filter(|one| !before.contains(&one.stored)) {
-                names.insert(instance.sop_instance_uid.as_str(), id.as_bytes())?;
-            }
-            let mut kept = transaction.open_table(KEPT)?;
-            let mut counted: BTreeSet<StoredDigest> = before;
-            let sizes = manifest.instances().map(|one| (one.stored, one.size));
-            let sizes = sizes.chain(manifest.attachments().iter().map(|one| (one.stored, one.size)));
-            for (digest, size) in sizes.chain(others.iter().map(|(one, _)| (one.stored, one.size))) {
-                if counted.insert(digest) {
-                    let studies = kept.get(digest.as_bytes())?.map_or(0, |row| row.value().1);
-                    kept.insert(digest.as_bytes(), (size, studies.saturating_add(1)))?;
-                }
-            }
-        }
-        transaction.commit()?;
+        enter(&transaction, id, entry, once((&root, &entry.manifest)), &contradicted)?;
+        self.finish_change(transaction, change)?;
         if entry.claimed.is_none() {
             self.records.forget_editions(id, &[root])?;
         }
         Ok(())
     }
+}
+
+/// Puts into a catalogue what a study is now: of its manifests these, besides those that it has since somebody holds the study.
+pub(super) fn enter<'a>(
+    transaction: &WriteTransaction,
+    id: StudyId,
+    entry: &Entry,
+    manifests: impl Iterator<Item = (&'a ManifestRoot, &'a SignedManifest)>,
+    contradicted: &[(StoredDigest, Contradiction)],
+) -> Result<(), ArchiveError> {
+    let mut studies = transaction.open_table(STUDIES)?;
+    let mut contradictions = transaction.open_table(CONTRADICTIONS)?;
+    let of_study = (id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]);
+    // What is counted for it already.
+    let mut counted = BTreeSet::new();
+    for row in contradictions.range(of_study.clone())? {
+        counted.insert(StoredDigest::from_bytes(*row?.0.value().1));
+    }
+    let before: Option<Entry> = studies.get(id.as_bytes())?.map(|before| decode(before.value())).transpose()?;
+    if let Some(before) = &before {
+        counted.extend(sizes(&before.manifest.manifest).map(|(digest, _)| digest));
+    }
+    visits::list(&mut transaction.open_multimap_table(VISITS)?, id, before.as_ref(), Some(entry))?;
+    let manifest = &entry.manifest.manifest;
+    let uid = manifest.header().study_instance_uid;
+    studies.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
+    transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;
+
+    let mut editions = transaction.open_table(EDITIONS)?;
+    let mut editions_of = transaction.open_table(EDITIONS_OF)?;
+    if entry.claimed.is_none() {
+        // Nobody can have been shown to hold the one before.
+        for row in editions_of.extract_from_if(of_study, |_, ()| true)? {
+            editions.remove(row?.0.value().1)?;
+        }
+    }
+    let mut is_new = false;
+    for (root, manifest) in manifests {
+        editions_of.insert((id.as_bytes(), root.as_bytes()), ())?;
+        is_new |= editions.insert(root.as_bytes(), encoding::encode(manifest).as_slice())?.is_none();
+    }
+    if entry.claimed.is_some() && is_new {
+        // Whether it is on the ledger already is found out with the next block.
+        transaction.open_table(UNPUBLISHED)?.insert(id.as_bytes(), ())?;
+    }
+    if manifest.header().open {
+        transaction.open_table(OPEN)?.insert(id.as_bytes(), entry.grown.0)?;
+    } else {
+        transaction.open_table(OPEN)?.remove(id.as_bytes())?;
+    }
+    for (digest, row) in contradicted {
+        contradictions.insert((id.as_bytes(), digest.as_bytes()), encoding::encode(row).as_slice())?;
+    }
+    let mut names = transaction.open_multimap_table(NAMES)?;
+    for instance in manifest.instances().filter(|one| !counted.contains(&one.stored)) {
+        names.insert(instance.sop_instance_uid.as_str(), id.as_bytes())?;
+    }
+    let mut kept = transaction.open_table(KEPT)?;
+    for (digest, size) in sizes(manifest).chain(contradicted.iter().map(|(digest, row)| (*digest, row.size))) {
+        if counted.insert(digest) {
+            let studies = kept.get(digest.as_bytes())?.map_or(0, |row| row.value().1);
+            kept.insert(digest.as_bytes(), (size, studies.saturating_add(1)))?;
+        }
+    }
+    Ok(())
+}
+
+/// What a manifest names, and how large it is.
+fn sizes(manifest: &Manifest) -> impl Iterator<Item = (StoredDigest, u64)> {
+    let attachments = manifest.attachments().iter().map(|one| (one.stored, one.size));
+    manifest.instances().map(|one| (one.stored, one.size)).chain(attachments)
 }
 
 /// An instance, and the file it came in.

@@ -35,9 +35,9 @@ pub struct CheckRow {
     pub missing: Vec<String>,
     /// Files that belong to no study.
     pub stray: Vec<String>,
-    /// Studies with a record in the archive that the catalogue has not.
+    /// Studies that the catalogue did not have as their records do. It has now.
     pub unlisted: Vec<String>,
-    /// Of these, those whose record cannot be read.
+    /// Studies whose record cannot be read, or contradicts the catalogue: they are left as they are.
     pub unreadable: Vec<String>,
     /// Studies whose record was not right, and was written again.
     pub unrecorded: Vec<String>,
@@ -49,8 +49,8 @@ impl CheckRow {
     /// Whether all is as it should be, now.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        let Self { sound: _, bytes: _, damaged, missing, stray, unlisted, unreadable: _, unrecorded, removed } = self;
-        let lists = [damaged, missing, unlisted, unrecorded];
+        let Self { sound: _, bytes: _, damaged, missing, stray, unlisted, unreadable, unrecorded, removed } = self;
+        let lists = [damaged, missing, unlisted, unreadable, unrecorded];
         lists.iter().all(|list| list.is_empty()) && (stray.is_empty() || *removed)
     }
 }
@@ -64,10 +64,10 @@ impl Operation for Check {
 
     fn work(self, service: &Service) -> Result<CheckRow, ArchiveError> {
         let Checked { sound, damaged, missing, stray, unlisted, unreadable, unrecorded } =
-            service.images.archive.check(&service.member.chain, &mut |_, _| {})?;
+            service.images.archive.check(&mut |_, _| {})?;
         let removed = self.remove_stray && !stray.is_empty() && self.confirm == Some(stray.len());
         if removed {
-            service.images.archive.remove_stray(&stray, &service.member.chain)?;
+            service.images.archive.remove_stray(&stray)?;
         }
         let studies = |ids: Vec<StudyId>| ids.iter().map(ToString::to_string).collect();
         let names = |digests: Vec<StoredDigest>| digests.iter().map(ToString::to_string).collect();
@@ -104,16 +104,20 @@ impl Command for Check {
                 "Bring these back from a backup, or take the studies in again: what is there is not replaced.".into(),
             );
         }
-        lines.extend(unlisted.iter().map(|study| format!("unlisted  {study}")));
+        for (what, studies) in [("unlisted", unlisted), ("unreadable", unreadable)] {
+            lines.extend(studies.iter().map(|study| format!("{what}  {study}")));
+        }
         if !unlisted.is_empty() {
-            let unread = match unreadable.len() {
-                0 => String::new(),
-                some => format!("; the records of {some} cannot be read and must come from a backup"),
-            };
             lines.push(format!(
-                "{} studies have a record in the archive and are not in the catalogue{unread}. Stop the relay, move catalogue.redb away, and \
-                 `clavicle-relay rebuild` brings them back.",
+                "The catalogue did not have {} studies as their records in the archive do, and has now. Check again: their images were not looked at.",
                 unlisted.len()
+            ));
+        }
+        if !unreadable.is_empty() {
+            lines.push(format!(
+                "The records of {} studies cannot be read, or contradict the catalogue: nothing is added to these, and nothing is removed. Put \
+                 archive/studies back from a backup.",
+                unreadable.len()
             ));
         }
         if !unrecorded.is_empty() {
@@ -130,10 +134,11 @@ impl Command for Check {
         let is_well = row.is_well();
         let (damaged, missing, stray) = (damaged.len(), missing.len(), stray.len());
         let sentence = format!(
-            "not all is as it should be: {damaged} files damaged, {missing} missing, {stray} of no study; {} studies not in the catalogue, {} whose record was \
-             wrong",
+            "not all is as it should be: {damaged} files damaged, {missing} missing, {stray} of no study; {} studies were not in the catalogue as they are \
+             recorded, the records of {} were wrong, and of {} nobody can say",
             unlisted.len(),
-            unrecorded.len()
+            unrecorded.len(),
+            unreadable.len()
         );
         let is_removed = *removed;
         let answer = Answer { text: lines.join("\n"), json: json!(row) };

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::studies_named::{is_withdrawn, parse_day};
+use super::studies_named::{on_ledger, parse_day};
 use super::{Command, Operation, unconfirmed};
 use crate::answer::{Answer, Failure, Refusing};
 use crate::archive::ArchiveError;
@@ -72,9 +72,9 @@ impl Operation for Expire {
             if header.study_date.is_none_or(|date| date >= day) {
                 continue;
             }
-            let is_withdrawn = is_withdrawn(service, header.study)?;
-            match service.images.archive.removable(header.study, is_withdrawn) {
-                Ok(_) => old.push((header.study, is_withdrawn)),
+            let on_ledger = on_ledger(service, header.study)?;
+            match service.images.archive.removable(header.study, on_ledger) {
+                Ok(_) => old.push((header.study, on_ledger)),
                 Err(ArchiveError::Held) => expired.held.push(header.study.to_string()),
                 Err(error) => return Err(error.into()),
             }
@@ -82,7 +82,7 @@ impl Operation for Expire {
         expired.studies = old.iter().map(|(study, _)| study.to_string()).collect();
         expired.removed = !old.is_empty() && self.confirm == Some(old.len());
         if expired.removed {
-            old.iter().try_for_each(|(study, is_withdrawn)| service.images.archive.remove(*study, *is_withdrawn))?;
+            old.iter().try_for_each(|(study, on_ledger)| service.images.archive.remove(*study, *on_ledger))?;
         }
         Ok(expired)
     }

@@ -157,7 +157,8 @@ impl Operation for Ingest {
                     error @ (ArchiveError::OtherPatient { .. }
                     | ArchiveError::Study(_)
                     | ArchiveError::Manifest(_)
-                    | ArchiveError::TooLarge(_)),
+                    | ArchiveError::TooLarge(_)
+                    | ArchiveError::Unreadable(_)),
                 ) => {
                     let all = study.series.iter().flat_map(|series| &series.instances);
                     let row = |path: &PathBuf| QuarantinedRow { path: path.clone(), reason: error.on_screen() };

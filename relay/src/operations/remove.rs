@@ -4,7 +4,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::studies_named::{is_withdrawn, study_that_begins};
+use super::studies_named::{on_ledger, study_that_begins};
 use super::{Command, NotFound, Operation, unconfirmed};
 use crate::answer::{Answer, Failure, Refusing};
 use crate::archive::ArchiveError;
@@ -66,11 +66,11 @@ impl Operation for Remove {
     /// Removes it, if it has as many files as was said; says how many otherwise.
     fn work(self, service: &Service) -> Result<Removal, RemoveError> {
         let study = study_that_begins(&service.images.archive, &self.study)?;
-        let is_withdrawn = is_withdrawn(service, study)?;
-        let files = service.images.archive.removable(study, is_withdrawn)?;
+        let on_ledger = on_ledger(service, study)?;
+        let files = service.images.archive.removable(study, on_ledger)?;
         let removed = self.confirm == Some(files);
         if removed {
-            service.images.archive.remove(study, is_withdrawn)?;
+            service.images.archive.remove(study, on_ledger)?;
         }
         Ok(Removal { study: study.to_string(), files, removed })
     }

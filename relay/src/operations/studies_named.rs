@@ -8,7 +8,7 @@ use clavicle_ledger::study::Status;
 use clavicle_manifest::{Date, Uid};
 
 use crate::answer::Refusing;
-use crate::archive::{Archive, ArchiveError, Entry};
+use crate::archive::{Archive, ArchiveError, Entry, OnLedger};
 use crate::service::{Service, ServiceError};
 
 /// Why it is not known which study is meant.
@@ -53,10 +53,13 @@ pub(super) fn entry_that_begins(archive: &Archive, begin: &str) -> Result<Entry,
     archive.entry(study)?.ok_or(NotFound::NoStudy)
 }
 
-/// Whether the ledger has the study as withdrawn.
-pub(super) fn is_withdrawn(service: &Service, study: StudyId) -> Result<bool, ServiceError> {
+/// What the ledger says of a study that is to be removed.
+pub(super) fn on_ledger(service: &Service, study: StudyId) -> Result<OnLedger, ServiceError> {
     let record = service.store.snapshot()?.study(study)?;
-    Ok(record.is_some_and(|record| matches!(record.status, Status::Withdrawn { .. })))
+    Ok(record.map_or(OnLedger::Absent, |record| match record.status {
+        Status::Withdrawn { .. } => OnLedger::Withdrawn,
+        Status::Active | Status::Suspended { .. } => OnLedger::Held,
+    }))
 }
 
 /// A day written like 2016-01-31.

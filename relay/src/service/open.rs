@@ -182,7 +182,7 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
     let images = Room::at(&home.archive_folder(), &settings.disk);
     let images = Images {
         archive: Arc::new(
-            opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path))?.within(images),
+            opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path, chain))?.within(images),
         ),
         reader: Arc::new(Workers::of_this_program().map_err(OpenError::Workers)?),
         taking: Arc::default(),

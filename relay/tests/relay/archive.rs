@@ -10,7 +10,7 @@ use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
-use clavicle_relay::archive::{Archive, ArchiveError, Origin, Rebuilt, Signer, Taken, VisitKey};
+use clavicle_relay::archive::{Archive, ArchiveError, OnLedger, Origin, Rebuilt, Signer, Taken, VisitKey};
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 
@@ -50,7 +50,20 @@ impl Ground {
 }
 
 fn open(folder: &Path) -> Archive {
-    Archive::open(&folder.join("archive"), &folder.join("catalogue.redb")).unwrap()
+    Archive::open(&folder.join("archive"), &folder.join("catalogue.redb"), CHAIN).unwrap()
+}
+
+/// Copies a file, or a folder with all that is in it.
+fn copy_all(from: &Path, to: &Path) {
+    if !from.is_dir() {
+        fs::copy(from, to).unwrap();
+        return;
+    }
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        copy_all(&entry.path(), &to.join(entry.file_name()));
+    }
 }
 
 /// Overwrites one pixel of a file.
@@ -77,9 +90,9 @@ fn what_is_kept_is_counted_and_goes_with_the_last_study_that_has_it() {
     let entry = ground.archive.entry(id).unwrap().unwrap();
     let digests: Vec<_> = entry.manifest.manifest.instances().map(|one| one.stored).collect();
     ground.archive.claim(id, &entry.manifest.manifest.root(&CHAIN), &CHAIN).unwrap();
-    assert!(matches!(ground.archive.remove(id, false), Err(ArchiveError::Held)));
-    ground.archive.remove(id, true).unwrap();
-    assert!(matches!(ground.archive.remove(id, true), Err(ArchiveError::Unknown)));
+    assert!(matches!(ground.archive.remove(id, OnLedger::Absent), Err(ArchiveError::Held)));
+    ground.archive.remove(id, OnLedger::Withdrawn).unwrap();
+    assert!(matches!(ground.archive.remove(id, OnLedger::Withdrawn), Err(ArchiveError::Unknown)));
     assert!(ground.archive.studies().unwrap().is_empty());
     assert_eq!(ground.archive.usage().unwrap(), Default::default());
     assert!(digests.iter().all(|digest| !ground.archive.place(digest).exists()));
@@ -107,7 +120,7 @@ fn other_bytes_under_the_same_name_are_kept_beside_and_said_to_be_other() {
     ground.take(&folder, Origin::Handed).unwrap();
     assert_eq!(ground.archive.contradictions(id).unwrap(), other);
     assert_eq!(ground.archive.usage().unwrap().files, 6);
-    ground.archive.remove(id, false).unwrap();
+    ground.archive.remove(id, OnLedger::Absent).unwrap();
     assert_eq!(ground.archive.usage().unwrap().files, 0);
     assert!(!ground.archive.place(digest).exists());
 }
@@ -119,7 +132,7 @@ fn a_check_names_what_is_damaged_missing_and_stray() {
     let entry = ground.archive.studies().unwrap().remove(0);
     let digests: Vec<_> = entry.manifest.manifest.instances().map(|one| one.stored).collect();
     let mut told = Vec::new();
-    let sound = ground.archive.check(&CHAIN, &mut |done, all| told.push((done, all))).unwrap();
+    let sound = ground.archive.check(&mut |done, all| told.push((done, all))).unwrap();
     assert_eq!((sound.sound, told.len(), told.last()), (5, 5, Some(&(5, 5))));
     assert!(sound.damaged.is_empty() && sound.missing.is_empty() && sound.stray.is_empty());
 
@@ -128,11 +141,11 @@ fn a_check_names_what_is_damaged_missing_and_stray() {
     let stray = clavicle_manifest::StoredDigest::of(b"stray");
     fs::create_dir_all(ground.archive.place(&stray).parent().unwrap()).unwrap();
     fs::write(ground.archive.place(&stray), b"stray").unwrap();
-    let found = ground.archive.check(&CHAIN, &mut |_, _| {}).unwrap();
+    let found = ground.archive.check(&mut |_, _| {}).unwrap();
     assert_eq!((found.sound, &found.damaged[..], &found.missing[..]), (3, &digests[..1], &digests[1..2]));
     assert_eq!(found.stray, [stray]);
-    ground.archive.remove_stray(&found.stray, &CHAIN).unwrap();
-    ground.archive.remove_stray(&digests, &CHAIN).unwrap();
+    ground.archive.remove_stray(&found.stray).unwrap();
+    ground.archive.remove_stray(&digests).unwrap();
     assert!(!ground.archive.place(&stray).exists() && ground.archive.place(&digests[2]).exists());
 }
 
@@ -163,7 +176,7 @@ fn what_a_kill_left_on_its_way_is_cleared() {
     fs::write(&left, b"half a file").unwrap();
     let archive = open(folder.path());
     assert!(!left.exists());
-    assert_eq!(archive.check(&CHAIN, &mut |_, _| {}).unwrap(), Default::default());
+    assert_eq!(archive.check(&mut |_, _| {}).unwrap(), Default::default());
 }
 
 /// All that is known of a study: what the catalogue says of it, its manifests, what contradicts it.
@@ -212,13 +225,13 @@ fn a_lost_catalogue_is_made_anew_and_knows_all_that_it_knew() {
     assert_eq!(rebuild(folder.path(), None), Rebuilt { studies: both, unreadable: Vec::new() });
     let archive = open(folder.path());
     assert_eq!((known(&archive, held), known(&archive, free)), before);
-    assert!(archive.check(&CHAIN, &mut |_, _| {}).unwrap().is_well());
+    assert!(archive.check(&mut |_, _| {}).unwrap().is_well());
     assert_eq!(archive.quiet_since(Timestamp(u64::MAX)).unwrap(), [held], "the other is closed");
     // What is on the ledger is held, whatever its record says.
     drop(archive);
     fs::remove_file(folder.path().join("catalogue.redb")).unwrap();
     rebuild(folder.path(), Some(ManifestRoot::from_bytes([9; 32])));
-    assert!(matches!(open(folder.path()).remove(free, false), Err(ArchiveError::Held)));
+    assert!(matches!(open(folder.path()).remove(free, OnLedger::Absent), Err(ArchiveError::Held)));
 }
 
 #[test]
@@ -228,41 +241,204 @@ fn what_a_record_names_is_never_stray_and_a_record_that_is_lost_is_written_again
     let digests: Vec<_> =
         archive.entry(free).unwrap().unwrap().manifest.manifest.instances().map(|one| one.stored).collect();
     drop(archive);
-    // A catalogue that knows of nothing, as one that was begun anew.
+    // A catalogue that knows of nothing, as one that was begun anew, has all of it at the next start.
     fs::rename(folder.path().join("catalogue.redb"), folder.path().join("aside")).unwrap();
     let archive = open(folder.path());
-    let found = archive.check(&CHAIN, &mut |_, _| {}).unwrap();
-    assert_eq!((found.sound, found.stray.len(), found.unlisted.len()), (0, 0, 2));
-    assert!(!found.is_well());
-    archive.remove_stray(&digests, &CHAIN).unwrap();
+    let found = archive.check(&mut |_, _| {}).unwrap();
+    assert!(found.is_well() && found.sound > digests.len() as u64, "{found:?}");
+    archive.remove_stray(&digests).unwrap();
     assert!(digests.iter().all(|digest| archive.place(digest).exists()));
+    drop(archive);
     // Of a record that cannot be read nobody knows what it names: nothing goes.
+    fs::remove_file(folder.path().join("catalogue.redb")).unwrap();
     let record = folder.path().join("archive/studies").join(free.to_string()).join("record.v1");
     let was = fs::read(&record).unwrap();
     fs::write(&record, b"nothing").unwrap();
-    let found = archive.check(&CHAIN, &mut |_, _| {}).unwrap();
+    let archive = open(folder.path());
+    let found = archive.check(&mut |_, _| {}).unwrap();
     assert_eq!((&found.unreadable[..], found.stray.len()), (&[free][..], digests.len()));
-    assert!(matches!(archive.remove_stray(&found.stray, &CHAIN), Err(ArchiveError::Unreadable(_))));
+    assert!(matches!(archive.remove_stray(&found.stray), Err(ArchiveError::Unreadable(_))));
+    assert!(matches!(archive.remove(held, OnLedger::Withdrawn), Err(ArchiveError::Unreadable(_))));
     assert!(digests.iter().all(|digest| archive.place(digest).exists()));
     drop(archive);
     fs::remove_file(folder.path().join("catalogue.redb")).unwrap();
     assert_eq!(rebuild(folder.path(), None).unreadable, [free]);
     fs::remove_file(folder.path().join("catalogue.redb")).unwrap();
 
-    // The other way round.
+    // The other way round: at a start, and by a check.
     fs::rename(folder.path().join("aside"), folder.path().join("catalogue.redb")).unwrap();
     let archive = open(folder.path());
-    fs::remove_dir_all(folder.path().join("archive/studies").join(held.to_string())).unwrap();
-    let found = archive.check(&CHAIN, &mut |_, _| {}).unwrap();
-    let mut both = vec![held, free];
-    both.sort();
-    assert_eq!((found.unrecorded, found.unlisted.len()), (both, 0));
     assert_eq!(fs::read(&record).unwrap(), was);
-    assert!(archive.check(&CHAIN, &mut |_, _| {}).unwrap().is_well());
+    fs::remove_dir_all(folder.path().join("archive/studies").join(held.to_string())).unwrap();
+    let found = archive.check(&mut |_, _| {}).unwrap();
+    assert_eq!((&found.unrecorded[..], found.unlisted.len()), (&[held][..], 0));
+    assert!(archive.check(&mut |_, _| {}).unwrap().is_well());
     // With its study a record goes.
-    archive.remove(free, false).unwrap();
+    archive.remove(free, OnLedger::Absent).unwrap();
     assert!(!record.exists());
-    assert!(archive.check(&CHAIN, &mut |_, _| {}).unwrap().is_well());
+    assert!(archive.check(&mut |_, _| {}).unwrap().is_well());
+}
+
+/// What the records knew since the backup was written over by what the catalogue knew, and acknowledged images were called stray.
+#[test]
+fn a_catalogue_put_back_from_a_backup_takes_in_what_the_records_knew_meanwhile() {
+    let mut ground = Ground::new();
+    let [Taken::New(held)] = ground.take(&ground.phantom("one", 1, 4), Origin::Handed).unwrap()[..] else { panic!() };
+    let at = |name: &str| ground.folder.path().join(name);
+    let (catalogue, backup, spare) = (at("catalogue.redb"), at("backup"), at("spare"));
+    drop(std::mem::replace(&mut ground.archive, open(&spare)));
+    fs::copy(&catalogue, &backup).unwrap();
+    ground.archive = open(ground.folder.path());
+    // It grows, is somebody's, and grows.
+    ground.take(&ground.phantom("more", 1, 6), Origin::Handed).unwrap();
+    let root = ground.archive.entry(held).unwrap().unwrap().manifest.manifest.root(&CHAIN);
+    ground.archive.claim(held, &root, &CHAIN).unwrap();
+    let last = ground.phantom("last", 1, 8);
+    ground.take(&last, Origin::Handed).unwrap();
+    repaint(&clavicle_imaging::walk::files(&last).unwrap().0.pop().unwrap());
+    ground.take(&last, Origin::Handed).unwrap();
+    let [Taken::New(free)] = ground.take(&ground.phantom("two", 2, 3), Origin::Handed).unwrap()[..] else { panic!() };
+    let before = (known(&ground.archive, held), known(&ground.archive, free));
+
+    drop(std::mem::replace(&mut ground.archive, open(&spare)));
+    fs::copy(&backup, &catalogue).unwrap();
+    ground.archive = open(ground.folder.path());
+    assert_eq!((known(&ground.archive, held), known(&ground.archive, free)), before);
+    let found = ground.archive.check(&mut |_, _| {}).unwrap();
+    assert!(found.is_well(), "{found:?}");
+    // What somebody holds stays what it was when more comes.
+    assert!(matches!(ground.take(&ground.phantom("yet", 1, 9), Origin::Handed).unwrap()[..], [Taken::Grown(_)]));
+    assert!(ground.archive.edition(held, &root).unwrap().is_some());
+    assert!(matches!(ground.archive.remove(held, OnLedger::Absent), Err(ArchiveError::Held)));
+    // Also when nobody here knows it any more, and the ledger does.
+    assert!(matches!(ground.archive.remove(free, OnLedger::Held), Err(ArchiveError::Held)));
+}
+
+#[test]
+fn an_archive_put_back_from_a_backup_has_its_records_again_and_says_what_is_missing() {
+    let mut ground = Ground::new();
+    let [Taken::New(id)] = ground.take(&ground.phantom("one", 1, 4), Origin::Handed).unwrap()[..] else { panic!() };
+    let at = |name: &str| ground.folder.path().join(name);
+    let (archive, backup) = (at("archive"), at("backup"));
+    copy_all(&archive, &backup);
+    ground.take(&ground.phantom("more", 1, 6), Origin::Handed).unwrap();
+    let before = known(&ground.archive, id);
+    let spare = open(&at("spare"));
+    drop(std::mem::replace(&mut ground.archive, spare));
+    fs::remove_dir_all(&archive).unwrap();
+    fs::rename(&backup, &archive).unwrap();
+    let archive = open(ground.folder.path());
+    assert_eq!(known(&archive, id), before);
+    let found = archive.check(&mut |_, _| {}).unwrap();
+    assert_eq!((found.missing.len(), found.stray.len(), found.unrecorded.len()), (2, 0, 0), "{found:?}");
+}
+
+#[test]
+fn where_catalogue_and_record_contradict_each_other_nothing_is_changed() {
+    let mut ground = Ground::new();
+    let folder = ground.phantom("one", 1, 4);
+    let [Taken::New(id)] = ground.take(&folder, Origin::Handed).unwrap()[..] else { panic!() };
+    let [Taken::New(other)] = ground.take(&ground.phantom("two", 2, 3), Origin::Handed).unwrap()[..] else { panic!() };
+    let at = |name: &str| ground.folder.path().join(name);
+    let (archive, catalogue, spare) = (at("archive"), at("catalogue.redb"), at("spare"));
+    let both = |from: &Path, to: &Path| {
+        for name in ["archive", "catalogue.redb"] {
+            copy_all(&from.join(name), &to.join(name));
+        }
+    };
+    drop(std::mem::replace(&mut ground.archive, open(&spare)));
+    fs::create_dir(at("backup")).unwrap();
+    both(ground.folder.path(), &at("backup"));
+    // Once it grows in one way, once in another.
+    ground.archive = open(ground.folder.path());
+    ground.take(&ground.phantom("more", 1, 6), Origin::Handed).unwrap();
+    drop(std::mem::replace(&mut ground.archive, open(&spare)));
+    fs::rename(&catalogue, at("aside")).unwrap();
+    fs::remove_dir_all(&archive).unwrap();
+    both(&at("backup"), ground.folder.path());
+    ground.archive = open(ground.folder.path());
+    repaint(&clavicle_imaging::walk::files(&folder).unwrap().0.pop().unwrap());
+    ground.take(&folder, Origin::Handed).unwrap();
+    drop(std::mem::replace(&mut ground.archive, open(&spare)));
+    fs::rename(at("aside"), &catalogue).unwrap();
+
+    let record = archive.join("studies").join(id.to_string()).join("record.v1");
+    let was = fs::read(&record).unwrap();
+    ground.archive = open(ground.folder.path());
+    let entry = ground.archive.entry(id).unwrap();
+    let more = ground.phantom("yet", 1, 9);
+    assert!(matches!(ground.take(&more, Origin::Handed), Err(ArchiveError::Unreadable(ids)) if ids == [id]));
+    assert!(matches!(ground.archive.close(id, &ground.signer()), Err(ArchiveError::Unreadable(_))));
+    assert!(matches!(ground.archive.remove(id, OnLedger::Withdrawn), Err(ArchiveError::Unreadable(_))));
+    assert!(matches!(ground.archive.remove(other, OnLedger::Absent), Err(ArchiveError::Unreadable(_))));
+    let found = ground.archive.check(&mut |_, _| {}).unwrap();
+    assert_eq!(found.unreadable, [id]);
+    assert!(matches!(ground.archive.remove_stray(&found.stray), Err(ArchiveError::Unreadable(_))));
+    assert_eq!((fs::read(&record).unwrap(), ground.archive.entry(id).unwrap()), (was, entry));
+    // Other studies go on, and it is not forgotten by that.
+    ground.take(&ground.phantom("three", 2, 5), Origin::Handed).unwrap();
+    drop(std::mem::replace(&mut ground.archive, open(&spare)));
+    ground.archive = open(ground.folder.path());
+    assert!(matches!(ground.take(&more, Origin::Handed), Err(ArchiveError::Unreadable(ids)) if ids == [id]));
+}
+
+#[test]
+fn a_change_that_was_killed_before_the_catalogue_had_it_is_finished_at_the_next_start() {
+    let mut ground = Ground::new();
+    ground.take(&ground.phantom("one", 1, 4), Origin::Handed).unwrap();
+    let at = |name: &str| ground.folder.path().join(name);
+    let (catalogue, backup, spare) = (at("catalogue.redb"), at("backup"), at("spare"));
+    let put_back = |ground: &mut Ground| {
+        drop(std::mem::replace(&mut ground.archive, open(&spare)));
+        fs::copy(&backup, &catalogue).unwrap();
+    };
+    drop(std::mem::replace(&mut ground.archive, open(&spare)));
+    fs::copy(&catalogue, &backup).unwrap();
+    ground.archive = open(ground.folder.path());
+    let [Taken::New(id)] = ground.take(&ground.phantom("two", 2, 3), Origin::Handed).unwrap()[..] else { panic!() };
+    let before = known(&ground.archive, id);
+    put_back(&mut ground);
+    ground.archive = open(ground.folder.path());
+    assert_eq!(known(&ground.archive, id), before);
+    // Before there was a record nothing of it was acknowledged.
+    put_back(&mut ground);
+    fs::remove_file(ground.folder.path().join("archive/studies").join(id.to_string()).join("record.v1")).unwrap();
+    ground.archive = open(ground.folder.path());
+    assert!(ground.archive.entry(id).unwrap().is_none());
+    let found = ground.archive.check(&mut |_, _| {}).unwrap();
+    assert!(found.unreadable.is_empty() && found.stray.len() == 4, "{found:?}");
+}
+
+/// The record stayed, with the patient's name, and `check` advised to bring the study back.
+#[test]
+fn what_a_kill_within_a_removal_left_goes_at_the_next_start() {
+    let (ground, held, free) = grown();
+    let Ground { folder, archive, .. } = ground;
+    let places: Vec<PathBuf> = {
+        let entry = archive.entry(free).unwrap().unwrap();
+        entry.manifest.manifest.instances().map(|one| archive.place(&one.stored)).collect()
+    };
+    drop(archive);
+    let backup = folder.path().join("backup");
+    copy_all(&folder.path().join("archive"), &backup);
+    let studies = folder.path().join("archive/studies");
+    let (record, going) = (studies.join(free.to_string()), studies.join(format!("{free}.going")));
+    let is_gone = || {
+        let archive = open(folder.path());
+        assert!(archive.entry(free).unwrap().is_none() && archive.entry(held).unwrap().is_some());
+        assert!(!record.exists() && !going.exists() && places.iter().all(|place| !place.exists()));
+        assert!(archive.check(&mut |_, _| {}).unwrap().is_well());
+    };
+    // Killed as soon as it was said to go.
+    fs::rename(&record, &going).unwrap();
+    is_gone();
+    // Killed when it was out of the catalogue.
+    copy_all(&backup.join("studies").join(free.to_string()), &going);
+    for place in &places {
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        copy_all(&backup.join(place.strip_prefix(folder.path().join("archive")).unwrap()), place);
+    }
+    is_gone();
 }
 
 #[test]
@@ -324,7 +500,7 @@ fn a_copy_under_another_study_uid_is_kept_and_found_again_later() {
         assert!(shared.len() == count && shared.iter().all(|name| name.other_study_instance_uid == uid(other)));
     }
     // Once one of both is gone, nothing contradicts the other.
-    ground.archive.remove(second, false).unwrap();
+    ground.archive.remove(second, OnLedger::Absent).unwrap();
     assert_eq!(ground.archive.shared_names(first).unwrap(), []);
 }
 
@@ -375,6 +551,6 @@ fn the_studies_of_a_visit_are_found_without_a_look_at_any_other() {
     });
     assert!(archive.studies().is_err());
     assert_eq!(of(&archive, 1), [vec![ids[0]], vec![ids[0]]]);
-    archive.remove(ids[0], false).unwrap();
+    archive.remove(ids[0], OnLedger::Absent).unwrap();
     assert_eq!(of(&archive, 1), [vec![], vec![]]);
 }

@@ -91,7 +91,7 @@ impl Hospital {
         };
         let disk = DiskSettings { reserve_mib: Some(0), ..DiskSettings::default() };
         let images = Images {
-            archive: Arc::new(Archive::open(&at("archive"), &at("catalogue")).unwrap()),
+            archive: Arc::new(Archive::open(&at("archive"), &at("catalogue"), chain).unwrap()),
             reader: Arc::new(Here),
             taking: Arc::default(),
             quarantine: Arc::new(Quarantine::open(&at("quarantine"), disk.quarantine()).unwrap()),

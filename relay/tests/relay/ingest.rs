@@ -51,7 +51,8 @@ pub(super) fn hospital() -> tempfile::TempDir {
 
 fn archive(folder: &Path) -> Archive {
     let home = Home::at(&folder.join("mercy"));
-    Archive::open(&home.archive_folder(), &home.catalogue_file()).unwrap()
+    let genesis = clavicle_network::file::read_genesis(&home.network_file()).unwrap();
+    Archive::open(&home.archive_folder(), &home.catalogue_file(), genesis.chain_id()).unwrap()
 }
 
 /// Copies some files of a real series of 20 slices.
