@@ -97,7 +97,7 @@ impl Refusing for MadeError {
             Self::Damaged(_) => DAMAGED,
             Self::File { error, .. } => of_io(error),
             Self::Busy => BUSY,
-            Self::Votes | Self::Format { .. } => LOOK_FIRST,
+            Self::Format { .. } => LOOK_FIRST,
             Self::IsThere(_) => FAILED,
         }
     }

@@ -13,14 +13,17 @@
 //! |---|---|---|
 //! | `archive` | the images | `renew archive`; take them in again: `check` names what is missing |
 //! | `catalogue` | which images are which study's | `rebuild`: from the records in the archive, and the chain |
-//! | `chain` | nothing that the other hospitals do not have | `renew chain`; it votes again once it is past what it may have voted on |
-//! | `log` | what it voted on; **never put it back from a backup** | `renew log`; it does not vote on the next block |
-//! | `proposals` | its own proposals; **never put it back from a backup** | `renew proposals`; it does not vote on the next block |
+//! | `chain` | nothing that the other hospitals do not have | `renew chain`; it votes again when it is past what it may have voted on |
+//! | `log` | what it voted on; **never put it back from a backup** | `renew log`; it votes again when it is past what it may have voted on |
+//! | `proposals` | its own proposals; **never put it back from a backup** | `renew proposals`; it votes again when it is past what it may have voted on |
 //! | `mailboxes` | letters that were not collected | `renew mailboxes`; they must be left again |
 //! | `notices` | who has copies | `renew notices`; those who fetched before are not told what becomes of a study |
 //! | `pickups` | the codes that were given out | `renew pickups`; they are void, give out others |
 //! | `receipts` | who opened what | `renew receipts`; numbers begin again, which wallets notice |
 //! | `seen` | revocations that are in no block yet | `renew seen`; until they are sent again, those grants are served |
+//!
+//! What it may have voted on no store of its own can tell, since a chain may be older than its votes: from which height on it votes is [`UNKNOWN`] until it
+//! has a block that the others made after it was started without its log.
 //!
 //! A list that an earlier version did not write is made from what is there. Who deletes list and stores together, as their owner can, is
 //! not noticed.
@@ -47,6 +50,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// The longest list that is read.
 const MAX_LEN: u64 = 64 * 1024;
 const FORMAT: u32 = 1;
+
+/// No height that is ever reached: from which one on the relay may vote must be found out first.
+pub const UNKNOWN: Height = Height::MAX;
 
 /// A store of a relay.
 #[derive(
@@ -141,12 +147,12 @@ impl StoreName {
                 "Put it back from a backup; or `clavicle-relay rebuild` makes it anew from the archive and the chain"
             }
             Self::Chain => {
-                "`clavicle-relay renew chain` fetches it again from the other hospitals; until it is past what it may have voted on, this relay does \
-                 not vote"
+                "`clavicle-relay renew chain` fetches it again from the other hospitals; until they have made a block that it cannot have voted on, this relay \
+                 does not vote"
             }
             Self::Log => {
-                "Starting without it might vote twice, and so might an older copy: `clavicle-relay renew log` has this relay not vote on the next block, \
-                 and vote again after that"
+                "Starting without it might vote twice, and so might an older copy: `clavicle-relay renew log` has this relay not vote until the others have \
+                 made a block that it cannot have voted on"
             }
             Self::Mailboxes => {
                 "Put it back from a backup; or `clavicle-relay renew mailboxes` begins an empty one: letters that were not collected are lost"
@@ -159,8 +165,8 @@ impl StoreName {
                 "`clavicle-relay renew pickups` begins an empty one: codes that were given out are void, and others must be given out"
             }
             Self::Proposals => {
-                "Starting without it might propose twice, and so might an older copy: `clavicle-relay renew proposals` has this relay not vote on the \
-                 next block, and vote again after that"
+                "Starting without it might propose twice, and so might an older copy: `clavicle-relay renew proposals` has this relay not vote until the others \
+                 have made a block that it cannot have voted on"
             }
             Self::Receipts => {
                 "Put it back from a backup; or `clavicle-relay renew receipts` begins an empty one: who opened what before is not known any more, and \
@@ -203,11 +209,6 @@ pub enum MadeError {
     /// To be begun anew, and there.
     #[error("{0} is there, and is not begun anew: move it away first, if that is meant")]
     IsThere(PathBuf),
-    /// What it voted on cannot be known any more.
-    #[error(
-        "both the chain and the log of votes are gone, and what this relay voted on cannot be known any more: make a new relay, with new keys"
-    )]
-    Votes,
     /// A list of a later version.
     #[error("{path} is of format {format}, which this software does not know: update it")]
     Format {
@@ -337,7 +338,7 @@ impl Made {
         self.list.stores.get(&store).is_some_and(|row| row.made)
     }
 
-    /// The first height at which the relay may vote.
+    /// The first height at which the relay may vote, or [`UNKNOWN`].
     #[must_use]
     pub fn votes_from(&self) -> Height {
         self.list.votes_from
@@ -401,18 +402,29 @@ impl Made {
         self.replace(list)
     }
 
-    /// Forgets that a store was made, so that it is made anew. From `votes_from` on the relay may vote: never earlier than it was before.
+    /// Forgets that a store was made, so that it is made anew. A relay that may have voted, and loses what it would know that by, does not
+    /// know from where on it may vote.
     ///
     /// # Errors
     /// [`MadeError::IsThere`], also.
-    pub fn renew(&mut self, home: &Home, store: StoreName, votes_from: Height) -> Result<(), MadeError> {
+    pub fn renew(&mut self, home: &Home, store: StoreName) -> Result<(), MadeError> {
         if store.is_there(home) {
             return Err(MadeError::IsThere(store.path(home)));
         }
         let mut list = self.list.clone();
+        if matches!(store, StoreName::Chain | StoreName::Log | StoreName::Proposals) && self.has(StoreName::Log) {
+            list.votes_from = UNKNOWN;
+        }
         list.stores.remove(&store);
-        list.votes_from = list.votes_from.max(votes_from);
         self.replace(list)
+    }
+
+    /// From this height on the relay may vote, or it must be found out.
+    ///
+    /// # Errors
+    /// [`MadeError`].
+    pub fn set_votes_from(&mut self, votes_from: Height) -> Result<(), MadeError> {
+        self.replace(List { votes_from, ..self.list.clone() })
     }
 
     fn replace(&mut self, list: List) -> Result<(), MadeError> {
@@ -488,13 +500,38 @@ mod tests {
         assert!(missing.to_string().contains("`clavicle-relay renew pickups`"), "{missing}");
         fs::remove_file(home.pickups_file()).unwrap();
         open(&home).unwrap().begin(&home, &both, NOW).unwrap_err();
-        let there = open(&home).unwrap().renew(&home, StoreName::Seen, 0).unwrap_err();
+        let there = open(&home).unwrap().renew(&home, StoreName::Seen).unwrap_err();
         assert!(matches!(there, MadeError::IsThere(_)));
-        open(&home).unwrap().renew(&home, StoreName::Pickups, 9).unwrap();
+        open(&home).unwrap().renew(&home, StoreName::Pickups).unwrap();
         let mut made = open(&home).unwrap();
         made.begin(&home, &both, NOW).unwrap();
-        assert_eq!(made.votes_from(), 9);
-        assert!(made.renew(&home, StoreName::Pickups, 3).is_ok() && made.votes_from() == 9, "never earlier");
+        assert_eq!(made.votes_from(), 0);
+    }
+
+    /// It was said by the chain, which may have come back from a backup and be older than the relay's votes.
+    #[test]
+    fn whoever_lost_what_it_voted_on_does_not_say_from_where_on_it_votes() {
+        for store in [StoreName::Chain, StoreName::Log, StoreName::Proposals] {
+            let (_folder, home) = home();
+            // It never voted.
+            let mut made = open(&home).unwrap();
+            made.renew(&home, store).unwrap();
+            assert_eq!(made.votes_from(), 0);
+            made.begin(&home, &StoreName::VOTING, NOW).unwrap();
+            made.finish(&home, &StoreName::VOTING, NOW).unwrap_err();
+            fs::create_dir(home.consensus_folder()).unwrap();
+            made.finish(&home, &StoreName::VOTING, NOW).unwrap();
+            made.renew(&home, store).unwrap();
+            drop(made);
+            let mut made = open(&home).unwrap();
+            assert_eq!(made.votes_from(), UNKNOWN);
+            made.renew(&home, StoreName::Log).unwrap();
+            made.renew(&home, StoreName::Chain).unwrap();
+            assert_eq!(made.votes_from(), UNKNOWN);
+            made.set_votes_from(9).unwrap();
+            drop(made);
+            assert_eq!(open(&home).unwrap().votes_from(), 9);
+        }
     }
 
     #[test]

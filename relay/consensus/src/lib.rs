@@ -45,4 +45,4 @@ pub use self::config::Config;
 pub use self::context::SetError;
 pub use self::elsewhere::{CertifiedBlock, Elsewhere};
 pub use self::engine::{Engine, StartError, Stopped, Waker};
-pub use self::wal::{LOG_FILE, LogError, log_height, make_log};
+pub use self::wal::{LOG_FILE, LogError, make_log};

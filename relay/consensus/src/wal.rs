@@ -9,8 +9,6 @@ use std::fs::File;
 use std::io::{self, BufReader, Read as _, Seek as _, Write as _};
 use std::path::Path;
 
-use clavicle_ledger::time::Height;
-
 /// The log's name in the engine's folder.
 pub const LOG_FILE: &str = "consensus.wal";
 
@@ -49,22 +47,6 @@ pub fn make_log(path: &Path) -> io::Result<()> {
     let mut file = File::create(path)?;
     file.write_all(&[&VERSION.to_be_bytes()[..], &[0; 8]].concat())?;
     file.sync_all()
-}
-
-/// The height that the engine was at when it last wrote to the log; none when there is no log, or no height in it.
-///
-/// # Errors
-/// The file's.
-pub fn log_height(path: &Path) -> io::Result<Option<Height>> {
-    let mut header = [0; 12];
-    match File::open(path).and_then(|mut file| file.read_exact(&mut header)) {
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof) => Ok(None),
-        Err(error) => Err(error),
-        Ok(()) => {
-            let (_, height) = header.split_at(4);
-            Ok(height.try_into().ok().map(u64::from_be_bytes))
-        }
-    }
 }
 
 /// Checks that a log, if there is one, can be followed from its beginning to its end or to a write that was cut off.
@@ -128,17 +110,13 @@ mod tests {
     fn a_log_that_was_made_is_empty_and_sound_and_made_once() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        assert_eq!(log_height(&path).unwrap(), None);
         std::fs::write(&path, "cut").unwrap();
-        assert_eq!(log_height(&path).unwrap(), None);
         make_log(&path).unwrap();
         assert!(check(&path).is_ok());
-        assert_eq!(log_height(&path).unwrap(), Some(0));
         let written = [&[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 2][..], &entry(9)].concat();
         std::fs::write(&path, &written).unwrap();
         make_log(&path).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), written);
-        assert_eq!(log_height(&path).unwrap(), Some(258));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tracing::warn;
+use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{CommandError, EDGE, now};
@@ -33,7 +33,7 @@ use crate::gate::RelayGate;
 use crate::home::{Home, Settings};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, KeysError};
-use crate::made::{Made, StoreName};
+use crate::made::{Made, StoreName, UNKNOWN};
 use crate::notices::Notifier;
 use crate::operations::Operation as _;
 use crate::operations::status::{RelayStatus, Status};
@@ -46,6 +46,9 @@ use clavicle_network::file as network_file;
 
 /// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong.
 const LOG: &str = "error,libp2p=error,clavicle_relay=info,clavicle_consensus=info,clavicle_network=info";
+
+/// How soon it is looked again whether the relay may vote.
+const SOON: Duration = Duration::from_millis(250);
 
 /// How long commands that work on the stores may take.
 const COMMANDS: Duration = Duration::from_secs(30);
@@ -137,7 +140,10 @@ enum Next {
 }
 
 /// Waits until the chain is past the heights that the relay must not vote at.
-async fn may_vote(service: &Service, votes_from: Height) -> Result<(), StoreError> {
+async fn may_vote(home: &Home, service: &Service, votes_from: Height) -> Result<(), CommandError> {
+    if votes_from == UNKNOWN {
+        return find_votes_from(home, service).await;
+    }
     let mut changes = service.store.changes();
     while service.store.head()?.height.saturating_add(1) < votes_from {
         if changes.changed().await.is_err() {
@@ -145,6 +151,33 @@ async fn may_vote(service: &Service, votes_from: Height) -> Result<(), StoreErro
         }
     }
     Ok(())
+}
+
+/// Waits until there is a block that was made after this relay was started, as far as the others say what time it is, and writes down that the relay votes
+/// from the next on. All that it voted on before was open when a block before that one was the newest: it needs no store of its own to know that.
+async fn find_votes_from(home: &Home, service: &Service) -> Result<(), CommandError> {
+    let mut since = None;
+    loop {
+        let snapshot = service.store.snapshot()?;
+        let head = snapshot.head().map_err(ServiceError::from)?;
+        let tolerance_ms = snapshot.rules().map_err(ServiceError::from)?.parameters.clock_tolerance_ms;
+        if since.is_none() {
+            let timekeeper = &service.timekeeper;
+            since = timekeeper.confirmed(head.height, timekeeper.clocks()).ok().map(|confirmed| confirmed.latest);
+        }
+        // A block's time may lie ahead of the clocks of those who voted for it, and those ahead of the time.
+        if since.is_some_and(|since| head.time.timestamp() > since.plus(tolerance_ms.saturating_mul(2))) {
+            let votes_from = head.height.saturating_add(1);
+            let keys = Keys::read(&home.keys_folder())?;
+            Made::open(home, &keys.operational, now())?.set_votes_from(votes_from)?;
+            info!(
+                from = votes_from,
+                "the others have made a block that this relay cannot have voted on: it votes again"
+            );
+            return Ok(());
+        }
+        tokio::time::sleep(SOON).await;
+    }
 }
 
 /// Everything that runs, until a signal comes or a part of it ends; then everything is stopped.
@@ -157,9 +190,14 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     let desk = desk(&service, &keys)?;
     let mut node = start_node(settings, &service, &keys, Arc::clone(&desk))?;
     let server = start_server(settings, &service, &keys, desk).await?;
-    let (votes_from, proposals) = make_voting(home, &keys)?;
-    let is_silent = service.store.head()?.height.saturating_add(1) < votes_from;
-    if is_silent {
+    let head = service.store.head()?.height;
+    let (votes_from, proposals) = make_voting(home, &keys, head)?;
+    let is_silent = head.saturating_add(1) < votes_from;
+    if votes_from == UNKNOWN {
+        warn!(
+            "this relay does not vote until the others have made a block that it cannot have voted on: it has lost what it voted on"
+        );
+    } else if is_silent {
         warn!(from = votes_from, "this relay does not vote before that height, since it may have voted up to there");
     }
     let (past, mut next) = (service.clone(), Next::Stop);
@@ -187,7 +225,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
         ended = engine.ended() => ended.map_err(CommandError::from),
         ended = node.ended() => ended.map_err(CommandError::from),
         ended = upkeep.ended() => ended.map_err(CommandError::from),
-        past = may_vote(&past, votes_from), if is_silent => { next = Next::Vote; past.map_err(CommandError::from) }
+        past = may_vote(home, &past, votes_from), if is_silent => { next = Next::Vote; past }
         early = &mut serving => { served = Some(early); Ok(()) }
     };
     // Nothing more comes in; then what is at work ends; the engine, which decides, is the last.
@@ -281,11 +319,15 @@ async fn start_server(
     started.map_err(|error| CommandError::Endpoint { at, error })
 }
 
-/// Opens what only voting needs, or makes it: from which height on this relay may vote, and its proposals.
-fn make_voting(home: &Home, keys: &Keys) -> Result<(Height, ProposalStore), CommandError> {
+/// Opens what only voting needs, or makes it: from which height on this relay may vote, and its proposals. There are blocks up to `head`.
+fn make_voting(home: &Home, keys: &Keys, head: Height) -> Result<(Height, ProposalStore), CommandError> {
     let folder = home.consensus_folder();
     fs::create_dir_all(&folder).map_err(CommandError::Log)?;
     let mut made = Made::open(home, &keys.operational, now())?;
+    if !made.has(StoreName::Log) && !StoreName::Log.is_there(home) && head > 0 {
+        // It decided before: the list is from a backup, or an earlier version wrote none.
+        made.set_votes_from(UNKNOWN)?;
+    }
     made.begin(home, &StoreName::VOTING, now())?;
     clavicle_consensus::make_log(&home.log_file()).map_err(CommandError::Log)?;
     let proposals = opened(home.proposals_file(), ProposalStore::open)?;
