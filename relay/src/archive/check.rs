@@ -166,14 +166,14 @@ impl Archive {
         Ok(shared)
     }
 
-    /// How many files are kept for a study that may be removed, whatever other studies have of them. One that somebody holds, by what the ledger says
+    /// The files that are kept for a study that may be removed, whatever other studies have of them. One that somebody holds, by what the ledger says
     /// or what was co-signed here, may be only when it is withdrawn.
     ///
     /// # Errors
     /// [`ArchiveError::Held`], [`ArchiveError::Unknown`], [`ArchiveError::Unreadable`].
-    pub fn removable(&self, id: StudyId, on_ledger: OnLedger) -> Result<usize, ArchiveError> {
+    pub fn removable(&self, id: StudyId, on_ledger: OnLedger) -> Result<BTreeSet<StoredDigest>, ArchiveError> {
         self.entry_to_remove(id, on_ledger)?;
-        Ok(self.digests(id)?.len())
+        self.digests(id)
     }
 
     fn entry_to_remove(&self, id: StudyId, on_ledger: OnLedger) -> Result<Entry, ArchiveError> {

@@ -6,20 +6,21 @@ use clavicle_manifest::StoredDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Command, Operation, unconfirmed};
+use super::confirmed::{ListDigest, is_confirmed, unconfirmed};
+use super::{Command, Operation};
 use crate::answer::{Answer, Failure};
 use crate::archive::{ArchiveError, Checked};
 use crate::service::Service;
 
 /// Read every byte in the archive, and say what is not as it was; exits with 0 only if all is
-#[derive(Clone, Copy, Debug, Args, Serialize, Deserialize)]
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Check {
     /// List files that belong to no study, to be removed
     #[arg(long)]
     pub remove_stray: bool,
-    /// Remove them, and not only list them: as many as they are
-    #[arg(long, value_name = "FILES", requires = "remove_stray")]
-    pub confirm: Option<usize>,
+    /// Remove them, and not only list them: the digest that is said then
+    #[arg(long, value_name = "DIGEST", requires = "remove_stray")]
+    pub confirm: Option<String>,
 }
 
 /// What a check of the archive found. Files are named by their digests.
@@ -35,6 +36,9 @@ pub struct CheckRow {
     pub missing: Vec<String>,
     /// Files that belong to no study.
     pub stray: Vec<String>,
+    /// A digest of the list of these, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Studies that the catalogue did not have as their records do. It has now.
     pub unlisted: Vec<String>,
     /// Studies whose record cannot be read, or contradicts the catalogue: they are left as they are.
@@ -49,7 +53,7 @@ impl CheckRow {
     /// Whether all is as it should be, now.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        let Self { sound: _, bytes: _, damaged, missing, stray, unlisted, unreadable, unrecorded, removed } = self;
+        let Self { sound: _, bytes: _, damaged, missing, stray, digest: _, unlisted, unreadable, unrecorded, removed } = self;
         let lists = [damaged, missing, unlisted, unreadable, unrecorded];
         lists.iter().all(|list| list.is_empty()) && (stray.is_empty() || *removed)
     }
@@ -65,7 +69,11 @@ impl Operation for Check {
     fn work(self, service: &Service) -> Result<CheckRow, ArchiveError> {
         let Checked { sound, damaged, missing, stray, unlisted, unreadable, unrecorded } =
             service.images.archive.check(&mut |_, _| {})?;
-        let removed = self.remove_stray && !stray.is_empty() && self.confirm == Some(stray.len());
+        let mut digest = ListDigest::new();
+        digest.add(stray.iter().map(StoredDigest::as_bytes));
+        let digest = (!stray.is_empty()).then(|| digest.finish());
+        let is_meant = |digest: &String| is_confirmed(self.confirm.as_deref(), digest);
+        let removed = self.remove_stray && digest.as_ref().is_some_and(is_meant);
         if removed {
             service.images.archive.remove_stray(&stray)?;
         }
@@ -77,6 +85,7 @@ impl Operation for Check {
             damaged: names(damaged),
             missing: names(missing),
             stray: names(stray),
+            digest,
             unlisted: studies(unlisted),
             unreadable: studies(unreadable),
             unrecorded: studies(unrecorded),
@@ -89,11 +98,11 @@ impl Command for Check {
     type Arguments = Self;
 
     fn request(arguments: &Self) -> Result<Self, Failure> {
-        Ok(*arguments)
+        Ok(arguments.clone())
     }
 
     fn say(request: &Self, row: CheckRow) -> Result<Answer, Failure> {
-        let CheckRow { sound, bytes, damaged, missing, stray, unlisted, unreadable, unrecorded, removed } = &row;
+        let CheckRow { sound, bytes, damaged, missing, stray, digest, unlisted, unreadable, unrecorded, removed } = &row;
         let total = sound + (damaged.len() + missing.len()) as u64;
         let mut lines = vec![format!("{sound} of {total} files as they were, {:.1} MB", *bytes as f64 / 1e6)];
         for (what, digests) in [("damaged", damaged), ("missing", missing)] {
@@ -140,10 +149,10 @@ impl Command for Check {
             unrecorded.len(),
             unreadable.len()
         );
-        let is_removed = *removed;
+        let unconfirmed_digest = digest.clone().filter(|_| request.remove_stray && !removed);
         let answer = Answer { text: lines.join("\n"), json: json!(row) };
-        if request.remove_stray && stray > 0 && !is_removed {
-            return Err(unconfirmed("these", stray, "files", request.confirm, answer));
+        if let Some(digest) = unconfirmed_digest {
+            return Err(unconfirmed("these", &format!("{stray} files"), &digest, request.confirm.as_deref(), answer));
         }
         if is_well { Ok(answer) } else { Err(Failure::Found { code: "check", sentence, answer: Box::new(answer) }) }
     }

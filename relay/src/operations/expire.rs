@@ -1,11 +1,13 @@
 //! `expire`: studies go that are older than they have to be kept.
 
 use clap::Args;
+use clavicle_manifest::StoredDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::confirmed::{ListDigest, is_confirmed, unconfirmed};
 use super::studies_named::{on_ledger, parse_day};
-use super::{Command, Operation, unconfirmed};
+use super::{Command, Operation};
 use crate::answer::{Answer, Failure, Refusing};
 use crate::archive::ArchiveError;
 use crate::service::{Service, ServiceError};
@@ -16,9 +18,9 @@ pub struct Expire {
     /// The day before which a study's date must lie: 2016-01-31
     #[arg(long)]
     pub before: String,
-    /// Remove them, and not only say which: as many as they are
-    #[arg(long, value_name = "STUDIES")]
-    pub confirm: Option<usize>,
+    /// Remove them, and not only say which: the digest that is said then
+    #[arg(long, value_name = "DIGEST")]
+    pub confirm: Option<String>,
 }
 
 /// What became of the studies that are older than they have to be kept.
@@ -26,6 +28,9 @@ pub struct Expire {
 pub struct Expired {
     /// Those that are to be removed.
     pub studies: Vec<String>,
+    /// A digest of the list of these and of their files, if there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub digest: Option<String>,
     /// Whether they were.
     pub removed: bool,
     /// Those that stay, since somebody holds them and they are not withdrawn.
@@ -63,10 +68,10 @@ impl Operation for Expire {
     type Answer = Expired;
     type Error = ExpireError;
 
-    /// Removes the studies whose Study Date is before a day, if they are as many as was said; says which otherwise. Those without a date stay.
+    /// Removes the studies whose Study Date is before a day, if they are those that were confirmed; says which otherwise. Those without a date stay.
     fn work(self, service: &Service) -> Result<Expired, ExpireError> {
         let day = parse_day(&self.before).ok_or(ExpireError::Day)?;
-        let (mut expired, mut old) = (Expired::default(), Vec::new());
+        let (mut expired, mut old, mut digest) = (Expired::default(), Vec::new(), ListDigest::new());
         for entry in service.images.archive.studies()? {
             let header = entry.manifest.manifest.header();
             if header.study_date.is_none_or(|date| date >= day) {
@@ -74,13 +79,19 @@ impl Operation for Expire {
             }
             let on_ledger = on_ledger(service, header.study)?;
             match service.images.archive.removable(header.study, on_ledger) {
-                Ok(_) => old.push((header.study, on_ledger)),
+                Ok(files) => {
+                    digest.add([header.study.as_bytes()]);
+                    digest.add(files.iter().map(StoredDigest::as_bytes));
+                    old.push((header.study, on_ledger));
+                }
                 Err(ArchiveError::Held) => expired.held.push(header.study.to_string()),
                 Err(error) => return Err(error.into()),
             }
         }
         expired.studies = old.iter().map(|(study, _)| study.to_string()).collect();
-        expired.removed = !old.is_empty() && self.confirm == Some(old.len());
+        let digest = digest.finish();
+        expired.removed = !old.is_empty() && is_confirmed(self.confirm.as_deref(), &digest);
+        expired.digest = (!old.is_empty()).then_some(digest);
         if expired.removed {
             old.iter().try_for_each(|(study, on_ledger)| service.images.archive.remove(*study, *on_ledger))?;
         }
@@ -96,15 +107,18 @@ impl Command for Expire {
     }
 
     fn say(Self { before, confirm }: &Self, expired: Expired) -> Result<Answer, Failure> {
-        let Expired { studies, removed, held } = &expired;
+        let Expired { studies, digest, removed, held } = &expired;
         let fate = if *removed { "removed" } else { "would be removed" };
         let mut lines: Vec<String> = studies.iter().map(|study| format!("{study}  {fate}")).collect();
         lines.extend(held.iter().map(|study| format!("{study}  kept: somebody holds it, and it is not withdrawn")));
         lines.push(format!("{} studies from before {before}", studies.len()));
         let answer = Answer { text: lines.join("\n"), json: json!(expired) };
-        if *removed || studies.is_empty() {
-            return Ok(answer);
+        match digest {
+            Some(digest) if !removed => {
+                let many = format!("{} studies", studies.len());
+                Err(unconfirmed("these", &many, digest, confirm.as_deref(), answer))
+            }
+            _ => Ok(answer),
         }
-        Err(unconfirmed("these", studies.len(), "studies", *confirm, answer))
     }
 }

@@ -10,6 +10,7 @@
 //! subcommands ([`Asked`]) and the messages of the socket ([`each`]) are made from the list, and a page or another door would be as well. `README.md` shows a whole
 //! operation, and `control/added.rs` asks it.
 
+mod confirmed;
 mod ground;
 pub mod standing;
 mod studies_named;
@@ -244,12 +245,4 @@ impl Refusing for Unwritten {
 /// How an id is written to a person: as much of it as tells one from another.
 fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
-}
-
-/// Nothing was removed yet: what would be is to be looked at first, and counted.
-fn unconfirmed(what: &str, count: usize, of: &str, given: Option<usize>, answer: Answer) -> Failure {
-    let given = given.map(|given| format!(" They are not {given} any more.")).unwrap_or_default();
-    let sentence =
-        format!("nothing was removed.{given} If you mean it, remove {what} with `--confirm {count}`: {count} {of}");
-    Failure::Found { code: "confirm", sentence, answer: Box::new(answer) }
 }

@@ -1,11 +1,13 @@
 //! `remove`: a study goes, with its images.
 
 use clap::Args;
+use clavicle_manifest::StoredDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::confirmed::{ListDigest, is_confirmed, unconfirmed};
 use super::studies_named::{on_ledger, study_that_begins};
-use super::{Command, NotFound, Operation, unconfirmed};
+use super::{Command, NotFound, Operation};
 use crate::answer::{Answer, Failure, Refusing};
 use crate::archive::ArchiveError;
 use crate::service::{Service, ServiceError};
@@ -15,9 +17,9 @@ use crate::service::{Service, ServiceError};
 pub struct Remove {
     /// The study: how its id begins
     pub study: String,
-    /// Remove it, and not only say what that would be: as many files as it has
-    #[arg(long, value_name = "FILES")]
-    pub confirm: Option<usize>,
+    /// Remove it, and not only say what that would be: the digest that is said then
+    #[arg(long, value_name = "DIGEST")]
+    pub confirm: Option<String>,
 }
 
 /// What became of a study that was to be removed.
@@ -27,6 +29,8 @@ pub struct Removal {
     pub study: String,
     /// How many files it has, or had.
     pub files: usize,
+    /// A digest of the list of these.
+    pub digest: String,
     /// Whether it was removed.
     pub removed: bool,
 }
@@ -63,16 +67,20 @@ impl Operation for Remove {
     type Answer = Removal;
     type Error = RemoveError;
 
-    /// Removes it, if it has as many files as was said; says how many otherwise.
+    /// Removes it, if it has the files that were confirmed; says what to confirm otherwise.
     fn work(self, service: &Service) -> Result<Removal, RemoveError> {
         let study = study_that_begins(&service.images.archive, &self.study)?;
         let on_ledger = on_ledger(service, study)?;
         let files = service.images.archive.removable(study, on_ledger)?;
-        let removed = self.confirm == Some(files);
+        let mut digest = ListDigest::new();
+        digest.add([study.as_bytes()]);
+        digest.add(files.iter().map(StoredDigest::as_bytes));
+        let digest = digest.finish();
+        let removed = is_confirmed(self.confirm.as_deref(), &digest);
         if removed {
             service.images.archive.remove(study, on_ledger)?;
         }
-        Ok(Removal { study: study.to_string(), files, removed })
+        Ok(Removal { study: study.to_string(), files: files.len(), digest, removed })
     }
 }
 
@@ -84,9 +92,12 @@ impl Command for Remove {
     }
 
     fn say(Self { confirm, .. }: &Self, removal: Removal) -> Result<Answer, Failure> {
-        let Removal { study, files, removed } = &removal;
+        let Removal { study, files, digest, removed } = &removal;
         let fate = if *removed { "removed" } else { "would be removed" };
         let answer = Answer { text: format!("{study}  {files} files {fate}"), json: json!(removal) };
-        if *removed { Ok(answer) } else { Err(unconfirmed("this study", *files, "files", *confirm, answer)) }
+        if *removed {
+            return Ok(answer);
+        }
+        Err(unconfirmed("this study", &format!("{files} files"), digest, confirm.as_deref(), answer))
     }
 }

@@ -165,6 +165,15 @@ fn what_cannot_be_taken_is_put_aside_with_a_reason() {
     assert!(lines.contains("its study names more than one patient") && lines.contains(" files"), "{lines}");
 }
 
+/// The digest that is to be confirmed, of so many things.
+fn digest_of(said: &str, many: &str) -> String {
+    let digest = said.split_once("`--confirm ").and_then(|(_, rest)| rest.split_once('`')).map(|(digest, _)| digest);
+    let digest = digest.unwrap_or_else(|| panic!("{said}"));
+    assert!(digest.len() == 12 && digest.chars().all(|digit| digit.is_ascii_hexdigit()), "{said}");
+    assert!(said.contains("nothing was removed") && said.contains(&format!("`--confirm {digest}`: {many}")), "{said}");
+    digest.to_owned()
+}
+
 #[test]
 fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     let shadow = Shadow::new(&[]);
@@ -190,20 +199,29 @@ fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     assert!(said.contains("a day is written like 2016-01-31"), "{said}");
     let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-04"]);
     assert_eq!(expired["studies"].as_array().unwrap().len(), 0, "made on that very day");
-    // What would go is listed, and goes only when it is counted.
-    for confirm in [&[][..], &["--confirm", "2"]] {
-        let said =
-            refused(shadow.folder.path(), &[&["expire", "--dir", "mercy", "--before", "2026-05-05"], confirm].concat());
-        assert!(said.contains("nothing was removed") && said.contains("`--confirm 1`: 1 studies"), "{said}");
+    // What would go is listed, and goes only when that list is confirmed: its length says nothing.
+    let expire = ["expire", "--dir", "mercy", "--before", "2026-05-05"];
+    let digest = digest_of(&refused(shadow.folder.path(), &expire), "1 studies");
+    for confirm in ["1", "2", "000000000000"] {
+        let said = refused(shadow.folder.path(), &[&expire[..], &["--confirm", confirm]].concat());
+        assert_eq!(digest_of(&said, "1 studies"), digest);
     }
-    let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-05", "--confirm", "1"]);
+    // It is the same study, and not what was looked at any more.
+    let late = shadow.folder.path().join("late");
+    Phantom { slices: 7, size: 64, ..Phantom::default() }.write(&late).unwrap();
+    shadow.asked(&["ingest", "--dir", "mercy", "late"]);
+    let said = refused(shadow.folder.path(), &[&expire[..], &["--confirm", &digest]].concat());
+    assert!(said.contains(&format!("What would go is not {digest}, or not any more")), "{said}");
+    let digest = digest_of(&said, "1 studies");
+    let expired = shadow.asked(&[&expire[..], &["--confirm", &digest]].concat());
     assert_eq!((&expired["studies"][0], &expired["removed"]), (&serde_json::json!(id), &serde_json::json!(true)));
     Phantom { slices: 1, size: 64, seed: 2, ..Phantom::default() }.write(&watched.join("second")).unwrap();
     let studies = shadow.until(&STUDIES, |answer| answer["studies"][0]["instances"].as_u64() == Some(2));
     let id = studies["studies"][0]["study"].as_str().unwrap();
     let said = refused(shadow.folder.path(), &["remove", "--dir", "mercy", &id[..8]]);
-    assert!(said.contains("nothing was removed") && said.contains("`--confirm 2`: 2 files"), "{said}");
-    let removed = shadow.asked(&["remove", "--dir", "mercy", &id[..8], "--confirm", "2"]);
+    let digest = digest_of(&said, "2 files");
+    refused(shadow.folder.path(), &["remove", "--dir", "mercy", &id[..8], "--confirm", "2"]);
+    let removed = shadow.asked(&["remove", "--dir", "mercy", &id[..8], "--confirm", &digest.to_uppercase()]);
     assert_eq!(removed["study"], *id);
     assert!(shadow.asked(&STUDIES)["studies"].as_array().unwrap().is_empty());
 }

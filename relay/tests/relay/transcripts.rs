@@ -194,7 +194,7 @@ fn define(folder: &Path) -> Vec<u8> {
     let home = Home::at(&folder.join("mercy"));
     let (keys, genesis) =
         (Keys::read(&home.keys_folder()).unwrap(), network_file::read_genesis(&home.network_file()).unwrap());
-    let archive = Archive::open(&home.archive_folder(), &home.catalogue_file()).unwrap();
+    let archive = Archive::open(&home.archive_folder(), &home.catalogue_file(), genesis.chain_id()).unwrap();
     let entry = archive.studies().unwrap().remove(0);
     let (chain, manifest) = (genesis.chain_id(), &entry.manifest.manifest);
     let root = manifest.root(&chain);
@@ -405,7 +405,10 @@ fn every_command_says_what_it_said() {
     all.remark("Alone again.");
     all.both(&mercy(&["status"]));
     all.without_numbers(&mercy(&["report"]));
-    all.one(&mercy(&["expire", "--before", "2025-01-01", "--confirm", "1"]));
+    let expire = program(folder, &mercy(&["expire", "--before", "2025-01-01", "--json"])).output().unwrap();
+    let digest =
+        serde_json::from_slice::<serde_json::Value>(&expire.stdout).unwrap()["digest"].as_str().unwrap().to_owned();
+    all.one(&[&mercy(&["expire", "--before", "2025-01-01", "--confirm"])[..], &[digest.as_str()]].concat());
     study!(both, "remove", "STUDY");
     all.both(&mercy(&["check"]));
     hold_against("commands.txt", &all.said);

@@ -33,6 +33,8 @@
 //! | an old catalogue is put back, and acknowledged images are called stray | `a_catalogue_put_back_from_a_backup_…`, `where_catalogue_and_record_contradict_…`, `relay/tests/relay/archive.rs` |
 //! | a removal is killed, and what is left of the patient stays for ever | `what_a_kill_within_a_removal_left_goes_at_the_next_start`, `relay/tests/relay/archive.rs` |
 //! | a relay that lost its log is shown an old chain, and votes twice | `a_relay_without_its_log_…`; `whoever_lost_what_it_voted_on_…`, `relay/src/made.rs` |
+//! | images that are fine, under random UIDs, fill the disk, and every modality is refused | `who_fills_a_disk_leaves_a_share_…`, `relay/src/room.rs` |
+//! | what an operator confirmed to remove is something else by then, and as much | `a_lost_catalogue_…`, `a_watched_folder_is_taken_in_…`, `relay/tests/relay/reception.rs` |
 //! | a copied pickup code with another key or address | `an_altered_code_leads_nowhere_but_to_what_the_ledger_says`, `adversary/desk.rs`; `core/wallet/tests/wallet/following.rs` |
 //! | a pickup code that leads to another hospital of the roster | `a_source_that_…`, `a_source_in_between_…`, `core/network/tests/transfer/pickups.rs`; `a_code_is_tried_no_more_…`, `core/wallet/tests/wallet/following.rs` |
 //! | somebody else's code for a study that has its holder | `what_is_held_stays_with_its_holder`, `of_a_visit_only_what_nobody_holds_is_offered`, `adversary/desk.rs` |

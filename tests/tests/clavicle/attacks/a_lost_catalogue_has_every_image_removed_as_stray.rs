@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::cluster::{Cluster, brain, files_in};
+use crate::people::text;
 
 #[test]
 fn a_lost_catalogue_is_missed_and_rebuilt_and_nothing_that_a_record_names_goes() {
@@ -49,12 +50,20 @@ fn a_lost_catalogue_is_missed_and_rebuilt_and_nothing_that_a_record_names_goes()
     assert_eq!(cluster.hospital(&["check", "--dir", "mercy"])["sound"], 3);
     assert_eq!(cluster.hospital(&["studies", "--dir", "mercy"])["studies"][0]["instances"], 3);
 
-    // What is missing or stray is said by the exit code, too, and goes only when it is counted.
+    // What is missing or stray is said by the exit code, too, and goes only when that list is confirmed: another one that is as long is not.
     fs::write(before[0].with_file_name("0".repeat(62)), "left by a kill").unwrap();
     let said = cluster.try_hospital(&["check", "--dir", "mercy", "--remove-stray"]);
     assert_eq!((said.code, said.refused().0.as_str()), (Some(1), "confirm"), "{said:?}");
     assert_eq!(images().len(), 4);
-    let removed = cluster.hospital(&["check", "--dir", "mercy", "--remove-stray", "--confirm", "1"]);
+    let digest = text(&said.object()["digest"]);
+    fs::rename(before[0].with_file_name("0".repeat(62)), before[0].with_file_name("1".repeat(62))).unwrap();
+    for given in ["1", &digest] {
+        let said = cluster.try_hospital(&["check", "--dir", "mercy", "--remove-stray", "--confirm", given]);
+        assert_eq!((said.code, said.refused().0.as_str()), (Some(1), "confirm"), "{said:?}");
+    }
+    assert_eq!(images().len(), 4);
+    let digest = text(&cluster.try_hospital(&["check", "--dir", "mercy"]).object()["digest"]);
+    let removed = cluster.hospital(&["check", "--dir", "mercy", "--remove-stray", "--confirm", &digest]);
     assert_eq!((&removed["removed"], images()), (&true.into(), before.clone()));
     fs::remove_file(&before[0]).unwrap();
     let said = cluster.try_hospital(&["check", "--dir", "mercy"]);
