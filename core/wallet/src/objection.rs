@@ -5,8 +5,11 @@
 //!
 //! ```text
 //! another patient's images      not used, whoever asks
-//! suspended, withdrawn, ended   used only in spite of that, and then it is written down
+//! suspended, withdrawn, ended,
+//! replaced, not shown yet       used only in spite of that, and then it is written down
 //! ```
+//!
+//! Anybody can write that they granted something. What the ledger does not show was not granted, whatever the letter says of it.
 
 use std::fmt;
 
@@ -19,7 +22,7 @@ use clavicle_ledger::time::{BlockTime, HOUR_MS, Height, Timestamp};
 
 use crate::error::WalletError;
 use crate::ledger::Proven;
-use crate::rows::{InSpiteOf, Proved, Received};
+use crate::rows::{CopyOf, InSpiteOf, Proved, Received};
 use crate::vault::Vault;
 use crate::wallet::random;
 
@@ -36,8 +39,17 @@ pub enum Objection {
         /// As of when.
         height: Height,
     },
+    /// The ledger has not shown yet that it was granted at all.
+    Unproven,
     /// The study has another holder by now.
     OtherHolder,
+    /// The copy is not of the study as it is: what was taken out of it may be another patient's.
+    Replaced {
+        /// The revision that the copy is of.
+        copy: u32,
+        /// The revision that there is.
+        now: u32,
+    },
     /// The source refuses it, and tells nobody why.
     Refused,
 }
@@ -58,6 +70,8 @@ impl Objection {
         match self {
             Self::Standing(_) | Self::OtherHolder => "study",
             Self::GrantOver(_) | Self::GrantGone { .. } => "ended",
+            Self::Unproven => "unproven",
+            Self::Replaced { .. } => "replaced",
             Self::Refused => "refused",
         }
     }
@@ -70,6 +84,8 @@ impl Objection {
             Self::Standing(Standing::Suspended(_)) => "suspended",
             Self::Standing(_) => "withdrawn",
             Self::GrantOver(_) | Self::GrantGone { .. } | Self::OtherHolder => "ended",
+            Self::Unproven => "unproven",
+            Self::Replaced { .. } => "replaced",
             Self::Refused => "refused",
         }
     }
@@ -87,7 +103,13 @@ impl fmt::Display for Objection {
                 f,
                 "what was granted was revoked, replaced, or has ended: the ledger does not have it any more (as of height {height})"
             ),
+            Self::Unproven => f.write_str("the ledger has not shown yet that this was granted"),
             Self::OtherHolder => f.write_str("the study has another holder by now"),
+            Self::Replaced { copy, now } => write!(
+                f,
+                "this copy is of revision {copy}, and the hospital has signed revision {now} since, which could not be fetched: what is in the copy \
+                 may have been taken out, as another patient's images are"
+            ),
             Self::Refused => f.write_str("the hospital refuses to serve the study, and tells nobody why"),
         }
     }
@@ -105,15 +127,26 @@ pub(crate) fn to_grantee(proved: Option<&Proved>, granted: &Received, now: Times
     let standing = proved.and_then(|proved| by_standing(&proved.record, proved.time));
     standing.or_else(|| (time >= granted.terms.expires).then_some(Objection::GrantOver(granted.terms.expires))).or_else(
         || {
-            let Proved { record, height, .. } = proved?;
+            let Some(Proved { record, height, time: proven_at }) = proved else { return Some(Objection::Unproven) };
             let mut record = record.clone();
             // A delegate's grant is gone with the delegation, which the row may not say yet.
             record.settle(BlockTime(time));
-            // A record from before the grant says nothing about it.
-            (*height >= granted.final_at && record.grants.find(&granted.grant).is_none())
-                .then_some(Objection::GrantGone { height: *height })
+            if record.grants.find(&granted.grant).is_some() {
+                return None;
+            }
+            // A record from before the grant says nothing about it. At which height it came is the granter's word; that it came before its letter is not.
+            let is_after = *height >= granted.final_at || proven_at.timestamp() > granted.at;
+            Some(if is_after { Objection::GrantGone { height: *height } } else { Objection::Unproven })
         },
     )
+}
+
+/// What is to be said of a copy that is of another revision than there is, by what was proven last.
+pub(crate) fn to_copy(vault: &Vault, study: StudyId) -> Result<Option<Objection>, WalletError> {
+    let (copy, proved) = (vault.get::<CopyOf>(study.as_bytes())?, proved(vault, study)?);
+    Ok(copy.zip(proved).and_then(|(copy, Proved { record, .. })| {
+        (record.manifest_root != copy.root).then_some(Objection::Replaced { copy: copy.revision, now: record.revision })
+    }))
 }
 
 /// What is to be said to whoever holds a study, or held it, with this key.
@@ -260,14 +293,16 @@ mod tests {
         let late = NOW.plus(3 * DAY_MS);
         let said = |edit: fn(&mut Study), now| to_grantee(Some(&proved(edit)), &received(), now);
         assert_eq!(said(|_| {}, late), None);
-        assert_eq!(to_grantee(None, &received(), late), None);
+        // Nobody was asked yet: a letter alone says nothing.
+        assert_eq!(to_grantee(None, &received(), late), Some(Objection::Unproven));
         let over = Some(Objection::GrantOver(received().terms.expires));
         assert_eq!(said(|_| {}, NOW.plus(7 * DAY_MS)), over);
         assert_eq!(to_grantee(None, &received(), NOW.plus(7 * DAY_MS)), over);
         assert_eq!(said(|record| record.grants = Ascending::new(), late), Some(Objection::GrantGone { height: 9 }));
         // Proven before it was granted, it says nothing about it.
-        let early = Proved { height: 7, ..proved(|record| record.grants = Ascending::new()) };
-        assert_eq!(to_grantee(Some(&early), &received(), late), None);
+        let gone = || proved(|record| record.grants = Ascending::new());
+        let early = Proved { height: 7, ..gone() };
+        assert_eq!(to_grantee(Some(&early), &received(), late), Some(Objection::Unproven));
         // A suspension that would have lapsed by the wallet's own clock has not by what was proven.
         let until = Some(NOW.plus(DAY_MS));
         let suspended = Proved {
@@ -279,6 +314,32 @@ mod tests {
         assert_eq!(to_holder(Some(&suspended), &key(1)), standing);
         assert_eq!(to_holder(Some(&proved(|_| {})), &key(1)), None);
         assert_eq!(to_holder(Some(&proved(|_| {})), &key(9)), Some(Objection::OtherHolder));
+    }
+
+    #[test]
+    fn a_letter_that_is_final_later_than_all_blocks_is_believed_no_more_than_any_other() {
+        let forged = Received { final_at: Height::MAX, grant: GrantId::from_bytes([9; 32]), ..received() };
+        assert_eq!(to_grantee(Some(&proved(|_| {})), &forged, NOW), Some(Objection::Unproven));
+        // Once a block is newer than the letter, what it does not show was not granted.
+        let newer = Proved { time: BlockTime(NOW.plus(1)), ..proved(|_| {}) };
+        assert_eq!(to_grantee(Some(&newer), &forged, NOW), Some(Objection::GrantGone { height: 9 }));
+    }
+
+    #[test]
+    fn a_copy_of_what_was_replaced_is_objected_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let passphrase = crate::vault::Passphrase::new("four words of it".to_owned()).unwrap();
+        let (vault, study) = (Vault::create(folder.path(), &passphrase).unwrap(), StudyId::from_bytes([8; 32]));
+        assert_eq!(to_copy(&vault, study).unwrap(), None);
+        let copy = CopyOf { revision: 0, root: ManifestRoot::from_bytes([6; 32]), at: NOW };
+        vault.put(study.as_bytes(), &copy).unwrap();
+        vault.put(study.as_bytes(), &proved(|_| {})).unwrap();
+        assert_eq!(to_copy(&vault, study).unwrap(), None);
+        let revised = proved(|record| (record.revision, record.manifest_root) = (1, ManifestRoot::from_bytes([7; 32])));
+        vault.put(study.as_bytes(), &revised).unwrap();
+        let said = to_copy(&vault, study).unwrap().unwrap();
+        assert_eq!(said, Objection::Replaced { copy: 0, now: 1 });
+        assert_eq!((said.code(), said.is_wrong_patient()), ("replaced", false));
     }
 
     #[test]

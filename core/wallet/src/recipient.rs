@@ -1,6 +1,6 @@
 //! What a recipient does: show a card, read what came, fetch.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Standing, Study};
-use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
-use clavicle_network::message::Token;
+use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, LocalTime, Timestamp};
+use clavicle_network::message::{MAX_DEPOSITS, Token};
 use clavicle_network::transfer::{FetchError, Progress, Reach};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
@@ -33,8 +33,13 @@ use crate::seal;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 
-/// How long relays may be behind a grant that a letter says is final.
-const BEHIND: Duration = Duration::from_secs(10);
+/// How long after its letter relays may be behind a grant that the letter says is final, in milliseconds.
+const BEHIND_MS: u64 = 10_000;
+/// The most letters of a card that are kept and that the ledger does not bear out. As many as several collections bring, so that those of one push
+/// none of the same out.
+const MAX_UNSHOWN: usize = 4 * MAX_DEPOSITS;
+/// How much newer than a letter a block has to be for a letter to be thrown away that is about a study which the block does not have, in milliseconds.
+const LATE_MS: u64 = HOUR_MS;
 /// How many relays keep a card's mailbox.
 const KEPT_BY: usize = 2;
 /// For how long a mailbox is kept in which something may be told of a copy, in milliseconds; it is renewed before that.
@@ -251,8 +256,50 @@ impl Recipient {
             final_at: letter_of.final_at,
             at: self.wallet.now(),
         };
+        self.make_room(shown)?;
         self.wallet.vault.put(id.as_bytes(), &received)?;
         Ok(Some(Granted { id, received }))
+    }
+
+    /// Throws away the oldest letters to a card that the ledger does not bear out, where there are too many of them: whoever was shown the card can
+    /// write any number. What names a copy stays.
+    fn make_room(&self, shown: &Shown) -> Result<(), WalletError> {
+        let (mut seen, mut unshown) = (BTreeSet::new(), Vec::new());
+        for granted in self.inbox()? {
+            let Received { study, grantee, .. } = granted.received;
+            if !shown.grantees.iter().any(|numbered| numbered.number == grantee) {
+                continue;
+            }
+            let names_a_copy = seen.insert(study) && self.has_copy(study)?;
+            if !names_a_copy && self.objection(&granted)?.is_some() {
+                unshown.push(granted.id);
+            }
+        }
+        let over = (unshown.len() + 1).saturating_sub(MAX_UNSHOWN);
+        for id in unshown.iter().take(over) {
+            self.wallet.vault.remove::<Received>(id.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// Throws away the letters about a study that the ledger does not have, if they are older than what it was asked for.
+    fn throw_away(&self, study: StudyId, time: BlockTime) -> Result<(), WalletError> {
+        for granted in self.inbox()? {
+            if granted.received.study == study && granted.received.at.plus(LATE_MS) <= time.timestamp() {
+                self.wallet.vault.remove::<Received>(granted.id.as_bytes())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// A study's record in what was proven.
+    fn record_in(&self, proven: &Proven, study: StudyId) -> Result<Study, WalletError> {
+        let Some(record) = proven.rows.study(study)? else {
+            self.throw_away(study, proven.rows.head()?.time)?;
+            return Err(WalletError::NotOnLedger);
+        };
+        objection::keep(&self.wallet.vault, study, &record, proven)?;
+        Ok(record)
     }
 
     /// Whether a notice is of something that was granted to this card.
@@ -356,15 +403,41 @@ impl Recipient {
     /// [`WalletError::NoStudy`], [`WalletError::Ambiguous`].
     pub fn granted(&self, begin: &str) -> Result<Granted, WalletError> {
         let all = self.inbox()?;
-        // Of several grants on one study the newest counts.
-        let newest: BTreeMap<StudyId, GrantId> =
-            all.iter().map(|granted| (granted.received.study, granted.id)).collect();
+        // Of several grants on one study the newest that the ledger bears out counts, or else the newest: a letter anybody can write.
+        let mut chosen = BTreeMap::<StudyId, (bool, GrantId)>::new();
+        for granted in &all {
+            let is_good = self.objection(granted)?.is_none();
+            let best = chosen.entry(granted.received.study).or_insert((is_good, granted.id));
+            if is_good >= best.0 {
+                *best = (is_good, granted.id);
+            }
+        }
         let is = |granted: &Granted, begin: &str| {
             let study = granted.received.study;
-            granted.id.to_string().starts_with(begin)
-                || newest.get(&study) == Some(&granted.id) && study.to_string().starts_with(begin)
+            let is_chosen = chosen.get(&study).is_some_and(|(_, id)| *id == granted.id);
+            granted.id.to_string().starts_with(begin) || is_chosen && study.to_string().starts_with(begin)
         };
         one(begin, all, is, WalletError::NoStudy)
+    }
+
+    /// The same. Where several letters are about the study, the ledger is asked first which of them is good, if it can be.
+    ///
+    /// # Errors
+    /// [`WalletError::NoStudy`], [`WalletError::Ambiguous`].
+    pub async fn granted_now(&mut self, begin: &str) -> Result<Granted, WalletError> {
+        let granted = self.granted(begin)?;
+        let study = granted.received.study;
+        if self.inbox()?.iter().filter(|other| other.received.study == study).count() < 2 {
+            return Ok(granted);
+        }
+        match self.ask(study).await {
+            Ok(()) => self.granted(begin),
+            Err(error @ WalletError::Vault(_)) => Err(error),
+            Err(error) => {
+                debug!(%error, "which of several letters is good cannot be asked");
+                Ok(granted)
+            }
+        }
     }
 
     /// The key that something was granted to.
@@ -380,17 +453,18 @@ impl Recipient {
     /// # Errors
     /// [`WalletError::GrantGone`], [`WalletError::GrantOver`] and others: why not, from the ledger and not from the source.
     pub async fn check(&mut self, granted: &Granted) -> Result<(Study, Proven), WalletError> {
-        let Received { study, source, terms, final_at, .. } = &granted.received;
+        let Received { study, source, terms, final_at, at, .. } = &granted.received;
         let keys = [StateKey::Head, StateKey::Study(*study), StateKey::Source(*source)];
         let mut proven = self.wallet.rows(&keys).await?;
-        let until = Instant::now() + BEHIND;
-        // A relay that has not come as far as the grant cannot know of it, and says nothing about it.
+        // A relay that has not come as far as the grant cannot know of it, and says nothing about it. By its granter's word: it is not waited for long
+        // after the letter came, which has come after the grant.
+        let left = at.plus(BEHIND_MS).since(self.wallet.now()).min(BEHIND_MS);
+        let until = Instant::now() + Duration::from_millis(left);
         while proven.height < *final_at && Instant::now() < until {
             sleep(Duration::from_millis(50)).await;
             proven = self.wallet.rows(&keys).await?;
         }
-        let record = proven.rows.study(*study)?.ok_or(WalletError::NotOnLedger)?;
-        objection::keep(&self.wallet.vault, *study, &record, &proven)?;
+        let record = self.record_in(&proven, *study)?;
         let time = proven.rows.head()?.time;
         let now = self.wallet.now().max(time.timestamp());
         if now >= terms.expires {
@@ -407,11 +481,10 @@ impl Recipient {
     /// Asks the ledger about a study, for [`Recipient::copy`] and [`Recipient::objection`].
     ///
     /// # Errors
-    /// [`WalletError`]; then what it said before still stands.
+    /// [`WalletError`]; then what it said before still stands. [`WalletError::NotOnLedger`] is an answer: what is said to be granted is nothing.
     pub async fn ask(&mut self, study: StudyId) -> Result<(), WalletError> {
         let proven = self.wallet.rows(&[StateKey::Head, StateKey::Study(study)]).await?;
-        let record = proven.rows.study(study)?.ok_or(WalletError::NotOnLedger)?;
-        objection::keep(&self.wallet.vault, study, &record, &proven)
+        self.record_in(&proven, study).map(drop)
     }
 
     /// Whether a copy was made of a study, wherever it is now.
@@ -446,6 +519,14 @@ impl Recipient {
     pub fn objection(&self, granted: &Granted) -> Result<Option<Objection>, WalletError> {
         let proved = objection::proved(&self.wallet.vault, granted.received.study)?;
         Ok(objection::to_grantee(proved.as_ref(), &granted.received, self.wallet.now()))
+    }
+
+    /// Why a copy is not to be used although the grant is good: there is another revision by now. By what the ledger said last.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn objection_to_copy(&self, study: StudyId) -> Result<Option<Objection>, WalletError> {
+        objection::to_copy(&self.wallet.vault, study)
     }
 
     /// When the ledger last said anything about a study.

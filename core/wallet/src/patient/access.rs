@@ -150,6 +150,14 @@ impl Patient {
         Ok(objection::to_holder(proved.as_ref(), &self.holder(&study.held)?.public()))
     }
 
+    /// Why a copy of a study is not to be used although the study is: there is another revision by now. By what the ledger said last.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn objection_to_copy(&self, study: &OwnStudy) -> Result<Option<Objection>, WalletError> {
+        objection::to_copy(&self.wallet.vault, study.id)
+    }
+
     /// When the ledger last said anything about a study.
     ///
     /// # Errors
