@@ -206,11 +206,11 @@ impl Wallet {
         &mut self,
         envelope: &Envelope,
         source: SourceId,
-    ) -> (Option<SignedReceipt>, Result<Height, WalletError>) {
+    ) -> (Option<ReceiptGiven>, Result<Height, WalletError>) {
         // What it learns of newer blocks the other learns too.
         let mut aside = self.ledger.clone();
         let mut telling = Box::pin(tell(&mut aside, envelope, source));
-        let (mut told, mut receipt) = (false, None);
+        let (mut told, mut receipt) = (false, None::<ReceiptGiven>);
         let first = [source];
         let mut submitting = Box::pin(self.ledger.submit_for_receipt(envelope, &first));
         let submitted = loop {
@@ -221,7 +221,7 @@ impl Wallet {
         };
         match submitted {
             Ok(Submitted { height, receipt: given }) => {
-                let mut receipt = given.or(receipt);
+                let mut receipt = given.map(|receipt| ReceiptGiven { receipt, proven: None }).or(receipt);
                 if receipt.is_none() && !told {
                     // The others were faster than the source, which is being told still.
                     receipt = timeout(GIVEN, telling).await.ok().flatten();
@@ -266,16 +266,25 @@ pub(crate) fn source_in(proven: &Proven, id: SourceId) -> Result<(Source, Key), 
     Ok((source, operational))
 }
 
+/// A receipt that was given for a revocation, not verified.
+pub(crate) struct ReceiptGiven {
+    pub(crate) receipt: SignedReceipt,
+    /// The source's operational key, if the ledger has proven just now where the source is and which keys it has.
+    pub(crate) proven: Option<Key>,
+}
+
 /// Brings a revocation to a source itself, where the ledger says it is; where no relay proves that, where it was when
-/// the network began. What it gave for it, if it was reached and did.
-async fn tell(ledger: &mut Ledger, envelope: &Envelope, source: SourceId) -> Option<SignedReceipt> {
+/// the network began, which may be somebody else's by now. What it gave for it, if it was reached and did.
+async fn tell(ledger: &mut Ledger, envelope: &Envelope, source: SourceId) -> Option<ReceiptGiven> {
     let proven = match timeout(WHERE, ledger.rows(&[StateKey::Head, StateKey::Source(source)])).await {
-        Ok(Ok(proven)) => source_in(&proven, source).and_then(|(row, _)| served_at(&proven, &row)).ok(),
+        Ok(Ok(proven)) => {
+            source_in(&proven, source).and_then(|(row, key)| Ok((served_at(&proven, &row)?, Some(key)))).ok()
+        }
         _ => None,
     };
-    let remote = proven.or_else(|| ledger.first_served(&source).cloned())?;
+    let (remote, proven) = proven.or_else(|| Some((ledger.first_served(&source)?.clone(), None)))?;
     match revoke::deliver(&remote, envelope).await {
-        Ok(Response::Bound { receipt, .. }) => Some(*receipt),
+        Ok(Response::Bound { receipt, .. }) => Some(ReceiptGiven { receipt: *receipt, proven }),
         Ok(_) => {
             debug!("the source gives no receipt for a revocation");
             None

@@ -3,7 +3,6 @@
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
-use clavicle_ledger::receipt::Entry;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Deed;
 use clavicle_ledger::time::{Height, Timestamp};
@@ -16,7 +15,7 @@ use crate::error::WalletError;
 use crate::letter::{Content, GrantLetter, Letter};
 use crate::rows::{Held, Made, Revoked, Stage};
 use crate::seal;
-use crate::wallet::random;
+use crate::wallet::{ReceiptGiven, random};
 
 /// A grant that was made.
 #[derive(Clone)]
@@ -280,15 +279,16 @@ impl Patient {
         let held = self.held(grant.study)?;
         let (receipt, submitted) = self.wallet.revoke(&revoked.envelope, held.source).await;
         self.wallet.keep_light()?;
-        let height = match (submitted, &receipt) {
-            (Ok(height), _) => height,
-            // Who answered has proven the source's key.
-            (Err(error), Some(given)) if given.receipt.entry == (Entry::RevocationSeen { grant: grant.id }) => {
-                return Err(WalletError::OnlyTold(Box::new(error)));
+        let height = match submitted {
+            Ok(height) => height,
+            // That it serves no more is said on the source's own word alone: by the key that the ledger says is its.
+            Err(error) => {
+                let Some(ReceiptGiven { receipt, proven: Some(key) }) = receipt else { return Err(error) };
+                let is_kept = self.keep_bound_by(grant, &held, receipt, &[key])?;
+                return Err(if is_kept { WalletError::OnlyTold(Box::new(error)) } else { error });
             }
-            (Err(error), _) => return Err(error),
         };
-        if let Some(receipt) = receipt {
+        if let Some(ReceiptGiven { receipt, .. }) = receipt {
             self.keep_bound(grant, &held, receipt).await?;
         }
         revoked.final_at = Some(height);

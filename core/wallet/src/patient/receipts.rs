@@ -4,6 +4,7 @@
 //! wrote an access down, together with whoever fetched, is not.
 
 use clavicle_ledger::id::{GrantId, StudyId};
+use clavicle_ledger::key::Key;
 use clavicle_ledger::receipt::{Entry, SignedReceipt, Stated, Statement, Tip};
 use clavicle_ledger::time::Height;
 use tracing::warn;
@@ -124,19 +125,28 @@ impl Patient {
         receipt: SignedReceipt,
     ) -> Result<(), WalletError> {
         let keys = self.wallet.keys_of(held.source, vec![receipt.receipt.signer]).await?;
+        self.keep_bound_by(grant, held, receipt, &keys).map(drop)
+    }
+
+    /// The same, of a source that has, or had, these keys. Whether it is kept.
+    pub(super) fn keep_bound_by(
+        &self,
+        grant: &Revocable,
+        held: &Held,
+        receipt: SignedReceipt,
+        keys: &[Key],
+    ) -> Result<bool, WalletError> {
         let said = &receipt.receipt;
-        let about = said.study == grant.study && said.entry == Entry::RevocationSeen { grant: grant.id };
-        match receipt.verify(&self.wallet.chain(), held.source, &keys) {
-            Ok(()) if about => Ok(self.wallet.vault.put(grant.id.as_bytes(), &Bound { receipt })?),
-            Ok(()) => {
-                warn!("a receipt for a revocation is about something else");
-                Ok(())
-            }
-            Err(error) => {
-                warn!(%error, "a receipt for a revocation is not to be believed");
-                Ok(())
-            }
+        if said.study != grant.study || said.entry != (Entry::RevocationSeen { grant: grant.id }) {
+            warn!("a receipt for a revocation is about something else");
+            return Ok(false);
         }
+        if let Err(error) = receipt.verify(&self.wallet.chain(), held.source, keys) {
+            warn!(%error, "a receipt for a revocation is not to be believed");
+            return Ok(false);
+        }
+        self.wallet.vault.put(grant.id.as_bytes(), &Bound { receipt })?;
+        Ok(true)
     }
 }
 

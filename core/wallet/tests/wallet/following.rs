@@ -4,18 +4,21 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clavicle_ledger::action::DefineStudy;
+use clavicle_ledger::action::{DefineStudy, Grant};
 use clavicle_ledger::block::{CommitCertificate, Header};
 use clavicle_ledger::derivation::{Branch, Words};
-use clavicle_ledger::encoding::{Ascending, Text, from_hex};
+use clavicle_ledger::encoding::{Ascending, Bytes, Text, encode, from_hex};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
-use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, ManifestRoot, SourceId, StudyDigest, StudyId};
+use clavicle_ledger::id::{
+    BlockId, ChainId, EnvelopeHash, GrantId, ManifestRoot, ReceiptDigest, RequestDigest, SourceId, StudyDigest, StudyId,
+};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError, ValidatorChange};
+use clavicle_ledger::receipt::{Entry, Receipt, SignedReceipt};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _, StateKey};
-use clavicle_ledger::terms::PurposeOfUse;
+use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_ledger::tree::prove;
@@ -23,16 +26,18 @@ use clavicle_ledger::validators::{Validator, ValidatorSet};
 use clavicle_ledger::vote::{Vote, VoteKind};
 use clavicle_manifest::Uid;
 use clavicle_network::endpoint::bind;
-use clavicle_network::message::{Decided, Holding, List, ProvenRows, Query, Request, Response, RowKey, Token};
+use clavicle_network::message::{Decided, Holding, List, ProvenRows, Query, Request, Response, RowKey, Token, Verdict};
 use clavicle_network::pickup::{PROTOCOL, PickupCode, PickupError, Question, Ticket};
+use clavicle_network::revoke;
 use clavicle_network::swarm::{Config, Desk, Node, Received};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
 use clavicle_wallet::identity::Identity;
 use clavicle_wallet::ledger::Ledger;
-use clavicle_wallet::patient::{GrantRequest, MAX_RUNS, OwnStudy, Patient};
-use clavicle_wallet::rows::{Held, Known, Summary};
-use clavicle_wallet::vault::Passphrase;
+use clavicle_wallet::patient::{GrantRequest, Granted, MAX_RUNS, OwnStudy, Patient, Revocable};
+use clavicle_wallet::rows::{Held, Known, Made, Stage, Summary};
+use clavicle_wallet::vault::{Passphrase, Vault};
+use tokio::time::timeout;
 
 const NOW: u64 = 1_790_000_000_000;
 const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
@@ -524,4 +529,109 @@ async fn a_code_is_tried_no_more_with_a_hospital_that_does_not_know_its_answer()
     let mut patient = Patient::open(folder.path(), &passphrase(), clock).unwrap();
     let refused = patient.pick_up(&second, "4711").await.map(drop).unwrap_err();
     assert!(matches!(refused, WalletError::TriedTooOften), "{refused}");
+}
+
+/// No relay takes a revocation. That the hospital serves no more is said only when it says so itself, by the key that the ledger has of it: not by
+/// whoever has a key of before, or sits where it was when the network began.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_but_the_source_says_that_it_serves_no_more() {
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let served = bind(&secret("mercy transfer 0"), Some(at), &[revoke::PROTOCOL]).await.unwrap();
+    let mut network = Network::served(1, 1, Some(served.bound_sockets()[0]));
+    let checkpoint = network.day(&[]);
+    let folder = tempfile::tempdir().unwrap();
+    let (patient, _) = Patient::create(folder.path(), &passphrase(), network.genesis.clone(), clock).unwrap();
+    drop(patient);
+    let study = held(&network);
+    Vault::open(folder.path(), &passphrase()).unwrap().put(study.id.as_bytes(), &study.held).unwrap();
+    let mut patient = Patient::open(folder.path(), &passphrase(), clock).unwrap();
+    let terms = Terms {
+        not_before: Timestamp(NOW),
+        expires: Timestamp(NOW + DAY_MS),
+        series: SeriesScope::All,
+        purpose: PurposeOfUse::Treatment,
+        revision: 0,
+        manifest_root: ManifestRoot::from_bytes([2; 32]),
+        later_revisions: true,
+        staleness_ms: 0,
+        emergency: false,
+        note: Bytes::default(),
+        blinding: [6; 32],
+    };
+    let (chain, source, shown) = (network.chain, network.source(0), card(&network, checkpoint));
+    let grant = |number: u8| {
+        let grantee = secret("grantee").public();
+        let grant = Grant {
+            study: study.id,
+            granter: secret("holder").public(),
+            grantee,
+            expiry_day: terms.expires.day_rounded_up(),
+            terms: terms.commitment(&chain, study.id, &grantee),
+            request: RequestDigest::NONE,
+        };
+        let body = Body { submit_by: Timestamp(NOW + DAY_MS), nonce: [number; 16], action: Action::Grant(grant) };
+        let id = GrantId::from(body.id(&chain));
+        let made = Made {
+            study: study.id,
+            card: shown.clone(),
+            grantee,
+            terms: terms.clone(),
+            envelope: body.sign(&chain, &[&secret("holder")]).unwrap(),
+            at: Timestamp(NOW),
+            stage: Stage::Delivered(1),
+        };
+        Revocable::from(&Granted { id, made, revoked: None })
+    };
+    let receipt = |study: StudyId, grant: GrantId, signer: &str| {
+        let signer = secret(signer);
+        let receipt = Receipt {
+            source,
+            signer: signer.public(),
+            study,
+            sequence: 0,
+            previous: ReceiptDigest::from_bytes([0; 32]),
+            at: Timestamp(NOW),
+            unlisted: 0,
+            entry: Entry::RevocationSeen { grant },
+            blinding: [1; 32],
+        };
+        receipt.sign(&chain, &signer)
+    };
+    let give = |receipt: SignedReceipt| {
+        let served = served.clone();
+        async move {
+            let connection = timeout(Duration::from_secs(60), served.accept()).await.unwrap().unwrap().await.unwrap();
+            let (mut send, mut receive) = connection.accept_bi().await.unwrap();
+            let mut len = [0; 4];
+            receive.read_exact(&mut len).await.unwrap();
+            receive.read_exact(&mut vec![0; u32::from_be_bytes(len) as usize]).await.unwrap();
+            let answer = encode(&Response::Bound { verdict: Verdict::Waits, receipt: Box::new(receipt) });
+            send.write_all(&[&(answer.len() as u32).to_be_bytes()[..], &answer].concat()).await.unwrap();
+            connection.closed().await;
+        }
+    };
+    let (own, other) = ("mercy operational 0", "stluke operational 0");
+    // No relay proves where the hospital is, and whoever sits where it was has even its key.
+    let first = grant(1);
+    let (said, ()) = tokio::join!(patient.revoke(&first), give(receipt(study.id, first.id, own)));
+    let said = said.unwrap_err();
+    assert!(matches!(said, WalletError::NoRelay(_)), "{said}");
+
+    let told = network.take_told();
+    let (_node, _) = network.relay(0, told).await;
+    let (second, third, fourth) = (grant(2), grant(3), grant(4));
+    for (revoked, given) in [
+        (&second, receipt(study.id, second.id, other)),
+        (&second, receipt(StudyId::from_bytes([9; 32]), second.id, own)),
+        (&third, receipt(study.id, second.id, own)),
+    ] {
+        let (said, ()) = tokio::join!(patient.revoke(revoked), give(given));
+        let said = said.unwrap_err();
+        assert!(!matches!(said, WalletError::OnlyTold(_)), "{said}");
+        assert!(patient.revocation_receipt(revoked.id).unwrap().is_none());
+    }
+    let (said, ()) = tokio::join!(patient.revoke(&fourth), give(receipt(study.id, fourth.id, own)));
+    let said = said.unwrap_err();
+    assert!(matches!(said, WalletError::OnlyTold(_)), "{said}");
+    assert!(patient.revocation_receipt(fourth.id).unwrap().is_some(), "its word is kept");
 }
