@@ -251,11 +251,12 @@ impl Patient {
 }
 
 /// Whether a code says of its hospital what the ledger does: a key that it has announced, and its addresses. A code that was printed before the
-/// hospital's keys changed still names the earlier one.
+/// hospital's keys changed still names the earlier one. So with the addresses of a hospital that has announced itself anew; the ledger does not have
+/// its earlier ones, and what is dialled is what it has.
 fn says_as_the_ledger(code: &PickupCode, source: &Source) -> bool {
     let announced = &source.announced;
     let keys = [announced.keys.transfer, source.earlier_keys.transfer];
-    keys.contains(&code.transfer) && code.addresses == announced.addresses.iroh
+    keys.contains(&code.transfer) && (source.version > 0 || code.addresses == announced.addresses.iroh)
 }
 
 /// Where a pickup that was begun is kept.
@@ -266,4 +267,75 @@ fn place(code: &PickupCode) -> [u8; 32] {
 /// Whether a claim is of this edition, by this source's key.
 fn defines(body: &Body, root: &ManifestRoot, operational: &Key) -> bool {
     matches!(&body.action, Action::DefineStudy(define) if define.manifest_root == *root && define.source == *operational)
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::encoding::Text;
+    use clavicle_ledger::id::{BlockId, ChainId};
+    use clavicle_ledger::key::SecretKey;
+    use clavicle_ledger::light::Checkpoint;
+    use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
+    use clavicle_ledger::time::Timestamp;
+    use clavicle_network::pickup::{Question, Ticket};
+
+    use super::*;
+
+    fn key(number: u8) -> Key {
+        SecretKey::from_bytes(&[number; 32]).public()
+    }
+
+    fn at(address: &str) -> Ascending<Text<128>, 4> {
+        Ascending::from_items(vec![Text::new(address).unwrap()]).unwrap()
+    }
+
+    /// A hospital as it was when it came into the network.
+    fn hospital() -> Source {
+        let keys = SourceKeys {
+            operational: key(1),
+            consensus: None,
+            transfer: key(2),
+            network: Ascending::from_items(vec![key(3)]).unwrap(),
+        };
+        let announced = Announcement {
+            name: Text::new("mercy").unwrap(),
+            kind: SourceKind::Validator,
+            keys: keys.clone(),
+            addresses: Addresses { iroh: at("192.0.2.1:4"), ..Addresses::default() },
+            mailbox: Ascending::new(),
+        };
+        Source {
+            identity: key(4),
+            version: 0,
+            announced,
+            earlier_keys: keys,
+            keys_act_in: 0,
+            suspended: false,
+            successor: None,
+            anchors: 0,
+            admitted_at: 0,
+        }
+    }
+
+    #[test]
+    fn a_code_that_was_printed_before_its_hospital_moved_is_none_that_was_altered() {
+        let code = PickupCode {
+            chain: ChainId::from_bytes([5; 32]),
+            source: SourceId::from_bytes([6; 32]),
+            transfer: key(2),
+            addresses: at("192.0.2.1:4"),
+            ticket: Ticket([7; 32]),
+            question: Question::Pin,
+            expires: Timestamp(1),
+            checkpoint: Checkpoint { height: 1, block: BlockId::from_bytes([8; 32]) },
+        };
+        assert!(says_as_the_ledger(&code, &hospital()));
+        let elsewhere = PickupCode { addresses: at("192.0.2.66:4"), ..code.clone() };
+        assert!(!says_as_the_ledger(&elsewhere, &hospital()), "it never had another");
+        let mut moved = hospital();
+        (moved.version, moved.announced.addresses.iroh) = (1, at("192.0.2.9:4"));
+        moved.announced.keys.transfer = key(9);
+        assert!(says_as_the_ledger(&code, &moved), "the key and the address of before");
+        assert!(!says_as_the_ledger(&PickupCode { transfer: key(66), ..code }, &moved));
+    }
 }
