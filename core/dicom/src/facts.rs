@@ -64,9 +64,30 @@ impl Patient {
         self.differences(other).is_empty()
     }
 
+    /// Takes from another what this one does not say.
+    pub fn fill(&mut self, other: &Self) {
+        let Self { id, issuer, name, birth_date } = other;
+        fill(&mut self.id, id);
+        fill(&mut self.issuer, issuer);
+        fill(&mut self.name, name);
+        self.birth_date = self.birth_date.or(*birth_date);
+    }
+
     /// In what both contradict each other; nothing if they may be the same person.
     #[must_use]
     pub fn differences(&self, other: &Self) -> Vec<PatientDifference> {
+        self.contradictions(other, !self.id.as_str().is_empty() && self.id == other.id)
+    }
+
+    /// The same of studies that may be of different hospitals. Hospitals count from one: an id of which nobody says whose it is names somebody else
+    /// in the next, so that names are compared too.
+    #[must_use]
+    pub fn differences_across(&self, other: &Self) -> Vec<PatientDifference> {
+        let is_named = |one: &Self| !one.id.as_str().is_empty() && !one.issuer.as_str().is_empty();
+        self.contradictions(other, is_named(self) && (&self.id, &self.issuer) == (&other.id, &other.issuer))
+    }
+
+    fn contradictions(&self, other: &Self, has_same_id: bool) -> Vec<PatientDifference> {
         let mut all = Vec::new();
         let mut differ = |what, one: &str, other: &str| {
             all.push(PatientDifference { what, one: one.to_owned(), other: other.to_owned() });
@@ -77,7 +98,6 @@ impl Patient {
                 differ(what, one.as_str(), other.as_str());
             }
         }
-        let has_same_id = !self.id.as_str().is_empty() && self.id == other.id;
         if !has_same_id && is_same_name(self.name.as_str(), other.name.as_str()) == Some(false) {
             differ("Patient's Name", self.name.as_str(), other.name.as_str());
         }
@@ -87,6 +107,13 @@ impl Patient {
             differ("Patient's Birth Date", &one.to_string(), &other.to_string());
         }
         all
+    }
+}
+
+/// Takes a text where there is none.
+pub fn fill<const MAX: usize>(empty: &mut Text<MAX>, from: &Text<MAX>) {
+    if empty.as_str().is_empty() {
+        *empty = from.clone();
     }
 }
 
@@ -357,6 +384,35 @@ mod tests {
         let differences: Vec<String> = ana.differences(&other).iter().map(ToString::to_string).collect();
         assert_eq!(differences, ["Issuer of Patient ID is “mercy” in one and “stluke” in another"]);
         assert_eq!(format!("{:?}", ana.differences(&other)), "[PatientDifference(Issuer of Patient ID)]");
+    }
+
+    #[test]
+    fn one_number_of_two_hospitals_is_two_patients() {
+        let text = |text: &str| Text::new(text).unwrap();
+        let of = |issuer: &str, name: &str| Patient {
+            id: text("4711"),
+            issuer: text(issuer),
+            name: text(name),
+            birth_date: None,
+        };
+        let (ana, bob) = (of("", "Rossi^Ana"), of("", "Smith^Bob"));
+        // In one hospital a name may have been written wrongly, or have changed.
+        assert!(ana.may_be(&bob));
+        let said: Vec<&str> = ana.differences_across(&bob).iter().map(|one| one.what).collect();
+        assert_eq!(said, ["Patient's Name"]);
+        assert!(ana.differences_across(&of("mercy", "ROSSI^ANA^")).is_empty());
+        assert!(!ana.differences_across(&of("mercy", "Smith^Bob")).is_empty());
+        assert!(of("mercy", "Rossi^Ana").differences_across(&of("mercy", "Bianchi^Ana")).is_empty());
+    }
+
+    #[test]
+    fn what_one_does_not_say_is_taken_from_the_other() {
+        let text = |text: &str| Text::new(text).unwrap();
+        let ana = Patient { id: text("1"), birth_date: Date::new(1980, 1, 2), ..Patient::default() };
+        let mut known = Patient { name: text("A^N"), ..Patient::default() };
+        known.fill(&ana);
+        known.fill(&Patient { id: text("2"), ..Patient::default() });
+        assert_eq!(known, Patient { name: text("A^N"), ..ana });
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use clavicle_dicom::facts::{Facts, Patient, PatientDifference, Place, shown};
+use clavicle_dicom::facts::{Facts, Patient, PatientDifference, Place, fill, shown};
 use clavicle_dicom::repair::Repair;
 use clavicle_dicom::unreadable::Unreadable;
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
@@ -354,19 +354,9 @@ fn one_patient(taken: &[Taken]) -> Result<Patient, Vec<PatientDifference>> {
         if !differences.is_empty() {
             return Err(differences);
         }
-        let Patient { id, issuer, name, birth_date } = next;
-        fill(&mut patient.id, id);
-        fill(&mut patient.issuer, issuer);
-        fill(&mut patient.name, name);
-        patient.birth_date = patient.birth_date.or(*birth_date);
+        patient.fill(next);
     }
     Ok(patient)
-}
-
-fn fill<const MAX: usize>(empty: &mut Text<MAX>, from: &Text<MAX>) {
-    if empty.as_str().is_empty() {
-        *empty = from.clone();
-    }
 }
 
 impl StudyIntake {

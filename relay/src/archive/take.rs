@@ -68,7 +68,11 @@ impl Archive {
                 let manifest = manifest.sign(&signer.chain, signer.operational);
                 let (patient, accession_number, claimed) = known.map_or_else(
                     || (study.patient.clone(), study.accession_number.clone(), None),
-                    |known| (known.patient, known.accession_number, known.claimed),
+                    |mut known| {
+                        // What came now may say more of who it is, and whatever comes next is held against all of it.
+                        known.patient.fill(&study.patient);
+                        (known.patient, known.accession_number, known.claimed)
+                    },
                 );
                 Entry { patient, accession_number, salt, claimed, manifest, grown: signer.now }
             }

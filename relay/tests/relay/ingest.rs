@@ -127,6 +127,43 @@ fn taken_in_again_it_is_known_and_with_more_slices_it_grows() {
     assert_eq!(archive(folder).studies().unwrap(), after);
 }
 
+/// What a file says of its patient in explicit little endian, each byte changed; what it does not say stays so.
+fn with_patient(file: &[u8], to: impl Fn(u8) -> u8) -> Vec<u8> {
+    let mut changed = file.to_vec();
+    for number in [0x10, 0x20, 0x21, 0x30] {
+        let tag = [0x10, 0, number, 0];
+        let Some(at) = file.windows(4).position(|window| window == tag) else { continue };
+        let len = usize::from(u16::from_le_bytes([file[at + 6], file[at + 7]]));
+        changed[at + 8..at + 8 + len].iter_mut().for_each(|byte| *byte = to(*byte));
+    }
+    changed
+}
+
+/// The first batch of a study says nothing of its patient, the second is one patient's, and the third another's: each was held against the first
+/// alone.
+#[test]
+fn images_of_two_patients_do_not_grow_into_one_study_batch_by_batch() {
+    let folder = hospital();
+    let folder = folder.path();
+    brain(folder, "source", 2..=4);
+    let file = |number| fs::read(folder.join(format!("source/brain_{number:03}.dcm"))).unwrap();
+    let nobody = with_patient(&file(2), |_| b' ');
+    let another = with_patient(&file(4), |byte| if byte.is_ascii_digit() { b'1' + byte % 2 } else { b'X' });
+    for (name, bytes) in [("first", nobody), ("second", file(3)), ("third", another)] {
+        fs::create_dir(folder.join(name)).unwrap();
+        fs::write(folder.join(name).join("one.dcm"), bytes).unwrap();
+    }
+    done(folder, &["ingest", "--dir", "mercy", "first"]);
+    assert_eq!(archive(folder).studies().unwrap()[0].patient.id.as_str(), "");
+    let grown = done(folder, &["ingest", "--dir", "mercy", "second"]);
+    assert_eq!(grown["grown"].as_u64(), Some(1), "{grown}");
+    let before = archive(folder).studies().unwrap();
+    assert!(!before[0].patient.id.as_str().is_empty(), "what the second says is known from then on");
+    let said = refused(folder, &["ingest", "--dir", "mercy", "third"]);
+    assert!(said.contains("is in the archive as another patient's"), "{said}");
+    assert_eq!(archive(folder).studies().unwrap(), before);
+}
+
 #[test]
 fn a_study_that_somebody_holds_grows_by_revisions_and_is_claimed_in_one_edition_only() {
     let folder = hospital();

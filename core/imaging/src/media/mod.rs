@@ -17,6 +17,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use clavicle_dicom::encode::uid_of;
+use clavicle_dicom::facts::Patient;
 use clavicle_dicom::file_set::{self, Record, ReferencedFile};
 use clavicle_dicom::pick::Picked;
 use clavicle_manifest::{StoredDigest, StoredHasher};
@@ -38,6 +39,13 @@ pub struct FileSet<'a> {
     directory: Vec<u8>,
     instances: Vec<Entry>,
     reports: Vec<Entry>,
+}
+
+/// A patient, and the records of their studies.
+struct OnePatient {
+    patient: Patient,
+    picked: Picked,
+    studies: Vec<Record>,
 }
 
 /// A file of a File-set.
@@ -96,7 +104,8 @@ impl<'a> FileSet<'a> {
         random: [u8; 16],
     ) -> Result<Self, MediaError> {
         let mut instances = Vec::new();
-        let mut patients: BTreeMap<[&str; 3], (Picked, Vec<Record>)> = BTreeMap::new();
+        // Of each id, the persons who have it: it may be of several hospitals, which all count from one.
+        let mut patients: BTreeMap<[&str; 3], Vec<OnePatient>> = BTreeMap::new();
         for (number, study) in (1..).zip(&intake.studies) {
             let Some((picked, record)) = study_record(study, number, (files, reader), &mut instances)? else {
                 continue;
@@ -104,12 +113,20 @@ impl<'a> FileSet<'a> {
             let patient = &study.patient;
             let name = if patient.id.as_str().is_empty() { patient.name.as_str() } else { "" };
             let key = [patient.id.as_str(), patient.issuer.as_str(), name];
-            patients.entry(key).or_insert_with(|| (picked, Vec::new())).1.push(record);
+            let persons = patients.entry(key).or_default();
+            match persons.iter_mut().find(|person| person.patient.differences_across(patient).is_empty()) {
+                Some(person) => {
+                    person.patient.fill(patient);
+                    person.studies.push(record);
+                }
+                None => persons.push(OnePatient { patient: patient.clone(), picked, studies: vec![record] }),
+            }
         }
         if instances.is_empty() {
             return Err(MediaError::Nothing);
         }
-        let patients = patients.into_values().map(|(picked, studies)| Record::patient(&picked, studies)).collect();
+        let patients = patients.into_values().flatten();
+        let patients = patients.map(|OnePatient { picked, studies, .. }| Record::patient(&picked, studies)).collect();
         let directory = file_set::encode(FILE_SET_ID, &uid_of(random), patients);
         Ok(Self { files, directory, instances, reports: Vec::new() })
     }
