@@ -184,6 +184,7 @@ impl Entries {
 /// bytes.
 fn expand(words: &[u16], count: usize, bytes: usize) -> Option<Vec<u16>> {
     let mut entries = Vec::new();
+    // In order.
     let mut starts = Vec::new();
     let mut at = 0;
     while at < words.len() && entries.len() < count {
@@ -198,7 +199,7 @@ fn expand(words: &[u16], count: usize, bytes: usize) -> Option<Vec<u16>> {
                 let mut from = usize::try_from(offset).ok()? / bytes;
                 for _ in 0..segments {
                     // What is pointed at must have been there, and must not point on.
-                    if !starts.contains(&from) || from >= at {
+                    if starts.binary_search(&from).is_err() || from >= at {
                         return None;
                     }
                     from += segment(&words[from..], &mut entries, count)?;
@@ -214,7 +215,8 @@ fn expand(words: &[u16], count: usize, bytes: usize) -> Option<Vec<u16>> {
 /// One segment that is not indirect; gives how many words it has.
 fn segment(words: &[u16], entries: &mut Vec<u16>, count: usize) -> Option<usize> {
     let (kind, len) = (words.first()?, usize::from(*words.get(1)?));
-    if entries.len() + len > count {
+    // One of none says nothing, and any number of them could be pointed at any number of times.
+    if len == 0 || entries.len() + len > count {
         return None;
     }
     match kind {
@@ -246,6 +248,9 @@ mod tests {
         assert_eq!(expand(&words, 5, 2), None);
         // In bytes, the place of a segment takes four of them.
         assert_eq!(expand(&[0, 2, 5, 10, 1, 4, 50, 2, 1, 0, 0, 0, 0], 8, 1).unwrap(), [5, 10, 20, 30, 40, 50, 5, 10]);
+        // Segments of nothing: 64 MB of them, pointed at 65,535 times each, kept a worker busy for hours.
+        assert_eq!(expand(&[0, 0, 0, 1, 5], 1, 2), None);
+        assert_eq!(expand(&[0, 1, 5, 1, 0, 9, 2, 2, 3, 0], 2, 2), None);
         // A line from nowhere, and a segment that points at itself.
         assert_eq!(expand(&[1, 4, 50], 4, 2), None);
         assert_eq!(expand(&[0, 1, 5, 2, 1, 6, 0], 4, 2), None);
