@@ -38,6 +38,7 @@ pub mod submission;
 pub mod timekeeper;
 pub mod upkeep;
 
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -61,7 +62,8 @@ pub fn main() -> ExitCode {
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {
             error.found().into_iter().for_each(say);
-            eprintln!("error: {}", sentences(&error));
+            // That nobody reads it is no reason to end in another way.
+            writeln!(std::io::stderr(), "error: {}", sentences(&error)).ok();
             return ExitCode::from(error.exit_code());
         }
         (Err(error), true) => {

@@ -54,6 +54,12 @@ pub fn write_new(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> 
     }
 }
 
+/// A path as text, for an answer to programs. A path is bytes: what is no UTF-8 in it is marked, where turning it into JSON as it is would fail.
+#[must_use]
+pub fn path_text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
 fn taken() -> io::Error {
     let why =
         "something else has that name already, and nothing is written over it; choose another name, or move it away";
@@ -63,6 +69,14 @@ fn taken() -> io::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_path_that_is_no_utf_8_is_text_all_the_same() {
+        use std::os::unix::ffi::OsStrExt as _;
+        let path = Path::new(std::ffi::OsStr::from_bytes(b"M\xfcller/1.dcm"));
+        assert_eq!(path_text(path), "M\u{fffd}ller/1.dcm");
+    }
 
     #[test]
     fn a_file_that_is_there_is_never_replaced() {

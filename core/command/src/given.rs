@@ -128,10 +128,7 @@ impl<K: Kind> Given<K> {
     pub fn get(&self) -> Result<Option<Zeroizing<String>>, GivenError> {
         match &self.from {
             Source::Nowhere => Ok(None),
-            Source::Argument(text) if text.as_str() == ASK && !io::stdin().is_terminal() => {
-                line(io::stdin().lock(), K::WHAT, Path::new("standard input")).map(Some)
-            }
-            Source::Argument(text) if text.as_str() == ASK => asked::<K>("").map(Some),
+            Source::Argument(text) if text.as_str() == ASK => typed(K::WHAT).map(Some),
             Source::Argument(text) => {
                 warn::<K>();
                 Ok(Some(text.clone()))
@@ -176,6 +173,18 @@ fn warn<K: Kind>() {
         "warning: everybody on this machine can read --{argument} in the list of processes: give --{file} or --{fd}, or --{argument} {ASK} to be asked"
     );
     writeln!(io::stderr(), "{text}").ok();
+}
+
+/// What is typed without being shown, or stands in standard input where that is no terminal.
+///
+/// # Errors
+/// [`GivenError`].
+pub fn typed(what: &'static str) -> Result<Zeroizing<String>, GivenError> {
+    if !io::stdin().is_terminal() {
+        return line(io::stdin().lock(), what, Path::new("standard input"));
+    }
+    let typed = rpassword::prompt_password(format!("{what}: "));
+    typed.map(Zeroizing::new).map_err(|error| GivenError::Terminal { what, error })
 }
 
 fn asked<K: Kind>(again: &str) -> Result<Zeroizing<String>, GivenError> {

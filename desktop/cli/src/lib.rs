@@ -8,6 +8,7 @@ mod memory;
 pub mod push;
 pub mod studies;
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
@@ -27,7 +28,8 @@ pub fn main() -> ExitCode {
         (Ok(answer), false) => say(&answer.text),
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {
-            eprintln!("error: {}", error.sentences());
+            // That nobody reads it is no reason to end in another way.
+            writeln!(std::io::stderr(), "error: {}", error.sentences()).ok();
             return ExitCode::FAILURE;
         }
         (Err(error), true) => {

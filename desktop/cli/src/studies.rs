@@ -5,11 +5,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use clavicle_imaging::Unreadable;
 use clavicle_imaging::files::{Files, OnDisk};
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
-use clavicle_imaging::reason::IntakeError;
+use clavicle_imaging::reason::{IntakeError, Quarantined, Reason};
 use clavicle_network::transfer::Item;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::export::names;
@@ -18,6 +19,9 @@ use crate::memory;
 
 /// How many bytes of instances are in memory at a time while they are read, but for one that is larger by itself.
 const MOST_BYTES: u64 = 256 << 20;
+
+/// What lies beside images as a report: what `fetch` writes.
+const REPORTS: [&str; 4] = ["txt", "pdf", "hl7", "json"];
 
 /// Studies that were read, and where their bytes are.
 #[derive(Debug)]
@@ -66,6 +70,20 @@ impl<'a> Studies<'a> {
         }
     }
 
+    /// Whether something that is in no study is an image all the same, or may be one, so that it is missed where it does not arrive. In a wallet that
+    /// is what is listed as one. In a folder it is all but what is no DICOM at all, or named like a report.
+    pub(crate) fn is_due(&self, one: &Quarantined) -> bool {
+        match &self.place {
+            Place::Folder(_) => match one.reason {
+                Reason::Read(ReadError::Link | ReadError::NotAFile | ReadError::Unreadable(Unreadable::NotDicom)) => {
+                    false
+                }
+                _ => !is_report(one),
+            },
+            Place::Wallet(sealed) => matches!(sealed.items.get(&one.path), Some(Item::Instance(_))),
+        }
+    }
+
     /// How the place is called in a sentence.
     pub(crate) fn place(&self) -> &Path {
         match &self.place {
@@ -81,6 +99,13 @@ impl<'a> Studies<'a> {
             Place::Wallet(_) => memory::blank(),
         }
     }
+}
+
+/// Whether it is a file that was read, and is named like a report.
+pub(crate) fn is_report(one: &Quarantined) -> bool {
+    let extension = one.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    matches!(one.reason, Reason::Read(ReadError::Unreadable(_)))
+        && REPORTS.contains(&extension.to_ascii_lowercase().as_str())
 }
 
 /// What is there of a study in a wallet, by name.

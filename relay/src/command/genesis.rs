@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clavicle_command::file::path_text;
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
 use clavicle_ledger::genesis::{Genesis, Parameters};
 use clavicle_ledger::source::MAX_SOURCES;
@@ -48,6 +49,6 @@ pub(super) fn run(out: &Path, name: &str, heartbeat_s: u16, files: &[PathBuf]) -
             names.join(", "),
             out.display()
         ),
-        json: json!({ "network": name, "chain": chain.to_string(), "sources": names, "tolerated_faults": faults, "file": out }),
+        json: json!({ "network": name, "chain": chain.to_string(), "sources": names, "tolerated_faults": faults, "file": path_text(out) }),
     })
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use clavicle_command::file::path_text;
 use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Candidate, GenesisSource};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKind};
@@ -49,7 +50,7 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments)
             source.display()
         ),
         json: json!({
-            "dir": dir, "name": name, "identity": identity.to_string(), "source": source,
+            "dir": path_text(dir), "name": name, "identity": identity.to_string(), "source": path_text(&source),
             "listen": { "consensus": listen.consensus, "network": listen.network, "transfer": listen.transfer },
         }),
     })

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use clavicle_command::file::{Readers, write_new};
+use clavicle_command::file::{Readers, path_text, write_new};
 use clavicle_imaging::kos::{Document, Time, Title};
 use clavicle_imaging::selection;
 use clavicle_ledger::encoding::{self, Hex};
@@ -107,7 +107,7 @@ impl Command for Kos {
         write_new(out, &document, Readers::Usual).map_err(|error| Unwritten::file(out, error))?;
         let text =
             format!("{} instances of {}, each with its MAC, in {}", row.instances, short(&row.study), out.display());
-        Ok(Answer { text, json: json!({ "study": row.study, "instances": row.instances, "out": out }) })
+        Ok(Answer { text, json: json!({ "study": row.study, "instances": row.instances, "out": path_text(out) }) })
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
-use clavicle_command::file::{Readers, is_free, write_new};
+use clavicle_command::file::{Readers, is_free, path_text, write_new};
 use clavicle_command::given::{Given, Kind};
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::light::Checkpoint;
@@ -276,7 +276,7 @@ impl Command for Pickup {
             None => issued.code.clone(),
             Some(path) => {
                 draw(&issued.code, path)?;
-                json["png"] = json!(path);
+                json["png"] = json!(path_text(path));
                 format!("the code is in {}", path.display())
             }
         };

@@ -1,5 +1,6 @@
 //! Opening a relay's stores, all of them, and saying which cannot be opened and why.
 
+use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
@@ -143,7 +144,8 @@ pub struct Edge {
 pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
     let settings = home.settings()?;
     for path in private::tighten(home)? {
-        eprintln!("note: others on this machine could read {}; they cannot any more", path.display());
+        let note = format!("note: others on this machine could read {}; they cannot any more", path.display());
+        writeln!(std::io::stderr(), "{note}").ok();
     }
     let genesis = network_file::read_genesis(&home.joined()?)?;
     let keys = Keys::read(&home.keys_folder())?;

@@ -228,3 +228,23 @@ fn a_relay_stays_in_its_network() {
     let moved = refused(folder, &["run", "--dir", "mercy", "--network", "other.json"]);
     assert!(moved.contains("this relay is of another network already"), "{moved}");
 }
+
+/// A relay was made in a folder whose name is no UTF-8, and the answer panicked.
+#[test]
+fn whatever_a_folder_is_called_what_was_done_is_answered() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let (folder, name) = (tempfile::tempdir().unwrap(), std::ffi::OsStr::from_bytes(b"M\xfcnster"));
+    let asked = |arguments: &[&std::ffi::OsStr]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+        let Output { status, stdout, stderr } =
+            command.current_dir(folder.path()).arg("--json").args(arguments).output().unwrap();
+        assert!(status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+        String::from_utf8(stdout).unwrap()
+    };
+    let made = asked(&["init".as_ref(), "--name".as_ref(), "Mercy".as_ref(), "--dir".as_ref(), name]);
+    assert!(made.contains("M\u{fffd}nster"), "{made}");
+    let source = Path::new(name).join("source.json");
+    let out = Path::new(name).join("network.json");
+    let made = asked(&["genesis".as_ref(), "--out".as_ref(), out.as_os_str(), source.as_os_str()]);
+    assert!(made.contains("M\u{fffd}nster"), "{made}");
+}

@@ -49,11 +49,20 @@
 //! | a picture or another file takes the place of a person's own, also through a link | `core/command/src/file.rs`, `desktop/cli/tests/view.rs` |
 //! | images land in an archive under an id that somebody else has there | `desktop/cli/tests/push/coerced.rs` |
 //! | images and a token go over plain HTTP to another machine | `desktop/cli/tests/push/web.rs` |
+//! | a printed code of a hospital that has moved is said to be altered | `a_code_that_was_printed_before_…`, `core/wallet/src/patient/pickup.rs` |
+//! | whoever has a key that a hospital had once says that a grant is served no more, with a receipt of its own | `nobody_but_the_source_says_that_it_serves_no_more`, `core/wallet/tests/wallet/following.rs` |
+//! | a letter that is final later than all blocks hides that its grant has gone | `core/wallet/src/objection.rs`; `a_forged_letter_hides_what_has_ended` |
+//! | one number of two hospitals makes one patient of two, in an archive and on a medium | `desktop/cli/tests/push/coerced.rs`, `export.rs`; `core/dicom/src/facts.rs` |
+//! | images of two patients grow into one study, batch by batch | `images_of_two_patients_do_not_…`, `relay/tests/relay/ingest.rs` |
+//! | a path that is no UTF-8, or an error that nobody reads, ends a command in a panic after it was done | `desktop/cli/tests/push/paths.rs`, `relay/tests/relay/commands.rs` |
+//! | an image is left out of what is pushed or exported, and all is said to be well | `an_image_that_is_left_out_…`, `desktop/cli/tests/push/export.rs` |
 //! | a passphrase of one letter seals a new vault | `core/wallet/src/vault/tests.rs` |
 
 mod a_copy_is_used_that_is_another_patients_or_has_ended;
+mod a_copy_that_was_replaced_is_handed_on;
 mod a_flood_from_64_addresses_delays_no_revocation;
 mod a_flood_of_dicom_objects_fills_the_disk;
+mod a_forged_letter_hides_what_has_ended;
 mod a_lost_catalogue_has_every_image_removed_as_stray;
 mod a_pin_is_read_in_the_list_of_processes;
 mod a_relay_without_its_log_votes_again;

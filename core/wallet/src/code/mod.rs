@@ -154,7 +154,8 @@ pub fn read_code<C: Code>(given: &str) -> Result<C, ReadCodeError> {
 }
 
 /// Whether a text says of itself that it is a code.
-fn is_code(text: &str) -> bool {
+#[must_use]
+pub fn is_code(text: &str) -> bool {
     let mut start = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase());
     SCHEME.chars().all(|due| start.next() == Some(due))
 }

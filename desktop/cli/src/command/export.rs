@@ -1,20 +1,17 @@
 //! `export`: studies as a File-set with a DICOMDIR, in a folder or in a zip.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use clavicle_command::file::path_text;
 use clavicle_imaging::media::{FileSet, Folder, MediaError, Medium, Zip};
-use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
-use clavicle_imaging::reason::{Quarantined, Reason};
+use clavicle_imaging::reason::Quarantined;
 use serde_json::json;
 
 use super::progress::counted;
-use super::{Answer, CommandError, reader};
-use crate::studies::Studies;
-
-/// What lies beside images as a report: what `fetch` writes.
-const REPORTS: [&str; 4] = ["txt", "pdf", "hl7", "json"];
+use super::{Answer, CommandError, first, reader};
+use crate::studies::{Studies, is_report};
 
 /// What is to be exported where.
 #[derive(Debug, clap::Args)]
@@ -64,6 +61,14 @@ pub enum ExportError {
         /// How many.
         missing: usize,
     },
+    /// Not all that is an image, or may be one, could be written.
+    #[error("{} files are not in {out}, which has all others: {}", files.len(), first(files, String::clone).join("; "))]
+    LeftOut {
+        /// Where the others are.
+        out: PathBuf,
+        /// Which, each with its reason.
+        files: Vec<String>,
+    },
 }
 
 pub(super) fn run(arguments: &ExportArguments) -> Result<Answer, CommandError> {
@@ -101,26 +106,24 @@ pub(super) fn export(
     if !missing.is_empty() {
         return Err(ExportError::Missing { out: out.clone(), missing: missing.len() });
     }
+    let said = |path: &Path, reason: &str| format!("{}: {reason}", path.display());
+    let contradicts = intake.conflicts.iter().map(|one| (&one.path, format!("it contradicts {}", one.with.display())));
+    let due = left_out.iter().filter(|one| studies.is_due(one)).map(|one| (&one.path, one.reason.to_string()));
+    let files: Vec<String> = due.chain(contradicts).map(|(path, reason)| said(path, &reason)).collect();
+    if !files.is_empty() {
+        return Err(ExportError::LeftOut { out: out.clone(), files });
+    }
     let (instances, studies) = (file_set.instances().len(), intake.studies.len());
     let mut lines = vec![format!(
         "{instances} instances of {studies} studies and {} reports, with a DICOMDIR, in {}",
         reports.len(),
         out.display()
     )];
-    let more = intake.conflicts.iter().map(|one| (&one.path, format!("it contradicts {}", one.with.display())));
-    let left_out: Vec<(&PathBuf, String)> =
-        left_out.into_iter().map(|one| (&one.path, one.reason.to_string())).chain(more).collect();
-    lines.extend(left_out.iter().map(|(path, reason)| format!("left out  {}: {reason}", path.display())));
-    let left_out: Vec<_> = left_out.iter().map(|(path, reason)| json!({ "path": path, "reason": reason })).collect();
+    lines.extend(left_out.iter().map(|one| format!("left out  {}", said(&one.path, &one.reason.to_string()))));
+    let left_out: Vec<_> =
+        left_out.iter().map(|one| json!({ "path": path_text(&one.path), "reason": one.reason.to_string() })).collect();
     let json = json!({
-        "out": out, "studies": studies, "instances": instances, "reports": reports.len(), "left_out": left_out,
+        "out": path_text(out), "studies": studies, "instances": instances, "reports": reports.len(), "left_out": left_out,
     });
     Ok(Answer { text: lines.join("\n"), json })
-}
-
-/// Whether it is a file that was read, and is named like a report.
-fn is_report(one: &Quarantined) -> bool {
-    let extension = one.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    matches!(one.reason, Reason::Read(ReadError::Unreadable(_)))
-        && REPORTS.contains(&extension.to_ascii_lowercase().as_str())
 }

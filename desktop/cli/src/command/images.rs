@@ -38,7 +38,7 @@ pub struct UseArguments {
     /// Which study
     #[command(flatten)]
     pub study: StudyArguments,
-    /// Do it although the study was suspended or withdrawn, or the grant has ended; it is then on record in the wallet
+    /// Do it although the study was suspended, withdrawn or revised, or the grant has ended; it is then on record in the wallet
     #[arg(long)]
     pub in_spite_of: bool,
 }
@@ -165,9 +165,13 @@ impl ImagesCommand {
         let objection = known.objection.or(is_refused.then_some(Objection::Refused));
         let (what, in_full) = self.what();
         if let Some(objection) = objection {
-            // Patients may look at what is suspended: the hospital goes on serving it to them.
-            let is_looking = matches!(self, Self::View { .. }) && is_own;
-            let may_look = is_looking && matches!(objection, Objection::Standing(Standing::Suspended(_)));
+            // Patients may look at what is suspended: the hospital goes on serving it to them. What was replaced anybody may, once that is said.
+            let may_look = matches!(self, Self::View { .. })
+                && match objection {
+                    Objection::Standing(Standing::Suspended(_)) => is_own,
+                    Objection::Replaced { .. } => true,
+                    _ => false,
+                };
             if objection.is_wrong_patient() {
                 return Err(CommandError::WrongPatient { objection });
             } else if self.in_spite_of() {

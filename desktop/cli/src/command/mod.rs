@@ -40,6 +40,9 @@ pub use self::push::{PushArguments, PushOptions};
 pub use self::terms::{Length, Purpose};
 pub use self::view::{Look, ViewArguments, ViewError, WindowArgument};
 
+/// How many files are told one by one before the rest is only counted.
+const MOST_TOLD: usize = 20;
+
 /// Consent to imaging studies, and the studies themselves: for patients and for those they grant.
 #[derive(Debug, Parser)]
 #[command(name = "clavicle", version, disable_help_subcommand = true)]
@@ -121,7 +124,7 @@ pub enum WalletCommand {
         /// Which wallet
         #[command(flatten)]
         folder: Folder,
-        /// The code: a picture, a text file, or the code itself
+        /// The code: a picture, a text file, or `-` to be asked; the code itself can be read in the list of processes
         code: String,
         /// The PIN that the desk told
         #[command(flatten)]
@@ -411,11 +414,13 @@ impl CommandError {
             Self::Objection { objection, .. } | Self::WrongPatient { objection } => objection.code(),
             Self::PartlyFetched { .. } => "incomplete",
             Self::Push(PushError::WithoutTls(_)) => "without_tls",
-            Self::Incomplete(_) | Self::Export(ExportError::Missing { .. }) => "incomplete",
+            Self::Incomplete(_) | Self::Export(ExportError::Missing { .. } | ExportError::LeftOut { .. }) => {
+                "incomplete"
+            }
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
             Self::View(ViewError::Render { .. } | ViewError::Nothing(_)) => "not_shown",
-            Self::Push(PushError::Mismatch(_) | PushError::OtherPatients(_)) => "mismatch",
+            Self::Push(PushError::Mismatch(_) | PushError::OtherPatients(_) | PushError::OtherPersons(_)) => "mismatch",
             Self::Push(PushError::Unreachable(_) | PushError::Destination(_)) => "unreachable",
             Self::Push(_) | Self::Folder(_) | Self::Unread { .. } => "file",
             Self::Export(ExportError::Exists(_)) => "exists",
@@ -437,6 +442,15 @@ impl CommandError {
     pub fn to_json(&self) -> Value {
         json!({ "error": { "code": self.code(), "message": self.sentences() } })
     }
+}
+
+/// The first of them one by one, and of the others how many.
+pub(crate) fn first<T>(all: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
+    let mut told: Vec<String> = all.iter().take(MOST_TOLD).map(line).collect();
+    if all.len() > MOST_TOLD {
+        told.push(format!("and {} more", all.len() - MOST_TOLD));
+    }
+    told
 }
 
 /// An error and what caused it, in one sentence after another.

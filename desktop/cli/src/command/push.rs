@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, GivenError, Kind as _};
 use clavicle_imaging::dimse::AeTitle;
 use clavicle_imaging::reader::Reader;
@@ -12,12 +13,10 @@ use clavicle_manifest::Date;
 use serde_json::json;
 
 use super::progress::counted;
-use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, now, reader};
+use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, first, now, reader};
 use crate::push::{Destination, Failed, Push, Pushed};
 use crate::studies::Studies;
 
-/// How many files are told one by one before the rest is only counted.
-const MOST_TOLD: usize = 20;
 /// The longest id or name that DICOM allows (LO, a component group of PN).
 const MOST_LETTERS: usize = 64;
 
@@ -192,21 +191,12 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
     }
     lines.extend(first(not_sent, |Quarantined { path, reason }| format!("not sent  {}: {reason}", path.display())));
     let not_sent: Vec<_> =
-        not_sent.iter().map(|one| json!({ "path": one.path, "reason": one.reason.to_string() })).collect();
+        not_sent.iter().map(|one| json!({ "path": path_text(&one.path), "reason": one.reason.to_string() })).collect();
     let json = json!({
         "to": to.to_string(), "instances": all, "stored": stored, "converted": converted, "not_sent": not_sent,
         "not_compared": absent.iter().map(|absent| absent.0).collect::<Vec<_>>(),
     });
     Ok(Answer { text: lines.join("\n"), json })
-}
-
-/// The first of them one by one, and of the others how many.
-fn first<T>(all: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
-    let mut told: Vec<String> = all.iter().take(MOST_TOLD).map(line).collect();
-    if all.len() > MOST_TOLD {
-        told.push(format!("and {} more", all.len() - MOST_TOLD));
-    }
-    told
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clavicle_command::file::path_text;
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_network::file;
 use clavicle_wallet::WalletError;
@@ -36,10 +37,14 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             let of = command.study();
             let ready = command.ready()?;
             let mut recipient = open(&of.folder)?;
-            let granted = recipient.granted(&of.study)?;
+            let granted = recipient.granted_now(&of.study).await?;
             let study = granted.received.study;
             let kept = kept(&mut recipient, &granted).await?;
-            let known = Against { objection: recipient.objection(&granted)?, asked_at: recipient.asked_at(study)? };
+            let objection = match recipient.objection(&granted)? {
+                None => recipient.objection_to_copy(study)?,
+                objection => objection,
+            };
+            let known = Against { objection, asked_at: recipient.asked_at(study)? };
             command.run(ready, kept, (known, false), |what, why| recipient.note(study, what, why)).await
         }
         RecipientCommand::Forget(of) => {
@@ -65,9 +70,11 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         // That the ledger cannot be asked just now is no reason not to show the list: what it said before stands.
         // What has ended by itself, and left nothing, is not asked about either.
         let is_over = matches!(recipient.objection(granted)?, Some(Objection::GrantOver(_)));
-        if not_asked.is_none() && (!is_over || recipient.has_copy(study)?) {
+        let is_silent = matches!(not_asked, Some(WalletError::NoRelay(_) | WalletError::NoBlock));
+        if !is_silent && (!is_over || recipient.has_copy(study)?) {
             match recipient.ask(study).await {
-                Ok(()) => {}
+                // That there is no such study is what it says of this one, and of no other.
+                Ok(()) | Err(WalletError::NotOnLedger) => {}
                 Err(error @ WalletError::Vault(_)) => return Err(error.into()),
                 Err(error) => not_asked = Some(error),
             }
@@ -76,7 +83,10 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         let state = objection.map_or("current", |objection| objection.state());
         current += usize::from(objection.is_none());
         let ended = objection.filter(|_| !matches!(copy, Some(CopyState::NotToBeUsed(_))));
-        let ended = ended.map(|objection| format!("not any more: {objection}"));
+        let ended = ended.map(|objection| match objection {
+            Objection::Unproven => format!("not to be used: {objection}"),
+            _ => format!("not any more: {objection}"),
+        });
         let said = copy.and_then(of_copy);
         lines.push(line(granted));
         lines.extend(ended.iter().chain(&said).map(|said| format!("              {said}")));
@@ -113,7 +123,7 @@ async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish:
         None => text,
         Some(path) => {
             write_picture(path, &code::to_png(&text)?)?;
-            json["png"] = json!(path);
+            json["png"] = json!(path_text(path));
             format!("it is in {}", path.display())
         }
     };
@@ -143,7 +153,7 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
     // What came since is fetched too. That no relay answers is told by what follows.
     let mail = recipient.read_mail().await;
     let wanted: Vec<Granted> = match study {
-        Some(begin) => vec![recipient.granted(begin)?],
+        Some(begin) => vec![recipient.granted_now(begin).await?],
         None => recipient.inbox()?,
     };
     if wanted.is_empty() {
@@ -170,9 +180,11 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
         };
     }
     let mut answer = downloaded(&fetched, from.elapsed())?;
-    // What has ended was not there to be fetched; everything else was asked for, and not done.
-    let is_over = |error: &WalletError| matches!(error, WalletError::GrantGone { .. } | WalletError::GrantOver(_));
-    if !failed.iter().all(|(_, error)| is_over(error)) {
+    // What has ended, or was never granted, was not there to be fetched; everything else was asked for, and not done.
+    let is_nothing = |error: &WalletError| {
+        matches!(error, WalletError::GrantGone { .. } | WalletError::GrantOver(_) | WalletError::NotOnLedger)
+    };
+    if !failed.iter().all(|(_, error)| is_nothing(error)) {
         return Err(CommandError::PartlyFetched { failed: reasons.join("; "), fetched: answer.text });
     }
     for reason in &reasons {
@@ -206,8 +218,8 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
         .iter()
         .map(|one| {
             json!({
-                "folder": one.folder, "listed": one.comparison.listed, "intact": one.comparison.intact,
-                "before": one.before, "bytes": one.bytes, "revision": one.revision, "strays": one.strays,
+                "folder": one.folder.as_deref().map(path_text), "listed": one.comparison.listed, "intact": one.comparison.intact,
+                "before": one.before, "bytes": one.bytes, "revision": one.revision, "strays": one.strays.iter().map(|stray| path_text(stray)).collect::<Vec<_>>(),
             })
         })
         .collect();

@@ -1,16 +1,18 @@
 //! `clavicle wallet …`: what a patient does.
 
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
-use clavicle_command::given::Given;
+use clavicle_command::file::path_text;
+use clavicle_command::given::{Given, typed};
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
 use clavicle_network::file;
 use clavicle_network::pickup::{PickupCode, Question};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::card::SignedCard;
-use clavicle_wallet::code;
+use clavicle_wallet::code::{self, ReadCodeError};
 use clavicle_wallet::patient::{
     Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp, PickupOutcome,
 };
@@ -40,7 +42,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         }
         WalletCommand::Find { folder, code } => {
             let mut patient = open(&folder)?;
-            if let Some(code) = code.as_deref().map(code::read_code::<PickupCode>).transpose()? {
+            if let Some(code) = code.as_deref().map(pickup_code).transpose()? {
                 patient.renew(&code.checkpoint).await?;
             }
             found(&mut patient, &folder).await
@@ -128,7 +130,11 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             // A report may have come since. What is there already does not come again, and is at hand also where nobody can be asked.
             let fetched = patient.fetch(&study, None, progress::of_fetch()).await;
             let kept = Kept::after(fetched, patient.images(&study))?;
-            let known = Against { objection: patient.objection(&study)?, asked_at: patient.asked_at(&study)? };
+            let objection = match patient.objection(&study)? {
+                None => patient.objection_to_copy(&study)?,
+                objection => objection,
+            };
+            let known = Against { objection, asked_at: patient.asked_at(&study)? };
             command.run(ready, kept, (known, true), |what, why| patient.note(&study, what, why)).await
         }
         WalletCommand::Forget(of) => {
@@ -153,8 +159,21 @@ pub(super) fn made(what: &str, folder: &Folder, words: &clavicle_ledger::derivat
             folder.dir.display(),
             rows.join("\n")
         ),
-        json: json!({ "dir": folder.dir, "words": words.as_str() }),
+        json: json!({ "dir": path_text(&folder.dir), "words": words.as_str() }),
     }
+}
+
+/// The code of a hospital's desk. Its ticket opens a visit, with the PIN that the desk told: the code itself is taken as an argument with a warning.
+fn pickup_code(given: &str) -> Result<PickupCode, CommandError> {
+    if given == "-" {
+        return Ok(code::from_text(&typed("the code")?).map_err(ReadCodeError::from)?);
+    }
+    if code::is_code(given) {
+        let warning = "warning: everybody on this machine can read the code in the list of processes: give a file that holds it, /dev/fd/NUMBER, or - \
+                       to be asked";
+        writeln!(std::io::stderr(), "{warning}").ok();
+    }
+    Ok(code::read_code(given)?)
 }
 
 async fn pickup(
@@ -163,7 +182,7 @@ async fn pickup(
     pin: &Given<PinKind>,
     birth_date: &Given<BirthDateKind>,
 ) -> Result<Answer, CommandError> {
-    let code: PickupCode = code::read_code(given)?;
+    let code = pickup_code(given)?;
     let what = match code.question {
         Question::Pin => "the PIN that the desk told: give --pin",
         Question::BirthDate => "the date of birth: give --birth-date, as in 1953-01-17",
@@ -212,14 +231,14 @@ async fn restore(
     code: Option<&str>,
 ) -> Result<Answer, CommandError> {
     let genesis = file::read_genesis(network)?;
-    let checkpoint = code.map(code::read_code::<PickupCode>).transpose()?.map(|code| code.checkpoint);
+    let checkpoint = code.map(pickup_code).transpose()?.map(|code| code.checkpoint);
     let words = words(words_file)?;
     let passphrase = folder.new_passphrase()?;
     let restored = Patient::restore(&folder.dir, &passphrase, genesis, &words, checkpoint.as_ref(), now).await?;
     let (mut patient, studies) = (restored.patient, restored.studies);
     let mut answer = found(&mut patient, folder).await?;
     answer.text = format!("a wallet of your words in {}\n{}", folder.dir.display(), answer.text);
-    answer.json["dir"] = json!(folder.dir);
+    answer.json["dir"] = json!(path_text(&folder.dir));
     answer.json["on_ledger"] = json!(studies);
     Ok(answer)
 }
@@ -231,7 +250,7 @@ fn words(file: Option<&Path>) -> Result<Words, CommandError> {
             std::fs::read_to_string(path).map_err(|error| CommandError::File { path: path.to_owned(), error })
         }
         None => {
-            eprintln!("The 24 words, on one line:");
+            writeln!(std::io::stderr(), "The 24 words, on one line:").ok();
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).map(|_| line).map_err(CommandError::NoWords)
         }

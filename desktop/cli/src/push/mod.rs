@@ -16,6 +16,7 @@ use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::dimse::{AeTitle, MetaError, StoreFile};
+use clavicle_imaging::facts::{Patient, PatientDifference};
 use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::{Reader, RewriteFileError};
 use clavicle_imaging::reason::Quarantined;
@@ -57,7 +58,7 @@ pub struct Pushed {
     pub converted: usize,
     /// Those that were not stored, each with its reason.
     pub failed: Vec<Failed>,
-    /// Files that are no instances.
+    /// Files that are no images, and are not meant to be.
     pub not_sent: Vec<Quarantined>,
     /// What the studies do not say of what was told of the patient.
     pub absent: Vec<Absent>,
@@ -82,6 +83,12 @@ pub enum PushError {
     /// Several patients, and one id.
     #[error("the folder holds studies under {0} patient ids, and one id was given: push the folder of each by itself")]
     OtherPatients(usize),
+    /// One number, and two persons.
+    #[error(
+        "the folder holds studies of more than one patient, and one id was given: {}. Push the folder of each by itself",
+        .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    )]
+    OtherPersons(Vec<PatientDifference>),
     /// Somebody else's study.
     #[error(
         "this may be another patient's study: {}. Nothing was sent. If it is the same person nevertheless, give --accept-mismatch",
@@ -188,8 +195,16 @@ impl Push<'_> {
         pushed.failed.extend(
             studies.missing.iter().map(|path| Failed { path: path.clone(), reason: "it did not arrive".to_owned() }),
         );
+        // What could not be read and is an image, or may be one, was to be sent like the others.
+        let due: Vec<bool> = studies.intake.quarantined.iter().map(|one| studies.is_due(one)).collect();
+        for (one, is_due) in studies.intake.quarantined.into_iter().zip(due) {
+            if is_due {
+                pushed.failed.push(Failed { path: one.path, reason: one.reason.to_string() });
+            } else {
+                pushed.not_sent.push(one);
+            }
+        }
         pushed.all = pushed.stored + pushed.failed.len();
-        pushed.not_sent = studies.intake.quarantined;
         Ok(pushed)
     }
 
@@ -209,6 +224,14 @@ impl Push<'_> {
             .collect();
         if ids.len() > 1 {
             return Err(PushError::OtherPatients(ids.len()));
+        }
+        let mut patient = Patient::default();
+        for study in &studies.intake.studies {
+            let differences = patient.differences_across(&study.patient);
+            if !differences.is_empty() {
+                return Err(PushError::OtherPersons(differences));
+            }
+            patient.fill(&study.patient);
         }
         let (mut differences, mut absent) = (BTreeSet::new(), BTreeSet::new());
         for item in items {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::programs::{Orthanc, Storescp, done, folder_of, python, refused};
+use crate::programs::{Orthanc, Storescp, done, folder_of, python, refused, somebody_else};
 
 /// What pydicom sees of who it is, and of what was changed.
 const WHO: &str = r#"
@@ -82,6 +82,19 @@ fn one_id_is_not_given_to_two_patients() {
     let (folder, scp) = (folder_of(&["CT_small.dcm", "MR_small.dcm"]), Storescp::start(&[]));
     let said = refused(&["push", folder.path().to_str().unwrap(), "--to", &scp.to(), "--patient-id", "4711"]);
     assert!(said.contains("the folder holds studies under 2 patient ids"), "{said}");
+    assert!(scp.paths().is_empty());
+}
+
+/// Hospitals count from one, and seldom say whose number it is: the same number of two hospitals was taken for one person.
+#[test]
+fn one_number_of_two_hospitals_is_two_patients() {
+    let (folder, scp) = (folder_of(&["CT_small.dcm"]), Storescp::start(&[]));
+    fs::write(folder.path().join("other.dcm"), somebody_else()).unwrap();
+    let said = refused(&["push", folder.path().to_str().unwrap(), "--to", &scp.to(), "--patient-id", "4711"]);
+    assert!(
+        said.contains("studies of more than one patient, and one id was given") && said.contains("Patient's Name"),
+        "{said}"
+    );
     assert!(scp.paths().is_empty());
 }
 

@@ -8,7 +8,7 @@ use clavicle_imaging::phantom::{Kind, Phantom};
 use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_imaging::walk;
 
-use crate::programs::{done, folder_of, pydicom, python, refused};
+use crate::programs::{Storescp, done, folder_of, pydicom, python, refused, somebody_else};
 
 const NAMES: [&str; 8] = [
     "CT_small.dcm",
@@ -124,6 +124,45 @@ fn its_records_are_those_that_dcmtk_makes() {
         lines
     };
     assert_eq!(sorted(ours), sorted(theirs));
+}
+
+/// Two persons with the same number of two hospitals were one patient in the DICOMDIR, with the studies of both.
+#[test]
+fn one_number_of_two_hospitals_is_two_patients_on_a_medium() {
+    let folder = folder_of(&["CT_small.dcm"]);
+    fs::write(folder.path().join("other.dcm"), somebody_else()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    let root = out.path().join("cd");
+    let said = done(&["export", folder.path().to_str().unwrap(), "--out", root.to_str().unwrap()]);
+    assert_eq!((said["studies"].as_u64(), said["instances"].as_u64()), (Some(2), Some(2)), "{said}");
+    let said = python(RECORDS, &[&root.join("DICOMDIR")]);
+    let patients: Vec<&str> = said.lines().filter(|line| line.starts_with("PATIENT ")).collect();
+    assert!(patients.len() == 2 && patients.iter().any(|line| line.contains("Smith^Bob")), "{said}");
+}
+
+/// An image that was cut off, or whose study names two patients, was left out of what was sent and written, and all was said to be well.
+#[test]
+fn an_image_that_is_left_out_is_not_all_that_was_asked_for() {
+    let (folder, scp) = (folder_of(&["CT_small.dcm", "MR_small.dcm"]), Storescp::start(&[]));
+    let cut = fs::read(folder.path().join("MR_small.dcm")).unwrap();
+    fs::write(folder.path().join("MR_small.dcm"), &cut[..cut.len() / 2]).unwrap();
+    fs::write(folder.path().join("notes.doc"), "no image").unwrap();
+    let (from, out) = (folder.path().to_str().unwrap(), tempfile::tempdir().unwrap());
+    let said = refused(&["push", from, "--to", &scp.to(), "--as-sent"]);
+    assert!(said.contains("1 of 2 stored") && said.contains("MR_small.dcm") && !said.contains("notes"), "{said}");
+    let root = out.path().join("cd");
+    let said = refused(&["export", from, "--out", root.to_str().unwrap()]);
+    assert!(said.contains("1 files are not in") && said.contains("MR_small.dcm"), "{said}");
+    assert!(root.join("DICOMDIR").exists(), "what could be written is there");
+
+    // Two of one name, of which a medium can hold one.
+    fs::remove_file(folder.path().join("MR_small.dcm")).unwrap();
+    let mut other = fs::read(folder.path().join("CT_small.dcm")).unwrap();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(folder.path().join("other.dcm"), other).unwrap();
+    let root = out.path().join("second");
+    let said = refused(&["export", from, "--out", root.to_str().unwrap()]);
+    assert!(said.contains("other.dcm: it contradicts") && root.join("DICOMDIR").exists(), "{said}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod coerced;
 mod dicom;
 mod export;
 mod orthanc;
+mod paths;
 mod programs;
 mod sealed;
 mod wallet;

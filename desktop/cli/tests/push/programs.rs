@@ -23,6 +23,23 @@ pub fn pydicom(name: &str) -> PathBuf {
     test_data("pydicom-3.0.2/pydicom/data/test_files").join(name)
 }
 
+/// The study of one of those files, as another hospital would have it of another person with the same number.
+pub fn somebody_else() -> Vec<u8> {
+    let mut file = fs::read(pydicom("CT_small.dcm")).unwrap();
+    let uids = ["1.3.6.1.4.1.5962.1.1.1.1.1", "1.3.6.1.4.1.5962.1.2.1.", "1.3.6.1.4.1.5962.1.3.1."];
+    let others = ["1.3.6.1.4.1.5962.9.1.1.1.1", "1.3.6.1.4.1.5962.9.2.1.", "1.3.6.1.4.1.5962.9.3.1."];
+    let names = [("CompressedSamples^CT1", "Smith^Bob            ")];
+    for (old, new) in uids.into_iter().zip(others).chain(names) {
+        let places: Vec<usize> =
+            (0..file.len() - old.len()).filter(|at| file[*at..].starts_with(old.as_bytes())).collect();
+        assert!(!places.is_empty(), "{old}");
+        for at in places {
+            file[at..at + new.len()].copy_from_slice(new.as_bytes());
+        }
+    }
+    file
+}
+
 /// A folder with copies of these files.
 pub fn folder_of(names: &[&str]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -30,7 +30,7 @@ fn key(number: u8) -> SecretKey {
 }
 
 /// A network of one hospital that is nowhere.
-fn genesis() -> Genesis {
+pub fn genesis() -> Genesis {
     let public = |number| -> Key { key(number).public() };
     let announcement = Announcement {
         name: Text::new("mercy").unwrap(),

@@ -1,9 +1,11 @@
-//! Another user of the machine read a PIN and a Patient ID in the list of processes; and a wallet was made with a passphrase of one letter.
+//! Another user of the machine read a PIN, a Patient ID and a pickup code in the list of processes; and a wallet was made with a passphrase of one letter.
 
-use std::fs;
+use std::fs::{self, File};
+use std::process::Stdio;
 
-use crate::cluster::{Cluster, HOSPITALS, brain};
+use crate::cluster::{Cluster, HOSPITALS, PERSON, brain};
 use crate::people::{PIN, text};
+use crate::process::program;
 
 #[test]
 fn a_pin_and_a_patients_id_are_given_where_nobody_else_reads_them() {
@@ -38,8 +40,18 @@ fn a_pin_and_a_patients_id_are_given_where_nobody_else_reads_them() {
         wrong.refused().0 == "pickup" && wrong.stderr.contains("can read --pin in the list of processes"),
         "{wrong:?}"
     );
-    let right = pickup(&["--pin-file", "pin"]);
-    assert_eq!((right.done()["studies"].as_array().unwrap().len(), right.stderr.as_str()), (1, ""), "{right:?}");
+    // The code opens a visit with that PIN: it is a secret as well, and no less where it is typed in.
+    assert!(wrong.stderr.contains("can read the code in the list of processes"), "{wrong:?}");
+    fs::write(cluster.path("code"), &code).unwrap();
+    let given = |code: &str| {
+        let mut command = program(PERSON, cluster.folder());
+        command.args(["--json", "wallet", "pickup", "--dir", "ana", code, "--pin-file", "pin"]);
+        let output = command.stdin(File::open(cluster.path("code")).unwrap()).stdout(Stdio::piped()).output().unwrap();
+        let (said, warned) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+        assert!(output.status.success() && warned.is_empty(), "{code}: {said}{warned}");
+        serde_json::from_str::<serde_json::Value>(&said).unwrap()["studies"].as_array().unwrap().len()
+    };
+    assert_eq!(["code", "/dev/fd/0", "-"].map(given), [1, 1, 1]);
 
     fs::write(cluster.path("letter"), "a\n").unwrap();
     let init = ["wallet", "init", "--dir", "eve", "--network", "network.json", "--passphrase-file", "letter"];

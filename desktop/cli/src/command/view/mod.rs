@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use clavicle_command::file::{Readers, write_new};
+use clavicle_command::file::{Readers, path_text, write_new};
 use clavicle_imaging::files::{Files as _, OnDisk};
 use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
@@ -209,7 +209,7 @@ fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, ViewEr
     let json = json!({
         "remarks": remarks, "bad_frames": bad_frames,
         "rows": rows, "columns": columns, "frames": frames, "frame": frame + 1, "windows": named, "unit": unit.as_str(),
-        "depth_mm": depth_mm, "modality": facts.map(|facts| facts.modality.to_string()), "png": arguments.look.png,
+        "depth_mm": depth_mm, "modality": facts.map(|facts| facts.modality.to_string()), "png": arguments.look.png.as_deref().map(path_text),
     });
     Ok(Answer { text: lines.join("\n"), json })
 }
@@ -261,9 +261,9 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, View
     lines.extend(said(arguments.look.png.as_deref()));
     let not_taken: Vec<Value> = quarantined
         .iter()
-        .map(|one| json!({ "path": one.path.to_string_lossy(), "reason": one.reason.on_screen() }))
+        .map(|one| json!({ "path": path_text(&one.path), "reason": one.reason.on_screen() }))
         .collect();
-    let json = json!({ "series": rows, "not_taken": not_taken, "png": arguments.look.png });
+    let json = json!({ "series": rows, "not_taken": not_taken, "png": arguments.look.png.as_deref().map(path_text) });
     Ok(Answer { text: lines.join("\n"), json })
 }
 

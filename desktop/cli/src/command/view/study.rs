@@ -3,6 +3,7 @@
 use std::io::{self, Read as _};
 use std::path::PathBuf;
 
+use clavicle_command::file::path_text;
 use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::picture::Picture;
 use clavicle_imaging::reader::Reader;
@@ -51,7 +52,7 @@ pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, 
         write(png, &encoded(&sheet))?;
     }
     lines.extend(said(look.png.as_deref()));
-    let json = json!({ "series": rows, "reports": reports, "png": look.png });
+    let json = json!({ "series": rows, "reports": reports, "png": look.png.as_deref().map(path_text) });
     Ok(Answer { text: lines.join("\n"), json })
 }
 
