@@ -209,7 +209,7 @@ fn text<const MAX: usize>(said: &str) -> Text<MAX> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clavicle_ledger::encoding::{Ascending, Bytes};
     use clavicle_ledger::id::{EventHash, GrantId, ManifestRoot, SourceId, TermsCommitment};
     use clavicle_ledger::key::SecretKey;
@@ -221,7 +221,7 @@ mod tests {
 
     use super::*;
 
-    const NOW: Timestamp = Timestamp(20_000 * DAY_MS);
+    pub(crate) const NOW: Timestamp = Timestamp(20_000 * DAY_MS);
     const GRANT: GrantId = GrantId::from_bytes([3; 32]);
 
     fn key(number: u8) -> Key {
@@ -229,7 +229,7 @@ mod tests {
     }
 
     /// A study as it was proven at height 9, with the grant on it.
-    fn proved(edit: impl FnOnce(&mut Study)) -> Proved {
+    pub(crate) fn proved(edit: impl FnOnce(&mut Study)) -> Proved {
         let live = LiveGrant {
             id: GRANT,
             grantee: key(2),
@@ -261,7 +261,7 @@ mod tests {
         Proved { record, height: 9, time: BlockTime(NOW) }
     }
 
-    fn received() -> Received {
+    pub(crate) fn received() -> Received {
         Received {
             study: StudyId::from_bytes([8; 32]),
             source: SourceId::from_bytes([5; 32]),

@@ -256,18 +256,18 @@ impl Recipient {
             final_at: letter_of.final_at,
             at: self.wallet.now(),
         };
-        self.make_room(shown)?;
+        self.make_room(|number| shown.grantees.iter().any(|numbered| numbered.number == number))?;
         self.wallet.vault.put(id.as_bytes(), &received)?;
         Ok(Some(Granted { id, received }))
     }
 
     /// Throws away the oldest letters to a card that the ledger does not bear out, where there are too many of them: whoever was shown the card can
     /// write any number. What names a copy stays.
-    fn make_room(&self, shown: &Shown) -> Result<(), WalletError> {
+    fn make_room(&self, is_of_card: impl Fn(u32) -> bool) -> Result<(), WalletError> {
         let (mut seen, mut unshown) = (BTreeSet::new(), Vec::new());
         for granted in self.inbox()? {
             let Received { study, grantee, .. } = granted.received;
-            if !shown.grantees.iter().any(|numbered| numbered.number == grantee) {
+            if !is_of_card(grantee) {
                 continue;
             }
             let names_a_copy = seen.insert(study) && self.has_copy(study)?;
@@ -616,5 +616,76 @@ impl Recipient {
             actor: Some(actor),
             reach: None,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::genesis::Parameters;
+    use clavicle_ledger::light::LightClient;
+
+    use super::*;
+    use crate::ledger::Ledger;
+    use crate::objection::tests::{NOW, proved, received};
+
+    fn clock() -> LocalTime {
+        LocalTime(NOW)
+    }
+
+    /// A recipient's wallet on a network of nobody.
+    fn rossi(folder: &Path) -> Recipient {
+        let genesis = Genesis {
+            name: Text::new("test").unwrap(),
+            time: BlockTime(NOW),
+            parameters: Parameters::default(),
+            sources: Ascending::new(),
+        };
+        let passphrase = Passphrase::new("four words of it".to_owned()).unwrap();
+        let ledger = Ledger::new(&genesis, LightClient::from_genesis(&genesis), clock);
+        let words = Words::from_entropy(&[1; 32]);
+        Recipient { wallet: Wallet::make(folder, &passphrase, genesis, ledger, (&words, 0), "Dr Rossi").unwrap() }
+    }
+
+    fn id(number: usize) -> [u8; 32] {
+        *blake3::hash(&number.to_le_bytes()).as_bytes()
+    }
+
+    #[test]
+    fn letters_that_are_not_borne_out_are_bounded_and_push_no_good_one_out() {
+        let folder = tempfile::tempdir().unwrap();
+        let rossi = rossi(folder.path());
+        let letter = |number: usize| Received {
+            study: StudyId::from_bytes(id(number)),
+            grant: GrantId::from_bytes(id(number)),
+            at: NOW.plus(1 + number as u64),
+            ..received()
+        };
+        let (good, copied) = (received(), Received { at: NOW, ..letter(9_999) });
+        let of = |copied: &Received| CopyOf { revision: 0, root: copied.terms.manifest_root, at: NOW };
+        rossi
+            .wallet
+            .vault
+            .write(|batch| {
+                for letter in (0..MAX_UNSHOWN + 20).map(letter).chain([good.clone(), copied.clone()]) {
+                    batch.put(letter.grant.as_bytes(), &letter)?;
+                }
+                batch.put(good.study.as_bytes(), &proved(|_| {}))?;
+                batch.put(copied.study.as_bytes(), &of(&copied))
+            })
+            .unwrap();
+        rossi.make_room(|_| false).unwrap();
+        assert_eq!(rossi.inbox().unwrap().len(), MAX_UNSHOWN + 22, "of another card");
+        rossi.make_room(|_| true).unwrap();
+        let left: Vec<GrantId> = rossi.inbox().unwrap().iter().map(|granted| granted.id).collect();
+        assert_eq!(left.len(), MAX_UNSHOWN - 1 + 2);
+        assert!(left.contains(&good.grant) && left.contains(&copied.grant));
+        assert!(!left.contains(&letter(20).grant) && left.contains(&letter(21).grant), "the oldest go");
+
+        // What a block does not have that is an hour newer, it never had.
+        let last = letter(MAX_UNSHOWN);
+        rossi.throw_away(last.study, BlockTime(last.at.plus(LATE_MS - 1))).unwrap();
+        assert!(rossi.granted(&last.grant.to_string()).is_ok());
+        rossi.throw_away(last.study, BlockTime(last.at.plus(LATE_MS))).unwrap();
+        assert!(rossi.granted(&last.grant.to_string()).is_err());
     }
 }
