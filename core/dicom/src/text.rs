@@ -9,6 +9,8 @@ use encoding_rs::{
 };
 
 const ESCAPE: u8 = 0x1b;
+/// How many sets an instance may switch between; those that are named after them cannot be switched to.
+const MAX_LISTED: usize = 16;
 
 /// A set of characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,11 +44,13 @@ pub struct Charset {
     first: Set,
     /// Whether it is one set alone, so that text can be written in it.
     is_alone: bool,
+    /// The sets that escapes may switch to: those that are named, by their numbers in the register of ISO.
+    listed: [Option<u16>; MAX_LISTED],
 }
 
 impl Default for Charset {
     fn default() -> Self {
-        Self { first: Set::Ascii, is_alone: true }
+        Self { first: Set::Ascii, is_alone: true, listed: [None; MAX_LISTED] }
     }
 }
 
@@ -59,7 +63,11 @@ impl Charset {
         // Those that need no other may stand alone only, and count wherever they stand.
         let whole = terms.iter().find(|set| matches!(set, Set::Utf8 | Set::Whole(_)));
         let first = whole.or(terms.first()).copied().unwrap_or(Set::Ascii);
-        Self { first, is_alone: terms.len() == 1 }
+        let mut listed = [None; MAX_LISTED];
+        for (place, number) in listed.iter_mut().zip(value.split('\\').filter_map(number_of)) {
+            *place = Some(number);
+        }
+        Self { first, is_alone: terms.len() == 1, listed }
     }
 
     /// The text, if all of it is in the character set. In a name, components and groups begin in the first set again.
@@ -126,19 +134,31 @@ impl Charset {
                     })
                 }
             },
-            first => read_2022(first, bytes, is_name, each),
+            _ => read_2022(self, bytes, is_name, each),
         }
+    }
+
+    /// ASCII, and the half of JIS X 0201 that is all but the same, may always be returned to.
+    fn may_switch_to(self, number: u16) -> bool {
+        matches!(number, 6 | 14) || self.listed.contains(&Some(number))
     }
 }
 
-/// ISO 2022, as far as PS3.5 §6.1.2.5 has it: bytes below 80 are of one set, those above of another, and escapes name both.
-fn read_2022(first: Set, bytes: &[u8], is_name: bool, mut each: impl FnMut(Option<&str>) -> Option<()>) -> Option<()> {
+/// ISO 2022, as far as PS3.5 §6.1.2.5 has it: bytes below 80 are of one set, those above of another, and escapes name both. An escape to a set that
+/// the instance does not name means nothing: else an attribute that is ASCII by definition could hold anything.
+fn read_2022(
+    charset: Charset,
+    bytes: &[u8],
+    is_name: bool,
+    mut each: impl FnMut(Option<&str>) -> Option<()>,
+) -> Option<()> {
+    let first = charset.first;
     let (mut low, mut high) = (Set::Ascii, first);
     let mut rest = bytes;
     while let [byte, after @ ..] = rest {
         if *byte == ESCAPE {
-            match escaped(after) {
-                Some((set, is_high, len)) => {
+            match escaped(after).filter(|(number, ..)| charset.may_switch_to(*number)) {
+                Some((_, set, is_high, len)) => {
                     *(if is_high { &mut high } else { &mut low }) = set;
                     rest = &after[len..];
                 }
@@ -179,16 +199,17 @@ fn read_2022(first: Set, bytes: &[u8], is_name: bool, mut each: impl FnMut(Optio
     Some(())
 }
 
-/// What comes behind an escape: which set, whether it is that of bytes from 80 on, and how many bytes say so (PS3.3 tables C.12-3 and C.12-4).
-fn escaped(after: &[u8]) -> Option<(Set, bool, usize)> {
+/// What comes behind an escape: which set, by its number and as it is, whether it is that of bytes from 80 on, and how many bytes say so (PS3.3 tables
+/// C.12-3 and C.12-4).
+fn escaped(after: &[u8]) -> Option<(u16, Set, bool, usize)> {
     Some(match after {
-        [b'(', b'B', ..] => (Set::Ascii, false, 2),
-        [b'(', b'J', ..] => (Set::Kana, false, 2),
-        [b')', b'I', ..] => (Set::Kana, true, 2),
-        [b'$', b'B' | b'@', ..] => (Set::Kanji, false, 2),
-        [b'$', b'(', b'D', ..] => (Set::SupplementaryKanji, false, 3),
-        [b'$', b')', b'C', ..] => (Set::Korean, true, 3),
-        [b'$', b')', b'A', ..] => (Set::Chinese, true, 3),
+        [b'(', b'B', ..] => (6, Set::Ascii, false, 2),
+        [b'(', b'J', ..] => (14, Set::Kana, false, 2),
+        [b')', b'I', ..] => (13, Set::Kana, true, 2),
+        [b'$', b'B' | b'@', ..] => (87, Set::Kanji, false, 2),
+        [b'$', b'(', b'D', ..] => (159, Set::SupplementaryKanji, false, 3),
+        [b'$', b')', b'C', ..] => (149, Set::Korean, true, 3),
+        [b'$', b')', b'A', ..] => (58, Set::Chinese, true, 3),
         [b'-', part, ..] => {
             let number = match part {
                 b'A' => 100,
@@ -204,7 +225,7 @@ fn escaped(after: &[u8]) -> Option<(Set, bool, usize)> {
                 b'b' => 203,
                 _ => return None,
             };
-            (Set::of_number(number)?, true, 2)
+            (number, Set::of_number(number)?, true, 2)
         }
         _ => return None,
     })
@@ -214,14 +235,24 @@ fn of(encoding: &'static Encoding, bytes: &[u8]) -> Option<String> {
     encoding.decode_without_bom_handling_and_without_replacement(bytes).map(std::borrow::Cow::into_owned)
 }
 
+/// A defined term without what people write differently.
+fn plain(term: &str) -> String {
+    term.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_uppercase()).collect()
+}
+
+/// The number in a defined term.
+fn number_of(term: &str) -> Option<u16> {
+    let plain = plain(term);
+    let number = ["ISO2022IR", "ISO2022", "ISOIR", "IR"].iter().find_map(|prefix| plain.strip_prefix(prefix));
+    number?.parse().ok()
+}
+
 impl Set {
     fn of_term(term: &str) -> Self {
-        let plain: String =
-            term.chars().filter(char::is_ascii_alphanumeric).map(|char| char.to_ascii_uppercase()).collect();
-        let number = ["ISO2022IR", "ISO2022", "ISOIR", "IR"].iter().find_map(|prefix| plain.strip_prefix(prefix));
-        if let Some(known) = number.and_then(|number| number.parse().ok()).and_then(Self::of_number) {
+        if let Some(known) = number_of(term).and_then(Self::of_number) {
             return known;
         }
+        let plain = plain(term);
         match plain.strip_prefix("ISO2022").unwrap_or(&plain) {
             "" | "DEFAULT" | "ASCII" | "USASCII" | "ISO646" => Self::Ascii,
             "UTF8" | "ISO10646UTF8" | "UNICODEUTF8" => Self::Utf8,
@@ -338,6 +369,19 @@ mod tests {
         assert_eq!(read("\\ISO 2022 IR 149", text).as_deref(), Some("Hong^Gildong=洪^吉洞"));
         assert_eq!(read("\\ISO 2022 IR 58", b"\x1b$)A\xcd\xf5").as_deref(), Some("王"));
         assert_eq!(read("ISO 2022 IR 6\\ISO 2022 IR 100", b"\x1b-AB\xfcc^J").as_deref(), Some("Büc^J"));
+    }
+
+    #[test]
+    fn a_set_that_is_not_named_is_not_switched_to() {
+        let kanji = &b"\x1b$B;3"[..];
+        assert_eq!(Charset::default().decode(kanji, false), None);
+        assert_eq!(Charset::default().decode(b"\x1b-AM\xfcller", false), None);
+        for charset in ["", "ISO_IR 100", "\\ISO 2022 IR 149"] {
+            assert_eq!(read(charset, kanji), None, "{charset}");
+        }
+        assert_eq!(read("ISO 2022 IR 87", kanji).as_deref(), Some("山"));
+        assert_eq!(Charset::default().decode(b"\x1b(BCT\x1b(J", false).as_deref(), Some("CT"));
+        assert_eq!(Charset::default().decode_marked(kanji, false), "\u{fffd}".repeat(5));
     }
 
     #[test]

@@ -290,8 +290,8 @@ impl Summary {
         modalities.sort_unstable();
         modalities.dedup();
         let mut modalities = modalities.join(" ");
-        // What does not fit a line is not worth keeping; every modality is two or three letters.
-        modalities.truncate(modalities.char_indices().take_while(|(at, _)| *at < 60).count());
+        // What does not fit a line is not worth keeping; every modality that DICOM defines is a few letters of ASCII. A source may write others.
+        modalities.truncate(modalities.floor_char_boundary(60));
         Self {
             study_instance_uid: header.study_instance_uid,
             date: header.study_date,
@@ -349,4 +349,57 @@ impl Row for Tip {
 
 impl Row for LightClient {
     const KIND: &'static str = "light";
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use clavicle_manifest::{Header, Instance, Nonce, Series};
+
+    use super::*;
+
+    #[test]
+    fn a_modality_that_is_not_ascii_is_summed_up_like_any_other() {
+        let uid = |text: &str| Uid::new(text).unwrap();
+        let series = |number: usize, modality: &str| Series {
+            series_instance_uid: uid(&format!("1.2.{number}")),
+            modality: Text::new(modality).unwrap(),
+            number: None,
+            body_part: Text::default(),
+            description: Text::default(),
+            instances: Ascending::from_items(vec![Instance {
+                sop_instance_uid: uid(&format!("1.2.{number}.1")),
+                sop_class_uid: uid("1.2.840.10008.5.1.4.1.1.4"),
+                transfer_syntax_uid: uid("1.2.840.10008.1.2.1"),
+                size: 1,
+                stored: StoredDigest::of(&[1]),
+                dataset: None,
+                pixels: None,
+                frames: 1,
+            }])
+            .unwrap(),
+        };
+        let source = SourceId::from_bytes([1; 32]);
+        let header = Header {
+            study: StudyId::from_bytes([2; 32]),
+            source,
+            study_instance_uid: uid("1.2"),
+            revision: 0,
+            predecessor: None,
+            open: false,
+            study_date: None,
+            description: Text::default(),
+        };
+        let of = |modalities: &[&str]| {
+            let all = modalities.iter().enumerate().map(|(at, modality)| series(at, modality)).collect();
+            let all = Ascending::from_items(all).unwrap();
+            let manifest = Manifest::new(header.clone(), Nonce::from_bytes([7; 32]), all, Ascending::new());
+            Summary::of(&manifest.unwrap()).modalities.as_str().to_owned()
+        };
+        assert_eq!(of(&["山"]), "山");
+        assert_eq!(of(&["MR", "CT", "MR"]), "CT MR");
+        // As long as a source's word can be, and no letter of it is cut in two.
+        let long = ["山山山山山", "川川川川川", "田田田田田", "本本本本本"];
+        assert!(of(&long).len() <= 60 && long.iter().any(|word| of(&long).starts_with(word)));
+    }
 }

@@ -113,6 +113,21 @@ fn a_patient_id_is_never_overlooked() {
 }
 
 #[test]
+fn a_code_is_ascii_whatever_escapes_are_in_it() {
+    let modality = |charset: &[u8]| {
+        let mut file = Named::new(1, 1).file(&[]);
+        let at = file.windows(4).position(|window| window == [8, 0, 0x16, 0]).unwrap();
+        file.splice(at..at, element(8, 5, "CS", charset));
+        let at = file.windows(4).position(|window| window == [8, 0, 0x60, 0]).unwrap();
+        file.splice(at..at + 10, element(8, 0x60, "CS", b"\x1b$B;3 "));
+        read(&file).unwrap().modality
+    };
+    for charset in [&b""[..], b"\\ISO 2022 IR 87 ", b"ISO_IR 192"] {
+        assert_eq!(modality(charset).as_str(), "");
+    }
+}
+
+#[test]
 fn sequences_are_followed_only_so_deep() {
     let nested = |depth| {
         let mut inner = Vec::new();
