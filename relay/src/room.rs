@@ -6,11 +6,15 @@
 //! What waits in `incoming/` or lies in `quarantine/` is bounded by [`Shares`], in all and for each peer. What the other addresses have left is for them, for
 //! this one, and for one that is still to come: so N of them leave an (N + 1)-th part, on which they cannot lay hands. Within its address
 //! a title has its share in the same way, so that one who lies about it takes it from those at its own address alone.
+//!
+//! What is in the archive is nobody's share: a hospital sends what it sends. Only when the disk is nearly full does it matter who sent how much in the
+//! last day ([`DayShares`]), so that what is left is not one sender's.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use clavicle_admission::Neighbourhood;
 use serde::{Deserialize, Serialize};
@@ -19,6 +23,12 @@ const MIB: u64 = 1 << 20;
 /// The reserve, unless the settings have another: so much, or a twentieth of the disk where that is less.
 const RESERVE: u64 = 1 << 30;
 const RESERVE_PART: u64 = 20;
+/// When less than such a part of the disk is left besides the reserve, it is shared.
+const SCARCE_PART: u64 = 10;
+/// For how long it counts what somebody sent.
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+/// Of so many addresses it is counted.
+const MOST: usize = 65_536;
 
 /// How much of its disk a relay may use for what: the table `[disk]` in `relay.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -66,6 +76,8 @@ pub struct Space {
     pub free: u64,
     /// Bytes that are kept for the chain, revocations and receipts.
     pub reserve: u64,
+    /// When fewer bytes than these are left besides, senders share them.
+    pub scarce: u64,
 }
 
 /// Too little room.
@@ -98,7 +110,7 @@ impl Room {
         let found = rustix::fs::statvfs(&self.folder)?;
         let of = |blocks: u64| blocks.saturating_mul(found.f_frsize);
         let reserve = self.reserve.unwrap_or_else(|| RESERVE.min(of(found.f_blocks) / RESERVE_PART));
-        Ok(Space { free: of(found.f_bavail), reserve })
+        Ok(Space { free: of(found.f_bavail), reserve, scarce: of(found.f_blocks) / SCARCE_PART })
     }
 
     /// Whether `more` bytes leave the reserve as it is.
@@ -107,7 +119,15 @@ impl Room {
     /// [`NoRoom`] as an [`io::Error`]. When nobody can tell, there is none.
     pub fn check(&self, more: u64) -> io::Result<()> {
         let space = self.space()?;
-        if space.free < space.reserve.saturating_add(more) { Err(NoRoom(space).into()) } else { Ok(()) }
+        if space.has(more) { Ok(()) } else { Err(NoRoom(space).into()) }
+    }
+}
+
+impl Space {
+    /// Whether `more` bytes leave the reserve as it is.
+    #[must_use]
+    pub fn has(&self, more: u64) -> bool {
+        self.free >= self.reserve.saturating_add(more)
     }
 }
 
@@ -182,6 +202,12 @@ impl Shares {
         address.saturating_add(self.least) > here || own.saturating_add(self.least) > share(here, 0, 0)
     }
 
+    /// What a sender's address has.
+    #[must_use]
+    pub fn of_address(&self, sender: &Sender) -> u64 {
+        self.of(sender).0
+    }
+
     /// What a sender's address has, and the sender of that.
     fn of(&self, sender: &Sender) -> (u64, u64) {
         let titles = self.addresses.get(&sender.address);
@@ -223,6 +249,51 @@ impl Shares {
     #[must_use]
     pub fn used(&self) -> u64 {
         self.used
+    }
+}
+
+/// How much each address sent in a day, for when the disk is nearly full: then it may have sent as much as one of all who did, and one more, would
+/// have of what is left. So N of them leave an (N + 1)-th part each day.
+#[derive(Debug)]
+pub struct DayShares {
+    since: Instant,
+    addresses: BTreeMap<Neighbourhood, u64>,
+}
+
+impl DayShares {
+    /// Nobody sent anything yet.
+    #[must_use]
+    pub const fn new(now: Instant) -> Self {
+        Self { since: now, addresses: BTreeMap::new() }
+    }
+
+    /// Whether `bytes` more than what is counted fit a sender's share of what is left.
+    pub fn fits(&mut self, sender: &Sender, bytes: u64, space: Space, now: Instant) -> bool {
+        let left = space.free.saturating_sub(space.reserve);
+        if left >= space.scarce {
+            return true;
+        }
+        self.come_to(now);
+        let own = self.addresses.get(&sender.address).copied();
+        if own.is_none() && self.addresses.len() >= MOST {
+            return false;
+        }
+        own.unwrap_or(0).saturating_add(bytes) <= left / others(&self.addresses, &sender.address).saturating_add(1)
+    }
+
+    /// Takes down what a sender sent.
+    pub fn add(&mut self, sender: &Sender, bytes: u64, now: Instant) {
+        self.come_to(now);
+        if self.addresses.len() < MOST || self.addresses.contains_key(&sender.address) {
+            let own = self.addresses.entry(sender.address).or_default();
+            *own = own.saturating_add(bytes);
+        }
+    }
+
+    fn come_to(&mut self, now: Instant) {
+        if now.saturating_duration_since(self.since) >= DAY {
+            *self = Self::new(now);
+        }
     }
 }
 
@@ -302,6 +373,34 @@ mod tests {
         assert!(!shares.is_used_up(&sender(1, "US")));
         shares.add(Some(&mr), 1);
         assert!(shares.is_used_up(&sender(1, "US")), "its address has half");
+    }
+
+    /// Images that are fine, of studies that nobody made, filled the disk down to the reserve, and then every modality was refused.
+    #[test]
+    fn who_fills_a_disk_leaves_a_share_of_the_rest_to_others() {
+        let now = Instant::now();
+        let (mut day, mut left) = (DayShares::new(now), 100_000u64);
+        let space = |left| Space { free: 50_000 + left, reserve: 50_000, scarce: 10_000 };
+        for address in 1..=20 {
+            let flood = sender(address, "LIAR");
+            while day.fits(&flood, 10, space(left), now) {
+                day.add(&flood, 10, now);
+                left -= 10;
+            }
+            assert!(left >= 10_000 / (u64::from(address) + 1), "{address} addresses leave {left}");
+        }
+        let ct = sender(100, "CT");
+        assert!(day.fits(&ct, 20, space(left), now), "{left} are left");
+        assert!(!day.fits(&sender(1, "OTHER"), 1, space(left), now), "by its address, whatever it calls itself");
+        assert!(day.fits(&sender(1, "LIAR"), 1 << 20, space(10_000), now), "with room enough nobody counts");
+        assert!(!day.fits(&ct, 1, space(0), now));
+        // The next day each may send again, of what is left.
+        let next = now + DAY;
+        assert!(day.fits(&sender(1, "LIAR"), left, space(left), next) && day.addresses.is_empty());
+        for address in 0..MOST as u32 + 10 {
+            day.add(&Sender::new(IpAddr::from(address.to_be_bytes()), ""), 1, next);
+        }
+        assert_eq!(day.addresses.len(), MOST);
     }
 
     #[test]

@@ -35,7 +35,9 @@ impl Sink for Inbox {
         let sender = Sender::new(object.peer.ip(), &object.calling.to_string());
         // Before it is looked at, since it may be taken in meanwhile.
         self.incoming.came(&object.path, sender.clone(), object.size);
-        self.judge(object, &sender).inspect_err(|_| self.incoming.gone(&object.path))
+        self.judge(object, &sender).inspect_err(|_| self.incoming.gone(&object.path))?;
+        self.incoming.acknowledged(&sender, object.size);
+        Ok(())
     }
 
     fn ended(&self, association: &Ended) {

@@ -1,13 +1,14 @@
-//! What waits in `incoming/`, and whose it is: bounded in all and for each sender.
+//! What waits in `incoming/`, and whose it is: bounded in all and for each sender. When the disk is nearly full, what each address sent in a day is, too.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use clavicle_imaging::dimse::{Allowance, Refusal, RefusalStatus};
 
-use crate::room::{Room, Sender, Shares};
+use crate::room::{DayShares, Room, Sender, Shares};
 
 /// What an object costs at least of the room for all that wait.
 const LEAST: u64 = 64 << 10;
@@ -24,6 +25,8 @@ pub(super) struct Incoming {
 #[derive(Debug)]
 struct Counted {
     shares: Shares,
+    /// What was acknowledged.
+    day: DayShares,
     /// Whose each file is; nobody's that was there at the start.
     files: BTreeMap<PathBuf, (Option<Sender>, u64)>,
 }
@@ -31,7 +34,8 @@ struct Counted {
 impl Incoming {
     /// What waits in `folder`, which need not be there, for `limit` bytes.
     pub(super) fn open(folder: &Path, limit: u64, room: Room) -> Self {
-        let mut counted = Counted { shares: Shares::new(limit, LEAST), files: BTreeMap::new() };
+        let mut counted =
+            Counted { shares: Shares::new(limit, LEAST), day: DayShares::new(Instant::now()), files: BTreeMap::new() };
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let size = entry.metadata().map(|found| found.len()).unwrap_or(0);
             counted.shares.add(None, size);
@@ -57,6 +61,11 @@ impl Incoming {
         let mut counted = self.counted();
         counted.shares.add(Some(&sender), bytes);
         counted.files.insert(path.to_owned(), (Some(sender), bytes));
+    }
+
+    /// A sender was told that its object is taken in.
+    pub(super) fn acknowledged(&self, sender: &Sender, bytes: u64) {
+        self.counted().day.add(sender, bytes.max(LEAST), Instant::now());
     }
 
     /// Whose a file is, as far as known.
@@ -87,8 +96,16 @@ impl Allowance for Arrival {
         self.unlooked = self.unlooked.saturating_add(bytes);
         if self.unlooked >= STEP {
             self.unlooked = 0;
-            if self.incoming.room.check(STEP).is_err() {
-                return Err(Refusal::new(RefusalStatus::OutOfResources, "the disk has no room for more images"));
+            let refuse = |why| Err(Refusal::new(RefusalStatus::OutOfResources, why));
+            // When nobody can tell, there is none.
+            let Some(space) = self.incoming.room.space().ok().filter(|space| space.has(STEP)) else {
+                return refuse("the disk has no room for more images");
+            };
+            let mut counted = self.incoming.counted();
+            // What arrives and waits besides, and all of this.
+            let more = counted.shares.of_address(&self.sender).saturating_add(bytes);
+            if !counted.day.fits(&self.sender, more, space, Instant::now()) {
+                return refuse("the disk is nearly full, and the rest of it is shared");
             }
         }
         let mut counted = self.incoming.counted();
