@@ -632,3 +632,29 @@ impl std::fmt::Debug for Ledger {
         f.debug_struct("Ledger").field("chain", &self.chain).field("newest", &self.light.newest().height).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::encoding::Text;
+    use clavicle_ledger::genesis::Parameters;
+    use clavicle_ledger::time::{BlockTime, DAY_MS};
+
+    use super::*;
+
+    /// The game in `envelope/game.rs` is about what is made of this.
+    #[test]
+    fn the_time_that_strangers_see_is_a_proven_headers_whatever_the_clock_shows() {
+        let time = BlockTime(Timestamp(20_000 * DAY_MS));
+        let (name, parameters) = (Text::new("test").unwrap(), Parameters::default());
+        let genesis = Genesis { name, time, parameters, sources: Ascending::new() };
+        let clocks: [fn() -> LocalTime; 3] = [
+            || LocalTime(Timestamp(0)),
+            || LocalTime(Timestamp(20_000 * DAY_MS + 1_234)),
+            || LocalTime(Timestamp(u64::MAX)),
+        ];
+        for clock in clocks {
+            let ledger = Ledger::new(&genesis, LightClient::from_genesis(&genesis), clock);
+            assert_eq!(ledger.head().time, time);
+        }
+    }
+}

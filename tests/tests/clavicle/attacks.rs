@@ -22,7 +22,7 @@
 //! | the power of a source that was cut off is cut, so that it forgets that it was | `adversary/stale.rs` |
 //! | a clock is set ahead and back: mailboxes, pickups and receipts go, or are kept for years, and a proposer drops what waits | `a_clock_that_is_set_and_set_back_leaves_no_mark` in the relay's `clocks.rs`, `a_clock_that_was_set_ahead_makes_no_proposer_forget_what_waits` in its `keeper.rs` |
 //! | the salt and the manifest leave while it is being decided whether a grant still stands | `while_it_is_being_decided_again_not_even_the_welcome_leaves` in the network's `transfer/cut.rs` |
-//! | whoever reads the ledger links studies by a phone's clock | `core/wallet/src/envelope/game.rs` |
+//! | whoever reads the ledger links studies by a phone's clock | `core/wallet/src/envelope/game.rs`, `core/wallet/src/ledger.rs` |
 //! | a stranger with many addresses fills a relay's mailboxes | `relay/tests/relay/mailboxes.rs` |
 //! | whoever was shown a card fills its mailbox | `relay/tests/relay/mailboxes.rs` |
 //! | work for a mailbox is used twice, elsewhere, or in advance | `relay/tests/relay/mailboxes.rs` |
@@ -39,6 +39,7 @@
 //! | a pickup code that leads to another hospital of the roster | `a_source_that_…`, `a_source_in_between_…`, `core/network/tests/transfer/pickups.rs`; `a_code_is_tried_no_more_…`, `core/wallet/tests/wallet/following.rs` |
 //! | somebody else's code for a study that has its holder | `what_is_held_stays_with_its_holder`, `of_a_visit_only_what_nobody_holds_is_offered`, `adversary/desk.rs` |
 //! | a code for a study that was suspended or withdrawn | `a_study_that_its_source_stopped_serving_is_not_handed_over`, `adversary/desk.rs` |
+//! | a code for a study that is frozen | `relay/tests/relay/counter.rs` |
 //! | a copy of `pickups.redb`, searched for its PINs | `whoever_copies_the_file_can_search_it_for_no_pin`, `relay/tests/relay/pickups.rs` |
 //! | a pickup code that has ended, at a hospital whose clock was set back | `a_pickup_that_has_ended_does_not_open_when_the_clock_is_set_back` in the relay's `clocks.rs` |
 //! | a patient gives a right answer again and again, and every study of the hospital is read each time, in the turns of those who fetch | `the_studies_of_a_visit_are_found_without_a_look_at_any_other` in the relay's `archive.rs`, `core/network/src/pickup/tickets.rs` |
