@@ -232,7 +232,10 @@ mod tests {
                 }
                 assert_eq!(places.held_by(1_000), count, "of {flooding}");
             }
-            assert_eq!(places.held(), 64);
+            for number in 0..10_000 {
+                let _ = enter(&mut places, number % flooding, now, 0);
+            }
+            assert_eq!((places.held(), places.held_by(1_000)), (64, share), "of {flooding}");
         }
     }
 

@@ -130,6 +130,15 @@ mod tests {
         assert_eq!(gone.kind(), io::ErrorKind::ConnectionAborted);
         asking.write_all(b"more").await.unwrap();
         assert_eq!(asked.read(&mut [0; 8]).await.unwrap(), 4);
+        // Nor do those have the other's place who ask as well.
+        for _ in 0..MOST * 2 {
+            let (mut here, mut there) = seat(&places, 1).await;
+            there.write_all(b"GET").await.unwrap();
+            assert_eq!(here.read(&mut [0; 8]).await.unwrap(), 3);
+            flood.push((here, there));
+        }
+        asking_too.write_all(b"more").await.unwrap();
+        assert_eq!(other.read(&mut [0; 8]).await.unwrap(), 4);
         drop((asked, other, flood));
         assert_eq!(places.with(|places| places.held()), 0);
     }

@@ -73,12 +73,12 @@ async fn a_relay_that_is_down_is_named_and_found_again_when_it_is_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_does_not_answer_is_not_waited_for_longer_than_was_said() {
     let relay = Relay::start(1, NEVER).await;
-    relay.desk.hold(true);
+    let hold = relay.desk.hold();
     let patience = Duration::from_millis(300);
     let mut client = Client::connect(CHAIN, &relay.key(), from_ref(&relay.address), patience).await.unwrap();
     let submit = Request::Submit(Box::new(decode(&envelope(1).1).unwrap()));
     assert!(matches!(client.ask(submit).await, Err(AskError::TimedOut)));
-    relay.desk.hold(false);
+    drop(hold);
     assert_eq!(client.ask(HEAD).await.unwrap(), Response::Head(None));
 }
 
@@ -100,7 +100,7 @@ async fn two_hundred_clients_at_once_are_all_answered() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slow_questions_hold_up_no_gossip() {
     let relays = all_connected(2, Duration::from_millis(200)).await;
-    relays[1].desk.hold(true);
+    let hold = relays[1].desk.hold();
     let mut asking = JoinSet::new();
     for nonce in 0..40 {
         let mut client = relays[1].client().await;
@@ -115,7 +115,7 @@ async fn slow_questions_hold_up_no_gossip() {
     relays[1].desk.put((named, bytes));
     relays[0].desk.until("one asked for", |desk| desk.has(&named)).await;
     assert_eq!(relays[1].desk.held_up(), 8, "no more than eight at once");
-    relays[1].desk.hold(false);
+    drop(hold);
     let answers = asking.join_all().await;
     assert!(answers.iter().all(|answer| *answer == Response::Verdict(Verdict::Waits)));
 }

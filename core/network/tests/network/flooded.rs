@@ -46,6 +46,15 @@ async fn silent_sockets_keep_no_wallet_out_and_are_gone_in_seconds() {
                 sockets.push(silent(&relay, host).await);
             }
         }
+        let from = Instant::now();
+        let mut ending: JoinSet<Duration> = JoinSet::new();
+        for mut socket in sockets {
+            ending.spawn(async move {
+                // Closed or reset: nothing is ever said to them but the protocol's name.
+                timeout(DEADLINE, socket.read_to_end(&mut Vec::new())).await.unwrap().ok();
+                from.elapsed()
+            });
+        }
         for nonce in 0..5 {
             let revoke = Request::Submit(Box::new(decode(&revocation(nonce)).unwrap()));
             for request in [HEAD, revoke] {
@@ -53,13 +62,9 @@ async fn silent_sockets_keep_no_wallet_out_and_are_gone_in_seconds() {
                 assert!(took < PROMISED, "{took:?}");
             }
         }
-        let from = Instant::now();
-        for mut socket in sockets {
-            // Closed or reset: nothing is ever said to them but the protocol's name.
-            let mut heard = Vec::new();
-            timeout(DEADLINE, socket.read_to_end(&mut heard)).await.unwrap().ok();
-        }
-        assert!(from.elapsed() < Duration::from_secs(10), "{:?}", from.elapsed());
+        // Sooner than a handshake may take.
+        let last = ending.join_all().await.into_iter().max().unwrap();
+        assert!(last < Duration::from_secs(8), "{last:?}");
     }
     assert_eq!(relay.desk.revoked.load(Ordering::SeqCst), 10);
 }
@@ -69,7 +74,7 @@ async fn silent_sockets_keep_no_wallet_out_and_are_gone_in_seconds() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_revocation_waits_behind_no_other_question() {
     let relay = Relay::start(1, NEVER).await;
-    relay.desk.hold(true);
+    let hold = relay.desk.hold();
     let mut asking = JoinSet::new();
     for nonce in 0..300 {
         let mut client = relay.client().await;
@@ -87,7 +92,7 @@ async fn a_revocation_waits_behind_no_other_question() {
     let (answer, _) = asks(&relay, unsound).await;
     assert!(matches!(answer, Response::Verdict(Verdict::Rejected(_))), "{answer:?}");
     assert_eq!((relay.desk.revoked.load(Ordering::SeqCst), relay.desk.held_up()), (5, 8));
-    relay.desk.hold(false);
+    drop(hold);
     // Those who had no place to wait in were told so; all the others were answered.
     let answered = asking.join_all().await.into_iter().filter(|answered| *answered).count();
     assert!(answered >= 256, "{answered}");

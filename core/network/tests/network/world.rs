@@ -106,9 +106,10 @@ impl Memory {
         self.held_up.load(Ordering::SeqCst)
     }
 
-    pub fn hold(&self, hold: bool) {
-        *self.held.lock().unwrap() = hold;
-        self.released.notify_all();
+    /// Lets answers wait, until what it returns is dropped: also when a test fails, which would not end otherwise.
+    pub fn hold(&self) -> Hold<'_> {
+        *self.held.lock().unwrap() = true;
+        Hold(self)
     }
 
     /// Whether what is gossiped is held up from now on.
@@ -126,6 +127,16 @@ impl Memory {
             }
         };
         timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("in vain: {what}"));
+    }
+}
+
+/// Answers wait as long as there is this.
+pub struct Hold<'a>(&'a Memory);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        *self.0.held.lock().unwrap() = false;
+        self.0.released.notify_all();
     }
 }
 

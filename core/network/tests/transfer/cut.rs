@@ -135,7 +135,7 @@ async fn while_it_is_being_decided_again_not_even_the_welcome_leaves() {
         let grantee = scene.grantee("grantee");
         let mut deciding = scene.hospital.deciding.subscribe();
         scene.hospital.restless.store(true, Ordering::SeqCst);
-        scene.hospital.hold(true);
+        let hold = scene.hospital.hold();
         let mut raw = scene.raw(&grantee.key, PROTOCOL).await;
         raw.say(&encoding::encode(&scene.hello(&grantee))).await;
         soon(deciding.wait_for(|deciding| *deciding > 0)).await.unwrap();
@@ -144,7 +144,7 @@ async fn while_it_is_being_decided_again_not_even_the_welcome_leaves() {
         if revoked {
             scene.hospital.revoke(scene.study, grantee.grant);
         }
-        scene.hospital.hold(false);
+        drop(hold);
         if revoked {
             assert_eq!(raw.closed().await, 2);
             let late = soon(raw.receive.read_chunk(1)).await;

@@ -141,6 +141,16 @@ pub struct Hospital {
     pub refusals: watch::Sender<Vec<String>>,
 }
 
+/// Whoever asks again waits as long as there is this.
+pub struct Hold<'a>(&'a Hospital);
+
+impl Drop for Hold<'_> {
+    fn drop(&mut self) {
+        *self.0.held.lock().unwrap() = false;
+        self.0.released.notify_all();
+    }
+}
+
 impl Hospital {
     fn new() -> Self {
         let secrets = ["operational", "consensus", "transfer", "network"].map(secret);
@@ -208,10 +218,10 @@ impl Hospital {
         Timestamp(self.clock.load(Ordering::SeqCst))
     }
 
-    /// Whether being asked again takes until this is called anew.
-    pub fn hold(&self, hold: bool) {
-        *self.held.lock().unwrap() = hold;
-        self.released.notify_all();
+    /// Has being asked again take until what this returns is dropped: also when a test fails, which would not end otherwise.
+    pub fn hold(&self) -> Hold<'_> {
+        *self.held.lock().unwrap() = true;
+        Hold(self)
     }
 
     /// Something happened that may have changed a consent.

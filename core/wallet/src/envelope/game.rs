@@ -128,6 +128,8 @@ struct Phone {
     whose: usize,
     /// How far its clock is off, in milliseconds, to both sides of the middle.
     off: u64,
+    /// Whether its wallet was restored, and finds what it granted on the ledger.
+    is_restored: bool,
 }
 
 const MIDDLE: u64 = 10 * DAY_MS;
@@ -139,7 +141,7 @@ impl Phone {
             70..95 => 60_000,
             _ => 3 * DAY_MS,
         };
-        Self { whose, off: MIDDLE - most + dice.below(2 * most) }
+        Self { whose, off: MIDDLE - most + dice.below(2 * most), is_restored: dice.chance(50) }
     }
 
     fn clock(&self, at: u64) -> u64 {
@@ -226,8 +228,7 @@ impl Day {
         let (id, by) = (GrantId::from(body.id(&CHAIN)), body.submit_by);
         self.see(phone, (Kind::Grant, at), held, head, body);
         if self.dice.chance(40) {
-            // Every other wallet was restored, and found the grant on the ledger.
-            let known = self.dice.chance(50).then_some(by);
+            let known = (!phone.is_restored).then_some(by);
             let at = at + self.dice.below(4 * HOUR_MS);
             let (head, nonce) = (self.head(at), self.dice.bytes());
             self.see(phone, (Kind::Revocation, at), held, head, revocation(head, nonce, study, id, known));

@@ -14,7 +14,7 @@ use clavicle_ledger::validators::{Validator, ValidatorSet};
 use clavicle_ledger::vote::VoteKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::application::Neighbour;
@@ -238,8 +238,17 @@ async fn whoever_sends_what_is_no_message_is_let_go_and_nobody_else_is() {
         let mut liar = connect(one.at, 3, &knows).await.unwrap().stream;
         one.linked(3).await;
         liar.write_all(garbage).await.unwrap();
-        liar.flush().await.unwrap();
-        one.parted(3).await;
+        // It goes on saying that it is there: its silence is not what ends the link.
+        let alive = async {
+            while liar.write_all(&frame::frame(Kind::Alive, &[]).unwrap()).await.is_ok() && liar.flush().await.is_ok() {
+                sleep(Duration::from_millis(100)).await;
+            }
+            core::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = one.parted(3) => {}
+            () = alive => {}
+        }
         one.says(1);
         two.hears_vote(1, 1).await;
     }
@@ -250,6 +259,33 @@ fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Whether they come from where nobody is said to listen, or from where a validator is.
+#[tokio::test]
+async fn of_those_who_say_nothing_few_are_waited_for_and_none_for_long() {
+    const CAME: usize = 200;
+    const WAITED_FOR: usize = 64;
+    let one = node(1).await;
+    one.mesh.roster.send_replace(roster(&[(1, one.at), (2, "127.0.0.1:9".parse().unwrap())]));
+    for from in [[127, 0, 3, 9], [127, 0, 0, 1]] {
+        let (mut silent, at) = (JoinSet::new(), one.at);
+        for _ in 0..CAME {
+            let socket = tokio::net::TcpSocket::new_v4().unwrap();
+            socket.bind(SocketAddr::from((from, 0))).unwrap();
+            let mut stream = socket.connect(at).await.unwrap();
+            silent.spawn(async move { timeout(PATIENCE, stream.read_to_end(&mut Vec::new())).await.map(drop) });
+        }
+        let came = Instant::now();
+        for _ in 0..CAME - WAITED_FOR {
+            silent.join_next().await.unwrap().unwrap().unwrap();
+        }
+        assert!(came.elapsed() < door::PATIENCE, "{:?}", came.elapsed());
+        for ended in silent.join_all().await {
+            ended.unwrap();
+        }
+        assert!(came.elapsed() < door::PATIENCE * 2, "{:?}", came.elapsed());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

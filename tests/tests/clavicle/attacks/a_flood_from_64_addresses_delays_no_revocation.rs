@@ -48,6 +48,8 @@ const GUESTS: usize = 1_088;
 const STRANGERS: usize = 64;
 /// By how much the flood's threads are nicer than others: each has a tenth of the weight.
 const BEHIND: i32 = 10;
+/// How long it may take until all places are taken. What keeps newcomers out keeps guests out, too: then there are never as many.
+const FILLING: Duration = Duration::from_secs(20);
 /// How soon whoever was cut off comes again.
 const AGAIN: Duration = Duration::from_millis(250);
 
@@ -87,10 +89,15 @@ impl Flood {
             runtime.spawn(strangers(Arc::clone(target), address, share(STRANGERS, at)));
         }
         let flood = Self { runtime: Some(runtime), counts };
-        // All places are taken, so that some were cut off for others, and as many guests came as there are places for.
-        let is_there = |(cut_off, guests): &(usize, usize)| *cut_off > 64 && *guests > GUESTS - 64;
-        until(|| flood.counted(), is_there);
+        let from = Instant::now();
+        until(|| flood.is_there() || from.elapsed() > FILLING, |over| *over);
         flood
+    }
+
+    /// All places are taken, so that some were cut off for others, and as many guests came as there are places for.
+    fn is_there(&self) -> bool {
+        let (cut_off, guests) = self.counted();
+        cut_off > 64 && guests > GUESTS - 64
     }
 
     fn counted(&self) -> (usize, usize) {
@@ -322,6 +329,7 @@ fn a_flood_from_64_addresses_delays_no_revocation() {
                     after.0 - before.0,
                     after.1 - before.1
                 );
+                assert!(flood.is_there(), "the flood is none: {after:?}");
                 assert!(after.0 > before.0 && after.1 > before.1, "the flood went on: {before:?}, {after:?}");
                 assert!(p99 <= PROMISED, "{p99:?}");
                 assert!(!long || speed >= quiet / 2.0, "{speed} of {quiet}");
