@@ -294,8 +294,12 @@ impl Line {
             .bind_addr(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))
             .unwrap();
         let endpoint = endpoint.bind().await.unwrap();
-        let connecting = timeout(PATIENCE, endpoint.connect(address(to), transfer::PROTOCOL)).await;
-        let connection = connecting.unwrap().unwrap();
+        // In a crowd a proof of address may come too late: then, as a wallet does, it begins anew.
+        let connect = async || timeout(PATIENCE, endpoint.connect(address(to), transfer::PROTOCOL)).await.unwrap();
+        let connection = match connect().await {
+            Ok(connection) => connection,
+            Err(_) => connect().await.unwrap(),
+        };
         let (send, receive) = connection.open_bi().await.unwrap();
         Self { _endpoint: endpoint, key: key.clone(), connection, send, receive, sizes: Vec::new() }
     }
