@@ -77,7 +77,7 @@ pub(crate) fn define(genesis: &Genesis, head: &Header, number: u64) -> Verified 
     body.sign(&chain, &[&source, &holder]).unwrap().check_stateless(&chain).unwrap()
 }
 
-/// The block after `head` with these transactions, and a certificate in the right form.
+/// The block after `head` with these transactions, a second later, and a certificate in the right form.
 pub(crate) fn next_block<S>(
     state: &S,
     head: &Header,
@@ -89,8 +89,24 @@ where
     <S as StateReader>::Error: std::fmt::Debug,
     <S as clavicle_ledger::tree::TreeReader>::Error: std::fmt::Debug,
 {
+    block_after(1_000, state, head, last, envelopes)
+}
+
+/// The same, so many milliseconds later.
+pub(crate) fn block_after<S>(
+    ms: u64,
+    state: &S,
+    head: &Header,
+    last: Option<CommitCertificate>,
+    envelopes: Vec<Verified>,
+) -> (CheckedBlock, CommitCertificate, Applied)
+where
+    S: StateReader + SnapshotReader,
+    <S as StateReader>::Error: std::fmt::Debug,
+    <S as clavicle_ledger::tree::TreeReader>::Error: std::fmt::Debug,
+{
     let rules = state.rules().unwrap();
-    let time = BlockTime(head.time.timestamp().plus(1_000));
+    let time = BlockTime(head.time.timestamp().plus(ms));
     let proposal = execute::propose(state, head.height + 1, time, last, envelopes).unwrap();
     assert!(proposal.left_out.is_empty());
     let proposer = SourceId::of_identity(&rules.chain, &secret("identity 0").public());

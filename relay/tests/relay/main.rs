@@ -6,6 +6,7 @@ mod chain;
 mod clocks;
 mod cluster;
 mod commands;
+mod counter;
 mod demo;
 mod endings;
 mod ingest;
