@@ -6,10 +6,11 @@ use clavicle_imaging::intake::Intake;
 use clavicle_imaging::phantom::Phantom;
 use clavicle_imaging::reader::Here;
 use clavicle_ledger::action::{DefineStudy, RecoverStudy, Veto};
+use clavicle_ledger::confirm::Round;
 use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::{StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::state::{ReadRows as _, StateReader as _};
 use clavicle_ledger::time::{Clocks, HOUR_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_network::pickup::{Counter as _, NotOffered, Question, Secret, Ticket, TicketHash};
@@ -55,6 +56,10 @@ impl Hospital {
         let genesis = Arc::new(genesis);
         let member = Arc::new(Member { name: "mercy".into(), source, operational, genesis, chain });
         let clocks = Clocks { wall: clock(), boot_ms: 0, asleep_ms: 0 };
+        let timekeeper = Arc::new(Timekeeper::new(move || clocks));
+        // Whoever is alone needs nobody to say what is newest.
+        let set = store.snapshot().unwrap().validators().unwrap();
+        timekeeper.keep(Round::new(source, [1; 32], clocks).confirmation(&set, clocks).unwrap());
         let submission = Submission {
             member: Arc::clone(&member),
             store,
@@ -62,10 +67,10 @@ impl Hospital {
             seen: Arc::new(Seen::open(&at("seen")).unwrap()),
             receipts: Arc::new(Receipts::open(&at("receipts"), signer).unwrap()),
             clock,
-            timekeeper: Arc::new(Timekeeper::new(move || clocks)),
+            timekeeper,
             running: OnceLock::new(),
         };
-        let archive = Archive::open(&at("archive"), &at("catalogue")).unwrap();
+        let archive = Archive::open(&at("archive"), &at("catalogue"), chain).unwrap();
         Phantom { slices: 1, size: 64, ..Phantom::default() }.write(&at("files")).unwrap();
         let intake = Intake::of_folder(&at("files"), &Here).unwrap();
         let signer = Signer { chain, source, operational: &member.operational, now: NOW };
@@ -76,7 +81,6 @@ impl Hospital {
             pickups: Arc::new(Pickups::open(&at("pickups"), SealingKey::from_bytes(Zeroizing::new([9; 32]))).unwrap()),
             archive: Arc::new(archive),
             submission: Arc::new(submission),
-            clock,
             claiming: Mutex::default(),
         };
         Self { _folder: folder, counter, study }

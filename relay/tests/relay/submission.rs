@@ -25,7 +25,9 @@ fn a_revocation_binds_the_hospital_that_serves_the_study_and_no_other() {
             let (holder, grant) = (secret("holder"), GrantId::from_bytes([nonce; 32]));
             let revoke = Revoke { study: hospital.study, revoker: holder.public(), grant, grant_submit_by };
             let submit_by = store.head().unwrap().time.timestamp().plus(60_000);
-            Body { submit_by, nonce: [nonce; 16], action: Action::Revoke(revoke) }.sign(&member.chain, &[&holder]).unwrap()
+            Body { submit_by, nonce: [nonce; 16], action: Action::Revoke(revoke) }
+                .sign(&member.chain, &[&holder])
+                .unwrap()
         };
         let mut changes = store.changes();
         let endless = sign(1, Timestamp(u64::MAX));

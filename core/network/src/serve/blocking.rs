@@ -66,7 +66,7 @@ mod tests {
     async fn who_comes_and_goes_makes_no_more_run_at_once() {
         let lane = BlockingLane::new(2);
         let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let (end, ending) = mpsc::channel::<()>();
+        let (end, ending) = mpsc::sync_channel::<()>(64);
         let ending = Arc::new(Mutex::new(ending));
         for _ in 0..64 {
             let (running, most, ending) = (Arc::clone(&running), Arc::clone(&most), Arc::clone(&ending));
