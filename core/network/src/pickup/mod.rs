@@ -39,12 +39,12 @@ mod cpace;
 mod message;
 mod secret;
 
+pub use clavicle_letters::pickup::{PickupCode, Question, Ticket};
+
 pub use self::claim::{Met, Opened, PickupError, meet};
 pub(crate) use self::counter::serve;
 pub use self::counter::{Counter, Offers};
-pub use self::message::{
-    Claim, Claimed, Denied, MAX_OFFERS, NotOffered, Offered, PickupCode, PickupId, Question, Ticket, TicketHash,
-};
+pub use self::message::{Claim, Claimed, Denied, MAX_OFFERS, NotOffered, Offered, PickupId, TicketHash};
 pub use self::secret::{Secret, plain};
 
 /// The protocol, as iroh negotiates it.
