@@ -3,6 +3,7 @@
 //! [`command`] says what can be asked for; what is done is in [`clavicle_wallet`]. Everything takes `--json` and then answers with one
 //! object, errors too.
 
+pub mod code;
 pub mod command;
 mod memory;
 pub mod push;

@@ -24,11 +24,12 @@ use clavicle_ledger::derivation::WordsError;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::file::NetworkFileError;
 use clavicle_wallet::WalletError;
-use clavicle_wallet::code::{PictureError, ReadCodeError};
+use clavicle_wallet::code::PictureError;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
 
+use crate::code::ReadCodeError;
 use crate::push::PushError;
 
 pub use self::export::{ExportArguments, ExportError, MediumArguments};

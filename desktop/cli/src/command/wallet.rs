@@ -10,7 +10,6 @@ use clavicle_network::file;
 use clavicle_network::pickup::{PickupCode, Question};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::card::SignedCard;
-use clavicle_wallet::code;
 use clavicle_wallet::patient::{
     Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp, PickupOutcome,
 };
@@ -24,6 +23,7 @@ use super::progress;
 use super::recipient::downloaded;
 use super::terms::{ago, moment};
 use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, now, sentences};
+use crate::code::read_code;
 
 /// Whoever another wallet granted to.
 const UNNAMED: &str = "somebody this wallet did not grant to";
@@ -40,7 +40,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         }
         WalletCommand::Find { folder, code } => {
             let mut patient = open(&folder)?;
-            if let Some(code) = code.as_deref().map(code::read_code::<PickupCode>).transpose()? {
+            if let Some(code) = code.as_deref().map(read_code::<PickupCode>).transpose()? {
                 patient.renew(&code.checkpoint).await?;
             }
             found(&mut patient, &folder).await
@@ -163,7 +163,7 @@ async fn pickup(
     pin: &Given<PinKind>,
     birth_date: &Given<BirthDateKind>,
 ) -> Result<Answer, CommandError> {
-    let code: PickupCode = code::read_code(given)?;
+    let code: PickupCode = read_code(given)?;
     let what = match code.question {
         Question::Pin => "the PIN that the desk told: give --pin",
         Question::BirthDate => "the date of birth: give --birth-date, as in 1953-01-17",
@@ -212,7 +212,7 @@ async fn restore(
     code: Option<&str>,
 ) -> Result<Answer, CommandError> {
     let genesis = file::read_genesis(network)?;
-    let checkpoint = code.map(code::read_code::<PickupCode>).transpose()?.map(|code| code.checkpoint);
+    let checkpoint = code.map(read_code::<PickupCode>).transpose()?.map(|code| code.checkpoint);
     let words = words(words_file)?;
     let passphrase = folder.new_passphrase()?;
     let restored = Patient::restore(&folder.dir, &passphrase, genesis, &words, checkpoint.as_ref(), now).await?;
@@ -269,7 +269,7 @@ async fn found(patient: &mut Patient, folder: &Folder) -> Result<Answer, Command
 }
 
 async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -> Result<Answer, CommandError> {
-    let card: SignedCard = code::read_code(to)?;
+    let card: SignedCard = read_code(to)?;
     let mut patient = open(folder)?;
     let study = patient.study(study)?;
     let from = Instant::now();
