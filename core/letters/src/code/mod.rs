@@ -8,15 +8,17 @@
 //! and line breaks. The checksum tells a slip from a code of another version; it proves nothing, and what
 //! must be proven is signed inside.
 
+#[cfg(feature = "pictures")]
 mod picture;
 
+#[cfg(feature = "pictures")]
 pub use self::picture::{PictureError, from_png, is_png, to_png};
 
 use clavicle_ledger::encoding::{self, DecodeError, Wire};
-use clavicle_network::pickup::PickupCode;
 use data_encoding::BASE32_NOPAD;
 
 use crate::card::SignedCard;
+use crate::pickup::PickupCode;
 
 const SCHEME: &str = "CLAVICLE:";
 const CHECKSUM_LEN: usize = 4;
@@ -120,10 +122,10 @@ mod tests {
     use clavicle_ledger::key::SecretKey;
     use clavicle_ledger::light::Checkpoint;
     use clavicle_ledger::time::Timestamp;
-    use clavicle_network::pickup::{Question, Ticket};
 
     use super::*;
     use crate::card::tests::CHAIN;
+    use crate::pickup::{Question, Ticket};
 
     fn pickup() -> PickupCode {
         PickupCode {
