@@ -11,7 +11,7 @@ use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::time::Timestamp;
 
 use crate::identity::{Recipient, RecipientError};
-pub use crate::mailbox::Mailbox;
+use crate::mailbox::Mailbox;
 
 /// Most grantee keys on a card.
 pub const MAX_GRANTEES: usize = 8;

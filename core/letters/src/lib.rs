@@ -19,8 +19,9 @@
 //! use clavicle_ledger::key::SecretKey;
 //! use clavicle_ledger::light::Checkpoint;
 //! use clavicle_ledger::time::{HOUR_MS, Timestamp};
-//! use clavicle_letters::card::{Card, Credential, Mailbox, SignedCard};
-//! use clavicle_letters::{code, identity::Identity, mailbox::Token};
+//! use clavicle_letters::card::{Card, Credential, SignedCard};
+//! use clavicle_letters::mailbox::{Mailbox, Token};
+//! use clavicle_letters::{code, identity::Identity};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // A recipient shows a card…

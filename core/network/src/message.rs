@@ -18,7 +18,7 @@ use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_ledger::transaction::{Envelope, MAX_ENVELOPE_LEN};
 use clavicle_ledger::tree::StateProof;
 use clavicle_ledger::validators::ValidatorSet;
-pub use clavicle_letters::mailbox::{MAX_SEALED_LEN, Mailbox, Token};
+use clavicle_letters::mailbox::{MAX_SEALED_LEN, Token};
 
 use crate::work::{Price, Work};
 

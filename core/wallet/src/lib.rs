@@ -57,6 +57,4 @@ pub mod rows;
 pub mod vault;
 mod wallet;
 
-pub use clavicle_letters::{card, code, identity, letter, seal};
-
 pub use self::error::WalletError;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use clavicle_wallet::code::{Code, CodeError, MAX_FILE_LEN, PictureError, from_png, from_text, is_code, is_png};
+use clavicle_letters::code::{Code, CodeError, MAX_FILE_LEN, PictureError, from_png, from_text, is_code, is_png};
 
 /// Why no code was read from what was given.
 #[derive(Debug, thiserror::Error)]
@@ -63,11 +63,11 @@ mod tests {
     use clavicle_ledger::key::SecretKey;
     use clavicle_ledger::light::Checkpoint;
     use clavicle_ledger::time::Timestamp;
-    use clavicle_network::message::Token;
-    use clavicle_network::pickup::PickupCode;
-    use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
-    use clavicle_wallet::code::{to_png, to_text};
-    use clavicle_wallet::identity::Identity;
+    use clavicle_letters::card::{Card, Credential, SignedCard};
+    use clavicle_letters::code::{to_png, to_text};
+    use clavicle_letters::identity::Identity;
+    use clavicle_letters::mailbox::{Mailbox, Token};
+    use clavicle_letters::pickup::PickupCode;
 
     use super::*;
 

@@ -39,8 +39,6 @@ mod cpace;
 mod message;
 mod secret;
 
-pub use clavicle_letters::pickup::{PickupCode, Question, Ticket};
-
 pub use self::claim::{Met, Opened, PickupError, meet};
 pub(crate) use self::counter::serve;
 pub use self::counter::{Counter, Offers};

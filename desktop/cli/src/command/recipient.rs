@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clavicle_ledger::study::{Standing, Status};
+use clavicle_letters::code;
+use clavicle_letters::letter::{Notice, NoticeCounts};
 use clavicle_network::file;
 use clavicle_wallet::WalletError;
-use clavicle_wallet::code;
 use clavicle_wallet::download::Downloaded;
-use clavicle_wallet::letter::{Notice, NoticeCounts};
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 use clavicle_wallet::rows::Noticed;

@@ -6,10 +6,10 @@ use std::time::Instant;
 use clavicle_command::given::Given;
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_network::file;
-use clavicle_network::pickup::{PickupCode, Question};
 use clavicle_wallet::WalletError;
-use clavicle_wallet::card::SignedCard;
 use clavicle_wallet::patient::{
     Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp, PickupOutcome,
 };
