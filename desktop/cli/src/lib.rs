@@ -12,8 +12,9 @@ pub mod studies;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clavicle_command::said::say;
 
-use crate::command::{Arguments, say};
+use crate::command::Arguments;
 
 /// The whole program: reads the arguments, does what they say, and tells.
 #[must_use]

@@ -11,13 +11,13 @@ mod terms;
 mod view;
 mod wallet;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use clavicle_command::file::{Readers, is_free, write_new};
 use clavicle_command::given::{Given, GivenError};
+use clavicle_command::said::sentences;
 use clavicle_imaging::reason::IntakeError;
 use clavicle_imaging::worker::Workers;
 use clavicle_ledger::derivation::WordsError;
@@ -440,18 +440,6 @@ impl CommandError {
     }
 }
 
-/// An error and what caused it, in one sentence after another.
-pub(crate) fn sentences(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 /// What a command has to say: for people and for programs.
 #[derive(Debug)]
 pub struct Answer {
@@ -459,11 +447,6 @@ pub struct Answer {
     pub text: String,
     /// The same as one JSON object.
     pub json: Value,
-}
-
-/// Says something to whoever reads the output; that nobody does any more is no reason to fall over.
-pub(crate) fn say(text: &str) {
-    writeln!(std::io::stdout(), "{text}").ok();
 }
 
 /// Does what was asked.

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clavicle_command::said::sentences;
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_letters::code;
 use clavicle_letters::letter::{Notice, NoticeCounts};
@@ -18,7 +19,7 @@ use super::images::{Against, Kept, forgotten, noted};
 use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{made, short};
-use super::{Answer, CommandError, Folder, RecipientCommand, can_write, now, sentences, write_picture};
+use super::{Answer, CommandError, Folder, RecipientCommand, can_write, now, write_picture};
 
 pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
     match command {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use clavicle_command::given::Given;
+use clavicle_command::said::sentences;
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
 use clavicle_letters::card::SignedCard;
@@ -22,7 +23,7 @@ use super::looks;
 use super::progress;
 use super::recipient::downloaded;
 use super::terms::{ago, moment};
-use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, now, sentences};
+use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, now};
 use crate::code::read_code;
 
 /// Whoever another wallet granted to.
