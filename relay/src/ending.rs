@@ -5,8 +5,8 @@ use std::io::{self, ErrorKind};
 
 use clavicle_command::given::GivenError;
 use clavicle_ledger::state::ReadError;
+use clavicle_letters::code::PictureError;
 use clavicle_network::file::NetworkFileError;
-use clavicle_wallet::code::PictureError;
 
 use crate::answer::Refusing;
 use crate::archive::ArchiveError;

@@ -8,12 +8,13 @@ use clavicle_ledger::key::{SecretKey, Signature};
 use clavicle_ledger::receipt::{Entry, Receipt, SignedReceipt};
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_manifest::{Header, Manifest, Nonce, SignedManifest, Uid};
 
 use crate::hostile::feed;
 use crate::message::{
-    Acknowledged, Collection, DecidedBlock, List, Mailbox, MailboxRequest, MailboxResponse, Opening, Prefix, Query,
-    Request, Response, Token, Verdict,
+    Acknowledged, Collection, DecidedBlock, List, MailboxRequest, MailboxResponse, Opening, Prefix, Query, Request,
+    Response, Verdict,
 };
 
 const CHAIN: ChainId = ChainId::from_bytes([7; 32]);

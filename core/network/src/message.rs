@@ -18,6 +18,7 @@ use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_ledger::transaction::{Envelope, MAX_ENVELOPE_LEN};
 use clavicle_ledger::tree::StateProof;
 use clavicle_ledger::validators::ValidatorSet;
+use clavicle_letters::mailbox::{MAX_SEALED_LEN, Token};
 
 use crate::work::{Price, Work};
 
@@ -33,8 +34,6 @@ pub const MAX_CHANGES: usize = 32;
 pub const MAX_WAITING: usize = 16 * 1024;
 /// Most transactions in one response.
 pub const MAX_ENVELOPES: usize = 256;
-/// The longest sealed message, in bytes.
-pub const MAX_SEALED_LEN: usize = 64 * 1024;
 /// Most holdings in one response: among so many of other people a wallet's own are hidden.
 pub const MAX_HOLDINGS: usize = 1_024;
 /// Most blocks in one response.
@@ -293,27 +292,6 @@ pub enum MailboxRefusal {
          another network"
     )]
     Share,
-}
-
-/// Where messages to a person are left.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Mailbox {
-    /// The mailbox's key.
-    pub key: Key,
-    /// The sources whose relays keep it.
-    pub relays: Ascending<SourceId, 2>,
-    /// What gives the right to deposit.
-    pub token: Token,
-}
-
-/// What gives the right to deposit: it stands on a Card or a Pickup.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
-pub struct Token(pub [u8; 16]);
-
-impl core::fmt::Debug for Token {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Token(…)")
-    }
 }
 
 /// A mailbox is to be kept until a moment.

@@ -13,6 +13,8 @@ use clavicle_ledger::study::Standing;
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::StatelessError;
 use clavicle_ledger::tree::ProofError;
+use clavicle_letters::card::CardError;
+use clavicle_letters::seal::SealError;
 use clavicle_manifest::VerifyError;
 use clavicle_network::endpoint::EndpointError;
 use clavicle_network::pack::PackError;
@@ -20,8 +22,6 @@ use clavicle_network::pickup::{NotOffered, PickupError};
 use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::FetchError;
 
-use crate::card::CardError;
-use crate::seal::SealError;
 use crate::vault::VaultError;
 
 /// Why something a person asked for was not done.

@@ -17,10 +17,11 @@ use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::state::{ProvenFragment, StateKey};
 use clavicle_ledger::time::{Height, LocalTime, Timestamp};
 use clavicle_ledger::transaction::Envelope;
+use clavicle_letters::mailbox::{MAX_SEALED_LEN, Mailbox, Token};
 use clavicle_network::endpoint::Remote;
 use clavicle_network::message::{
-    Acknowledged, Collection, Decided, Holding, MAX_COLLECTED, MAX_DEPOSITS, MAX_SEALED_LEN, Mailbox, MailboxRequest,
-    MailboxResponse, Opening, Prefix, Query, Request, Response, RowKey, Token, Verdict,
+    Acknowledged, Collection, Decided, Holding, MAX_COLLECTED, MAX_DEPOSITS, MailboxRequest, MailboxResponse, Opening,
+    Prefix, Query, Request, Response, RowKey, Verdict,
 };
 use clavicle_network::swarm::{AskError, Client};
 use clavicle_network::work::{MAX_EFFORT, PARTS, Price, Purpose, Task, Work};

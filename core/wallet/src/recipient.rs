@@ -14,22 +14,23 @@ use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Standing, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, LocalTime, Timestamp};
-use clavicle_network::message::{MAX_DEPOSITS, Token};
+use clavicle_letters::card::{Card, Credential, MAX_GRANTEES, SignedCard};
+use clavicle_letters::identity::Identity;
+use clavicle_letters::letter::{Content, Notice};
+use clavicle_letters::mailbox::{Mailbox, Token};
+use clavicle_letters::seal;
+use clavicle_network::message::MAX_DEPOSITS;
 use clavicle_network::transfer::{FetchError, Progress, Reach};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::cache::{self, Images};
-use crate::card::{Card, Credential, MAX_GRANTEES, Mailbox, SignedCard};
 use crate::download::{ATTEMPTS, Download, Downloaded};
 use crate::error::WalletError;
-use crate::identity::Identity;
 use crate::ledger::Proven;
-use crate::letter::{Content, Notice};
 use crate::objection::{self, Objection};
 use crate::patient::one;
 use crate::rows::{CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
-use crate::seal;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 

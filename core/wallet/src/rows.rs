@@ -12,13 +12,13 @@ use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, Height, Timestamp};
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
+use clavicle_letters::card::{MAX_GRANTEES, SignedCard};
+use clavicle_letters::identity::Identity;
+use clavicle_letters::letter::Notice;
+use clavicle_letters::pickup::PickupCode;
 use clavicle_manifest::{Date, Manifest, StoredDigest, Uid};
-use clavicle_network::pickup::PickupCode;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-use crate::card::{MAX_GRANTEES, SignedCard};
-use crate::identity::Identity;
-use crate::letter::Notice;
 use crate::vault::Row;
 
 /// Whose wallet it is: what all its keys come from. One row.

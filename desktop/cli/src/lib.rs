@@ -3,6 +3,7 @@
 //! [`command`] says what can be asked for; what is done is in [`clavicle_wallet`]. Everything takes `--json` and then answers with one
 //! object, errors too.
 
+pub mod code;
 pub mod command;
 mod memory;
 pub mod push;
@@ -12,8 +13,9 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clavicle_command::said::say;
 
-use crate::command::{Arguments, say};
+use crate::command::Arguments;
 
 /// The whole program: reads the arguments, does what they say, and tells.
 #[must_use]

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::phantom::Phantom;
@@ -13,15 +13,17 @@ use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{DAY_MS, LocalTime};
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::code::{self, Code};
+use clavicle_letters::pickup::PickupCode;
 use clavicle_network::endpoint::{Remote, bind_towards};
-use clavicle_network::pickup::{Denied, PickupCode, PickupError};
+use clavicle_network::pickup::{Denied, PickupError};
 use clavicle_network::transfer::{self, FetchError, Reference};
-use clavicle_wallet::card::SignedCard;
+use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::{GrantRequest, Granted as Made, OwnStudy, Patient, Revocable};
 use clavicle_wallet::recipient::{Granted, Recipient};
 use clavicle_wallet::rows::Stage;
 use clavicle_wallet::vault::Passphrase;
-use clavicle_wallet::{WalletError, code};
 use serde_json::json;
 use tokio::time::timeout;
 
@@ -122,7 +124,7 @@ impl Story<'_> {
         self.telling.done("Ana makes a wallet on her own device: 24 words, and keys that never leave it.", json!({}));
 
         self.telling.begin("wrong PIN");
-        let code: PickupCode = code::read_code(&picture)?;
+        let code: PickupCode = scanned(&picture)?;
         let left = match ana.pick_up(&code, WRONG_PIN).await {
             Err(WalletError::Pickup(PickupError::Denied(Denied::WrongAnswer { left }))) => left,
             other => return Err(unexpected(other)),
@@ -146,7 +148,7 @@ impl Story<'_> {
         self.telling.done("Dr Rossi makes a wallet and shows a card: a code with a fresh key.", json!({}));
 
         self.telling.begin("grant");
-        let card: SignedCard = code::read_code(&picture)?;
+        let card: SignedCard = scanned(&picture)?;
         let (for_ms, purpose) = (7 * DAY_MS, PurposeOfUse::Treatment);
         let request = GrantRequest { for_ms, purpose, later_revisions: true, staleness_ms: 0 };
         let made = ana.grant(study, &card, &request).await?;
@@ -289,11 +291,16 @@ impl Story<'_> {
     }
 
     /// Writes a code's picture, and gives its path.
-    fn picture(&self, name: &str, code: &str) -> Result<String, Failure> {
+    fn picture(&self, name: &str, code: &str) -> Result<PathBuf, Failure> {
         let path = self.hospitals.path(name);
         fs::write(&path, code::to_png(code)?)?;
-        Ok(path.display().to_string())
+        Ok(path)
     }
+}
+
+/// The code in a picture.
+fn scanned<C: Code>(picture: &Path) -> Result<C, Failure> {
+    Ok(code::from_text(&code::from_png(&fs::read(picture)?)?)?)
 }
 
 fn otherwise(what: &str) -> Failure {

@@ -9,7 +9,7 @@ use clavicle_ledger::encoding::Text;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::time::{HOUR_MS, LocalTime, Timestamp};
-use clavicle_network::pickup::{PickupCode, Question, Ticket};
+use clavicle_letters::pickup::{PickupCode, Question, Ticket};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -238,7 +238,7 @@ impl Operation for Pickup {
             service.records.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, now)?;
         let id = |study: &Entry| study.manifest.manifest.header().study.to_string();
         Ok(Issued {
-            code: clavicle_wallet::code::to_text(&code),
+            code: clavicle_letters::code::to_text(&code),
             studies: studies.iter().map(id).collect(),
             question: match question {
                 Question::Pin => "pin".to_owned(),
@@ -295,7 +295,7 @@ impl Command for Pickup {
 
 /// Writes the code into a picture.
 fn draw(code: &str, path: &Path) -> Result<(), Failure> {
-    let picture = clavicle_wallet::code::to_png(code)?;
+    let picture = clavicle_letters::code::to_png(code)?;
     // It holds the ticket.
     let written = write_new(path, &picture, Readers::Owner);
     Ok(written.map_err(|error| PngError::Picture { path: path.to_owned(), error })?)

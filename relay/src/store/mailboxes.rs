@@ -53,9 +53,9 @@ use clavicle_ledger::encoding::{self, Bytes, Wire};
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{DAY_MS, LocalTime, Timestamp};
+use clavicle_letters::mailbox::{MAX_SEALED_LEN, Token};
 use clavicle_network::message::{
-    Acknowledged, Collection, List, MAX_COLLECTED, MAX_DEPOSITS, MAX_RESPONSE_LEN, MAX_SEALED_LEN, MailboxRefusal,
-    SignedOpening, Token,
+    Acknowledged, Collection, List, MAX_COLLECTED, MAX_DEPOSITS, MAX_RESPONSE_LEN, MailboxRefusal, SignedOpening,
 };
 use clavicle_network::work::{self, Price, Purpose, Work};
 use redb::{

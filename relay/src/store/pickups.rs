@@ -32,8 +32,9 @@ use clavicle_ledger::encoding::{self, Text, Wire};
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
+use clavicle_letters::pickup::{Question, Ticket};
 pub use clavicle_network::pickup::TicketHash;
-use clavicle_network::pickup::{Question, Secret, Ticket, plain};
+use clavicle_network::pickup::{Secret, plain};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 
 use self::row::{Row, is_date};

@@ -8,8 +8,9 @@ use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_letters::mailbox::Token;
 use clavicle_network::message::{
-    Acknowledged, Collection, MAX_COLLECTED, MAX_DEPOSITS, MailboxRefusal, Opening, SignedOpening, Token,
+    Acknowledged, Collection, MAX_COLLECTED, MAX_DEPOSITS, MailboxRefusal, Opening, SignedOpening,
 };
 use clavicle_network::work::{PERIOD_MS, Price, Purpose, Task, Work};
 use clavicle_relay::store::mailboxes::{

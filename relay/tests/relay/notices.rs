@@ -6,7 +6,7 @@ use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::{ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{DAY_MS, Timestamp};
-use clavicle_network::message::{Mailbox, Token};
+use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_network::transfer::Reach;
 use clavicle_relay::store::Notices;
 use clavicle_relay::store::notices::{Copy, MAX_COPIES};

@@ -12,7 +12,8 @@ use clavicle_ledger::encoding::{self, Text, Wire};
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
-use clavicle_network::pickup::{Question, Secret, Ticket};
+use clavicle_letters::pickup::{Question, Ticket};
+use clavicle_network::pickup::Secret;
 use clavicle_relay::keys::{Keys, desk_key};
 use clavicle_relay::store::pickups::{
     Claimant, Issue, IssueError, KEPT_MS, MAX_WRONG, PickupRefused, Pickups, SealingKey, State, TicketHash, Told, Visit,

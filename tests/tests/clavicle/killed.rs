@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use clavicle_wallet::card::SignedCard;
-use clavicle_wallet::code;
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::code;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, HOSPITAL, HOSPITALS, PERSON, files_in, in_another_study, slice};

@@ -1,75 +1,20 @@
-//! The code of a pickup, and what is said in one.
+//! What is said in a pickup.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::InclusionProof;
-use clavicle_ledger::encoding::{Ascending, Text, Wire};
+use clavicle_ledger::encoding::{Text, Wire};
 use clavicle_ledger::hash_types;
 use clavicle_ledger::id::{ChainId, SourceId};
-use clavicle_ledger::key::{Key, Signature};
-use clavicle_ledger::light::{CertifiedHeader, Checkpoint};
+use clavicle_ledger::key::Signature;
+use clavicle_ledger::light::CertifiedHeader;
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::study::Reason;
-use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
+use clavicle_letters::pickup::Ticket;
 use clavicle_manifest::SignedManifest;
 
 use super::cpace::{Share, Tag};
 use crate::message::{Included, List};
-
-/// What opens a visit: 32 random bytes, on the code and nowhere else. The source keeps only their hash.
-#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Ticket(pub [u8; 32]);
-
-impl core::fmt::Debug for Ticket {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("Ticket(…)")
-    }
-}
-
-/// What is asked before anything is shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub enum Question {
-    /// The PIN that the desk told.
-    Pin,
-    /// The patient's date of birth, as eight digits: year, month, day.
-    BirthDate,
-}
-
-impl Question {
-    /// Its number on the wire.
-    pub(super) const fn number(self) -> u8 {
-        match self {
-            Self::Pin => 0,
-            Self::BirthDate => 1,
-        }
-    }
-}
-
-/// The code of a Pickup: on a screen, on paper, or a link.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct PickupCode {
-    /// The network.
-    pub chain: ChainId,
-    /// Which source.
-    pub source: SourceId,
-    /// Its transfer key: the ledger knows it, and a wallet believes the ledger.
-    pub transfer: Key,
-    /// Where it is reached, as socket addresses; likewise.
-    pub addresses: Ascending<Text<128>, 4>,
-    /// What opens the visit.
-    pub ticket: Ticket,
-    /// What is asked for it.
-    pub question: Question,
-    /// Until when.
-    pub expires: Timestamp,
-    /// A recent block: a phone that trusts the code need not go back further.
-    pub checkpoint: Checkpoint,
-}
-
-impl Wire for PickupCode {
-    const NAME: &'static str = "a pickup code";
-    const MAX_LEN: usize = 1024;
-}
 
 hash_types! {
     /// A ticket as it is kept, as the desk refers to it, and as a wallet names it: its BLAKE3, derived for this purpose.

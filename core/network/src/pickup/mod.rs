@@ -43,9 +43,7 @@ mod tickets;
 pub use self::claim::{Met, Opened, PickupError, meet};
 pub(crate) use self::counter::serve;
 pub use self::counter::{Counter, Offers};
-pub use self::message::{
-    Claim, Claimed, Denied, MAX_OFFERS, NotOffered, Offered, PickupCode, PickupId, Question, Ticket, TicketHash,
-};
+pub use self::message::{Claim, Claimed, Denied, MAX_OFFERS, NotOffered, Offered, PickupId, TicketHash};
 pub use self::secret::{Secret, plain};
 pub(crate) use self::tickets::Tickets;
 

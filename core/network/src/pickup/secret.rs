@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use clavicle_letters::pickup::{Question, Ticket};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
-
-use super::message::{Question, Ticket};
 
 /// What keeps what is made here apart from everything else that is made of the same.
 const PURPOSE: &[u8] = b"clavicle 2026 pickup secret";

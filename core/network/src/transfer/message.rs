@@ -5,12 +5,13 @@ use clavicle_ledger::encoding::Wire;
 use clavicle_ledger::key::Signature;
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::salt::Salt;
+use clavicle_letters::mailbox::Mailbox;
 use clavicle_manifest::{
     Attachment, Counts, Instance, Manifest, ScopedManifest, ScopedSeries, Series, SignedManifest, SignedScopedManifest,
     StoredDigest,
 };
 
-use crate::message::{List, Mailbox};
+use crate::message::List;
 
 /// The protocol, as iroh negotiates it.
 pub const PROTOCOL: &[u8] = b"clavicle/transfer/1";

@@ -11,11 +11,12 @@ use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::light::CertifiedHeader;
 use clavicle_ledger::transaction::{Action, Envelope, Signatures};
+use clavicle_letters::pickup::{Question, Ticket};
 use clavicle_network::endpoint::{Remote, bind};
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{
     self, Claim, Claimed, Counter, Denied, MAX_OFFERS, NotOffered, Offered, Offers, Opened, PROTOCOL, PickupError,
-    PickupId, Question, Secret, Ticket, TicketHash,
+    PickupId, Secret, TicketHash,
 };
 use clavicle_network::revoke::Revocations;
 use clavicle_network::{Server, swarm};

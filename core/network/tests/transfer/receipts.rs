@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::receipt::{Closed, End, Entry, ReceiptClaim, SignedReceipt};
-use clavicle_network::message::{Mailbox, Token};
+use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_network::transfer::{FetchError, PROTOCOL, Reach};
 use tempfile::TempDir;
 

@@ -17,10 +17,11 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::Body;
-use clavicle_network::message::{Opening, Token};
+use clavicle_letters::card::MAX_GRANTEES;
+use clavicle_letters::mailbox::Token;
+use clavicle_network::message::Opening;
 
 use super::{GrantRequest, Head, definition, grant, one_of, revocation, terms};
-use crate::card::MAX_GRANTEES;
 use crate::recipient::MAX_CARD_DAYS;
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);

@@ -7,14 +7,14 @@ use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Deed;
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_ledger::transaction::Action;
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::letter::{Content, GrantLetter, Letter};
+use clavicle_letters::seal;
 
 use super::{OwnStudy, Patient, one};
-use crate::card::SignedCard;
 use crate::envelope::{self, GrantRequest};
 use crate::error::WalletError;
-use crate::letter::{Content, GrantLetter, Letter};
 use crate::rows::{Held, Made, Revoked, Stage};
-use crate::seal;
 use crate::wallet::{ReceiptGiven, random};
 
 /// A grant that was made.

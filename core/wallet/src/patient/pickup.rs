@@ -8,10 +8,11 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::source::Source;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_letters::pickup::PickupCode;
 use clavicle_network::endpoint::bind_towards;
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{
-    self, Claim, Claimed, NotOffered, Offered, Opened, PickupCode, PickupError, PickupId, Secret, TicketHash,
+    self, Claim, Claimed, NotOffered, Offered, Opened, PickupError, PickupId, Secret, TicketHash,
 };
 use iroh::Endpoint;
 use zeroize::Zeroizing;
@@ -277,7 +278,7 @@ mod tests {
     use clavicle_ledger::light::Checkpoint;
     use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
     use clavicle_ledger::time::Timestamp;
-    use clavicle_network::pickup::{Question, Ticket};
+    use clavicle_letters::pickup::{Question, Ticket};
 
     use super::*;
 

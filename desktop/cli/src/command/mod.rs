@@ -11,24 +11,25 @@ mod terms;
 mod view;
 mod wallet;
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use clavicle_command::file::{Readers, is_free, write_new};
 use clavicle_command::given::{Given, GivenError};
+use clavicle_command::said::sentences;
 use clavicle_imaging::reason::IntakeError;
 use clavicle_imaging::worker::Workers;
 use clavicle_ledger::derivation::WordsError;
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_letters::code::PictureError;
 use clavicle_network::file::NetworkFileError;
 use clavicle_wallet::WalletError;
-use clavicle_wallet::code::{PictureError, ReadCodeError};
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
 
+use crate::code::ReadCodeError;
 use crate::push::PushError;
 
 pub use self::export::{ExportArguments, ExportError, MediumArguments};
@@ -453,18 +454,6 @@ pub(crate) fn first<T>(all: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
     told
 }
 
-/// An error and what caused it, in one sentence after another.
-pub(crate) fn sentences(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
 /// What a command has to say: for people and for programs.
 #[derive(Debug)]
 pub struct Answer {
@@ -472,11 +461,6 @@ pub struct Answer {
     pub text: String,
     /// The same as one JSON object.
     pub json: Value,
-}
-
-/// Says something to whoever reads the output; that nobody does any more is no reason to fall over.
-pub(crate) fn say(text: &str) {
-    writeln!(std::io::stdout(), "{text}").ok();
 }
 
 /// Does what was asked.

@@ -4,12 +4,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clavicle_command::file::path_text;
+use clavicle_command::said::sentences;
 use clavicle_ledger::study::{Standing, Status};
+use clavicle_letters::code;
+use clavicle_letters::letter::{Notice, NoticeCounts};
 use clavicle_network::file;
 use clavicle_wallet::WalletError;
-use clavicle_wallet::code;
 use clavicle_wallet::download::Downloaded;
-use clavicle_wallet::letter::{Notice, NoticeCounts};
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 use clavicle_wallet::rows::Noticed;
@@ -19,7 +20,7 @@ use super::images::{Against, Kept, forgotten, noted};
 use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{made, short};
-use super::{Answer, CommandError, Folder, RecipientCommand, can_write, now, sentences, write_picture};
+use super::{Answer, CommandError, Folder, RecipientCommand, can_write, now, write_picture};
 
 pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
     match command {

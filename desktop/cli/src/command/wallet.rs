@@ -6,13 +6,14 @@ use std::time::Instant;
 
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, typed};
+use clavicle_command::said::sentences;
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::code;
+use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_network::file;
-use clavicle_network::pickup::{PickupCode, Question};
 use clavicle_wallet::WalletError;
-use clavicle_wallet::card::SignedCard;
-use clavicle_wallet::code::{self, ReadCodeError};
 use clavicle_wallet::patient::{
     Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp, PickupOutcome,
 };
@@ -25,7 +26,8 @@ use super::looks;
 use super::progress;
 use super::recipient::downloaded;
 use super::terms::{ago, moment};
-use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, now, sentences};
+use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, now};
+use crate::code::{ReadCodeError, read_code};
 
 /// Whoever another wallet granted to.
 const UNNAMED: &str = "somebody this wallet did not grant to";
@@ -173,7 +175,7 @@ fn pickup_code(given: &str) -> Result<PickupCode, CommandError> {
                        to be asked";
         writeln!(std::io::stderr(), "{warning}").ok();
     }
-    Ok(code::read_code(given)?)
+    Ok(read_code(given)?)
 }
 
 async fn pickup(
@@ -288,7 +290,7 @@ async fn found(patient: &mut Patient, folder: &Folder) -> Result<Answer, Command
 }
 
 async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -> Result<Answer, CommandError> {
-    let card: SignedCard = code::read_code(to)?;
+    let card: SignedCard = read_code(to)?;
     let mut patient = open(folder)?;
     let study = patient.study(study)?;
     let from = Instant::now();

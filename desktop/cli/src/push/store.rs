@@ -4,12 +4,12 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
+use clavicle_command::said::sentences;
 use clavicle_imaging::dimse::{AeTitle, Association, Peer, Proposal, ScuError, StoreFile};
 use clavicle_imaging::rewrite::Syntax;
 use clavicle_manifest::Uid;
 
 use super::{Item, PushError, Sending};
-use crate::command::sentences;
 
 /// Most presentation contexts of an association (PS3.8 §9.3.2.2).
 const MOST_CONTEXTS: usize = 128;

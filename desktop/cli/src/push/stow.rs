@@ -3,6 +3,7 @@
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
+use clavicle_command::said::sentences;
 use hyper::StatusCode;
 use tokio_rustls::TlsConnector;
 
@@ -12,7 +13,6 @@ use super::answer::{Answer, SYNTAX_NOT_SUPPORTED, sentence};
 use super::destination::Url;
 use super::http::{HttpError, Over, Pieces, post, secure};
 use super::{Item, PrepareError, PushError, Sending};
-use crate::command::sentences;
 
 /// Most bytes and instances of a request. An instance that is larger goes by itself.
 const MOST_BYTES: u64 = 64 << 20;

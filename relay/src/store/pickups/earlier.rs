@@ -7,7 +7,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::Timestamp;
-use clavicle_network::pickup::Question;
+use clavicle_letters::pickup::Question;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableError};
 
 use super::row::Row;

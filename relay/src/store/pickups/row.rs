@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::Wire;
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{LocalTime, Timestamp};
-use clavicle_network::pickup::Question;
+use clavicle_letters::pickup::Question;
 
 use super::seal::Sealed;
 use super::{MAX_WRONG, PickupRefused, State, Visit};

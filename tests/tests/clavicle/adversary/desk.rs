@@ -9,10 +9,12 @@ use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::study::Reason;
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::Action;
+use clavicle_letters::mailbox::Token;
+use clavicle_letters::pickup::PickupCode;
 use clavicle_network::message::{
-    Collection, MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Request, Response, Token,
+    Collection, MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Request, Response,
 };
-use clavicle_network::pickup::{Claimed, Denied, NotOffered, PickupCode, PickupError};
+use clavicle_network::pickup::{Claimed, Denied, NotOffered, PickupError};
 use clavicle_network::swarm::Client;
 use clavicle_network::work::{Price, Purpose, Task, Work};
 use clavicle_relay::operations::pickup::VisitRequest;

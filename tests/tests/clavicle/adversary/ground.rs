@@ -14,10 +14,10 @@ use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_ledger::time::{HOUR_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_letters::pickup::PickupCode;
 use clavicle_network::endpoint::Remote;
 use clavicle_network::file as network_file;
 use clavicle_network::message::{Query, Request, Response, RowKey, Verdict};
-use clavicle_network::pickup::PickupCode;
 use clavicle_network::swarm::Client;
 use clavicle_relay::control::{self, ClientError};
 use clavicle_relay::gate::Refusal;
@@ -218,7 +218,7 @@ impl Ground {
         let request = Pickup { visit, pin: Some(PIN.to_owned()), hours: 1 };
         let socket = &self.hospitals[SOURCE].socket;
         let issued = control::ask(socket, &request).await?;
-        Ok(clavicle_wallet::code::from_text(&issued.code).unwrap())
+        Ok(clavicle_letters::code::from_text(&issued.code).unwrap())
     }
 
     /// Waits until the relay of hospital `n` answers its operator.

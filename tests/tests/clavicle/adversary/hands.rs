@@ -12,9 +12,10 @@ use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_letters::pickup::PickupCode;
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pickup::{
-    self, Claim, Claimed, NotOffered, Offered, Opened, PickupCode, PickupError, PickupId, Secret, TicketHash,
+    self, Claim, Claimed, NotOffered, Offered, Opened, PickupError, PickupId, Secret, TicketHash,
 };
 use clavicle_network::transfer::{self, Item, Offer};
 use clavicle_relay::operations::pickup::VisitRequest;

@@ -17,13 +17,13 @@ use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::DAY_MS;
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::code;
 use clavicle_network::endpoint::bind;
 use clavicle_network::file as network_file;
 use clavicle_network::swarm::Client;
 use clavicle_network::transfer::PROTOCOL;
 use clavicle_relay::keys::Keys;
-use clavicle_wallet::card::SignedCard;
-use clavicle_wallet::code::read_code;
 use clavicle_wallet::patient::{GrantRequest, Patient, Revocable};
 use clavicle_wallet::vault::Passphrase;
 use iroh::{EndpointAddr, EndpointId};
@@ -273,7 +273,7 @@ fn a_flood_from_64_addresses_delays_no_revocation() {
     cluster.recipient("rossi");
     let mut cards = std::iter::repeat_with(|| {
         let card = cluster.person(&["recipient", "card", "--dir", "rossi", "--keys", "8"]);
-        read_code::<SignedCard>(&text(&card["code"])).unwrap()
+        code::from_text::<SignedCard>(&text(&card["code"])).unwrap()
     });
     let mut ana = Person::new(&cluster, "ana", 1..=2);
     let mut bo = Person::new(&cluster, "bo", 3..=20);

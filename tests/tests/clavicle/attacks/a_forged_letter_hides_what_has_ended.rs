@@ -2,6 +2,7 @@
 //! final at a height that no chain reaches. From then on the inbox asked the ledger about nothing any more and listed ended grants as current, a
 //! fetch of everything failed for good, and the revoked study was used in silence.
 
+use clavicle::code::read_code;
 use clavicle_ledger::action::Grant;
 use clavicle_ledger::encoding::{Bytes, Text};
 use clavicle_ledger::genesis::Genesis;
@@ -12,14 +13,13 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{DAY_MS, Height};
 use clavicle_ledger::transaction::{Action, Body};
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::letter::{Content, GrantLetter, Letter};
+use clavicle_letters::seal;
 use clavicle_manifest::Uid;
 use clavicle_network::file as network_file;
-use clavicle_wallet::card::SignedCard;
-use clavicle_wallet::code::read_code;
 use clavicle_wallet::ledger::Ledger;
-use clavicle_wallet::letter::{Content, GrantLetter, Letter};
 use clavicle_wallet::recipient::Recipient;
-use clavicle_wallet::seal;
 use clavicle_wallet::vault::Passphrase;
 use serde_json::Value;
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clavicle_command::file::{Readers, path_text, write_new};
+use clavicle_command::said::sentences;
 use clavicle_imaging::files::{Files as _, OnDisk};
 use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
@@ -23,7 +24,7 @@ use serde_json::{Value, json};
 
 use self::sheet::sheet;
 pub(super) use self::study::study;
-use super::{Answer, sentences};
+use super::Answer;
 
 /// Most pictures on a sheet.
 const MOST_ON_SHEET: usize = 64;

@@ -4,6 +4,7 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 
 use clavicle_command::file::path_text;
+use clavicle_command::said::sentences;
 use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::picture::Picture;
 use clavicle_imaging::reader::Reader;
@@ -15,7 +16,7 @@ use serde_json::{Value, json};
 
 use super::sheet::sheet;
 use super::{Look, MOST_ON_SHEET, ViewError, encoded, said, write};
-use crate::command::{Answer, sentences};
+use crate::command::Answer;
 use crate::studies::opened;
 
 /// Most bytes of a report that are shown.

@@ -8,19 +8,17 @@
 //! and line breaks. The checksum tells a slip from a code of another version; it proves nothing, and what
 //! must be proven is signed inside.
 
+#[cfg(feature = "pictures")]
 mod picture;
 
-pub use self::picture::{PictureError, from_png, to_png};
-
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
+#[cfg(feature = "pictures")]
+pub use self::picture::{PictureError, from_png, is_png, to_png};
 
 use clavicle_ledger::encoding::{self, DecodeError, Wire};
-use clavicle_network::pickup::PickupCode;
 use data_encoding::BASE32_NOPAD;
 
 use crate::card::SignedCard;
+use crate::pickup::PickupCode;
 
 const SCHEME: &str = "CLAVICLE:";
 const CHECKSUM_LEN: usize = 4;
@@ -74,30 +72,6 @@ pub enum CodeError {
     Content(DecodeError),
 }
 
-/// Why no code was read from what was given.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReadCodeError {
-    /// See [`CodeError`].
-    #[error(transparent)]
-    Code(#[from] CodeError),
-    /// See [`PictureError`].
-    #[error(transparent)]
-    Picture(#[from] PictureError),
-    /// Neither a code nor a file.
-    #[error("{path} is neither a Clavicle code nor a file that can be read")]
-    File {
-        /// What was given.
-        path: PathBuf,
-        /// Why it was not read.
-        #[source]
-        error: io::Error,
-    },
-    /// Larger than any code.
-    #[error("{0} is larger than 32 MiB, which no code is; give the picture or the text of the code alone")]
-    TooLarge(PathBuf),
-}
-
 /// The code of a value, as text.
 #[must_use]
 pub fn to_text<C: Code>(value: &C) -> String {
@@ -130,29 +104,6 @@ pub fn from_text<C: Code>(text: &str) -> Result<C, CodeError> {
     }
 }
 
-/// Reads a code from what a person gave: the code itself, or the path of a file with its picture (PNG) or its text.
-///
-/// # Errors
-/// [`ReadCodeError`].
-pub fn read_code<C: Code>(given: &str) -> Result<C, ReadCodeError> {
-    if is_code(given) {
-        return Ok(from_text(given)?);
-    }
-    let path = Path::new(given);
-    let mut bytes = Vec::new();
-    File::open(path)
-        .and_then(|file| file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut bytes))
-        .map_err(|error| ReadCodeError::File { path: path.to_owned(), error })?;
-    if bytes.len() > MAX_FILE_LEN {
-        return Err(ReadCodeError::TooLarge(path.to_owned()));
-    }
-    if picture::is_png(&bytes) {
-        return Ok(from_text(&from_png(&bytes)?)?);
-    }
-    let text = String::from_utf8(bytes).map_err(|_| CodeError::NotACode)?;
-    Ok(from_text(&text)?)
-}
-
 /// Whether a text says of itself that it is a code.
 #[must_use]
 pub fn is_code(text: &str) -> bool {
@@ -166,17 +117,15 @@ fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
-
     use clavicle_ledger::encoding::{Ascending, Fault, Text};
     use clavicle_ledger::id::{BlockId, SourceId};
     use clavicle_ledger::key::SecretKey;
     use clavicle_ledger::light::Checkpoint;
     use clavicle_ledger::time::Timestamp;
-    use clavicle_network::pickup::{Question, Ticket};
 
     use super::*;
-    use crate::card::tests::{CHAIN, largest};
+    use crate::card::tests::CHAIN;
+    use crate::pickup::{Question, Ticket};
 
     fn pickup() -> PickupCode {
         PickupCode {
@@ -231,25 +180,5 @@ mod tests {
         for added in ["A", "AAAAAAAA", "0", &"A".repeat(10_000)] {
             assert_eq!(from_text::<PickupCode>(&[&text, added].concat()), Err(CodeError::Damaged));
         }
-    }
-
-    #[test]
-    fn a_code_is_read_from_itself_a_picture_or_a_text_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
-        let text = to_text(&largest());
-        fs::write(path("card.png"), to_png(&text).unwrap()).unwrap();
-        fs::write(path("card.txt"), format!("{text}\n")).unwrap();
-        for given in [text.clone(), text.to_lowercase(), path("card.png"), path("card.txt")] {
-            assert_eq!(read_code::<SignedCard>(&given).unwrap(), largest());
-        }
-        let error = read_code::<PickupCode>(&path("card.png")).unwrap_err();
-        assert!(matches!(error, ReadCodeError::Code(CodeError::OtherKind { found: "a card", .. })));
-        fs::write(path("binary"), [0xff; 100]).unwrap();
-        let error = read_code::<SignedCard>(&path("binary")).unwrap_err();
-        assert!(matches!(error, ReadCodeError::Code(CodeError::NotACode)));
-        assert!(matches!(read_code::<SignedCard>(&path("nowhere")), Err(ReadCodeError::File { .. })));
-        File::create(path("large")).unwrap().set_len(MAX_FILE_LEN as u64 + 1).unwrap();
-        assert!(matches!(read_code::<SignedCard>(&path("large")), Err(ReadCodeError::TooLarge(_))));
     }
 }

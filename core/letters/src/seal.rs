@@ -17,11 +17,11 @@ use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{self, DecodeError, Wire};
 use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::{SecretKey, Signature, SignatureError};
-use clavicle_network::message::MAX_SEALED_LEN;
 use zeroize::Zeroizing;
 
 use crate::identity::{Identity, RecipientError};
 use crate::letter::Letter;
+use crate::mailbox::MAX_SEALED_LEN;
 
 /// How long a sealed letter may be, in bytes.
 pub const SIZES: [usize; 4] = [1024, 4 * 1024, 16 * 1024, MAX_SEALED_LEN];

@@ -35,7 +35,6 @@ pub struct Letter {
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[borsh(use_discriminant = true)]
 #[repr(u8)]
-#[non_exhaustive]
 pub enum Content {
     /// Something was granted.
     Grant(Box<GrantLetter>) = 0,

@@ -1,14 +1,14 @@
-//! Everything that a wallet reads from outside, fed with anything: it answers, and what it accepts is exactly what it was given.
+//! Everything that people show and send each other, fed with anything: it answers, and what it accepts is exactly what it was given.
 
 use std::fmt::Debug;
 use std::fs;
 
 use clavicle_ledger::encoding::{self, Wire};
-use clavicle_network::pickup::PickupCode;
-use clavicle_wallet::card::SignedCard;
-use clavicle_wallet::code::{self, Code};
-use clavicle_wallet::letter::Letter;
-use clavicle_wallet::seal;
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::code::{self, Code};
+use clavicle_letters::letter::Letter;
+use clavicle_letters::pickup::PickupCode;
+use clavicle_letters::seal;
 
 use crate::hostile::feed;
 use crate::vectors::{CHAIN, card, folder, letter, notice, pickup, recipient};

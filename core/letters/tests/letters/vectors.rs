@@ -1,7 +1,7 @@
 //! Golden vectors: what is signed, shown and sent, on disk.
 //!
 //! `vectors.txt` has a line per value: name, bytes, and what is derived from them. `letter.age` is a sealed letter, which must
-//! open for ever. A format changes only together with its tag; then `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-wallet` writes
+//! open for ever. A format changes only together with its tag; then `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-letters` writes
 //! them anew.
 
 use std::fmt::Debug;
@@ -18,14 +18,14 @@ use clavicle_ledger::study::{Reason, Status};
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
+use clavicle_letters::card::{Card, Credential, SignedCard};
+use clavicle_letters::code;
+use clavicle_letters::identity::Identity;
+use clavicle_letters::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts};
+use clavicle_letters::mailbox::{Mailbox, Token};
+use clavicle_letters::pickup::{PickupCode, Question, Ticket};
+use clavicle_letters::seal;
 use clavicle_manifest::Uid;
-use clavicle_network::message::Token;
-use clavicle_network::pickup::{PickupCode, Question, Ticket};
-use clavicle_wallet::card::{Card, Credential, Mailbox, SignedCard};
-use clavicle_wallet::code;
-use clavicle_wallet::identity::Identity;
-use clavicle_wallet::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts};
-use clavicle_wallet::seal;
 
 pub(crate) const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 const NOW: Timestamp = Timestamp(1_790_000_000_000);

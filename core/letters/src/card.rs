@@ -9,9 +9,9 @@ use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::{Key, KeyError, SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::time::Timestamp;
-pub use clavicle_network::message::Mailbox;
 
 use crate::identity::{Recipient, RecipientError};
+use crate::mailbox::Mailbox;
 
 /// Most grantee keys on a card.
 pub const MAX_GRANTEES: usize = 8;
@@ -154,10 +154,10 @@ impl fmt::Debug for Card {
 pub(crate) mod tests {
     use clavicle_ledger::encoding;
     use clavicle_ledger::id::{BlockId, SourceId};
-    use clavicle_network::message::Token;
 
     use super::*;
     use crate::identity::Identity;
+    use crate::mailbox::Token;
 
     pub(crate) const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
     const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -194,7 +194,7 @@ pub(crate) mod tests {
     }
 
     /// As large as a card can be.
-    pub(crate) fn largest() -> SignedCard {
+    fn largest() -> SignedCard {
         let grantees = keys(10..18);
         let mut card = card();
         card.name = Text::new("ü".repeat(32)).unwrap();

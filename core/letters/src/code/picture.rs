@@ -54,7 +54,9 @@ pub enum PictureError {
     Unreadable,
 }
 
-pub(super) fn is_png(bytes: &[u8]) -> bool {
+/// Whether a file says of itself that it is a PNG.
+#[must_use]
+pub fn is_png(bytes: &[u8]) -> bool {
     bytes.starts_with(PNG_SIGNATURE)
 }
 

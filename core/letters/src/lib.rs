@@ -1,0 +1,60 @@
+//! What people show and send each other. No network, no disk, no clock.
+//!
+//! | | |
+//! |---|---|
+//! | [`identity`] | the key that messages to a person are sealed to |
+//! | [`mailbox`] | where such messages are left |
+//! | [`pickup`] | what a hospital hands over: the code with which a patient takes hold of the studies of a visit |
+//! | [`card`] | who a recipient is, which keys it fetches with, where messages reach it |
+//! | [`code`] | all that is shown, as text; with the feature `pictures` as QR in a picture, too |
+//! | [`letter`] | what one person tells another: that something was granted, and what it takes to fetch it |
+//! | [`seal`] | a letter as it travels: signed inside, sealed, of one of four sizes |
+//!
+//! What is signed is verified here. What a letter or a code says and the ledger knows is believed by nobody for its sake: whoever reads it
+//! takes that from a proven row. Random bytes come from the system; time is passed in.
+//!
+//! ```
+//! use clavicle_ledger::encoding::{Ascending, Text};
+//! use clavicle_ledger::id::{BlockId, ChainId, SourceId};
+//! use clavicle_ledger::key::SecretKey;
+//! use clavicle_ledger::light::Checkpoint;
+//! use clavicle_ledger::time::{HOUR_MS, Timestamp};
+//! use clavicle_letters::card::{Card, Credential, SignedCard};
+//! use clavicle_letters::mailbox::{Mailbox, Token};
+//! use clavicle_letters::{code, identity::Identity};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! // A recipient shows a card…
+//! let (chain, now) = (ChainId::from_bytes([1; 32]), Timestamp(1_790_000_000_000));
+//! let (grantee, mailbox) = (SecretKey::from_bytes(&[2; 32]), SecretKey::from_bytes(&[3; 32]));
+//! let card = Card {
+//!     chain,
+//!     name: Text::new("Dr Rossi")?,
+//!     credential: Credential::Unverified,
+//!     grantees: Ascending::from_items(vec![grantee.public()])?,
+//!     mailbox: Mailbox {
+//!         key: mailbox.public(),
+//!         relays: Ascending::from_items(vec![SourceId::from_bytes([4; 32])])?,
+//!         token: Token([5; 16]),
+//!     },
+//!     recipient: Identity::generate()?.recipient(),
+//!     wish: Text::new("brain MR, five years")?,
+//!     checkpoint: Checkpoint { height: 9, block: BlockId::from_bytes([6; 32]) },
+//!     expires: now.plus(HOUR_MS),
+//! };
+//! let text = code::to_text(&card.sign(&grantee)?);
+//!
+//! // …and a patient reads it.
+//! let signed: SignedCard = code::from_text(&text)?;
+//! assert_eq!(signed.verify(&chain, now)?.name.as_str(), "Dr Rossi");
+//! # Ok(())
+//! # }
+//! ```
+
+pub mod card;
+pub mod code;
+pub mod identity;
+pub mod letter;
+pub mod mailbox;
+pub mod pickup;
+pub mod seal;
