@@ -157,7 +157,7 @@ pub(super) fn enter<'a>(
 
     let mut editions = transaction.open_table(EDITIONS)?;
     let mut editions_of = transaction.open_table(EDITIONS_OF)?;
-    if entry.claimed.is_none() {
+    if before.is_some_and(|before| before.claimed.is_none()) {
         // Nobody can have been shown to hold the one before.
         for row in editions_of.extract_from_if(of_study, |_, ()| true)? {
             editions.remove(row?.0.value().1)?;
