@@ -19,6 +19,7 @@ pub mod desk;
 pub mod ending;
 pub mod gate;
 pub mod home;
+pub mod journal;
 pub mod keeper;
 pub mod keys;
 pub mod made;

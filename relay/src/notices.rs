@@ -1,17 +1,17 @@
-//! Notices: whoever has a copy of a study is told, sealed, when it was revised, suspended or withdrawn.
+//! Notices: whoever has a copy of a study is told, sealed, when it was revised, suspended or withdrawn, and when it is served again.
 //!
 //! A letter into the mailbox that they named when they fetched, signed with this source's operational key. It says no more than the ledger
 //! and the manifests do; it says it without being asked.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use clavicle_ledger::encoding::{self, Bytes};
+use clavicle_ledger::event::Event;
 use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::study::Standing;
-use clavicle_ledger::time::Height;
-use clavicle_ledger::transaction::Action;
+use clavicle_ledger::study::{Lapse, Standing};
+use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::identity::Recipient;
 use clavicle_letters::letter::{Content, Letter, Notice, NoticeCounts};
 use clavicle_letters::mailbox::Mailbox;
@@ -25,9 +25,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{debug, warn};
 
 use crate::archive::ArchiveError;
+use crate::journal::{self, Consumer};
 use crate::service::{Service, ServiceError};
-use crate::store::StoreError;
 use crate::store::notices::Due;
+use crate::store::{Notices, StoreError};
 
 /// How often it is tried again to reach those who were not.
 const EVERY: Duration = Duration::from_secs(30);
@@ -35,8 +36,6 @@ const EVERY: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many are told at once.
 const AT_ONCE: usize = 8;
-/// How many blocks are looked at for one commit.
-const BLOCKS: u64 = 256;
 /// The most who are told before blocks are looked at again.
 const MOST: usize = 1_024;
 
@@ -130,37 +129,49 @@ async fn try_to_tell(service: &Service, due: Due) {
     }
 }
 
-/// Looks at the blocks that were not looked at yet, for what they change of this source's studies. Up to which height it has.
-fn look(service: &Service, looked: Option<Height>, keep: bool) -> Result<Height, StoreError> {
-    let (head, now) = (service.store.head()?.height, service.timekeeper.dated(&service.store));
-    let kept = || service.records.notices.looked();
-    // Before anybody had a copy there was nothing to tell.
-    let mut looked = looked.map_or_else(kept, |looked| Ok(Some(looked)))?.unwrap_or(head);
-    while looked < head {
-        let upto = head.min(looked.saturating_add(BLOCKS));
-        let mut studies = BTreeSet::new();
-        for height in looked.saturating_add(1)..=upto {
-            studies.extend(changed_in(service, height)?);
-        }
-        if !studies.is_empty() {
-            service.records.notices.changed(&studies, upto, now)?;
-        }
-        looked = upto;
-    }
+/// Looks at what happened since `from` to studies that somebody may have a copy of. Up to which height it has; with `keep`, that is on the disk.
+fn look(service: &Service, from: Option<Height>, keep: bool) -> Result<Height, StoreError> {
+    let changes = Changes { notices: &service.records.notices, now: service.timekeeper.dated(&service.store) };
+    let looked = journal::follow(&service.store, &changes, from)?;
     if keep {
-        service.records.notices.changed(&BTreeSet::new(), looked, now)?;
+        changes.take(&[], looked)?;
     }
     Ok(looked)
 }
 
-fn changed_in(service: &Service, height: Height) -> Result<Vec<StudyId>, StoreError> {
-    let Some((block, _)) = service.store.block(height)? else { return Ok(Vec::new()) };
-    let changed = block.envelopes.iter().filter_map(|envelope| match &envelope.body.action {
-        Action::ReviseStudy(revise) => Some(revise.study),
-        Action::SetStatus(set) => Some(set.study),
+/// Makes everybody due who has a copy of a study that is not what it was.
+#[derive(Debug)]
+pub struct Changes<'a> {
+    /// Who has copies.
+    pub notices: &'a Notices,
+    /// Since when they are due.
+    pub now: Timestamp,
+}
+
+impl Consumer for Changes<'_> {
+    /// Before anybody had a copy there was nothing to tell.
+    fn cursor(&self, head: Height) -> Result<Height, StoreError> {
+        Ok(self.notices.looked()?.unwrap_or(head))
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        changed(event).is_some()
+    }
+
+    fn take(&self, events: &[(Height, Event)], upto: Height) -> Result<(), StoreError> {
+        let studies = events.iter().filter_map(|(_, event)| changed(event)).collect();
+        self.notices.changed(&studies, upto, self.now)
+    }
+}
+
+/// Which study is not what it was.
+const fn changed(event: &Event) -> Option<StudyId> {
+    match event {
+        Event::StudyRevised { study, .. }
+        | Event::StatusSet { study, .. }
+        | Event::Lapsed { study, lapse: Lapse::Suspension } => Some(*study),
         _ => None,
-    });
-    Ok(changed.collect())
+    }
 }
 
 /// Reads and writes where nobody else waits. A defect in there ends nothing else: who was not told is due with the next block.

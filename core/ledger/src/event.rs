@@ -1,4 +1,8 @@
 //! Events: what a block did, for those who watch. They add nothing to the state and are not agreed on separately.
+//!
+//! Relays keep them: a new one goes to the end, and none changes.
+
+use borsh::{BorshDeserialize, BorshSerialize};
 
 use crate::id::{AnchorRoot, BallotId, GrantId, SourceId, StudyId, TxId};
 use crate::key::Key;
@@ -6,7 +10,7 @@ use crate::study::{Lapse, Status};
 use crate::time::{Epoch, Height};
 
 /// One thing that happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
 pub enum Event {
     /// An epoch began, and with it the keys announced in the one before.

@@ -375,7 +375,7 @@ impl core::fmt::Display for Standing {
 }
 
 /// What ended by itself when time went on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 #[non_exhaustive]
 pub enum Lapse {
     /// A grant's last day passed, or its granter's as a delegate.

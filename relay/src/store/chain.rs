@@ -12,7 +12,7 @@
 //! genesis_v1       ()                         ─► genesis
 //! ```
 //!
-//! And who holds what, in [`super::holders`].
+//! And who holds what, in [`super::holders`], and what each block did, in [`super::journal`].
 
 use std::path::Path;
 
@@ -21,6 +21,7 @@ use clavicle_ledger::block::{
     Applied, Block, CheckedBlock, CommitCertificate, Header, InclusionProof, prove_inclusion,
 };
 use clavicle_ledger::encoding::{self, Wire};
+use clavicle_ledger::event::Event;
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{EnvelopeHash, StateRoot};
 use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
@@ -35,6 +36,7 @@ use redb::{Database, ReadOnlyTable, ReadableDatabase as _, ReadableTable as _, T
 use tokio::sync::watch;
 
 use super::holders::{self, Holders};
+use super::journal;
 use super::{CACHE_BYTES, StoreError};
 
 const ROWS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("rows_v1");
@@ -93,6 +95,11 @@ impl ChainStore {
         } else if !holders::is_there(&store.database)? {
             store.find_holders()?;
         }
+        if !journal::is_begun(&store.database)? {
+            let (from, transaction) = (store.head()?.height.saturating_add(1), store.write()?);
+            journal::begin(&transaction, from)?;
+            transaction.commit()?;
+        }
         let (head, root) = (store.head()?, store.snapshot()?.root()?);
         if head.state_root == root {
             Ok(store)
@@ -127,6 +134,7 @@ impl ChainStore {
         transaction.open_table(CERTIFICATES)?;
         transaction.open_table(ENVELOPES)?;
         transaction.open_table(EVIDENCE)?;
+        journal::begin(&transaction, 1)?;
         Ok(transaction.commit()?)
     }
 
@@ -205,6 +213,7 @@ impl ChainStore {
         let height = block.header().height;
         let transaction = self.write()?;
         write_state(&transaction, &applied.executed.changes, &applied.tree)?;
+        journal::write(&transaction, height, &applied.executed.events)?;
         transaction.open_table(HEADERS)?.insert(height, encoding::encode(block.header()).as_slice())?;
         transaction.open_table(BLOCKS)?.insert(height, encoding::encode(&block.to_block()).as_slice())?;
         transaction.open_table(CERTIFICATES)?.insert(height, encoding::encode(certificate).as_slice())?;
@@ -220,6 +229,21 @@ impl ChainStore {
             }
         }
         Ok(transaction.commit()?)
+    }
+
+    /// What the blocks from `from` to `to` did, in order. Of blocks from before there was a journal, what their transactions say of studies.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn events(&self, from: Height, to: Height) -> Result<Vec<(Height, Event)>, StoreError> {
+        let begins = journal::begins(&self.database)?;
+        let mut events = Vec::new();
+        for height in from..begins.min(to.saturating_add(1)) {
+            let block = self.block(height)?.map(|(block, _)| journal::said(&block));
+            events.extend(block.into_iter().flatten().map(|event| (height, event)));
+        }
+        events.extend(journal::read(&self.database, from.max(begins), to)?);
+        Ok(events)
     }
 
     /// The newest header.

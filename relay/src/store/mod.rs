@@ -8,6 +8,7 @@
 
 mod chain;
 mod holders;
+mod journal;
 pub mod mailboxes;
 pub mod notices;
 pub mod pickups;

@@ -57,7 +57,7 @@ pub(crate) fn study(genesis: &Genesis, number: u64) -> StudyId {
     StudyId::of(&genesis.chain_id(), source_id(genesis, 0), digest(number))
 }
 
-fn digest(number: u64) -> StudyDigest {
+pub(crate) fn digest(number: u64) -> StudyDigest {
     StudyDigest::from_bytes(*blake3::hash(&number.to_le_bytes()).as_bytes())
 }
 
@@ -89,29 +89,30 @@ where
     <S as StateReader>::Error: std::fmt::Debug,
     <S as clavicle_ledger::tree::TreeReader>::Error: std::fmt::Debug,
 {
-    block_after(1_000, state, head, last, envelopes)
+    let (block, left_out) = next_block_at(state, head, last, head.time.timestamp().plus(1_000), envelopes);
+    assert_eq!(left_out, 0);
+    block
 }
 
-/// The same, so many milliseconds later.
-pub(crate) fn block_after<S>(
-    ms: u64,
+/// The block after `head` at a time, with those of these transactions that can be executed, and how many cannot.
+pub(crate) fn next_block_at<S>(
     state: &S,
     head: &Header,
     last: Option<CommitCertificate>,
+    time: Timestamp,
     envelopes: Vec<Verified>,
-) -> (CheckedBlock, CommitCertificate, Applied)
+) -> ((CheckedBlock, CommitCertificate, Applied), usize)
 where
     S: StateReader + SnapshotReader,
     <S as StateReader>::Error: std::fmt::Debug,
     <S as clavicle_ledger::tree::TreeReader>::Error: std::fmt::Debug,
 {
     let rules = state.rules().unwrap();
-    let time = BlockTime(head.time.timestamp().plus(ms));
-    let proposal = execute::propose(state, head.height + 1, time, last, envelopes).unwrap();
-    assert!(proposal.left_out.is_empty());
+    let proposal = execute::propose(state, head.height + 1, BlockTime(time), last, envelopes).unwrap();
+    let left_out = proposal.left_out.len();
     let proposer = SourceId::of_identity(&rules.chain, &secret("identity 0").public());
     let (block, applied) = block::seal(proposal, state, (head, &rules), proposer, 0).unwrap();
     let id = block.header().id();
     let certificate = CommitCertificate::new(head.height + 1, 0, id, Vec::new()).unwrap();
-    (block, certificate, applied)
+    ((block, certificate, applied), left_out)
 }

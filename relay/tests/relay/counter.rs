@@ -25,7 +25,7 @@ use clavicle_relay::submission::Submission;
 use clavicle_relay::timekeeper::Timekeeper;
 use zeroize::Zeroizing;
 
-use crate::chain::{block_after, genesis, secret, source_id};
+use crate::chain::{genesis, next_block_at, secret, source_id};
 
 const NOW: Timestamp = Timestamp(1_795_262_400_000);
 const PIN: &str = "4711";
@@ -99,7 +99,9 @@ impl Hospital {
         let signed = Body { submit_by, nonce: [0; 16], action }.sign(&chain, keys).unwrap();
         let (id, envelope) = (signed.body.id(&chain), signed.check_stateless(&chain).unwrap());
         let last = store.block(head.height).unwrap().map(|(_, certificate)| certificate);
-        let (block, certificate, applied) = block_after(after_ms, &snapshot, &head, last, vec![envelope]);
+        let at = head.time.timestamp().plus(after_ms);
+        let ((block, certificate, applied), left_out) = next_block_at(&snapshot, &head, last, at, vec![envelope]);
+        assert_eq!(left_out, 0);
         store.commit(&block, &certificate, &applied).unwrap();
         id
     }

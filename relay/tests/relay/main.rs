@@ -10,6 +10,7 @@ mod counter;
 mod demo;
 mod endings;
 mod ingest;
+mod journal;
 mod keeper;
 mod mailboxes;
 mod notices;
