@@ -60,27 +60,22 @@
 //! # Ok::<(), clavicle_imaging::intake::IntakeError>(())
 //! ```
 
-pub mod codec;
 pub mod completeness;
 #[cfg(feature = "dimse")]
 pub mod dimse;
 pub mod files;
-pub mod frames;
-pub mod geometry;
 mod hands;
 pub mod intake;
 pub mod job;
-mod lossless;
 pub mod media;
 pub mod phantom;
-pub mod picture;
 pub mod read_error;
 pub mod reader;
 pub mod reason;
-pub mod render;
 pub mod selection;
 pub mod walk;
 pub mod worker;
 pub mod worker_error;
 
 pub use clavicle_dicom::{Repair, Unreadable, facts, kos, pick, references, rewrite, scan};
+pub use clavicle_pixels::{codec, frames, geometry, picture, render};

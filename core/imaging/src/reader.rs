@@ -16,13 +16,13 @@ use clavicle_dicom::pick::Picked;
 use clavicle_dicom::references::References;
 use clavicle_dicom::rewrite::{Coercion, Demographics, RewriteError, Rewritten, Syntax};
 use clavicle_manifest::MAX_INSTANCE_LEN;
+use clavicle_pixels::render::{RenderError, Rendered, Wanted};
 
 pub use self::film::{Film, FrameError};
 pub use self::here::Here;
 use crate::files::{Files, OnDisk};
 use crate::job::{self, Head, Inspect, Inspected, Job, List, Pick, Question, Render, Seal};
 use crate::read_error::ReadError;
-use crate::render::{RenderError, Rendered, Wanted};
 use crate::worker_error::WorkerError;
 
 /// Has jobs done with files.

@@ -6,11 +6,11 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_dicom::facts::shown;
 use clavicle_dicom::layout::{Decoded, PhotometricInterpretation};
 use clavicle_ledger::encoding::Text;
+use clavicle_pixels::frames::FramesError;
 
 use super::{Job, Opened};
-use crate::frames::FramesError;
 
-/// The samples of a frame: see [`Frames::frame`](crate::frames::Frames::frame).
+/// The samples of a frame: see [`Frames::frame`](clavicle_pixels::frames::Frames::frame).
 #[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Decode {
     /// Counted from 0.

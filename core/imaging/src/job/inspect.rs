@@ -12,11 +12,11 @@ use clavicle_dicom::scanned::{Pixels, Scanned};
 use clavicle_dicom::unreadable::Unreadable;
 use clavicle_ledger::encoding::Wire;
 use clavicle_manifest::{Dataset, Instance, PixelDigest, StoredDigest, Subtrees};
+use clavicle_pixels::frames::{Frames, FramesError};
+use clavicle_pixels::lossless;
 use dicom_dictionary_std::tags;
 
 use super::{Job, Opened};
-use crate::frames::{Frames, FramesError};
-use crate::lossless;
 
 /// Everything that has to be known of a file: see [`Inspected::read`].
 #[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]

@@ -5,7 +5,7 @@
 use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};
 
-use crate::frames::{Frames, FramesError};
+use clavicle_pixels::frames::{Frames, FramesError};
 
 /// What is kept of a file about which more than one question is asked: its frames, once somebody wanted one.
 #[derive(Debug)]

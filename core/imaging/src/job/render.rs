@@ -3,12 +3,12 @@
 use std::io::{Read, Seek};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_pixels::picture::{Picture, Pixels};
+use clavicle_pixels::render::{About, RenderError, Rendered, Wanted, rendered_of};
 
 use super::{Job, Opened};
-use crate::picture::{Picture, Pixels};
-use crate::render::{About, RenderError, Rendered, Wanted, rendered_of};
 
-/// A picture of a frame: see [`render`](crate::render::render).
+/// A picture of a frame: see [`render`](clavicle_pixels::render::render).
 #[derive(Clone, Debug, BorshSerialize, BorshDeserialize)]
 pub struct Render {
     /// What is wanted.

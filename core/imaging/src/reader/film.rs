@@ -4,11 +4,11 @@ use std::fs::{File, Metadata};
 
 use clavicle_dicom::layout::Decoded;
 use clavicle_dicom::rewrite::FrameSource;
+use clavicle_pixels::frames::Frames;
+use clavicle_pixels::render::{RenderError, Rendered, Wanted};
 
 use super::{ReadError, Sitting, fits, is_unchanged};
-use crate::frames::Frames;
 use crate::job::{self, Decode, DecodeError, Job, Question, Render};
-use crate::render::{RenderError, Rendered, Wanted};
 use crate::worker_error::WorkerError;
 
 /// A file whose frames are asked for one after the other. See [`Reader::film`](super::Reader::film).

@@ -1,4 +1,16 @@
-//! Files made by the tests themselves.
+//! Files made by the tests themselves, and how they are opened.
+
+use std::fs::File;
+use std::path::Path;
+
+use clavicle_pixels::frames::{Frames, FramesError};
+
+/// Opens a file.
+pub fn open_file(path: &Path) -> Result<Frames<File>, FramesError> {
+    let file = File::open(path).map_err(|_| FramesError::Io)?;
+    let len = file.metadata().map_err(|_| FramesError::Io)?.len();
+    Frames::read(file, len)
+}
 
 /// An element in explicit VR little endian.
 pub fn element(group: u16, number: u16, vr: &str, value: &[u8]) -> Vec<u8> {

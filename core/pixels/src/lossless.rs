@@ -16,7 +16,8 @@ use crate::frames::{Frames, FramesError};
 const MOST: u64 = 512 << 20;
 
 /// Reads the frames of what was `scanned`.
-pub(crate) fn digest<S: Read + Seek>(scanned: &Scanned, source: S, len: u64) -> Lossless {
+#[must_use]
+pub fn digest<S: Read + Seek>(scanned: &Scanned, source: S, len: u64) -> Lossless {
     let uid = scanned.transfer_syntax_uid;
     let is_encapsulated = matches!(scanned.pixels, Some((_, Pixels::Encapsulated { .. })));
     if !is_encapsulated || !LOSSLESS.contains(&uid.as_str()) {

@@ -3,12 +3,13 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clavicle_imaging::codec::{self, Codec, CodecError, TransferSyntax};
-use clavicle_imaging::frames::Frames;
+use clavicle_pixels::codec::{self, Codec, CodecError, TransferSyntax};
+use clavicle_pixels::frames::{Frames, FramesError};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -26,6 +27,13 @@ fn data(folder: &str) -> PathBuf {
     let path = root.join(folder);
     assert!(path.is_dir(), "the test data is not there: run .ci/test-data first (looked for {})", path.display());
     path
+}
+
+/// Opens a file.
+fn open(path: &Path) -> Result<Frames<File>, FramesError> {
+    let file = File::open(path).map_err(|_| FramesError::Io)?;
+    let len = file.metadata().map_err(|_| FramesError::Io)?.len();
+    Frames::read(file, len)
 }
 
 /// So that whatever sets aside more ends the process.
@@ -59,7 +67,7 @@ fn a_film_larger_than_memory_is_looked_into() {
     file.set_len(head.len() as u64 + 4_000 * one).unwrap();
     file.seek(SeekFrom::End(-2)).unwrap();
     file.write_all(&[7, 1]).unwrap();
-    let mut frames = Frames::open(path.path()).unwrap();
+    let mut frames = open(path.path()).unwrap();
     assert_eq!(frames.count(), 4_000);
     let last = frames.frame(3_999).unwrap();
     assert_eq!(last.samples.len() as u64, one);
@@ -93,7 +101,7 @@ fn nothing_that_is_damaged_does_harm() {
     let mut tally: BTreeMap<String, [u32; 3]> = BTreeMap::new();
     let mut slowest = (Duration::ZERO, String::new());
     for path in files {
-        let Ok(mut frames) = Frames::open(&path) else { continue };
+        let Ok(mut frames) = open(&path) else { continue };
         let uid = frames.transfer_syntax_uid();
         let (Ok(TransferSyntax::Encapsulated(codec)), Ok(frame)) = (TransferSyntax::of(&uid), frames.encoded(0)) else {
             continue;
@@ -161,7 +169,7 @@ fn a_small_frame_that_says_it_is_huge_does_no_harm_in_any_codec() {
     std::panic::set_hook(Box::new(|_| {}));
     let mut tried: BTreeMap<String, u32> = BTreeMap::new();
     for path in clavicle_imaging::walk::files(&data("pydicom-3.0.2").join("pydicom/data/test_files")).unwrap().0 {
-        let Ok(mut frames) = Frames::open(&path) else { continue };
+        let Ok(mut frames) = open(&path) else { continue };
         let uid = frames.transfer_syntax_uid();
         let (Ok(TransferSyntax::Encapsulated(codec)), Ok(mut frame)) = (TransferSyntax::of(&uid), frames.encoded(0))
         else {

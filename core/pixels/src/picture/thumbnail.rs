@@ -1,11 +1,9 @@
 //! Thumbnails: small pictures, in the proportions of the body.
 
-use std::path::Path;
-
 use dicom_dictionary_std::tags;
 
-use super::{Picture, PictureError, Pixels, View, picture};
-use crate::frames::{Attributes, Frames};
+use super::{Picture, Pixels};
+use crate::frames::Attributes;
 
 /// How much higher than wide a pixel is: by Pixel Spacing (0028,0030), Imager Pixel Spacing (0018,1164) or Pixel Aspect Ratio (0028,0034), else 1.
 #[must_use]
@@ -69,18 +67,6 @@ fn part(at: u32, of: u32, len: u32) -> (usize, usize) {
     let place = |at: u32| (u64::from(at) * u64::from(len) / u64::from(of)) as usize;
     let start = place(at).min(len as usize - 1);
     (start, place(at + 1).max(start + 1))
-}
-
-/// A thumbnail of a series, whose files come in any order that its source gave: of the middle frame of the middle one, which is the only one opened.
-///
-/// # Errors
-/// [`PictureError`]; as of a missing file if there are none.
-pub fn of_series<P: AsRef<Path>>(files: &[P], side: u32) -> Result<Picture, PictureError> {
-    let middle = files.get(files.len() / 2).ok_or(crate::frames::FramesError::Io)?;
-    let mut frames = Frames::open(middle.as_ref())?;
-    let frame = frames.count() / 2;
-    let aspect = pixel_aspect(frames.attributes(), frame);
-    Ok(picture(&mut frames, frame, &View::AsItSays)?.thumbnail(side, aspect))
 }
 
 #[cfg(test)]

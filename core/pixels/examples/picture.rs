@@ -1,11 +1,12 @@
-//! Makes a PNG of one frame: `cargo run -p clavicle-imaging --example picture -- FILE OUT.png [FRAME] [WINDOW]`, where a window is the name of a
+//! Makes a PNG of one frame: `cargo run -p clavicle-pixels --example picture -- FILE OUT.png [FRAME] [WINDOW]`, where a window is the name of a
 //! usual one of CT, or `fitted`.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::ExitCode;
 
-use clavicle_imaging::frames::Frames;
-use clavicle_imaging::picture::{View, Voi, ct, picture};
+use clavicle_pixels::frames::{Frames, FramesError};
+use clavicle_pixels::picture::{View, Voi, ct, picture};
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -19,8 +20,7 @@ fn main() -> ExitCode {
         Some("fitted") => View::Fitted,
         Some(name) => ct(name).map_or(View::AsItSays, |window| View::Voi(Voi::Window(window))),
     };
-    let made =
-        Frames::open(Path::new(file)).map_err(Into::into).and_then(|mut frames| picture(&mut frames, frame, &view));
+    let made = open(Path::new(file)).map_err(Into::into).and_then(|mut frames| picture(&mut frames, frame, &view));
     let written = made.and_then(|picture| picture.png()).map_err(|error| error.to_string());
     match written.and_then(|png| std::fs::write(out, png).map_err(|error| error.to_string())) {
         Ok(()) => ExitCode::SUCCESS,
@@ -29,4 +29,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Opens a file.
+fn open(path: &Path) -> Result<Frames<File>, FramesError> {
+    let file = File::open(path).map_err(|_| FramesError::Io)?;
+    let len = file.metadata().map_err(|_| FramesError::Io)?.len();
+    Frames::read(file, len)
 }

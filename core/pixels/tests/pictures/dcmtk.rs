@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clavicle_imaging::frames::Frames;
-use clavicle_imaging::picture::{Pixels, View, Voi, Window, picture};
+use clavicle_pixels::picture::{Pixels, View, Voi, Window, picture};
 
+use crate::made::open_file;
 use crate::oracle::{Oracle, data, pydicom, run};
 use crate::pydicom::{samples, verdict};
 
 fn all(path: &Path) -> Vec<f64> {
-    let mut frames = Frames::open(path).unwrap();
+    let mut frames = open_file(path).unwrap();
     (0..frames.count()).flat_map(|frame| samples(&mut frames, frame).unwrap()).collect()
 }
 
@@ -75,7 +75,7 @@ fn lossy_jpeg_of_grey_and_colour() {
         let (coded, shown) = (folder.path().join("coded.dcm"), folder.path().join("shown.ppm"));
         run("dcmcjpeg", &[&"+eb", &"+q", &"95", &sampling, &colour(), &coded]);
         run("dcmj2pnm", &[&coded, &shown]);
-        let ours = picture(&mut Frames::open(&coded).unwrap(), 0, &View::AsItSays).unwrap();
+        let ours = picture(&mut open_file(&coded).unwrap(), 0, &View::AsItSays).unwrap();
         let Pixels::Rgb(ours) = ours.pixels else { panic!("colour is not grey") };
         let theirs = fs::read(&shown).unwrap();
         assert!(theirs.ends_with(&ours), "{sampling}: not what dcmtk sees");
@@ -135,7 +135,7 @@ fn windows_are_those_of_dcm2pnm() {
         let out = folder.path().join("out.pgm");
         run("dcm2pnm", &[&"+Ww", &centre.to_string(), &width.to_string(), &path, &out]);
         let window = Window::linear(centre, width).unwrap();
-        let ours = picture(&mut Frames::open(&path).unwrap(), 0, &View::Voi(Voi::Window(window))).unwrap();
+        let ours = picture(&mut open_file(&path).unwrap(), 0, &View::Voi(Voi::Window(window))).unwrap();
         let Pixels::Grey(ours) = ours.pixels else { panic!("grey is not colour") };
         let theirs = pgm(&out);
         assert_eq!(ours.len(), theirs.len());
@@ -148,7 +148,7 @@ fn windows_are_those_of_dcm2pnm() {
     // The window that the image has.
     let out = folder.path().join("out.pgm");
     run("dcm2pnm", &[&"+Wi", &"1", &mr, &out]);
-    let ours = picture(&mut Frames::open(&mr).unwrap(), 0, &View::AsItSays).unwrap();
+    let ours = picture(&mut open_file(&mr).unwrap(), 0, &View::AsItSays).unwrap();
     let Pixels::Grey(ours) = ours.pixels else { panic!("grey is not colour") };
     assert!(ours.iter().zip(&pgm(&out)).all(|(ours, theirs)| ours.abs_diff(*theirs) <= 1));
 }
@@ -164,7 +164,7 @@ fn palettes_are_those_of_dcm2pnm() {
         }
         run("dcm2pnm", &[&path, &out]);
         let theirs = fs::read(&out).unwrap();
-        let ours = picture(&mut Frames::open(&path).unwrap(), 0, &View::AsItSays).unwrap();
+        let ours = picture(&mut open_file(&path).unwrap(), 0, &View::AsItSays).unwrap();
         let Pixels::Rgb(ours) = ours.pixels else { panic!("colour is not grey") };
         // Behind the header, which is short.
         let theirs = &theirs[theirs.len() - ours.len()..];

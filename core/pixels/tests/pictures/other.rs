@@ -4,12 +4,11 @@
 use std::fs;
 use std::path::Path;
 
-use clavicle_imaging::frames::Frames;
 use openjph_core::codestream::Codestream;
 use openjph_core::file::MemOutfile;
 use openjph_core::types::{Point, Size};
 
-use crate::made::Image;
+use crate::made::{Image, open_file};
 use crate::oracle::{Oracle, run};
 use crate::pydicom::{samples, verdict};
 
@@ -101,7 +100,7 @@ fn high_throughput_jpeg_2000() {
         let verdict = verdict(&mut oracle, &path);
         println!("{rows} × {columns} of {bits} bits, {count} samples, signed {signed}: {verdict}");
         let wanted: Vec<f64> = wanted.into_iter().map(f64::from).collect();
-        assert!(samples(&mut Frames::open(&path).unwrap(), 0).unwrap() == wanted, "not as it was");
+        assert!(samples(&mut open_file(&path).unwrap(), 0).unwrap() == wanted, "not as it was");
         assert_eq!(verdict, "agreed: 1 frames, equal");
     }
 }
@@ -125,7 +124,7 @@ fn jpeg_xl() {
             ..Image::grey(rows, columns, if bits > 8 { 16 } else { 8 }, bits as u16)
         };
         let path = written(folder.path(), "xl.dcm", &image, &fs::read(&coded).unwrap());
-        let ours = samples(&mut Frames::open(&path).unwrap(), 0).unwrap();
+        let ours = samples(&mut open_file(&path).unwrap(), 0).unwrap();
         let most = ours.iter().zip(&scene).map(|(ours, wanted)| (ours - f64::from(*wanted)).abs()).fold(0.0, f64::max);
         assert!(ours.len() == scene.len() && most == 0.0, "{bits} bits, {count} samples: {most} apart");
     }

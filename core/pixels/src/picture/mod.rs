@@ -20,7 +20,7 @@ use std::io::{Read, Seek};
 pub use self::cine::Cine;
 pub use self::lut::Lut;
 pub use self::modality::{Modality, unit};
-pub use self::thumbnail::{of_series, pixel_aspect};
+pub use self::thumbnail::pixel_aspect;
 pub use self::voi::{CT, Function, Preset, Voi, Window, ct};
 
 use clavicle_dicom::layout::PhotometricInterpretation;

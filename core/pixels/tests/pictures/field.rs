@@ -5,11 +5,11 @@ use std::cell::Cell;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write as _};
 use std::rc::Rc;
 
-use clavicle_imaging::frames::Frames;
-use clavicle_imaging::picture::{Pixels, View, picture};
+use clavicle_dicom::rewrite::Syntax;
 use clavicle_imaging::reader::{Here, Reader as _};
-use clavicle_imaging::render::{Remark, Wanted, Windowing, render};
-use clavicle_imaging::rewrite::Syntax;
+use clavicle_pixels::frames::Frames;
+use clavicle_pixels::picture::{Pixels, View, picture};
+use clavicle_pixels::render::{Remark, Wanted, Windowing, render};
 
 use crate::made::{Image, element};
 

@@ -1,4 +1,4 @@
-//! What pictures cost: `cargo bench -p clavicle-imaging --bench pictures`.
+//! What pictures cost: `cargo bench -p clavicle-pixels --bench pictures`.
 //!
 //! Every figure is the median of several runs, warm. The files are made by [`Phantom`].
 #![allow(clippy::unwrap_used, reason = "a benchmark fails by panicking")]
@@ -8,11 +8,11 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clavicle_imaging::frames::Frames;
 use clavicle_imaging::phantom::Phantom;
-use clavicle_imaging::picture::{View, Voi, ct, of_series, picture};
 use clavicle_imaging::reader::{Here, Reader as _};
-use clavicle_imaging::render::{Wanted, Windowing};
+use clavicle_pixels::frames::Frames;
+use clavicle_pixels::picture::{View, Voi, ct, picture, pixel_aspect};
+use clavicle_pixels::render::{Wanted, Windowing};
 
 const RUNS: usize = 21;
 
@@ -22,16 +22,20 @@ fn main() {
     let files = phantom.write(folder.path()).unwrap();
     let slices: Vec<PathBuf> = files.into_iter().skip(1).collect();
     say("512² of 16 bits: opened, decoded, windowed", 3.0, || {
-        let mut frames = Frames::open(&slices[250]).unwrap();
+        let mut frames = open(&slices[250]);
         let view = View::Voi(Voi::Window(ct("lung").unwrap()));
         picture(&mut frames, 0, &view).unwrap()
     });
-    let mut frames = Frames::open(&slices[250]).unwrap();
+    let mut frames = open(&slices[250]);
     say("the same, open already, in another window", 3.0, || {
         let view = View::Voi(Voi::Window(ct("bone").unwrap()));
         picture(&mut frames, 0, &view).unwrap()
     });
-    say("thumbnail of a series of 500", 100.0, || of_series(&slices, 128).unwrap());
+    say("thumbnail of a slice", 100.0, || {
+        let mut frames = open(&slices[250]);
+        let aspect = pixel_aspect(frames.attributes(), 0);
+        picture(&mut frames, 0, &View::AsItSays).unwrap().thumbnail(128, aspect)
+    });
     say("512² as PNG", 20.0, || picture(&mut frames, 0, &View::AsItSays).unwrap().png().unwrap());
     let film = rle(folder.path(), 2_000);
     say("2,000 frames of 64² in RLE, all of them", 400.0, || {
@@ -42,6 +46,12 @@ fn main() {
             black_box(film.render(&wanted).unwrap().unwrap());
         }
     });
+}
+
+fn open(path: &Path) -> Frames<File> {
+    let file = File::open(path).unwrap();
+    let len = file.metadata().unwrap().len();
+    Frames::read(file, len).unwrap()
 }
 
 /// Writes a film in RLE without an offset table.

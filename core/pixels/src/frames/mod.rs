@@ -8,9 +8,7 @@ mod attributes;
 mod index;
 
 use std::collections::BTreeSet;
-use std::fs::File;
 use std::io::{Cursor, Read, Seek, SeekFrom};
-use std::path::Path;
 
 use clavicle_dicom::layout::{Decoded, Layout, MAX_FRAME, PhotometricInterpretation};
 use clavicle_dicom::repair::Repair;
@@ -139,18 +137,6 @@ impl<S: Read + Seek> Source<S> {
             Self::Inflated(bytes) => from(bytes, span),
         }
         .ok_or(FramesError::Io)
-    }
-}
-
-impl Frames<File> {
-    /// Opens a file.
-    ///
-    /// # Errors
-    /// [`FramesError`].
-    pub fn open(path: &Path) -> Result<Self, FramesError> {
-        let file = File::open(path).map_err(|_| FramesError::Io)?;
-        let len = file.metadata().map_err(|_| FramesError::Io)?.len();
-        Self::read(file, len)
     }
 }
 
