@@ -38,14 +38,6 @@
 //! | [`media`] | a File-set with a DICOMDIR, in a folder or a zip |
 //! | [`rewrite`] | another transfer syntax, another patient id, and nothing else changed |
 //!
-//! With the feature `dimse`, what modalities and archives send arrives as files too, and files are sent to them:
-//!
-//! | | |
-//! |---|---|
-//! | `dimse` | C-STORE, both sides |
-//!
-//! Apart from these, [`phantom`] makes studies of nobody, to try all of it with.
-//!
 //! The scan is what makes the rest safe: it has seen each length that a file declares to lie within the input, and what is not in order in a
 //! file it says, and has read as it should stand.
 //!
@@ -61,14 +53,11 @@
 //! ```
 
 pub mod completeness;
-#[cfg(feature = "dimse")]
-pub mod dimse;
 pub mod files;
 mod hands;
 pub mod intake;
 pub mod job;
 pub mod media;
-pub mod phantom;
 pub mod read_error;
 pub mod reader;
 pub mod reason;

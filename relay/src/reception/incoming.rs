@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use clavicle_imaging::dimse::{Allowance, Refusal, RefusalStatus};
+use clavicle_dimse::{Allowance, Refusal, RefusalStatus};
 
 use crate::room::{Room, Sender, Shares};
 

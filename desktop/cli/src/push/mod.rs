@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
-use clavicle_imaging::dimse::{AeTitle, MetaError, StoreFile};
+use clavicle_dimse::{AeTitle, MetaError, StoreFile};
 use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::{Reader, RewriteFileError};
 use clavicle_imaging::reason::Quarantined;

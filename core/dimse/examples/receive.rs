@@ -1,5 +1,5 @@
 //! Receives what is sent to it, and prints a line for each object:
-//! `cargo run -p clavicle-imaging --features dimse --example receive -- --listen 127.0.0.1:11112 FOLDER`.
+//! `cargo run -p clavicle-dimse --example receive -- --listen 127.0.0.1:11112 FOLDER`.
 //!
 //! It answers to any AE title, prints where it listens first, and stops when its standard input ends.
 
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clavicle_imaging::dimse::{AeTitle, Called, Ended, Received, Refusal, Scp, Settings, Sink};
+use clavicle_dimse::{AeTitle, Called, Ended, Received, Refusal, Scp, Settings, Sink};
 
 struct Print;
 

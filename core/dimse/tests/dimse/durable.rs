@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::mpsc::sync_channel;
 use std::time::Duration;
 
-use clavicle_imaging::dimse::{Received, Refusal, RefusalStatus};
+use clavicle_dimse::{Received, Refusal, RefusalStatus};
 
 use crate::made::{data_set, pydicom};
 use crate::programs::{run, text};

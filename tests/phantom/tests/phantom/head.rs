@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use clavicle_imaging::phantom::{Kind, Phantom};
+use clavicle_phantom::{Kind, Phantom};
 use dicom_dictionary_std::tags;
 use dicom_object::{DefaultDicomObject, from_reader};
 use flate2::Compression;

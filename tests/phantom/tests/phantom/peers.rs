@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use clavicle_imaging::phantom::{Kind, Phantom};
+use clavicle_phantom::{Kind, Phantom};
 
 use crate::kinds::small;
 use crate::orthanc::Orthanc;

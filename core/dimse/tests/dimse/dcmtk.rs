@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use clavicle_imaging::dimse::End;
+use clavicle_dimse::End;
 
 use crate::made::pydicom;
 use crate::programs::{Storescp, data_set_of, run, succeed, text};

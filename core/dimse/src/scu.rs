@@ -173,7 +173,7 @@ impl Association {
 
     /// Sends a file (C-STORE), and gives the peer's answer: the status, and a comment if there is one. Whether that is good is
     /// for [`Status::is_stored`] to say. The bytes of the data set are those of the file, but for what is not in order in it
-    /// (see [`Repair`](crate::Repair)), and for odd lengths, which the standard forbids: these are padded.
+    /// (see [`Repair`](clavicle_dicom::Repair)), and for odd lengths, which the standard forbids: these are padded.
     ///
     /// # Errors
     /// [`ScuError`]. After another than [`ScuError::NotAccepted`], the association is over.

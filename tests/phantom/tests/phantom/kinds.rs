@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::phantom::{Kind, Phantom, PhantomError};
 use clavicle_imaging::reader::Here;
+use clavicle_phantom::{Kind, Phantom, PhantomError};
 
 /// As little of it as shows everything.
 pub fn small(kind: Kind) -> Phantom {
@@ -16,7 +16,7 @@ pub fn small(kind: Kind) -> Phantom {
 /// By name.
 fn files(phantom: &Phantom) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    let take = |file: clavicle_imaging::phantom::File<'_>| {
+    let take = |file: clavicle_phantom::File<'_>| {
         let (name, len) = (file.name().to_owned(), file.len());
         let bytes = file.into_bytes();
         assert_eq!(bytes.len() as u64, len, "{name} is as long as it says");

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 
-use clavicle_imaging::dimse::End;
+use clavicle_dimse::End;
 
 use crate::made::pydicom;
 use crate::programs::{Running, Storescp, data_set_of, free_port};
@@ -89,7 +89,7 @@ fn what_orthanc_sends_arrives_as_it_sends_it() {
     }
     // What was compressed still is.
     let is_encapsulated =
-        |one: &&clavicle_imaging::dimse::Received| one.transfer_syntax_uid.as_str().starts_with("1.2.840.10008.1.2.4.");
+        |one: &&clavicle_dimse::Received| one.transfer_syntax_uid.as_str().starts_with("1.2.840.10008.1.2.4.");
     assert_eq!(received.iter().filter(is_encapsulated).count(), 3);
     // Orthanc keeps its association for the next object. It ends with its program, or with its patience.
     drop(orthanc);

@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use clavicle_imaging::dimse::End;
+use clavicle_dimse::End;
 
 use crate::made::{image, pydicom};
 use crate::programs::{data_set_of, python, succeed};

@@ -1,5 +1,5 @@
 //! How fast objects are received, next to dcmtk's `storescp +B`, which forces nothing to the disk:
-//! `cargo run --release -p clavicle-imaging --features dimse --example receive_speed -- [FOLDER] [DATA-UNIT-BYTES]`.
+//! `cargo run --release -p clavicle-dimse --example receive_speed -- [FOLDER] [DATA-UNIT-BYTES]`.
 //!
 //! The sender is dcmtk's `storescu`: 1,142 objects of 98 KB over one association, and one object of 500 MB. Where `FOLDER` is in memory
 //! (`/dev/shm`), what forcing to the disk costs is left out.
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use clavicle_imaging::dimse::{AeTitle, Called, Received, Refusal, Scp, Settings, Sink};
+use clavicle_dimse::{AeTitle, Called, Received, Refusal, Scp, Settings, Sink};
 
 struct Agree;
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clavicle_imaging::dimse::{
+use clavicle_dimse::{
     Association, End, MetaError, Peer, Proposal, Refusal, RefusalStatus, Rejection, ScuError, Status, StoreFile,
 };
 

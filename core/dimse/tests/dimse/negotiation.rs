@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clavicle_imaging::dimse::{Called, Calling, End, Rejection};
+use clavicle_dimse::{Called, Calling, End, Rejection};
 
 use crate::programs::{run, succeed, text};
 use crate::receiver::{Receiver, Record, title};

@@ -28,7 +28,7 @@ impl AeTitle {
     /// [`AeTitleError`].
     ///
     /// ```
-    /// use clavicle_imaging::dimse::AeTitle;
+    /// use clavicle_dimse::AeTitle;
     /// assert_eq!(AeTitle::new("CT 1 ").expect("it is one").as_str(), "CT 1");
     /// assert!(AeTitle::new("SEVENTEEN LETTERS").is_err());
     /// ```

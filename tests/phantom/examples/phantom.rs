@@ -1,11 +1,11 @@
-//! Writes the images of a patient who does not exist: `cargo run --release -p clavicle-imaging --example phantom`.
+//! Writes the images of a patient who does not exist: `cargo run --release -p clavicle-phantom --example phantom`.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
 use std::{env, fs, io};
 
-use clavicle_imaging::phantom::{Kind, Phantom};
+use clavicle_phantom::{Kind, Phantom};
 
 const USAGE: &str = "\
 Writes the images of a patient who does not exist, the same on every machine.

@@ -9,7 +9,7 @@ use super::file::{File, Pixels};
 use super::head::{self, Tissue};
 use super::study::Series;
 use super::volume::{Stack, Volume};
-use super::{Phantom, PhantomError, Sink, lettering, noise, report};
+use super::{Phantom, PhantomError, Sink, lettering, noise};
 
 /// How a series was acquired, and so what tissues look like in it.
 pub(super) struct Contrast {
@@ -96,10 +96,7 @@ const DIFFUSION: Contrast = Contrast {
 pub(super) const CONTRASTS: [Contrast; 4] = [T1, T2, FLAIR, DIFFUSION];
 
 pub(super) fn make(phantom: &Phantom, sink: &mut Sink<'_>) -> Result<(), PhantomError> {
-    for contrast in &CONTRASTS {
-        contrast.make(phantom, sink)?;
-    }
-    report::make(phantom, sink)
+    CONTRASTS.iter().try_for_each(|contrast| contrast.make(phantom, sink))
 }
 
 impl Contrast {

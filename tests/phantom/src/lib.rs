@@ -14,7 +14,7 @@
 //! | `file` | a file on its way out, whose pixels are made while they are written |
 //!
 //! ```no_run
-//! use clavicle_imaging::phantom::{Kind, Phantom};
+//! use clavicle_phantom::{Kind, Phantom};
 //!
 //! let files = Phantom { seed: 7, ..Phantom::default() }.write("chest".as_ref())?;
 //! println!("{} files", files.len());
@@ -25,7 +25,7 @@
 //!     bytes += file.into_bytes().len();
 //!     Ok(())
 //! })?;
-//! # Ok::<(), clavicle_imaging::phantom::PhantomError>(())
+//! # Ok::<(), clavicle_phantom::PhantomError>(())
 //! ```
 
 mod chest;
@@ -213,7 +213,7 @@ impl Phantom {
             Kind::ChestCt => ct::chest(self, sink),
             Kind::HeadCt => ct::head(self, sink),
             Kind::HeadCtEnhanced => enhanced::make(self, sink),
-            Kind::HeadMr => mr::make(self, sink),
+            Kind::HeadMr => mr::make(self, sink).and_then(|()| report::make(self, sink)),
             Kind::HeartUs => ultrasound::make(self, sink),
         }
     }

@@ -29,7 +29,7 @@
 //!
 //! ```no_run
 //! use std::sync::Arc;
-//! use clavicle_imaging::dimse::{AeTitle, Received, Refusal, Scp, Settings, Sink};
+//! use clavicle_dimse::{AeTitle, Received, Refusal, Scp, Settings, Sink};
 //!
 //! struct Print;
 //! impl Sink for Print {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clavicle_imaging::dimse::{BindError, End, Scp, Settings, Violation};
+use clavicle_dimse::{BindError, End, Scp, Settings, Violation};
 
 use crate::raw::{Raw, fragment, store};
 use crate::receiver::{Receiver, Record, title};

@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::{env, fs};
 
-use clavicle_imaging::phantom::{Kind, Phantom};
+use clavicle_phantom::{Kind, Phantom};
 
 /// Where the one process asks the other to write.
 const ASKED: &str = "CLAVICLE_PHANTOM_STREAMED";

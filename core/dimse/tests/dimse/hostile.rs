@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use clavicle_imaging::dimse::{End, Rejection, Violation};
+use clavicle_dimse::{End, Rejection, Violation};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 

@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use clavicle_imaging::dimse::{AeTitle, Ended, Received, Refusal, Scp, Settings, Sink};
+use clavicle_dimse::{AeTitle, Ended, Received, Refusal, Scp, Settings, Sink};
 use tempfile::TempDir;
 
 use crate::made::data_set;
