@@ -53,18 +53,17 @@
 //! ```
 
 pub mod completeness;
-pub mod files;
-mod hands;
 pub mod intake;
-pub mod job;
 pub mod media;
-pub mod read_error;
-pub mod reader;
 pub mod reason;
 pub mod selection;
 pub mod walk;
-pub mod worker;
-pub mod worker_error;
 
 pub use clavicle_dicom::{Repair, Unreadable, facts, kos, pick, references, rewrite, scan};
 pub use clavicle_pixels::{codec, frames, geometry, picture, render};
+pub use clavicle_sandbox::{files, job, read_error, reader, worker_error};
+
+/// Workers, where they were before.
+pub mod worker {
+    pub use clavicle_sandbox::{ARGUMENT, Workers, main_if_asked};
+}

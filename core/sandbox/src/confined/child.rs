@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
-use std::process;
 
 use borsh::BorshDeserialize as _;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -14,20 +13,16 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
-use super::{ARGUMENT, MEMORY, Told, frame};
+use super::{MEMORY, Told, frame};
 use crate::job::Kept;
 
 /// `fcntl` of an open file's flags.
 const F_GETFD: u64 = libc::F_GETFD as u64;
 
-/// Is a worker, and ends the program, if that is what the arguments ask for; else returns at once. To be called first in `main`.
-pub fn main_if_asked() {
-    if env::args_os().nth(1).is_none_or(|argument| argument != ARGUMENT) {
-        return;
-    }
-    // Without its limits a worker is no protection: better none.
-    let served = limit().and_then(|()| serve());
-    process::exit(i32::from(served.is_err()));
+/// Is a worker: without its limits it is no protection, and better none.
+pub(crate) fn serve_confined() -> io::Result<()> {
+    limit()?;
+    serve()
 }
 
 fn serve() -> io::Result<()> {

@@ -1,11 +1,11 @@
 //! Where the bytes of files are: on the disk, as a rule, or wherever somebody else keeps them and opens them by name.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::File;
 use std::path::Path;
 
 use crate::read_error::ReadError;
+use crate::system::{from_outside, of_opening};
 
 /// Files, each under its path.
 pub trait Files: fmt::Debug + Sync {
@@ -27,13 +27,6 @@ pub struct OnDisk;
 
 impl Files for OnDisk {
     fn open(&self, path: &Path) -> Result<File, ReadError> {
-        // Neither a link is followed, nor is it waited for somebody to write into a pipe.
-        let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
-        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| match error.raw_os_error() {
-            Some(libc::ELOOP) => ReadError::Link,
-            // A socket, or a device that is not there.
-            Some(libc::ENXIO) => ReadError::NotAFile,
-            _ => ReadError::Io(error),
-        })
+        from_outside(path).map_err(of_opening)
     }
 }

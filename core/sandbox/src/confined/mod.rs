@@ -1,9 +1,9 @@
-//! Workers: files are read in processes of their own, so that a hostile one can take neither memory nor time from the relay, nor
+//! Confined: files are read in processes of their own, so that a hostile one can take neither memory nor time from the relay, nor
 //! anything else that is within its reach.
 //!
-//! A library cannot start itself. The binary calls [`main_if_asked`] first thing in `main`, before it has any thread, and gives
-//! [`Workers`] the command that leads there, as a rule its own. A worker is handed one open file after the other over a socket and answers what it
-//! saw. It may set aside at most [`MEMORY`], take [`TIME`] and a second more for every [`SLOWEST`] bytes, and call the system for nothing but reading
+//! A library cannot start itself. The binary calls [`main_if_asked`](crate::main_if_asked) first thing in `main`, before it has any thread, and gives
+//! [`Confined`] the command that leads there, as a rule its own. A worker is handed one open file after the other over a socket and answers what it
+//! saw. It may set aside at most [`MEMORY`], take [`TIME`] and a second more for every [`SLOWEST`](crate::SLOWEST) bytes, and call the system for nothing but reading
 //! what it was handed, answering, and memory: it cannot open a file, a connection or a program. One that does more is ended and
 //! costs that file.
 
@@ -26,18 +26,12 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::job::Question;
 use crate::reader::{Reader, Sitting};
 use crate::worker_error::WorkerError;
+use crate::{ARGUMENT, TIME, time_for};
 
-pub use self::child::main_if_asked;
+pub(crate) use self::child::serve_confined;
 
-/// The argument that asks a binary to be a worker.
-pub const ARGUMENT: &str = "--clavicle-imaging-worker";
 /// Address space of a worker, in bytes: a deflated data set of 256 MiB while its buffer doubles, and the program.
 pub const MEMORY: u64 = 1 << 30;
-/// Most time for one file. Reading takes a millisecond as a rule; a sleeping disk takes seconds.
-pub const TIME: Duration = Duration::from_secs(30);
-/// As many bytes of a file as may take a second more.
-pub const SLOWEST: u64 = 16 << 20;
-
 /// What a worker is told, together with a file.
 #[derive(Debug, BorshSerialize, BorshDeserialize)]
 enum Told {
@@ -54,21 +48,21 @@ const MOST_IDLE: usize = 8;
 
 /// How workers are started, and those that wait for something to read. They end with the last copy of it.
 #[derive(Clone, Debug)]
-pub struct Workers {
+pub struct Confined {
     program: PathBuf,
     arguments: Vec<OsString>,
     time: Duration,
     idle: Arc<Mutex<Vec<Running>>>,
 }
 
-impl Workers {
-    /// Workers that are started with this program and these arguments, which must lead to [`main_if_asked`].
+impl Confined {
+    /// Confined that are started with this program and these arguments, which must lead to [`main_if_asked`](crate::main_if_asked).
     #[must_use]
     pub fn new(program: PathBuf, arguments: Vec<OsString>) -> Self {
         Self { program, arguments, time: TIME, idle: Arc::default() }
     }
 
-    /// Workers that are this program, started again.
+    /// Confined that are this program, started again.
     ///
     /// # Errors
     /// When the program cannot be found any more.
@@ -86,15 +80,15 @@ impl Workers {
 /// A worker that keeps a file open, for as long as something is asked of it.
 #[derive(Debug)]
 struct Session<'a> {
-    workers: &'a Workers,
+    workers: &'a Confined,
     file: &'a File,
     running: Option<Running>,
 }
 
-impl Reader for Workers {
+impl Reader for Confined {
     fn answer(&self, question: &Question, file: &File) -> Result<Vec<u8>, WorkerError> {
         let (answer, running) =
-            self.ask_of(self.waiting()?, &Told::Once(question.clone()), file, self.time(question))?;
+            self.ask_of(self.waiting()?, &Told::Once(question.clone()), file, time_for(self.time, question))?;
         self.put_back(running);
         Ok(answer)
     }
@@ -108,7 +102,7 @@ impl Sitting for Session<'_> {
     fn answer(&mut self, question: &Question) -> Result<Vec<u8>, WorkerError> {
         // One that failed is replaced: it costs the frame, and not the film.
         let running = self.running.take().map_or_else(|| self.workers.waiting(), Ok)?;
-        let time = self.workers.time(question);
+        let time = time_for(self.workers.time, question);
         let (answer, running) = self.workers.ask_of(running, &Told::Kept(question.clone()), self.file, time)?;
         self.running = Some(running);
         Ok(answer)
@@ -131,12 +125,7 @@ struct Running {
     socket: UnixStream,
 }
 
-impl Workers {
-    /// How long an answer may take.
-    const fn time(&self, question: &Question) -> Duration {
-        self.time.saturating_add(Duration::from_secs(question.reads() / SLOWEST))
-    }
-
+impl Confined {
     /// One that waits for the next file, or a new one.
     fn waiting(&self) -> Result<Running, WorkerError> {
         let waiting = self.idle().pop();
@@ -173,7 +162,7 @@ impl Workers {
 }
 
 impl Running {
-    fn start(how: &Workers) -> io::Result<Self> {
+    fn start(how: &Confined) -> io::Result<Self> {
         let (socket, theirs) = UnixStream::pair()?;
         let mut command = Command::new(&how.program);
         // What a worker does not know it cannot give away.

@@ -15,6 +15,9 @@ pub enum WorkerError {
         "the process that reads files ended on this one: it asked for more memory than it may have, or has a fault"
     )]
     Ended,
+    /// Many are busy.
+    #[error("too many files are being read at this moment; it may be read the next time")]
+    Busy,
     /// It took too long.
     #[error("reading it took longer than {} seconds", .0.as_secs())]
     TimedOut(Duration),

@@ -8,7 +8,6 @@ mod here;
 use std::fmt;
 use std::fs::{File, Metadata};
 use std::io::Write;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use clavicle_dicom::kos::{Heading, Sealed};
@@ -23,6 +22,7 @@ pub use self::here::Here;
 use crate::files::{Files, OnDisk};
 use crate::job::{self, Head, Inspect, Inspected, Job, List, Pick, Question, Render, Seal};
 use crate::read_error::ReadError;
+use crate::system::state;
 use crate::worker_error::WorkerError;
 
 /// Has jobs done with files.
@@ -182,10 +182,4 @@ fn fits(file: &File) -> Result<Metadata, ReadError> {
 fn is_unchanged(file: &File, before: &Metadata) -> Result<(), ReadError> {
     let after = file.metadata().map_err(ReadError::Io)?;
     if state(before) == state(&after) { Ok(()) } else { Err(ReadError::Changed) }
-}
-
-/// What tells one state of one file from another.
-fn state(metadata: &Metadata) -> [i64; 5] {
-    let len = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
-    [len, metadata.mtime(), metadata.mtime_nsec(), metadata.ctime(), metadata.ctime_nsec()]
 }

@@ -9,7 +9,7 @@ const MOST_HANDS: usize = 8;
 
 /// Does the same with each of these, several at a time and at most `at_once`; what comes of it is in their order. `seen` is told how many are
 /// done, from several threads.
-pub(crate) fn each<I: Sync, O: Send>(
+pub fn each<I: Sync, O: Send>(
     items: &[I],
     at_once: usize,
     one: impl Fn(&I) -> O + Sync,
