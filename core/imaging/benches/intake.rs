@@ -9,13 +9,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::phantom::{Kind, Phantom};
 use clavicle_imaging::reader::{Here, Reader};
 use clavicle_imaging::worker::{self, Workers};
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::Nonce;
+use clavicle_phantom::{Kind, Phantom};
 
 const RUNS: usize = 9;
 

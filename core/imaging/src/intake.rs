@@ -15,12 +15,12 @@ use clavicle_manifest::{
     Attachment, Change, Date, Header, Instance, Manifest, ManifestError, MediaType, Nonce, Received, Series,
     StoredDigest, Subtrees, Uid,
 };
+use clavicle_sandbox::files::{Files, OnDisk};
+use clavicle_sandbox::hands::each;
+use clavicle_sandbox::job::Inspected;
+use clavicle_sandbox::read_error::ReadError;
+use clavicle_sandbox::reader::Reader;
 
-use crate::files::{Files, OnDisk};
-use crate::hands::each;
-use crate::job::Inspected;
-use crate::read_error::ReadError;
-use crate::reader::Reader;
 pub use crate::reason::{IntakeError, Quarantined, Reason};
 use crate::walk;
 

@@ -38,14 +38,6 @@
 //! | [`media`] | a File-set with a DICOMDIR, in a folder or a zip |
 //! | [`rewrite`] | another transfer syntax, another patient id, and nothing else changed |
 //!
-//! With the feature `dimse`, what modalities and archives send arrives as files too, and files are sent to them:
-//!
-//! | | |
-//! |---|---|
-//! | `dimse` | C-STORE, both sides |
-//!
-//! Apart from these, [`phantom`] makes studies of nobody, to try all of it with.
-//!
 //! The scan is what makes the rest safe: it has seen each length that a file declares to lie within the input, and what is not in order in a
 //! file it says, and has read as it should stand.
 //!
@@ -60,27 +52,18 @@
 //! # Ok::<(), clavicle_imaging::intake::IntakeError>(())
 //! ```
 
-pub mod codec;
 pub mod completeness;
-#[cfg(feature = "dimse")]
-pub mod dimse;
-pub mod files;
-pub mod frames;
-pub mod geometry;
-mod hands;
 pub mod intake;
-pub mod job;
-mod lossless;
 pub mod media;
-pub mod phantom;
-pub mod picture;
-pub mod read_error;
-pub mod reader;
 pub mod reason;
-pub mod render;
 pub mod selection;
 pub mod walk;
-pub mod worker;
-pub mod worker_error;
 
 pub use clavicle_dicom::{Repair, Unreadable, facts, kos, pick, references, rewrite, scan};
+pub use clavicle_pixels::{codec, frames, geometry, picture, render};
+pub use clavicle_sandbox::{files, job, read_error, reader, worker_error};
+
+/// Workers, where they were before.
+pub mod worker {
+    pub use clavicle_sandbox::{ARGUMENT, Workers, main_if_asked};
+}

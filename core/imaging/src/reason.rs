@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clavicle_dicom::facts::PatientDifference;
 
-use crate::read_error::ReadError;
+use clavicle_sandbox::read_error::ReadError;
 
 /// Deepest folder below the one given.
 pub const MAX_DEPTH: usize = 16;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::read_error::ReadError;
+use clavicle_sandbox::read_error::ReadError;
+
 use crate::reason::{IntakeError, MAX_DEPTH, MAX_FILES, Quarantined, Reason};
 
 /// The files below `root`, which may itself be one, and what is there beside files.

@@ -6,7 +6,7 @@ use std::io::BufReader;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use clavicle_imaging::phantom::{Kind, Phantom};
+use clavicle_phantom::{Kind, Phantom};
 use serde_json::Value;
 
 fn view(folder: &Path, arguments: &[&str]) -> Output {

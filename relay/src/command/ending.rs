@@ -1,7 +1,7 @@
 //! How a command ends that is not an operation: its exit code.
 
 use clavicle_consensus::{StartError, Stopped};
-use clavicle_imaging::dimse::BindError;
+use clavicle_dimse::BindError;
 use clavicle_ledger::tree::TreeError;
 
 use super::CommandError;

@@ -6,7 +6,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clavicle_imaging::phantom::Phantom;
 use clavicle_ledger::authorise::{Claim, Hello, Refused};
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::genesis::Genesis;
@@ -19,6 +18,7 @@ use clavicle_letters::pickup::PickupCode;
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pickup::{Denied, PickupError};
 use clavicle_network::transfer::{self, FetchError, Reference};
+use clavicle_phantom::Phantom;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::{GrantRequest, Granted as Made, OwnStudy, Patient, Revocable};
 use clavicle_wallet::recipient::{Granted, Recipient};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clavicle_imaging::dimse::{Allowance, Arriving, Ended, Received, Refusal, RefusalStatus, Sink};
+use clavicle_dimse::{Allowance, Arriving, Ended, Received, Refusal, RefusalStatus, Sink};
 use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::Reader;
 use clavicle_ledger::time::LocalTime;

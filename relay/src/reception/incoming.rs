@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use clavicle_imaging::dimse::{Allowance, Refusal, RefusalStatus};
+use clavicle_dimse::{Allowance, Refusal, RefusalStatus};
 
 use crate::room::{DayShares, Room, Sender, Shares};
 

@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clavicle_imaging::dimse::{self, AeTitle, AeTitleError, BindError, Called, Calling, Scp};
+use clavicle_dimse::{AeTitle, AeTitleError, BindError, Called, Calling, Scp, Settings};
 use tokio::sync::watch as channel;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
@@ -106,7 +106,7 @@ fn receiver(
     let title =
         |title: &String| AeTitle::new(title).map_err(|error| ReceptionError::Title { title: title.clone(), error });
     let callers = settings.callers.iter().map(title).collect::<Result<_, _>>()?;
-    let mut receiver = dimse::Settings::new(listen, title(&settings.ae_title)?, spool.to_owned());
+    let mut receiver = Settings::new(listen, title(&settings.ae_title)?, spool.to_owned());
     receiver.called = if settings.any_title { Called::Any } else { Called::Own };
     receiver.calling = if settings.callers.is_empty() { Calling::Any } else { Calling::These(callers) };
     let inbox = Inbox {

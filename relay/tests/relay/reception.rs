@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use clavicle_imaging::phantom::Phantom;
+use clavicle_phantom::Phantom;
 use serde_json::Value;
 
 use crate::ingest::{done, refused, relay};

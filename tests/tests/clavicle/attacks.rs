@@ -7,7 +7,7 @@
 //! | who has no consensus key, or no more, at the validators' port; floods of half handshakes there; garbage on a link | `clavicle-consensus`: `src/mesh/tests.rs` |
 //! | anything in place of what is read from the network | `fuzz` in the tests of `clavicle-network`, `clavicle-consensus`, `clavicle-manifest`, `clavicle-ledger`, `clavicle-wallet` |
 //! | lengths that claim too much on a link | `clavicle-consensus`: `src/mesh/frame.rs`, `src/mesh/link.rs` |
-//! | associations of one address keep every modality out | `core/imaging/tests/dimse/hostile.rs` |
+//! | associations of one address keep every modality out | `core/dimse/tests/dimse/hostile.rs` |
 //! | questions of guests keep a revocation waiting | `core/network/tests/network/flooded.rs` |
 //! | silent sockets of one address, and of 64, keep every wallet out | `core/network/tests/network/flooded.rs` |
 //! | strangers of the wallet's own address keep its revocation from the source | `core/network/tests/transfer/revocations.rs` |

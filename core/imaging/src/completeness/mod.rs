@@ -26,10 +26,10 @@ use clavicle_dicom::facts::Place;
 use clavicle_dicom::references::{Reference, lists_others};
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
+use clavicle_sandbox::hands::each;
+use clavicle_sandbox::reader::Reader;
 
-use crate::hands::each;
 use crate::intake::{Intake, Quarantined, SeriesIntake, StudyIntake};
-use crate::reader::Reader;
 use crate::reason::MAX_FILES;
 
 pub use self::numbers::{Gap, Numbers};

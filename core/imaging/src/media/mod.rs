@@ -21,13 +21,13 @@ use clavicle_dicom::facts::Patient;
 use clavicle_dicom::file_set::{self, Record, ReferencedFile};
 use clavicle_dicom::pick::Picked;
 use clavicle_manifest::{StoredDigest, StoredHasher};
+use clavicle_sandbox::files::Files;
+use clavicle_sandbox::hands::each;
+use clavicle_sandbox::read_error::ReadError;
+use clavicle_sandbox::reader::Reader;
 
 pub use self::medium::*;
-use crate::files::Files;
-use crate::hands::each;
 use crate::intake::{Intake, StudyIntake};
-use crate::read_error::ReadError;
-use crate::reader::Reader;
 
 /// File-set ID (0004,1130).
 const FILE_SET_ID: &str = "CLAVICLE";

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 
 use clavicle_dicom::kos::{Document, Listed, SIGNED, Sealed};
 use clavicle_manifest::{Instance, Manifest};
+use clavicle_sandbox::hands::each;
+use clavicle_sandbox::read_error::ReadError;
+use clavicle_sandbox::reader::Reader;
 
 pub use self::verify::{Checked, Unchecked, Verdict, Verification, VerifyError, verify};
-use crate::hands::each;
-use crate::read_error::ReadError;
-use crate::reader::Reader;
 
 /// Why a document was not written.
 #[derive(Debug, thiserror::Error)]

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use clavicle_imaging::completeness::Completeness;
 use clavicle_imaging::intake::{Edition, Intake};
 use clavicle_imaging::kos::{Document, Time, Title};
-use clavicle_imaging::phantom::Phantom;
 use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_imaging::selection::{self, KosError, Unchecked, Verdict, VerifyError, verify};
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{Date, Nonce, Uid};
+use clavicle_phantom::Phantom;
 
 use crate::corpus::{brain, pydicom};
 use crate::orthanc::Orthanc;

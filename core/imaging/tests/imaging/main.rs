@@ -12,7 +12,7 @@ mod folders;
 mod hostile;
 mod kos;
 mod made;
-#[path = "../phantom/orthanc.rs"]
+#[path = "../../../../tests/phantom/tests/phantom/orthanc.rs"]
 mod orthanc;
 mod programs;
 mod rewrite;

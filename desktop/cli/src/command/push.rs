@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, GivenError, Kind as _};
-use clavicle_imaging::dimse::AeTitle;
+use clavicle_dimse::AeTitle;
 use clavicle_imaging::reader::Reader;
 use clavicle_imaging::reason::Quarantined;
 use clavicle_imaging::rewrite::{Coercion, Demographics, Sex};

@@ -3,7 +3,7 @@
 use core::fmt;
 use std::str::FromStr;
 
-use clavicle_imaging::dimse::{AeTitle, AeTitleError};
+use clavicle_dimse::{AeTitle, AeTitleError};
 
 /// An archive.
 #[derive(Clone, Debug, PartialEq, Eq)]

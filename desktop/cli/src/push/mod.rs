@@ -15,8 +15,8 @@ use std::fs::File;
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
-use clavicle_imaging::dimse::{AeTitle, MetaError, StoreFile};
-use clavicle_imaging::facts::{Patient, PatientDifference};
+use clavicle_dicom::facts::{Patient, PatientDifference};
+use clavicle_dimse::{AeTitle, MetaError, StoreFile};
 use clavicle_imaging::read_error::ReadError;
 use clavicle_imaging::reader::{Reader, RewriteFileError};
 use clavicle_imaging::reason::Quarantined;

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use clavicle_command::said::sentences;
-use clavicle_imaging::dimse::{AeTitle, Association, Peer, Proposal, ScuError, StoreFile};
+use clavicle_dimse::{AeTitle, Association, Peer, Proposal, ScuError, StoreFile};
 use clavicle_imaging::rewrite::Syntax;
 use clavicle_manifest::Uid;
 

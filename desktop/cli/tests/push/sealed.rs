@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clavicle_imaging::job::Inspected;
-use clavicle_imaging::phantom::{Kind, Phantom};
 use clavicle_imaging::walk;
 use clavicle_manifest::MediaType;
+use clavicle_phantom::{Kind, Phantom};
 use serde_json::json;
 use tempfile::TempDir;
 
