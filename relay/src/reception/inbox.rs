@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use clavicle_dimse::{Allowance, Arriving, Ended, Received, Refusal, RefusalStatus, Sink};
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::Reader;
 use clavicle_ledger::time::LocalTime;
+use clavicle_sandbox::ReadError;
+use clavicle_sandbox::reader::Reader;
 use tracing::{info, warn};
 
 use super::incoming::Incoming;

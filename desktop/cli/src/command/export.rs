@@ -4,9 +4,9 @@ use std::io;
 use std::path::PathBuf;
 
 use clavicle_imaging::media::{FileSet, Folder, MediaError, Medium, Zip};
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::Reader;
 use clavicle_imaging::reason::{Quarantined, Reason};
+use clavicle_sandbox::ReadError;
+use clavicle_sandbox::reader::Reader;
 use serde_json::json;
 
 use super::progress::counted;
