@@ -53,7 +53,7 @@ use crate::command::{Arguments, CommandError};
 #[must_use]
 pub fn main() -> ExitCode {
     private::from_now_on();
-    clavicle_imaging::worker::main_if_asked();
+    clavicle_sandbox::main_if_asked();
     let arguments = Arguments::parse();
     let json = arguments.json;
     // A defect anywhere on this thread ends with a code of its own, not with that of a panic, of which a service manager knows nothing.

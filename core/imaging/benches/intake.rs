@@ -9,18 +9,18 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::reader::{Here, Reader};
-use clavicle_imaging::worker::{self, Workers};
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::Nonce;
 use clavicle_phantom::{Kind, Phantom};
+use clavicle_sandbox::Workers;
+use clavicle_sandbox::reader::{Here, Reader};
 
 const RUNS: usize = 9;
 
 fn main() {
-    worker::main_if_asked();
+    clavicle_sandbox::main_if_asked();
     let folder = tempfile::tempdir().unwrap();
     // 1,143 files of 98 KB.
     for seed in 0..3 {

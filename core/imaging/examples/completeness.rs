@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use clavicle_imaging::completeness::Completeness;
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::selection;
-use clavicle_imaging::worker::{self, Workers};
+use clavicle_sandbox::Workers;
 
 fn main() -> ExitCode {
-    worker::main_if_asked();
+    clavicle_sandbox::main_if_asked();
     let mut arguments = std::env::args_os().skip(1).map(PathBuf::from);
     let Some(folder) = arguments.next() else {
         eprintln!("which folder? completeness FOLDER [KOS]");

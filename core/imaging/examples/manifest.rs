@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::worker::{self, Workers};
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{MediaType, Nonce, SignedManifest};
+use clavicle_sandbox::Workers;
 
 const USAGE: &str = "\
 manifest make FOLDER [OUT] [REPORT.txt]   says what is in the folder, and writes into the folder OUT a manifest of each study
@@ -27,7 +27,7 @@ fn key() -> SecretKey {
 }
 
 fn main() -> ExitCode {
-    worker::main_if_asked();
+    clavicle_sandbox::main_if_asked();
     let arguments: Vec<PathBuf> = std::env::args_os().skip(1).map(PathBuf::from).collect();
     let done = match arguments.split_first().map(|(what, rest)| (what.to_str(), rest)) {
         Some((Some("make"), [folder, rest @ ..])) if rest.len() <= 2 => make(folder, rest.first(), rest.get(1)),

@@ -15,11 +15,11 @@ use clavicle_manifest::{
     Attachment, Change, Date, Header, Instance, Manifest, ManifestError, MediaType, Nonce, Received, Series,
     StoredDigest, Subtrees, Uid,
 };
-use clavicle_sandbox::files::{Files, OnDisk};
+use clavicle_sandbox::Inspected;
+use clavicle_sandbox::ReadError;
 use clavicle_sandbox::hands::each;
-use clavicle_sandbox::job::Inspected;
-use clavicle_sandbox::read_error::ReadError;
 use clavicle_sandbox::reader::Reader;
+use clavicle_sandbox::{Files, OnDisk};
 
 pub use crate::reason::{IntakeError, Quarantined, Reason};
 use crate::walk;

@@ -43,7 +43,7 @@
 //!
 //! ```no_run
 //! use clavicle_imaging::intake::Intake;
-//! use clavicle_imaging::reader::Here;
+//! use clavicle_sandbox::reader::Here;
 //!
 //! let intake = Intake::of_folder("from-the-cd".as_ref(), &Here)?;
 //! for one in &intake.quarantined {
@@ -58,12 +58,3 @@ pub mod media;
 pub mod reason;
 pub mod selection;
 pub mod walk;
-
-pub use clavicle_dicom::{Repair, Unreadable, facts, kos, pick, references, rewrite, scan};
-pub use clavicle_pixels::{codec, frames, geometry, picture, render};
-pub use clavicle_sandbox::{files, job, read_error, reader, worker_error};
-
-/// Workers, where they were before.
-pub mod worker {
-    pub use clavicle_sandbox::{ARGUMENT, Workers, main_if_asked};
-}

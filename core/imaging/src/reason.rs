@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clavicle_dicom::facts::PatientDifference;
 
-use clavicle_sandbox::read_error::ReadError;
+use clavicle_sandbox::ReadError;
 
 /// Deepest folder below the one given.
 pub const MAX_DEPTH: usize = 16;

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clavicle_sandbox::read_error::ReadError;
+use clavicle_sandbox::ReadError;
 
 use crate::reason::{IntakeError, MAX_DEPTH, MAX_FILES, Quarantined, Reason};
 

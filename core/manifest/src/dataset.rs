@@ -1,6 +1,6 @@
 //! What a data set says, whatever it is written in; and which part of it differs.
 //!
-//! How the digests are computed is the business of those who read DICOM (`clavicle-imaging`, `content`); here they are compared.
+//! How the digests are computed is the business of those who read DICOM (`clavicle-dicom`, `content`); here they are compared.
 
 use core::fmt;
 

@@ -8,11 +8,11 @@ use std::hint::black_box;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_phantom::Phantom;
 use clavicle_pixels::frames::Frames;
 use clavicle_pixels::picture::{View, Voi, ct, picture, pixel_aspect};
 use clavicle_pixels::render::{Wanted, Windowing};
+use clavicle_sandbox::reader::{Here, Reader as _};
 
 const RUNS: usize = 21;
 

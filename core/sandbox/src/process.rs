@@ -7,7 +7,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{self, ErrorKind, PipeWriter, Read, Write as _};
+use std::io::{self, ErrorKind, PipeWriter, Read};
 use std::panic;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};

@@ -24,7 +24,7 @@ pub fn main() -> ExitCode {
     #[cfg(unix)]
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     // First of all else: it may have been started to read a file from outside, and then does only that.
-    clavicle_imaging::worker::main_if_asked();
+    clavicle_sandbox::main_if_asked();
     let Arguments { json, command } = Arguments::parse();
     match (command::run(command), json) {
         (Ok(answer), false) => say(&answer.text),

@@ -5,13 +5,13 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clavicle_imaging::Unreadable;
-use clavicle_imaging::files::{Files, OnDisk};
+use clavicle_dicom::Unreadable;
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::Reader;
 use clavicle_imaging::reason::{IntakeError, Quarantined, Reason};
 use clavicle_network::transfer::Item;
+use clavicle_sandbox::ReadError;
+use clavicle_sandbox::reader::Reader;
+use clavicle_sandbox::{Files, OnDisk};
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::export::names;
 

@@ -34,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use clavicle_imaging::facts::{Patient, PatientDifference};
+use clavicle_dicom::facts::{Patient, PatientDifference};
 use clavicle_imaging::intake::StudyError;
 use clavicle_ledger::encoding::{self, Text, Wire};
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};

@@ -17,7 +17,7 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use clavicle_imaging::facts::Patient;
+use clavicle_dicom::facts::Patient;
 use clavicle_ledger::encoding::{self, Text, Wire};
 use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use clavicle_ledger::salt::Salt;

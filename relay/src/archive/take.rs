@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::iter::once;
 
-use clavicle_imaging::facts::shown;
+use clavicle_dicom::facts::shown;
 use clavicle_imaging::intake::{Conflict, Edition, StudyIntake};
 use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};

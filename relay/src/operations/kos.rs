@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clavicle_command::file::{Readers, path_text, write_new};
-use clavicle_imaging::kos::{Document, Time, Title};
+use clavicle_dicom::kos::{Document, Time, Title};
 use clavicle_imaging::selection;
 use clavicle_ledger::encoding::{self, Hex};
 use clavicle_ledger::time::{DAY_MS, Timestamp};

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use clavicle_dimse::{Allowance, Arriving, Ended, Received, Refusal, RefusalStatus, Sink};
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::Reader;
 use clavicle_ledger::time::LocalTime;
+use clavicle_sandbox::ReadError;
+use clavicle_sandbox::reader::Reader;
 
 use super::incoming::{Arrival, Incoming};
 use crate::quarantine::Quarantine;
@@ -86,8 +86,8 @@ mod tests {
     use std::fs;
     use std::net::IpAddr;
 
-    use clavicle_imaging::reader::Here;
     use clavicle_ledger::time::Timestamp;
+    use clavicle_sandbox::reader::Here;
 
     use super::*;
     use crate::room::{DiskSettings, Room};

@@ -5,9 +5,9 @@ mod taking;
 
 use std::sync::Arc;
 
-use clavicle_imaging::reader::Reader;
 use clavicle_ledger::state::ReadError;
 use clavicle_ledger::time::LocalTime;
+use clavicle_sandbox::reader::Reader;
 
 use crate::answer::Refusing;
 use crate::archive::{Archive, ArchiveError};

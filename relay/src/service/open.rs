@@ -5,10 +5,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use clavicle_imaging::worker::Workers;
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::time::{Clocks, LocalTime};
 use clavicle_network::file::{self as network_file, NetworkFileError};
+use clavicle_sandbox::Workers;
 
 use super::{Images, Records, Service};
 use crate::answer::Refusing;

@@ -4,13 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::reader::Here;
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
 use clavicle_phantom::Phantom;
 use clavicle_relay::archive::{Archive, ArchiveError, OnLedger, Origin, Rebuilt, Signer, Taken, VisitKey};
+use clavicle_sandbox::reader::Here;
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 

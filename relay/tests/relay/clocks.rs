@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use clavicle_admission::Neighbourhood;
-use clavicle_imaging::reader::Here;
 use clavicle_ledger::authorise::{Claim, Hello};
 use clavicle_ledger::confirm::{Newest, Round};
 use clavicle_ledger::id::StudyId;
@@ -39,6 +38,7 @@ use clavicle_relay::store::{ChainStore, Issue, Mailboxes, Notices, Pickups, Rece
 use clavicle_relay::submission::Submission;
 use clavicle_relay::timekeeper::Timekeeper;
 use clavicle_relay::upkeep;
+use clavicle_sandbox::reader::Here;
 use zeroize::Zeroizing;
 
 use crate::chain::{define, genesis_of, next_block, secret, source_id, study};

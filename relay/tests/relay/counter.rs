@@ -3,8 +3,6 @@
 use std::sync::{Arc, Mutex, OnceLock};
 
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::phantom::Phantom;
-use clavicle_imaging::reader::Here;
 use clavicle_ledger::action::{DefineStudy, RecoverStudy, Veto};
 use clavicle_ledger::confirm::Round;
 use clavicle_ledger::encoding::Ascending;
@@ -15,6 +13,7 @@ use clavicle_ledger::time::{Clocks, HOUR_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_letters::pickup::{Question, Ticket};
 use clavicle_network::pickup::{Counter as _, NotOffered, Secret, TicketHash};
+use clavicle_phantom::Phantom;
 use clavicle_relay::archive::{Archive, Entry, Origin, Signer, Taken};
 use clavicle_relay::counter::RelayCounter;
 use clavicle_relay::member::Member;
@@ -23,6 +22,7 @@ use clavicle_relay::store::pickups::SealingKey;
 use clavicle_relay::store::{ChainStore, Issue, Pickups, Receipts, Seen, Visit, receipts};
 use clavicle_relay::submission::Submission;
 use clavicle_relay::timekeeper::Timekeeper;
+use clavicle_sandbox::reader::Here;
 use zeroize::Zeroizing;
 
 use crate::chain::{genesis, next_block_at, secret, source_id};

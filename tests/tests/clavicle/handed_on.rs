@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Cursor;
 use std::time::Instant;
 
-use clavicle_imaging::job::Inspected;
 use clavicle_ledger::action::{NewStatus, SetStatus};
 use clavicle_ledger::encoding::from_hex;
 use clavicle_ledger::id::StudyId;
@@ -15,6 +14,7 @@ use clavicle_network::file as network_file;
 use clavicle_network::message::{Request, Response, Verdict};
 use clavicle_network::swarm::Client;
 use clavicle_relay::keys::Keys;
+use clavicle_sandbox::Inspected;
 use serde_json::Value;
 
 use crate::adversary::now;

@@ -7,7 +7,7 @@
 //! ```no_run
 //! use clavicle_imaging::completeness::Completeness;
 //! use clavicle_imaging::intake::Intake;
-//! use clavicle_imaging::reader::Here;
+//! use clavicle_sandbox::reader::Here;
 //!
 //!! let intake = Intake::of_folder("from-the-cd".as_ref(), &Here)?;
 //! print!("{}", Completeness::of(&intake, &Here));

@@ -21,9 +21,9 @@ use clavicle_dicom::facts::Patient;
 use clavicle_dicom::file_set::{self, Record, ReferencedFile};
 use clavicle_dicom::pick::Picked;
 use clavicle_manifest::{StoredDigest, StoredHasher};
+use clavicle_sandbox::ReadError;
 use clavicle_sandbox::files::Files;
 use clavicle_sandbox::hands::each;
-use clavicle_sandbox::read_error::ReadError;
 use clavicle_sandbox::reader::Reader;
 
 pub use self::medium::*;

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use clavicle_dicom::kos::{Document, Listed, SIGNED, Sealed};
 use clavicle_manifest::{Instance, Manifest};
+use clavicle_sandbox::ReadError;
 use clavicle_sandbox::hands::each;
-use clavicle_sandbox::read_error::ReadError;
 use clavicle_sandbox::reader::Reader;
 
 pub use self::verify::{Checked, Unchecked, Verdict, Verification, VerifyError, verify};

@@ -9,8 +9,8 @@ use clavicle_dicom::references::{Reference, SaidMac};
 use clavicle_dicom::unreadable::Unreadable;
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
+use clavicle_sandbox::ReadError;
 use clavicle_sandbox::hands::each;
-use clavicle_sandbox::read_error::ReadError;
 use clavicle_sandbox::reader::Reader;
 use dicom_dictionary_std::uids;
 

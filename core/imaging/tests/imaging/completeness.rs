@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clavicle_imaging::completeness::{Completeness, Gap};
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::reader::Here;
 use clavicle_phantom::Phantom;
+use clavicle_sandbox::reader::Here;
 use dicom_dictionary_std::tags;
 use dicom_object::open_file;
 

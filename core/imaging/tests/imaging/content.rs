@@ -5,8 +5,8 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use clavicle_imaging::job::Inspected;
 use clavicle_manifest::Change;
+use clavicle_sandbox::Inspected;
 
 use crate::corpus::{brain, pydicom};
 use crate::made::{Named, element};

@@ -5,12 +5,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clavicle_imaging::Unreadable;
-use clavicle_imaging::facts::Facts;
+use clavicle_dicom::Unreadable;
+use clavicle_dicom::facts::Facts;
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::Here;
 use clavicle_imaging::reason::Reason;
+use clavicle_sandbox::ReadError;
+use clavicle_sandbox::reader::Here;
 
 /// A folder of the test data that `.ci/test-data` puts in place.
 pub fn data(folder: &str) -> PathBuf {

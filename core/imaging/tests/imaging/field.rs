@@ -7,14 +7,14 @@ use std::fs;
 use std::io::Cursor;
 use std::os::unix::ffi::OsStringExt as _;
 
-use clavicle_imaging::frames::Frames;
+use clavicle_dicom::rewrite::Syntax;
+use clavicle_dicom::{Repair, Unreadable};
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::job::Inspected;
-use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_imaging::reason::Reason;
-use clavicle_imaging::rewrite::Syntax;
-use clavicle_imaging::{Repair, Unreadable};
 use clavicle_manifest::StoredDigest;
+use clavicle_pixels::frames::Frames;
+use clavicle_sandbox::Inspected;
+use clavicle_sandbox::reader::{Here, Reader as _};
 
 use crate::made::{Named, UNDEFINED, claiming, element, item};
 

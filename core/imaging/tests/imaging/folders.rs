@@ -5,10 +5,10 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use clavicle_imaging::intake::{AttachError, Intake};
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::Here;
 use clavicle_imaging::reason::{IntakeError, Reason};
 use clavicle_manifest::MediaType;
+use clavicle_sandbox::ReadError;
+use clavicle_sandbox::reader::Here;
 
 use crate::made::{Named, element};
 

@@ -2,8 +2,8 @@
 
 use std::io::{Cursor, Write as _};
 
-use clavicle_imaging::Unreadable;
-use clavicle_imaging::facts::Facts;
+use clavicle_dicom::Unreadable;
+use clavicle_dicom::facts::Facts;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 

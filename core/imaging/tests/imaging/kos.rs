@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clavicle_dicom::kos::{Document, Time, Title};
 use clavicle_imaging::completeness::Completeness;
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::kos::{Document, Time, Title};
-use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_imaging::selection::{self, KosError, Unchecked, Verdict, VerifyError, verify};
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{Date, Nonce, Uid};
 use clavicle_phantom::Phantom;
+use clavicle_sandbox::reader::{Here, Reader as _};
 
 use crate::corpus::{brain, pydicom};
 use crate::orthanc::Orthanc;

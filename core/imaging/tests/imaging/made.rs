@@ -2,8 +2,8 @@
 
 use std::io::Cursor;
 
-use clavicle_imaging::Unreadable;
-use clavicle_imaging::facts::Facts;
+use clavicle_dicom::Unreadable;
+use clavicle_dicom::facts::Facts;
 
 /// An explicit little endian element; the VR decides how its length is written.
 pub fn element(group: u16, number: u16, vr: &str, value: &[u8]) -> Vec<u8> {

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use clavicle_imaging::job::Inspected;
-use clavicle_imaging::reader::{Here, Reader as _, RewriteFileError};
-use clavicle_imaging::rewrite::{Coercion, Demographics, Syntax};
+use clavicle_dicom::rewrite::{Coercion, Demographics, Syntax};
+use clavicle_sandbox::Inspected;
+use clavicle_sandbox::reader::{Here, Reader as _, RewriteFileError};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 

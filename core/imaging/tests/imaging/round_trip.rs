@@ -4,12 +4,12 @@ use std::fs;
 use std::path::Path;
 
 use clavicle_imaging::intake::{Edition, Intake, StudyIntake};
-use clavicle_imaging::reader::Here;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{Manifest, MediaType, Nonce, Received};
 use clavicle_phantom::{Kind, Phantom};
+use clavicle_sandbox::reader::Here;
 
 use crate::content::dcmtk;
 use crate::corpus::{brain, pydicom};

@@ -6,10 +6,10 @@ use std::io::{self, Cursor, Read, Seek, SeekFrom, Write as _};
 use std::rc::Rc;
 
 use clavicle_dicom::rewrite::Syntax;
-use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_pixels::frames::Frames;
 use clavicle_pixels::picture::{Pixels, View, picture};
 use clavicle_pixels::render::{Remark, Wanted, Windowing, render};
+use clavicle_sandbox::reader::{Here, Reader as _};
 
 use crate::made::{Image, element};
 

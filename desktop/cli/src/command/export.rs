@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use clavicle_command::file::path_text;
 use clavicle_imaging::media::{FileSet, Folder, MediaError, Medium, Zip};
-use clavicle_imaging::reader::Reader;
 use clavicle_imaging::reason::Quarantined;
+use clavicle_sandbox::reader::Reader;
 use serde_json::json;
 
 use super::progress::counted;

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 use std::time::Duration;
 
-use clavicle_imaging::rewrite::Coercion;
+use clavicle_dicom::rewrite::Coercion;
 use clavicle_ledger::study::Standing;
 use clavicle_ledger::time::Timestamp;
 use clavicle_network::transfer::FetchError;

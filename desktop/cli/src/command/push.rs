@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, GivenError, Kind as _};
+use clavicle_dicom::rewrite::{Coercion, Demographics, Sex};
 use clavicle_dimse::AeTitle;
-use clavicle_imaging::reader::Reader;
 use clavicle_imaging::reason::Quarantined;
-use clavicle_imaging::rewrite::{Coercion, Demographics, Sex};
 use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::Date;
+use clavicle_sandbox::reader::Reader;
 use serde_json::json;
 
 use super::progress::counted;

@@ -16,12 +16,12 @@ use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
 
 use clavicle_dicom::facts::{Patient, PatientDifference};
+use clavicle_dicom::rewrite::{Absent, Coercion, Difference, Syntax};
 use clavicle_dimse::{AeTitle, MetaError, StoreFile};
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::{Reader, RewriteFileError};
 use clavicle_imaging::reason::Quarantined;
-use clavicle_imaging::rewrite::{Absent, Coercion, Difference, Syntax};
 use clavicle_manifest::Uid;
+use clavicle_sandbox::ReadError;
+use clavicle_sandbox::reader::{Reader, RewriteFileError};
 
 use crate::studies::Studies;
 

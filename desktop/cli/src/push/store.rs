@@ -5,8 +5,8 @@ use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
 use clavicle_command::said::sentences;
+use clavicle_dicom::rewrite::Syntax;
 use clavicle_dimse::{AeTitle, Association, Peer, Proposal, ScuError, StoreFile};
-use clavicle_imaging::rewrite::Syntax;
 use clavicle_manifest::Uid;
 
 use super::{Item, PushError, Sending};

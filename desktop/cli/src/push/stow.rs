@@ -7,7 +7,7 @@ use clavicle_command::said::sentences;
 use hyper::StatusCode;
 use tokio_rustls::TlsConnector;
 
-use clavicle_imaging::rewrite::Syntax;
+use clavicle_dicom::rewrite::Syntax;
 
 use super::answer::{Answer, SYNTAX_NOT_SUPPORTED, sentence};
 use super::destination::Url;

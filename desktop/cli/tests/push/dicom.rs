@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Cursor;
 
-use clavicle_imaging::job::Inspected;
+use clavicle_sandbox::Inspected;
 
 use crate::programs::{Orthanc, Storescp, data_set, done, folder_of, free_ports, pydicom, python, refused};
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use clavicle_imaging::reader::{Here, Reader as _};
 use clavicle_imaging::walk;
 use clavicle_phantom::{Kind, Phantom};
+use clavicle_sandbox::reader::{Here, Reader as _};
 
 use crate::programs::{Storescp, done, folder_of, pydicom, python, refused, somebody_else};
 

@@ -5,10 +5,10 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clavicle_imaging::job::Inspected;
 use clavicle_imaging::walk;
 use clavicle_manifest::MediaType;
 use clavicle_phantom::{Kind, Phantom};
+use clavicle_sandbox::Inspected;
 use serde_json::json;
 use tempfile::TempDir;
 

@@ -4,7 +4,6 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::reader::Here;
 use clavicle_ledger::action::DefineStudy;
 use clavicle_ledger::encoding::{self, Ascending, Hex, Text};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
@@ -17,6 +16,7 @@ use clavicle_ledger::transaction::{Action, Body};
 use clavicle_manifest::{MediaType, Nonce};
 use clavicle_network::pack::{Pack, PackKey};
 use clavicle_network::transfer::{Listing, Offer};
+use clavicle_sandbox::reader::Here;
 use clavicle_wallet::patient::Patient;
 use clavicle_wallet::rows::{Cached, Fetched, Held, Known, Summary};
 use clavicle_wallet::vault::{Passphrase, Vault};

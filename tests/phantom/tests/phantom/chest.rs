@@ -5,10 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clavicle_imaging::intake::{Intake, StudyIntake};
-use clavicle_imaging::reader::Here;
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 use clavicle_phantom::{Phantom, PhantomError};
+use clavicle_sandbox::reader::Here;
 use dicom_dictionary_std::{tags, uids};
 use dicom_object::{DefaultDicomObject, open_file};
 

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use clavicle_imaging::intake::Intake;
-use clavicle_imaging::reader::Here;
 use clavicle_phantom::{Kind, Phantom, PhantomError};
+use clavicle_sandbox::reader::Here;
 
 /// As little of it as shows everything.
 pub fn small(kind: Kind) -> Phantom {

@@ -10,16 +10,16 @@ use std::str::FromStr;
 
 use clavicle_command::file::{Readers, path_text, write_new};
 use clavicle_command::said::sentences;
-use clavicle_imaging::files::{Files as _, OnDisk};
-use clavicle_imaging::geometry::{Slice, order};
 use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
-use clavicle_imaging::picture::{CT, Picture, Pixels};
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::Reader;
 use clavicle_imaging::reason::IntakeError;
-use clavicle_imaging::render::{About, RenderError, Rendered, Wanted, Windowing};
-use clavicle_imaging::worker::Workers;
 use clavicle_ledger::encoding::Text;
+use clavicle_pixels::geometry::{Slice, order};
+use clavicle_pixels::picture::{CT, Picture, Pixels};
+use clavicle_pixels::render::{About, RenderError, Rendered, Wanted, Windowing};
+use clavicle_sandbox::ReadError;
+use clavicle_sandbox::Workers;
+use clavicle_sandbox::reader::Reader;
+use clavicle_sandbox::{Files as _, OnDisk};
 use serde_json::{Value, json};
 
 use self::sheet::sheet;

@@ -1,6 +1,6 @@
 //! Several pictures on one.
 
-use clavicle_imaging::picture::{Picture, Pixels};
+use clavicle_pixels::picture::{Picture, Pixels};
 
 /// Pictures side by side, row by row, each in the middle of its cell; `None` of none.
 pub(super) fn sheet(pictures: &[Picture]) -> Option<Picture> {

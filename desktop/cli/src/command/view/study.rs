@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clavicle_command::file::path_text;
 use clavicle_command::said::sentences;
-use clavicle_imaging::geometry::{Slice, order};
-use clavicle_imaging::picture::Picture;
-use clavicle_imaging::reader::Reader;
-use clavicle_imaging::worker::Workers;
 use clavicle_manifest::{Instance, MediaType};
 use clavicle_network::transfer::Item;
+use clavicle_pixels::geometry::{Slice, order};
+use clavicle_pixels::picture::Picture;
+use clavicle_sandbox::Workers;
+use clavicle_sandbox::reader::Reader;
 use clavicle_wallet::cache::Images;
 use serde_json::{Value, json};
 

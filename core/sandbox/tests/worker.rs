@@ -6,18 +6,19 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use clavicle_imaging::Unreadable;
+use clavicle_dicom::Unreadable;
+use clavicle_dicom::kos::{Document, Time, Title};
 use clavicle_imaging::intake::{Edition, Intake};
-use clavicle_imaging::kos::{Document, Time, Title};
-use clavicle_imaging::read_error::ReadError;
-use clavicle_imaging::reader::Here;
 use clavicle_imaging::reason::Reason;
 use clavicle_imaging::selection::{self, Verdict, verify};
-use clavicle_imaging::worker::{self, Workers};
-use clavicle_imaging::worker_error::WorkerError;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{Date, Nonce};
+use clavicle_pixels::render::{Wanted, Windowing};
+use clavicle_sandbox::confined::MEMORY;
+use clavicle_sandbox::process::Processes;
+use clavicle_sandbox::threads::Threads;
+use clavicle_sandbox::{ARGUMENT, Here, ReadError, Reader, WorkerError, Workers, main_if_asked};
 
 fn main() {
     if let Some([_, path]) =
@@ -25,7 +26,7 @@ fn main() {
     {
         meddle(path);
     }
-    worker::main_if_asked();
+    main_if_asked();
     match std::env::args().nth(1).as_deref() {
         Some("--die") => std::process::exit(1),
         Some("--babble") => {
@@ -35,7 +36,7 @@ fn main() {
         Some("--hang") => std::thread::park(),
         _ => {}
     }
-    let tests: [(&str, fn()); 8] = [
+    let tests: [(&str, fn()); 11] = [
         ("a_worker_reads_what_this_process_reads", a_worker_reads_what_this_process_reads),
         ("a_worker_that_ends_costs_one_file_each", a_worker_that_ends_costs_one_file_each),
         ("a_file_that_is_still_being_written_is_left_for_later", a_file_that_is_still_being_written_is_left_for_later),
@@ -44,6 +45,9 @@ fn main() {
         ("a_gigabyte_gets_its_mac_within_a_workers_memory", a_gigabyte_gets_its_mac_within_a_workers_memory),
         ("a_worker_can_open_nothing", a_worker_can_open_nothing),
         ("no_worker_is_left_over", no_worker_is_left_over),
+        ("plain_processes_and_threads_read_the_same", plain_processes_and_threads_read_the_same),
+        ("a_film_is_the_same_wherever_it_is_looked_at", a_film_is_the_same_wherever_it_is_looked_at),
+        ("a_plain_process_that_hangs_or_dies_costs_one_file", a_plain_process_that_hangs_or_dies_costs_one_file),
     ];
     // Harnesses that list tests, or filter them, find nothing to choose from.
     if std::env::args().any(|argument| argument == "--list") {
@@ -115,7 +119,7 @@ fn a_file_that_is_still_being_written_is_left_for_later() {
     let path = folder.path().join("a");
     std::fs::copy(test_files().join("CT_small.dcm"), &path).unwrap();
     let program = std::env::current_exe().unwrap();
-    let reader = Workers::new(program, vec![worker::ARGUMENT.into(), "--meddle".into(), path.clone().into()]);
+    let reader = Workers::new(program, vec![ARGUMENT.into(), "--meddle".into(), path.clone().into()]);
     let intake = Intake::of_files(vec![path.clone()], &reader);
     assert!(matches!(intake.quarantined[0].reason, Reason::Read(ReadError::Changed)), "{:?}", intake.quarantined);
     assert_eq!(Intake::of_files(vec![path], &Here).studies.len(), 1);
@@ -145,7 +149,7 @@ fn a_worker_has_little_memory() {
     assert!(matches!(intake.quarantined[0].reason, Reason::Read(ReadError::Unreadable(Unreadable::Inflates))));
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", children()[0])).unwrap();
     let line = limits.lines().find(|line| line.starts_with("Max address space")).unwrap();
-    assert_eq!(line.split_whitespace().nth(3), Some(worker::MEMORY.to_string().as_str()), "{line}");
+    assert_eq!(line.split_whitespace().nth(3), Some(MEMORY.to_string().as_str()), "{line}");
 }
 
 fn a_gigabyte_gets_its_mac_within_a_workers_memory() {
@@ -208,5 +212,51 @@ fn no_worker_is_left_over() {
     assert_eq!(intake.studies.len(), 1);
     assert_eq!(children().len(), 1);
     drop(reader);
+    assert_eq!(children(), Vec::<u32>::new());
+}
+
+fn plain_processes_and_threads_read_the_same() {
+    let here = summary(&Intake::of_folder(&test_files(), &Here).unwrap());
+    let readers: [&dyn Reader; 2] = [&Processes::of_this_program().unwrap(), &Threads::default()];
+    for reader in readers {
+        let there = summary(&Intake::of_folder(&test_files(), reader).unwrap());
+        assert_eq!(here.len(), there.len());
+        for (here, there) in here.iter().zip(&there) {
+            assert_eq!(here, there);
+        }
+    }
+    assert_eq!(children(), Vec::<u32>::new());
+}
+
+fn a_film_is_the_same_wherever_it_is_looked_at() {
+    let file = std::fs::File::open(test_files().join("examples_ybr_color.dcm")).unwrap();
+    let frames = |reader: &dyn Reader| {
+        let mut film = reader.film(&file).unwrap();
+        let wanted = |frame| Wanted { frame: Some(frame), windowing: Windowing::AsItSays, side: Some(64) };
+        // One that is not there costs nothing of those behind it.
+        [0, 7, 30, 29].map(|frame| film.render(&wanted(frame)).unwrap())
+    };
+    let here = frames(&Here);
+    assert_eq!(here.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, true, false, true]);
+    assert_ne!(here[0], here[1]);
+    let readers: [&dyn Reader; 3] =
+        [&Workers::of_this_program().unwrap(), &Processes::of_this_program().unwrap(), &Threads::default()];
+    for reader in readers {
+        assert!(here == frames(reader), "{reader:?}");
+    }
+}
+
+fn a_plain_process_that_hangs_or_dies_costs_one_file() {
+    let program = std::env::current_exe().unwrap();
+    let of_one = |reader: &dyn Reader| {
+        let mut intake = Intake::of_files(vec![test_files().join("CT_small.dcm")], reader);
+        intake.quarantined.remove(0).reason
+    };
+    let hanging = Processes::new(program.clone(), vec!["--hang".into()]).within(Duration::from_millis(200));
+    assert!(matches!(of_one(&hanging), Reason::Read(ReadError::Worker(WorkerError::TimedOut(_)))));
+    let dying = Processes::new(program, vec!["--die".into()]);
+    assert!(matches!(of_one(&dying), Reason::Read(ReadError::Worker(WorkerError::Ended))));
+    let nowhere = Processes::new("/nowhere/at/all".into(), Vec::new());
+    assert!(matches!(of_one(&nowhere), Reason::Read(ReadError::Worker(WorkerError::Start(_)))));
     assert_eq!(children(), Vec::<u32>::new());
 }
