@@ -2,8 +2,8 @@
 
 use std::error::Error;
 use std::fmt;
-use std::io::Write as _;
 
+use clavicle_command::said::sentences;
 use serde_json::{Value, json};
 
 /// The exit code when something was not done, for a reason in the sentence.
@@ -107,22 +107,4 @@ impl Failure {
             Self::Found { answer, .. } => Some(&answer.text),
         }
     }
-}
-
-/// An error and what caused it, in one sentence after another.
-#[must_use]
-pub fn sentences(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}
-
-/// Says something to whoever reads the output. That nobody does any more is no reason for a relay to fall over, as `println!` would.
-pub fn say(text: &str) {
-    writeln!(std::io::stdout(), "{text}").ok();
 }

@@ -3,7 +3,7 @@
 //! A relay's [`home`] is a folder with its settings, its [`keys`] and its stores. Its network's file says which network it is of. What comes from outside comes through [`submission`] (transactions), [`desk`] (questions of wallets and other relays),
 //! [`counter`] (pickups) and [`gate`] (those who fetch), which decides by what [`timekeeper`] knows of the time. [`store`] is what it keeps on disk, [`mempool`] what waits for a block,
 //! [`archive`] the images, [`reception`] how they come in by themselves; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is all of it, [`operations`] what its
-//! operator can ask of it, [`control`] the socket and [`command`] the command line through which that is done; [`demo`] shows all of it on one machine.
+//! operator can ask of it, [`control`] the socket and [`command`] the command line through which that is done.
 
 mod anchoring;
 pub mod answer;
@@ -14,7 +14,6 @@ pub mod command;
 pub mod confirming;
 pub mod control;
 pub mod counter;
-pub mod demo;
 pub mod desk;
 pub mod ending;
 pub mod gate;
@@ -44,8 +43,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clavicle_command::said::{say, sentences};
 
-use crate::answer::{say, sentences};
 use crate::command::{Arguments, CommandError};
 
 /// The whole program: reads the arguments, does what they say, and tells. Nothing else may run before it: the process may have been

@@ -34,7 +34,7 @@ pub enum PrivateError {
 }
 
 /// Makes all that this process makes private. To be called before anything else, and before there is a second thread.
-pub(crate) fn from_now_on() {
+pub fn from_now_on() {
     umask(Mode::RWXG | Mode::RWXO);
 }
 

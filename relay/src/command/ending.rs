@@ -7,7 +7,6 @@ use clavicle_ledger::tree::TreeError;
 use super::CommandError;
 use crate::answer::Refusing as _;
 use crate::control::ControlError;
-use crate::demo::DemoError;
 use crate::ending::{BUSY, DAMAGED, DEFECT, DISK, FAILED, LOOK_FIRST, PORT, SYSTEM, of_cause, of_state};
 use crate::keeper::KeeperError;
 use crate::reception::ReceptionError;
@@ -48,8 +47,6 @@ pub(super) fn code(error: &CommandError) -> u8 {
         | CommandError::Upkeep(UpkeepError::Panicked)
         | CommandError::Panicked => DEFECT,
         CommandError::Keeper(error) => keeper(error),
-        // As a shell tells of a program that SIGINT ended.
-        CommandError::Demo(DemoError::Interrupted) => 130,
         // The relay's own files, and its disk.
         CommandError::Log(_) | CommandError::Reception(_) | CommandError::NodeStopped(_) | CommandError::Control(_) => {
             of_cause(error)

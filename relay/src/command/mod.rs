@@ -21,7 +21,6 @@ use rustix::time::{ClockId, clock_gettime};
 use self::asking::RelayOrStores;
 use crate::answer::{Answer, Failure, Refusing};
 use crate::control::ControlError;
-use crate::demo::{self, DemoError};
 use crate::home::HomeError;
 use crate::keeper::KeeperError;
 use crate::keys::KeysError;
@@ -110,15 +109,6 @@ pub enum Command {
     /// What is asked of a relay
     #[command(flatten)]
     Asked(Asked),
-    /// Tell the whole story with four hospitals on this machine, and measure it
-    Demo {
-        /// A folder with DICOM files to take in, any files; a small made study without one
-        #[arg(long)]
-        dicom: Option<PathBuf>,
-        /// Leave everything in this new folder; nothing is left without it
-        #[arg(long, value_name = "DIR")]
-        keep: Option<PathBuf>,
-    },
 }
 
 /// Why a command failed.
@@ -215,9 +205,6 @@ pub enum CommandError {
     /// The folder of the write-ahead log.
     #[error("the folder of the write-ahead log could not be made")]
     Log(#[source] std::io::Error),
-    /// See [`DemoError`].
-    #[error(transparent)]
-    Demo(#[from] DemoError),
     /// A defect.
     #[error("a defect ended the program: what it said is above; please report it")]
     Panicked,
@@ -257,9 +244,7 @@ impl Refusing for CommandError {
             Self::Endpoint { .. } | Self::Node(_) | Self::NodeStopped(_) => "network",
             Self::Control(_) => "socket",
             Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",
-            Self::Runtime(_) | Self::Demo(DemoError::Runtime(_)) => "system",
-            Self::Demo(DemoError::Interrupted) => "interrupted",
-            Self::Demo(DemoError::Step { .. }) => "demo",
+            Self::Runtime(_) => "system",
             Self::NoPort { .. } => "port",
             Self::Panicked => "defect",
         }
@@ -274,15 +259,12 @@ impl Refusing for CommandError {
 ///
 /// # Errors
 /// [`Failure`]: a [`CommandError`], or an operation's.
-pub fn run(Arguments { json, command }: Arguments) -> Result<Answer, Failure> {
+pub fn run(Arguments { command, .. }: Arguments) -> Result<Answer, Failure> {
     Ok(match command {
         Command::Init { dir, name, host, intake } => init::run(&dir, &name, host, intake)?,
         Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources)?,
         Command::Run { dir, network, shadow } => run::run(&dir, network.as_deref(), shadow)?,
         Command::Asked(asked) => asked.by(&RelayOrStores)?,
-        Command::Demo { dicom, keep } => {
-            demo::run(dicom.as_deref(), keep.as_deref(), json, now).map_err(CommandError::from)?
-        }
     })
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use clavicle_command::said::say;
 use clavicle_consensus::config::Timeouts;
 use clavicle_consensus::{Config, Engine};
 use clavicle_ledger::encoding;
@@ -21,7 +22,7 @@ use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{CommandError, EDGE, now};
-use crate::answer::{Answer, Refusing as _, say};
+use crate::answer::{Answer, Refusing as _};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
 use crate::confirming::{Confirmer, relays};

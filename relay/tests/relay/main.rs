@@ -7,7 +7,6 @@ mod clocks;
 mod cluster;
 mod commands;
 mod counter;
-mod demo;
 mod endings;
 mod ingest;
 mod journal;

@@ -1,4 +1,5 @@
 //! The demonstration, from outside: it tells all of its story, and leaves nothing behind, however it ends.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -10,7 +11,7 @@ use serde_json::Value;
 
 /// The demonstration, with a place for temporary files of its own.
 fn demo(place: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-demo"));
     command.env("TMPDIR", place).args(arguments).arg("demo");
     command
 }

@@ -9,34 +9,32 @@ use std::time::{Duration, Instant};
 
 use clavicle_ledger::genesis::Genesis;
 use clavicle_network::file as network_file;
+use clavicle_relay::command::{self, Arguments, Command as Asked, IntakeArguments};
+use clavicle_relay::control::{self, ClientError, ControlError, MAX_SOCKET_PATH};
+use clavicle_relay::home::{Home, HomeError};
+use clavicle_relay::operations::status::{RelayStatus, Status};
 use clavicle_wallet::vault::Passphrase;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::time::sleep;
 
-use super::{Failure, Wrong};
-use crate::command::{self, Arguments, Command as Asked, IntakeArguments};
-use crate::control::{self, ClientError, ControlError, MAX_SOCKET_PATH};
-use crate::home::{Home, HomeError};
-use crate::operations::status::{RelayStatus, Status};
+use crate::failure::{Failure, PATIENCE, Wrong};
 
 /// Each hospital's folder, and its name.
-pub(super) const HOSPITALS: [(&str, &str); 4] =
+pub(crate) const HOSPITALS: [(&str, &str); 4] =
     [("mercy", "Mercy"), ("stluke", "St Luke's"), ("north", "North"), ("harbor", "Harbor")];
 /// The one that makes the images.
-pub(super) const SOURCE: usize = 0;
+pub(crate) const SOURCE: usize = 0;
 /// The one that is killed.
-pub(super) const KILLED: usize = 3;
+pub(crate) const KILLED: usize = 3;
 
-/// Longer than anything in the story takes.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 /// Seconds between blocks when there is nothing to put in them. A source serves while its newest is at most three times as old.
 const HEARTBEAT_S: u16 = 2;
 const POLL: Duration = Duration::from_millis(10);
 /// How many lines of a log are shown.
 const LAST_LINES: usize = 8;
 
-pub(super) struct Hospitals {
+pub(crate) struct Hospitals {
     running: [Option<Child>; 4],
     folder: PathBuf,
     /// Removed when dropped; none when the folder is to be kept.
@@ -45,7 +43,7 @@ pub(super) struct Hospitals {
 
 impl Hospitals {
     /// The folder for them: a new one. They are not there yet.
-    pub(super) fn make(keep: Option<&Path>) -> Result<Self, Failure> {
+    pub(crate) fn make(keep: Option<&Path>) -> Result<Self, Failure> {
         let temporary = match keep {
             None => Some(tempfile::Builder::new().prefix("clavicle-demo-").tempdir()?),
             Some(_) => None,
@@ -63,7 +61,7 @@ impl Hospitals {
     }
 
     /// Makes all of them, their network, and what opens the wallets of those who come to them.
-    pub(super) fn found(&self) -> Result<(Genesis, Passphrase), Failure> {
+    pub(crate) fn found(&self) -> Result<(Genesis, Passphrase), Failure> {
         let asked = |command| command::run(Arguments { json: true, command });
         for (n, (_, name)) in HOSPITALS.into_iter().enumerate() {
             let (host, intake) = (IpAddr::V4(Ipv4Addr::LOCALHOST), IntakeArguments::default());
@@ -78,7 +76,7 @@ impl Hospitals {
     }
 
     /// A path in the folder.
-    pub(super) fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
 
@@ -91,12 +89,12 @@ impl Hospitals {
     }
 
     /// Where a hospital's operator is answered.
-    pub(super) fn socket(&self, n: usize) -> PathBuf {
+    pub(crate) fn socket(&self, n: usize) -> PathBuf {
         Home::at(&self.dir(n)).socket()
     }
 
     /// Starts a hospital: this program once more.
-    pub(super) fn start(&mut self, n: usize) -> Result<(), Failure> {
+    pub(crate) fn start(&mut self, n: usize) -> Result<(), Failure> {
         let log = File::options().append(true).create(true).open(self.log(n))?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("run").arg("--dir").arg(self.dir(n)).arg("--network").arg(self.path("network.json"));
@@ -105,7 +103,7 @@ impl Hospitals {
     }
 
     /// Ends a hospital as a power cut would.
-    pub(super) fn kill(&mut self, n: usize) {
+    pub(crate) fn kill(&mut self, n: usize) {
         if let Some(mut child) = self.running[n].take() {
             // It fails only for one that has ended by itself.
             child.kill().ok();
@@ -126,12 +124,12 @@ impl Hospitals {
     }
 
     /// The height that a hospital is at; nothing as long as it does not answer.
-    pub(super) async fn height(&mut self, n: usize) -> Result<Option<u64>, Failure> {
+    pub(crate) async fn height(&mut self, n: usize) -> Result<Option<u64>, Failure> {
         Ok(self.status(n).await?.map(|status| status.height))
     }
 
     /// Waits until all that run have come to `height`, and serve.
-    pub(super) async fn reach(&mut self, height: u64) -> Result<(), Failure> {
+    pub(crate) async fn reach(&mut self, height: u64) -> Result<(), Failure> {
         let until = Instant::now() + PATIENCE;
         for n in 0..HOSPITALS.len() {
             let there = |status: &RelayStatus| status.fresh && status.height >= height;
@@ -146,7 +144,7 @@ impl Hospitals {
     }
 
     /// The last lines of the log of the hospital that ended by itself; of the one that makes the images, if none did.
-    pub(super) fn last_words(&mut self) -> String {
+    pub(crate) fn last_words(&mut self) -> String {
         let ended = |child: &mut Option<Child>| child.as_mut().is_some_and(|one| !matches!(one.try_wait(), Ok(None)));
         let n = self.running.iter_mut().position(ended).unwrap_or(SOURCE);
         let log = fs::read_to_string(self.log(n)).unwrap_or_default();
@@ -156,10 +154,10 @@ impl Hospitals {
     }
 
     /// The commands to go on by hand, with the study that the story was about.
-    pub(super) fn next(&self, study: &str) -> String {
+    pub(crate) fn next(&self, study: &str) -> String {
         let (dir, dirs) = (self.folder.display(), HOSPITALS.map(|(dir, _)| dir).join(" "));
         format!(
-            "To go on by hand, with `clavicle-relay` and `clavicle` (`cargo build --release --workspace`) in the PATH:
+            "To go on by hand, with `clavicle-relay` and `clavicle` in the PATH (`cargo build --release --workspace` puts both into target/release):
 
   cd {dir}; export CLAVICLE_PASSPHRASE_FILE=passphrase
   for h in {dirs}; do clavicle-relay run --dir $h 2>>$h.log & done
@@ -172,7 +170,7 @@ impl Hospitals {
     }
 
     /// Asks all of them to stop, and waits until they have; one that does not is ended with this value.
-    pub(super) async fn stop(&mut self) {
+    pub(crate) async fn stop(&mut self) {
         let until = Instant::now() + PATIENCE / 3;
         for child in self.running.iter().flatten() {
             kill_process(Pid::from_child(child), Signal::TERM).ok();

@@ -3,56 +3,61 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clavicle_command::said::say;
 use serde_json::{Value, json};
-
-use crate::answer::{Answer, say};
 
 /// Characters in a line, and those of the time at its right.
 const WIDTH: usize = 100;
 const TIME: usize = 9;
 
-pub(super) struct Telling {
+/// The whole of it: lines for a person, and the same as one JSON object.
+pub(crate) struct Told {
+    pub(crate) text: String,
+    pub(crate) json: Value,
+}
+
+pub(crate) struct Telling {
     /// Says nothing before the end.
     quiet: bool,
     began: Instant,
     /// The step that the story is at, and since when.
-    pub(super) step: &'static str,
+    pub(crate) step: &'static str,
     from: Instant,
     steps: Vec<Value>,
 }
 
 impl Telling {
-    pub(super) fn new(quiet: bool) -> Self {
+    pub(crate) fn new(quiet: bool) -> Self {
         let now = Instant::now();
         Self { quiet, began: now, step: "folder", from: now, steps: Vec::new() }
     }
 
     /// A step begins; its time is taken from here.
-    pub(super) fn begin(&mut self, step: &'static str) {
+    pub(crate) fn begin(&mut self, step: &'static str) {
         (self.step, self.from) = (step, Instant::now());
     }
 
     /// The step has happened.
-    pub(super) fn done(&mut self, sentence: &str, measured: Value) {
+    pub(crate) fn done(&mut self, sentence: &str, measured: Value) {
         self.took(self.from.elapsed(), sentence, measured);
     }
 
     /// The step has happened, and took as long as this.
-    pub(super) fn took(&mut self, took: Duration, sentence: &str, measured: Value) {
+    pub(crate) fn took(&mut self, took: Duration, sentence: &str, measured: Value) {
         let step = json!({ "step": self.step, "sentence": sentence, "ms": millis(took), "measured": measured });
         self.steps.push(step);
         self.say(&line(sentence, &shown(took)));
     }
 
     /// Says something beside the steps.
-    pub(super) fn say(&self, text: &str) {
+    pub(crate) fn say(&self, text: &str) {
         if !self.quiet {
             say(text);
         }
     }
 
     /// The end: what it came to, and what can be done next with what was kept, if it was.
-    pub(super) fn end(self, next: Option<&str>, kept: Option<&Path>) -> Answer {
+    pub(crate) fn end(self, next: Option<&str>, kept: Option<&Path>) -> Told {
         let ms =
             |step| self.steps.iter().find(|told| told["step"] == step).map_or(Value::Null, |told| told["ms"].clone());
         let (took, granted, refused) = (self.began.elapsed(), ms("grant"), ms("refusal"));
@@ -61,7 +66,7 @@ impl Telling {
             "\nTold in {}. Granted and final in {granted} ms; revoked and refused in {refused} ms.\n{next}",
             shown(took)
         );
-        Answer { text, json: json!({ "steps": self.steps, "ms": millis(took), "kept": kept }) }
+        Told { text, json: json!({ "steps": self.steps, "ms": millis(took), "kept": kept }) }
     }
 }
 

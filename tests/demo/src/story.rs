@@ -6,6 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use clavicle_command::said::sentences;
 use clavicle_ledger::authorise::{Claim, Hello, Refused};
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::genesis::Genesis;
@@ -19,6 +20,13 @@ use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pickup::{Denied, PickupError};
 use clavicle_network::transfer::{self, FetchError, Reference};
 use clavicle_phantom::Phantom;
+use clavicle_relay::control;
+use clavicle_relay::gate::Refusal;
+use clavicle_relay::home::HomeError;
+use clavicle_relay::operations::explain::Explain;
+use clavicle_relay::operations::ingest::{Ingest, Ingested};
+use clavicle_relay::operations::pickup::{Pickup, VisitRequest};
+use clavicle_relay::operations::studies::{Studies, StudyRow};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::{GrantRequest, Granted as Made, OwnStudy, Patient, Revocable};
 use clavicle_wallet::recipient::{Granted, Recipient};
@@ -27,28 +35,20 @@ use clavicle_wallet::vault::Passphrase;
 use serde_json::json;
 use tokio::time::timeout;
 
-use super::hospitals::{HOSPITALS, Hospitals, KILLED, PATIENCE, SOURCE};
-use super::telling::Telling;
-use super::{Failure, Wrong};
-use crate::answer::sentences;
-use crate::control;
-use crate::gate::Refusal;
-use crate::home::HomeError;
-use crate::operations::explain::Explain;
-use crate::operations::ingest::{Ingest, Ingested};
-use crate::operations::pickup::{Pickup, VisitRequest};
-use crate::operations::studies::{Studies, StudyRow};
+use crate::failure::{Failure, PATIENCE, Wrong};
+use crate::hospitals::{HOSPITALS, Hospitals, KILLED, SOURCE};
+use crate::telling::Telling;
 
 const PIN: &str = "4711";
 const WRONG_PIN: &str = "1147";
 
-pub(super) struct Story<'a> {
-    pub(super) hospitals: &'a mut Hospitals,
-    pub(super) telling: &'a mut Telling,
-    pub(super) genesis: Genesis,
-    pub(super) clock: fn() -> LocalTime,
+pub(crate) struct Story<'a> {
+    pub(crate) hospitals: &'a mut Hospitals,
+    pub(crate) telling: &'a mut Telling,
+    pub(crate) genesis: Genesis,
+    pub(crate) clock: fn() -> LocalTime,
     /// What opens all wallets.
-    pub(super) passphrase: Passphrase,
+    pub(crate) passphrase: Passphrase,
 }
 
 /// Whoever asks a hospital straight: with which key, for what, where.
@@ -56,7 +56,7 @@ type Asker<'a> = (&'a SecretKey, &'a Granted, &'a Remote);
 
 impl Story<'_> {
     /// Tells all of it; gives the study that it was about.
-    pub(super) async fn tell(&mut self, dicom: Option<&Path>) -> Result<OwnStudy, Failure> {
+    pub(crate) async fn tell(&mut self, dicom: Option<&Path>) -> Result<OwnStudy, Failure> {
         let row = self.take_in(dicom).await?;
         let (mut ana, study, code) = Box::pin(self.pick_up(&row)).await?;
         let (mut rossi, mut made, granted) = Box::pin(self.grant(&mut ana, &study)).await?;
