@@ -26,6 +26,7 @@ use tempfile::TempPath;
 
 use crate::cache::Images;
 use crate::error::WalletError;
+use crate::system::sync_files;
 use crate::wallet::random;
 
 /// How the names of folders begin in which files are that have no name yet.
@@ -211,16 +212,7 @@ impl Coming {
 
     /// Forces to the disk everything that was written.
     fn force(&self) -> Result<(), WalletError> {
-        #[cfg(any(target_os = "android", target_os = "linux"))]
-        let forced = rustix::fs::syncfs(&self.lock).map_err(io::Error::from);
-        #[cfg(not(any(target_os = "android", target_os = "linux")))]
-        let forced = (|| {
-            for entry in fs::read_dir(&self.path)? {
-                File::open(entry?.path())?.sync_all()?;
-            }
-            self.lock.sync_all()
-        })();
-        forced.map_err(|error| failed(&self.path, error))
+        sync_files(&self.path, &self.lock).map_err(|error| failed(&self.path, error))
     }
 }
 

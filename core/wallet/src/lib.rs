@@ -54,6 +54,7 @@ pub mod objection;
 pub mod patient;
 pub mod recipient;
 pub mod rows;
+mod system;
 pub mod vault;
 mod wallet;
 

@@ -31,6 +31,7 @@ use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, Readabl
 
 use self::error::{damaged_row, file_error};
 use self::key::{DataKey, PlainRow, RowName};
+use crate::system::{make_folder, make_private, owners, sync_names};
 
 const ROWS: TableDefinition<'_, &RowName, &[u8]> = TableDefinition::new("rows_v1");
 /// The memory that the vault may use for its cache.
@@ -252,38 +253,6 @@ fn decode<T: Row>(value: &[u8]) -> Result<T, VaultError> {
     encoding::decode(value).map_err(|error| VaultError::Damaged { what: "a row", error: Some(error) })
 }
 
-/// For their owner alone, where the system knows owners.
-fn owners(options: &mut OpenOptions) -> &mut OpenOptions {
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(options, 0o600);
-    options
-}
-
-/// Takes others' rights to a folder away, where it has any: what is in it is sealed, and nobody else's all the same.
-fn make_private(folder: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let mode = fs::metadata(folder)?.permissions().mode();
-        if mode & 0o077 != 0 {
-            fs::set_permissions(folder, fs::Permissions::from_mode(mode & 0o7700))?;
-        }
-    }
-    #[cfg(not(unix))]
-    let _ = folder;
-    Ok(())
-}
-
-fn make_folder(folder: &Path) -> io::Result<()> {
-    if folder.is_dir() {
-        return make_private(folder);
-    }
-    let mut builder = fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 /// Writes a file that is whole or not there.
 fn write_at_once(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let beside = path.with_extension("age.new");
@@ -295,7 +264,7 @@ fn write_at_once(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&beside, path)?;
-    File::open(folder)?.sync_all()
+    sync_names(folder)
 }
 
 #[cfg(test)]
