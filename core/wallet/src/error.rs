@@ -113,7 +113,7 @@ pub enum WalletError {
     #[error(
         "the code was tried {} times from this wallet, and never did the hospital show that it knows the answer: no more is tried, so that nobody \
          goes on guessing. Ask the desk for a new code",
-        crate::patient::MAX_RUNS
+        crate::rows::MAX_RUNS
     )]
     TriedTooOften,
     /// Nothing of a visit is offered.

@@ -21,7 +21,7 @@ use clavicle_ledger::time::LocalTime;
 
 pub use self::access::{Access, AccessRow};
 pub use self::grant::{Granted, Revocable};
-pub use self::pickup::{MAX_RUNS, PickedUp, PickupOutcome};
+pub use self::pickup::{PickedUp, PickupOutcome};
 pub use self::receipts::Look;
 pub use self::restore::{Found, Restored};
 pub use crate::envelope::GrantRequest;
@@ -29,6 +29,7 @@ use crate::error::WalletError;
 use crate::ledger::Proven;
 use crate::objection;
 use crate::rows::Held;
+pub use crate::rows::MAX_RUNS;
 use crate::vault::Passphrase;
 use crate::wallet::{Kind, Wallet};
 

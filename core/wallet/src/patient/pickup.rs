@@ -20,12 +20,8 @@ use zeroize::Zeroizing;
 use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
-use crate::rows::{Begun, Held, Known, Summary};
+use crate::rows::{Begun, Held, Known, MAX_RUNS, Summary};
 use crate::wallet::{Wallet, random, served_at, source_in};
-
-/// How often in a row a code is tried with a source that does not show that it knows the answer. A source that does not know it has one guess each
-/// time. Hospitals allow five wrong answers; the rest is for connections that break.
-pub const MAX_RUNS: u8 = 8;
 
 /// What became of a visit.
 #[derive(Clone)]
