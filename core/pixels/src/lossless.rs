@@ -1,7 +1,7 @@
 //! Pixels that were compressed without loss: decoded, so that they have the digest of what they were before.
 //!
 //! Whether they are is said by the transfer syntax alone. A build without the codec cannot tell what the pixels are, and says nothing of them. A codestream that
-//! cannot be decoded, or would be more than [`MOST`] decoded, stands for itself.
+//! cannot be decoded, or would be more than 512 MiB decoded, stands for itself.
 
 use std::io::{Read, Seek};
 

@@ -9,7 +9,7 @@
 //! use clavicle_imaging::intake::Intake;
 //! use clavicle_sandbox::reader::Here;
 //!
-//!! let intake = Intake::of_folder("from-the-cd".as_ref(), &Here)?;
+//! let intake = Intake::of_folder("from-the-cd".as_ref(), &Here)?;
 //! print!("{}", Completeness::of(&intake, &Here));
 //! # Ok::<(), clavicle_imaging::intake::IntakeError>(())
 //! ```
