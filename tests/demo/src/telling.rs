@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clavicle_command::file::path_text;
 use clavicle_command::said::say;
 use serde_json::{Value, json};
 
@@ -66,7 +67,7 @@ impl Telling {
             "\nTold in {}. Granted and final in {granted} ms; revoked and refused in {refused} ms.\n{next}",
             shown(took)
         );
-        Told { text, json: json!({ "steps": self.steps, "ms": millis(took), "kept": kept }) }
+        Told { text, json: json!({ "steps": self.steps, "ms": millis(took), "kept": kept.map(path_text) }) }
     }
 }
 
