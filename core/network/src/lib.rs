@@ -1,5 +1,7 @@
 //! The async edge: how transactions, proofs and images travel.
 
+mod blocking;
+mod desk;
 pub mod endpoint;
 pub mod file;
 #[cfg(test)]
@@ -10,6 +12,7 @@ mod hostile;
 pub mod message;
 pub mod pack;
 pub mod pickup;
+mod places;
 pub mod revoke;
 mod serve;
 pub mod swarm;

@@ -21,12 +21,12 @@ use iroh::endpoint::{Connection, VarInt};
 use tokio::time::timeout;
 use tracing::debug;
 
+use crate::blocking::BlockingLane;
+use crate::desk::Desk;
 use crate::endpoint::{
     EndpointError, MessageError, Remote, bind_towards, connect, read_message, remote_key, write_message,
 };
 use crate::message::{Request, Response, Verdict};
-use crate::serve::BlockingLane;
-use crate::swarm::Desk;
 
 /// The protocol, as iroh negotiates it.
 pub const PROTOCOL: &[u8] = b"clavicle/revoke/1";

@@ -1,7 +1,5 @@
 //! A source's iroh endpoint: who connects, and to what.
 
-mod blocking;
-mod fair;
 mod keys;
 
 use std::net::{Ipv6Addr, SocketAddr};
@@ -9,41 +7,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clavicle_admission::{Neighbourhood, Origin};
-use clavicle_ledger::id::StudyId;
-use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_ledger::key::SecretKey;
 use iroh::Endpoint;
 use iroh::endpoint::{Incoming, IncomingAddr};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
 
-pub(crate) use self::blocking::BlockingLane;
-use self::fair::Fair;
-pub(crate) use self::fair::Place;
 use self::keys::Keys;
 use crate::endpoint::{self, EndpointError};
-use crate::pickup::{self, Counter, Tickets};
+use crate::pickup::{self, Counter, Pickups};
+use crate::places::{Fair, Place};
 use crate::revoke::{self, Revocations};
-use crate::transfer::{self, Gate, Refusals};
+use crate::transfer::{self, Gate, Transfers};
 
 /// With more connections than this, whoever comes must first show that its address is its own.
 const BUSY: usize = 256;
-/// The code with which a connection is closed for a newer one: of its own key, or of somebody who has less.
-pub(crate) const REPLACED: u32 = 5;
 /// How long a place of the address that has the most strangers' places is left to it: as long as it takes to say hello.
 const SETTLED: Duration = Duration::from_secs(10);
 /// Connections that say they bring a revocation. They have places of their own, of which a newcomer always has one.
 const REVOKERS: usize = 256;
 /// How long all of a revocation may take from its first packet on.
 const REVOKED: Duration = Duration::from_secs(20);
-/// How many hellos are decided on at once; the others wait.
-const MAX_DECIDING: usize = 16;
-/// How many pickups are answered at once, beside all else.
-const MAX_PICKING: usize = 4;
-/// How much is decided again, or read of receipts, at once for those who were let in.
-const MAX_RENEWING: usize = 64;
-/// How many are sent images at once; the others wait. More at once only makes all of them slower.
-const MAX_SENDING: usize = 64;
 /// How long a handshake may take: in a crowd of a thousand on a small machine the last has waited for ten seconds.
 const HANDSHAKE: Duration = Duration::from_secs(20);
 
@@ -102,24 +87,17 @@ impl Server {
         let endpoint = endpoint::bind(key, Some(at), &protocols).await?;
         let address = endpoint.bound_sockets().into_iter().next().unwrap_or(at);
         let (stop, stopping) = watch::channel(false);
-        let hall = Arc::new(Hall {
-            key: key.public(),
-            gate,
-            counter,
+        let guests = Fair::new(limits.guests, Duration::ZERO);
+        let lobby = Arc::new(Lobby {
+            transfers: Transfers::new(gate, guests.clone()),
+            pickups: Pickups::new(key.public(), counter, guests),
             revocations: Arc::new(revocations),
             revokers: Fair::new(REVOKERS, Duration::ZERO),
             keys: Keys::default(),
             strangers: Fair::new(limits.strangers, SETTLED),
-            guests: Fair::new(limits.guests, Duration::ZERO),
-            refusals: Refusals::new(),
-            deciding: BlockingLane::new(MAX_DECIDING),
-            picking: BlockingLane::new(MAX_PICKING),
-            tickets: Tickets::default(),
-            renewing: BlockingLane::new(MAX_RENEWING),
-            sending: Semaphore::new(MAX_SENDING),
         });
         #[expect(clippy::disallowed_methods, reason = "the accept loop's owner is the server: it ends with `stop`")]
-        let task = tokio::spawn(accept(endpoint, hall, stopping));
+        let task = tokio::spawn(accept(endpoint, lobby, stopping));
         Ok(Self { address, stop, task })
     }
 
@@ -136,35 +114,17 @@ impl Server {
     }
 }
 
-/// What all connections share.
-pub(crate) struct Hall {
-    /// The source's transfer key.
-    pub(crate) key: Key,
-    pub(crate) gate: Arc<dyn Gate>,
-    pub(crate) counter: Arc<dyn Counter>,
+/// What all connections come to.
+struct Lobby {
+    transfers: Transfers,
+    pickups: Pickups,
     revocations: Arc<Revocations>,
     revokers: Fair<Neighbourhood>,
     keys: Keys,
     strangers: Fair<Neighbourhood>,
-    pub(crate) guests: Fair<Account>,
-    pub(crate) refusals: Refusals,
-    pub(crate) deciding: BlockingLane,
-    pub(crate) picking: BlockingLane,
-    pub(crate) tickets: Tickets,
-    pub(crate) renewing: BlockingLane,
-    pub(crate) sending: Semaphore,
 }
 
-/// On whose account a guest is there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Account {
-    /// Everybody who fetches a study.
-    Study(StudyId),
-    /// A wallet that picks up.
-    Wallet(Key),
-}
-
-async fn accept(endpoint: Endpoint, hall: Arc<Hall>, mut stopping: watch::Receiver<bool>) {
+async fn accept(endpoint: Endpoint, lobby: Arc<Lobby>, mut stopping: watch::Receiver<bool>) {
     // Every connection's task is owned here, and ends when this function does.
     let mut connections = JoinSet::new();
     loop {
@@ -180,18 +140,18 @@ async fn accept(endpoint: Endpoint, hall: Arc<Hall>, mut stopping: watch::Receiv
             continue;
         }
         let revokes = revokes(&incoming);
-        let places = if revokes { &hall.revokers } else { &hall.strangers };
+        let places = if revokes { &lobby.revokers } else { &lobby.strangers };
         let Some(stranger) = places.enter(neighbourhood(&incoming.remote_addr())) else {
             incoming.refuse();
             continue;
         };
-        let hall = Arc::clone(&hall);
+        let lobby = Arc::clone(&lobby);
         connections.spawn(async move {
             if revokes {
-                let revoked = stranger.holding(timeout(REVOKED, revocation(incoming, &hall)));
+                let revoked = stranger.holding(timeout(REVOKED, revocation(incoming, &lobby)));
                 revoked.await;
             } else {
-                connection(incoming, stranger, &hall).await;
+                connection(incoming, stranger, &lobby).await;
             }
         });
     }
@@ -207,20 +167,20 @@ fn revokes(incoming: &Incoming) -> bool {
         && protocols.next().is_none()
 }
 
-async fn revocation(incoming: Incoming, hall: &Hall) {
+async fn revocation(incoming: Incoming, lobby: &Lobby) {
     let Ok(accepting) = incoming.accept() else { return };
     let Ok(connection) = accepting.await else { return };
-    hall.revocations.serve(&connection).await;
+    lobby.revocations.serve(&connection).await;
 }
 
-async fn connection(incoming: Incoming, stranger: Place<Neighbourhood>, hall: &Hall) {
+async fn connection(incoming: Incoming, stranger: Place<Neighbourhood>, lobby: &Lobby) {
     let Ok(accepting) = incoming.accept() else { return };
     let Some(Ok(Ok(connection))) = stranger.holding(timeout(HANDSHAKE, accepting)).await else { return };
-    let of_key = hall.keys.enter(&connection);
+    let of_key = lobby.keys.enter(&connection);
     match connection.alpn() {
-        transfer::PROTOCOL => transfer::serve(&connection, stranger, &of_key.sending, hall).await,
-        pickup::PROTOCOL => pickup::serve(&connection, stranger, hall).await,
-        revoke::PROTOCOL => drop(stranger.holding(hall.revocations.serve(&connection)).await),
+        transfer::PROTOCOL => transfer::serve(&connection, stranger, &of_key.sending, &lobby.transfers).await,
+        pickup::PROTOCOL => pickup::serve(&connection, stranger, &lobby.pickups).await,
+        revoke::PROTOCOL => drop(stranger.holding(lobby.revocations.serve(&connection)).await),
         _ => {}
     }
 }

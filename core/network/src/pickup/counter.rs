@@ -21,9 +21,11 @@ use super::message::{
     Told,
 };
 use super::secret::Secret;
+use super::tickets::Tickets;
+use crate::blocking::BlockingLane;
 use crate::endpoint::{MessageError, framed, read_message, remote_key, write_bytes, write_message};
 use crate::message::{Included, List};
-use crate::serve::{Account, Hall, Place, REPLACED};
+use crate::places::{Account, Fair, Place, REPLACED};
 
 /// How long a wallet may take to say what it was given, and to take what it is told.
 const PROMPT: Duration = Duration::from_secs(10);
@@ -77,9 +79,29 @@ pub trait Counter: Send + Sync + 'static {
     fn changes(&self) -> watch::Receiver<u64>;
 }
 
+/// How many pickups are answered at once, beside all else.
+const MAX_PICKING: usize = 4;
+
+/// Where a source answers pickups over iroh.
+pub(crate) struct Pickups {
+    /// The source's transfer key.
+    key: Key,
+    counter: Arc<dyn Counter>,
+    guests: Fair<Account>,
+    picking: BlockingLane,
+    tickets: Tickets,
+}
+
+impl Pickups {
+    /// Those that `counter` answers, of the source with this transfer key. Whoever knows an answer takes one of the places of `guests`.
+    pub(crate) fn new(key: Key, counter: Arc<dyn Counter>, guests: Fair<Account>) -> Self {
+        Self { key, counter, guests, picking: BlockingLane::new(MAX_PICKING), tickets: Tickets::default() }
+    }
+}
+
 /// Serves one connection until its end. It has a stranger's place until it has shown that it knows an answer.
-pub(crate) async fn serve(connection: &Connection, stranger: Place<Neighbourhood>, hall: &Hall) {
-    if let Err(error) = answer(connection, stranger, hall).await {
+pub(crate) async fn serve(connection: &Connection, stranger: Place<Neighbourhood>, pickups: &Pickups) {
+    if let Err(error) = answer(connection, stranger, pickups).await {
         debug!(%error, "a pickup broke off");
         let code = if matches!(error, Broken::Replaced) { REPLACED } else { 1 };
         connection.close(VarInt::from_u32(code), b"");
@@ -112,32 +134,32 @@ struct Greeted {
     frames: Vec<Vec<u8>>,
 }
 
-async fn answer(connection: &Connection, stranger: Place<Neighbourhood>, hall: &Hall) -> Result<(), Broken> {
+async fn answer(connection: &Connection, stranger: Place<Neighbourhood>, pickups: &Pickups) -> Result<(), Broken> {
     let greeting = async {
         tokio::select! {
             biased;
             // Whoever has gone waits for no turn.
             _ = connection.closed() => Err(Broken::Connection),
-            greeted = greet(connection, hall) => greeted,
+            greeted = greet(connection, pickups) => greeted,
         }
     };
     let Some(greeted) = stranger.holding(greeting).await.ok_or(Broken::Replaced)?? else { return Ok(()) };
-    let guest = hall.guests.enter(Account::Wallet(remote_key(connection))).ok_or(Broken::Replaced)?;
+    let guest = pickups.guests.enter(Account::Wallet(remote_key(connection))).ok_or(Broken::Replaced)?;
     drop(stranger);
-    guest.holding(claims(connection, greeted, hall)).await.ok_or(Broken::Replaced)?
+    guest.holding(claims(connection, greeted, pickups)).await.ok_or(Broken::Replaced)?
 }
 
 /// Hears whoever connected, has them show that they know the answer, and looks what there is for them. Who does not know it was told so when
 /// this returns.
-async fn greet(connection: &Connection, hall: &Hall) -> Result<Option<Greeted>, Broken> {
+async fn greet(connection: &Connection, pickups: &Pickups) -> Result<Option<Greeted>, Broken> {
     let remote = remote_key(connection);
     let opened = timeout(PROMPT, connection.accept_bi()).await.map_err(|_| MessageError::Silent)?;
     let (mut send, mut receive) = opened.map_err(|_| Broken::Connection)?;
     let Ask { ticket, share } = read_message(&mut receive, PROMPT).await?;
-    let (chain, source) = hall.counter.source();
-    let bond = Bond::of(connection, &PickupId { chain, source, ticket }, remote, hall.key);
+    let (chain, source) = pickups.counter.source();
+    let bond = Bond::of(connection, &PickupId { chain, source, ticket }, remote, pickups.key);
     let bond = bond.ok_or(Broken::Connection)?;
-    let met = decide(hall, move |counter| match counter.secret(remote, ticket) {
+    let met = decide(pickups, move |counter| match counter.secret(remote, ticket) {
         Ok(secret) => meet(&bond, &secret, share).map(Ok),
         Err(denied) => Ok(Err(denied)),
     });
@@ -156,8 +178,8 @@ async fn greet(connection: &Connection, hall: &Hall) -> Result<Option<Greeted>, 
     let own = confirmation.tag(Side::Second);
     let knows = confirmation.is_tag(Side::First, &shown);
     // A right answer may be given again and again: of one ticket studies are read for one at a time.
-    let opening = if knows { Some(hall.tickets.open(ticket).await) } else { None };
-    let opened = decide(hall, move |counter| {
+    let opening = if knows { Some(pickups.tickets.open(ticket).await) } else { None };
+    let opened = decide(pickups, move |counter| {
         let _opening = opening;
         counter.open(remote, ticket, knows).map(frames)
     });
@@ -185,7 +207,7 @@ fn meet(bond: &Bond, secret: &Secret, other: Share) -> Result<(Share, Confirmati
 }
 
 /// Offers, and answers what is claimed.
-async fn claims(connection: &Connection, greeted: Greeted, hall: &Hall) -> Result<(), Broken> {
+async fn claims(connection: &Connection, greeted: Greeted, pickups: &Pickups) -> Result<(), Broken> {
     let Greeted { mut send, mut receive, judged, offered, frames } = greeted;
     let remote = remote_key(connection);
     write_message(&mut send, &judged, STALLED).await?;
@@ -193,7 +215,7 @@ async fn claims(connection: &Connection, greeted: Greeted, hall: &Hall) -> Resul
         write_bytes(&mut send, &frame, STALLED).await?;
     }
     let claims: Claims = read_message(&mut receive, PATIENCE).await?;
-    let submitted = decide(hall, move |counter| {
+    let submitted = decide(pickups, move |counter| {
         claims.into_vec().iter().map(|claim| counter.claim(remote, &offered, claim)).collect::<Vec<_>>()
     })
     .await?;
@@ -201,7 +223,7 @@ async fn claims(connection: &Connection, greeted: Greeted, hall: &Hall) -> Resul
     for one in submitted {
         let claimed = match one {
             Err(why) => Claimed::Failed(why),
-            Ok((hash, envelope)) => finality(hall, hash, envelope, end).await?,
+            Ok((hash, envelope)) => finality(pickups, hash, envelope, end).await?,
         };
         write_message(&mut send, &claimed, STALLED).await?;
     }
@@ -228,11 +250,11 @@ fn frames(offers: Offers) -> (Vec<StudyId>, Vec<Vec<u8>>, Vec<NotOffered>) {
 }
 
 /// Waits until a transaction is final.
-async fn finality(hall: &Hall, hash: EnvelopeHash, envelope: Envelope, end: Instant) -> Result<Claimed, Broken> {
-    let mut changes = hall.counter.changes();
+async fn finality(pickups: &Pickups, hash: EnvelopeHash, envelope: Envelope, end: Instant) -> Result<Claimed, Broken> {
+    let mut changes = pickups.counter.changes();
     loop {
         changes.mark_unchanged();
-        if let Some(included) = decide(hall, move |counter| counter.included(&hash)).await? {
+        if let Some(included) = decide(pickups, move |counter| counter.included(&hash)).await? {
             return Ok(Claimed::Final { envelope: Box::new(envelope), included: Box::new(included) });
         }
         if !matches!(timeout_at(end, changes.changed()).await, Ok(Ok(()))) {
@@ -244,9 +266,9 @@ async fn finality(hall: &Hall, hash: EnvelopeHash, envelope: Envelope, end: Inst
 
 /// Asks the counter something that takes its time.
 async fn decide<T: Send + 'static>(
-    hall: &Hall,
+    pickups: &Pickups,
     ask: impl FnOnce(&dyn Counter) -> T + Send + 'static,
 ) -> Result<T, Broken> {
-    let counter = Arc::clone(&hall.counter);
-    hall.picking.work(move || ask(&*counter)).await.map_err(|_| Broken::Defect)
+    let counter = Arc::clone(&pickups.counter);
+    pickups.picking.work(move || ask(&*counter)).await.map_err(|_| Broken::Defect)
 }

@@ -41,11 +41,10 @@ mod secret;
 mod tickets;
 
 pub use self::claim::{Met, Opened, PickupError, meet};
-pub(crate) use self::counter::serve;
 pub use self::counter::{Counter, Offers};
+pub(crate) use self::counter::{Pickups, serve};
 pub use self::message::{Claim, Claimed, Denied, MAX_OFFERS, NotOffered, Offered, PickupId, TicketHash};
 pub use self::secret::{Secret, plain};
-pub(crate) use self::tickets::Tickets;
 
 /// The protocol, as iroh negotiates it.
 pub const PROTOCOL: &[u8] = b"clavicle/pickup/2";

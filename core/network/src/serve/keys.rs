@@ -7,8 +7,8 @@ use clavicle_ledger::key::Key;
 use iroh::endpoint::{Connection, VarInt, WeakConnectionHandle};
 use tokio::sync::Semaphore;
 
-use super::REPLACED;
 use crate::endpoint::remote_key;
+use crate::places::REPLACED;
 
 /// The most connections of one key. One more takes the place of its oldest: whoever was cut off and comes again is let in before the one that is
 /// gone was missed.

@@ -24,7 +24,6 @@ use tracing::debug;
 
 use self::exchange::Looked;
 use super::codec::{self, AskCodec};
-use super::desk::Desk;
 use super::dials::Dials;
 use super::door::Door;
 use super::gossip::{gossip, topic};
@@ -34,6 +33,7 @@ use super::lobby::{Accepting, Lobby};
 use super::missing::Missing;
 use super::node::{Asked, Peer, Stopped, dialled};
 use super::{key_of, transport};
+use crate::desk::Desk;
 use crate::message::{Query, Request, Response};
 
 /// Jobs of one kind that run at once.

@@ -8,7 +8,6 @@
 
 mod client;
 mod codec;
-mod desk;
 mod dials;
 mod door;
 mod drive;
@@ -34,8 +33,8 @@ use libp2p::{noise, tcp, yamux};
 use zeroize::Zeroizing;
 
 pub use self::client::{AskError, Client};
-pub use self::desk::{Desk, Received};
 pub use self::node::{Config, Directory, Inquirer, Node, Peer, Publisher, RECONCILE_EVERY, StartError, Stopped};
+pub use crate::desk::{Desk, Received};
 
 /// How long a handshake, and one request with its response, may take.
 const PATIENCE: Duration = Duration::from_secs(10);

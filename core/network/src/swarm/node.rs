@@ -16,9 +16,9 @@ use tokio::task::JoinHandle;
 use tracing::{debug, warn};
 use zeroize::Zeroizing;
 
-use super::desk::Desk;
 use super::drive::{Drive, Handles};
 use super::{keypair, peer_of};
+use crate::desk::Desk;
 use crate::message::{Query, Response};
 
 /// How often one relay in turn is asked for what gossip may have lost.

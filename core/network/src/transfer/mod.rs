@@ -35,9 +35,8 @@ mod writing;
 pub use self::message::{Item, Listing, MAX_WANTS, Offer, PROTOCOL, Reach, Reference};
 pub use self::reading::Kept;
 pub use self::receive::{Fetch, FetchError, Got, Outcome, Progress, Verified, connect};
-pub(crate) use self::refusals::Refusals;
-pub(crate) use self::send::serve;
 pub use self::send::{Admission, BoxError, Gate};
+pub(crate) use self::send::{Transfers, serve};
 
 /// The code with which a source closes a connection that it has refused.
 const REFUSED: u32 = 1;

@@ -22,10 +22,12 @@ use tracing::debug;
 
 use super::message::{Answer, Ask, Offer, Reach, Reference};
 use super::reading::{Kept, Reading};
+use super::refusals::Refusals;
 use super::turn::Turn;
 use super::{DONE, ENDED, FAILED, REFUSED, REVISED};
+use crate::blocking::BlockingLane;
 use crate::endpoint::{MessageError, framed, read_message, remote_key};
-use crate::serve::{Account, BlockingLane, Hall, Place, REPLACED};
+use crate::places::{Account, Fair, Place, REPLACED};
 
 /// How long whoever connected may take to say something.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -41,6 +43,12 @@ const MAX_TIMES: usize = 2;
 const MAX_STATEMENTS: u32 = 1_000;
 /// The most bytes that are given to the connection at a time.
 const CHUNK: usize = 64 * 1024;
+/// How many hellos are decided on at once; the others wait.
+const MAX_DECIDING: usize = 16;
+/// How much is decided again, or read of receipts, at once for those who were let in.
+const MAX_RENEWING: usize = 64;
+/// How many are sent images at once; the others wait. More at once only makes all of them slower.
+const MAX_SENDING: usize = 64;
 
 /// What decides and has the images: a relay.
 ///
@@ -128,27 +136,63 @@ pub struct Admission {
     pub withheld: BTreeSet<StoredDigest>,
 }
 
+/// Where a source sends what may be fetched.
+pub(crate) struct Transfers {
+    gate: Arc<dyn Gate>,
+    guests: Fair<Account>,
+    refusals: Refusals,
+    deciding: BlockingLane,
+    renewing: BlockingLane,
+    sending: Semaphore,
+}
+
+impl Transfers {
+    /// Those that `gate` lets in. Whoever is let in takes one of the places of `guests`.
+    pub(crate) fn new(gate: Arc<dyn Gate>, guests: Fair<Account>) -> Self {
+        Self {
+            gate,
+            guests,
+            refusals: Refusals::new(),
+            deciding: BlockingLane::new(MAX_DECIDING),
+            renewing: BlockingLane::new(MAX_RENEWING),
+            sending: Semaphore::new(MAX_SENDING),
+        }
+    }
+}
+
 /// Serves one connection until its end. It has a stranger's place until it is let in. Those of its key share `turns`.
-pub(crate) async fn serve(connection: &Connection, stranger: Place<Neighbourhood>, turns: &Semaphore, hall: &Hall) {
+pub(crate) async fn serve(
+    connection: &Connection,
+    stranger: Place<Neighbourhood>,
+    turns: &Semaphore,
+    transfers: &Transfers,
+) {
     let close = |code| connection.close(VarInt::from_u32(code), b"");
     // From before the decision, so that nothing that comes between it and the sending is missed.
-    let changes = hall.gate.changes();
+    let changes = transfers.gate.changes();
     let address = stranger.whose();
-    let Some(greeted) = stranger.holding(greet(connection, address, hall)).await else { return close(REPLACED) };
+    let Some(greeted) = stranger.holding(greet(connection, address, transfers)).await else { return close(REPLACED) };
     let Some(mut greeted) = greeted else { return close(REFUSED) };
-    let (guest, receipt) = match welcome(remote_key(connection), &greeted, hall).await {
+    let (guest, receipt) = match welcome(remote_key(connection), &greeted, transfers).await {
         Ok(welcomed) => welcomed,
         Err(reference) => {
-            hall.refusals.refuse(&mut greeted.send, address, greeted.asked, reference).await;
+            transfers.refusals.refuse(&mut greeted.send, address, greeted.asked, reference).await;
             return close(REFUSED);
         }
     };
     drop(stranger);
     let Greeted { send, receive, admission, .. } = greeted;
-    let (mut leave, sent) = (Leave::new(hall, changes, admission.authorisation.clone()), Sent::default());
-    let turn = Turn::new(&hall.sending, turns);
-    let sender =
-        Sender { send, receive, gate: &hall.gate, reading: &hall.renewing, turn, receipt: &receipt, sent: &sent };
+    let (mut leave, sent) = (Leave::new(transfers, changes, admission.authorisation.clone()), Sent::default());
+    let turn = Turn::new(&transfers.sending, turns);
+    let sender = Sender {
+        send,
+        receive,
+        gate: &transfers.gate,
+        reading: &transfers.renewing,
+        turn,
+        receipt: &receipt,
+        sent: &sent,
+    };
     // In one place of its own: moved it would be there twice.
     let mut sending = Box::pin(guest.holding(async {
         match sender.send_all(admission).await {
@@ -172,7 +216,7 @@ pub(crate) async fn serve(connection: &Connection, stranger: Place<Neighbourhood
         }
     };
     close(code);
-    hall.gate.closed(&receipt, sent.so_far(), end).await;
+    transfers.gate.closed(&receipt, sent.so_far(), end).await;
 }
 
 /// Whoever may be let in, and what they said and when.
@@ -185,18 +229,18 @@ struct Greeted {
 }
 
 /// Hears whoever connected, and decides. Who may not be let in was told so when this returns.
-async fn greet(connection: &Connection, address: Neighbourhood, hall: &Hall) -> Option<Greeted> {
+async fn greet(connection: &Connection, address: Neighbourhood, transfers: &Transfers) -> Option<Greeted> {
     let (mut send, mut receive) = timeout(PATIENCE, connection.accept_bi()).await.ok()?.ok()?;
     let (asked, decided) = tokio::select! {
         biased;
         // Whoever has gone waits for no turn.
         _ = connection.closed() => return None,
-        decided = decide(&mut receive, remote_key(connection), hall) => decided,
+        decided = decide(&mut receive, remote_key(connection), transfers) => decided,
     };
     match decided {
         Ok((hello, admission)) => Some(Greeted { send, receive, asked, hello, admission }),
         Err(reference) => {
-            hall.refusals.refuse(&mut send, address, asked, reference).await;
+            transfers.refusals.refuse(&mut send, address, asked, reference).await;
             None
         }
     }
@@ -206,11 +250,11 @@ async fn greet(connection: &Connection, address: Neighbourhood, hall: &Hall) -> 
 async fn welcome(
     remote: Key,
     Greeted { hello, admission: Admission { authorisation, .. }, .. }: &Greeted,
-    hall: &Hall,
+    transfers: &Transfers,
 ) -> Result<(Place<Account>, SignedReceipt), Reference> {
-    let guest = hall.guests.enter(Account::Study(authorisation.study()));
-    let guest = guest.ok_or_else(|| hall.gate.refuse(remote, "there is no place for anybody who is let in"))?;
-    Ok((guest, hall.gate.opened(authorisation, hello).await?))
+    let guest = transfers.guests.enter(Account::Study(authorisation.study()));
+    let guest = guest.ok_or_else(|| transfers.gate.refuse(remote, "there is no place for anybody who is let in"))?;
+    Ok((guest, transfers.gate.opened(authorisation, hello).await?))
 }
 
 /// Whether the recipient has said that it has all it wanted. It may say so before the end of its stream was read.
@@ -236,31 +280,31 @@ impl Sent {
 async fn decide(
     receive: &mut RecvStream,
     remote: Key,
-    hall: &Hall,
+    transfers: &Transfers,
 ) -> (Instant, Result<(SignedHello, Admission), Reference>) {
     let hello = read_message::<SignedHello>(receive, PATIENCE).await;
-    let turn = hall.deciding.turn().await;
+    let turn = transfers.deciding.turn().await;
     let asked = Instant::now();
-    let Ok(hello) = hello else { return (asked, Err(hall.gate.refuse(remote, "what came was no hello"))) };
-    let (gate, said) = (Arc::clone(&hall.gate), hello.clone());
+    let Ok(hello) = hello else { return (asked, Err(transfers.gate.refuse(remote, "what came was no hello"))) };
+    let (gate, said) = (Arc::clone(&transfers.gate), hello.clone());
     let decided = match turn.work(move || gate.admit(remote, &said)).await {
         Ok(decided) => decided.map(|admission| (hello, admission)),
         // In doubt the answer is no.
-        Err(_) => Err(hall.gate.refuse(remote, "a defect ended the decision")),
+        Err(_) => Err(transfers.gate.refuse(remote, "a defect ended the decision")),
     };
     (asked, decided)
 }
 
 /// The leave that somebody is sent by, decided again whenever it may have ended.
 struct Leave<'a> {
-    hall: &'a Hall,
+    transfers: &'a Transfers,
     changes: watch::Receiver<u64>,
     authorisation: Authorisation,
 }
 
 impl<'a> Leave<'a> {
-    fn new(hall: &'a Hall, changes: watch::Receiver<u64>, authorisation: Authorisation) -> Self {
-        Self { hall, changes, authorisation }
+    fn new(transfers: &'a Transfers, changes: watch::Receiver<u64>, authorisation: Authorisation) -> Self {
+        Self { transfers, changes, authorisation }
     }
 
     /// Returns when it is to be decided again.
@@ -268,7 +312,7 @@ impl<'a> Leave<'a> {
         let fresh_until = self.authorisation.fresh_until();
         let until = self.authorisation.until().map_or(fresh_until, |until| until.min(fresh_until));
         // Not at once again: a head is recent enough up to its last millisecond and with it.
-        let wait = Duration::from_millis(until.since(self.hall.gate.clock().0).max(1)).min(RENEW);
+        let wait = Duration::from_millis(until.since(self.transfers.gate.clock().0).max(1)).min(RENEW);
         tokio::select! {
             // Also when nobody is left to say so.
             _ = self.changes.changed() => {}
@@ -281,8 +325,8 @@ impl<'a> Leave<'a> {
     async fn renew(&mut self) -> Result<(), u32> {
         // Nobody is left to say what changes: then nothing stands.
         self.changes.has_changed().map_err(|_| ENDED)?;
-        let (gate, authorisation) = (Arc::clone(&self.hall.gate), self.authorisation.clone());
-        match self.hall.renewing.work(move || gate.renew(&authorisation)).await {
+        let (gate, authorisation) = (Arc::clone(&self.transfers.gate), self.authorisation.clone());
+        match self.transfers.renewing.work(move || gate.renew(&authorisation)).await {
             // What is being sent is from a manifest that was replaced: some of it may have been withdrawn.
             Ok(Ok(renewed)) if renewed.current() != self.authorisation.current() => Err(REVISED),
             Ok(Ok(renewed)) => {

@@ -13,9 +13,9 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::{Drive, INQUIRIES, Inquired};
+use crate::desk::{Desk, Received};
 use crate::message::{List, MAX_WAITING, Query, Request, Response};
 use crate::revoke;
-use crate::swarm::desk::{Desk, Received};
 use crate::swarm::door::Asker;
 use crate::swarm::key_of;
 

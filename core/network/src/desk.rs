@@ -6,7 +6,7 @@ use clavicle_ledger::key::Key;
 
 use crate::message::{MailboxRequest, Request, Response};
 
-/// Where a [`Node`](super::Node) brings what arrives.
+/// Where a [`Node`](crate::swarm::Node) brings what arrives.
 ///
 /// Every method may take its time, verify signatures and read a store: none is called on the task that serves the
 /// network. At most 8 calls of [`Desk::answer`], and 8 of the others together, run at once; and beside those 4 with a revocation, and for each relay

@@ -1,14 +1,34 @@
-//! Places that are held while something is done, and lost to others as [`Admission`] says.
+//! Places that are held while something is done, and lost to others as [`Admission`] says; and on whose account those are who were let in.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use clavicle_admission::{self as admission, Admission, Entered, Limits};
+use clavicle_ledger::id::StudyId;
+use clavicle_ledger::key::Key;
 use tokio::sync::watch;
 
-/// The places. Shared.
+/// The code with which a connection is closed for a newer one: of its own key, or of somebody who has less.
+pub(crate) const REPLACED: u32 = 5;
+
+/// On whose account a guest is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Account {
+    /// Everybody who fetches a study.
+    Study(StudyId),
+    /// A wallet that picks up.
+    Wallet(Key),
+}
+
+/// The places. Shared: a clone has the same.
 #[derive(Debug)]
 pub(crate) struct Fair<K>(Arc<Mutex<Table<K>>>);
+
+impl<K> Clone for Fair<K> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
 
 /// What is kept in a place says that it is lost when it is dropped.
 type Table<K> = Admission<K, watch::Sender<()>>;
