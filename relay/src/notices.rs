@@ -218,21 +218,33 @@ fn write(service: &Service, due: &Due) -> Result<Option<Written>, ServiceError> 
         service.records.notices.settle(due, None)?;
         return Ok(None);
     };
-    let letter = Letter {
+    let letter = || Letter {
         chain: service.member.chain,
         to: Recipient::from_bytes(due.copy.reach.recipient),
         from: service.member.operational.public(),
         sent: service.timekeeper.dated(&service.store),
         content: Content::Notice(Box::new(notice)),
     };
-    match seal::seal(&letter, &service.member.operational) {
+    let sealed =
+        service.records.notices.letter(due, &digest, || Ok(seal::seal(&letter(), &service.member.operational)?));
+    match sealed {
         Ok(sealed) => Ok(Some(Written { sealed, digest })),
-        Err(error) => {
+        Err(Unwritten::Store(error)) => Err(error.into()),
+        Err(Unwritten::Seal(error)) => {
             debug!(%error, "nothing can be sealed to whoever has a copy");
             service.records.notices.forget(due)?;
             Ok(None)
         }
     }
+}
+
+/// Why there is no letter.
+#[derive(Debug, thiserror::Error)]
+enum Unwritten {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Seal(#[from] seal::SealError),
 }
 
 /// What there is to be told of a copy; nothing when it is as the ledger has the study, and they know of nothing else.

@@ -53,7 +53,8 @@ impl CheckRow {
     /// Whether all is as it should be, now.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        let Self { sound: _, bytes: _, damaged, missing, stray, digest: _, unlisted, unreadable, unrecorded, removed } = self;
+        let Self { sound: _, bytes: _, damaged, missing, stray, digest: _, unlisted, unreadable, unrecorded, removed } =
+            self;
         let lists = [damaged, missing, unlisted, unreadable, unrecorded];
         lists.iter().all(|list| list.is_empty()) && (stray.is_empty() || *removed)
     }
@@ -102,7 +103,8 @@ impl Command for Check {
     }
 
     fn say(request: &Self, row: CheckRow) -> Result<Answer, Failure> {
-        let CheckRow { sound, bytes, damaged, missing, stray, digest, unlisted, unreadable, unrecorded, removed } = &row;
+        let CheckRow { sound, bytes, damaged, missing, stray, digest, unlisted, unreadable, unrecorded, removed } =
+            &row;
         let total = sound + (damaged.len() + missing.len()) as u64;
         let mut lines = vec![format!("{sound} of {total} files as they were, {:.1} MB", *bytes as f64 / 1e6)];
         for (what, digests) in [("damaged", damaged), ("missing", missing)] {

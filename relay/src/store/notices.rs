@@ -3,11 +3,13 @@
 //! ```text
 //! copies_v1  study (32), key (32)        ─► where they are told, of what they have a copy, what they were told
 //! due_v1     when, study (32), key (32)  ─► ()        what is to be looked at next is first
+//! letters_v1 study (32), key (32)        ─► BLAKE3 of what is said (32), the letter that says it, sealed: until they have it
 //! looked_v1  ()                          ─► the height up to which blocks were looked at
 //! ```
 //!
 //! What a block changes of a study is due for everyone who has a copy of it, in the same commit as the height: a relay that is killed looks at
-//! the blocks since then once more, and tells everybody.
+//! the blocks since then once more, and tells everybody. A letter is kept before it is left anywhere: one that is killed meanwhile leaves the same
+//! bytes again, which a mailbox takes once.
 //!
 //! That somebody has a copy is on the disk with the next of these commits, half a minute later at most: a thousand who come at once do not wait
 //! for the disk a thousand times. Whoever is forgotten by a kill or a power cut in between is not told; their own wallet asks the ledger all the same.
@@ -27,6 +29,12 @@ use super::{StoreError, begin_write, open_small, read_row};
 
 const COPIES: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("copies_v1");
 const DUE: TableDefinition<'_, (u64, &[u8; 32], &[u8; 32]), ()> = TableDefinition::new("due_v1");
+/// Whose copy of which study.
+type CopyKey = (&'static [u8; 32], &'static [u8; 32]);
+/// A letter, after the digest of what it says.
+type KeptLetter = (&'static [u8; 32], &'static [u8]);
+
+const LETTERS: TableDefinition<'_, CopyKey, KeptLetter> = TableDefinition::new("letters_v1");
 const LOOKED: TableDefinition<'_, (), Height> = TableDefinition::new("looked_v1");
 
 /// The most who are told of one study. Of more, the one whose copy is the oldest is told no more.
@@ -96,6 +104,7 @@ impl Notices {
         let database = open_small(path, |transaction| {
             transaction.open_table(COPIES)?;
             transaction.open_table(DUE)?;
+            transaction.open_table(LETTERS)?;
             transaction.open_table(LOOKED)?;
             Ok(())
         })?;
@@ -111,6 +120,7 @@ impl Notices {
         let now = copy.at;
         self.change(Durability::None, |tables| {
             // What they were told was about the copy before.
+            tables.letters.remove((study.as_bytes(), key.as_bytes()))?;
             tables.put(study, key, &Row { copy, told: None, changes: 0, tries: 0, due: Some((now, now)) })?;
             tables.make_room(study)
         })
@@ -162,6 +172,34 @@ impl Notices {
         Ok(all)
     }
 
+    /// The letter in which they are told something of this digest: the one that is kept, or a new one, which is then.
+    ///
+    /// # Errors
+    /// [`StoreError`], and what `seal` fails with.
+    pub fn letter<E: From<StoreError>>(
+        &self,
+        due: &Due,
+        digest: &[u8; 32],
+        seal: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        if let Some(kept) = self.kept(due, digest)? {
+            return Ok(kept);
+        }
+        let sealed = seal()?;
+        self.change(Durability::Immediate, |tables| {
+            tables.letters.insert((due.study.as_bytes(), due.key.as_bytes()), (digest, sealed.as_slice()))?;
+            Ok(())
+        })?;
+        Ok(sealed)
+    }
+
+    fn kept(&self, due: &Due, digest: &[u8; 32]) -> Result<Option<Vec<u8>>, StoreError> {
+        let letters = self.database.begin_read()?.open_table(LETTERS)?;
+        let Some(kept) = letters.get((due.study.as_bytes(), due.key.as_bytes()))? else { return Ok(None) };
+        let (of, sealed) = kept.value();
+        Ok((of == digest).then(|| sealed.to_vec()))
+    }
+
     /// They were told this, or there is nothing that they have to be told.
     ///
     /// # Errors
@@ -209,9 +247,15 @@ impl Notices {
             if row.copy.at != due.copy.at {
                 return Ok(());
             }
+            let told = row.told;
             match change(&mut row).cloned() {
-                Some(row) => tables.put(due.study, due.key, &row),
-                None => tables.take(due.study, due.key),
+                Some(row) => {
+                    if row.told != told {
+                        tables.letters.remove((due.study.as_bytes(), due.key.as_bytes()))?;
+                    }
+                    tables.put(due.study, due.key, &row)
+                }
+                None => tables.forget(due.study, due.key),
             }
         })
     }
@@ -232,6 +276,7 @@ impl Notices {
 struct Tables<'a> {
     copies: Table<'a, (&'static [u8; 32], &'static [u8; 32]), &'static [u8]>,
     due: Table<'a, (u64, &'static [u8; 32], &'static [u8; 32]), ()>,
+    letters: Table<'a, CopyKey, KeptLetter>,
     looked: Table<'a, (), Height>,
 }
 
@@ -240,6 +285,7 @@ impl<'a> Tables<'a> {
         Ok(Self {
             copies: transaction.open_table(COPIES)?,
             due: transaction.open_table(DUE)?,
+            letters: transaction.open_table(LETTERS)?,
             looked: transaction.open_table(LOOKED)?,
         })
     }
@@ -276,11 +322,17 @@ impl<'a> Tables<'a> {
         Ok(())
     }
 
+    /// They are told no more.
+    fn forget(&mut self, study: StudyId, key: Key) -> Result<(), StoreError> {
+        self.letters.remove((study.as_bytes(), key.as_bytes()))?;
+        self.take(study, key)
+    }
+
     fn make_room(&mut self, study: StudyId) -> Result<(), StoreError> {
         let all = self.of(study)?;
         let oldest = all.iter().min_by_key(|(key, row)| (row.copy.at, *key)).map(|(key, _)| *key);
         match oldest.filter(|_| all.len() > MAX_COPIES) {
-            Some(oldest) => self.take(study, oldest),
+            Some(oldest) => self.forget(study, oldest),
             None => Ok(()),
         }
     }

@@ -8,8 +8,8 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{DAY_MS, Timestamp};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_network::transfer::Reach;
-use clavicle_relay::store::Notices;
 use clavicle_relay::store::notices::{Copy, MAX_COPIES};
+use clavicle_relay::store::{Notices, StoreError};
 
 use crate::chain::secret;
 
@@ -102,4 +102,28 @@ fn of_too_many_the_oldest_copy_is_forgotten() {
     let due = keys(&notices, START.plus(DAY_MS));
     assert_eq!(due.len(), MAX_COPIES);
     assert!(!due.contains(&key(0)) && !due.contains(&key(1)) && due.contains(&key(2)));
+}
+
+#[test]
+fn a_letter_that_was_begun_to_be_left_is_the_same_after_a_kill_and_gone_when_they_have_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notices.redb");
+    let notices = Notices::open(&path).unwrap();
+    notices.keep(study(1), key(1), copy(START)).unwrap();
+    let sealed = |bytes: u8| move || Ok::<_, StoreError>(vec![bytes; 100]);
+    let due = notices.due(START, 1).unwrap().remove(0);
+    assert_eq!(notices.letter(&due, &[1; 32], sealed(1)).unwrap(), [1; 100]);
+    // Killed after it was left somewhere, and before that was written down; then not reached.
+    drop(notices);
+    let notices = Notices::open(&path).unwrap();
+    let again = notices.due(START, 1).unwrap().remove(0);
+    assert_eq!(notices.letter(&again, &[1; 32], sealed(2)).unwrap(), [1; 100]);
+    notices.not_reached(&again, START).unwrap();
+    assert_eq!(notices.letter(&again, &[1; 32], sealed(3)).unwrap(), [1; 100]);
+    // What is to be said by then is something else.
+    assert_eq!(notices.letter(&again, &[2; 32], sealed(4)).unwrap(), [4; 100]);
+    notices.settle(&again, Some([2; 32])).unwrap();
+    assert_eq!(notices.letter(&again, &[2; 32], sealed(5)).unwrap(), [5; 100], "it is kept no more");
+    notices.forget(&again).unwrap();
+    assert_eq!(notices.letter(&again, &[2; 32], sealed(6)).unwrap(), [6; 100]);
 }
