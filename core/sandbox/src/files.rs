@@ -5,7 +5,7 @@ use std::fs::File;
 use std::path::Path;
 
 use crate::read_error::ReadError;
-use crate::system::{from_outside, of_opening};
+use crate::system;
 
 /// Files, each under its path.
 pub trait Files: fmt::Debug + Sync {
@@ -27,6 +27,6 @@ pub struct OnDisk;
 
 impl Files for OnDisk {
     fn open(&self, path: &Path) -> Result<File, ReadError> {
-        from_outside(path).map_err(of_opening)
+        system::open(path)
     }
 }

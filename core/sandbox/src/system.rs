@@ -4,14 +4,13 @@
 compile_error!("there is neither Unix nor Windows here, and no telling how a file is opened without following a link");
 
 #[cfg(unix)]
-pub(crate) use unix::{from_outside, of_opening, state};
+pub(crate) use unix::{open, state};
 #[cfg(windows)]
-pub(crate) use windows::{from_outside, of_opening, state};
+pub(crate) use windows::{open, state};
 
 #[cfg(unix)]
 mod unix {
     use std::fs::{File, Metadata, OpenOptions};
-    use std::io;
     use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
     use std::path::Path;
 
@@ -21,19 +20,16 @@ mod unix {
     use crate::read_error::ReadError;
 
     /// Opens a file; neither is a link followed, nor is it waited for somebody to write into a pipe.
-    pub(crate) fn from_outside(path: &Path) -> io::Result<File> {
+    pub(crate) fn open(path: &Path) -> Result<File, ReadError> {
         let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
-        OpenOptions::new().read(true).custom_flags(flags).open(path)
-    }
-
-    /// Why that failed.
-    pub(crate) fn of_opening(error: io::Error) -> ReadError {
-        match Errno::from_io_error(&error) {
-            Some(Errno::LOOP) => ReadError::Link,
-            // A socket, or a device that is not there.
-            Some(Errno::NXIO) => ReadError::NotAFile,
-            _ => ReadError::Io(error),
-        }
+        OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| {
+            match Errno::from_io_error(&error) {
+                Some(Errno::LOOP) => ReadError::Link,
+                // A socket, or a device that is not there.
+                Some(Errno::NXIO) => ReadError::NotAFile,
+                _ => ReadError::Io(error),
+            }
+        })
     }
 
     /// What tells one state of one file from another.
@@ -46,7 +42,6 @@ mod unix {
 #[cfg(windows)]
 mod windows {
     use std::fs::{File, Metadata, OpenOptions};
-    use std::io;
     use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt as _};
     use std::path::Path;
 
@@ -56,17 +51,10 @@ mod windows {
     const OPEN_REPARSE_POINT: u32 = 0x0020_0000;
 
     /// Opens a file; no link is followed.
-    pub(crate) fn from_outside(path: &Path) -> io::Result<File> {
-        let file = OpenOptions::new().read(true).custom_flags(OPEN_REPARSE_POINT).open(path)?;
-        if file.metadata()?.is_symlink() { Err(io::ErrorKind::FilesystemLoop.into()) } else { Ok(file) }
-    }
-
-    /// Why that failed.
-    pub(crate) fn of_opening(error: io::Error) -> ReadError {
-        match error.kind() {
-            io::ErrorKind::FilesystemLoop => ReadError::Link,
-            _ => ReadError::Io(error),
-        }
+    pub(crate) fn open(path: &Path) -> Result<File, ReadError> {
+        let opened = OpenOptions::new().read(true).custom_flags(OPEN_REPARSE_POINT).open(path);
+        let file = opened.map_err(ReadError::Io)?;
+        if file.metadata().map_err(ReadError::Io)?.is_symlink() { Err(ReadError::Link) } else { Ok(file) }
     }
 
     /// What tells one state of one file from another.
