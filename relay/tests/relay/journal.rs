@@ -26,6 +26,8 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 
 use crate::chain::{digest, genesis, next_block_at, secret, study};
 
+/// Blocks of a history that is long enough to lose something of.
+const BLOCKS: u64 = 40;
 /// Studies of a history.
 const STUDIES: u64 = 6;
 /// For a process that is started to be killed: the folder that it works in.
@@ -265,7 +267,7 @@ fn copy() -> Copy {
     Copy { reach, root: ManifestRoot::from_bytes([5; 32]), whole: true, at: Timestamp(0) }
 }
 
-/// Makes blocks, and has two consumers take what they did, until it is killed; or only the latter, to the end.
+/// Makes blocks, and has two consumers take what they did, until it is killed, or comes to its end.
 #[test]
 #[ignore = "the processes of the test below, which kills them"]
 fn a_process_that_is_killed() {
@@ -277,16 +279,17 @@ fn a_process_that_is_killed() {
     let changes = Changes { notices: &notices, now: Timestamp(1) };
     let (mut tallied, mut told, ends) = (None, None, std::env::var_os(END).is_some());
     loop {
-        if !ends {
+        let is_last = ends && store.head().unwrap().height >= BLOCKS;
+        if !is_last {
             let (block, certificate, applied) = next(&store, &genesis, seed);
             store.commit(&block, &certificate, &applied).unwrap();
         }
         // Sometimes several blocks at once.
-        if ends || !store.head().unwrap().height.is_multiple_of(3) {
+        if is_last || !store.head().unwrap().height.is_multiple_of(3) {
             tallied = Some(follow(&store, &tally, tallied).unwrap());
             told = Some(follow(&store, &changes, told).unwrap());
         }
-        if ends {
+        if is_last {
             let head = store.head().unwrap().height;
             assert_eq!((tallied, told), (Some(head), Some(head)));
             return changes.take(&[], head).unwrap();
@@ -347,7 +350,7 @@ fn killed_at_random_instants_a_consumer_loses_nothing_and_takes_nothing_twice() 
         changed.extend(applied.executed.events.iter().filter(|event| changes.concerns(event)).map(study_of));
     }
     assert_eq!(whole.head().unwrap(), head, "the chain is the same");
-    assert!(head.height > 10 && happened.len() > 5, "{} blocks, {} events", head.height, happened.len());
+    assert!(head.height >= BLOCKS && happened.len() > 5, "{} blocks, {} events", head.height, happened.len());
     assert_eq!(Tally::open(&folder.join("tally")).taken(), happened, "in order, all, and once");
     assert_eq!(notices.looked().unwrap(), Some(head.height));
     let due = notices.due(Timestamp(1), 100).unwrap();
