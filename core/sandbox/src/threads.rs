@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::job::{Kept, Question};
@@ -76,9 +76,19 @@ impl Sitting for Sat<'_> {
     }
 }
 
+impl Drop for Sat<'_> {
+    fn drop(&mut self) {
+        // It has answered all that it was asked, and ends at once: its place is free when this is gone. One that took too long is no longer here.
+        let Some(Running { questions, thread, .. }) = self.running.take() else { return };
+        drop(questions);
+        drop(thread.join());
+    }
+}
+
 /// A thread that ends when nobody asks any more.
 #[derive(Debug)]
 struct Running {
+    thread: JoinHandle<()>,
     questions: SyncSender<Question>,
     answers: Receiver<Option<Vec<u8>>>,
 }
@@ -117,7 +127,7 @@ impl Running {
                 }
             }
         };
-        thread::Builder::new().stack_size(STACK).spawn(work).map_err(WorkerError::Start)?;
-        Ok(Self { questions, answers })
+        let thread = thread::Builder::new().stack_size(STACK).spawn(work).map_err(WorkerError::Start)?;
+        Ok(Self { thread, questions, answers })
     }
 }
