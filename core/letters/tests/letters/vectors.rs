@@ -1,8 +1,8 @@
 //! Golden vectors: what is signed, shown and sent, on disk.
 //!
 //! `vectors.txt` has a line per value: name, bytes, and what is derived from them. `letter.age` is a sealed letter, which must
-//! open for ever. A format changes only together with its tag; then `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-letters` writes
-//! them anew.
+//! open for ever. A format changes only together with its tag; then
+//! `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-letters --features pictures` writes them anew.
 
 use std::fmt::Debug;
 use std::fs;
