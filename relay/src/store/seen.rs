@@ -48,7 +48,7 @@
 //! of its patients, fills this room.
 //!
 //! What changes nothing is not written. What comes while the disk is at work is written in one commit, by whoever waits first: so
-//! whoever comes waits for two commits at most, however many others come ([`queue`]).
+//! whoever comes waits for two commits at most, however many others come (`queue`).
 //!
 //! # In which order to look
 //!
