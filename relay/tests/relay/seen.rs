@@ -229,7 +229,8 @@ fn what_never_comes_is_forgotten_when_it_is_too_old_to_come() {
     source.remember(&stated);
     source.block(30 * DAY_MS, vec![]);
     assert!(source.binds(far(1)) && source.binds(far(2)));
-    source.block(2 * HOUR, vec![]);
+    // To the end of the day.
+    source.block(DAY_MS, vec![]);
     assert!(!source.binds(far(1)) && source.binds(far(2)));
     source.block(69 * DAY_MS, vec![]);
     assert!(source.binds(far(2)));
