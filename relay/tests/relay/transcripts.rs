@@ -103,6 +103,8 @@ impl Transcript {
         let mut text = format!("$ clavicle-relay {}\n{stdout}", arguments.join(" "));
         stderr.lines().for_each(|line| writeln!(text, "! {line}").unwrap());
         writeln!(text, "= {}\n", status.code().unwrap()).unwrap();
+        // They stand in the order of their ids, which are random.
+        let text = text.replace("(South, North)", "(North, South)");
         let folder = self.folder.canonicalize().unwrap();
         text.replace(folder.to_str().unwrap(), "<folder>").replace(self.folder.to_str().unwrap(), "<folder>")
     }
