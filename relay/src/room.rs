@@ -198,8 +198,8 @@ impl Shares {
     #[must_use]
     pub fn is_used_up(&self, sender: &Sender) -> bool {
         let (address, own) = self.of(sender);
-        let here = share(self.limit, 0, 0);
-        address.saturating_add(self.least) > here || own.saturating_add(self.least) > share(here, 0, 0)
+        let (here, more) = (share(self.limit, 0, 0), self.least.max(1));
+        address.saturating_add(more) > here || own.saturating_add(more) > share(here, 0, 0)
     }
 
     /// What a sender's address has.
@@ -366,7 +366,7 @@ mod tests {
         shares.add(Some(&ct), 200);
         (2..250).for_each(|address| shares.add(Some(&sender(address, "LIAR")), 500));
         shares.add(None, 1_000);
-        assert!(!shares.fits(&ct, 1) && !shares.is_used_up(&ct) && !shares.is_used_up(&sender(9, "NEW")));
+        assert!(!shares.fits(&ct, 1) && !shares.is_used_up(&ct) && !shares.is_used_up(&sender(255, "NEW")));
         shares.add(Some(&ct), 50);
         assert!(shares.is_used_up(&ct) && !shares.is_used_up(&mr));
         shares.add(Some(&mr), 249);
