@@ -127,7 +127,8 @@ impl Scene {
         let lines = self.cluster.log_lines(MERCY) - self.lines;
         println!("{} inputs: {} MiB at most, {lines} lines in the log", inputs(), peak / 1024);
         assert!((1..MAX_RESIDENT_KIB).contains(&peak), "{peak} KiB were held");
-        assert!(lines < 50, "{lines} lines were logged");
+        // Thirty a minute of each kind, at most.
+        assert!(lines < 200, "{lines} lines were logged");
         self.cluster.kill(3);
         let height = self.cluster.highest();
         self.cluster.reach(&[MERCY], height + 2);
