@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clavicle_dimse::End;
 
 use crate::made::pydicom;
-use crate::programs::{Storescp, data_set_of, run, succeed, text};
+use crate::programs::{AS_THEY_COME, Storescp, data_set_of, run, succeed, text};
 use crate::receiver::Receiver;
 
 #[test]
@@ -21,7 +21,7 @@ fn echoscu_gets_its_echo() {
 /// Sends the files to both receivers with these options; gives what was stored: transfer syntaxes.
 fn same_as_storescp(options: &[&str], files: &[PathBuf]) -> Vec<String> {
     let receiver = Receiver::start();
-    let other = Storescp::start();
+    let other = Storescp::start(&AS_THEY_COME);
     let mut transfer_syntaxes = Vec::new();
     for (at, file) in files.iter().enumerate() {
         let send = |port: &str| {

@@ -16,3 +16,4 @@ mod pynetdicom;
 mod raw;
 mod receiver;
 mod sender;
+mod storescp;

@@ -8,7 +8,7 @@ use std::process::Command;
 use clavicle_dimse::End;
 
 use crate::made::pydicom;
-use crate::programs::{Running, Storescp, data_set_of, free_port};
+use crate::programs::{AS_THEY_COME, Running, Storescp, data_set_of, free_port};
 use crate::receiver::{PATIENCE, Receiver};
 
 struct Orthanc {
@@ -60,7 +60,7 @@ impl Orthanc {
 #[test]
 fn what_orthanc_sends_arrives_as_it_sends_it() {
     let receiver = Receiver::start();
-    let other = Storescp::start();
+    let other = Storescp::start(&AS_THEY_COME);
     let orthanc = Orthanc::start(receiver.address.port(), other.port);
     let files = [
         "CT_small.dcm",

@@ -3,12 +3,11 @@
 use std::ffi::OsStr;
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Instant;
 
 use crate::made::{data_set, test_data};
-use crate::receiver::PATIENCE;
+pub use crate::storescp::Storescp;
 
 /// Runs a program to its end, which is a minute away at most.
 pub fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Output {
@@ -71,40 +70,13 @@ impl Running {
     }
 }
 
-/// dcmtk's receiver, which keeps the bytes it receives.
-pub struct Storescp {
-    _running: Running,
-    pub port: u16,
-    folder: tempfile::TempDir,
-}
+/// How storescp keeps bytes as they come, in whichever transfer syntax is proposed.
+pub const AS_THEY_COME: [&str; 2] = ["+B", "+xa"];
 
 impl Storescp {
-    pub fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let from = Instant::now();
-        loop {
-            let port = free_port();
-            let mut command = Command::new("storescp");
-            // Bytes as they come, in whichever transfer syntax is proposed.
-            command.args(["+B", "+xa", "-od"]).arg(folder.path()).arg(port.to_string());
-            let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-            let mut running = Running(child.expect("storescp does not start: run .ci/test-data first"));
-            // Somebody else may have the port by now; then it ends.
-            while running.0.try_wait().unwrap().is_none() {
-                if run("echoscu", ["127.0.0.1", &port.to_string()]).status.success() {
-                    return Self { _running: running, port, folder };
-                }
-                assert!(from.elapsed() < PATIENCE, "storescp does not answer");
-            }
-        }
-    }
-
     /// What it received: the data sets.
     pub fn data_sets(&self) -> Vec<Vec<u8>> {
-        let entries = std::fs::read_dir(self.folder.path()).unwrap();
-        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        paths.iter().map(|path| data_set(&std::fs::read(path).unwrap()).to_vec()).collect()
+        self.paths().iter().map(|path| data_set_of(path)).collect()
     }
 }
 

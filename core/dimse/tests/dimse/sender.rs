@@ -8,7 +8,7 @@ use clavicle_dimse::{
 };
 
 use crate::made::{pydicom, test_data};
-use crate::programs::{Storescp, free_port};
+use crate::programs::{AS_THEY_COME, Storescp, free_port};
 use crate::receiver::{Receiver, Record, title};
 
 fn peer(port: u16, called: &str) -> Peer {
@@ -97,7 +97,7 @@ fn every_real_file_arrives_as_it_is() {
 fn dcmtk_gets_them_as_they_are() {
     let files =
         ["CT_small.dcm", "MR_small_implicit.dcm", "MR_small_bigendian.dcm", "SC_rgb_jpeg_gdcm.dcm", "test-SR.dcm"];
-    let other = Storescp::start();
+    let other = Storescp::start(&AS_THEY_COME);
     for name in files {
         let mut file = StoreFile::open(&pydicom(name)).unwrap();
         let proposals = [file.proposal(), Proposal::verification()];

@@ -9,5 +9,7 @@ mod orthanc;
 mod paths;
 mod programs;
 mod sealed;
+#[path = "../../../../core/dimse/tests/dimse/storescp.rs"]
+mod storescp;
 mod wallet;
 mod web;

@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::time::Instant;
+use std::process::{Command, Output};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::orthanc::PATIENCE;
 pub(crate) use crate::orthanc::{Orthanc, Running, free_ports};
+pub use crate::storescp::Storescp;
 
 pub fn test_data(name: &str) -> PathBuf {
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/clavicle/test-data"));
@@ -75,39 +74,10 @@ pub fn python(program: &str, arguments: &[&Path]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// dcmtk's receiver.
-pub struct Storescp {
-    _running: Running,
-    pub port: u16,
-    folder: TempDir,
-}
-
 impl Storescp {
-    pub fn start(options: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let [port] = free_ports();
-        let mut command = Command::new("storescp");
-        command.args(options).arg("-od").arg(folder.path()).arg(port.to_string());
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
-        let running = Running(child.expect("storescp does not start: run .ci/test-data first"));
-        let from = Instant::now();
-        let answers =
-            || Command::new("echoscu").args(["127.0.0.1", &port.to_string()]).output().unwrap().status.success();
-        while !answers() {
-            assert!(from.elapsed() < PATIENCE, "storescp does not answer");
-        }
-        Self { _running: running, port, folder }
-    }
-
+    /// As it is pushed to.
     pub fn to(&self) -> String {
         format!("STORESCP@127.0.0.1:{}", self.port)
-    }
-
-    pub fn paths(&self) -> Vec<PathBuf> {
-        let mut paths: Vec<PathBuf> =
-            fs::read_dir(self.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
-        paths.sort();
-        paths
     }
 }
 
