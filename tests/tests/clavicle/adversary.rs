@@ -16,6 +16,7 @@ use std::time::Instant;
 
 use self::ground::Ground;
 pub(crate) use self::ground::now;
+pub(crate) use self::hands::framed;
 
 /// Plays cases one after another, and prints how long each took.
 macro_rules! play {

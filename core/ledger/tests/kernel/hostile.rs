@@ -48,17 +48,21 @@ pub(crate) fn edited(vector: &[u8], script: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// What is said in a round: each input as it is, and then one of `vectors` edited as it says.
+pub(crate) fn said(target: &str, vectors: &[Vec<u8>], round: u64) -> Vec<u8> {
+    let input = input(target, round / 2);
+    let vector = &vectors[usize::try_from(round / 2).unwrap() % vectors.len()];
+    if round.is_multiple_of(2) { input } else { edited(vector, &input) }
+}
+
 /// Feeds `decoder` with every input of `target`, and with one of `vectors` edited as each says.
 ///
 /// # Panics
 /// When `decoder` does, or when the process held more memory than any input is worth.
 pub(crate) fn feed(target: &str, vectors: &[Vec<u8>], decoder: impl Fn(&[u8])) {
     assert!(!vectors.is_empty(), "{target} has nothing valid to begin with");
-    for round in 0..rounds() {
-        let input = input(target, round);
-        decoder(&input);
-        let vector = &vectors[usize::try_from(round).unwrap() % vectors.len()];
-        decoder(&edited(vector, &input));
+    for round in 0..2 * rounds() {
+        decoder(&said(target, vectors, round));
     }
     let peak = peak_kib("self");
     assert!(peak < MAX_RESIDENT_KIB, "{target}: {peak} KiB were held");

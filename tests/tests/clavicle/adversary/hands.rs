@@ -257,7 +257,7 @@ impl Ground {
 pub(super) const MEBIBYTE: usize = 1024 * 1024;
 
 /// A message as it goes over a stream.
-pub(super) fn framed(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn framed(bytes: &[u8]) -> Vec<u8> {
     [&u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
 }
 

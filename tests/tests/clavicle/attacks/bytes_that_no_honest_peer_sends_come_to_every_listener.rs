@@ -26,7 +26,7 @@ use tokio::net::TcpSocket;
 use tokio::time::timeout;
 use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore};
 
-use crate::adversary::now;
+use crate::adversary::{framed, now};
 use crate::cluster::{Cluster, HOSPITALS};
 use crate::hostile;
 use crate::image::Image;
@@ -45,13 +45,6 @@ const MAX_RESIDENT_KIB: u64 = 400 * 1024;
 /// How many inputs a listener gets.
 fn inputs() -> u64 {
     hostile::rounds().min(100_000)
-}
-
-/// The input of a round: noise, or one of `openings` edited.
-fn input(target: &str, openings: &[Vec<u8>], round: u64) -> Vec<u8> {
-    let noise = hostile::input(target, round / 2);
-    let opening = &openings[usize::try_from(round / 2).unwrap() % openings.len()];
-    if round.is_multiple_of(2) { noise } else { hostile::edited(opening, &noise) }
 }
 
 /// One of 64 addresses, and a port that the system chooses.
@@ -91,7 +84,7 @@ fn speak_tcp(to: SocketAddr, target: &str, openings: &[Vec<u8>]) {
             socket.set_reuseaddr(true).unwrap();
             socket.bind(from(round)).unwrap();
             let Ok(Ok(mut stream)) = timeout(PATIENCE, socket.connect(to)).await else { return false };
-            let said = stream.write_all(&input(target, openings, round)).await.is_ok();
+            let said = stream.write_all(&hostile::said(target, openings, round)).await.is_ok();
             stream.shutdown().await.ok();
             timeout(SOON, stream.read_to_end(&mut Vec::new())).await.ok();
             said
@@ -210,7 +203,7 @@ fn at_the_endpoint() {
     };
     let heard = speak(inputs(), |_, round| {
         let socket = UdpSocket::bind(from(round)).unwrap();
-        socket.send_to(&input("endpoint", std::slice::from_ref(&first), round), at).is_ok()
+        socket.send_to(&hostile::said("endpoint", std::slice::from_ref(&first), round), at).is_ok()
     });
     assert!(heard > inputs() / 2, "{heard} datagrams were sent");
 
@@ -224,18 +217,17 @@ fn at_the_endpoint() {
         actor: None,
         at: now().0,
     };
-    let framed = |bytes: Vec<u8>| [&u32::try_from(bytes.len()).unwrap().to_be_bytes()[..], &bytes].concat();
-    let hello = framed(encoding::encode(&hello.sign(&chain, &SecretKey::from_bytes(&[2; 32]))));
-    let envelope = framed(define(&scene.cluster, MERCY, 2));
+    let hello = framed(&encoding::encode(&hello.sign(&chain, &SecretKey::from_bytes(&[2; 32]))));
+    let envelope = framed(&define(&scene.cluster, MERCY, 2));
     let protocols = [
         (transfer::PROTOCOL, [hello]),
         // The hash of a ticket, and a share.
-        (pickup::PROTOCOL, [framed(vec![5; 64])]),
+        (pickup::PROTOCOL, [framed(&[5; 64])]),
         (revoke::PROTOCOL, [envelope]),
     ];
     let heard = speak(inputs() / 10, |runtime, round| {
         let (protocol, openings) = &protocols[usize::try_from(round % 3).unwrap()];
-        let bytes = input("protocol", openings, round / 3);
+        let bytes = hostile::said("protocol", openings, round / 3);
         let key = SecretKey::from_bytes(blake3::hash(&round.to_le_bytes()).as_bytes());
         runtime.block_on(async {
             let endpoint = bind(&key, Some(from(round)), &[]).await.unwrap();
@@ -321,7 +313,7 @@ fn at_the_operators_socket() {
     let heard = speak(inputs(), |_, round| {
         let Ok(mut stream) = UnixStream::connect(&socket) else { return false };
         stream.set_read_timeout(Some(SOON)).unwrap();
-        let said = stream.write_all(&input("operator's socket", &openings, round)).is_ok();
+        let said = stream.write_all(&hostile::said("operator's socket", &openings, round)).is_ok();
         stream.shutdown(std::net::Shutdown::Write).ok();
         stream.read_to_end(&mut Vec::new()).ok();
         said
