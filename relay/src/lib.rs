@@ -38,12 +38,11 @@ pub mod submission;
 pub mod timekeeper;
 pub mod upkeep;
 
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use clavicle_command::said::{say, sentences};
+use clavicle_command::said::{complain, say, sentences};
 
 use crate::command::{Arguments, CommandError};
 
@@ -62,8 +61,7 @@ pub fn main() -> ExitCode {
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {
             error.found().into_iter().for_each(say);
-            // That nobody reads it is no reason to end in another way.
-            writeln!(std::io::stderr(), "error: {}", sentences(&error)).ok();
+            complain(&format!("error: {}", sentences(&error)));
             return ExitCode::from(error.exit_code());
         }
         (Err(error), true) => {

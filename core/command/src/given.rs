@@ -26,12 +26,14 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IsTerminal as _, Read, Write as _};
+use std::io::{self, IsTerminal as _, Read};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, value_parser};
 use zeroize::Zeroizing;
+
+use crate::said::complain;
 
 /// The most that is read from a file or a descriptor, in bytes.
 const MAX_LEN: usize = 4 * 1024;
@@ -172,7 +174,7 @@ fn warn<K: Kind>() {
     let text = format!(
         "warning: everybody on this machine can read --{argument} in the list of processes: give --{file} or --{fd}, or --{argument} {ASK} to be asked"
     );
-    writeln!(io::stderr(), "{text}").ok();
+    complain(&text);
 }
 
 /// What is typed without being shown, or stands in standard input where that is no terminal.
@@ -291,6 +293,8 @@ impl<K> fmt::Debug for Given<K> {
 #[cfg(test)]
 mod tests {
     use std::fs;
+
+    use std::io::Write as _;
 
     use super::*;
 

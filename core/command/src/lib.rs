@@ -2,10 +2,12 @@
 //!
 //! | | |
 //! |---|---|
+//! | [`clock`] | the time, read once for all |
 //! | [`given`] | secrets and what tells who somebody is: asked for, or read from a file or a descriptor |
 //! | [`mod@file`] | files that take nobody's place |
 //! | [`said`] | sentences on the output, and of errors |
 
+pub mod clock;
 pub mod file;
 pub mod given;
 pub mod said;

@@ -8,6 +8,11 @@ pub fn say(text: &str) {
     writeln!(io::stdout(), "{text}").ok();
 }
 
+/// The same on standard error: a warning, a remark, or what went wrong.
+pub fn complain(text: &str) {
+    writeln!(io::stderr(), "{text}").ok();
+}
+
 /// An error and what caused it, in one sentence after another.
 #[must_use]
 pub fn sentences(error: &dyn Error) -> String {

@@ -9,11 +9,10 @@ mod memory;
 pub mod push;
 pub mod studies;
 
-use std::io::Write as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use clavicle_command::said::say;
+use clavicle_command::said::{complain, say};
 
 use crate::command::Arguments;
 
@@ -30,8 +29,7 @@ pub fn main() -> ExitCode {
         (Ok(answer), false) => say(&answer.text),
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {
-            // That nobody reads it is no reason to end in another way.
-            writeln!(std::io::stderr(), "error: {}", error.sentences()).ok();
+            complain(&format!("error: {}", error.sentences()));
             return ExitCode::FAILURE;
         }
         (Err(error), true) => {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
 use clavicle_ledger::genesis::{Genesis, Parameters};
@@ -9,7 +10,7 @@ use clavicle_ledger::source::MAX_SOURCES;
 use clavicle_ledger::time::BlockTime;
 use serde_json::json;
 
-use super::{CommandError, now};
+use super::CommandError;
 use crate::answer::Answer;
 use clavicle_network::file as network_file;
 

@@ -5,13 +5,14 @@ use std::net::{IpAddr, TcpListener, UdpSocket};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Candidate, GenesisSource};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKind};
 use serde_json::json;
 
-use super::{CommandError, IntakeArguments, now};
+use super::{CommandError, IntakeArguments};
 use crate::answer::Answer;
 use crate::home::{Home, IntakeSettings, Listen, MailboxSettings, ReceiptSettings, Settings};
 use crate::keys::Keys;

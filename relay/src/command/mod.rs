@@ -7,13 +7,13 @@ mod init;
 mod run;
 
 use std::path::PathBuf;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
+use clavicle_command::clock::now;
 use clavicle_consensus::{StartError, Stopped};
 use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
-use clavicle_ledger::time::{Clocks, LocalTime, Timestamp};
+use clavicle_ledger::time::Clocks;
 use clavicle_network::endpoint::EndpointError;
 use clavicle_network::file::NetworkFileError;
 use rustix::time::{ClockId, clock_gettime};
@@ -286,14 +286,4 @@ fn clocks() -> Clocks {
     // Whoever is interrupted between two of them looks once more.
     let (_, clocks) = (0..8).map(|_| read()).find(|(took_ms, _)| *took_ms < 10).unwrap_or_else(read);
     clocks
-}
-
-/// The clock: read here, at the edge, and passed in everywhere else.
-fn now() -> LocalTime {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the command line is the edge: it reads the clock and passes time in"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    LocalTime(Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
 }

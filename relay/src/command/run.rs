@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use clavicle_command::clock::now;
 use clavicle_command::said::say;
 use clavicle_consensus::config::Timeouts;
 use clavicle_consensus::{Config, Engine};
@@ -21,7 +22,7 @@ use tokio::sync::watch;
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
-use super::{CommandError, EDGE, now};
+use super::{CommandError, EDGE};
 use crate::answer::{Answer, Refusing as _};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;

@@ -1,10 +1,10 @@
 //! Opening a relay's stores, all of them, and saying which cannot be opened and why.
 
-use std::io::Write as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use clavicle_command::said::complain;
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::time::{Clocks, LocalTime};
 use clavicle_network::file::{self as network_file, NetworkFileError};
@@ -144,8 +144,7 @@ pub struct Edge {
 pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
     let settings = home.settings()?;
     for path in private::tighten(home)? {
-        let note = format!("note: others on this machine could read {}; they cannot any more", path.display());
-        writeln!(std::io::stderr(), "{note}").ok();
+        complain(&format!("note: others on this machine could read {}; they cannot any more", path.display()));
     }
     let genesis = network_file::read_genesis(&home.joined()?)?;
     let keys = Keys::read(&home.keys_folder())?;

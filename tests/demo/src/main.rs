@@ -17,11 +17,10 @@ mod telling;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
-use clavicle_command::said::{say, sentences};
-use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_command::clock::now;
+use clavicle_command::said::{complain, say, sentences};
 use serde_json::json;
 
 /// Clavicle on one machine, to be looked at.
@@ -62,7 +61,7 @@ fn main() -> ExitCode {
         (Ok(told), false) => say(&told.text),
         (Ok(told), true) => say(&told.json.to_string()),
         (Err(error), false) => {
-            eprintln!("error: {}", sentences(&error));
+            complain(&format!("error: {}", sentences(&error)));
             return ExitCode::from(error.exit_code());
         }
         (Err(error), true) => {
@@ -71,14 +70,4 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
-}
-
-/// The clock: read here, at the edge, and passed in everywhere else.
-fn now() -> LocalTime {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the command line is the edge: it reads the clock and passes time in"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    LocalTime(Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
 }

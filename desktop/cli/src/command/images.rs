@@ -1,9 +1,9 @@
 //! `clavicle wallet …` and `clavicle recipient …` on the images of a study: they lie sealed in the wallet, and are looked at, written and sent
 //! from there.
 
-use std::io::Write as _;
 use std::time::Duration;
 
+use clavicle_command::said::complain;
 use clavicle_dicom::rewrite::Coercion;
 use clavicle_ledger::study::Standing;
 use clavicle_ledger::time::Timestamp;
@@ -179,7 +179,7 @@ impl ImagesCommand {
             } else if !may_look {
                 return Err(CommandError::Objection { what, objection });
             }
-            writeln!(std::io::stderr(), "warning: {objection}; {what} all the same").ok();
+            complain(&format!("warning: {objection}; {what} all the same"));
         }
         let mut answer = match self {
             Self::View { look, .. } => view::study(&images, look)?,

@@ -12,7 +12,6 @@ mod view;
 mod wallet;
 
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Args, Parser, Subcommand};
 use clavicle_command::file::{Readers, is_free, write_new};
@@ -20,7 +19,6 @@ use clavicle_command::given::{Given, GivenError};
 use clavicle_command::said::sentences;
 use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::derivation::WordsError;
-use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_letters::code::PictureError;
 use clavicle_network::file::NetworkFileError;
 use clavicle_sandbox::Workers;
@@ -479,16 +477,6 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
             Command::View(arguments) => Ok(view::run(&arguments)?),
         }
     })
-}
-
-/// The clock: read here, at the edge, and passed in everywhere else.
-fn now() -> LocalTime {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the command line is the edge: it reads the clock and passes time in"
-    )]
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    LocalTime(Timestamp(u64::try_from(since.as_millis()).unwrap_or(u64::MAX)))
 }
 
 /// How files from outside are read.

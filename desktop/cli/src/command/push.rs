@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, GivenError, Kind as _};
 use clavicle_dicom::rewrite::{Coercion, Demographics, Sex};
@@ -13,7 +14,7 @@ use clavicle_sandbox::reader::Reader;
 use serde_json::json;
 
 use super::progress::counted;
-use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, first, now, reader};
+use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, first, reader};
 use crate::push::{Destination, Failed, Push, Pushed};
 use crate::studies::Studies;
 

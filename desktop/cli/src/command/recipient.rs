@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::said::sentences;
 use clavicle_ledger::study::{Standing, Status};
@@ -20,7 +21,7 @@ use super::images::{Against, Kept, forgotten, noted};
 use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{made, short};
-use super::{Answer, CommandError, Folder, RecipientCommand, can_write, now, write_picture};
+use super::{Answer, CommandError, Folder, RecipientCommand, can_write, write_picture};
 
 pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
     match command {

@@ -1,12 +1,12 @@
 //! `clavicle wallet …`: what a patient does.
 
-use std::io::Write as _;
 use std::path::Path;
 use std::time::Instant;
 
+use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, typed};
-use clavicle_command::said::sentences;
+use clavicle_command::said::{complain, sentences};
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
 use clavicle_letters::card::SignedCard;
@@ -26,7 +26,7 @@ use super::looks;
 use super::progress;
 use super::recipient::downloaded;
 use super::terms::{ago, moment};
-use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, now};
+use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand};
 use crate::code::{ReadCodeError, read_code};
 
 /// Whoever another wallet granted to.
@@ -173,7 +173,7 @@ fn pickup_code(given: &str) -> Result<PickupCode, CommandError> {
     if code::is_code(given) {
         let warning = "warning: everybody on this machine can read the code in the list of processes: give a file that holds it, /dev/fd/NUMBER, or - \
                        to be asked";
-        writeln!(std::io::stderr(), "{warning}").ok();
+        complain(warning);
     }
     Ok(read_code(given)?)
 }
@@ -252,7 +252,7 @@ fn words(file: Option<&Path>) -> Result<Words, CommandError> {
             std::fs::read_to_string(path).map_err(|error| CommandError::File { path: path.to_owned(), error })
         }
         None => {
-            writeln!(std::io::stderr(), "The 24 words, on one line:").ok();
+            complain("The 24 words, on one line:");
             let mut line = String::new();
             std::io::stdin().read_line(&mut line).map(|_| line).map_err(CommandError::NoWords)
         }
