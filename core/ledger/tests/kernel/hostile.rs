@@ -8,7 +8,7 @@ use std::fs;
 /// The longest input, in bytes.
 const MAX_LEN: usize = 512;
 /// The most memory that a test process may ever have held, in KiB: no input makes a decoder believe a length.
-const MAX_RESIDENT_KIB: u64 = 512 * 1024;
+pub(crate) const MAX_RESIDENT_KIB: u64 = 512 * 1024;
 
 /// How many inputs a decoder is fed with.
 pub(crate) fn rounds() -> u64 {
