@@ -4,7 +4,7 @@ use clavicle_dicom::implementation::{IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VE
 use clavicle_manifest::Uid;
 use dicom_dictionary_std::uids;
 
-use super::pdu::{ASSOCIATE_AC, ASSOCIATE_RQ, Malformed};
+use super::pdu::{ASSOCIATE_AC, ASSOCIATE_RQ, Malformed, uid};
 
 /// The longest association request or answer. 128 contexts that propose 40 transfer syntaxes each have 150 KB.
 pub(super) const MAX_ASSOCIATE: u32 = 512 << 10;
@@ -200,10 +200,6 @@ fn user_information(to: &mut Vec<u8>, max_pdu: u32) {
     item(to, USER_INFORMATION, &value);
 }
 
-fn uid(value: &[u8]) -> Option<Uid> {
-    Uid::new(core::str::from_utf8(value).ok()?.trim_start_matches(' ')).ok()
-}
-
 fn item(to: &mut Vec<u8>, kind: u8, value: &[u8]) {
     let len = u16::try_from(value.len()).expect("a context has a handful of UIDs, and each of them 64 characters");
     to.extend([kind, 0]);
@@ -268,6 +264,18 @@ mod tests {
             max_pdu: 0,
         };
         assert_eq!(AssociateAc::decode(&answer.encode()[6..]), Ok(answer));
+    }
+
+    #[test]
+    fn uids_may_be_padded_with_nul_and_spaces() {
+        let read = |padded: &[u8]| {
+            let context = [&[1, 0, 0, 0, ABSTRACT_SYNTAX, 0, 0, padded.len() as u8], padded].concat();
+            Proposed::decode(&context).unwrap().abstract_syntax
+        };
+        for padded in [&b"1.2"[..], b"1.2\0", b"1.2 ", b"1.2\0 \0 ", b" 1.2\0  ", b"\0 1.2 \0"] {
+            assert_eq!(read(padded), Some(Uid::new("1.2").unwrap()), "{padded:?}");
+        }
+        assert_eq!((read(b"\0\0 "), read(b"1.2\xff")), (None, None));
     }
 
     #[test]

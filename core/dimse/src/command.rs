@@ -4,6 +4,8 @@ use core::fmt;
 
 use clavicle_manifest::Uid;
 
+use super::pdu::uid;
+
 /// The longest command set that is read. One of C-STORE has some 300 bytes.
 pub(super) const MAX_COMMAND: usize = 16 << 10;
 
@@ -208,10 +210,6 @@ impl Command {
 
 fn number(value: &[u8]) -> Option<u16> {
     Some(u16::from_le_bytes(value.try_into().ok()?))
-}
-
-fn uid(value: &[u8]) -> Option<Uid> {
-    Uid::new(core::str::from_utf8(value).ok()?).ok()
 }
 
 /// At most 64 characters that show.

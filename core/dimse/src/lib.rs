@@ -72,5 +72,5 @@ pub use proposal::{Proposal, StoreFile};
 pub use scp::{BindError, Scp};
 pub use scu::{Association, Peer, ScuError};
 pub use settings::{Called, Calling, Settings};
-pub use sink::{Allowance, Arriving, End, Ended, Received, Refusal, RefusalStatus, Sink};
+pub use sink::{Allowance, Arriving, Declined, End, Ended, Received, Refusal, RefusalStatus, Sink};
 pub use title::{AeTitle, AeTitleError};

@@ -96,7 +96,7 @@ impl Meta {
                 0x02 => class = Uid::new(text).ok(),
                 0x03 => instance = Uid::new(text).ok(),
                 0x10 => transfer_syntax = Uid::new(text).ok(),
-                0x16 => source = AeTitle::new(text.trim_end_matches('\0')).ok(),
+                0x16 => source = AeTitle::of_field(value).ok(),
                 _ => {}
             }
             at += len as u64;
@@ -137,6 +137,14 @@ mod tests {
         let file = [&bytes[..], b"\x08\0\x05\0CS\x0a\0ISO_IR 100"].concat();
         let (read, at) = Meta::read(&mut &file[..]).unwrap();
         assert_eq!((read, at), (meta(), bytes.len() as u64));
+    }
+
+    #[test]
+    fn texts_may_be_padded_with_nul_and_spaces() {
+        let bytes = Meta { source: Some(AeTitle::new("CT1 X").unwrap()), ..meta() }.encode();
+        let at = bytes.windows(6).position(|window| window == b"CT1 X ").unwrap();
+        let padded = [&bytes[..at], b"CT1\0  ", &bytes[at + 6..]].concat();
+        assert_eq!(Meta::read(&mut &padded[..]).unwrap().0, meta());
     }
 
     #[test]

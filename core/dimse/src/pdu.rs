@@ -2,6 +2,8 @@
 //!
 //! Data units are not here: `wire` reads them as they come.
 
+use clavicle_manifest::Uid;
+
 /// PDU types (PS3.8 table 9-11 and following).
 pub(super) const ASSOCIATE_RQ: u8 = 0x01;
 pub(super) const ASSOCIATE_AC: u8 = 0x02;
@@ -14,6 +16,11 @@ pub(super) const ABORT: u8 = 0x07;
 /// It is not what its type says.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Malformed;
+
+/// A UID in an item or a command, which should be padded with nothing or a NUL, and is with spaces as well; nothing when it is none.
+pub(super) fn uid(value: &[u8]) -> Option<Uid> {
+    Uid::new(core::str::from_utf8(value).ok()?.trim_start_matches(['\0', ' '])).ok()
+}
 
 /// Why an association was rejected (PS3.8 §9.3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -12,6 +12,7 @@ use clavicle_manifest::Uid;
 use dicom_dictionary_std::{tags, uids};
 
 use super::meta::{Meta, MetaError};
+use super::pdu::uid;
 
 /// What is to be sent: objects of a class, in one of these transfer syntaxes. To send files as they are, propose each transfer
 /// syntax by itself.
@@ -69,10 +70,7 @@ impl StoreFile {
         file.rewind()?;
         // What the data set says counts, and where it begins.
         let scanned = scan::scan_evened(&file, len).ok();
-        let said = |tag| {
-            let value = scanned.as_ref()?.kept(tag)?;
-            Uid::new(core::str::from_utf8(value).ok()?.trim_matches([' ', '\0'])).ok()
-        };
+        let said = |tag| uid(scanned.as_ref()?.kept(tag)?);
         let (class, instance) = (said(tags::SOP_CLASS_UID), said(tags::SOP_INSTANCE_UID));
         match (class, instance, scanned) {
             (Some(class), Some(instance), Some(scanned)) if scanned.inflated.is_none() => {

@@ -17,7 +17,7 @@ use super::message::{self, Message};
 use super::meta::Meta;
 use super::pdu::{self, Abort, Rejection};
 use super::settings::Settings;
-use super::sink::{Arriving, End, Ended, Received, Refusal, RefusalStatus, Sink};
+use super::sink::{Arriving, Declined, End, Ended, Received, Refusal, RefusalStatus, Sink};
 use super::spool::{Spool, Unfinished};
 use super::syntax::{self, Context};
 use super::title::AeTitle;
@@ -63,10 +63,7 @@ pub(super) fn serve(shared: &Shared, place: &Place<'_>, stream: TcpStream, peer:
     let from = Instant::now();
     let Settings { timeout, max_pdu, .. } = shared.settings;
     let wire = Wire::new(stream, place.stop.clone(), timeout, max_pdu);
-    let nothing = Duration::ZERO;
-    let ended =
-        Ended { peer, calling: None, stored: 0, refused: 0, bytes: 0, echoes: 0, lasted: nothing, end: End::Closed };
-    let mut provider = Provider { shared, place, peer, wire, ended };
+    let mut provider = Provider { shared, place, peer, wire, ended: Ended::new(peer, End::Closed) };
     let end = provider.run();
     let Provider { wire, mut ended, .. } = provider;
     place.dissociate();
@@ -77,10 +74,15 @@ pub(super) fn serve(shared: &Shared, place: &Place<'_>, stream: TcpStream, peer:
     };
     ended.lasted = from.elapsed();
     // Said before the goodbye, which may take as long as the peer likes.
-    drop(catch_unwind(AssertUnwindSafe(|| shared.sink.ended(&ended))));
+    tell(shared, &ended);
     if matches!(ended.end, End::Released | End::Rejected(_) | End::Violation(_) | End::TimedOut) {
         wire.hang_up();
     }
+}
+
+/// Tells the sink how a connection went.
+pub(super) fn tell(shared: &Shared, ended: &Ended) {
+    drop(catch_unwind(AssertUnwindSafe(|| shared.sink.ended(ended))));
 }
 
 impl Provider<'_> {
@@ -113,6 +115,8 @@ impl Provider<'_> {
         self.wire.hurry(OPENING);
         let (_, body) = self.wire.opening(&[pdu::ASSOCIATE_RQ])?;
         let request = AssociateRq::decode(&body).map_err(|_| Violation::MalformedPdu)?;
+        let called = AeTitle::of_field(&request.called).ok();
+        self.ended.called.clone_from(&called);
         let Ok(calling) = AeTitle::of_field(&request.calling) else { return Ok(Err(Rejection::Calling)) };
         self.ended.calling = Some(calling.clone());
         if request.version & 1 == 0 {
@@ -122,7 +126,7 @@ impl Provider<'_> {
             return Ok(Err(Rejection::ApplicationContext));
         }
         let settings = &self.shared.settings;
-        let called = AeTitle::of_field(&request.called).ok().filter(|title| settings.may_be_called(title));
+        let called = called.filter(|title| settings.may_be_called(title));
         let Some(called) = called else { return Ok(Err(Rejection::Called)) };
         if !settings.may_call(&calling) {
             return Ok(Err(Rejection::Calling));
@@ -131,6 +135,7 @@ impl Provider<'_> {
             return Ok(Err(Rejection::LocalLimit));
         }
         let (answers, contexts) = syntax::negotiate(&request.contexts);
+        self.ended.declined = answers.len().saturating_sub(contexts.len());
         let AssociateRq { called: called_field, calling: calling_field, .. } = request;
         let max_pdu = settings.max_pdu;
         let answer = AssociateAc { called: called_field, calling: calling_field, contexts: answers, max_pdu };
@@ -162,6 +167,7 @@ impl Provider<'_> {
                 C_ECHO_RQ => self.echo(&context, &command)?,
                 _ => {
                     self.pass_over(&context, &command)?;
+                    self.declined(parties, Status::UNRECOGNISED_OPERATION, "there is no such command here".to_owned());
                     (Status::UNRECOGNISED_OPERATION, None)
                 }
             };
@@ -197,6 +203,7 @@ impl Provider<'_> {
             }
             Err((status, comment)) => {
                 self.ended.refused += 1;
+                self.declined(parties, status, comment.clone());
                 (status, Some(comment))
             }
         };
@@ -214,8 +221,7 @@ impl Provider<'_> {
             return Ok(Err(refused(Status::MISTYPED_ARGUMENT, "no data set follows")));
         }
         let mut file = announced(context, command).and_then(|(class, instance)| {
-            let arriving = Arriving::new(parties.calling.clone(), parties.called.clone(), self.peer);
-            let allowance = self.shared.sink.arriving(&arriving).map_err(told)?;
+            let allowance = self.shared.sink.arriving(&self.arriving(parties)).map_err(told)?;
             let source = Some(parties.calling.clone());
             let meta = Meta { class, instance, transfer_syntax: context.transfer_syntax, source };
             let file = begin(spool, &meta).map_err(|error| unwritten(&error))?;
@@ -253,6 +259,17 @@ impl Provider<'_> {
                 peer: self.peer,
             })
         }))
+    }
+
+    /// Tells the sink what was refused.
+    fn declined(&self, parties: &Parties, status: Status, comment: String) {
+        let (object, why) = (self.arriving(parties), Declined { status, comment });
+        drop(catch_unwind(AssertUnwindSafe(|| self.shared.sink.refused(&object, &why))));
+    }
+
+    /// What arrives, by who sends it.
+    fn arriving(&self, parties: &Parties) -> Arriving {
+        Arriving::new(parties.calling.clone(), parties.called.clone(), self.peer)
     }
 
     /// Lets the sink decide.

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::connections::Connections;
 use super::provider::{self, Shared};
 use super::settings::{PDU_RANGE, Settings};
-use super::sink::Sink;
+use super::sink::{End, Ended, Sink};
 use super::spool::Spool;
 
 /// How long to leave it when there are no descriptors or threads to be had.
@@ -135,8 +135,13 @@ fn accept(shared: &Shared, listener: &TcpListener, watched: &UnixStream) {
                             let serve = move || provider::serve(shared, &place, stream, peer);
                             thread.spawn_scoped(threads, serve).is_err()
                         }
-                        // Too many, or it is gone already: dropping it closes it.
-                        Ok(None) | Err(_) => false,
+                        // Dropping it closes it.
+                        Ok(None) => {
+                            provider::tell(shared, &Ended::new(peer, End::TurnedAway));
+                            false
+                        }
+                        // It is gone already.
+                        Err(_) => false,
                     }
                 }
                 Err(error) => !matches!(

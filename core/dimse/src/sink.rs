@@ -32,7 +32,13 @@ pub trait Sink: Send + Sync {
     /// [`Refusal`], which the sender is told.
     fn received(&self, object: &Received) -> Result<(), Refusal>;
 
-    /// A connection has ended.
+    /// An object was refused, by this sink or before it came to that, or a command that is not served here; its sender is about to be told. For a
+    /// record of it.
+    fn refused(&self, object: &Arriving, why: &Declined) {
+        let _ = (object, why);
+    }
+
+    /// A connection has ended, or was turned away.
     fn ended(&self, association: &Ended) {
         let _ = association;
     }
@@ -54,6 +60,17 @@ impl Arriving {
     pub(super) fn new(calling: AeTitle, called: AeTitle, peer: SocketAddr) -> Self {
         Self { calling, called, peer }
     }
+}
+
+/// What the sender of a refused object or command is told.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{status}: {comment}")]
+#[non_exhaustive]
+pub struct Declined {
+    /// The status of the response.
+    pub status: Status,
+    /// Its comment, of which 64 characters are sent.
+    pub comment: String,
 }
 
 /// Room for one object while it arrives. Dropped when the sink has it, or it is refused or broken off.
@@ -157,8 +174,12 @@ impl From<RefusalStatus> for Status {
 pub struct Ended {
     /// Where it came from.
     pub peer: SocketAddr,
-    /// Who called, if that was ever said.
+    /// Who called, if that was ever said and is a title.
     pub calling: Option<AeTitle>,
+    /// By which title the receiver was called, in the same way.
+    pub called: Option<AeTitle>,
+    /// Presentation contexts that it proposed and that were not accepted.
+    pub declined: usize,
     /// Objects that were stored.
     pub stored: u64,
     /// Objects that were refused.
@@ -171,6 +192,15 @@ pub struct Ended {
     pub lasted: Duration,
     /// Why it ended.
     pub end: End,
+}
+
+impl Ended {
+    /// Of somebody who has just connected.
+    pub(super) fn new(peer: SocketAddr, end: End) -> Self {
+        let nothing = Duration::ZERO;
+        let (calling, called) = (None, None);
+        Self { peer, calling, called, declined: 0, stored: 0, refused: 0, bytes: 0, echoes: 0, lasted: nothing, end }
+    }
 }
 
 /// Why a connection ended.
@@ -192,6 +222,9 @@ pub enum End {
     /// There were too many, the most of them from its address, and of those it was the longest silent.
     #[error("others wanted to be heard, and of the address with the most connections this one was the longest silent")]
     GaveWay,
+    /// There were as many connections as there may be, and none to give way. It was closed without a word.
+    #[error("there are as many connections as there may be")]
+    TurnedAway,
     /// The association was rejected.
     #[error("the association was rejected: {0}")]
     Rejected(Rejection),

@@ -52,10 +52,12 @@ impl AeTitle {
         &self.0
     }
 
-    /// Reads the field of an association request. Some systems pad with NUL.
-    pub(super) fn of_field(field: &[u8; 16]) -> Result<Self, AeTitleError> {
-        let text = core::str::from_utf8(field).map_err(|_| AeTitleError::Character)?;
-        Self::new(text.trim_end_matches('\0'))
+    /// Reads a field that is padded, of an association request or of file meta information. Some systems pad with NUL, some with NUL and spaces in any
+    /// order, and some write a NUL behind the title and leave there what was there before.
+    pub(super) fn of_field(field: &[u8]) -> Result<Self, AeTitleError> {
+        let begin = field.iter().position(|byte| !matches!(byte, 0 | b' ')).unwrap_or(field.len());
+        let text = field[begin..].split(|byte| *byte == 0).next().unwrap_or_default();
+        Self::new(core::str::from_utf8(text).map_err(|_| AeTitleError::Character)?)
     }
 
     /// The field of an association request.
@@ -75,5 +77,33 @@ impl fmt::Display for AeTitle {
 impl fmt::Debug for AeTitle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_field_is_read_however_it_is_padded() {
+        let pads: [&[u8; 16]; 8] = [
+            b"CT 1            ",
+            b"CT 1\0\0\0\0\0\0\0\0\0\0\0\0",
+            b"CT 1\0           ",
+            b"CT 1\0\0\0\0        ",
+            b"CT 1    \0\0\0\0\0\0\0\0",
+            b"CT 1 \0 \0 \0 \0 \0 \0",
+            b"\0 CT 1 \0        ",
+            b"CT 1\0\xff\xfeOLDNAMEXY",
+        ];
+        for field in pads {
+            assert_eq!(AeTitle::of_field(field).map(|title| title.0), Ok("CT 1".to_owned()), "{field:?}");
+        }
+        assert_eq!(AeTitle::of_field(b"SIXTEEN  LETTERS").unwrap().as_str(), "SIXTEEN  LETTERS");
+        for empty in [&[0; 16], &[b' '; 16], b"\0               "] {
+            assert_eq!(AeTitle::of_field(empty), Err(AeTitleError::Empty));
+        }
+        assert_eq!(AeTitle::of_field(b"CT\n1            "), Err(AeTitleError::Character));
+        assert_eq!(AeTitle::of_field(b"CT\xe9            \0"), Err(AeTitleError::Character));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use clavicle_dimse::{Allowance, Arriving, Ended, Received, Refusal, RefusalStatus, Sink};
+use clavicle_dimse::{AeTitle, Allowance, Arriving, Declined, End, Ended, Received, Refusal, RefusalStatus, Sink};
 use clavicle_ledger::time::LocalTime;
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::reader::Reader;
@@ -40,10 +40,40 @@ impl Sink for Inbox {
         Ok(())
     }
 
-    fn ended(&self, association: &Ended) {
-        let Ended { stored, refused, bytes, lasted, end, .. } = association;
-        seldom!(info!(stored, refused, bytes, ?lasted, %end, "an association ended"));
+    fn refused(&self, object: &Arriving, why: &Declined) {
+        let Arriving { peer, calling, called, .. } = object;
+        seldom!(warn!(%peer, ?calling, ?called, %why, "an object was refused"));
     }
+
+    /// Each kind of end has its own lines, so that many of one hide none of another.
+    fn ended(&self, association: &Ended) {
+        let Ended { peer, declined, stored, refused, bytes, lasted, end, .. } = association;
+        let (calling, called) = (said(association.calling.as_ref()), said(association.called.as_ref()));
+        match end {
+            End::Rejected(_) => seldom!(warn!(%peer, calling, called, %end, "an association was rejected")),
+            End::TurnedAway => seldom!(warn!(%peer, %end, "a connection was turned away")),
+            End::Violation(_) => {
+                seldom!(
+                    warn!(%peer, calling, called, stored, refused, bytes, ?lasted, %end, "an association was aborted")
+                );
+            }
+            End::Released => {
+                seldom!(
+                    info!(%peer, calling, called, declined, stored, refused, bytes, ?lasted, %end, "an association ended")
+                );
+            }
+            _ => {
+                seldom!(
+                    warn!(%peer, calling, called, declined, stored, refused, bytes, ?lasted, %end, "an association broke off")
+                );
+            }
+        }
+    }
+}
+
+/// A title, for the log.
+fn said(title: Option<&AeTitle>) -> &str {
+    title.map_or("(none that can be read)", AeTitle::as_str)
 }
 
 impl Inbox {

@@ -19,6 +19,9 @@ fn an_object_over_the_limit_is_refused_and_the_next_is_stored() {
     assert_eq!(raw.status().0, 0);
     raw.release();
     assert_eq!(receiver.names().len(), 1);
+    // Whoever keeps the log is told of it as well.
+    let line = "RAW 127.0.0.1: out of resources (A700): the object is larger than may be stored here";
+    assert_eq!(receiver.record.refused(), [line]);
 }
 
 #[test]

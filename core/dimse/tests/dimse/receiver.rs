@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use clavicle_dimse::{AeTitle, Ended, Received, Refusal, Scp, Settings, Sink};
+use clavicle_dimse::{AeTitle, Arriving, Declined, Ended, Received, Refusal, Scp, Settings, Sink};
 use tempfile::TempDir;
 
 use crate::made::data_set;
@@ -20,6 +20,8 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Record {
     told: Mutex<(Vec<Received>, Vec<Ended>)>,
+    /// Who was refused what.
+    refused: Mutex<Vec<(Arriving, Declined)>>,
     changed: Condvar,
     /// What it says to an object; agrees when there is none.
     decide: Option<Decide>,
@@ -34,6 +36,10 @@ impl Sink for Record {
         self.decide.as_ref().map_or(Ok(()), |decide| decide(object))
     }
 
+    fn refused(&self, object: &Arriving, why: &Declined) {
+        self.refused.lock().unwrap().push((object.clone(), why.clone()));
+    }
+
     fn ended(&self, association: &Ended) {
         self.told.lock().unwrap().1.push(association.clone());
         self.changed.notify_all();
@@ -44,6 +50,12 @@ impl Record {
     /// One that says this to each object.
     pub fn that_says(decide: impl Fn(&Received) -> Result<(), Refusal> + Send + Sync + 'static) -> Self {
         Self { decide: Some(Box::new(decide)), ..Self::default() }
+    }
+
+    /// Who was refused what, in a line each.
+    pub fn refused(&self) -> Vec<String> {
+        let refused = self.refused.lock().unwrap();
+        refused.iter().map(|(object, why)| format!("{} {}: {why}", object.calling, object.peer.ip())).collect()
     }
 
     /// The first `count` connections that ended.
