@@ -74,8 +74,10 @@ tags! {
     VALIDATORS = "clavicle/valid/1";
     /// A commit certificate's digest, as the next header carries it.
     COMMIT = "clavicle/commi/1";
-    /// A checkpoint, signed by sources' identity keys.
-    CHECKPOINT = "clavicle/check/1";
+    /// A checkpoint, signed by a source's checkpoint key.
+    CHECKPOINT = "clavicle/check/2";
+    /// What a source's identity key says of its checkpoint key.
+    ENDORSEMENT = "clavicle/endor/1";
     /// A validator's vote.
     VOTE = "clavicle/votes/1";
     /// A proposer's proposal for a round.

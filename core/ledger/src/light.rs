@@ -10,16 +10,16 @@
 //! ```
 //!
 //! Trust ends 14 days after the newest header. Then, and on the first day of a wallet, the way in is a [`Checkpoint`] that somebody
-//! vouches for whom the holder has reason to believe: a hospital that hands over a code, or three sources that sign it
-//! ([`SignedCheckpoint`]).
+//! vouches for whom the holder has reason to believe: a hospital that hands over a code, or sources with more than a third of the power
+//! that was trusted last, by keys that their identity keys endorsed ([`SignedCheckpoint`], [`Vouched`]).
 //!
 //! What it cannot know: whether a newer header exists, which its holder sees by the header's age; and whether it is told of
 //! the true chain once more than a third of a set is dishonest, which shows only when two headers contradict each other
 //! ([`LightError::Fork`]).
 
 mod checkpoint;
-
-use alloc::collections::BTreeSet;
+mod clock;
+mod endorsement;
 
 use borsh::io::{Read, Result as IoResult};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -28,21 +28,16 @@ use crate::block::{CertificateError, CommitCertificate, Header, PROTOCOL_VERSION
 use crate::encoding::{Fault, Wire};
 use crate::genesis::Genesis;
 use crate::id::{BlockId, ChainId};
-use crate::key::Key;
 use crate::state::{MemoryState, ProvenFragment, ReadRows as _};
-use crate::time::{DAY_MS, Height, LocalTime};
+use crate::time::{Height, LocalTime};
 use crate::tree::{ProofError, StateProof};
 use crate::validators::ValidatorSet;
 
 pub use self::checkpoint::{
-    Checkpoint, CheckpointError, CheckpointSignature, MAX_CHECKPOINT_SIGNATURES, NEEDED_SIGNATURES, SignedCheckpoint,
+    Checkpoint, CheckpointError, Identities, ProvenIdentity, SignedCheckpoint, Uncounted, Vouched,
 };
-
-/// How long validators are believed after the newest header known to be theirs, in milliseconds. Keys that are retired may be
-/// sold or stolen later, and then write another history; whoever was away for longer needs a fresh checkpoint.
-pub const TRUSTING_PERIOD_MS: u64 = DAY_MS * 14;
-/// How far a header may be ahead of a wallet's clock, in milliseconds. Phones' clocks are bad.
-pub const CLOCK_TOLERANCE_MS: u64 = 120_000;
+pub use self::clock::{CLOCK_TOLERANCE_MS, TRUSTING_PERIOD_MS};
+pub use self::endorsement::{Endorsement, EndorsementError, MAX_ENDORSEMENT_MS, SignedEndorsement};
 
 /// A header with the certificate that its block was decided.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -182,7 +177,7 @@ pub enum LightError {
     /// The wallet was away for too long, or the checkpoint is as old.
     #[error(
         "the header that trust would go on from is {age_ms} ms old, more than 14 days: whoever has the keys of that time is not \
-         believed any more; if this device's clock is right, a fresh checkpoint is needed, as a hospital's codes carry"
+         believed any more; if this device's clock is right, a fresh checkpoint is needed, as hospitals sign and their codes carry"
     )]
     TooOld {
         /// Its age.
@@ -220,9 +215,6 @@ pub enum LightError {
         /// Which header.
         height: Height,
     },
-    /// Nobody, or not enough of those who are known, vouches for the checkpoint.
-    #[error("the checkpoint is not to be believed: {0}; ask for another, or for a hospital's code")]
-    Checkpoint(#[from] CheckpointError),
 }
 
 /// The validators that are trusted, and the newest header known to be theirs. What it holds is public; whoever can alter
@@ -280,24 +272,37 @@ impl LightClient {
         Ok(Self { validators: validators.clone(), since: newest.height, newest })
     }
 
-    /// Likewise, of a checkpoint that enough of the sources have signed whose identity keys are `known`, as from the genesis.
+    /// The newest block that sources of the trusted set vouch for, with more than a third of its power, whether or not the set's headers are
+    /// still believed. `known` is what rows have proven of their identity keys.
+    ///
+    /// # Errors
+    /// [`CheckpointError`].
+    pub fn vouched<'a>(
+        &self,
+        signed: impl IntoIterator<Item = &'a SignedCheckpoint>,
+        known: &Identities,
+        now: LocalTime,
+    ) -> Result<Vouched, CheckpointError> {
+        Vouched::weigh(signed, &self.validators, known, &self.newest, now)
+    }
+
+    /// Goes on from a block that was vouched for, if what is believed is too old: from its header, certificate and validators, verified as
+    /// those of any checkpoint. Returns the newest header.
     ///
     /// # Errors
     /// [`LightError`].
-    pub fn from_signed_checkpoint(
-        chain: &ChainId,
-        signed: &SignedCheckpoint,
-        known: &BTreeSet<Key>,
+    pub fn resume(
+        &mut self,
+        vouched: &Vouched,
         head: &CertifiedHeader,
         validators: &ValidatorSet,
         now: LocalTime,
-    ) -> Result<Self, LightError> {
-        let height = head.header.height;
-        signed.verify(chain, known)?;
-        if signed.time != head.header.time {
-            return Err(LightError::OtherCheckpoint { height });
+    ) -> Result<&Header, LightError> {
+        if head.header.time != vouched.time() {
+            return Err(LightError::OtherCheckpoint { height: head.header.height });
         }
-        Self::from_checkpoint(chain, &signed.checkpoint, head, validators, now)
+        let fresh = Self::from_checkpoint(&self.chain(), &vouched.checkpoint(), head, validators, now)?;
+        self.renew(&fresh, now)
     }
 
     /// Goes on from a client that started afresh from a checkpoint. It is for whoever was away too long: as long as what is believed
@@ -327,6 +332,12 @@ impl LightClient {
     #[must_use]
     pub const fn chain(&self) -> ChainId {
         self.newest.chain
+    }
+
+    /// Who is trusted to decide.
+    #[must_use]
+    pub const fn validators(&self) -> &ValidatorSet {
+        &self.validators
     }
 
     /// The newest header. Its time says how old what is proven against it is.

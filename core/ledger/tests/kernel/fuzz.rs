@@ -10,7 +10,10 @@ use clavicle_ledger::confirm::SignedNewest;
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_ledger::genesis::{Candidate, Genesis};
 use clavicle_ledger::key::{Key, Signature};
-use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, SignedCheckpoint, ValidatorChange};
+use clavicle_ledger::light::{
+    CertifiedHeader, Checkpoint, Endorsement, Identities, LightClient, SignedCheckpoint, SignedEndorsement,
+    ValidatorChange,
+};
 use clavicle_ledger::receipt::{AnchoredReceipt, Inclusion, Receipt, SignedReceipt, Statement, Tip};
 use clavicle_ledger::record::EpochRecord;
 use clavicle_ledger::snapshot::{Chunk, Skeleton};

@@ -2,17 +2,15 @@
 
 mod checkpoints;
 mod jumps;
-
-use std::collections::BTreeSet;
+mod vouched;
 
 use clavicle_ledger::block::{CertificateError, CommitCertificate, Header};
 use clavicle_ledger::encoding::{self, Ascending, Fault, Wire};
 use clavicle_ledger::genesis::Parameters;
 use clavicle_ledger::id::{BlockId, ChainId, SourceId, StateRoot};
-use clavicle_ledger::key::{Key, SecretKey, Signature, SignatureError};
+use clavicle_ledger::key::{SecretKey, Signature, SignatureError};
 use clavicle_ledger::light::{
-    CLOCK_TOLERANCE_MS, CertifiedHeader, Checkpoint, CheckpointError, CheckpointSignature, LightClient, LightError,
-    MAX_CHECKPOINT_SIGNATURES, SignedCheckpoint, TRUSTING_PERIOD_MS, ValidatorChange,
+    CLOCK_TOLERANCE_MS, CertifiedHeader, Checkpoint, LightClient, LightError, TRUSTING_PERIOD_MS, ValidatorChange,
 };
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};

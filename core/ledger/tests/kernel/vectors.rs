@@ -23,7 +23,10 @@ use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
 use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{AnchorRoot, BlockId, EventHash, GrantId, SeriesId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
-use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, SignedCheckpoint, ValidatorChange};
+use clavicle_ledger::light::{
+    CertifiedHeader, Checkpoint, Endorsement, Identities, LightClient, MAX_ENDORSEMENT_MS, ProvenIdentity,
+    SignedCheckpoint, SignedEndorsement, ValidatorChange,
+};
 use clavicle_ledger::receipt::{
     AnchoredReceipt, Entry, Inclusion, Receipt, SignedReceipt, Statement, Tip, anchor_root,
 };
@@ -54,6 +57,7 @@ macro_rules! wire_types {
             proof: Proof, state_proof: StateProof, skeleton: Skeleton, chunk: Chunk, hello: SignedHello, vote: Vote,
             proposal: RoundProposal, certified: CertifiedHeader, validator_change: ValidatorChange,
             light_client: LightClient, checkpoint: Checkpoint, signed_checkpoint: SignedCheckpoint,
+            endorsement: Endorsement, signed_endorsement: SignedEndorsement, identities: Identities,
             ballot: Ballot, registered: Registered, record: EpochRecord, receipt: Receipt,
             signed_receipt: SignedReceipt, receipts_tip: Tip, receipt_inclusion: Inclusion, anchored_receipt: AnchoredReceipt,
             statement: Statement, newest: SignedNewest,
@@ -398,15 +402,20 @@ fn accepted() -> Vec<Vector> {
     jumped.skip(&head, &change.next, LocalTime(later.now())).unwrap();
     out.value("light_client", &jumped, format!("after a jump to block {}", head.header.id()));
     out.value("checkpoint", &Checkpoint::of(&head.header), "");
-    let mut signed = SignedCheckpoint::of(&head.header);
-    out.value("signed_checkpoint", &signed, "by nobody yet");
-    for hospital in &hospitals()[..3] {
-        signed.sign(&chain, &hospital.identity).unwrap();
-    }
-    let known = world.genesis.sources.iter().map(|source| source.identity).collect();
-    signed.verify(&chain, &known).unwrap();
-    let preimage = domain::preimage(Tag::CHECKPOINT, &chain, &(signed.checkpoint, signed.time));
-    out.value("signed_checkpoint", &signed, format!("by three, preimage {}", hex(&preimage)));
+    let key = secret("mercy checkpoint");
+    let (from, until) = (later.now(), later.now().plus(MAX_ENDORSEMENT_MS));
+    let endorsement = Endorsement { chain, source: mercy, key: key.public(), from, until };
+    out.value("endorsement", &endorsement, "");
+    let endorsed = endorsement.sign(&hospitals()[0].identity);
+    endorsed.verify().unwrap();
+    let preimage = hex(&domain::preimage(Tag::ENDORSEMENT, &chain, &endorsement));
+    out.value("signed_endorsement", &endorsed, format!("preimage {preimage}"));
+    let signed = SignedCheckpoint::sign(&head.header, endorsed, &key);
+    let preimage = hex(&domain::preimage(Tag::CHECKPOINT, &chain, &(mercy, signed.checkpoint, signed.time)));
+    out.value("signed_checkpoint", &signed, format!("preimage {preimage}"));
+    let identity = Some(hospitals()[0].identity.public());
+    let proven = vec![ProvenIdentity { source: mercy, identity }, ProvenIdentity { source: stluke, identity: None }];
+    out.value("identities", &Identities { proven: Ascending::from_items(proven).unwrap() }, "one acts no more");
     let newest = Newest {
         inquiry: Inquiry { asker: mercy, nonce: [0x0e; 32] },
         by: stluke,
@@ -487,6 +496,9 @@ fn judge(name: &str, bytes: &[u8]) -> Result<(), String> {
     }
     if name == "key" {
         encoding::decode::<Key>(bytes).unwrap().check().map_err(|error| error.to_string())?;
+    }
+    if name == "signed_endorsement" {
+        encoding::decode::<SignedEndorsement>(bytes).unwrap().verify().map_err(|error| error.to_string())?;
     }
     Ok(())
 }
@@ -621,29 +633,41 @@ fn rejected() -> Vec<Vector> {
     );
     add("light_client", "validators whose first header is missing", edited(&light, &|bytes| bytes[since_at] = 2));
     add("light_client", "other validators than the header's", edited(&light, &|bytes| bytes[4] ^= 1));
-    let mut checkpoint = SignedCheckpoint::of(&world.header);
-    for hospital in &hospitals()[..2] {
-        checkpoint.sign(&world.chain, &hospital.identity).unwrap();
-    }
-    let checkpoint = encoding::encode(&checkpoint);
-    add("checkpoint", "cut off", checkpoint[..39].to_vec());
-    add("checkpoint", "a signed one", checkpoint.clone());
-    let signatures_at = 40 + 8 + 4;
-    let swapped = edited(&checkpoint, &|bytes| bytes[signatures_at..].rotate_left(98));
-    add("signed_checkpoint", "signers out of order", swapped);
-    let doubled =
-        edited(&checkpoint, &|bytes| bytes.copy_within(signatures_at..signatures_at + 98, signatures_at + 98));
-    add("signed_checkpoint", "one signer twice", doubled);
-    add(
-        "signed_checkpoint",
-        "more signers than there may be",
-        edited(&checkpoint, &|bytes| bytes[signatures_at - 4] = 17),
-    );
-    add("signed_checkpoint", "cut off", checkpoint[..checkpoint.len() - 1].to_vec());
+    endorsements(&world, &mut add);
     let study = encoding::encode(&world.state.study(world.id(1)).unwrap().unwrap());
     let open_at = study.len() - flag_distance(&world);
     add("study", "a flag that is neither yes nor no", edited(&study, &|bytes| bytes[open_at] = 2));
     out
+}
+
+/// Endorsements and checkpoints that are none.
+fn endorsements(world: &World, add: &mut impl FnMut(&str, &str, Vec<u8>)) {
+    let (identity, key) = (&world.hospitals[0].identity, secret("mercy checkpoint"));
+    let (from, until) = (world.now(), world.now().plus(MAX_ENDORSEMENT_MS));
+    let (chain, source) = (world.chain, world.hospitals[0].id(&world.chain));
+    let good = Endorsement { chain, source, key: key.public(), from, until };
+    let endorsed = good.sign(identity);
+    let checkpoint = encoding::encode(&SignedCheckpoint::sign(&world.header, endorsed, &key));
+    add("checkpoint", "cut off", encoding::encode(&Checkpoint::of(&world.header))[..39].to_vec());
+    add("checkpoint", "a signed one", checkpoint.clone());
+    add("signed_checkpoint", "cut off", checkpoint[..checkpoint.len() - 1].to_vec());
+    add("signed_checkpoint", "trailing byte", [&checkpoint[..], &[0]].concat());
+    add("endorsement", "a signed one", encoding::encode(&endorsed));
+    for (what, endorsement) in [
+        ("a day too long", Endorsement { until: until.plus(DAY), ..good }),
+        ("over before it begins", Endorsement { until: from, ..good }),
+        ("of the identity key itself", Endorsement { key: identity.public(), ..good }),
+    ] {
+        add("signed_endorsement", what, encoding::encode(&endorsement.sign(identity)));
+    }
+    let mut altered = endorsed;
+    altered.endorsement.until = Timestamp(until.0 - 1);
+    add("signed_endorsement", "altered end", encoding::encode(&altered));
+    let by_another = SignedEndorsement { signature: good.sign(&secret("another")).signature, ..endorsed };
+    add("signed_endorsement", "signed by another key", encoding::encode(&by_another));
+    let other_tag = identity.sign(&domain::preimage(Tag::CHECKPOINT, &chain, &good));
+    let other_tag = SignedEndorsement { signature: other_tag, ..endorsed };
+    add("signed_endorsement", "signed under another tag", encoding::encode(&other_tag));
 }
 
 /// A conflict, spoilt so that it is none.
