@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use clavicle_consensus::{CertifiedBlock, Elsewhere};
+use clavicle_directory::Listing;
 use clavicle_ledger::block::Block;
 use clavicle_ledger::encoding::Wire as _;
 use clavicle_ledger::id::{ChainId, SourceId};
@@ -33,8 +34,10 @@ pub struct PublicPorts {
 
 impl PublicPorts {
     async fn reach(&self, whom: SourceId) -> Option<Client> {
-        let source = self.store.snapshot().ok()?.source(whom).ok()??;
-        let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
+        let addresses = {
+            let snapshot = self.store.snapshot().ok()?;
+            Listing::of(whom, &snapshot.source(whom).ok()??, &snapshot.head().ok()?).relay_addresses()
+        };
         Client::connect_to_anyone(self.chain, &addresses, PATIENCE).await.ok()
     }
 }

@@ -10,7 +10,7 @@ use clavicle_ledger::confirm::{MAX_ROUND_MS, Round, SignedNewest, Unconfirmed};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_network::message::{Query, Response};
-use clavicle_network::swarm::{Directory, Inquirer, Node, Peer};
+use clavicle_network::swarm::{Inquirer, Node};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
@@ -35,13 +35,13 @@ pub struct Confirmer {
 }
 
 impl Confirmer {
-    /// Starts it. It also tells the node who the other relays are: whoever was admitted since must be answered, too.
+    /// Starts it.
     #[must_use]
     pub fn start(service: Service, node: &Node) -> Self {
         service.timekeeper.ask();
         let (stop, stopping) = watch::channel(false);
         #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
-        let task = tokio::spawn(run(service, node.inquirer(), node.directory(), node.gossiping(), stopping));
+        let task = tokio::spawn(run(service, node.inquirer(), node.gossiping(), stopping));
         Self { stop, task }
     }
 
@@ -55,7 +55,6 @@ impl Confirmer {
 async fn run(
     service: Service,
     inquirer: Inquirer,
-    directory: Directory,
     mut relays: watch::Receiver<BTreeSet<Key>>,
     mut stopping: watch::Receiver<bool>,
 ) {
@@ -65,7 +64,7 @@ async fn run(
         let begun = Instant::now();
         tokio::select! {
             () = stopped(&mut stopping) => return,
-            () = ask(&service, &inquirer, &directory) => {}
+            () = ask(&service, &inquirer) => {}
         }
         let every = look(&service, &mut before).await;
         let mut next = begun + if before.is_ok() { every } else { AGAIN };
@@ -117,10 +116,7 @@ async fn look(service: &Service, before: &mut Result<(), Unconfirmed>) -> Durati
 }
 
 /// Asks everybody once, and keeps what their answers come to.
-async fn ask(service: &Service, inquirer: &Inquirer, directory: &Directory) {
-    if let Some(relays) = off(service, relays).await {
-        directory.set(relays);
-    }
+async fn ask(service: &Service, inquirer: &Inquirer) {
     // Before the nonce is drawn: its age is rather counted too long.
     let (made, mut nonce) = (service.timekeeper.clocks(), [0; 32]);
     if let Err(error) = getrandom::fill(&mut nonce) {
@@ -137,23 +133,6 @@ async fn ask(service: &Service, inquirer: &Inquirer, directory: &Directory) {
         let Some(heard) = off(service, move |service| weigh(service, round, Some(&signed))).await else { return };
         round = heard;
     }
-}
-
-/// The other relays, as the ledger has them.
-pub(crate) fn relays(service: &Service) -> Result<Vec<Peer>, ServiceError> {
-    let (snapshot, own) = (service.store.snapshot()?, service.member.source);
-    let epoch = snapshot.head()?.epoch;
-    let mut peers = Vec::new();
-    for admitted in &snapshot.roster()?.admitted {
-        if admitted.source != own
-            && let Some(source) = snapshot.source(admitted.source)?
-        {
-            let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
-            let keys = source.keys_in(epoch).network.iter();
-            peers.extend(keys.map(|key| Peer { key: *key, addresses: addresses.clone() }));
-        }
-    }
-    Ok(peers)
 }
 
 /// Takes an answer in, and keeps what all of them come to.

@@ -15,6 +15,7 @@ pub mod confirming;
 pub mod control;
 pub mod counter;
 pub mod desk;
+pub mod directory;
 pub mod ending;
 pub mod gate;
 pub mod home;

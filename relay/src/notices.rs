@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use clavicle_directory::Listing;
 use clavicle_ledger::encoding::{self, Bytes};
 use clavicle_ledger::event::Event;
 use clavicle_ledger::id::{SourceId, StudyId};
@@ -327,10 +328,10 @@ async fn ask(
         Ok((snapshot.source(relay)?, snapshot.head()?))
     });
     let Some((Some(source), head)) = found.await? else { return Ok(None) };
-    let addresses: Vec<String> = source.announced.addresses.libp2p.iter().map(ToString::to_string).collect();
-    let Some(key) = source.keys_in(head.epoch).network.iter().next().copied() else { return Ok(None) };
+    let listing = Listing::of(relay, &source, &head);
+    let Some(key) = listing.network_keys().next() else { return Ok(None) };
     let answer = async {
-        let mut client = Client::connect(service.member.chain, &key, &addresses, PATIENCE).await?;
+        let mut client = Client::connect(service.member.chain, &key, &listing.relay_addresses(), PATIENCE).await?;
         client.ask(Request::Mailbox(Box::new(request))).await
     };
     match answer.await {

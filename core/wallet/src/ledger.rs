@@ -2,12 +2,15 @@
 //!
 //! Every question goes to a relay chosen at random, over a connection of its own under a throw-away name, so that relays cannot tell
 //! which questions are of one person. (They still see an address and a time.)
+//!
+//! Where relays are is followed on the ledger ([`clavicle_directory`]): now and then, and when one is not where it was, in a question of its own.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use clavicle_directory::{Directory, Listing};
 use clavicle_ledger::encoding::{Ascending, Bytes};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
@@ -15,13 +18,13 @@ use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError};
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::state::{ProvenFragment, StateKey};
-use clavicle_ledger::time::{Height, LocalTime, Timestamp};
+use clavicle_ledger::time::{HOUR_MS, Height, LocalTime, Timestamp};
 use clavicle_ledger::transaction::Envelope;
 use clavicle_letters::mailbox::{MAX_SEALED_LEN, Mailbox, Token};
 use clavicle_network::endpoint::Remote;
 use clavicle_network::message::{
-    Acknowledged, Collection, Decided, Holding, MAX_COLLECTED, MAX_DEPOSITS, MailboxRequest, MailboxResponse, Opening,
-    Prefix, Query, Request, Response, RowKey, Verdict,
+    Acknowledged, Collection, Decided, Holding, MAX_COLLECTED, MAX_DEPOSITS, MAX_ROWS, MailboxRequest, MailboxResponse,
+    Opening, Prefix, Query, Request, Response, RowKey, Verdict,
 };
 use clavicle_network::swarm::{AskError, Client};
 use clavicle_network::work::{MAX_EFFORT, PARTS, Price, Purpose, Task, Work};
@@ -45,16 +48,30 @@ const FIND_BY: usize = 3;
 const PAID: u32 = 3;
 /// How many relays a transaction is given to at once.
 const SUBMIT_TO: usize = 2;
+/// How old what is known of the directory may be until it is read anew, by block time, in milliseconds.
+const READ_EVERY_MS: u64 = HOUR_MS;
+/// The same when a relay was not where it was.
+const READ_AGAIN_MS: u64 = 5_000;
+/// The most questions in a row about where relays are. Of a network with more of them the others come later.
+const READ_AT_ONCE: usize = 4;
+/// Rows in such a question beside those of sources: the head and the roster.
+const BESIDE: usize = 2;
 
-/// A relay, as the network's file has it.
+/// A relay, as the directory has it.
 #[derive(Clone, Debug)]
 pub struct Relay {
     /// Whose it is.
     pub source: SourceId,
-    key: Key,
+    /// Those that may answer, the likeliest first.
+    keys: Vec<Key>,
     addresses: Vec<String>,
-    /// Where its images are served.
-    served: Remote,
+}
+
+impl Relay {
+    fn of(listing: &Listing) -> Self {
+        let (keys, addresses) = (listing.network_keys().collect(), listing.relay_addresses());
+        Self { source: listing.source, keys, addresses }
+    }
 }
 
 /// The network as a wallet sees it.
@@ -62,7 +79,11 @@ pub struct Relay {
 pub struct Ledger {
     chain: ChainId,
     light: LightClient,
-    relays: Vec<Relay>,
+    directory: Directory,
+    /// Whether something was learned of the directory that nobody has kept yet.
+    learned: bool,
+    /// Whether a relay was not where it was, since the directory was read.
+    missed: Arc<AtomicBool>,
     clock: fn() -> LocalTime,
     /// How far ahead of block time the network takes transactions; no vote changes it.
     window_ms: u64,
@@ -92,21 +113,35 @@ impl Ledger {
     /// The network of `genesis`, from what is believed of it so far.
     #[must_use]
     pub fn new(genesis: &Genesis, light: LightClient, clock: fn() -> LocalTime) -> Self {
-        let chain = genesis.chain_id();
-        let relays = genesis.sources.iter().filter_map(|source| {
-            let announced = &source.announcement;
-            Some(Relay {
-                source: SourceId::of_identity(&chain, &source.identity),
-                key: *announced.keys.network.first()?,
-                addresses: announced.addresses.libp2p.iter().map(ToString::to_string).collect(),
-                served: Remote::announced(
-                    announced.keys.transfer,
-                    announced.addresses.iroh.iter().map(clavicle_ledger::encoding::Text::as_str),
-                ),
-            })
-        });
-        let window_ms = genesis.parameters.submit_window_ms;
-        Self { chain, light, relays: relays.collect(), clock, window_ms }
+        Self {
+            chain: genesis.chain_id(),
+            light,
+            directory: Directory::at_genesis(genesis),
+            learned: false,
+            missed: Arc::default(),
+            clock,
+            window_ms: genesis.parameters.submit_window_ms,
+        }
+    }
+
+    /// The same with a directory that was kept, if one was.
+    #[must_use]
+    pub(crate) fn with(mut self, kept: Option<Directory>) -> Self {
+        if let Some(kept) = kept {
+            self.directory = kept;
+        }
+        self
+    }
+
+    /// Where sources are, as far as it is known.
+    #[must_use]
+    pub const fn directory(&self) -> &Directory {
+        &self.directory
+    }
+
+    /// Whether something was learned of the directory since this was asked.
+    pub(crate) const fn take_learned(&mut self) -> bool {
+        core::mem::replace(&mut self.learned, false)
     }
 
     /// The network's id.
@@ -137,7 +172,7 @@ impl Ledger {
     /// # Errors
     /// [`WalletError::Random`].
     pub fn relays(&self) -> Result<Vec<Relay>, WalletError> {
-        let mut relays = self.relays.clone();
+        let mut relays: Vec<Relay> = self.directory.iter().map(Relay::of).collect();
         // Fisher and Yates; that some orders are a little likelier tells nobody anything.
         for left in (1..relays.len()).rev() {
             let mut random = [0; 8];
@@ -148,23 +183,35 @@ impl Ledger {
         Ok(relays)
     }
 
-    /// Where a source's images were served when the network began.
-    pub(crate) fn first_served(&self, source: &SourceId) -> Option<&Remote> {
-        Some(&self.relay(source)?.served)
+    /// Where a source's images were served when that was last looked up.
+    pub(crate) fn last_served(&self, source: &SourceId) -> Option<Remote> {
+        let listing = self.directory.find(source)?;
+        Some(Remote::announced(listing.transfer, listing.image_addresses()))
     }
 
-    /// Whether a source's relay is one of the network's.
+    /// Whether a source's relay is known.
     #[must_use]
     pub fn has_relay(&self, source: &SourceId) -> bool {
-        self.relay(source).is_some()
+        self.directory.find(source).is_some()
     }
 
-    fn relay(&self, source: &SourceId) -> Option<&Relay> {
-        self.relays.iter().find(|relay| relay.source == *source)
+    fn relay(&self, source: &SourceId) -> Option<Relay> {
+        self.directory.find(source).map(Relay::of)
     }
 
     async fn connect(&self, relay: &Relay) -> Result<Client, AskError> {
-        Client::connect(self.chain, &relay.key, &relay.addresses, PATIENCE).await
+        let mut answer = Err(AskError::Address);
+        for key in &relay.keys {
+            answer = Client::connect(self.chain, key, &relay.addresses, PATIENCE).await;
+            // Of several keys another one may be in force by now.
+            if !matches!(answer, Err(AskError::OtherKey(_))) {
+                break;
+            }
+        }
+        if matches!(answer, Err(AskError::OtherKey(_) | AskError::Unreachable(_))) {
+            self.missed.store(true, Ordering::Relaxed);
+        }
+        answer
     }
 
     async fn ask_one(&self, relay: &Relay, request: Request) -> Result<Response, AskError> {
@@ -276,11 +323,70 @@ impl Ledger {
         Ok(())
     }
 
-    /// Rows of the newest state, or their absence, proven.
+    /// Rows of the newest state, or their absence, proven. When it is time, the first time above all, it is looked besides where relays are.
     ///
     /// # Errors
     /// [`WalletError`].
     pub async fn rows(&mut self, keys: &[StateKey]) -> Result<Proven, WalletError> {
+        let proven = self.prove(keys).await?;
+        let age_ms = self.light.newest().time.timestamp().since(self.directory.read_at().timestamp());
+        let missed = self.missed.load(Ordering::Relaxed);
+        if age_ms >= if missed { READ_AGAIN_MS } else { READ_EVERY_MS } {
+            self.look_up(&[]).await;
+        }
+        Ok(proven)
+    }
+
+    /// Reads the directory, first of all where the relays of these sources are. What cannot be read now stays as it is known.
+    pub async fn look_up(&mut self, wanted: &[SourceId]) {
+        // What is missed from here on is missed anew.
+        self.missed.store(false, Ordering::Relaxed);
+        for round in 0..READ_AT_ONCE {
+            let asked = self.directory.due(if round == 0 { wanted } else { &[] }, MAX_ROWS - BESIDE);
+            if let Err(error) = self.read_directory(&asked).await {
+                return debug!(%error, "where relays are cannot be looked up");
+            }
+            if !self.directory.awaits_somebody() {
+                return;
+            }
+        }
+    }
+
+    async fn read_directory(&mut self, asked: &[SourceId]) -> Result<(), WalletError> {
+        let keys: Vec<StateKey> =
+            [StateKey::Head, StateKey::Roster].into_iter().chain(asked.iter().copied().map(StateKey::Source)).collect();
+        let proven = self.prove(&keys).await?;
+        self.directory.learn(&proven.rows, asked)?;
+        self.learned = true;
+        Ok(())
+    }
+
+    /// Whether a source's relay, which was not reached, is somewhere else by now: that is looked up.
+    pub(crate) async fn has_moved(&mut self, source: &SourceId) -> bool {
+        let before = self.directory.find(source).cloned();
+        self.look_up(&[*source]).await;
+        let now = self.directory.find(source);
+        now.is_some_and(|now| before.is_none_or(|before| !now.is_at_the_same_place(&before)))
+    }
+
+    /// Connects to the relay of one source, wherever it is by now.
+    async fn reach(&mut self, source: &SourceId) -> Result<Client, WalletError> {
+        let mut last = None;
+        if let Some(relay) = self.relay(source) {
+            match self.connect(&relay).await {
+                Ok(client) => return Ok(client),
+                Err(error) => last = Some(error),
+            }
+        }
+        if !self.has_moved(source).await {
+            return Err(WalletError::NoRelay(last));
+        }
+        let relay = self.relay(source).ok_or(WalletError::NoRelay(None))?;
+        self.connect(&relay).await.map_err(|error| WalletError::NoRelay(Some(error)))
+    }
+
+    /// [`Ledger::rows`], and nothing besides.
+    pub(crate) async fn prove(&mut self, keys: &[StateKey]) -> Result<Proven, WalletError> {
         let keys = Ascending::from_items(keys.iter().copied().map(RowKey).collect());
         let request = Request::Query(Query::Rows(keys.map_err(|_| WalletError::OtherAnswer)?));
         let until = Instant::now() + BEHIND;
@@ -379,7 +485,7 @@ impl Ledger {
         first: &[SourceId],
         receipt: &mut Option<SignedReceipt>,
     ) -> Result<Option<Height>, WalletError> {
-        let mut relays: Vec<Relay> = first.iter().filter_map(|source| self.relay(source)).cloned().collect();
+        let mut relays: Vec<Relay> = first.iter().filter_map(|source| self.relay(source)).collect();
         relays.extend(self.relays()?.into_iter().filter(|relay| !first.contains(&relay.source)));
         let enough = SUBMIT_TO.max(first.len());
         let (mut taken, mut refused, mut last) = (0, None, None);
@@ -474,7 +580,9 @@ impl Ledger {
                 break;
             }
             let before = kept.len() * PARTS;
-            let opened = self.open_at(&relay, key, token, until, |done| progress(before + done, count * PARTS));
+            let Ok(client) = self.connect(&relay).await else { continue };
+            let to = (relay.source, client);
+            let opened = self.open_at(to, key, token, until, |done| progress(before + done, count * PARTS));
             if opened.await.is_ok_and(|opened| opened) {
                 kept.push(relay.source);
             }
@@ -483,10 +591,11 @@ impl Ledger {
     }
 
     /// Has a mailbox kept for longer by those that keep it, for as much computing as a new one. Says how many do.
-    pub async fn keep_mailbox(&self, key: &SecretKey, mailbox: &Mailbox, until: Timestamp) -> usize {
+    pub async fn keep_mailbox(&mut self, key: &SecretKey, mailbox: &Mailbox, until: Timestamp) -> usize {
         let mut kept = 0;
-        for relay in mailbox.relays.iter().filter_map(|source| self.relay(source)) {
-            let opened = self.open_at(relay, key, mailbox.token, until, |_| {}).await;
+        for source in &mailbox.relays {
+            let Ok(client) = self.reach(source).await else { continue };
+            let opened = self.open_at((*source, client), key, mailbox.token, until, |_| {}).await;
             kept += usize::from(opened.is_ok_and(|opened| opened));
         }
         kept
@@ -495,15 +604,14 @@ impl Ledger {
     /// Has one relay keep a mailbox, for what it asks; and collects from it once, since relays that are full let go what nobody has collected from.
     async fn open_at(
         &self,
-        relay: &Relay,
+        (relay, mut client): (SourceId, Client),
         key: &SecretKey,
         token: Token,
         until: Timestamp,
         progress: impl Fn(usize),
     ) -> Result<bool, AskError> {
-        let opening = Opening { relay: relay.source, mailbox: key.public(), token, until }.sign(&self.chain, key);
-        let purpose = Purpose { chain: self.chain, relay: relay.source, relay_peer: relay.key, mailbox: key.public() };
-        let mut client = self.connect(relay).await?;
+        let opening = Opening { relay, mailbox: key.public(), token, until }.sign(&self.chain, key);
+        let purpose = Purpose { chain: self.chain, relay, relay_peer: client.relay_key(), mailbox: key.public() };
         let mut work = None;
         for _ in 0..=PAID {
             let request = MailboxRequest::Open { opening: opening.clone(), work: work.take().map(Box::new) };
@@ -528,12 +636,19 @@ impl Ledger {
     }
 
     /// Leaves a sealed message in a mailbox, at every relay that keeps it. Says how many took it.
-    pub async fn deposit(&self, relays: &[SourceId], mailbox: Key, token: Token, sealed: &[u8]) -> usize {
+    pub async fn deposit(&mut self, relays: &[SourceId], mailbox: Key, token: Token, sealed: &[u8]) -> usize {
         let Ok(sealed) = Bytes::<MAX_SEALED_LEN>::new(sealed.to_vec()) else { return 0 };
         let mut taken = 0;
-        for relay in relays.iter().filter_map(|source| self.relay(source)) {
+        for source in relays {
+            let mut client = match self.reach(source).await {
+                Ok(client) => client,
+                Err(error) => {
+                    debug!(%error, "a relay that keeps a mailbox is not reached");
+                    continue;
+                }
+            };
             let request = MailboxRequest::Deposit { mailbox, token, sealed: sealed.clone() };
-            match self.ask_one(relay, Request::Mailbox(Box::new(request))).await {
+            match client.ask(Request::Mailbox(Box::new(request))).await {
                 Ok(Response::Mailbox(MailboxResponse::Done)) => taken += 1,
                 answer => debug!(?answer, "a relay does not take a message"),
             }
@@ -553,13 +668,13 @@ impl Ledger {
     ) -> Result<(), WalletError> {
         let relay = self.relay(source).ok_or(WalletError::NoRelay(None))?;
         let unreachable = |error| WalletError::NoRelay(Some(error));
-        let mut client = self.connect(relay).await.map_err(unreachable)?;
+        let mut client = self.connect(&relay).await.map_err(unreachable)?;
         let mut acknowledged = Vec::new();
         // A mailbox holds no more than that; a relay that goes on is not followed.
         for _ in 0..=MAX_DEPOSITS {
             let arrived = Ascending::from_items(std::mem::take(&mut acknowledged));
             let arrived = arrived.map_err(|_| WalletError::OtherAnswer)?;
-            let messages = match self.ask_messages(&mut client, relay, key, arrived).await.map_err(unreachable)? {
+            let messages = match self.ask_messages(&mut client, *source, key, arrived).await.map_err(unreachable)? {
                 Response::Mailbox(MailboxResponse::Messages(messages)) => messages.into_vec(),
                 Response::Mailbox(MailboxResponse::Refused(_)) => return Ok(()),
                 _ => return Err(WalletError::OtherAnswer),
@@ -581,7 +696,7 @@ impl Ledger {
     async fn ask_messages(
         &self,
         client: &mut Client,
-        relay: &Relay,
+        relay: SourceId,
         key: &SecretKey,
         acknowledged: Ascending<Acknowledged, MAX_COLLECTED>,
     ) -> Result<Response, AskError> {
@@ -590,7 +705,7 @@ impl Ledger {
             other => return Ok(other),
         };
         let collection = Collection {
-            relay: relay.source,
+            relay,
             relay_peer: client.relay_key(),
             own_peer: client.own_key(),
             challenge,

@@ -194,20 +194,26 @@ impl Recipient {
             let key = self.wallet.key(Branch::Mailbox, shown.mailbox)?;
             let (mut reached, mut last) = (false, None);
             for relay in &card.mailbox.relays {
-                let collected = self.wallet.ledger.collect(relay, &key, |sealed| {
-                    new.extend(self.take(&shown, sealed, &mut notices)?);
-                    Ok(())
-                });
-                match collected.await {
-                    Ok(()) => reached = true,
-                    Err(error @ WalletError::NoRelay(_)) => last = Some(error),
-                    Err(error) => return Err(error),
+                loop {
+                    let collected = self.wallet.ledger.collect(relay, &key, |sealed| {
+                        new.extend(self.take(&shown, sealed, &mut notices)?);
+                        Ok(())
+                    });
+                    match collected.await {
+                        Ok(()) => reached = true,
+                        // It may be somewhere else by now, and there once.
+                        Err(WalletError::NoRelay(_)) if self.wallet.ledger.has_moved(relay).await => continue,
+                        Err(error @ WalletError::NoRelay(_)) => last = Some(error),
+                        Err(error) => return Err(error),
+                    }
+                    break;
                 }
             }
             if let (false, Some(error)) = (reached, last) {
                 return Err(error);
             }
         }
+        self.wallet.keep_directory()?;
         for noticed in notices {
             self.keep_notice(noticed).await?;
         }

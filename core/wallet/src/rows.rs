@@ -1,6 +1,7 @@
 //! What a wallet keeps in its vault, row by row.
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_directory::Directory;
 use clavicle_ledger::encoding::{Ascending, Text, Wire};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{GrantId, ManifestRoot, SourceId, StudyId};
@@ -353,6 +354,10 @@ impl Row for Tip {
 
 impl Row for LightClient {
     const KIND: &'static str = "light";
+}
+
+impl Row for Directory {
+    const KIND: &'static str = "directory";
 }
 
 #[cfg(test)]

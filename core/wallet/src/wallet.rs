@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clavicle_directory::Directory;
 use clavicle_ledger::derivation::{Branch, Seed, Words};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, SourceId};
@@ -119,7 +120,8 @@ impl Wallet {
         let (Some(network), Some(light)) = (vault.get::<Network>(b"")?, vault.get::<LightClient>(b"")?) else {
             return Err(damaged());
         };
-        let wallet = Self { vault, ledger: Ledger::new(&network.genesis, light, clock) };
+        let ledger = Ledger::new(&network.genesis, light, clock).with(vault.get::<Directory>(b"")?);
+        let wallet = Self { vault, ledger };
         let is = if wallet.profile()?.name.is_empty() { Kind::Patient } else { Kind::Recipient };
         if is == kind { Ok(wallet) } else { Err(WalletError::OtherKind { is: is.name(), needed: kind.name() }) }
     }
@@ -195,8 +197,20 @@ impl Wallet {
         self.keep_light()
     }
 
-    pub(crate) fn keep_light(&self) -> Result<(), WalletError> {
-        Ok(self.vault.put(b"", self.ledger.light())?)
+    /// Keeps what is believed of the chain, and what was learned of where relays are.
+    pub(crate) fn keep_light(&mut self) -> Result<(), WalletError> {
+        let learned = self.ledger.take_learned();
+        Ok(self.vault.write(|batch| {
+            if learned {
+                batch.put(b"", self.ledger.directory())?;
+            }
+            batch.put(b"", self.ledger.light())
+        })?)
+    }
+
+    /// Keeps what was learned of where relays are, if something was.
+    pub(crate) fn keep_directory(&mut self) -> Result<(), WalletError> {
+        if self.ledger.take_learned() { Ok(self.vault.put(b"", self.ledger.directory())?) } else { Ok(()) }
     }
 
     /// Submits a revocation, and waits until it is final. It is also brought to the study's source itself, over iroh,
@@ -273,16 +287,16 @@ pub(crate) struct ReceiptGiven {
     pub(crate) proven: Option<Key>,
 }
 
-/// Brings a revocation to a source itself, where the ledger says it is; where no relay proves that, where it was when
-/// the network began, which may be somebody else's by now. What it gave for it, if it was reached and did.
+/// Brings a revocation to a source itself, where the ledger says it is; where no relay proves that, where it was when that was last
+/// looked up, which may be somebody else's by now. What it gave for it, if it was reached and did.
 async fn tell(ledger: &mut Ledger, envelope: &Envelope, source: SourceId) -> Option<ReceiptGiven> {
-    let proven = match timeout(WHERE, ledger.rows(&[StateKey::Head, StateKey::Source(source)])).await {
+    let proven = match timeout(WHERE, ledger.prove(&[StateKey::Head, StateKey::Source(source)])).await {
         Ok(Ok(proven)) => {
             source_in(&proven, source).and_then(|(row, key)| Ok((served_at(&proven, &row)?, Some(key)))).ok()
         }
         _ => None,
     };
-    let (remote, proven) = proven.or_else(|| Some((ledger.first_served(&source)?.clone(), None)))?;
+    let (remote, proven) = proven.or_else(|| Some((ledger.last_served(&source)?, None)))?;
     match revoke::deliver(&remote, envelope).await {
         Ok(Response::Bound { receipt, .. }) => Some(ReceiptGiven { receipt: *receipt, proven }),
         Ok(_) => {

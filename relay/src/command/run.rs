@@ -26,10 +26,11 @@ use super::{CommandError, EDGE};
 use crate::answer::{Answer, Refusing as _};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
-use crate::confirming::{Confirmer, relays};
+use crate::confirming::Confirmer;
 use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
 use crate::desk::RelayDesk;
+use crate::directory::{Announcer, relays};
 use crate::ending::LOOK_FIRST;
 use crate::gate::RelayGate;
 use crate::home::{Home, Settings};
@@ -211,6 +212,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
     let notifier = Notifier::start(service.clone());
+    let announcer = Announcer::start(service.clone(), node.directory());
     let confirmer = Confirmer::start(service.clone(), &node);
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
@@ -239,6 +241,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     reception.stop().await;
     server.stop().await;
     confirmer.stop().await;
+    announcer.stop().await;
     notifier.stop().await;
     let followed = upkeep.stop().await.map_err(CommandError::from);
     let left = node.stop().await.map_err(CommandError::from);

@@ -7,6 +7,7 @@ mod clocks;
 mod cluster;
 mod commands;
 mod counter;
+mod directory;
 mod endings;
 mod ingest;
 mod journal;

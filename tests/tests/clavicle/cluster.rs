@@ -31,7 +31,7 @@ pub(crate) struct Cluster {
 }
 
 /// A loopback address of a hospital's own: each chooses its ports before the others run, and would now and then choose the same.
-fn own_host() -> String {
+pub(crate) fn own_host() -> String {
     static NEXT: AtomicU8 = AtomicU8::new(1);
     let [low, high, ..] = std::process::id().to_le_bytes();
     format!("127.{}.{}.{}", 1 + high % 254, low, NEXT.fetch_add(1, Ordering::Relaxed))

@@ -11,6 +11,7 @@ mod handed_on;
 mod hostile;
 mod image;
 mod killed;
+mod moves;
 mod notices;
 #[path = "../../../desktop/cli/tests/push/orthanc.rs"]
 mod orthanc;

@@ -89,8 +89,12 @@ impl Patient {
             return Err(WalletError::NotTold);
         }
         let shown = card.verify(&chain, now)?;
+        let relays: Vec<SourceId> = shown.mailbox.relays.iter().copied().collect();
+        if !relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
+            self.wallet.ledger.look_up(&relays).await;
+        }
         // A letter could be left nowhere.
-        if !shown.mailbox.relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
+        if !relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
             return Err(WalletError::UnknownRelays);
         }
         let grants = self.grants()?;
@@ -168,7 +172,9 @@ impl Patient {
         let sealed = self.letter(study, grant)?;
         let mailbox = &grant.made.card.card.mailbox;
         let relays: Vec<SourceId> = mailbox.relays.iter().copied().collect();
-        if self.wallet.ledger.deposit(&relays, mailbox.key, mailbox.token, &sealed).await == 0 {
+        let taken = self.wallet.ledger.deposit(&relays, mailbox.key, mailbox.token, &sealed).await;
+        self.wallet.keep_directory()?;
+        if taken == 0 {
             return Err(WalletError::NotDelivered);
         }
         self.stage(grant, Stage::Delivered(height))

@@ -83,7 +83,7 @@ fn forge(genesis: &Genesis, card: &SignedCard, (source, salt, uid): (SourceId, S
         })),
     };
     let sealed = seal::seal(&letter, &thief).unwrap();
-    let (mailbox, ledger) = (&card.card.mailbox, Ledger::new(genesis, LightClient::from_genesis(genesis), now));
+    let (mailbox, mut ledger) = (&card.card.mailbox, Ledger::new(genesis, LightClient::from_genesis(genesis), now));
     let relays: Vec<SourceId> = mailbox.relays.iter().copied().collect();
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert!(runtime.block_on(ledger.deposit(&relays, mailbox.key, mailbox.token, &sealed)) > 0);
