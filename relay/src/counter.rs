@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use clavicle_dicom::facts::Patient;
 use clavicle_ledger::confirm::Unconfirmed;
 use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
@@ -10,6 +11,7 @@ use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::study::Standing;
 use clavicle_ledger::time::{BlockTime, LocalTime};
 use clavicle_ledger::transaction::{Action, Envelope, Signatures};
+use clavicle_letters::about::About;
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{Claim, Counter, Denied, MAX_OFFERS, NotOffered, Offered, Offers, Secret, TicketHash};
 use tokio::sync::watch;
@@ -69,6 +71,12 @@ enum NothingOffered {
     Store(#[from] StoreError),
     #[error(transparent)]
     State(#[from] ReadError<StoreError>),
+}
+
+/// What is told of a patient to whom a study is handed over.
+#[must_use]
+pub fn about(patient: &Patient) -> About {
+    About { name: patient.name.clone(), birth_date: patient.birth_date }
 }
 
 /// Whether all of them may be of one patient.
@@ -134,7 +142,8 @@ impl RelayCounter {
             }
             let claimed = entry.claimed.map(|root| self.archive.edition(id, &root)).transpose()?.flatten();
             let manifest = claimed.map_or(entry.manifest, |edition| edition.manifest);
-            offers.offered.push(Offered { salt: entry.salt, manifest });
+            let about = about(&entry.patient);
+            offers.offered.push(Offered { salt: entry.salt, manifest, about });
         }
         Ok(offers)
     }

@@ -13,6 +13,7 @@ use clavicle_manifest::{Date, Uid};
 use dicom_core::Tag;
 use dicom_dictionary_std::tags;
 
+use crate::pick::Picked;
 use crate::scan;
 use crate::scanned::Scanned;
 use crate::text::Charset;
@@ -57,6 +58,23 @@ impl fmt::Debug for PatientDifference {
 }
 
 impl Patient {
+    /// What was picked of an instance says.
+    #[must_use]
+    pub fn of(picked: &Picked) -> Self {
+        let charset = Charset::of(picked.value(tags::SPECIFIC_CHARACTER_SET));
+        let text = |tag| {
+            let value = picked.value(tag).unwrap_or_default();
+            let decoded = charset.decode(value, tag == tags::PATIENT_NAME);
+            shown(decoded.unwrap_or_else(|| value.escape_ascii().to_string()))
+        };
+        Self {
+            id: text(tags::PATIENT_ID),
+            issuer: text(tags::ISSUER_OF_PATIENT_ID),
+            name: text(tags::PATIENT_NAME),
+            birth_date: picked.text(tags::PATIENT_BIRTH_DATE).and_then(day),
+        }
+    }
+
     /// Whether both may be the same person: what both say must agree. Names are compared only where an id is missing, since they
     /// are written in many ways.
     #[must_use]

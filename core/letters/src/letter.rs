@@ -14,6 +14,7 @@ use clavicle_ledger::time::{Day, Height, Timestamp};
 use clavicle_ledger::transaction::{Action, Envelope, StatelessError};
 use clavicle_manifest::Uid;
 
+use crate::about::About;
 use crate::identity::Recipient;
 
 /// What one person tells another.
@@ -40,6 +41,20 @@ pub enum Content {
     Grant(Box<GrantLetter>) = 0,
     /// A copy that was made is not what the study is now. From the study's source.
     Notice(Box<Notice>) = 1,
+    /// Something was granted, and who it is about: as the granter was told by the source, for the grantee to tell patients apart before anything is
+    /// fetched. What the images themselves say counts more.
+    NamedGrant(Box<GrantLetter>, Box<About>) = 2,
+}
+
+impl Content {
+    /// The kinds that this version reads.
+    pub(crate) const KINDS: [u8; 3] = [0, 1, 2];
+
+    /// The kind that an encoded letter says that it is of, whether this version knows it or not; `None` if it ends before that.
+    pub(crate) fn kind_of(letter: &[u8]) -> Option<u8> {
+        let mut left = letter;
+        <(ChainId, Recipient, Key, Timestamp, u8)>::deserialize(&mut left).ok().map(|(.., kind)| kind)
+    }
 }
 
 /// What became of a study since a copy of it was made. Signed by its source; what it says of the study is on the ledger.

@@ -7,6 +7,7 @@
 //! | [`pickup`] | what a hospital hands over: the code with which a patient takes hold of the studies of a visit |
 //! | [`card`] | who a recipient is, which keys it fetches with, where messages reach it |
 //! | [`code`] | all that is shown, as text; with the feature `pictures` as QR in a picture, too |
+//! | [`about`] | who a study is about, as people see it |
 //! | [`letter`] | what one person tells another: that something was granted, and what it takes to fetch it |
 //! | [`seal`] | a letter as it travels: signed inside, sealed, of one of four sizes |
 //!
@@ -51,6 +52,7 @@
 //! # }
 //! ```
 
+pub mod about;
 pub mod card;
 pub mod code;
 pub mod identity;

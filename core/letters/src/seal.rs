@@ -20,7 +20,7 @@ use clavicle_ledger::key::{SecretKey, Signature, SignatureError};
 use zeroize::Zeroizing;
 
 use crate::identity::{Identity, RecipientError};
-use crate::letter::Letter;
+use crate::letter::{Content, Letter};
 use crate::mailbox::MAX_SEALED_LEN;
 
 /// How long a sealed letter may be, in bytes.
@@ -60,6 +60,9 @@ pub enum OpenError {
     /// Sealed as it should be, and not understood.
     #[error("the message cannot be understood; whoever wrote it may have another version: {0}")]
     Content(DecodeError),
+    /// Of a kind that came with a later version.
+    #[error("the letter is of kind {0}, which this version does not know; a newer one may read it")]
+    Kind(u8),
     /// Another network's.
     #[error("the letter is of another network than this wallet")]
     OtherNetwork,
@@ -155,7 +158,11 @@ pub fn open(sealed: &[u8], identity: &Identity, chain: &ChainId) -> Result<Lette
     if zeros.iter().any(|&byte| byte != 0) {
         return Err(OpenError::Damaged);
     }
-    let SignedLetter { letter, signature } = encoding::decode(signed).map_err(OpenError::Content)?;
+    let SignedLetter { letter, signature } =
+        encoding::decode(signed).map_err(|error| match Content::kind_of(signed) {
+            Some(kind) if !Content::KINDS.contains(&kind) => OpenError::Kind(kind),
+            _ => OpenError::Content(error),
+        })?;
     if letter.chain != *chain {
         return Err(OpenError::OtherNetwork);
     }
@@ -280,6 +287,25 @@ mod tests {
         assert_eq!(opened(&[good, vec![1]].concat()), Err(OpenError::Damaged));
         assert_eq!(opened(&[0xff; 4]), Err(OpenError::Damaged));
         assert!(matches!(opened(&[1, 0, 0, 0, 1]), Err(OpenError::Content(_))));
+    }
+
+    #[test]
+    fn a_letter_of_a_later_version_is_refused_by_its_kind() {
+        let good = plain(&letter(), &holder());
+        let before = (letter().chain, letter().to, letter().from, letter().sent);
+        let at = LENGTH_LEN + encoding::encode(&before).len();
+        assert_eq!(good[at], 0, "a grant");
+        let mut later = good;
+        later[at] = 7;
+        let opened = open(&sealed_by_hand(&later, &rossi()), &rossi(), &CHAIN);
+        assert_eq!(opened, Err(OpenError::Kind(7)));
+        assert!(opened.unwrap_err().to_string().contains("kind 7"));
+        // Every kind there is, is one that is read.
+        for kind in Content::KINDS {
+            later[at] = kind;
+            let opened = open(&sealed_by_hand(&later, &rossi()), &rossi(), &CHAIN);
+            assert!(!matches!(opened, Err(OpenError::Kind(_))), "{kind}");
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Standing, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, LocalTime, Timestamp};
+use clavicle_letters::about::About;
 use clavicle_letters::card::{Card, Credential, MAX_GRANTEES, SignedCard};
 use clavicle_letters::identity::Identity;
 use clavicle_letters::letter::{Content, Notice};
@@ -31,7 +32,7 @@ use crate::ledger::Proven;
 use crate::objection::{self, Objection};
 use crate::patient::one;
 use crate::rows::{CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
-use crate::vault::Passphrase;
+use crate::vault::{Passphrase, VaultError};
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 
 /// How long after its letter relays may be behind a grant that the letter says is final, in milliseconds.
@@ -230,8 +231,9 @@ impl Recipient {
                 return Ok(None);
             }
         };
-        let letter_of = match &letter.content {
-            Content::Grant(letter_of) => letter_of,
+        let (letter_of, about) = match &letter.content {
+            Content::Grant(letter_of) => (letter_of, None),
+            Content::NamedGrant(letter_of, about) => (letter_of, Some(about)),
             Content::Notice(notice) => {
                 if self.is_of_card(shown, notice)? {
                     notices.push(Noticed { notice: (**notice).clone(), from: letter.from, sent: letter.sent });
@@ -264,7 +266,12 @@ impl Recipient {
             at: self.wallet.now(),
         };
         self.make_room(|number| shown.grantees.iter().any(|numbered| numbered.number == number))?;
-        self.wallet.vault.put(id.as_bytes(), &received)?;
+        self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            if let Some(about) = about {
+                batch.put(id.as_bytes(), &**about)?;
+            }
+            batch.put(id.as_bytes(), &received)
+        })?;
         Ok(Some(Granted { id, received }))
     }
 
@@ -284,8 +291,14 @@ impl Recipient {
         }
         let over = (unshown.len() + 1).saturating_sub(MAX_UNSHOWN);
         for id in unshown.iter().take(over) {
-            self.wallet.vault.remove::<Received>(id.as_bytes())?;
+            self.forget_letter(*id)?;
         }
+        Ok(())
+    }
+
+    fn forget_letter(&self, id: GrantId) -> Result<(), WalletError> {
+        self.wallet.vault.remove::<About>(id.as_bytes())?;
+        self.wallet.vault.remove::<Received>(id.as_bytes())?;
         Ok(())
     }
 
@@ -293,7 +306,7 @@ impl Recipient {
     fn throw_away(&self, study: StudyId, time: BlockTime) -> Result<(), WalletError> {
         for granted in self.inbox()? {
             if granted.received.study == study && granted.received.at.plus(LATE_MS) <= time.timestamp() {
-                self.wallet.vault.remove::<Received>(granted.id.as_bytes())?;
+                self.forget_letter(granted.id)?;
             }
         }
         Ok(())
@@ -402,6 +415,14 @@ impl Recipient {
         let mut all: Vec<Granted> = all.map(|(_, received)| Granted { id: received.grant, received }).collect();
         all.sort_by_key(|granted| (granted.received.at, granted.id));
         Ok(all)
+    }
+
+    /// Who a study is about, as whoever granted it wrote. What its images say counts more.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn about(&self, granted: &Granted) -> Result<Option<About>, WalletError> {
+        Ok(self.wallet.vault.get(granted.id.as_bytes())?)
     }
 
     /// The one that was granted on the study, or by the grant, whose id begins like this.

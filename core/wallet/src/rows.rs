@@ -13,6 +13,7 @@ use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, Height, Timestamp};
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
+use clavicle_letters::about::About;
 use clavicle_letters::card::{MAX_GRANTEES, SignedCard};
 use clavicle_letters::identity::Identity;
 use clavicle_letters::letter::Notice;
@@ -346,6 +347,12 @@ rows! {
     KeptReceipt, "receipt", "a kept receipt", SignedReceipt::MAX_LEN + 9;
     Noticed, "notice", "a source's notice", 512;
     Received, "received", "a grant that was received", 8 * 1024;
+}
+
+/// Who a study is about. By the study's id, as its source told at the pickup; of what was granted by the grant's id, as the granter told: anybody can
+/// write a letter about a study.
+impl Row for About {
+    const KIND: &'static str = "about";
 }
 
 impl Row for Tip {

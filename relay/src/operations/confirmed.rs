@@ -1,4 +1,4 @@
-//! What an operator confirms before it is removed: a list, by a short digest of it.
+//! What an operator confirms before it is removed, or given out: a list, by a short digest of it.
 
 use clavicle_ledger::encoding::Hex;
 
@@ -7,7 +7,7 @@ use crate::answer::{Answer, Failure};
 /// So many bytes of the digest are shown. Fewer could be searched for another list, by who can add to it.
 const LEN: usize = 6;
 
-/// A digest of a list of what would be removed: whoever confirms it has seen this list, and not another one that is as long.
+/// A digest of a list of what would be done: whoever confirms it has seen this list, and not another one that is as long.
 #[derive(Clone, Debug)]
 pub(super) struct ListDigest(blake3::Hasher);
 

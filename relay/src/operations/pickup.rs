@@ -1,11 +1,13 @@
 //! `pickup`: the desk gives out the code with which a patient takes hold of the studies of a visit.
 
+use std::cmp::Reverse;
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
 use clavicle_command::file::{Readers, is_free, path_text, write_new};
 use clavicle_command::given::{Given, Kind};
-use clavicle_ledger::encoding::Text;
+use clavicle_dicom::facts::Patient;
+use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::time::{HOUR_MS, LocalTime, Timestamp};
@@ -14,12 +16,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
 
+use super::confirmed::{ListDigest, is_confirmed};
+use super::studies::{PatientRow, StudyRow};
 use super::studies_named::study_that_begins;
 use super::{Command, NotFound, Operation};
 use crate::answer::{Answer, Failure, Refusing};
 use crate::archive::{ArchiveError, Entry};
 use crate::counter::{are_of_one_patient, studies_of};
-use crate::service::Service;
+use crate::service::{Service, ServiceError};
 use crate::store::{Issue, IssueError, StoreError, Visit};
 
 /// Give out a pickup: the code with which a patient takes hold of the studies of a visit
@@ -44,6 +48,12 @@ pub struct PickupArguments {
     /// The picture to write the code into; it holds the ticket, so give it to nobody but the patient
     #[arg(long)]
     png: Option<PathBuf>,
+    /// This is the patient, and these are the studies: the digest that is said with them when the code is asked for with a Patient ID
+    #[arg(long, value_name = "DIGEST")]
+    confirm: Option<String>,
+    /// Give the code out unseen: for programs that have made sure of the patient by themselves
+    #[arg(long, conflicts_with = "confirm")]
+    unseen: bool,
 }
 
 /// The number of a visit.
@@ -94,6 +104,23 @@ pub struct Pickup {
     pub pin: Option<String>,
     /// For how many hours it is good.
     pub hours: u32,
+    /// Whether somebody has seen whom the code is for. A Patient ID is one digit away from another person's, so that nothing is given out for one
+    /// before its patient and their studies were looked at.
+    #[serde(default)]
+    pub seen: Seen,
+}
+
+/// Whether somebody has seen the patient and the studies that a code is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Seen {
+    /// Not yet.
+    #[default]
+    No,
+    /// Those that have this digest.
+    Digest(String),
+    /// It does not matter.
+    Unseen,
 }
 
 /// For which studies a pickup is.
@@ -106,6 +133,20 @@ pub enum VisitRequest {
     Patient(String),
     /// The one whose id begins like this.
     Study(String),
+}
+
+/// Whom a pickup is for, and the pickup, if it was given out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PickupAnswer {
+    /// Who the studies are about.
+    pub patient: PatientRow,
+    /// The studies it is for, as of now, the newest first.
+    pub listed: Vec<StudyRow>,
+    /// A digest of both.
+    pub digest: String,
+    /// What was given out; nothing before that was looked at.
+    #[serde(flatten)]
+    pub issued: Option<Issued>,
 }
 
 /// A pickup that was given out.
@@ -139,6 +180,9 @@ pub enum PickupError {
     /// The state could not be read.
     #[error(transparent)]
     State(#[from] ReadError<StoreError>),
+    /// See [`ServiceError`].
+    #[error(transparent)]
+    Service(#[from] ServiceError),
     /// See [`IssueError`].
     #[error(transparent)]
     Issue(#[from] IssueError),
@@ -208,15 +252,16 @@ impl Operation for Pickup {
     const WORD: &'static str = "pickup";
 
     type On = Service;
-    type Answer = Issued;
+    type Answer = PickupAnswer;
     type Error = PickupError;
 
-    fn work(self, service: &Service) -> Result<Issued, PickupError> {
+    fn work(self, service: &Service) -> Result<PickupAnswer, PickupError> {
         if service.shadow {
             return Err(PickupError::Shadow);
         }
         let visit = visit_of(service, &self.visit)?;
-        let studies = studies_of(&service.images.archive, &visit)?;
+        let mut studies = studies_of(&service.images.archive, &visit)?;
+        studies.sort_by_key(|entry| Reverse(entry.manifest.manifest.header().study_date));
         if studies.is_empty() {
             return Err(PickupError::NoStudy);
         }
@@ -230,6 +275,20 @@ impl Operation for Pickup {
                 (Question::BirthDate, born.to_string())
             }
         };
+        let mut patient = Patient::default();
+        studies.iter().for_each(|entry| patient.fill(&entry.patient));
+        let digest = digest_of(&patient, &studies);
+        let listed = StudyRow::of_all(service, &studies)?;
+        let mut shown = PickupAnswer { patient: PatientRow::of(&patient), listed, digest, issued: None };
+        let is_seen = match &self.seen {
+            Seen::Unseen => true,
+            Seen::Digest(given) => is_confirmed(Some(given), &shown.digest),
+            // A visit's number and a study's id are no person's.
+            Seen::No => !matches!(visit, Visit::Patient(_)),
+        };
+        if !is_seen {
+            return Ok(shown);
+        }
         let now = LocalTime(service.timekeeper.dated(&service.store));
         let expires = now.0.plus(u64::from(self.hours).saturating_mul(HOUR_MS));
         let ticket = Ticket(random()?);
@@ -237,7 +296,7 @@ impl Operation for Pickup {
         let voided =
             service.records.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, now)?;
         let id = |study: &Entry| study.manifest.manifest.header().study.to_string();
-        Ok(Issued {
+        shown.issued = Some(Issued {
             code: clavicle_letters::code::to_text(&code),
             studies: studies.iter().map(id).collect(),
             question: match question {
@@ -246,15 +305,26 @@ impl Operation for Pickup {
             },
             expires_ms: expires.0,
             voided,
-        })
+        });
+        Ok(shown)
     }
+}
+
+/// A digest of whom a code would be for, and of what: whoever confirms it has seen these, and no others.
+fn digest_of(patient: &Patient, studies: &[Entry]) -> String {
+    let mut digest = ListDigest::new();
+    digest.add([blake3::hash(&encoding::encode(patient)).as_bytes()]);
+    for entry in studies {
+        digest.add([entry.manifest.manifest.header().study.as_bytes()]);
+    }
+    digest.finish()
 }
 
 impl Command for Pickup {
     type Arguments = PickupArguments;
 
     fn request(arguments: &PickupArguments) -> Result<Self, Failure> {
-        let PickupArguments { accession, patient, study, pin, hours, png } = arguments;
+        let PickupArguments { accession, patient, study, pin, hours, png, confirm, unseen } = arguments;
         let text = |given: Zeroizing<String>| given.to_string();
         let accession = accession.get()?.map(text).map(VisitRequest::Accession);
         let visit = match accession {
@@ -267,11 +337,31 @@ impl Command for Pickup {
             // Before there is a code: one that cannot be written down would void the one before it.
             is_free(path).map_err(|error| PngError::Taken { path: path.clone(), error })?;
         }
-        Ok(Self { visit, pin, hours: *hours })
+        let seen = match confirm {
+            Some(digest) => Seen::Digest(digest.clone()),
+            None if *unseen => Seen::Unseen,
+            None => Seen::No,
+        };
+        Ok(Self { visit, pin, hours: *hours, seen })
     }
 
-    fn say(PickupArguments { hours, png, .. }: &PickupArguments, issued: Issued) -> Result<Answer, Failure> {
-        let mut json = json!(issued);
+    fn say(
+        PickupArguments { hours, png, confirm, .. }: &PickupArguments,
+        answer: PickupAnswer,
+    ) -> Result<Answer, Failure> {
+        let mut json = json!(answer);
+        let PickupAnswer { patient, listed, digest, issued } = &answer;
+        let mut lines = vec![patient.to_string()];
+        lines.extend(listed.iter().map(|row| format!("  {}", row.line())));
+        let Some(issued) = issued else {
+            let given = confirm.as_ref().map(|given| format!(" What was found is not {given}, or not any more."));
+            let sentence = format!(
+                "no code was given out.{} If this is the patient who is to have it, and these are the studies, ask once more with `--confirm {digest}`",
+                given.unwrap_or_default()
+            );
+            let answer = Answer { text: lines.join("\n"), json };
+            return Err(Failure::Found { code: "confirm", sentence, answer: Box::new(answer) });
+        };
         let shown = match png {
             None => issued.code.clone(),
             Some(path) => {
@@ -280,11 +370,10 @@ impl Command for Pickup {
                 format!("the code is in {}", path.display())
             }
         };
-        let Issued { studies, question, voided, .. } = &issued;
+        let Issued { studies, question, voided, .. } = issued;
         let asked =
             if question == "pin" { "the PIN, to be told apart from the code" } else { "the patient's date of birth" };
-        let mut lines =
-            vec![format!("a pickup for {} studies, good for {hours} hours; asks for {asked}", studies.len())];
+        lines.push(format!("a pickup for {} studies, good for {hours} hours; asks for {asked}", studies.len()));
         if *voided > 0 {
             lines.push(format!("{voided} earlier pickups for the same visit are void now"));
         }

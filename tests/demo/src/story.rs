@@ -25,7 +25,7 @@ use clavicle_relay::gate::Refusal;
 use clavicle_relay::home::HomeError;
 use clavicle_relay::operations::explain::Explain;
 use clavicle_relay::operations::ingest::{Ingest, Ingested};
-use clavicle_relay::operations::pickup::{Pickup, VisitRequest};
+use clavicle_relay::operations::pickup::{Pickup, Seen, VisitRequest};
 use clavicle_relay::operations::studies::{Studies, StudyRow};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::{GrantRequest, Granted as Made, OwnStudy, Patient, Revocable};
@@ -111,8 +111,9 @@ impl Story<'_> {
     async fn pick_up(&mut self, row: &StudyRow) -> Result<(Patient, OwnStudy, PickupCode), Failure> {
         self.telling.begin("pickup code");
         let visit = VisitRequest::Study(row.study.clone());
-        let request = Pickup { visit, pin: Some(PIN.to_owned()), hours: 72 };
-        let issued = control::ask(&self.hospitals.socket(SOURCE), &request).await?;
+        let request = Pickup { visit, pin: Some(PIN.to_owned()), hours: 72, seen: Seen::No };
+        let answer = control::ask(&self.hospitals.socket(SOURCE), &request).await?;
+        let issued = answer.issued.ok_or_else(|| otherwise("the desk gave out no code"))?;
         let picture = self.picture("pickup.png", &issued.code)?;
         let called = if row.description.is_empty() { "no description" } else { &row.description };
         let text = format!("The desk prints a code for Ana's study ({called}), and tells her a PIN.");

@@ -212,15 +212,43 @@ fn real_files_are_picked_up_by_study_by_accession_number_and_by_date_of_birth() 
     let (brain, ecg, knee) = (of("MR", 2), of("ECG", 1), of("MR", 1));
     pick_up(&["--study", &brain[..16], "--pin", "4711"], &["--pin", " 4711 "], &brain);
     pick_up(&["--accession", "8000000000330109", "--pin", "0000"], &["--pin", "0000"], &knee);
-    pick_up(&["--patient", "642341"], &["--birth-date", "1971-01-23"], &ecg);
+    // A Patient ID is one digit away from another person's: the desk is shown whose it is before there is a code.
+    let asked = ["pickup", "--dir", "mercy", "--patient", "642341"];
+    let shown = cluster.try_hospital(&asked);
+    let (code, why) = shown.refused();
+    assert!(code == "confirm" && why.contains("no code was given out"), "{why}");
+    let shown = shown.object();
+    assert_eq!((&shown["patient"]["id"], &shown["code"]), (&Value::from("642341"), &Value::Null), "{shown}");
+    assert_eq!(
+        (&shown["listed"][0]["study"], &shown["listed"][1]),
+        (&Value::from(ecg.as_str()), &Value::Null),
+        "{shown}"
+    );
+    assert_eq!(shown["patient"]["birth_date"], "1971-01-23", "{shown}");
+    let digest = text(&shown["digest"]);
+    let (code, why) = cluster.try_hospital(&[&asked[..], &["--confirm", "000000000000"]].concat()).refused();
+    assert!(code == "confirm" && why.contains("is not 000000000000"), "{why}");
+    pick_up(&["--patient", "642341", "--confirm", &digest], &["--birth-date", "1971-01-23"], &ecg);
+    // The patient sees whom each is about, and so does whoever is granted it.
+    let named = cluster.person(&["wallet", "studies", "--dir", "ana"]);
+    let about = |rows: &Value, study: &str| {
+        let row = rows.as_array().unwrap().iter().find(|row| row["study"] == study).unwrap().clone();
+        (row["about"]["name"].clone(), row["about"]["birth_date"].clone())
+    };
+    let ecgs = about(&named["studies"], &ecg);
+    assert_eq!((&ecgs.0, &ecgs.1), (&shown["patient"]["name"], &"1971-01-23".into()), "{named}");
 
     // One card for all three, and one fetch.
     let card = text(&cluster.person(&["recipient", "card", "--dir", "rossi", "--keys", "3"])["code"]);
     for study in [&brain, &ecg, &knee] {
         cluster.grant("ana", study, &card);
     }
+    let inbox = cluster.person(&["recipient", "inbox", "--dir", "rossi"]);
+    assert_eq!(about(&inbox["granted"], &ecg), ecgs, "{inbox}");
     let fetched = cluster.person(&["recipient", "fetch", "--dir", "rossi", "--out", "images"]);
     assert_eq!(fetched["fetched"].as_array().unwrap().len(), 3, "{fetched}");
+    let viewed = cluster.person(&["recipient", "view", "--dir", "rossi", &ecg]);
+    assert_eq!((&viewed["about"]["name"], &viewed["about"]["id"]), (&ecgs.0, &"642341".into()), "{viewed}");
     let arrived = files(&cluster, "images");
     assert_eq!(arrived.len(), 4);
     for name in ["brain_001.dcm", "brain_002.dcm", "examples_overlay.dcm", "waveform_ecg.dcm"] {

@@ -11,7 +11,7 @@ use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::seal;
 
 use crate::hostile::{MAX_RESIDENT_KIB, feed, peak_kib, rounds, said};
-use crate::vectors::{CHAIN, card, folder, letter, notice, pickup, recipient};
+use crate::vectors::{CHAIN, card, folder, letter, named, notice, pickup, recipient};
 
 fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
     if let Ok(value) = encoding::decode::<T>(bytes) {
@@ -43,7 +43,7 @@ fn pickup_codes() {
 
 #[test]
 fn letters() {
-    let letters = [letter(), notice()];
+    let letters = [letter(), notice(), named()];
     feed("letter", &letters.each_ref().map(encoding::encode), accepts_only_what_it_gives_back::<Letter>);
 }
 

@@ -18,6 +18,7 @@ use clavicle_ledger::study::{Reason, Status};
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
+use clavicle_letters::about::About;
 use clavicle_letters::card::{Card, Credential, SignedCard};
 use clavicle_letters::code;
 use clavicle_letters::identity::Identity;
@@ -25,7 +26,7 @@ use clavicle_letters::letter::{Content, GrantLetter, Letter, Notice, NoticeCount
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_letters::pickup::{PickupCode, Question, Ticket};
 use clavicle_letters::seal;
-use clavicle_manifest::Uid;
+use clavicle_manifest::{Date, Uid};
 
 pub(crate) const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
 const NOW: Timestamp = Timestamp(1_790_000_000_000);
@@ -113,6 +114,13 @@ pub(crate) fn letter() -> Letter {
     Letter { chain: CHAIN, to: recipient().recipient(), from: holder.public(), sent: NOW, content }
 }
 
+/// The same grant, and who it is about.
+pub(crate) fn named() -> Letter {
+    let Content::Grant(grant) = letter().content else { panic!("it is about a grant") };
+    let about = About { name: Text::new("Rossi^Ana").unwrap(), birth_date: Date::new(1953, 1, 17) };
+    Letter { content: Content::NamedGrant(grant, Box::new(about)), ..letter() }
+}
+
 /// From a source.
 pub(crate) fn notice() -> Letter {
     let notice = Notice {
@@ -160,6 +168,7 @@ fn what_is_signed_and_shown_is_as_on_disk() {
     text += &line("identity", &recipient(), &recipient().recipient().to_string());
     text += &line("letter", &letter(), "");
     text += &line("letter", &notice(), "");
+    text += &line("letter", &named(), "");
     let path = folder().join("vectors.txt");
     if is_writing() {
         fs::write(&path, &text).unwrap();

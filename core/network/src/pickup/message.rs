@@ -10,6 +10,7 @@ use clavicle_ledger::light::CertifiedHeader;
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::study::Reason;
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
+use clavicle_letters::about::About;
 use clavicle_letters::pickup::Ticket;
 use clavicle_manifest::SignedManifest;
 
@@ -140,11 +141,13 @@ pub struct Offered {
     pub salt: Salt,
     /// What is in it, as the source signs it.
     pub manifest: SignedManifest,
+    /// Who it is about, as the source has them. It is in no manifest: whoever has shown the answer is told, and nobody else.
+    pub about: About,
 }
 
 impl Wire for Offered {
     const NAME: &'static str = "an offered study";
-    const MAX_LEN: usize = 32 + SignedManifest::MAX_LEN;
+    const MAX_LEN: usize = 32 + SignedManifest::MAX_LEN + About::MAX_LEN;
 }
 
 /// What the wallet answers: the body of a DefineStudy with its holder's signature. The source's is still missing.
@@ -202,7 +205,8 @@ mod tests {
         let not_offered = List::of([NotOffered::Held, NotOffered::Suspended(Reason::WrongPatient)]);
         decodes(&[Judged::Denied(Denied::NoPickup), Judged::Proven { tag: Tag([3; 64]), offers: 2, not_offered }]);
         decodes(&[Tag([3; 64])]);
-        decodes(&[Offered { salt: Salt::from_bytes([4; 32]), manifest: manifest() }]);
+        let about = About { name: Text::new("Rossi^Ana").unwrap(), birth_date: None };
+        decodes(&[Offered { salt: Salt::from_bytes([4; 32]), manifest: manifest(), about }]);
         let claim = Claim { body: envelope().body, holder: Signature::from_bytes([3; 64]) };
         decodes::<Claims>(&[List::of([claim])]);
         decodes(&[Claimed::Failed(Text::new("no").unwrap())]);

@@ -6,7 +6,7 @@
 //!                                            ◄─ denied, or: share
 //! proof that it knows ticket and answer      ─►
 //!                                            ◄─ denied, which was counted, or: proof that the source knows them too,
-//!                                               how many studies, why others are not shown, and each with salt and signed manifest
+//!                                               how many studies, why others are not shown, and each with salt, signed manifest, and who it is about
 //! for each: DefineStudy, holder's signature  ─►
 //!                                            ◄─ for each, when it is final: both signatures, proof of inclusion
 //! ```
@@ -47,4 +47,4 @@ pub use self::message::{Claim, Claimed, Denied, MAX_OFFERS, NotOffered, Offered,
 pub use self::secret::{Secret, plain};
 
 /// The protocol, as iroh negotiates it.
-pub const PROTOCOL: &[u8] = b"clavicle/pickup/2";
+pub const PROTOCOL: &[u8] = b"clavicle/pickup/3";

@@ -11,6 +11,7 @@ use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::light::CertifiedHeader;
 use clavicle_ledger::transaction::{Action, Envelope, Signatures};
+use clavicle_letters::about::About;
 use clavicle_letters::pickup::{Question, Ticket};
 use clavicle_network::endpoint::{Remote, bind};
 use clavicle_network::message::Included;
@@ -68,7 +69,7 @@ impl Desk {
 
     fn offered(&self, number: u32) -> Offered {
         let offer = self.hospital.offer(number);
-        Offered { salt: offer.salt.clone(), manifest: Hospital::signed(&offer).clone() }
+        Offered { salt: offer.salt.clone(), manifest: Hospital::signed(&offer).clone(), about: About::default() }
     }
 }
 

@@ -10,6 +10,7 @@ use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::{Deed, Study};
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
+use clavicle_letters::about::About;
 use clavicle_network::transfer::{FetchError, Progress};
 
 use super::{OwnStudy, Patient};
@@ -139,6 +140,25 @@ impl Patient {
     /// [`WalletError::NotFetched`] and others.
     pub fn images(&self, study: &OwnStudy) -> Result<Images, WalletError> {
         cache::images(&self.wallet.vault, study.id)
+    }
+
+    /// Asks the ledger about a study, for [`Patient::objection`].
+    ///
+    /// # Errors
+    /// [`WalletError`]; then what it said before still stands. That somebody else holds it is an answer.
+    pub async fn ask(&mut self, study: &OwnStudy) -> Result<(), WalletError> {
+        match self.record(study).await {
+            Ok(_) | Err(WalletError::OtherHolder) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Who a study is about, as its source told when it was picked up.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn about(&self, study: StudyId) -> Result<Option<About>, WalletError> {
+        Ok(self.wallet.vault.get(study.as_bytes())?)
     }
 
     /// Why a study's images are not to be used, by what the ledger said last.

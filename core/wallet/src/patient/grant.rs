@@ -210,7 +210,10 @@ impl Patient {
             to: grant.made.card.card.recipient,
             from: holder.public(),
             sent: self.wallet.now(),
-            content: Content::Grant(Box::new(content)),
+            content: match self.about(study.id)? {
+                None => Content::Grant(Box::new(content)),
+                Some(about) => Content::NamedGrant(Box::new(content), Box::new(about)),
+            },
         };
         Ok(seal::seal(&letter, &holder)?)
     }

@@ -8,6 +8,7 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::source::Source;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_letters::about::About;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_network::endpoint::bind_towards;
 use clavicle_network::message::Included;
@@ -110,6 +111,7 @@ impl Patient {
         for offer in opened.offers() {
             studies.push(self.consider(source, &operational, offer)?);
         }
+        let about: Vec<About> = opened.offers().iter().map(|offer| offer.about.clone()).collect();
         let claims = studies.iter().filter_map(|study| self.claim_of(&study.study).transpose());
         let claimed = opened.claim(claims.collect::<Result<_, _>>()?).await?;
         endpoint.close().await;
@@ -120,6 +122,12 @@ impl Patient {
                 Claimed::Final { envelope, included } => {
                     self.settle(&mut study.study, *envelope, *included).await?;
                 }
+            }
+        }
+        // Of what is the patient's, and of nothing else.
+        for (study, about) in studies.iter().zip(&about) {
+            if study.failed.is_none() && about.is_said() {
+                self.wallet.vault.put(study.study.id.as_bytes(), about)?;
             }
         }
         if let (true, Some(why)) = (studies.is_empty(), not_offered.first()) {

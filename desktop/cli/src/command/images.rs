@@ -7,6 +7,7 @@ use clavicle_command::said::complain;
 use clavicle_dicom::rewrite::Coercion;
 use clavicle_ledger::study::Standing;
 use clavicle_ledger::time::Timestamp;
+use clavicle_letters::about::About;
 use clavicle_network::transfer::FetchError;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::cache::Images;
@@ -86,6 +87,8 @@ pub(super) struct Kept {
 pub(super) struct Against {
     pub(super) objection: Option<Objection>,
     pub(super) asked_at: Option<Timestamp>,
+    /// Who it is about, as was told without the images.
+    pub(super) about: Option<About>,
 }
 
 /// What was looked at before anything is fetched: a push knows whose the study is to be.
@@ -182,7 +185,7 @@ impl ImagesCommand {
             complain(&format!("warning: {objection}; {what} all the same"));
         }
         let mut answer = match self {
-            Self::View { look, .. } => view::study(&images, look)?,
+            Self::View { look, .. } => view::study(&images, known.about.as_ref(), look)?,
             Self::Export { medium, .. } => {
                 let reader = reader()?;
                 export(&Studies::in_wallet(&images, &reader), &reader, medium)?

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use super::images::{Against, Kept, forgotten, noted};
 use super::progress::{self, size};
 use super::terms::moment;
-use super::wallet::{made, short};
+use super::wallet::{about_line, about_row, made, short};
 use super::{Answer, CommandError, Folder, RecipientCommand, can_write, write_picture};
 
 pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
@@ -46,7 +46,7 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
                 None => recipient.objection_to_copy(study)?,
                 objection => objection,
             };
-            let known = Against { objection, asked_at: recipient.asked_at(study)? };
+            let known = Against { objection, asked_at: recipient.asked_at(study)?, about: recipient.about(&granted)? };
             command.run(ready, kept, (known, false), |what, why| recipient.note(study, what, why)).await
         }
         RecipientCommand::Forget(of) => {
@@ -90,9 +90,12 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
             _ => format!("not any more: {objection}"),
         });
         let said = copy.and_then(of_copy);
+        let about = recipient.about(granted)?;
         lines.push(line(granted));
+        lines.extend(about.as_ref().map(about_line));
         lines.extend(ended.iter().chain(&said).map(|said| format!("              {said}")));
         let mut row = row(granted);
+        row["about"] = about_row(about.as_ref());
         row["state"] = json!(state);
         row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
         row["notice"] = json!(said.or(ended));

@@ -1,7 +1,7 @@
 //! `clavicle wallet …`: what a patient does.
 
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
@@ -9,6 +9,7 @@ use clavicle_command::given::{Given, typed};
 use clavicle_command::said::{complain, sentences};
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
+use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::code;
 use clavicle_letters::pickup::{PickupCode, Question};
@@ -29,6 +30,8 @@ use super::terms::{ago, moment};
 use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand};
 use crate::code::{ReadCodeError, read_code};
 
+/// How long the ledger is asked how studies stand, before what it said earlier is shown.
+const ASKED: Duration = Duration::from_secs(10);
 /// Whoever another wallet granted to.
 const UNNAMED: &str = "somebody this wallet did not grant to";
 
@@ -51,21 +54,10 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         }
         WalletCommand::Pickup { folder, code, pin, birth_date } => pickup(&folder, &code, &pin, &birth_date).await,
         WalletCommand::Studies { folder } => {
-            let patient = open(&folder)?;
-            let studies = patient.studies()?;
-            let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
-            for study in &studies {
-                let (objection, (used, used_rows)) = (patient.objection(study)?, noted(&patient.noted(study)?));
-                lines.push(study_line(study));
-                lines.extend(objection.iter().map(|objection| format!("              {objection}")));
-                lines.extend(used);
-                let mut row = study_row(study);
-                row["state"] = json!(objection.map_or("current", |objection| objection.state()));
-                row["in_spite_of"] = used_rows;
-                rows.push(row);
-            }
-            lines.push(format!("{} studies", studies.len()));
-            Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows }) })
+            let mut patient = open(&folder)?;
+            let all = patient.studies()?;
+            let not_asked = asked(&mut patient, &all).await?;
+            studies(&patient, &all, not_asked.as_deref())
         }
         WalletCommand::Grant { folder, study, to, length, purpose, this_revision_only, offline } => {
             let request = GrantRequest {
@@ -136,7 +128,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
                 None => patient.objection_to_copy(&study)?,
                 objection => objection,
             };
-            let known = Against { objection, asked_at: patient.asked_at(&study)? };
+            let known = Against { objection, asked_at: patient.asked_at(&study)?, about: patient.about(study.id)? };
             command.run(ready, kept, (known, true), |what, why| patient.note(&study, what, why)).await
         }
         WalletCommand::Forget(of) => {
@@ -144,6 +136,55 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             Ok(forgotten(patient.forget(&patient.study(&of.study)?)?))
         }
     }
+}
+
+/// Asks the ledger how the studies stand, each by itself, so that nobody is told which of them are one person's. Why not, where it did not answer:
+/// the list is shown all the same, with what it said before.
+async fn asked(patient: &mut Patient, all: &[OwnStudy]) -> Result<Option<String>, CommandError> {
+    let end = tokio::time::Instant::now() + ASKED;
+    for study in all.iter().filter(|study| study.held.final_at.is_some()) {
+        match tokio::time::timeout_at(end, patient.ask(study)).await {
+            Ok(Ok(()) | Err(WalletError::NotOnLedger)) => {}
+            Ok(Err(error @ WalletError::Vault(_))) => return Err(error.into()),
+            Ok(Err(error)) => return Ok(Some(sentences(&error))),
+            Err(_) => return Ok(Some(format!("it did not answer within {} seconds", ASKED.as_secs()))),
+        }
+    }
+    Ok(None)
+}
+
+fn studies(patient: &Patient, all: &[OwnStudy], not_asked: Option<&str>) -> Result<Answer, CommandError> {
+    let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
+    for study in all {
+        let (objection, (used, used_rows)) = (patient.objection(study)?, noted(&patient.noted(study)?));
+        let about = patient.about(study.id)?;
+        lines.push(study_line(study));
+        lines.extend(about.as_ref().map(about_line));
+        lines.extend(objection.iter().map(|objection| format!("              {objection}")));
+        lines.extend(used);
+        let mut row = study_row(study);
+        row["about"] = about_row(about.as_ref());
+        row["state"] = json!(objection.map_or("current", |objection| objection.state()));
+        row["in_spite_of"] = used_rows;
+        rows.push(row);
+    }
+    lines.push(format!("{} studies", all.len()));
+    if let Some(why) = not_asked {
+        lines.push(format!("the ledger could not be asked, and what it said before is shown: {why}"));
+    }
+    let json = json!({ "studies": rows, "not_asked": not_asked });
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
+/// Who a study is about, in a line below it.
+pub(super) fn about_line(about: &About) -> String {
+    format!("              {about}")
+}
+
+pub(super) fn about_row(about: Option<&About>) -> Value {
+    about.map_or(Value::Null, |About { name, birth_date }| {
+        json!({ "name": name.as_str(), "birth_date": birth_date.map(|date| date.to_string()) })
+    })
 }
 
 fn open(folder: &Folder) -> Result<Patient, CommandError> {
@@ -201,18 +242,21 @@ async fn pickup(
     let from = Instant::now();
     let PickupOutcome { studies: picked_up, not_offered } = patient.pick_up(&code, &answer).await?;
     let ms = from.elapsed().as_millis();
-    let mut lines: Vec<String> = picked_up.iter().map(picked_up_line).collect();
+    let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
+    for one in &picked_up {
+        let about = patient.about(one.study.id)?;
+        lines.push(picked_up_line(one));
+        lines.extend(about.as_ref().map(about_line));
+        let mut row = study_row(&one.study);
+        row["about"] = about_row(about.as_ref());
+        row["before"] = json!(one.before);
+        row["failed"] = json!(one.failed);
+        rows.push(row);
+    }
     lines.extend(not_offered.iter().map(|why| format!("not handed over: {why}")));
     let yours = picked_up.iter().filter(|one| one.failed.is_none()).count();
     let all = picked_up.len() + not_offered.len();
     lines.push(format!("{yours} of {all} studies are yours, final after {ms} ms"));
-    let row = |one: &PickedUp| {
-        let mut row = study_row(&one.study);
-        row["before"] = json!(one.before);
-        row["failed"] = json!(one.failed);
-        row
-    };
-    let rows: Vec<Value> = picked_up.iter().map(row).collect();
     let not_offered: Vec<String> = not_offered.iter().map(ToString::to_string).collect();
     Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows, "not_offered": not_offered, "ms": ms }) })
 }

@@ -24,7 +24,7 @@ use clavicle_relay::gate::Refusal;
 use clavicle_relay::keys::Keys;
 use clavicle_relay::operations::explain::Explain;
 use clavicle_relay::operations::ingest::Ingest;
-use clavicle_relay::operations::pickup::{Pickup, VisitRequest};
+use clavicle_relay::operations::pickup::{Pickup, Seen, VisitRequest};
 use clavicle_relay::operations::status::Status;
 use clavicle_relay::operations::submit::Submit;
 use tokio::time::{Instant, sleep};
@@ -215,10 +215,10 @@ impl Ground {
 
     /// What the desk gives out.
     pub(super) async fn issue(&self, visit: VisitRequest) -> Result<PickupCode, ClientError> {
-        let request = Pickup { visit, pin: Some(PIN.to_owned()), hours: 1 };
+        let request = Pickup { visit, pin: Some(PIN.to_owned()), hours: 1, seen: Seen::No };
         let socket = &self.hospitals[SOURCE].socket;
         let issued = control::ask(socket, &request).await?;
-        Ok(clavicle_letters::code::from_text(&issued.code).unwrap())
+        Ok(clavicle_letters::code::from_text(&issued.issued.unwrap().code).unwrap())
     }
 
     /// Waits until the relay of hospital `n` answers its operator.

@@ -20,11 +20,11 @@ fn a_pin_and_a_patients_id_are_given_where_nobody_else_reads_them() {
         (text(&said.done()["code"]), said.stderr)
     };
     // As an argument it is still taken, and whoever gives it is told what that means.
-    let (_, warned) = said(&["--patient", "123565", "--pin", PIN]);
+    let (_, warned) = said(&["--patient", "123565", "--pin", PIN, "--unseen"]);
     for argument in ["--patient", "--pin"] {
         assert!(warned.contains(&format!("everybody on this machine can read {argument} in the list")), "{warned}");
     }
-    let (code, warned) = said(&["--patient-file", "patient", "--pin-file", "pin"]);
+    let (code, warned) = said(&["--patient-file", "patient", "--pin-file", "pin", "--unseen"]);
     assert_eq!(warned, "");
     let two = cluster.try_hospital(&["pickup", "--dir", HOSPITALS[0], "--patient", "1", "--accession-file", "pin"]);
     assert_eq!(two.code, Some(2), "{two:?}");

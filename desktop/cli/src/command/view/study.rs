@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clavicle_command::file::path_text;
 use clavicle_command::said::sentences;
+use clavicle_dicom::facts::Patient;
+use clavicle_letters::about::About;
 use clavicle_manifest::{Instance, MediaType};
 use clavicle_network::transfer::Item;
 use clavicle_pixels::geometry::{Slice, order};
@@ -17,17 +19,20 @@ use serde_json::{Value, json};
 use super::sheet::sheet;
 use super::{Look, MOST_ON_SHEET, ViewError, encoded, said, write};
 use crate::command::Answer;
+use crate::command::wallet::about_row;
 use crate::studies::opened;
 
 /// Most bytes of a report that are shown.
 const MOST_REPORT: u64 = 64 * 1024;
 
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
-pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, ViewError> {
+pub(in crate::command) fn study(images: &Images, told: Option<&About>, look: &Look) -> Result<Answer, ViewError> {
     let reader = Workers::of_this_program().map_err(ViewError::Workers)?;
+    let (who, about) = about(images, told, &reader);
     let header = images.listing().header();
     let date = header.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
-    let (mut lines, mut rows, mut pictures) = (vec![format!("{date}  {}", header.description)], Vec::new(), Vec::new());
+    let (mut lines, mut rows, mut pictures) = (who, Vec::new(), Vec::new());
+    lines.push(format!("{date}  {}", header.description));
     for series in images.listing().series() {
         let there: Vec<&Instance> = series.instances.iter().filter(|one| images.has(&Item::Instance(one))).collect();
         let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
@@ -53,8 +58,44 @@ pub(in crate::command) fn study(images: &Images, look: &Look) -> Result<Answer, 
         write(png, &encoded(&sheet))?;
     }
     lines.extend(said(look.png.as_deref()));
-    let json = json!({ "series": rows, "reports": reports, "png": look.png.as_deref().map(path_text) });
+    let json = json!({ "about": about, "series": rows, "reports": reports, "png": look.png.as_deref().map(path_text) });
     Ok(Answer { text: lines.join("\n"), json })
+}
+
+/// Who the study is about: as an image says that is there, or else as was told without one. That both differ is said: somebody is mistaken about a
+/// patient.
+fn about(images: &Images, told: Option<&About>, reader: &dyn Reader) -> (Vec<String>, Value) {
+    let all = images.listing().series().into_iter().flat_map(|series| &series.instances);
+    let mut there = all.map(Item::Instance).filter(|item| images.has(item));
+    let said = there.next().and_then(|item| {
+        let picked = reader.pick_open(&opened(images, &item).ok()?).ok()?;
+        let Patient { id, issuer, name, birth_date } = Patient::of(&picked);
+        Some((About { name, birth_date }, id, issuer))
+    });
+    let Some((about, id, issuer)) = said else {
+        let lines = told.map(|told| format!("about  {told}, as was told: there is no image that says so")).into_iter();
+        return (lines.collect(), about_row(told));
+    };
+    let mut line = format!("about  {about}");
+    if !id.as_str().is_empty() {
+        line.push_str(&format!(", Patient ID {id}"));
+    }
+    if !issuer.as_str().is_empty() {
+        line.push_str(&format!(" ({issuer})"));
+    }
+    let mut lines = vec![line];
+    let mut row = about_row(Some(&about));
+    row["id"] = json!(id.as_str());
+    row["issuer"] = json!(issuer.as_str());
+    let of = |about: &About| Patient { name: about.name.clone(), birth_date: about.birth_date, ..Patient::default() };
+    let differences = told.map(|told| of(&about).differences(&of(told))).unwrap_or_default();
+    if let (Some(told), false) = (told, differences.is_empty()) {
+        lines.push(format!(
+            "       but this was told without the images: {told}. Ask whoever let you have it which is right"
+        ));
+    }
+    row["told_otherwise"] = if differences.is_empty() { Value::Null } else { about_row(told) };
+    (lines, row)
 }
 
 /// A picture of the slice in the middle, or why there is none.
