@@ -2,11 +2,12 @@
 
 use core::fmt;
 use core::time::Duration;
+use std::collections::VecDeque;
 
 use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::{Key, SecretKey};
 use libp2p::futures::{FutureExt as _, StreamExt as _};
-use libp2p::request_response::{self, OutboundFailure, ProtocolSupport};
+use libp2p::request_response::{self, OutboundFailure, OutboundRequestId, ProtocolSupport};
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{DialError, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
@@ -14,7 +15,7 @@ use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
 use super::codec::{self, AskCodec};
-use super::{dialling, key_of, keypair, peer_of, transport};
+use super::{QUESTIONS, dialling, key_of, keypair, peer_of, transport};
 use crate::message::{Request, Response};
 
 /// Why there is no answer.
@@ -61,7 +62,13 @@ pub struct Client {
     peer: PeerId,
     addresses: Vec<Multiaddr>,
     patience: Duration,
+    /// Answers that came and were not asked for yet.
+    came: VecDeque<(Asked, Result<Response, AskError>)>,
 }
+
+/// A question that was put, until its answer comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Asked(OutboundRequestId);
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -70,6 +77,9 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
+    /// How many questions may wait for their answers at once: a relay drops what is beyond.
+    pub const AT_ONCE: usize = QUESTIONS;
+
     /// Connects to a relay, by its libp2p key. `timeout` is for this and for each question; relays wait no longer
     /// than 10 seconds.
     ///
@@ -139,7 +149,7 @@ impl Client {
         let config = libp2p::swarm::Config::without_executor().with_idle_connection_timeout(Duration::from_secs(3600));
         let behaviour = codec::behaviour(chain, ProtocolSupport::Outbound);
         let swarm = Swarm::new(transport(dialling(), &keypair), behaviour, keypair.public().to_peer_id(), config);
-        Ok(Self { swarm, own, relay, peer, addresses, patience })
+        Ok(Self { swarm, own, relay, peer, addresses, patience, came: VecDeque::new() })
     }
 
     /// This client's own key, which the relay knows it by.
@@ -154,39 +164,56 @@ impl Client {
         self.relay
     }
 
-    /// Asks, and waits for the answer.
+    /// Asks, and waits for the answer. Answers to what was [put](Self::put) before are passed over.
     ///
     /// # Errors
     /// [`AskError`]. After one, the next question may be asked, or the client thrown away.
     pub async fn ask(&mut self, request: Request) -> Result<Response, AskError> {
         let deadline = Instant::now() + self.patience;
-        // What happened since the last question: most of all, whether the connection ended.
-        while self.swarm.next().now_or_never().is_some() {}
+        let asked = self.put_by(request, deadline).await?;
+        loop {
+            if let (other, answer) = self.answer_by(deadline).await?
+                && other == asked
+            {
+                return answer;
+            }
+        }
+    }
+
+    /// Puts a question and does not wait for its answer, which [`Client::answer`] gives. No more than [`Client::AT_ONCE`] may be without one.
+    ///
+    /// # Errors
+    /// [`AskError`], where the relay cannot be reached any more.
+    pub async fn put(&mut self, request: Request) -> Result<Asked, AskError> {
+        self.put_by(request, Instant::now() + self.patience).await
+    }
+
+    /// The next answer to what was put, in whichever order they come.
+    ///
+    /// # Errors
+    /// [`AskError::TimedOut`] when none comes in time. The error inside is of that question alone.
+    pub async fn answer(&mut self) -> Result<(Asked, Result<Response, AskError>), AskError> {
+        self.answer_by(Instant::now() + self.patience).await
+    }
+
+    async fn put_by(&mut self, request: Request, deadline: Instant) -> Result<Asked, AskError> {
+        // Whether the connection has ended since the last question is seen by driving it; answers that came are kept for who waits.
+        while let Some(event) = self.swarm.next().now_or_never().flatten() {
+            self.came.extend(answered(event));
+        }
         if !self.swarm.is_connected(&self.peer) {
             self.reach(deadline).await?;
         }
-        let asked = self.swarm.behaviour_mut().send_request(&self.peer, request);
+        Ok(Asked(self.swarm.behaviour_mut().send_request(&self.peer, request)))
+    }
+
+    async fn answer_by(&mut self, deadline: Instant) -> Result<(Asked, Result<Response, AskError>), AskError> {
         loop {
-            use request_response::{Event, Message};
-            match self.next(deadline).await? {
-                SwarmEvent::Behaviour(Event::Message {
-                    message: Message::Response { request_id, response }, ..
-                }) if request_id == asked => {
-                    return Ok(response);
-                }
-                SwarmEvent::Behaviour(Event::OutboundFailure { request_id, error, .. }) if request_id == asked => {
-                    return Err(match error {
-                        OutboundFailure::Timeout => AskError::TimedOut,
-                        OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => AskError::Closed,
-                        OutboundFailure::UnsupportedProtocols => AskError::OtherNetwork,
-                        OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                            AskError::Protocol(error)
-                        }
-                        OutboundFailure::Io(_) => AskError::Closed,
-                    });
-                }
-                _ => {}
+            if let Some(answer) = self.came.pop_front() {
+                return Ok(answer);
             }
+            let event = self.next(deadline).await?;
+            self.came.extend(answered(event));
         }
     }
 
@@ -221,5 +248,30 @@ impl Client {
 
     fn places(&self) -> String {
         self.addresses.iter().map(ToString::to_string).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// The answer that an event of the swarm brings, if it does.
+fn answered(
+    event: SwarmEvent<request_response::Event<Request, Response>>,
+) -> Option<(Asked, Result<Response, AskError>)> {
+    use request_response::{Event, Message};
+    match event {
+        SwarmEvent::Behaviour(Event::Message { message: Message::Response { request_id, response }, .. }) => {
+            Some((Asked(request_id), Ok(response)))
+        }
+        SwarmEvent::Behaviour(Event::OutboundFailure { request_id, error, .. }) => {
+            let error = match error {
+                OutboundFailure::Timeout => AskError::TimedOut,
+                OutboundFailure::DialFailure | OutboundFailure::ConnectionClosed => AskError::Closed,
+                OutboundFailure::UnsupportedProtocols => AskError::OtherNetwork,
+                OutboundFailure::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
+                    AskError::Protocol(error)
+                }
+                OutboundFailure::Io(_) => AskError::Closed,
+            };
+            Some((Asked(request_id), Err(error)))
+        }
+        _ => None,
     }
 }

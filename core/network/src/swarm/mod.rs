@@ -32,7 +32,7 @@ use libp2p::identity::{self, Keypair, PeerId};
 use libp2p::{noise, tcp, yamux};
 use zeroize::Zeroizing;
 
-pub use self::client::{AskError, Client};
+pub use self::client::{AskError, Asked, Client};
 pub use self::node::{Config, Directory, Inquirer, Node, Peer, Publisher, RECONCILE_EVERY, StartError, Stopped};
 pub use crate::desk::{Desk, Received};
 
