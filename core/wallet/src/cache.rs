@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use clavicle_ledger::encoding::{self, Hex};
 use clavicle_ledger::id::StudyId;
 use clavicle_manifest::StoredDigest;
-use clavicle_network::pack::{Pack, PackError, PackKey, Reader};
+use clavicle_network::pack::{Pack, PackError, PackKey, PackReader, Reader};
 use clavicle_network::transfer::{Item, Listing, Offer};
 
 use crate::error::WalletError;
@@ -21,14 +21,19 @@ use crate::rows::{Cached, Fetched};
 use crate::vault::Vault;
 use crate::wallet::random;
 
-/// What was fetched of a study, open.
+/// What was fetched of a study, open; or what has come of it so far, while the rest comes.
 #[derive(Debug)]
 pub struct Images {
-    pack: Pack,
+    pack: PackReader,
     offer: Offer,
 }
 
 impl Images {
+    /// What is in a pack of what was offered.
+    pub(crate) const fn of(pack: PackReader, offer: Offer) -> Self {
+        Self { pack, offer }
+    }
+
     /// What the source signed.
     #[must_use]
     pub const fn listing(&self) -> &Listing {
@@ -39,7 +44,7 @@ impl Images {
     ///
     /// # Errors
     /// [`PackError::Absent`] when it did not arrive.
-    pub fn read(&self, item: &Item<'_>) -> Result<Reader<'_>, PackError> {
+    pub fn read(&self, item: &Item<'_>) -> Result<Reader, PackError> {
         self.pack.read(&item.stored(), item.size())
     }
 
@@ -90,7 +95,7 @@ pub(crate) fn settle(
     let mut keep: Vec<(StoredDigest, u64)> = items.iter().map(|item| (item.stored(), item.size())).collect();
     keep.push((stored, size));
     let pack = pack.retain(&keep, &PackKey::from_bytes(cached.key))?;
-    Ok(Images { pack, offer: offer.clone() })
+    Ok(Images { pack: pack.reader(), offer: offer.clone() })
 }
 
 /// What was fetched of a study.
@@ -100,7 +105,8 @@ pub(crate) fn settle(
 pub(crate) fn images(vault: &Vault, study: StudyId) -> Result<Images, WalletError> {
     let cached = vault.get::<Cached>(study.as_bytes())?.ok_or(WalletError::NotFetched)?;
     let fetched = cached.fetched.as_ref().ok_or(WalletError::NotFetched)?;
-    let pack = open(vault, &cached)?;
+    let pack = PackReader::open(&folder(vault, &cached), &PackKey::from_bytes(cached.key));
+    let pack = pack.map_err(|error| if matches!(error, PackError::Absent) { PackError::Damaged } else { error })?;
     let mut bytes = Vec::new();
     let read = pack.read(&fetched.offer, fetched.offer_size)?.read_to_end(&mut bytes);
     read.map_err(|_| PackError::Damaged)?;
@@ -111,10 +117,15 @@ pub(crate) fn images(vault: &Vault, study: StudyId) -> Result<Images, WalletErro
 /// Removes what was fetched of a study; says whether there was anything.
 ///
 /// # Errors
-/// [`WalletError`].
+/// [`PackError::Busy`] while it is being fetched, and others.
 pub(crate) fn forget(vault: &Vault, study: StudyId) -> Result<bool, WalletError> {
     let Some(cached) = vault.get::<Cached>(study.as_bytes())? else { return Ok(false) };
     let folder = folder(vault, &cached);
+    // Not while more comes: whoever fetches would say afterwards that it is there.
+    let _held = match folder.exists().then(|| open(vault, &cached)) {
+        Some(Err(PackError::Busy)) => return Err(PackError::Busy.into()),
+        other => other,
+    };
     // The key first: without it the rest is noise.
     vault.remove::<Cached>(study.as_bytes())?;
     match fs::remove_dir_all(&folder) {

@@ -1,29 +1,44 @@
 //! A study from its source into the cache: fetched, verified, and held against what was signed.
+//!
+//! A fetch is an object of its own. The wallet begins it, on what the ledger says, and is free for everything else while it runs; a
+//! [`Control`] pauses, orders and cancels it, says which items are whole, and reads them. What arrived stays sealed in the wallet's folder,
+//! whatever ends it, and does not come again; but a study is said to be there only when its fetch came to its end.
 
 use std::collections::BTreeSet;
+use std::fmt;
+use std::future::pending;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clavicle_ledger::authorise::{Actor, Claim, Hello};
-use clavicle_ledger::id::{ManifestRoot, SourceId, StudyId};
+use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
-use clavicle_manifest::{Altered, Change, Comparison, Received};
+use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_manifest::{Altered, Change, Comparison, Received, Uid};
 use clavicle_network::endpoint::{Remote, bind_towards};
-use clavicle_network::transfer::{self, FetchError, Got, Item, Listing, Outcome, Progress, Reach, Verified};
+use clavicle_network::pack::Pack;
+use clavicle_network::transfer::{
+    self, BoxFuture, Demand, FetchError, Got, Item, Listing, Offer, Outcome, Pace, Places, Progress, Reach, Steering,
+    Verified,
+};
 use iroh::Endpoint;
+use tokio::sync::watch;
 
+use crate::cache::Images;
 use crate::error::WalletError;
 use crate::export::There;
-use crate::rows::CopyOf;
+use crate::rows::{Cached, CopyOf};
+use crate::vault::Vault;
 use crate::wallet::Wallet;
 use crate::{cache, export};
 
 /// How often a study is asked for that is revised each time before it has arrived. What has arrived does not come again.
-pub(crate) const ATTEMPTS: u32 = 5;
+pub const ATTEMPTS: u32 = 5;
 
 /// What is to be fetched, by which right.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Download {
     /// Which study.
     pub(crate) study: StudyId,
@@ -62,20 +77,298 @@ pub struct Downloaded {
     pub revision: u32,
 }
 
-impl Wallet {
-    /// Connects to the source with the endpoint of `key`, is let in, and verifies what is offered.
-    pub(crate) async fn knock(&self, download: Download, key: &SecretKey) -> Result<(Endpoint, Verified), WalletError> {
-        let Download { study, source, remote, operational, record, claim, actor, reach } = download;
+/// A fetch that may begin: the ledger has said that it may, and the source was asked nothing yet. It needs the wallet no more.
+pub struct StudyFetch {
+    vault: Arc<Vault>,
+    chain: ChainId,
+    clock: fn() -> LocalTime,
+    download: Download,
+    key: SecretKey,
+    out: Option<PathBuf>,
+}
+
+impl fmt::Debug for StudyFetch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StudyFetch").field("study", &self.download.study).finish_non_exhaustive()
+    }
+}
+
+/// How far a fetch is.
+#[derive(Clone, Debug, Default)]
+pub struct FetchProgress {
+    /// What has arrived so far, and what is listed, to be read from by any number while the rest comes. None before the source's offer is verified.
+    pub images: Option<Arc<Images>>,
+    /// How many items are to be there in the end.
+    pub all: usize,
+    /// How many of them were there already, or came to their end.
+    pub items: usize,
+    /// How many bytes came.
+    pub bytes: u64,
+}
+
+/// What steers a fetch, and shows how far it is; of other work, it cancels it and shows the same. A clone is for the same.
+#[derive(Clone, Debug, Default)]
+pub struct Control {
+    demand: watch::Sender<Demand>,
+    whole: Arc<watch::Sender<Places>>,
+    progress: watch::Sender<FetchProgress>,
+}
+
+impl Control {
+    /// Asks for nothing more until [`Control::resume`]; what was asked for still comes.
+    pub fn pause(&self) {
+        self.set(Pace::Paused);
+    }
+
+    /// Goes on.
+    pub fn resume(&self) {
+        self.set(Pace::On);
+    }
+
+    /// Ends it. What has arrived stays sealed and does not come again; the study is not said to be there. It cannot be taken back.
+    pub fn cancel(&self) {
+        self.demand.send_modify(|demand| demand.pace = Pace::Cancelled);
+    }
+
+    /// These series or instances come first, in this order, from the next ask on.
+    pub fn order(&self, first: Vec<Uid>) {
+        self.demand.send_modify(|demand| demand.first = first);
+    }
+
+    /// Whether it is paused, goes on or was cancelled.
+    #[must_use]
+    pub fn pace(&self) -> Pace {
+        self.demand.borrow().pace
+    }
+
+    /// Which places of the listing are whole, and can be read.
+    #[must_use]
+    pub fn whole(&self) -> watch::Receiver<Places> {
+        self.whole.subscribe()
+    }
+
+    /// Says how far other work is, by whoever does it.
+    pub fn tell(&self, items: usize, all: usize) {
+        self.progress.send_modify(|progress| (progress.items, progress.all) = (items, all));
+    }
+
+    /// How far it is.
+    #[must_use]
+    pub fn progress(&self) -> watch::Receiver<FetchProgress> {
+        self.progress.subscribe()
+    }
+
+    fn set(&self, pace: Pace) {
+        self.demand.send_if_modified(|demand| {
+            let is_new = demand.pace != pace && demand.pace != Pace::Cancelled;
+            if is_new {
+                demand.pace = pace;
+            }
+            is_new
+        });
+    }
+
+    /// Waits until it is to go on, or ended.
+    async fn goes_on(&self) -> Result<(), WalletError> {
+        let mut demand = self.demand.subscribe();
+        match demand.wait_for(|demand| demand.pace != Pace::Paused).await.map(|demand| demand.pace) {
+            Ok(Pace::On) => Ok(()),
+            _ => Err(FetchError::Cancelled.into()),
+        }
+    }
+
+    /// Returns when it is cancelled.
+    pub fn ends(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut demand = self.demand.subscribe();
+        async move {
+            if demand.wait_for(|demand| demand.pace == Pace::Cancelled).await.is_err() {
+                // Nobody is left who could.
+                pending::<()>().await;
+            }
+        }
+    }
+}
+
+impl StudyFetch {
+    /// The study.
+    #[must_use]
+    pub const fn study(&self) -> StudyId {
+        self.download.study
+    }
+
+    /// The root of the manifest that is to be fetched.
+    pub(crate) const fn root(&self) -> ManifestRoot {
+        self.download.record.manifest_root
+    }
+
+    /// Connects to the source, is let in, and verifies what is offered.
+    pub(crate) async fn knock(&self) -> Result<(Endpoint, Verified), WalletError> {
+        let Download { study, source, remote, operational, record, claim, actor, reach } = self.download.clone();
         let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
         // An endpoint of its own for each study and time: two at once would link what they fetch.
-        let endpoint = bind_towards(key, to).await?;
-        let hello = Hello { source, study, claim, actor, at: self.now() }.sign(&self.chain(), key);
+        let endpoint = bind_towards(&self.key, to).await?;
+        let at = (self.clock)().0;
+        let hello = Hello { source, study, claim, actor, at }.sign(&self.chain, &self.key);
         let fetch = transfer::connect(&endpoint, &remote, &hello).await?;
-        let mut verified = fetch.verify(&self.chain(), study, &record, &operational, key)?;
+        let mut verified = fetch.verify(&self.chain, study, &record, &operational, &self.key)?;
         if let Some(reach) = reach {
             verified.tell(reach).await?;
         }
         Ok((endpoint, verified))
+    }
+
+    /// Fetches: into the cache, or through it into files. When it is cancelled nothing of it is visible, and what has arrived stays.
+    ///
+    /// # Errors
+    /// [`WalletError`]; what had arrived by then stays in the cache, and is not fetched again. [`FetchError::Cancelled`].
+    pub fn run<'a>(&'a self, control: &'a Control) -> BoxFuture<'a, Result<Downloaded, WalletError>> {
+        Box::pin(async move {
+            loop {
+                match self.run_once(control).await {
+                    // A source keeps nobody's place who asks for nothing.
+                    Err(WalletError::Fetch(FetchError::Broken)) if control.pace() == Pace::Paused => {
+                        control.goes_on().await?;
+                    }
+                    done => return done,
+                }
+            }
+        })
+    }
+
+    /// The same; `progress` is told how far it is, and of how many items.
+    ///
+    /// # Errors
+    /// As [`StudyFetch::run`].
+    pub async fn run_telling(
+        &self,
+        control: &Control,
+        mut progress: impl FnMut(Progress, usize),
+    ) -> Result<Downloaded, WalletError> {
+        let (mut seen, mut running) = (control.progress(), self.run(control));
+        loop {
+            let (done, so_far) = tokio::select! {
+                biased;
+                done = &mut running => (Some(done), seen.borrow_and_update().clone()),
+                Ok(()) = seen.changed() => (None, seen.borrow_and_update().clone()),
+            };
+            if so_far.images.is_some() {
+                progress(Progress { items: so_far.items, bytes: so_far.bytes }, so_far.all);
+            }
+            if let Some(done) = done {
+                return done;
+            }
+        }
+    }
+
+    async fn run_once(&self, control: &Control) -> Result<Downloaded, WalletError> {
+        let study = self.download.study;
+        let cached = cache::place(&self.vault, study)?;
+        let pack = self.aside(move |vault| Ok((cache::open(vault, &cached)?, cached))).await;
+        let (pack, cached) = pack?;
+        let (endpoint, mut verified) = tokio::select! {
+            biased;
+            () = control.ends() => return Err(FetchError::Cancelled.into()),
+            verified = self.knock() => verified?,
+        };
+        let offer = verified.offer().clone();
+        let listing = &offer.manifest;
+        let there = match self.out.clone() {
+            None => There::default(),
+            Some(out) => {
+                let listing = listing.clone();
+                self.aside(move |_| Ok(export::there(&out, &listing))).await?
+            }
+        };
+        let free = |place: &u32| !there.in_the_way.contains_key(place);
+        let is_here = |place: &u32, item: &Item<'_>| {
+            there.as_signed.contains(place) || free(place) && pack.has_all(&item.stored(), item.size())
+        };
+        let before = (0..).zip(listing.items()).filter(|(place, item)| is_here(place, item)).count();
+        let wanted = listing.by_priority().into_iter();
+        let wanted: Vec<u32> = wanted.filter(|place| free(place) && !there.as_signed.contains(place)).collect();
+        let as_signed = there.as_signed.len();
+        control.progress.send_replace(FetchProgress {
+            images: Some(Arc::new(Images::of(pack.reader(), offer.clone()))),
+            all: as_signed.saturating_add(wanted.len()),
+            items: as_signed,
+            bytes: 0,
+        });
+        let steering = Steering::new(control.demand.subscribe(), Arc::clone(&control.whole));
+        let mut bytes = 0;
+        let fetched = verified.fetch_as(pack, &wanted, steering, |so_far| {
+            bytes = so_far.bytes;
+            control.progress.send_modify(|progress| {
+                progress.items = as_signed.saturating_add(so_far.items);
+                progress.bytes = so_far.bytes;
+            });
+        });
+        let (pack, got) = fetched.await?;
+        verified.close().await;
+        endpoint.close().await;
+        let (out, root, at) = (self.out.clone(), self.root(), (self.clock)().0);
+        self.aside(move |vault| {
+            let arrived = Arrived { study, cached, pack, offer, got, there, out, before, bytes };
+            arrived.keep(vault, root, at)
+        })
+        .await
+    }
+
+    /// Does what takes its time where it holds nobody up.
+    async fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Vault) -> Result<T, WalletError> + Send + 'static,
+    ) -> Result<T, WalletError> {
+        let vault = Arc::clone(&self.vault);
+        tokio::task::spawn_blocking(move || work(&vault)).await.map_err(|_| WalletError::Defect)?
+    }
+}
+
+/// All that arrived.
+struct Arrived {
+    study: StudyId,
+    cached: Cached,
+    pack: Pack,
+    offer: Offer,
+    got: Vec<Got>,
+    there: There,
+    out: Option<PathBuf>,
+    before: usize,
+    bytes: u64,
+}
+
+impl Arrived {
+    /// Says that it is there, and writes it into files if it is to be.
+    fn keep(self, vault: &Vault, root: ManifestRoot, at: Timestamp) -> Result<Downloaded, WalletError> {
+        let Self { study, cached, pack, offer, got, mut there, out, before, bytes } = self;
+        let listing = &offer.manifest;
+        let images = cache::settle(vault, (study, &cached), pack, &offer)?;
+        vault.put(study.as_bytes(), &CopyOf { revision: listing.header().revision, root, at })?;
+        let out = out.as_deref();
+        if let Some(out) = out {
+            export::write(&images, out, &mut there)?;
+        }
+        drop(images);
+        if out.is_some() && cached.fetched.is_none() {
+            // Nobody asked for a copy beside the files.
+            cache::forget(vault, study)?;
+        }
+        Ok(Downloaded {
+            folder: out.map(|out| export::folder(out, listing)),
+            strays: out.map(|out| export::strays(out, listing)).unwrap_or_default(),
+            comparison: compare(listing, &there, &got),
+            in_the_way: there.in_the_way.into_values().collect::<BTreeSet<_>>().into_iter().collect(),
+            before,
+            bytes,
+            revision: listing.header().revision,
+        })
+    }
+}
+
+impl Wallet {
+    /// A fetch with the endpoint of `key`, which has not begun.
+    pub(crate) fn fetch(&self, download: Download, key: SecretKey, out: Option<&Path>) -> StudyFetch {
+        let (vault, clock) = (Arc::clone(&self.vault), self.ledger.clock());
+        StudyFetch { vault, chain: self.chain(), clock, download, key, out: out.map(Path::to_owned) }
     }
 
     /// Whether a fetch of the revision with this root broke off for another that there is since: asked for again, that one comes. By the source's
@@ -94,70 +387,6 @@ impl Wallet {
             }
             _ => false,
         }
-    }
-
-    /// Fetches with the endpoint of `key`: into the cache, or through it into files in `out`. `progress` is told how far it is, and of how many items.
-    ///
-    /// # Errors
-    /// [`WalletError`]; what had arrived by then stays in the cache, and is not fetched again.
-    pub(crate) async fn fetch(
-        &self,
-        download: Download,
-        key: &SecretKey,
-        out: Option<&Path>,
-        mut progress: impl FnMut(Progress, usize),
-    ) -> Result<Downloaded, WalletError> {
-        let (study, root) = (download.study, download.record.manifest_root);
-        let cached = cache::place(&self.vault, study)?;
-        let pack = cache::open(&self.vault, &cached)?;
-        let (endpoint, mut verified) = self.knock(download, key).await?;
-        let offer = verified.offer().clone();
-        let listing = &offer.manifest;
-        let mut there = match out {
-            None => There::default(),
-            Some(out) => {
-                let (out, listing) = (out.to_owned(), listing.clone());
-                let there = tokio::task::spawn_blocking(move || export::there(&out, &listing)).await;
-                there.map_err(|_| WalletError::Fetch(transfer::FetchError::Broken))?
-            }
-        };
-        let free = |place: &u32| !there.in_the_way.contains_key(place);
-        let is_here = |place: &u32, item: &Item<'_>| {
-            there.as_signed.contains(place) || free(place) && pack.has_all(&item.stored(), item.size())
-        };
-        let before = (0..).zip(listing.items()).filter(|(place, item)| is_here(place, item)).count();
-        let wanted = listing.by_priority().into_iter();
-        let wanted: Vec<u32> = wanted.filter(|place| free(place) && !there.as_signed.contains(place)).collect();
-        let as_signed = there.as_signed.len();
-        let all = as_signed + wanted.len();
-        let mut bytes = 0;
-        let (pack, got) = verified
-            .fetch(pack, &wanted, |so_far| {
-                bytes = so_far.bytes;
-                progress(Progress { items: as_signed + so_far.items, ..so_far }, all);
-            })
-            .await?;
-        verified.close().await;
-        endpoint.close().await;
-        let images = cache::settle(&self.vault, (study, &cached), pack, &offer)?;
-        self.vault.put(study.as_bytes(), &CopyOf { revision: listing.header().revision, root, at: self.now() })?;
-        if let Some(out) = out {
-            export::write(&images, out, &mut there)?;
-        }
-        drop(images);
-        if out.is_some() && cached.fetched.is_none() {
-            // Nobody asked for a copy beside the files.
-            cache::forget(&self.vault, study)?;
-        }
-        Ok(Downloaded {
-            folder: out.map(|out| export::folder(out, listing)),
-            strays: out.map(|out| export::strays(out, listing)).unwrap_or_default(),
-            comparison: compare(listing, &there, &got),
-            in_the_way: there.in_the_way.into_values().collect::<BTreeSet<_>>().into_iter().collect(),
-            before,
-            bytes,
-            revision: listing.header().revision,
-        })
     }
 }
 

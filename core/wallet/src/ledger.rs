@@ -5,14 +5,14 @@
 //!
 //! Where relays are is followed on the ledger ([`clavicle_directory`]): now and then, and when one is not where it was, in a question of its own.
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use clavicle_directory::{Directory, Listing};
 use clavicle_ledger::encoding::{Ascending, Bytes};
-use clavicle_ledger::genesis::Genesis;
+use clavicle_ledger::genesis::{Genesis, GenesisSource};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError};
@@ -23,14 +23,14 @@ use clavicle_ledger::transaction::Envelope;
 use clavicle_letters::mailbox::{MAX_SEALED_LEN, Mailbox, Token};
 use clavicle_network::endpoint::Remote;
 use clavicle_network::message::{
-    Acknowledged, Collection, Decided, Holding, MAX_COLLECTED, MAX_DEPOSITS, MAX_ROWS, MailboxRequest, MailboxResponse,
-    Opening, Prefix, Query, Request, Response, RowKey, Verdict,
+    Acknowledged, Collection, Decided, Holding, MAX_COLLECTED, MAX_DEPOSITS, MAX_ROWS, MailboxRefusal, MailboxRequest,
+    MailboxResponse, Opening, Prefix, Query, Request, Response, RowKey, Verdict,
 };
 use clavicle_network::swarm::{AskError, Client};
 use clavicle_network::work::{MAX_EFFORT, PARTS, Price, Purpose, Task, Work};
 use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
-use tokio::time::{Instant, sleep};
+use futures_util::stream::{self, FuturesUnordered};
+use tokio::time::{Instant, sleep, timeout_at};
 use tracing::debug;
 
 use crate::envelope::Head;
@@ -38,6 +38,12 @@ use crate::error::WalletError;
 
 /// How long a relay may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a relay may take before another is asked as well.
+const SLOW: Duration = Duration::from_secs(1);
+/// How long those that have not answered are waited for when all that is needed has come.
+const GRACE: Duration = Duration::from_secs(1);
+/// How many relays, or how many times, are asked at once.
+const AT_ONCE: usize = 16;
 /// How long the hospitals may take to agree.
 const FINAL: Duration = Duration::from_secs(30);
 /// How long a relay may be behind what is known already, before others are asked for good.
@@ -80,6 +86,8 @@ pub struct Ledger {
     chain: ChainId,
     light: LightClient,
     directory: Directory,
+    /// What sources were called when the network began.
+    names: Arc<BTreeMap<SourceId, String>>,
     /// Whether something was learned of the directory that nobody has kept yet.
     learned: bool,
     /// Whether a relay was not where it was, since the directory was read.
@@ -87,6 +95,8 @@ pub struct Ledger {
     clock: fn() -> LocalTime,
     /// How far ahead of block time the network takes transactions; no vote changes it.
     window_ms: u64,
+    /// Relays that did not answer in time when they were asked last: they come last.
+    silent: Arc<Mutex<BTreeSet<SourceId>>>,
 }
 
 /// A transaction that is final.
@@ -96,6 +106,24 @@ pub struct Submitted {
     pub height: Height,
     /// What the study's source gave for a revocation, if it is that and the source was reached; not verified.
     pub receipt: Option<SignedReceipt>,
+}
+
+/// Whose mailbox is to be collected from, and who keeps it.
+#[derive(Clone, Debug)]
+pub struct Collect {
+    /// The mailbox's key.
+    pub key: SecretKey,
+    /// The relays that keep it.
+    pub relays: Vec<SourceId>,
+}
+
+/// Who was reached when mailboxes were collected from, and who was not.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// The places of the mailboxes of which a relay was reached.
+    pub reached: BTreeSet<usize>,
+    /// The relays that did not answer, or not in time; and why.
+    pub silent: BTreeMap<SourceId, Option<AskError>>,
 }
 
 /// Rows proven against one header.
@@ -113,10 +141,16 @@ impl Ledger {
     /// The network of `genesis`, from what is believed of it so far.
     #[must_use]
     pub fn new(genesis: &Genesis, light: LightClient, clock: fn() -> LocalTime) -> Self {
+        let chain = genesis.chain_id();
+        let name = |source: &GenesisSource| {
+            (SourceId::of_identity(&chain, &source.identity), source.announcement.name.to_string())
+        };
         Self {
-            chain: genesis.chain_id(),
+            chain,
             light,
             directory: Directory::at_genesis(genesis),
+            names: Arc::new(genesis.sources.iter().map(name).collect()),
+            silent: Arc::default(),
             learned: false,
             missed: Arc::default(),
             clock,
@@ -161,13 +195,18 @@ impl Ledger {
         Head { time: self.light.newest().time, window_ms: self.window_ms }
     }
 
+    /// What tells the time.
+    pub(crate) const fn clock(&self) -> fn() -> LocalTime {
+        self.clock
+    }
+
     /// The time now.
     #[must_use]
     pub fn now(&self) -> LocalTime {
         (self.clock)()
     }
 
-    /// The relays, in a random order.
+    /// The relays, in a random order; those that did not answer of late come last.
     ///
     /// # Errors
     /// [`WalletError::Random`].
@@ -180,6 +219,9 @@ impl Ledger {
             let at = u64::from_le_bytes(random) % (left as u64 + 1);
             relays.swap(left, usize::try_from(at).unwrap_or(0));
         }
+        let silent = self.silent();
+        relays.sort_by_key(|relay| silent.contains(&relay.source));
+        drop(silent);
         Ok(relays)
     }
 
@@ -215,23 +257,61 @@ impl Ledger {
     }
 
     async fn ask_one(&self, relay: &Relay, request: Request) -> Result<Response, AskError> {
-        self.connect(relay).await?.ask(request).await
+        let asked = async { self.connect(relay).await?.ask(request).await };
+        let answered = asked.await;
+        if answered.is_ok() {
+            self.silent().remove(&relay.source)
+        } else {
+            self.silent().insert(relay.source)
+        };
+        answered
     }
 
-    /// Asks relays, one after another, until one has an answer.
+    fn silent(&self) -> MutexGuard<'_, BTreeSet<SourceId>> {
+        self.silent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks relays, one after another, until one has an answer. One that takes long is not waited for before the next is asked.
     async fn ask(&self, request: &Request) -> Result<Response, WalletError> {
-        let mut last = None;
-        for relay in self.relays()? {
-            match self.ask_one(&relay, request.clone()).await {
-                Ok(Response::Unavailable) => {}
-                Ok(response) => return Ok(response),
-                Err(error) => {
+        let relays = self.relays()?;
+        let (mut next, mut asked, mut last) = (relays.iter(), FuturesUnordered::new(), None);
+        loop {
+            let slow = next.next();
+            asked.extend(slow.map(|relay| self.ask_one(relay, request.clone())));
+            let answer = tokio::select! {
+                answer = asked.next() => answer,
+                () = sleep(SLOW), if !next.as_slice().is_empty() => {
+                    self.silent().extend(slow.map(|relay| relay.source));
+                    continue;
+                }
+            };
+            match answer {
+                Some(Ok(Response::Unavailable)) => {}
+                Some(Ok(response)) => return Ok(response),
+                Some(Err(error)) => {
                     debug!(%error, "a relay does not answer");
                     last = Some(error);
                 }
+                None => return Err(WalletError::NoRelay(last)),
             }
         }
-        Err(WalletError::NoRelay(last))
+    }
+
+    /// Asks every relay at once. When one has answered, the others are waited for a little longer.
+    async fn ask_everybody(&self, request: &Request) -> Result<Vec<Response>, WalletError> {
+        let (relays, mut answers, mut until) = (self.relays()?, Vec::new(), None);
+        let asking = relays.iter().map(|relay| self.ask_one(relay, request.clone()));
+        let mut asked = stream::iter(asking).buffer_unordered(AT_ONCE);
+        while let Some(answer) = by(until, asked.next()).await.flatten() {
+            match answer {
+                Ok(answer) => {
+                    answers.push(answer);
+                    until = until.or_else(|| Some(Instant::now() + GRACE));
+                }
+                Err(error) => debug!(%error, "a relay does not answer"),
+            }
+        }
+        Ok(answers)
     }
 
     /// Starts afresh from a checkpoint, if nothing is believed any more, or not yet: on the word of whoever gave it, which is to be
@@ -308,17 +388,29 @@ impl Ledger {
     /// # Errors
     /// [`WalletError::Random`]; a relay that does not answer, or is wrong, is passed over.
     pub async fn catch_up(&mut self) -> Result<(), WalletError> {
-        for relay in self.relays()? {
-            let head = match self.ask_one(&relay, Request::Query(Query::Head)).await {
-                Ok(Response::Head(Some(head))) => head,
-                answer => {
-                    debug!(?answer, "a relay does not say how far it is");
-                    continue;
-                }
+        for answer in self.ask_everybody(&Request::Query(Query::Head)).await? {
+            let Response::Head(Some(head)) = answer else {
+                debug!(?answer, "a relay does not say how far it is");
+                continue;
             };
             if let Err(error) = self.believe(&head).await {
                 debug!(%error, "a relay says what cannot be believed");
             }
+        }
+        Ok(())
+    }
+
+    /// Takes over what another of the same network has come to believe since.
+    ///
+    /// # Errors
+    /// [`WalletError::Light`], should the two have come to believe what contradicts itself.
+    pub(crate) fn learn(&mut self, other: Self) -> Result<(), WalletError> {
+        let (own, new) = (self.light.newest(), other.light.newest());
+        if own.height == new.height && own != new {
+            return Err(LightError::Fork { height: own.height, mine: own.id(), other: new.id() }.into());
+        }
+        if own.height < new.height {
+            self.light = other.light;
         }
         Ok(())
     }
@@ -329,12 +421,17 @@ impl Ledger {
     /// [`WalletError`].
     pub async fn rows(&mut self, keys: &[StateKey]) -> Result<Proven, WalletError> {
         let proven = self.prove(keys).await?;
+        self.follow().await;
+        Ok(proven)
+    }
+
+    /// Reads the directory, if it is time to.
+    pub(crate) async fn follow(&mut self) {
         let age_ms = self.light.newest().time.timestamp().since(self.directory.read_at().timestamp());
         let missed = self.missed.load(Ordering::Relaxed);
         if age_ms >= if missed { READ_AGAIN_MS } else { READ_EVERY_MS } {
             self.look_up(&[]).await;
         }
-        Ok(proven)
     }
 
     /// Reads the directory, first of all where the relays of these sources are. What cannot be read now stays as it is known.
@@ -361,12 +458,31 @@ impl Ledger {
         Ok(())
     }
 
+    /// What a source was called when the network began; one that joined since is called by its id.
+    pub(crate) fn name(&self, source: &SourceId) -> String {
+        self.names.get(source).cloned().unwrap_or_else(|| {
+            let id = source.to_string();
+            format!("hospital {}", id.get(..12).unwrap_or(&id))
+        })
+    }
+
+    /// Of sources whose relays were not reached, those that are somewhere else by now: that is looked up.
+    pub(crate) async fn have_moved(&mut self, sources: &[SourceId]) -> Vec<SourceId> {
+        if sources.is_empty() {
+            return Vec::new();
+        }
+        let before: Vec<_> = sources.iter().map(|source| self.directory.find(source).cloned()).collect();
+        self.look_up(sources).await;
+        let has_moved = |source: &SourceId, before: Option<Listing>| {
+            let now = self.directory.find(source);
+            now.is_some_and(|now| before.is_none_or(|before| !now.is_at_the_same_place(&before)))
+        };
+        sources.iter().zip(before).filter_map(|(source, before)| has_moved(source, before).then_some(*source)).collect()
+    }
+
     /// Whether a source's relay, which was not reached, is somewhere else by now: that is looked up.
     pub(crate) async fn has_moved(&mut self, source: &SourceId) -> bool {
-        let before = self.directory.find(source).cloned();
-        self.look_up(&[*source]).await;
-        let now = self.directory.find(source);
-        now.is_some_and(|now| before.is_none_or(|before| !now.is_at_the_same_place(&before)))
+        !self.have_moved(&[*source]).await.is_empty()
     }
 
     /// Connects to the relay of one source, wherever it is by now.
@@ -656,40 +772,169 @@ impl Ledger {
         taken
     }
 
-    /// Collects from a mailbox at one relay: each message is handed to `keep`, and thrown away there once `keep` has it.
+    /// Collects from mailboxes, at all relays that keep them at once, over one connection each: a message is handed to `keep` with its mailbox's
+    /// place in `mailboxes`, and thrown away at the relay once `keep` has it. `progress` is told how many mailboxes were reached, and of how many.
+    ///
+    /// Nobody is waited for who does not answer when all mailboxes have been reached at another. (To a relay the mailboxes that it keeps of one wallet
+    /// are seen to be one's; that they are asked for in one moment, from one address, tells it so anyway.)
     ///
     /// # Errors
-    /// [`WalletError`], also those of `keep`.
+    /// Those of `keep`, and of the system.
     pub async fn collect(
         &self,
-        source: &SourceId,
-        key: &SecretKey,
-        mut keep: impl FnMut(&[u8]) -> Result<(), WalletError>,
+        mailboxes: &[Collect],
+        keep: impl FnMut(usize, &[u8]) -> Result<(), WalletError> + Send,
+        progress: impl FnMut(usize, usize) + Send,
+    ) -> Result<Collected, WalletError> {
+        let (keep, told) = (Mutex::new(keep), Mutex::new((BTreeSet::new(), progress)));
+        let reached = |place: usize| {
+            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+            let (reached, progress) = &mut *told;
+            if reached.insert(place) {
+                progress(reached.len(), mailboxes.len());
+            }
+            reached.len()
+        };
+        let mut at: BTreeMap<SourceId, Vec<usize>> = BTreeMap::new();
+        for (place, mailbox) in mailboxes.iter().enumerate() {
+            for relay in &mailbox.relays {
+                at.entry(*relay).or_default().push(place);
+            }
+        }
+        let collecting = self.relays()?.into_iter().filter_map(|relay| Some((at.remove(&relay.source)?, relay)));
+        let (collecting, mut silent) = (collecting.collect::<Vec<_>>(), BTreeMap::new());
+        for (_, relay) in &collecting {
+            silent.insert(relay.source, None);
+        }
+        // Of others it is not known where they are.
+        silent.extend(at.into_keys().map(|source| (source, Some(AskError::Address))));
+        let all = |place: &usize| mailboxes.get(*place).map(|mailbox| &mailbox.key);
+        let one = |(places, relay): (Vec<usize>, Relay)| {
+            let (keep, reached, all) = (&keep, &reached, &all);
+            async move {
+                let wanted = places.iter().filter_map(|place| Some((*place, all(place)?))).collect();
+                let done = self.collect_at(
+                    &relay,
+                    wanted,
+                    |place, sealed| {
+                        let mut keep = keep.lock().unwrap_or_else(PoisonError::into_inner);
+                        keep(place, sealed)
+                    },
+                    |place| {
+                        reached(place);
+                    },
+                );
+                let done = done.await;
+                if done.is_ok() {
+                    self.silent().remove(&relay.source)
+                } else {
+                    self.silent().insert(relay.source)
+                };
+                (relay.source, done)
+            }
+        };
+        let (mut under_way, mut until) = (stream::iter(collecting).map(one).buffer_unordered(AT_ONCE), None);
+        while let Some((source, done)) = by(until, under_way.next()).await.flatten() {
+            match done {
+                Ok(()) => drop(silent.remove(&source)),
+                Err(WalletError::NoRelay(why)) => drop(silent.insert(source, why)),
+                Err(WalletError::OtherAnswer) => debug!("a relay answers otherwise than it was asked"),
+                Err(error) => return Err(error),
+            }
+            if told.lock().unwrap_or_else(PoisonError::into_inner).0.len() == mailboxes.len() {
+                until = until.or_else(|| Some(Instant::now() + GRACE));
+            }
+        }
+        drop(under_way);
+        self.silent().extend(silent.keys());
+        let (reached, _) = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        Ok(Collected { reached, silent })
+    }
+
+    /// Collects from mailboxes at one relay, over one connection.
+    async fn collect_at(
+        &self,
+        relay: &Relay,
+        mailboxes: Vec<(usize, &SecretKey)>,
+        mut keep: impl FnMut(usize, &[u8]) -> Result<(), WalletError>,
+        mut reached: impl FnMut(usize),
     ) -> Result<(), WalletError> {
-        let relay = self.relay(source).ok_or(WalletError::NoRelay(None))?;
         let unreachable = |error| WalletError::NoRelay(Some(error));
-        let mut client = self.connect(&relay).await.map_err(unreachable)?;
-        let mut acknowledged = Vec::new();
-        // A mailbox holds no more than that; a relay that goes on is not followed.
-        for _ in 0..=MAX_DEPOSITS {
-            let arrived = Ascending::from_items(std::mem::take(&mut acknowledged));
-            let arrived = arrived.map_err(|_| WalletError::OtherAnswer)?;
-            let messages = match self.ask_messages(&mut client, *source, key, arrived).await.map_err(unreachable)? {
-                Response::Mailbox(MailboxResponse::Messages(messages)) => messages.into_vec(),
-                Response::Mailbox(MailboxResponse::Refused(_)) => return Ok(()),
-                _ => return Err(WalletError::OtherAnswer),
-            };
-            if messages.is_empty() {
+        let mut client = self.connect(relay).await.map_err(unreachable)?;
+        let mut waiting: VecDeque<Turn<'_>> = mailboxes.into_iter().map(|(place, key)| Turn::new(place, key)).collect();
+        let (mut asked, mut challenge) = (BTreeMap::new(), None);
+        loop {
+            // One challenge serves the whole connection for a minute at least. While one is fetched nothing else is under way.
+            if challenge.is_none() && asked.is_empty() {
+                match client.ask(Request::Mailbox(Box::new(MailboxRequest::Challenge))).await.map_err(unreachable)? {
+                    Response::Mailbox(MailboxResponse::Challenge(fresh)) => challenge = Some(fresh),
+                    _ => return Err(WalletError::OtherAnswer),
+                }
+            }
+            while let Some(challenge) = challenge
+                && asked.len() < Client::AT_ONCE
+                && let Some(mut turn) = waiting.pop_front()
+            {
+                let request = self.collection(&client, relay, &mut turn, challenge)?;
+                asked.insert(client.put(request).await.map_err(unreachable)?, turn);
+            }
+            if asked.is_empty() && waiting.is_empty() {
                 return Ok(());
             }
-            for message in &messages {
-                keep(message.as_slice())?;
-                acknowledged.push(Acknowledged(*blake3::hash(message.as_slice()).as_bytes()));
+            if asked.is_empty() {
+                continue;
             }
-            acknowledged.sort_unstable();
-            acknowledged.dedup();
+            let (id, answer) = client.answer().await.map_err(unreachable)?;
+            let Some(mut turn) = asked.remove(&id) else { continue };
+            match answer.map_err(unreachable)? {
+                Response::Mailbox(MailboxResponse::Messages(messages)) => {
+                    reached(turn.place);
+                    let messages = messages.into_vec();
+                    turn.acknowledged.clear();
+                    for message in &messages {
+                        keep(turn.place, message.as_slice())?;
+                        turn.acknowledged.push(Acknowledged(*blake3::hash(message.as_slice()).as_bytes()));
+                    }
+                    turn.rounds = turn.rounds.saturating_add(1);
+                    // A mailbox holds no more than that; a relay that goes on is not followed.
+                    if turn.rounds > MAX_DEPOSITS + 1 {
+                        return Err(WalletError::OtherAnswer);
+                    }
+                    if !messages.is_empty() {
+                        waiting.push_front(turn);
+                    }
+                }
+                // Its minute is over, perhaps.
+                Response::Mailbox(MailboxResponse::Refused(MailboxRefusal::Signature)) if !turn.is_again => {
+                    challenge = None;
+                    waiting.push_front(Turn { is_again: true, ..turn });
+                }
+                Response::Mailbox(MailboxResponse::Refused(_)) => reached(turn.place),
+                _ => return Err(WalletError::OtherAnswer),
+            }
         }
-        Err(WalletError::OtherAnswer)
+    }
+
+    fn collection(
+        &self,
+        client: &Client,
+        relay: &Relay,
+        turn: &mut Turn<'_>,
+        challenge: [u8; 32],
+    ) -> Result<Request, WalletError> {
+        turn.acknowledged.sort_unstable();
+        turn.acknowledged.dedup();
+        // What a relay did not hear of is acknowledged once more: they are forgotten only when its next answer has come.
+        let acknowledged = Ascending::from_items(turn.acknowledged.clone()).map_err(|_| WalletError::OtherAnswer)?;
+        let collection = Collection {
+            relay: relay.source,
+            relay_peer: client.relay_key(),
+            own_peer: client.own_key(),
+            challenge,
+            mailbox: turn.key.public(),
+            acknowledged,
+        };
+        Ok(Request::Mailbox(Box::new(MailboxRequest::Collect(collection.sign(&self.chain, turn.key)))))
     }
 
     /// Acknowledges messages, and asks for those that are left.
@@ -713,6 +958,33 @@ impl Ledger {
             acknowledged,
         };
         client.ask(Request::Mailbox(Box::new(MailboxRequest::Collect(collection.sign(&self.chain, key))))).await
+    }
+}
+
+/// A mailbox that is being collected from.
+struct Turn<'a> {
+    /// Its place among those that are.
+    place: usize,
+    key: &'a SecretKey,
+    /// What it brought last, to be thrown away at the relay.
+    acknowledged: Vec<Acknowledged>,
+    /// How often it brought something.
+    rounds: usize,
+    /// Whether it was refused once, since the challenge was too old.
+    is_again: bool,
+}
+
+impl<'a> Turn<'a> {
+    const fn new(place: usize, key: &'a SecretKey) -> Self {
+        Self { place, key, acknowledged: Vec::new(), rounds: 0, is_again: false }
+    }
+}
+
+/// What comes by then; nothing when it does not.
+async fn by<T>(until: Option<Instant>, coming: impl Future<Output = T>) -> Option<T> {
+    match until {
+        Some(until) => timeout_at(until, coming).await.ok(),
+        None => Some(coming.await),
     }
 }
 

@@ -8,7 +8,7 @@ use clavicle_ledger::authorise::{Actor, Claim};
 use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::encoding::{Ascending, Bytes, Text};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::{GrantId, StudyId};
+use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
@@ -21,18 +21,19 @@ use clavicle_letters::letter::{Content, Notice};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_letters::seal;
 use clavicle_network::message::MAX_DEPOSITS;
+use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::{FetchError, Progress, Reach};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::debug;
 
 use crate::cache::{self, Images};
-use crate::download::{ATTEMPTS, Download, Downloaded};
+use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
 use crate::error::WalletError;
-use crate::ledger::Proven;
+use crate::ledger::{Collect, Collected, Proven};
 use crate::objection::{self, Objection};
 use crate::patient::one;
 use crate::rows::{CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
-use crate::vault::{Passphrase, VaultError};
+use crate::vault::{KeyStore, VaultError};
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 
 /// How long after its letter relays may be behind a grant that the letter says is final, in milliseconds.
@@ -46,6 +47,8 @@ const LATE_MS: u64 = HOUR_MS;
 const KEPT_BY: usize = 2;
 /// For how long a mailbox is kept in which something may be told of a copy, in milliseconds; it is renewed before that.
 const KEPT_MS: u64 = DAY_MS * MAX_CARD_DAYS;
+/// How many mailboxes are kept for longer at each look: it takes some computing.
+const MOST_KEPT: usize = 8;
 /// How long a fetch waits for relays to keep a mailbox for longer.
 const NOT_LONG: Duration = Duration::from_secs(2);
 /// The longest that a card is good, in days: mailboxes are kept no longer.
@@ -73,6 +76,26 @@ pub enum CopyState {
     NotToBeUsed(Standing),
 }
 
+/// What came to the mailboxes of all cards.
+#[derive(Clone)]
+pub struct Mail {
+    /// What was granted.
+    pub new: Vec<Granted>,
+    /// The hospitals whose relays did not answer: what they alone keep comes when they do.
+    pub silent: Vec<String>,
+    /// Of how many mailboxes no relay answered.
+    pub unread: usize,
+    /// How many mailboxes there are.
+    pub all: usize,
+}
+
+/// What a collection brings.
+#[derive(Default)]
+struct Came {
+    new: Vec<Granted>,
+    notices: Vec<Noticed>,
+}
+
 /// A study that was granted to this recipient.
 #[derive(Clone)]
 pub struct Granted {
@@ -89,7 +112,7 @@ impl Recipient {
     /// [`WalletError`].
     pub fn create(
         folder: &Path,
-        passphrase: &Passphrase,
+        keys: &dyn KeyStore,
         genesis: Genesis,
         name: &str,
         clock: fn() -> LocalTime,
@@ -99,7 +122,7 @@ impl Recipient {
         if name.is_empty() {
             return Err(WalletError::Name(clavicle_ledger::encoding::Fault::BadText));
         }
-        let (wallet, words) = Wallet::create(folder, passphrase, genesis, name, clock)?;
+        let (wallet, words) = Wallet::create(folder, keys, genesis, name, clock)?;
         Ok((Self { wallet }, words))
     }
 
@@ -107,8 +130,8 @@ impl Recipient {
     ///
     /// # Errors
     /// [`WalletError`].
-    pub fn open(folder: &Path, passphrase: &Passphrase, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
-        Ok(Self { wallet: Wallet::open(folder, passphrase, Kind::Recipient, clock)? })
+    pub fn open(folder: &Path, keys: &dyn KeyStore, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
+        Ok(Self { wallet: Wallet::open(folder, keys, Kind::Recipient, clock)? })
     }
 
     fn name(&self) -> Result<Text<64>, WalletError> {
@@ -176,49 +199,67 @@ impl Recipient {
     }
 
     /// Reads what came to the mailboxes of all cards, and gives what is new. What cannot be read is thrown away: somebody else sealed it, or it was
-    /// altered.
+    /// altered. All relays are asked at once, and who does not answer keeps nobody waiting whose mailboxes others keep as well. `progress` is told how
+    /// many mailboxes were reached, and of how many.
     ///
     /// # Errors
-    /// [`WalletError`], when no relay of a mailbox answers.
-    pub async fn read_mail(&mut self) -> Result<Vec<Granted>, WalletError> {
-        let (mut new, mut notices) = (Vec::new(), Vec::new());
+    /// [`WalletError::NoRelay`], when no relay of any mailbox answers, and others.
+    pub async fn read_mail(&mut self, mut progress: impl FnMut(usize, usize) + Send) -> Result<Mail, WalletError> {
         let now = self.wallet.now();
-        for (_, mut shown) in self.wallet.vault.all::<Shown>()? {
-            if now > shown.kept_until {
-                continue;
-            }
-            // Where there is a copy something may have to be told of it.
-            if shown.has_copy {
-                self.keep_reachable(&mut shown).await?;
-            }
-            let card = &shown.card.card;
+        let mut cards: Vec<Shown> = self.wallet.vault.all::<Shown>()?.into_iter().map(|(_, shown)| shown).collect();
+        cards.retain(|shown| now <= shown.kept_until);
+        let mailbox = |shown: &Shown| {
             let key = self.wallet.key(Branch::Mailbox, shown.mailbox)?;
-            let (mut reached, mut last) = (false, None);
-            for relay in &card.mailbox.relays {
-                loop {
-                    let collected = self.wallet.ledger.collect(relay, &key, |sealed| {
-                        new.extend(self.take(&shown, sealed, &mut notices)?);
-                        Ok(())
-                    });
-                    match collected.await {
-                        Ok(()) => reached = true,
-                        // It may be somewhere else by now, and there once.
-                        Err(WalletError::NoRelay(_)) if self.wallet.ledger.has_moved(relay).await => continue,
-                        Err(error @ WalletError::NoRelay(_)) => last = Some(error),
-                        Err(error) => return Err(error),
-                    }
-                    break;
-                }
+            Ok(Collect { key, relays: shown.card.card.mailbox.relays.iter().copied().collect() })
+        };
+        let mut mailboxes = cards.iter().map(mailbox).collect::<Result<Vec<_>, WalletError>>()?;
+        let mut came = Came::default();
+        let mut collected = self.collect(&mailboxes, &cards, &mut came, &mut progress).await?;
+        // Some may be somewhere else by now: there, once.
+        let is_gone = |why: &Option<AskError>| {
+            matches!(why, Some(AskError::Address | AskError::OtherKey(_) | AskError::Unreachable(_)))
+        };
+        let gone: Vec<SourceId> = collected.silent.iter().filter(|(_, why)| is_gone(why)).map(|(id, _)| *id).collect();
+        let moved = self.wallet.ledger.have_moved(&gone).await;
+        if !moved.is_empty() {
+            for mailbox in &mut mailboxes {
+                mailbox.relays.retain(|relay| moved.contains(relay));
             }
-            if let (false, Some(error)) = (reached, last) {
-                return Err(error);
-            }
+            let again = self.collect(&mailboxes, &cards, &mut came, |_, _| {}).await?;
+            collected.silent.retain(|relay, _| !moved.contains(relay));
+            collected.silent.extend(again.silent);
+            collected.reached.extend(again.reached);
         }
         self.wallet.keep_directory()?;
-        for noticed in notices {
-            self.keep_notice(noticed).await?;
+        let unread = cards.len().saturating_sub(collected.reached.len());
+        if unread > 0 && unread == cards.len() {
+            return Err(WalletError::NoRelay(collected.silent.into_values().flatten().next()));
         }
-        Ok(new)
+        self.keep_notices(came.notices).await?;
+        // Where there is a copy something may have to be told of it. The others, if there are many, when it is looked next.
+        cards.retain(|shown| shown.has_copy && shown.kept_until < now.plus(KEPT_MS / 2));
+        cards.sort_by_key(|shown| shown.kept_until);
+        for shown in cards.iter_mut().take(MOST_KEPT) {
+            self.keep_reachable(shown).await?;
+        }
+        let silent = collected.silent.keys().map(|relay| self.wallet.ledger.name(relay)).collect();
+        Ok(Mail { new: came.new, silent, unread, all: mailboxes.len() })
+    }
+
+    /// Collects from the mailboxes of these cards.
+    async fn collect(
+        &self,
+        mailboxes: &[Collect],
+        cards: &[Shown],
+        came: &mut Came,
+        progress: impl FnMut(usize, usize) + Send,
+    ) -> Result<Collected, WalletError> {
+        let keep = |place: usize, sealed: &[u8]| {
+            let Some(shown) = cards.get(place) else { return Ok(()) };
+            came.new.extend(self.take(shown, sealed, &mut came.notices)?);
+            Ok(())
+        };
+        self.wallet.ledger.collect(mailboxes, keep, progress).await
     }
 
     /// Opens a message and keeps what it brings; nothing, when it brings nothing new.
@@ -333,37 +374,38 @@ impl Recipient {
 
     /// Keeps a notice if the study's source has signed it with the key that it has by the ledger now, the newest of each study. Others can write to
     /// the mailbox of a card, too, and a key that was replaced may be somebody else's.
-    async fn keep_notice(&mut self, noticed: Noticed) -> Result<(), WalletError> {
-        let study = noticed.notice.study;
-        let key = match self.wallet.source(noticed.notice.source).await {
-            Ok((_, key)) => key,
-            Err(error @ WalletError::Vault(_)) => return Err(error),
-            // The ledger tells the same when it can be asked.
-            Err(error) => {
-                debug!(%error, "it cannot be found out who signed a notice");
-                return Ok(());
+    async fn keep_notices(&mut self, notices: Vec<Noticed>) -> Result<(), WalletError> {
+        let mut keys = BTreeMap::new();
+        for source in notices.iter().map(|noticed| noticed.notice.source).collect::<BTreeSet<_>>() {
+            match self.wallet.source(source).await {
+                Ok((_, key)) => drop(keys.insert(source, key)),
+                Err(error @ WalletError::Vault(_)) => return Err(error),
+                // The ledger tells the same when it can be asked.
+                Err(error) => debug!(%error, "it cannot be found out who signed a notice"),
             }
-        };
-        let before = self.wallet.vault.get::<Noticed>(study.as_bytes())?;
-        if key == noticed.from && before.is_none_or(|before| before.sent <= noticed.sent) {
-            self.wallet.vault.put(study.as_bytes(), &noticed)?;
+        }
+        for noticed in notices {
+            let (study, source) = (noticed.notice.study, noticed.notice.source);
+            let before = self.wallet.vault.get::<Noticed>(study.as_bytes())?;
+            if keys.get(&source) == Some(&noticed.from) && before.is_none_or(|before| before.sent <= noticed.sent) {
+                self.wallet.vault.put(study.as_bytes(), &noticed)?;
+            }
         }
         Ok(())
     }
 
-    /// What the source of a study last told of it, if that is about the copy there is, and the ledger says of the study what the source does. What
-    /// it says now, [`Recipient::copy`] tells in any case.
+    /// What the source of a study last told of it, if that is about the copy there is, and the ledger last said of the study what the source does.
+    /// What it says now, [`Recipient::copy`] tells in any case.
     ///
     /// # Errors
-    /// [`WalletError`].
-    pub async fn notice(&mut self, study: StudyId) -> Result<Option<Noticed>, WalletError> {
+    /// [`WalletError::Vault`].
+    pub fn notice(&self, study: StudyId) -> Result<Option<Noticed>, WalletError> {
         let Some(noticed) = self.wallet.vault.get::<Noticed>(study.as_bytes())? else { return Ok(None) };
         let copy = self.wallet.vault.get::<CopyOf>(study.as_bytes())?;
         if copy.is_none_or(|copy| copy.root != noticed.notice.copy) {
             return Ok(None);
         }
-        let proven = self.wallet.rows(&[StateKey::Study(study)]).await?;
-        let record = proven.rows.study(study)?.ok_or(WalletError::NotOnLedger)?;
+        let Some(Proved { record, .. }) = objection::proved(&self.wallet.vault, study)? else { return Ok(None) };
         let Notice { study: _, source: _, copy: _, revision, manifest_root, status, counts: _ } = noticed.notice;
         let same = (revision, manifest_root, status) == (record.revision, record.manifest_root, record.status);
         Ok(same.then_some(noticed))
@@ -515,6 +557,49 @@ impl Recipient {
         self.record_in(&proven, study).map(drop)
     }
 
+    /// Asks the ledger about several studies, some at once, as [`Recipient::ask`] does about one. `progress` is told how many were answered, and of
+    /// how many. What was not answered is in what it gives, each with the reason: what was said of it before still stands. After the first that no
+    /// relay answers no more are asked.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub async fn ask_each(
+        &mut self,
+        studies: &[StudyId],
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<BTreeMap<StudyId, WalletError>, WalletError> {
+        let questions = studies.iter().map(|study| vec![StateKey::Head, StateKey::Study(*study)]).collect();
+        let (mut answers, mut failed) = (Vec::new(), BTreeMap::new());
+        let asked = self.wallet.rows_of_each(questions, |place, proven| {
+            answers.push((place, proven));
+            progress(answers.len(), studies.len());
+            Ok(())
+        });
+        asked.await?;
+        for (place, proven) in answers {
+            let Some(study) = studies.get(place) else { continue };
+            match proven.and_then(|proven| self.record_in(&proven, *study)) {
+                Ok(_) => {}
+                Err(error @ WalletError::Vault(_)) => return Err(error),
+                Err(error) => drop(failed.insert(*study, error)),
+            }
+        }
+        Ok(failed)
+    }
+
+    /// Why what was granted cannot be fetched, by what the ledger said last; nothing when it can be, or is to be asked once more.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn ended(&self, granted: &Granted) -> Result<Option<WalletError>, WalletError> {
+        Ok(match self.objection(granted)? {
+            Some(Objection::Standing(standing)) => Some(WalletError::Standing(standing)),
+            Some(Objection::GrantOver(at)) => Some(WalletError::GrantOver(at)),
+            Some(Objection::GrantGone { height }) => Some(WalletError::GrantGone { height }),
+            _ => None,
+        })
+    }
+
     /// Whether a copy was made of a study, wherever it is now.
     ///
     /// # Errors
@@ -581,6 +666,38 @@ impl Recipient {
         objection::noted(&self.wallet.vault, study)
     }
 
+    /// Begins to fetch a study that was granted, into the cache; with `out`, into files there. It is the fetch that goes on from here, without this.
+    ///
+    /// # Errors
+    /// [`WalletError`]: why it may not be fetched, from the ledger.
+    pub async fn begin_fetch(&mut self, granted: &Granted, out: Option<&Path>) -> Result<StudyFetch, WalletError> {
+        let (record, proven) = self.check(granted).await?;
+        let mut download = self.download(granted, record, &proven)?;
+        download.reach = self.reach(granted).await?;
+        Ok(self.wallet.fetch(download, self.grantee(granted)?, out))
+    }
+
+    /// Looks why a fetch failed. When this returns it may be begun again: there is another revision.
+    ///
+    /// # Errors
+    /// Why it failed: of who was refused, what the ledger says, since a source never says why.
+    pub async fn fetch_failed(
+        &mut self,
+        granted: &Granted,
+        fetch: &StudyFetch,
+        error: WalletError,
+    ) -> Result<(), WalletError> {
+        if self.wallet.is_revised(&error, fetch.study(), fetch.root()).await {
+            return Ok(());
+        }
+        if matches!(error, WalletError::Fetch(FetchError::Refused(_))) {
+            // The source may know a newer block than the relay that was asked.
+            self.wallet.catch_up().await?;
+            self.check(granted).await?;
+        }
+        Err(error)
+    }
+
     /// Fetches a study that was granted, into the cache; with `out`, into files there.
     ///
     /// # Errors
@@ -591,25 +708,14 @@ impl Recipient {
         out: Option<&Path>,
         mut progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
-        let mut attempt = 0;
+        let (control, mut attempt) = (Control::default(), 1);
         loop {
-            attempt += 1;
-            let (record, proven) = self.check(granted).await?;
-            let root = record.manifest_root;
-            let mut download = self.download(granted, record, &proven)?;
-            download.reach = self.reach(granted).await?;
-            let done = Box::pin(self.wallet.fetch(download, &self.grantee(granted)?, out, &mut progress)).await;
-            match &done {
-                Err(error)
-                    if attempt < ATTEMPTS && self.wallet.is_revised(error, granted.received.study, root).await => {}
-                Err(WalletError::Fetch(FetchError::Refused(_))) => {
-                    // The source may know a newer block than the relay that was asked, and never says why it refuses.
-                    self.wallet.catch_up().await?;
-                    self.check(granted).await?;
-                    return done;
-                }
-                _ => return done,
+            let fetch = self.begin_fetch(granted, out).await?;
+            match Box::pin(fetch.run_telling(&control, &mut progress)).await {
+                Err(error) if attempt < ATTEMPTS => self.fetch_failed(granted, &fetch, error).await?,
+                done => return done,
             }
+            attempt += 1;
         }
     }
 
@@ -655,6 +761,7 @@ mod tests {
     use super::*;
     use crate::ledger::Ledger;
     use crate::objection::tests::{NOW, proved, received};
+    use crate::vault::Passphrase;
 
     fn clock() -> LocalTime {
         LocalTime(NOW)

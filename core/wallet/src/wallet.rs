@@ -1,6 +1,8 @@
 //! A wallet: a vault, and the network as it knows it. What patients and recipients have in common.
 
+use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clavicle_directory::Directory;
@@ -17,6 +19,8 @@ use clavicle_ledger::transaction::Envelope;
 use clavicle_network::endpoint::Remote;
 use clavicle_network::message::Response;
 use clavicle_network::revoke;
+use futures_util::StreamExt as _;
+use futures_util::stream;
 use tokio::time::timeout;
 use tracing::debug;
 use zeroize::Zeroizing;
@@ -24,7 +28,7 @@ use zeroize::Zeroizing;
 use crate::error::WalletError;
 use crate::ledger::{Ledger, Proven, Submitted};
 use crate::rows::{Network, Profile};
-use crate::vault::{Batch, Passphrase, Vault, VaultError};
+use crate::vault::{Batch, KeyStore, Vault, VaultError};
 
 /// How old a header may be that is not looked up anew, in milliseconds.
 const JUST_MS: u64 = 60_000;
@@ -32,6 +36,9 @@ const JUST_MS: u64 = 60_000;
 const SOON: Duration = Duration::from_secs(1);
 /// The most keys of a source, other than the one now, that are looked up at once.
 const MAX_FORMER_KEYS: usize = 8;
+
+/// How many questions to the ledger are under way at once.
+const ASKED_AT_ONCE: usize = 16;
 
 /// How long a revocation that goes to the source itself waits for a relay to prove where that is.
 const WHERE: Duration = Duration::from_secs(1);
@@ -41,7 +48,7 @@ const GIVEN: Duration = Duration::from_secs(1);
 /// A wallet, open.
 #[derive(Debug)]
 pub(crate) struct Wallet {
-    pub(crate) vault: Vault,
+    pub(crate) vault: Arc<Vault>,
     pub(crate) ledger: Ledger,
 }
 
@@ -68,7 +75,7 @@ impl Wallet {
     /// [`WalletError`].
     pub(crate) fn create(
         folder: &Path,
-        passphrase: &Passphrase,
+        keys: &dyn KeyStore,
         genesis: Genesis,
         name: &str,
         clock: fn() -> LocalTime,
@@ -76,19 +83,19 @@ impl Wallet {
         genesis.check()?;
         let words = Words::from_entropy(&Zeroizing::new(random()?));
         let ledger = Ledger::new(&genesis, LightClient::from_genesis(&genesis), clock);
-        Ok((Self::make(folder, passphrase, genesis, ledger, (&words, 0), name)?, words))
+        Ok((Self::make(folder, keys, genesis, ledger, (&words, 0), name)?, words))
     }
 
     /// Makes a wallet in a new folder, of words, as a device with a number of its own.
     pub(crate) fn make(
         folder: &Path,
-        passphrase: &Passphrase,
+        keys: &dyn KeyStore,
         genesis: Genesis,
         ledger: Ledger,
         (words, device): (&Words, u32),
         name: &str,
     ) -> Result<Self, WalletError> {
-        let vault = Vault::create(folder, passphrase)?;
+        let vault = Vault::create(folder, keys)?;
         let profile = Profile {
             entropy: *words.entropy(),
             device,
@@ -103,7 +110,7 @@ impl Wallet {
             // Last, since it is what makes the folder a wallet.
             batch.put(b"", &profile)
         })?;
-        Ok(Self { vault, ledger })
+        Ok(Self { vault: Arc::new(vault), ledger })
     }
 
     /// Opens the wallet in a folder.
@@ -112,16 +119,16 @@ impl Wallet {
     /// [`WalletError`].
     pub(crate) fn open(
         folder: &Path,
-        passphrase: &Passphrase,
+        keys: &dyn KeyStore,
         kind: Kind,
         clock: fn() -> LocalTime,
     ) -> Result<Self, WalletError> {
-        let vault = Vault::open(folder, passphrase)?;
+        let vault = Vault::open(folder, keys)?;
         let (Some(network), Some(light)) = (vault.get::<Network>(b"")?, vault.get::<LightClient>(b"")?) else {
             return Err(damaged());
         };
         let ledger = Ledger::new(&network.genesis, light, clock).with(vault.get::<Directory>(b"")?);
-        let wallet = Self { vault, ledger };
+        let wallet = Self { vault: Arc::new(vault), ledger };
         let is = if wallet.profile()?.name.is_empty() { Kind::Patient } else { Kind::Recipient };
         if is == kind { Ok(wallet) } else { Err(WalletError::OtherKind { is: is.name(), needed: kind.name() }) }
     }
@@ -170,6 +177,43 @@ impl Wallet {
         let proven = self.ledger.rows(keys).await?;
         self.keep_light()?;
         Ok(proven)
+    }
+
+    /// Proven rows for several questions, each over a connection of its own as any question is, some at once. What is proven is handed to `each` with
+    /// its question's place, in the order in which it comes. After the first that nobody answers no more are asked: the rest is not proven either.
+    ///
+    /// # Errors
+    /// Those of `each`.
+    pub(crate) async fn rows_of_each(
+        &mut self,
+        questions: Vec<Vec<StateKey>>,
+        mut each: impl FnMut(usize, Result<Proven, WalletError>) -> Result<(), WalletError>,
+    ) -> Result<(), WalletError> {
+        let (ledger, all) = (self.ledger.clone(), questions.len());
+        let asking = questions.into_iter().enumerate().map(|(place, keys)| {
+            let mut ledger = ledger.clone();
+            async move {
+                let proven = ledger.prove(&keys).await;
+                (place, ledger, proven)
+            }
+        });
+        let mut asked = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
+        let mut left: BTreeSet<usize> = (0..all).collect();
+        while let Some((place, ledger, proven)) = asked.next().await {
+            self.ledger.learn(ledger)?;
+            left.remove(&place);
+            let is_silent = matches!(proven, Err(WalletError::NoRelay(_) | WalletError::NoBlock));
+            each(place, proven)?;
+            if is_silent {
+                break;
+            }
+        }
+        for place in left {
+            each(place, Err(WalletError::NoRelay(None)))?;
+        }
+        self.ledger.follow().await;
+        self.keep_directory()?;
+        self.keep_light()
     }
 
     /// Looks how far the ledger is, if that was not just looked up: what is signed tells the day of the newest header that is believed, and is to

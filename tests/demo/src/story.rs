@@ -159,7 +159,8 @@ impl Story<'_> {
         self.hospitals.reach(height).await?;
 
         self.telling.begin("letter");
-        let granted = rossi.read_mail().await?.pop().ok_or_else(|| otherwise("the letter did not arrive"))?;
+        let granted =
+            rossi.read_mail(|_, _| {}).await?.new.pop().ok_or_else(|| otherwise("the letter did not arrive"))?;
         self.telling.done("Dr Rossi collects the letter, which nobody on its way could read.", json!({}));
         Ok((rossi, made, granted))
     }

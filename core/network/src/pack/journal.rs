@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
+use super::system::write_all_at;
 use super::{PackError, disk};
 
 /// What a piece is called.
@@ -55,19 +55,25 @@ pub(super) struct Journal {
 impl Journal {
     /// Opens the journal, and reads it. Half a record at its end is none, and is written over.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Record>), PackError> {
-        let open = || {
-            let mut file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-            let mut bytes = Vec::new();
-            file.read_to_end(&mut bytes)?;
-            Ok((file, bytes))
-        };
-        let (file, bytes) = open().map_err(|error| disk(path, error))?;
-        let records: Vec<Record> = bytes.as_chunks::<{ Record::LEN }>().0.iter().map(Record::from_bytes).collect();
+        let open = || File::options().read(true).write(true).create(true).truncate(false).open(path);
+        let file = open().map_err(|error| disk(path, error))?;
+        let records = Self::records(path, &file)?;
         Ok((Self { path: path.to_owned(), file, end: (records.len() * Record::LEN) as u64 }, records))
     }
 
+    /// Reads the journal as it is now.
+    pub(super) fn read(path: &Path) -> Result<Vec<Record>, PackError> {
+        Self::records(path, &File::open(path).map_err(|error| disk(path, error))?)
+    }
+
+    fn records(path: &Path, mut file: &File) -> Result<Vec<Record>, PackError> {
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes).map_err(|error| disk(path, error))?;
+        Ok(bytes.as_chunks::<{ Record::LEN }>().0.iter().map(Record::from_bytes).collect())
+    }
+
     pub(super) fn append(&mut self, record: Record) -> Result<(), PackError> {
-        let written = self.file.write_all_at(&record.to_bytes(), self.end);
+        let written = write_all_at(&self.file, &record.to_bytes(), self.end);
         written.map_err(|error| disk(&self.path, error))?;
         self.end += Record::LEN as u64;
         Ok(())

@@ -13,21 +13,33 @@
 //! stops may lose more, and keep a record whose piece is not there. Every [`Pack::settle`] therefore forces all of it to the disk and says so in the
 //! journal, by a record without a name; when a pack is opened, whatever follows the last of these is read and opened once, and what does not open is not there.
 //!
-//! One process has a pack open at a time.
+//! One writes to a pack at a time, who has its lock; any number read meanwhile what has arrived ([`PackReader`]).
+//!
+//! What is dropped from a pack is dropped by making another beside it, which then takes its place:
+//!
+//! ```text
+//! <folder>            until the other is whole, and on the disk
+//! <folder>.new        the other, until it has the folder's name
+//! <folder>.old        the first, until it is gone
+//! ```
+//!
+//! Whoever opens it after a kill finds one that is whole: if nothing has the folder's name, the other is.
 
 mod journal;
+mod system;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use clavicle_manifest::{SUBTREE_LEN, StoredDigest, Subtrees};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use zeroize::Zeroizing;
 
 use self::journal::{Journal, Name, Record};
+use self::system::{read_exact_at, sync_names, write_all_at};
 
 /// How many bytes of room a [`Piece`] has before its own, for its nonce.
 const LEAD: usize = NONCE_LEN;
@@ -113,20 +125,32 @@ impl Piece {
     }
 }
 
-/// What has arrived of a study.
+/// What has arrived of a study, and whoever may add to it.
 #[derive(Debug)]
 pub struct Pack {
-    folder: PathBuf,
-    file: File,
+    reader: PackReader,
     journal: Journal,
-    seal: LessSafeKey,
-    naming: Zeroizing<[u8; 32]>,
-    pieces: BTreeMap<Name, At>,
+    /// Held as long as this is there.
+    _lock: File,
     end: u64,
     /// Up to where the disk was told to take it.
     flushed: u64,
     /// Whether all of it is on the disk, and the journal says so.
     is_settled: bool,
+}
+
+/// What has arrived of a study, for whoever reads: also while more arrives, and by several at once.
+#[derive(Clone, Debug)]
+pub struct PackReader(Arc<Shared>);
+
+/// What a writer and its readers share.
+#[derive(Debug)]
+struct Shared {
+    folder: PathBuf,
+    file: File,
+    seal: LessSafeKey,
+    naming: Zeroizing<[u8; 32]>,
+    pieces: RwLock<BTreeMap<Name, At>>,
 }
 
 /// Where a piece is.
@@ -137,46 +161,43 @@ struct At {
     len: u64,
 }
 
-impl Pack {
-    /// Opens the pack in a folder, or makes both.
+impl PackReader {
+    /// Opens the pack in a folder for reading: what is there now.
     ///
     /// # Errors
-    /// [`PackError`].
+    /// [`PackError`]; [`PackError::Absent`] when there is none.
     pub fn open(folder: &Path, key: &PackKey) -> Result<Self, PackError> {
-        fs::create_dir_all(folder).map_err(|error| disk(folder, error))?;
+        recover(folder)?;
         let path = folder.join("pack");
-        let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = open().map_err(|error| disk(&path, error))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(fs::TryLockError::WouldBlock) => return Err(PackError::Busy),
-            Err(fs::TryLockError::Error(error)) => return Err(disk(&path, error)),
+        match File::open(&path) {
+            Ok(file) => {
+                let reader = Self::of(folder, file, key);
+                reader.take_up(&Journal::read(&folder.join("journal"))?)?;
+                Ok(reader)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(PackError::Absent),
+            Err(error) => Err(disk(&path, error)),
         }
-        let (journal, records) = Journal::open(&folder.join("journal"))?;
+    }
+
+    fn of(folder: &Path, file: File, key: &PackKey) -> Self {
         let of = |purpose| blake3::derive_key(purpose, &*key.0);
         let sealing = Zeroizing::new(of("clavicle 2026-11-28 pack: sealing pieces"));
         let unbound = UnboundKey::new(&AES_256_GCM, &*sealing).expect("the key has the length of the algorithm's keys");
-        let mut pack = Self {
+        Self(Arc::new(Shared {
             folder: folder.to_owned(),
             file,
-            journal,
             seal: LessSafeKey::new(unbound),
             naming: Zeroizing::new(of("clavicle 2026-11-28 pack: naming pieces")),
-            pieces: BTreeMap::new(),
-            end: 0,
-            flushed: 0,
-            is_settled: records.last().is_some_and(Record::is_settled),
-        };
-        pack.take_up(&records)?;
-        pack.flushed = pack.end;
-        Ok(pack)
+            pieces: RwLock::default(),
+        }))
     }
 
-    /// Takes up what the journal says, as far as it is true.
-    fn take_up(&mut self, records: &[Record]) -> Result<(), PackError> {
+    /// Takes up what the journal says, as far as it is true. Where it ends.
+    fn take_up(&self, records: &[Record]) -> Result<u64, PackError> {
         let settled = records.iter().rposition(Record::is_settled).map_or(0, |last| last + 1);
-        let file_len = self.file.metadata().map_err(|error| self.failed(error))?.len();
-        let mut buffer = Vec::new();
+        let file_len = self.0.file.metadata().map_err(|error| self.failed(error))?.len();
+        let (mut buffer, mut pieces, mut all) = (Vec::new(), BTreeMap::new(), 0);
         for (number, record) in records.iter().enumerate() {
             let Record { name, offset, len } = *record;
             let end = offset.saturating_add(len).saturating_add((LEAD + TAG) as u64);
@@ -191,10 +212,15 @@ impl Pack {
                     Err(error) => return Err(error),
                 }
             }
-            self.pieces.insert(name, at);
-            self.end = self.end.max(end);
+            pieces.insert(name, at);
+            all = end.max(all);
         }
-        Ok(())
+        *self.0.pieces.write().unwrap_or_else(PoisonError::into_inner) = pieces;
+        Ok(all)
+    }
+
+    fn pieces(&self) -> RwLockReadGuard<'_, BTreeMap<Name, At>> {
+        self.0.pieces.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many of an item's pieces are there from its first on; of an item that is there, all of them.
@@ -211,9 +237,98 @@ impl Pack {
     }
 
     /// Whether a piece is there.
-    pub(crate) fn has(&self, stored: &StoredDigest, size: u64, number: u32) -> bool {
-        let at = self.pieces.get(&self.name(stored, number));
+    fn has(&self, stored: &StoredDigest, size: u64, number: u32) -> bool {
+        let at = self.pieces().get(&self.name(stored, number)).copied();
         at.is_some_and(|at| at.len == piece_len(size, number))
+    }
+
+    /// Reads an item from its first byte to its last.
+    ///
+    /// # Errors
+    /// [`PackError::Absent`].
+    pub fn read(&self, stored: &StoredDigest, size: u64) -> Result<Reader, PackError> {
+        if !self.has_all(stored, size) {
+            return Err(PackError::Absent);
+        }
+        Ok(Reader { pack: self.clone(), stored: *stored, size, next: 0, buffer: Vec::new(), from: 0 })
+    }
+
+    fn name(&self, stored: &StoredDigest, number: u32) -> Name {
+        let mut hasher = blake3::Hasher::new_keyed(&self.0.naming);
+        hasher.update(stored.as_bytes()).update(&number.to_le_bytes());
+        let mut name = [0; 16];
+        hasher.finalize_xof().fill(&mut name);
+        Name(name)
+    }
+
+    fn read_piece(&self, name: Name, at: At, buffer: &mut Vec<u8>) -> Result<(), PackError> {
+        buffer.resize(sealed_len(at.len), 0);
+        match read_exact_at(&self.0.file, buffer, at.offset) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(PackError::Damaged),
+            read => read.map_err(|error| self.failed(error))?,
+        }
+        let (nonce, sealed) = buffer.split_first_chunk_mut::<LEAD>().ok_or(PackError::Damaged)?;
+        let opened = self.0.seal.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name.0), sealed);
+        opened.map(drop).map_err(|_| PackError::Damaged)
+    }
+
+    fn failed(&self, error: io::Error) -> PackError {
+        disk(&self.0.folder.join("pack"), error)
+    }
+}
+
+impl Pack {
+    /// Opens the pack in a folder to add to it, or makes both.
+    ///
+    /// # Errors
+    /// [`PackError`]; [`PackError::Busy`] when somebody else adds to it.
+    pub fn open(folder: &Path, key: &PackKey) -> Result<Self, PackError> {
+        recover(folder)?;
+        fs::create_dir_all(folder).map_err(|error| disk(folder, error))?;
+        let open = |name| {
+            let path = folder.join(name);
+            let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+            file.map_err(|error| disk(&path, error))
+        };
+        // A file of its own: on some systems who does not have the lock cannot read what is locked.
+        let lock = open("lock")?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(fs::TryLockError::WouldBlock) => return Err(PackError::Busy),
+            Err(fs::TryLockError::Error(error)) => return Err(disk(&folder.join("lock"), error)),
+        }
+        clean(folder)?;
+        let (journal, records) = Journal::open(&folder.join("journal"))?;
+        let reader = PackReader::of(folder, open("pack")?, key);
+        let end = reader.take_up(&records)?;
+        let is_settled = records.last().is_some_and(Record::is_settled);
+        Ok(Self { reader, journal, _lock: lock, end, flushed: end, is_settled })
+    }
+
+    /// What reads from it, also while more is added.
+    #[must_use]
+    pub fn reader(&self) -> PackReader {
+        self.reader.clone()
+    }
+
+    /// How many of an item's pieces are there from its first on; of an item that is there, all of them.
+    #[must_use]
+    pub fn held(&self, stored: &StoredDigest, size: u64) -> u32 {
+        self.reader.held(stored, size)
+    }
+
+    /// Whether all of an item is there.
+    #[must_use]
+    pub fn has_all(&self, stored: &StoredDigest, size: u64) -> bool {
+        self.reader.has_all(stored, size)
+    }
+
+    /// Reads an item from its first byte to its last.
+    ///
+    /// # Errors
+    /// [`PackError::Absent`].
+    pub fn read(&self, stored: &StoredDigest, size: u64) -> Result<Reader, PackError> {
+        self.reader.read(stored, size)
     }
 
     /// Keeps a piece that was verified. It is lost by nothing but a machine that stops before [`Pack::settle`].
@@ -221,20 +336,21 @@ impl Pack {
     /// # Errors
     /// [`PackError::Disk`]; the pack is as before.
     pub(crate) fn keep(&mut self, stored: &StoredDigest, number: u32, piece: &mut Piece) -> Result<(), PackError> {
-        let (name, len) = (self.name(stored, number), piece.len() as u64);
+        let (name, len) = (self.reader.name(stored, number), piece.len() as u64);
         let bytes = &mut piece.0;
         let mut nonce = [0; NONCE_LEN];
         getrandom::fill(&mut nonce).map_err(|error| self.failed(io::Error::other(error)))?;
         bytes[..LEAD].copy_from_slice(&nonce);
         let (nonce, aad) = (Nonce::assume_unique_for_key(nonce), Aad::from(name.0));
-        let tag = self.seal.seal_in_place_separate_tag(nonce, aad, &mut bytes[LEAD..]);
+        let shared = &self.reader.0;
+        let tag = shared.seal.seal_in_place_separate_tag(nonce, aad, &mut bytes[LEAD..]);
         bytes.extend_from_slice(tag.expect("no piece is longer than the algorithm takes").as_ref());
         let at = At { offset: self.end, len };
         self.is_settled = false;
-        self.file.write_all_at(bytes, at.offset).map_err(|error| self.failed(error))?;
+        write_all_at(&shared.file, bytes, at.offset).map_err(|error| self.failed(error))?;
         self.journal.append(Record { name, offset: at.offset, len })?;
         self.end = at.offset.saturating_add(bytes.len() as u64);
-        self.pieces.insert(name, at);
+        shared.pieces.write().unwrap_or_else(PoisonError::into_inner).insert(name, at);
         Ok(())
     }
 
@@ -245,7 +361,7 @@ impl Pack {
     pub fn put(&mut self, bytes: &[u8]) -> Result<(StoredDigest, u64), PackError> {
         let (stored, size) = (StoredDigest::of(bytes), bytes.len() as u64);
         for number in 0..pieces(size) {
-            if !self.has(&stored, size, number) {
+            if !self.reader.has(&stored, size, number) {
                 let from = usize::try_from(number).unwrap_or(usize::MAX).saturating_mul(MAX_PIECE);
                 let bytes = &bytes[from..bytes.len().min(from.saturating_add(MAX_PIECE))];
                 let mut piece = Piece::with_room(bytes.len());
@@ -263,7 +379,7 @@ impl Pack {
         }
         self.flushed = self.end;
         // That it cannot be flushed early is no failure: settling tells.
-        self.file.try_clone().ok()
+        self.reader.0.file.try_clone().ok()
     }
 
     /// Forces to the disk what is there. A machine that stops after this has returned loses nothing of it.
@@ -274,107 +390,98 @@ impl Pack {
         if self.is_settled {
             return Ok(());
         }
-        self.file.sync_data().map_err(|error| self.failed(error))?;
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|error| disk(&self.folder, error))?;
+        let Shared { folder, file, .. } = &*self.reader.0;
+        file.sync_data().map_err(|error| self.failed(error))?;
+        sync_names(folder).map_err(|error| disk(folder, error))?;
         // Last: its mark stands for all of the above, also for who opens the pack after a kill.
         self.journal.settle()?;
         self.is_settled = true;
         Ok(())
     }
 
-    /// Reads an item from its first byte to its last.
-    ///
-    /// # Errors
-    /// [`PackError::Absent`].
-    pub fn read(&self, stored: &StoredDigest, size: u64) -> Result<Reader<'_>, PackError> {
-        if !self.has_all(stored, size) {
-            return Err(PackError::Absent);
-        }
-        Ok(Reader { pack: self, stored: *stored, size, next: 0, buffer: Vec::new(), from: 0 })
-    }
-
-    /// Drops everything that is not of these items, as digests and sizes, and takes no room on the disk for it any more.
+    /// Drops everything that is not of these items, as digests and sizes, and takes no room on the disk for it any more. Who reads what was there
+    /// before goes on reading that.
     ///
     /// # Errors
     /// [`PackError`]; the pack is as before.
     pub fn retain(self, items: &[(StoredDigest, u64)], key: &PackKey) -> Result<Self, PackError> {
         let named = |(stored, size): &(StoredDigest, u64)| {
-            (0..pieces(*size)).map(|number| self.name(stored, number)).collect::<Vec<_>>()
+            (0..pieces(*size)).map(|number| self.reader.name(stored, number)).collect::<Vec<_>>()
         };
+        let all = self.reader.pieces();
         let wanted: BTreeMap<Name, At> =
-            items.iter().flat_map(named).filter_map(|name| Some((name, *self.pieces.get(&name)?))).collect();
-        if wanted.len() == self.pieces.len() {
+            items.iter().flat_map(named).filter_map(|name| Some((name, *all.get(&name)?))).collect();
+        let count = all.len();
+        drop(all);
+        if wanted.len() == count {
             return Ok(self);
         }
-        // Beside it, and then in its place: the pieces move as they are sealed.
-        let beside = self.folder.with_extension("new");
-        match fs::remove_dir_all(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(&beside, error)),
-            _ => {}
-        }
+        let folder = self.reader.0.folder.clone();
+        let [beside, old] = besides(&folder);
         let mut new = Self::open(&beside, key)?;
         let mut buffer = Vec::new();
         for (name, at) in wanted {
             buffer.resize(sealed_len(at.len), 0);
-            self.file.read_exact_at(&mut buffer, at.offset).map_err(|error| self.failed(error))?;
+            read_exact_at(&self.reader.0.file, &mut buffer, at.offset).map_err(|error| self.failed(error))?;
             new.is_settled = false;
-            new.file.write_all_at(&buffer, new.end).map_err(|error| new.failed(error))?;
+            write_all_at(&new.reader.0.file, &buffer, new.end).map_err(|error| new.failed(error))?;
             new.journal.append(Record { name, offset: new.end, len: at.len })?;
             new.end = new.end.saturating_add(buffer.len() as u64);
         }
         new.settle()?;
-        drop(new);
-        // Between the two there is only the new one, under its other name: what is lost then is a fetch, and no promise.
-        let folder = self.folder.clone();
-        drop(self);
-        fs::remove_dir_all(&folder)
-            .and_then(|()| fs::rename(&beside, &folder))
+        drop((self, new));
+        fs::rename(&folder, &old)
+            .and_then(|()| rename_if_there(&beside, &folder))
+            .and_then(|()| folder.parent().map_or(Ok(()), sync_names))
+            .and_then(|()| fs::remove_dir_all(&old))
             .map_err(|error| disk(&folder, error))?;
         Self::open(&folder, key)
     }
 
-    /// Removes the pack of a folder, and the folder when nothing else is in it.
-    ///
-    /// # Errors
-    /// [`PackError`].
-    pub fn remove(self) -> Result<(), PackError> {
-        for name in ["journal", "pack"] {
-            let path = self.folder.join(name);
-            fs::remove_file(&path).map_err(|error| disk(&path, error))?;
-        }
-        // Whoever keeps something else beside it keeps the folder.
-        fs::remove_dir(&self.folder).ok();
-        Ok(())
-    }
-
-    fn name(&self, stored: &StoredDigest, number: u32) -> Name {
-        let mut hasher = blake3::Hasher::new_keyed(&self.naming);
-        hasher.update(stored.as_bytes()).update(&number.to_le_bytes());
-        let mut name = [0; 16];
-        hasher.finalize_xof().fill(&mut name);
-        Name(name)
-    }
-
-    fn read_piece(&self, name: Name, at: At, buffer: &mut Vec<u8>) -> Result<(), PackError> {
-        buffer.resize(sealed_len(at.len), 0);
-        match self.file.read_exact_at(buffer, at.offset) {
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Err(PackError::Damaged),
-            read => read.map_err(|error| self.failed(error))?,
-        }
-        let (nonce, sealed) = buffer.split_first_chunk_mut::<LEAD>().ok_or(PackError::Damaged)?;
-        let opened = self.seal.open_in_place(Nonce::assume_unique_for_key(*nonce), Aad::from(name.0), sealed);
-        opened.map(drop).map_err(|_| PackError::Damaged)
-    }
-
     fn failed(&self, error: io::Error) -> PackError {
-        disk(&self.folder.join("pack"), error)
+        self.reader.failed(error)
+    }
+}
+
+/// What stands beside a pack while another takes its place: the other, and the first.
+fn besides(folder: &Path) -> [PathBuf; 2] {
+    ["new", "old"].map(|name| folder.with_extension(name))
+}
+
+/// Gives its name to the pack that was to take the place of this one, if a kill came between.
+fn recover(folder: &Path) -> Result<(), PackError> {
+    let [beside, _] = besides(folder);
+    // It lost its name only when the other was whole.
+    if fs::symlink_metadata(folder).is_err() {
+        rename_if_there(&beside, folder).map_err(|error| disk(folder, error))?;
+    }
+    Ok(())
+}
+
+/// Removes what a kill has left beside a pack whose lock is held.
+fn clean(folder: &Path) -> Result<(), PackError> {
+    // (What stands beside the other is itself.)
+    for left in besides(folder).into_iter().filter(|left| left != folder) {
+        match fs::remove_dir_all(&left) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(disk(&left, error)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Renames what is there; who reads may have been faster.
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
 /// An item's bytes, read from a pack.
 #[derive(Debug)]
-pub struct Reader<'a> {
-    pack: &'a Pack,
+pub struct Reader {
+    pack: PackReader,
     stored: StoredDigest,
     size: u64,
     next: u32,
@@ -382,14 +489,14 @@ pub struct Reader<'a> {
     from: usize,
 }
 
-impl Read for Reader<'_> {
+impl Read for Reader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.from + TAG >= self.buffer.len() {
             if self.next == pieces(self.size) {
                 return Ok(0);
             }
             let name = self.pack.name(&self.stored, self.next);
-            let at = *self.pack.pieces.get(&name).ok_or_else(|| io::Error::other(PackError::Absent))?;
+            let at = self.pack.pieces().get(&name).copied().ok_or_else(|| io::Error::other(PackError::Absent))?;
             self.pack.read_piece(name, at, &mut self.buffer).map_err(io::Error::other)?;
             self.next += 1;
             self.from = LEAD;

@@ -138,6 +138,57 @@ fn what_is_not_to_be_kept_takes_no_room() {
     assert_eq!(read(&open(&folder), kept).unwrap(), bytes(2, 2 * MIB));
 }
 
+/// A kill at each step of one pack taking another's place.
+#[test]
+fn a_pack_that_another_takes_the_place_of_is_never_lost() {
+    let folder = TempDir::new().unwrap();
+    let place = |name: &str| folder.path().join(name);
+    let mut pack = open(&folder);
+    let (gone, kept) = (pack.put(&bytes(1, 5000)).unwrap(), pack.put(&bytes(2, 5000)).unwrap());
+    pack.settle().unwrap();
+    drop(pack);
+    // Half of the other: the first is all there is.
+    fs::create_dir(place("of a study.new")).unwrap();
+    fs::write(place("of a study.new").join("journal"), [7; 40]).unwrap();
+    let pack = open(&folder);
+    assert!(pack.has_all(&gone.0, gone.1) && !place("of a study.new").exists());
+    // The other is whole, and neither has the name.
+    let pack = pack.retain(&[kept], &key()).unwrap();
+    drop(pack);
+    fs::create_dir(place("of a study.old")).unwrap();
+    fs::rename(place("of a study"), place("of a study.new")).unwrap();
+    let reader = PackReader::open(&place("of a study"), &key()).unwrap();
+    assert!(reader.has_all(&kept.0, kept.1) && !reader.has_all(&gone.0, gone.1));
+    // The other has it, and the first is there still.
+    let pack = open(&folder);
+    assert!(pack.has_all(&kept.0, kept.1) && !place("of a study.old").exists() && !place("of a study.new").exists());
+}
+
+/// Readers see what is whole the moment that it is, several at once, and go on where the pack is replaced.
+#[test]
+fn what_arrives_is_read_while_more_arrives() {
+    let folder = TempDir::new().unwrap();
+    let mut pack = open(&folder);
+    let (first, second) =
+        (pack.put(&bytes(1, 2 * MIB)).unwrap(), (StoredDigest::of(&bytes(2, MIB + 1)), (MIB + 1) as u64));
+    let readers = [pack.reader(), pack.reader(), PackReader::open(&folder.path().join("of a study"), &key()).unwrap()];
+    let mut begun = readers[0].read(&first.0, first.1).unwrap();
+    let mut half = vec![0; MIB + 1000];
+    begun.read_exact(&mut half).unwrap();
+    // One of its two pieces.
+    let mut piece = Piece::with_room(MIB);
+    piece.grow(MIB).copy_from_slice(&bytes(2, MIB + 1)[..MIB]);
+    pack.keep(&second.0, 0, &mut piece).unwrap();
+    assert!(readers.iter().all(|reader| reader.has_all(&first.0, first.1) && !reader.has_all(&second.0, second.1)));
+    pack.put(&bytes(2, MIB + 1)).unwrap();
+    assert!(readers[..2].iter().all(|reader| reader.has_all(&second.0, second.1)));
+    assert!(!readers[2].has_all(&second.0, second.1), "it was opened before");
+    let pack = pack.retain(&[second], &key()).unwrap();
+    assert!(!pack.has_all(&first.0, first.1));
+    begun.read_to_end(&mut half).unwrap();
+    assert_eq!(half, bytes(1, 2 * MIB));
+}
+
 /// Whatever is in the journal's file, it is read or not, and nothing falls over.
 #[test]
 fn a_journal_of_anything_is_opened() {
@@ -152,6 +203,6 @@ fn a_journal_of_anything_is_opened() {
         }
         fs::write(file(&folder, "journal"), &journal).unwrap();
         fs::write(file(&folder, "pack"), bytes(seed, 500)).unwrap();
-        assert_eq!(open(&folder).pieces.len(), 0);
+        assert_eq!(open(&folder).reader.pieces().len(), 0);
     }
 }

@@ -1,5 +1,7 @@
 //! What is said in a transfer.
 
+use std::collections::HashMap;
+
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::Wire;
 use clavicle_ledger::key::Signature;
@@ -8,7 +10,7 @@ use clavicle_ledger::salt::Salt;
 use clavicle_letters::mailbox::Mailbox;
 use clavicle_manifest::{
     Attachment, Counts, Instance, Manifest, ScopedManifest, ScopedSeries, Series, SignedManifest, SignedScopedManifest,
-    StoredDigest,
+    StoredDigest, Uid,
 };
 
 use crate::message::List;
@@ -178,6 +180,22 @@ impl Listing {
         let rest = (0..instances).filter(|place| middles.binary_search(place).is_err());
         let all = reports.chain(middles.iter().copied()).chain(rest);
         all.filter_map(|place| u32::try_from(place).ok()).collect()
+    }
+
+    /// The places of what these UIDs name, in their order: of a series all its instances, or of an instance itself.
+    #[must_use]
+    pub fn places_of(&self, uids: &[Uid]) -> Vec<u32> {
+        let (mut named, mut from) = (HashMap::new(), 0usize);
+        for series in self.series() {
+            let end = from.saturating_add(series.instances.len());
+            named.insert(series.series_instance_uid, from..end);
+            for (place, instance) in (from..end).zip(&series.instances) {
+                named.entry(instance.sop_instance_uid).or_insert(place..place.saturating_add(1));
+            }
+            from = end;
+        }
+        let places = uids.iter().filter_map(|uid| named.get(uid)).flat_map(Clone::clone);
+        places.filter_map(|place| u32::try_from(place).ok()).collect()
     }
 
     /// What everyone sees of the study.

@@ -29,6 +29,7 @@ mod reading;
 mod receive;
 mod refusals;
 mod send;
+mod steering;
 mod turn;
 mod writing;
 
@@ -37,6 +38,7 @@ pub use self::reading::Kept;
 pub use self::receive::{Fetch, FetchError, Got, Outcome, Progress, Verified, connect};
 pub use self::send::{Admission, BoxError, Gate};
 pub(crate) use self::send::{Transfers, serve};
+pub use self::steering::{Demand, Pace, Places, Steering};
 
 /// The code with which a source closes a connection that it has refused.
 const REFUSED: u32 = 1;

@@ -1,5 +1,6 @@
 //! The recipient's side: nothing is believed, and nothing is kept before it was verified.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use iroh::Endpoint;
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
 use tokio::time::timeout;
 
-use super::message::{Answer, Ask, Lead, Listing, MAX_WANTS, Offer, PROTOCOL, Reach, Reference, Want, Wants};
+use super::message::{Answer, Ask, Lead, Listing, Offer, PROTOCOL, Reach, Reference, Want, Wants};
+use super::steering::{Missing, Pace, Places, Queue, Steering};
 use super::writing::{Came, Writer};
 use super::{DONE, ENDED, REFUSED, REVISED};
 use crate::endpoint::{self, Remote, read_message, write_message};
@@ -24,6 +26,11 @@ use crate::pack::{MAX_PIECE, Pack, PackError, piece_len, pieces};
 const STALLED: Duration = Duration::from_secs(30);
 /// The most bytes that are taken from the connection at a time.
 const STEP: usize = 64 * 1024;
+
+/// More is asked for as long as less than so many bytes are on their way: enough for 80 ms at 100 MB/s.
+const AHEAD: u64 = 8 << 20;
+/// The most items that are on their way.
+const MOST_AHEAD: usize = 256;
 
 /// Why nothing, or not everything, was fetched.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +50,9 @@ pub enum FetchError {
     /// Another revision.
     #[error("the study was revised meanwhile; what has arrived is kept, try again")]
     Revised,
+    /// Whoever asked for it wants it no more.
+    #[error("it was cancelled; what has arrived is kept, and does not come again")]
+    Cancelled,
     /// The connection.
     #[error("the connection to the source broke; what has arrived is kept, try again")]
     Broken,
@@ -145,6 +155,27 @@ pub struct Progress {
     pub bytes: u64,
 }
 
+/// How far it is, and who is told.
+struct Told<'a, P> {
+    done: Progress,
+    progress: &'a mut P,
+}
+
+/// What was asked for and has not come, in the order in which it does.
+#[derive(Default)]
+struct Underway {
+    items: VecDeque<Missing>,
+    bytes: u64,
+}
+
+impl Underway {
+    fn pop(&mut self) -> Option<Missing> {
+        let next = self.items.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(next.bytes);
+        Some(next)
+    }
+}
+
 impl Fetch {
     /// What the source says there is; not to be believed yet.
     #[must_use]
@@ -200,6 +231,21 @@ impl Verified {
         &mut self,
         pack: Pack,
         wanted: &[u32],
+        progress: impl FnMut(Progress),
+    ) -> Result<(Pack, Vec<Got>), FetchError> {
+        self.fetch_as(pack, wanted, Steering::default(), progress).await
+    }
+
+    /// The same; meanwhile others say whether it goes on and what comes first, and are told which places are whole. These can be read from the
+    /// [`PackReader`](crate::pack::PackReader) at once.
+    ///
+    /// # Errors
+    /// [`FetchError`]; what had arrived by then is in the pack. [`FetchError::Broken`] too when it is paused for so long that the source hangs up.
+    pub async fn fetch_as(
+        &mut self,
+        pack: Pack,
+        wanted: &[u32],
+        steering: Steering,
         mut progress: impl FnMut(Progress),
     ) -> Result<(Pack, Vec<Got>), FetchError> {
         let items: Vec<_> = self.fetch.offer.manifest.items().iter().map(|item| (item.stored(), item.size())).collect();
@@ -207,33 +253,28 @@ impl Verified {
             let item = usize::try_from(place).ok().and_then(|place| items.get(place).copied());
             item.ok_or(FetchError::Protocol("there is no such place in its manifest"))
         };
-        let (mut got, mut missing) = (Vec::with_capacity(wanted.len()), Vec::new());
+        let (mut got, mut missing, mut whole) = (Vec::with_capacity(wanted.len()), BTreeMap::new(), Places::default());
         for &place in wanted {
             let (stored, size) = item(place)?;
             let from = pack.held(&stored, size);
             got.push(Got { place, outcome: Outcome::Intact });
             if from < pieces(size) {
-                missing.push((Want { place, from }, stored, size));
+                let bytes = size.saturating_sub(u64::from(from).saturating_mul(MAX_PIECE as u64));
+                missing.insert(place, Missing { want: Want { place, from }, stored, size, bytes });
+            } else {
+                whole.insert(place);
             }
         }
-        let mut done = Progress { items: wanted.len() - missing.len(), bytes: 0 };
-        progress(done);
-        let mut absent = Vec::new();
-        let mut writer = Writer::start(pack);
-        let taken: Result<(), FetchError> = async {
-            for batch in missing.chunks(MAX_WANTS) {
-                let wants = Wants::of(batch.iter().map(|(want, ..)| *want));
-                self.ask(&Ask::Items(wants)).await?;
-                for (want, stored, size) in batch {
-                    let told = (&mut done, &mut progress);
-                    if !self.take(*want, (*stored, *size), &mut writer, told).await? {
-                        absent.push(want.place);
-                    }
-                }
-            }
-            Ok(())
-        }
-        .await;
+        let mut told = Told { done: Progress { items: whole.len(), bytes: 0 }, progress: &mut progress };
+        (told.progress)(told.done);
+        steering.whole().send_replace(whole);
+        let mut writer = Writer::start(pack, Arc::clone(steering.whole()));
+        let (ends, mut absent) = (steering.clone().ends(), Vec::new());
+        let taken = tokio::select! {
+            biased;
+            () = ends => Err(FetchError::Cancelled),
+            taken = self.take_all(Queue::new(missing, wanted), steering, &mut writer, &mut told, &mut absent) => taken,
+        };
         let written = writer.finish().await.ok_or(FetchError::Broken)??;
         taken?;
         for one in &mut got {
@@ -244,6 +285,62 @@ impl Verified {
             }
         }
         Ok((written.pack, got))
+    }
+
+    /// Asks for what is wanted, a little ahead of what comes, and takes it. What is not to be had is in `absent`.
+    async fn take_all(
+        &mut self,
+        mut queue: Queue<'_>,
+        mut steering: Steering,
+        writer: &mut Writer,
+        told: &mut Told<'_, impl FnMut(Progress)>,
+        absent: &mut Vec<u32>,
+    ) -> Result<(), FetchError> {
+        let mut coming = Underway::default();
+        let mut demand = Some(steering.begin());
+        let mut is_paused = false;
+        loop {
+            if let Some(demand) = demand.take().or_else(|| steering.changed_to()) {
+                is_paused = demand.pace == Pace::Paused;
+                queue.put_first(self.fetch.offer.manifest.places_of(&demand.first));
+            }
+            if !is_paused {
+                self.ask_ahead(&mut queue, &mut coming).await?;
+            }
+            if let Some(missing) = coming.pop() {
+                // Before it is taken, so that the source has something to go on with while it comes.
+                if !is_paused {
+                    self.ask_ahead(&mut queue, &mut coming).await?;
+                }
+                if !self.take(missing, writer, told).await? {
+                    absent.push(missing.want.place);
+                }
+            } else if queue.is_empty() {
+                return Ok(());
+            } else {
+                tokio::select! {
+                    is_steered = steering.turns() => if !is_steered {
+                        // Nobody is left who could let it go on.
+                        return Err(FetchError::Cancelled);
+                    },
+                    _ = self.fetch.connection.closed() => return Err(why(&self.fetch.connection)),
+                }
+            }
+        }
+    }
+
+    /// Asks for more, until enough is on its way.
+    async fn ask_ahead(&mut self, queue: &mut Queue<'_>, coming: &mut Underway) -> Result<(), FetchError> {
+        while coming.bytes < AHEAD && coming.items.len() < MOST_AHEAD {
+            let ask = queue.next_ask();
+            if ask.is_empty() {
+                break;
+            }
+            self.ask(&Ask::Items(Wants::of(ask.iter().map(|missing| missing.want)))).await?;
+            coming.bytes = ask.iter().fold(coming.bytes, |bytes, missing| bytes.saturating_add(missing.bytes));
+            coming.items.extend(ask);
+        }
+        Ok(())
     }
 
     /// A holder asks for the study's receipts from a sequence on, as many as go into one answer. They are not to be believed yet.
@@ -279,10 +376,9 @@ impl Verified {
     /// Takes one item; false when it is not to be had.
     async fn take(
         &mut self,
-        Want { place, from }: Want,
-        (stored, size): (StoredDigest, u64),
+        Missing { want: Want { place, from }, stored, size, bytes: _ }: Missing,
         writer: &mut Writer,
-        (done, progress): (&mut Progress, &mut impl FnMut(Progress)),
+        Told { done, progress }: &mut Told<'_, impl FnMut(Progress)>,
     ) -> Result<bool, FetchError> {
         let mut lead = [0; Lead::LEN];
         self.read(&mut lead).await?;
@@ -311,7 +407,8 @@ impl Verified {
                 progress(*done);
             }
             // When the writer has stopped, it says why at the end.
-            if !writer.hand(Came { place, stored, number, subtrees: subtrees.clone(), piece }).await {
+            let is_last = number.saturating_add(1) == pieces(size);
+            if !writer.hand(Came { place, stored, number, is_last, subtrees: subtrees.clone(), piece }).await {
                 return Err(FetchError::Broken);
             }
             number = number.saturating_add(1);

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clavicle_manifest::{StoredDigest, Subtrees};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
+use super::steering::Places;
 use crate::pack::{Pack, PackError, Piece};
 
 /// How many pieces wait for the disk, at most.
@@ -20,6 +21,8 @@ pub(super) struct Came {
     pub(super) stored: StoredDigest,
     /// Which piece of the item.
     pub(super) number: u32,
+    /// Whether it is its item's last.
+    pub(super) is_last: bool,
     /// The item's subtrees, verified; none when the piece is the item.
     pub(super) subtrees: Option<Arc<Subtrees>>,
     /// Its bytes.
@@ -42,9 +45,10 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn start(pack: Pack) -> Self {
+    /// `whole` is told of each place when all of it can be read.
+    pub(super) fn start(pack: Pack, whole: Arc<watch::Sender<Places>>) -> Self {
         let ((came, coming), (emptied, empty)) = (mpsc::channel(PIECES), mpsc::channel(PIECES));
-        Self { came, empty, task: tokio::task::spawn_blocking(move || write(pack, coming, &emptied)) }
+        Self { came, empty, task: tokio::task::spawn_blocking(move || write(pack, coming, &emptied, &whole)) }
     }
 
     /// An empty piece with room for `len` bytes.
@@ -69,16 +73,20 @@ fn write(
     mut pack: Pack,
     mut coming: mpsc::Receiver<Came>,
     emptied: &mpsc::Sender<Piece>,
+    whole: &watch::Sender<Places>,
 ) -> Result<Written, PackError> {
     let mut altered = BTreeSet::new();
     let mut flushing: Option<JoinHandle<()>> = None;
-    while let Some(Came { place, stored, number, subtrees, mut piece }) = coming.blocking_recv() {
+    while let Some(Came { place, stored, number, is_last, subtrees, mut piece }) = coming.blocking_recv() {
         let sound = match &subtrees {
             None => StoredDigest::of(piece.bytes()) == stored,
             Some(subtrees) => subtrees.verify(usize::try_from(number).unwrap_or(usize::MAX), piece.bytes()).is_ok(),
         };
         if sound {
             pack.keep(&stored, number, &mut piece)?;
+            if is_last && !altered.contains(&place) {
+                whole.send_modify(|whole| whole.insert(place));
+            }
         } else {
             altered.insert(place);
         }

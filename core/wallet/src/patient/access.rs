@@ -15,7 +15,7 @@ use clavicle_network::transfer::{FetchError, Progress};
 
 use super::{OwnStudy, Patient};
 use crate::cache::{self, Images};
-use crate::download::{ATTEMPTS, Download, Downloaded};
+use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
 use crate::error::WalletError;
 use crate::ledger::Proven;
 use crate::objection::{self, Objection};
@@ -78,6 +78,36 @@ impl Patient {
         Ok(Access { height: proven.height, age_ms: proven.age_ms, events: record.events, grants })
     }
 
+    /// Begins to fetch a study of one's own, into the cache; with `out`, into files there. It is the fetch that goes on from here, without this.
+    ///
+    /// # Errors
+    /// [`WalletError`]: why it cannot be fetched, from the ledger.
+    pub async fn begin_fetch(&mut self, study: &OwnStudy, out: Option<&Path>) -> Result<StudyFetch, WalletError> {
+        let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
+        Ok(self.wallet.fetch(download, key, out))
+    }
+
+    /// Looks why a fetch failed. When this returns it may be begun again: there is another revision.
+    ///
+    /// # Errors
+    /// Why it failed: of who was refused, what the ledger says, since a source never says why.
+    pub async fn fetch_failed(
+        &mut self,
+        study: &OwnStudy,
+        fetch: &StudyFetch,
+        error: WalletError,
+    ) -> Result<(), WalletError> {
+        if self.wallet.is_revised(&error, study.id, fetch.root()).await {
+            return Ok(());
+        }
+        if matches!(error, WalletError::Fetch(FetchError::Refused(_))) {
+            // The source may know a newer block than the relay that was asked.
+            self.wallet.catch_up().await?;
+            self.download(study).await?;
+        }
+        Err(error)
+    }
+
     /// Fetches a study of one's own, into the cache; with `out`, into files there.
     ///
     /// # Errors
@@ -88,22 +118,14 @@ impl Patient {
         out: Option<&Path>,
         mut progress: impl FnMut(Progress, usize),
     ) -> Result<Downloaded, WalletError> {
-        let mut attempt = 0;
+        let (control, mut attempt) = (Control::default(), 1);
         loop {
-            attempt += 1;
-            let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
-            let root = download.record.manifest_root;
-            let done = Box::pin(self.wallet.fetch(download, &key, out, &mut progress)).await;
-            match &done {
-                Err(error) if attempt < ATTEMPTS && self.wallet.is_revised(error, study.id, root).await => {}
-                Err(WalletError::Fetch(FetchError::Refused(_))) => {
-                    // The source may know a newer block than the relay that was asked, and never says why it refuses.
-                    self.wallet.catch_up().await?;
-                    self.download(study).await?;
-                    return done;
-                }
-                _ => return done,
+            let fetch = self.begin_fetch(study, out).await?;
+            match Box::pin(fetch.run_telling(&control, &mut progress)).await {
+                Err(error) if attempt < ATTEMPTS => self.fetch_failed(study, &fetch, error).await?,
+                done => return done,
             }
+            attempt += 1;
         }
     }
 
@@ -113,7 +135,7 @@ impl Patient {
     /// [`WalletError`].
     pub async fn look_up(&mut self, study: &OwnStudy) -> Result<(), WalletError> {
         let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
-        let (endpoint, mut verified) = Box::pin(self.wallet.knock(download, &key)).await?;
+        let (endpoint, mut verified) = Box::pin(self.wallet.fetch(download, key, None).knock()).await?;
         let mut from = self.receipts_from(study)?;
         loop {
             let statement = verified.receipts(from).await?;

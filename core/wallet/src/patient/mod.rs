@@ -30,7 +30,7 @@ use crate::ledger::Proven;
 use crate::objection;
 use crate::rows::Held;
 pub use crate::rows::MAX_RUNS;
-use crate::vault::Passphrase;
+use crate::vault::KeyStore;
 use crate::wallet::{Kind, Wallet};
 
 /// A patient's wallet.
@@ -55,11 +55,11 @@ impl Patient {
     /// [`WalletError`].
     pub fn create(
         folder: &Path,
-        passphrase: &Passphrase,
+        keys: &dyn KeyStore,
         genesis: Genesis,
         clock: fn() -> LocalTime,
     ) -> Result<(Self, Words), WalletError> {
-        let (wallet, words) = Wallet::create(folder, passphrase, genesis, "", clock)?;
+        let (wallet, words) = Wallet::create(folder, keys, genesis, "", clock)?;
         Ok((Self { wallet }, words))
     }
 
@@ -67,8 +67,8 @@ impl Patient {
     ///
     /// # Errors
     /// [`WalletError`].
-    pub fn open(folder: &Path, passphrase: &Passphrase, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
-        Ok(Self { wallet: Wallet::open(folder, passphrase, Kind::Patient, clock)? })
+    pub fn open(folder: &Path, keys: &dyn KeyStore, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
+        Ok(Self { wallet: Wallet::open(folder, keys, Kind::Patient, clock)? })
     }
 
     /// The patient's studies.

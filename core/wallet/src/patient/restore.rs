@@ -27,7 +27,7 @@ use super::access::own_download;
 use crate::error::WalletError;
 use crate::ledger::Ledger;
 use crate::rows::{Held, Known, Profile, Summary};
-use crate::vault::{Passphrase, VaultError};
+use crate::vault::{KeyStore, VaultError};
 use crate::wallet::Wallet;
 
 /// After how many keys in a row that hold nothing a device is taken to have no more. A pickup that comes to nothing uses up a key for each study
@@ -76,7 +76,7 @@ impl Patient {
     /// [`WalletError`]; nothing is made then.
     pub async fn restore(
         folder: &Path,
-        passphrase: &Passphrase,
+        keys: &dyn KeyStore,
         genesis: Genesis,
         words: &Words,
         checkpoint: Option<&Checkpoint>,
@@ -90,7 +90,7 @@ impl Patient {
         let places = Search::new(&ledger, words.seed()).all().await?;
         // Never the first: of that one a wallet may be left that has held nothing yet.
         let device = places.iter().map(|place| place.device).max().unwrap_or(0).saturating_add(1);
-        let wallet = Wallet::make(folder, passphrase, genesis, ledger, (words, device), "")?;
+        let wallet = Wallet::make(folder, keys, genesis, ledger, (words, device), "")?;
         Ok(Restored { patient: Self { wallet }, studies: places.len() })
     }
 
@@ -162,7 +162,7 @@ impl Patient {
     ) -> Result<Known, WalletError> {
         let (record, proven) = self.record_of(study, source, &key.public()).await?;
         let download = own_download(study, record, &proven)?;
-        let (endpoint, verified) = Box::pin(self.wallet.knock(download, key)).await?;
+        let (endpoint, verified) = Box::pin(self.wallet.fetch(download, key.clone(), None).knock()).await?;
         let offer = verified.offer().clone();
         verified.close().await;
         endpoint.close().await;

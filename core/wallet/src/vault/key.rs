@@ -1,20 +1,13 @@
-//! The vault's data key: sealed by a passphrase, and what it makes of rows.
+//! The vault's data key, and what it makes of rows.
 
 use std::fmt;
-use std::io::Read as _;
-use std::iter;
 
-use age::DecryptError;
 use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use super::{Passphrase, VaultError};
+use super::{KeyStore, VaultError};
 
-/// Binary logarithm of scrypt's N: 128 MiB of memory and about half a second for every guess.
-const WORK_FACTOR: u8 = 17;
-/// The most work that opening a vault may ask for: a gibibyte. A later version may seal with more than this one.
-const MAX_WORK_FACTOR: u8 = 20;
 const NONCE_LEN: usize = 24;
 
 /// The name of a row in the file.
@@ -34,34 +27,17 @@ pub(super) struct DataKey {
 pub(super) struct PlainRow(Zeroizing<Vec<u8>>);
 
 impl DataKey {
-    /// Makes one; returned with the bytes of `vault.age`.
-    pub(super) fn create(passphrase: &Passphrase) -> Result<(Self, Vec<u8>), VaultError> {
+    /// Makes one; returned with the bytes of the file that it is kept in.
+    pub(super) fn create(keys: &dyn KeyStore) -> Result<(Self, Vec<u8>), VaultError> {
         let mut root = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *root).map_err(VaultError::Random)?;
-        let mut recipient = age::scrypt::Recipient::new(passphrase.secret());
-        recipient.set_work_factor(WORK_FACTOR);
-        let sealed =
-            age::encrypt(&recipient, &*root).expect("one recipient is given, and memory takes what is written");
+        let sealed = keys.seal(&root)?;
         Ok((Self::below(&root), sealed))
     }
 
-    /// Opens `vault.age`.
-    pub(super) fn open(sealed: &[u8], passphrase: &Passphrase) -> Result<Self, VaultError> {
-        let damaged = || VaultError::Damaged { what: "vault.age", error: None };
-        let mut identity = age::scrypt::Identity::new(passphrase.secret());
-        identity.set_max_work_factor(MAX_WORK_FACTOR);
-        let decryptor = age::Decryptor::new_buffered(sealed).map_err(|_| damaged())?;
-        let mut reader = decryptor.decrypt(iter::once(&identity as _)).map_err(|error| match error {
-            DecryptError::DecryptionFailed => VaultError::WrongPassphrase,
-            DecryptError::ExcessiveWork { .. } => VaultError::TooMuchWork,
-            _ => damaged(),
-        })?;
-        let mut root = Zeroizing::new([0; 32]);
-        reader.read_exact(&mut *root).map_err(|_| damaged())?;
-        match reader.read(&mut [0]) {
-            Ok(0) => Ok(Self::below(&root)),
-            _ => Err(damaged()),
-        }
+    /// Opens that file.
+    pub(super) fn open(sealed: &[u8], keys: &dyn KeyStore) -> Result<Self, VaultError> {
+        Ok(Self::below(&*keys.unseal(sealed)?))
     }
 
     pub(super) fn below(root: &[u8; 32]) -> Self {

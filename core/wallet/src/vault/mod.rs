@@ -1,7 +1,7 @@
 //! The vault: what a wallet keeps, sealed.
 //!
 //! ```text
-//! vault.age      32 random bytes, the data key, sealed by a passphrase (age, scrypt)
+//! vault.age      32 random bytes, the data key, sealed by a passphrase (age, scrypt); another key store has another file
 //! vault.redb
 //!   rows_v1      row name (32) ─► nonce (24) ‖ XChaCha20-Poly1305 of kind, id and value
 //! ```
@@ -16,9 +16,11 @@
 
 mod error;
 mod key;
+mod keystore;
 mod passphrase;
 
 pub use self::error::VaultError;
+pub use self::keystore::{KeyStore, VaultKey};
 pub use self::passphrase::{Passphrase, PassphraseError};
 
 use std::fmt;
@@ -57,14 +59,14 @@ pub struct Vault {
 impl Vault {
     /// Makes an empty vault in `folder`, which is made too if it is not there.
     ///
-    /// `vault.age` comes last and at once, so that there is a vault or there is none. What an interrupted attempt left behind
+    /// The key's file comes last and at once, so that there is a vault or there is none. What an interrupted attempt left behind
     /// is taken over.
     ///
     /// # Errors
     /// [`VaultError`].
-    pub fn create(folder: &Path, passphrase: &Passphrase) -> Result<Self, VaultError> {
-        passphrase.check_new().map_err(VaultError::Weak)?;
-        let (key_file, rows_file) = (folder.join("vault.age"), folder.join("vault.redb"));
+    pub fn create(folder: &Path, keys: &dyn KeyStore) -> Result<Self, VaultError> {
+        keys.check_new()?;
+        let (key_file, rows_file) = (folder.join(keys.file_name()), folder.join("vault.redb"));
         make_folder(folder).map_err(|error| file_error(folder, error))?;
         if key_file.exists() {
             return Err(VaultError::Exists(folder.to_owned()));
@@ -87,7 +89,7 @@ impl Vault {
         if !empty {
             return Err(VaultError::KeyLost(folder.to_owned()));
         }
-        let (key, sealed) = DataKey::create(passphrase)?;
+        let (key, sealed) = DataKey::create(keys)?;
         write_at_once(folder, &key_file, &sealed).map_err(|error| file_error(&key_file, error))?;
         Ok(Self { folder: folder.to_owned(), key, database })
     }
@@ -96,8 +98,8 @@ impl Vault {
     ///
     /// # Errors
     /// [`VaultError`].
-    pub fn open(folder: &Path, passphrase: &Passphrase) -> Result<Self, VaultError> {
-        let (key_file, rows_file) = (folder.join("vault.age"), folder.join("vault.redb"));
+    pub fn open(folder: &Path, keys: &dyn KeyStore) -> Result<Self, VaultError> {
+        let (key_file, rows_file) = (folder.join(keys.file_name()), folder.join("vault.redb"));
         let mut sealed = Vec::new();
         match File::open(&key_file).and_then(|file| file.take(MAX_KEY_FILE_LEN).read_to_end(&mut sealed)) {
             Ok(_) => {}
@@ -110,9 +112,9 @@ impl Vault {
             return Err(VaultError::RowsLost(folder.to_owned()));
         }
         make_private(folder).map_err(|error| file_error(folder, error))?;
-        // Before the passphrase, so that nobody waits for an answer that does not matter.
+        // Before the key, so that nobody waits for an answer that does not matter.
         let database = Builder::new().set_cache_size(CACHE_BYTES).open(&rows_file)?;
-        let key = DataKey::open(&sealed, passphrase)?;
+        let key = DataKey::open(&sealed, keys)?;
         Ok(Self { folder: folder.to_owned(), key, database })
     }
 
@@ -255,7 +257,9 @@ fn decode<T: Row>(value: &[u8]) -> Result<T, VaultError> {
 
 /// Writes a file that is whole or not there.
 fn write_at_once(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("age.new");
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -41,6 +41,9 @@ use clavicle_wallet::rows::{Held, Known, Made, Stage, Summary};
 use clavicle_wallet::vault::{Passphrase, Vault};
 use tokio::time::timeout;
 
+#[path = "mail.rs"]
+mod mail;
+
 const NOW: u64 = 1_790_000_000_000;
 const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
 /// The most holdings that a relay here answers with.

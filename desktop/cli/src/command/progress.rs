@@ -4,6 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use clavicle_command::said::complain;
 use clavicle_network::transfer::Progress;
 
 /// How often a line is written anew at most.
@@ -32,6 +33,11 @@ impl Line {
             out.flush().ok();
         }
     }
+}
+
+/// Says what is being done, once, also where nobody looks: whoever waits is to know for what.
+pub(super) fn doing(what: &str) {
+    complain(what);
 }
 
 /// How many of something are done; to be told from any thread.

@@ -1,11 +1,13 @@
 //! `clavicle recipient …`: what a recipient does.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::said::sentences;
+use clavicle_ledger::id::StudyId;
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_letters::code;
 use clavicle_letters::letter::{Notice, NoticeCounts};
@@ -13,7 +15,7 @@ use clavicle_network::file;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
+use clavicle_wallet::recipient::{CopyState, Granted, Mail, Recipient};
 use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
@@ -63,24 +65,25 @@ fn open(folder: &Folder) -> Result<Recipient, CommandError> {
 /// What came, and what has become of all that was granted.
 async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
     let mut recipient = open(folder)?;
-    let new = recipient.read_mail().await?.len();
+    let mail = read_mail(&mut recipient).await?;
+    let new = mail.new.len();
     let all = recipient.inbox()?;
-    let (mut lines, mut rows, mut current) = (Vec::new(), Vec::<Value>::new(), 0usize);
-    let mut not_asked: Option<WalletError> = None;
+    // What has ended by itself, and left nothing, is not asked about.
+    let mut asked = BTreeSet::new();
     for granted in &all {
         let study = granted.received.study;
-        // That the ledger cannot be asked just now is no reason not to show the list: what it said before stands.
-        // What has ended by itself, and left nothing, is not asked about either.
-        let is_over = matches!(recipient.objection(granted)?, Some(Objection::GrantOver(_)));
-        let is_silent = matches!(not_asked, Some(WalletError::NoRelay(_) | WalletError::NoBlock));
-        if !is_silent && (!is_over || recipient.has_copy(study)?) {
-            match recipient.ask(study).await {
-                // That there is no such study is what it says of this one, and of no other.
-                Ok(()) | Err(WalletError::NotOnLedger) => {}
-                Err(error @ WalletError::Vault(_)) => return Err(error.into()),
-                Err(error) => not_asked = Some(error),
-            }
+        if !matches!(recipient.objection(granted)?, Some(Objection::GrantOver(_))) || recipient.has_copy(study)? {
+            asked.insert(study);
         }
+    }
+    // That the ledger cannot be asked just now is no reason not to show the list: what it said before stands. That there is no such study is what
+    // it says of this one, and of no other.
+    let mut failed = ask_each(&mut recipient, asked).await?;
+    failed.retain(|_, error| !matches!(error, WalletError::NotOnLedger));
+    let not_asked = failed.into_values().next();
+    let (mut lines, mut rows, mut current) = (Vec::new(), Vec::<Value>::new(), 0usize);
+    for granted in &all {
+        let study = granted.received.study;
         let (copy, objection) = (recipient.copy(study)?, recipient.objection(granted)?);
         let state = objection.map_or("current", |objection| objection.state());
         current += usize::from(objection.is_none());
@@ -99,7 +102,7 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         row["state"] = json!(state);
         row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
         row["notice"] = json!(said.or(ended));
-        let told = recipient.notice(study).await.ok().flatten();
+        let told = recipient.notice(study)?;
         lines.extend(told.iter().map(|told| format!("              {}", told_line(told))));
         row["told"] = told.as_ref().map_or(Value::Null, told_row);
         let (more, used) = noted(&recipient.noted(study)?);
@@ -108,13 +111,45 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         rows.push(row);
     }
     lines.push(format!("{} studies were granted, {new} of them new; {current} may be used now", all.len()));
+    lines.extend(unread(&mail));
     if let Some(error) = &not_asked {
         lines.push(format!("the ledger could not be asked, and what it said before is shown: {}", sentences(error)));
     }
     let json = json!({
-        "granted": rows, "new": new, "current": current, "not_asked": not_asked.map(|error| sentences(&error)),
+        "granted": rows, "new": new, "current": current, "silent": mail.silent, "unread": mail.unread, "not_asked": not_asked.map(|error| sentences(&error)),
     });
     Ok(Answer { text: lines.join("\n"), json })
+}
+
+/// Reads what came, and says meanwhile what is being done.
+async fn read_mail(recipient: &mut Recipient) -> Result<Mail, WalletError> {
+    progress::doing("asking the hospitals for letters");
+    recipient.read_mail(progress::counted("mailboxes read")).await
+}
+
+/// Asks the ledger about studies, and says meanwhile what is being done.
+async fn ask_each(
+    recipient: &mut Recipient,
+    studies: BTreeSet<StudyId>,
+) -> Result<BTreeMap<StudyId, WalletError>, WalletError> {
+    let studies: Vec<StudyId> = studies.into_iter().collect();
+    if studies.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    progress::doing(&format!("asking the ledger about {} studies", studies.len()));
+    recipient.ask_each(&studies, progress::counted("studies asked for")).await
+}
+
+/// What could not be read; nothing, if all was.
+fn unread(Mail { silent, unread, all, .. }: &Mail) -> Option<String> {
+    if silent.is_empty() {
+        return None;
+    }
+    let what = match unread {
+        0 => "each mailbox was read at another hospital, and what these alone keep comes when they answer".to_owned(),
+        unread => format!("{unread} of {all} mailboxes could not be read anywhere"),
+    };
+    Some(format!("no answer from {}: {what}", silent.join(", ")))
 }
 
 async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish: &str) -> Result<Answer, CommandError> {
@@ -156,7 +191,7 @@ async fn kept(recipient: &mut Recipient, granted: &Granted) -> Result<Kept, Comm
 async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Result<Answer, CommandError> {
     let mut recipient = open(folder)?;
     // What came since is fetched too. That no relay answers is told by what follows.
-    let mail = recipient.read_mail().await;
+    let mail = read_mail(&mut recipient).await;
     let wanted: Vec<Granted> = match study {
         Some(begin) => vec![recipient.granted_now(begin).await?],
         None => recipient.inbox()?,
@@ -165,9 +200,28 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
         mail?;
         return Err(CommandError::NothingGranted);
     }
+    // All at once, so that what has ended costs no more than a question.
+    let asked = match study {
+        Some(_) => BTreeMap::new(),
+        None => ask_each(&mut recipient, wanted.iter().map(|granted| granted.received.study).collect()).await?,
+    };
     let from = Instant::now();
     let (mut fetched, mut failed) = (Vec::new(), Vec::new());
-    for granted in &wanted {
+    for (number, granted) in wanted.iter().enumerate() {
+        let id = granted.received.study;
+        let ended = match asked.get(&id) {
+            _ if study.is_some() => None,
+            None => recipient.ended(granted)?,
+            Some(WalletError::NotOnLedger) => Some(WalletError::NotOnLedger),
+            // Nobody waits for each once more.
+            Some(WalletError::NoRelay(_)) => Some(WalletError::NoRelay(None)),
+            Some(_) => None,
+        };
+        if let Some(ended) = ended {
+            failed.push((granted, ended));
+            continue;
+        }
+        progress::doing(&format!("fetching study {} ({} of {})", short(&id.to_string()), number + 1, wanted.len()));
         match recipient.fetch(granted, out, progress::of_fetch()).await {
             Ok(downloaded) => fetched.push(downloaded),
             Err(error) => failed.push((granted, error)),
@@ -197,6 +251,10 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
         answer.text.push_str(reason);
     }
     answer.json["not_fetched"] = json!(reasons);
+    if let Ok(mail) = &mail {
+        answer.text.extend(unread(mail).map(|unread| format!("\n{unread}")));
+        answer.json["silent"] = json!(mail.silent);
+    }
     Ok(answer)
 }
 

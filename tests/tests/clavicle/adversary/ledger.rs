@@ -106,7 +106,7 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
     // Another one, delivered as it should be, to see that the rest is right; then revoked as people do.
     let granted = ana.grant(&study, &card, &request).await.unwrap();
     assert_eq!(ana.who(&study).await.unwrap().grants.len(), 1);
-    let came = rossi.read_mail().await.unwrap();
+    let came = rossi.read_mail(|_, _| {}).await.unwrap().new;
     assert_eq!(came.iter().map(|granted| granted.id).collect::<Vec<_>>(), [granted.id]);
     let fetched = rossi.fetch(&came[0], Some(&cluster.path("images")), |_, _| {}).await.unwrap();
     assert!(fetched.comparison.is_complete(), "{fetched:?}");
