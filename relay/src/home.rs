@@ -9,6 +9,7 @@
 //! catalogue.redb the studies over them
 //! incoming/      objects that were received and are not in the archive yet
 //! quarantine/    files that came by themselves and cannot be taken in, each with the reason
+//! quarantine.jsonl  what was released from there and deleted, by whom and why: to be kept, and to be in the backup
 //! chain.redb     the chain
 //! proposals.redb blocks that are not decided yet
 //! mailboxes.redb other people's messages, sealed

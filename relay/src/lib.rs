@@ -22,6 +22,7 @@ pub mod home;
 pub mod journal;
 pub mod keeper;
 pub mod keys;
+mod loggable;
 pub mod made;
 pub mod member;
 pub mod mempool;

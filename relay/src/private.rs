@@ -51,7 +51,8 @@ pub(crate) fn tighten(home: &Home) -> Result<Vec<PathBuf>, PrivateError> {
         home.quarantine_folder(),
         home.consensus_folder(),
     ];
-    let files = home.stores().into_iter().chain([home.settings_file()]);
+    let record = home.quarantine_folder().with_extension("jsonl");
+    let files = home.stores().into_iter().chain([home.settings_file(), record]);
     let mut tightened = Vec::new();
     for path in folders.into_iter().chain(files) {
         // What is not there yet will be private.

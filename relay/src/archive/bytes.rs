@@ -286,7 +286,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, ArchiveError> {
 }
 
 /// The 32 bytes that a name of 64 digits stands for.
-pub(super) fn digits(name: &str) -> Option<[u8; 32]> {
+pub(crate) fn digits(name: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if name.len() != 64 || !name.is_ascii() {
         return None;

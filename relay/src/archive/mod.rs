@@ -50,9 +50,11 @@ use redb::{
 
 use self::bytes::Bytes;
 use self::records::Records;
+use crate::loggable::without_uids;
 use crate::room::Room;
 use crate::store::StoreError;
 
+pub(crate) use self::bytes::digits;
 pub use self::bytes::{Origin, Soundness};
 pub use self::check::{Checked, OnLedger, Usage};
 pub use self::rebuild::Rebuilt;
@@ -260,6 +262,16 @@ impl ArchiveError {
                 format!("{self}: {}", values.join(", "))
             }
             _ => self.to_string(),
+        }
+    }
+}
+
+impl ArchiveError {
+    /// The sentence as the log may have it: without a UID, and without a path.
+    pub(crate) fn in_log(&self) -> String {
+        match self {
+            Self::Changed(_) => "it changed while it was copied".into(),
+            _ => without_uids(&self.to_string()),
         }
     }
 }

@@ -12,6 +12,7 @@
 
 mod confirmed;
 mod ground;
+mod quarantine_named;
 pub mod standing;
 mod studies_named;
 
@@ -70,6 +71,10 @@ operations! {
         ingest::Ingest,
         studies::Studies,
         quarantine::Quarantine,
+        quarantine_show::QuarantineShow,
+        quarantine_release::QuarantineRelease,
+        quarantine_delete::QuarantineDelete,
+        quarantine_record::QuarantineRecord,
         compare::Compare,
         completeness::Completeness,
         kos::Kos,

@@ -4,25 +4,15 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+pub use super::quarantine_named::{Because, QuarantineError};
 use super::{Command, Operation};
-use crate::answer::{Answer, Failure, Refusing};
+use crate::answer::{Answer, Failure};
 use crate::quarantine::QuarantineRow;
 use crate::service::Service;
 
 /// List the files that came by themselves and could not be taken in, each with the reason
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Quarantine {}
-
-/// It cannot be read.
-#[derive(Debug, thiserror::Error)]
-#[error("the quarantine cannot be read")]
-pub struct QuarantineError(#[source] std::io::Error);
-
-impl Refusing for QuarantineError {
-    fn code(&self) -> &str {
-        "archive"
-    }
-}
 
 impl Operation for Quarantine {
     const WORD: &'static str = "quarantine";
@@ -32,7 +22,8 @@ impl Operation for Quarantine {
     type Error = QuarantineError;
 
     fn work(self, service: &Service) -> Result<Vec<QuarantineRow>, QuarantineError> {
-        service.images.quarantine.rows().map_err(QuarantineError)
+        let quarantine = &service.images.quarantine;
+        quarantine.rows().map_err(QuarantineError::of(quarantine))
     }
 }
 
@@ -46,6 +37,9 @@ impl Command for Quarantine {
     fn say(_: &Self, rows: Vec<QuarantineRow>) -> Result<Answer, Failure> {
         let mut lines: Vec<String> = rows.iter().map(QuarantineRow::line).collect();
         lines.push(format!("{} files", rows.len()));
+        if !rows.is_empty() {
+            lines.push("`quarantine-show` says more of one, `quarantine-release` has it taken in, `quarantine-delete` deletes it".into());
+        }
         Ok(Answer { text: lines.join("\n"), json: json!({ "quarantined": rows }) })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::mem::take;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,12 +10,14 @@ use std::time::{Duration, Instant, SystemTime};
 use clavicle_imaging::intake::{Intake, StudyIntake};
 use clavicle_imaging::reason::Quarantined;
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
-use tracing::{error, info, warn};
 
 use super::incoming::Incoming;
 use super::watch::Watched;
 use crate::archive::{ArchiveError, Origin, Taken};
 use crate::home::IntakeSettings;
+use crate::loggable::{file_name, without_uids};
+use crate::quarantine::Copied;
+use crate::seldom::seldom;
 use crate::service::Service;
 
 /// When nothing came for so long, what is there is taken in.
@@ -38,13 +41,27 @@ pub(super) struct Gather {
     close_after_ms: Option<u64>,
     looked: Option<Instant>,
     failed: Option<Instant>,
+    /// Files of watched folders that were refused and of which there was no room for a copy in quarantine.
+    unkept: BTreeSet<PathBuf>,
+    /// When that was last so.
+    unkept_at: Option<Instant>,
 }
 
 impl Gather {
     pub(super) fn new(service: Service, spool: PathBuf, settings: &IntakeSettings, incoming: Arc<Incoming>) -> Self {
         let watched = settings.watch.iter().map(|folder| Watched::new(folder)).collect();
         let close_after_ms = settings.close_after_hours.map(|hours| u64::from(hours).saturating_mul(HOUR_MS));
-        Self { service, spool, incoming, watched, close_after_ms, looked: None, failed: None }
+        Self {
+            service,
+            spool,
+            incoming,
+            watched,
+            close_after_ms,
+            looked: None,
+            failed: None,
+            unkept: BTreeSet::new(),
+            unkept_at: None,
+        }
     }
 
     /// Looks at what came, and takes in what is ready.
@@ -60,6 +77,13 @@ impl Gather {
             return;
         }
         self.looked = Some(Instant::now());
+        if self.unkept_at.is_some_and(|at| at.elapsed() >= PATIENCE)
+            && self.service.images.quarantine.has_room_for_copy(0)
+        {
+            self.unkept_at = None;
+            let unkept: Vec<PathBuf> = take(&mut self.unkept).into_iter().collect();
+            self.watched.iter_mut().for_each(|watched| watched.again(&unkept));
+        }
         let ready: Vec<PathBuf> = self.watched.iter_mut().flat_map(Watched::ready).collect();
         if !ready.is_empty() && !self.take(ready.clone(), Origin::Watched) {
             self.watched.iter_mut().for_each(|watched| watched.again(&ready));
@@ -67,7 +91,7 @@ impl Gather {
         if let Some(after) = self.close_after_ms
             && let Err(error) = self.close(after)
         {
-            warn!(%error, "studies could not be closed");
+            seldom!(warn!(%error, "studies could not be closed"));
         }
     }
 
@@ -124,11 +148,13 @@ impl Gather {
                     match self.service.images.archive.shared_names(taken.study()) {
                         Ok(shared) if shared.is_empty() => {}
                         // Which, `contradictions` says.
-                        Ok(shared) => warn!(
+                        Ok(shared) => seldom!(warn!(
                             instances = shared.len(),
                             "a study has instances under names that another study has too"
-                        ),
-                        Err(error) => error!(%error, "whether another study has the same instances cannot be told"),
+                        )),
+                        Err(error) => {
+                            seldom!(error!(%error, "whether another study has the same instances cannot be told"));
+                        }
                     }
                     files_of(study)
                         .chain(conflicts.iter().map(|one| one.path.as_path()))
@@ -136,11 +162,11 @@ impl Gather {
                 }
                 // Neither the sender nor the file is to blame, and what was acknowledged stays until it is in.
                 Err(error @ (ArchiveError::Store(_) | ArchiveError::File { .. } | ArchiveError::Random(_))) => {
-                    error!(%error, "what was received cannot be taken in; it is tried again in a while");
+                    seldom!(error!(%error, "what was received cannot be taken in; it is tried again in a while"));
                     self.wait();
                     return false;
                 }
-                Err(error) => self.put_aside(study, origin, &error.to_string(), &error.on_screen()),
+                Err(error) => self.put_aside(study, origin, &error.in_log(), &error.on_screen()),
             }
         }
         intake.duplicates.iter().for_each(|one| self.done(&one.path, origin));
@@ -149,31 +175,72 @@ impl Gather {
             self.put_one_aside(&conflict.path, origin, &why, &why);
         }
         for Quarantined { path, reason } in &intake.quarantined {
-            self.put_one_aside(path, origin, &reason.to_string(), &reason.on_screen());
+            self.put_one_aside(path, origin, &without_uids(&reason.to_string()), &reason.on_screen());
         }
         // Revisions of studies that somebody holds go to the ledger.
         self.service.store.note();
         let [new, grown, known] = told;
-        info!(new, grown, known, quarantined = intake.quarantined.len(), "took in what came");
+        seldom!(info!(new, grown, known, quarantined = intake.quarantined.len(), "took in what came"));
         true
     }
 
-    fn put_aside(&self, study: &StudyIntake, origin: Origin, why: &str, on_screen: &str) {
+    fn put_aside(&mut self, study: &StudyIntake, origin: Origin, why: &str, on_screen: &str) {
         files_of(study).for_each(|path| self.put_one_aside(path, origin, why, on_screen));
     }
 
-    /// What is this relay's own goes into quarantine, with what is said `on_screen`; what is somebody's stays where it is. The log says `why`.
-    fn put_one_aside(&self, path: &Path, origin: Origin, why: &str, on_screen: &str) {
+    /// What is this relay's own goes into quarantine, with what is said `on_screen`; of what is somebody's a copy does. The log says `why`.
+    fn put_one_aside(&mut self, path: &Path, origin: Origin, why: &str, on_screen: &str) {
         if origin != Origin::Own {
-            warn!(why, "a file in a watched folder is not taken in");
+            self.copy_aside(path, why, on_screen);
             return;
         }
         // It was acknowledged, and so it is kept; its sender is told with the next one when that is too much.
         let sender = self.incoming.sender(path);
         match self.service.images.quarantine.keep(path, on_screen, sender.as_ref(), (self.service.clock)()) {
-            Ok(()) => self.incoming.gone(path),
-            Err(error) => error!(%error, "a file cannot be put into quarantine"),
+            Ok(kept) => {
+                let from = sender.map(|sender| sender.line()).unwrap_or_default();
+                seldom!(warn!(kept, from, why, "what was received cannot be taken in, and is kept in quarantine"));
+                self.incoming.gone(path);
+            }
+            Err(error) => seldom!(error!(%error, why, "what cannot be taken in cannot be put into quarantine either")),
         }
+    }
+
+    /// A file in a watched folder stays where it is.
+    fn copy_aside(&mut self, path: &Path, why: &str, on_screen: &str) {
+        let (file, images) = (file_name(path), &self.service.images);
+        let folder = self.watched.iter().map(Watched::folder).find(|folder| path.starts_with(folder)).unwrap_or(path);
+        let copied = images.quarantine.keep_copy(path, folder, on_screen, &images.room, (self.service.clock)());
+        let folder = folder.display();
+        match copied {
+            Ok(Copied::New(kept)) => {
+                seldom!(
+                    warn!(file, %folder, kept, why, "a file in a watched folder is not taken in; a copy is in quarantine")
+                );
+            }
+            Ok(Copied::Before) => {
+                seldom!(info!(file, %folder, why, "a file in a watched folder is not taken in, as before"));
+            }
+            Ok(Copied::NoRoom) => {
+                seldom!(
+                    warn!(file, %folder, why, "a file in a watched folder is not taken in, and the quarantine has no room for a copy")
+                );
+                self.try_later(path);
+            }
+            Err(error) => {
+                seldom!(
+                    error!(file, %folder, %error, why, "a file in a watched folder is not taken in, and cannot be copied into quarantine")
+                );
+                self.try_later(path);
+            }
+        }
+    }
+
+    fn try_later(&mut self, path: &Path) {
+        if self.unkept.len() < MOST {
+            self.unkept.insert(path.to_owned());
+        }
+        self.unkept_at = Some(Instant::now());
     }
 
     /// It is in the archive: the one in the spool is no longer needed.
@@ -184,7 +251,9 @@ impl Gather {
         match fs::remove_file(path) {
             Ok(()) => self.incoming.gone(path),
             Err(error) => {
-                warn!(%error, "what was taken in cannot be removed; it is taken in again, which changes nothing")
+                seldom!(
+                    warn!(%error, "what was taken in cannot be removed; it is taken in again, which changes nothing")
+                );
             }
         }
     }

@@ -101,8 +101,10 @@ impl Inbox {
             }
             Err(reason @ (ReadError::Unreadable(_) | ReadError::TooLarge)) => {
                 let why = reason.to_string();
-                if let Err(error) = self.quarantine.keep(&object.path, &why, Some(sender), (self.clock)()) {
-                    seldom!(warn!(%error, "a refused object could not be kept"));
+                let from = sender.line();
+                match self.quarantine.keep(&object.path, &why, Some(sender), (self.clock)()) {
+                    Ok(kept) => seldom!(warn!(kept, from, why, "a refused object is kept in quarantine")),
+                    Err(error) => seldom!(error!(%error, from, why, "a refused object could not be kept")),
                 }
                 refuse(RefusalStatus::CannotUnderstand, &why)
             }

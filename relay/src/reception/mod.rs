@@ -3,7 +3,7 @@
 //! ```text
 //! association ─► incoming/ ─► (looked at; the sender is told) ─► archive
 //! watched folder ────────────────────────────────────────────► archive
-//! what cannot be taken ──────────────────────────────────────► quarantine/
+//! what cannot be taken ──────────────────────────────────────► quarantine/   (of a watched folder, a copy)
 //! ```
 //!
 //! A sender is told of success when its object is whole, on the disk in `incoming/`, and was found to be what the sender said. From there it goes

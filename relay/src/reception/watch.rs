@@ -1,6 +1,6 @@
 //! A watched folder: files that somebody else puts there, and that are read when nothing writes to them any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -8,11 +8,16 @@ use std::time::SystemTime;
 use clavicle_imaging::walk;
 use tracing::warn;
 
+use crate::loggable::{file_name, without_uids};
+use crate::seldom::seldom;
+
 /// A folder, and what was seen in it.
 #[derive(Debug)]
 pub(super) struct Watched {
     folder: PathBuf,
     files: BTreeMap<PathBuf, Seen>,
+    /// What is there and no file, or too deep, as it was said.
+    unseen: BTreeSet<PathBuf>,
     is_readable: bool,
 }
 
@@ -25,7 +30,11 @@ struct Seen {
 
 impl Watched {
     pub(super) fn new(folder: &Path) -> Self {
-        Self { folder: folder.to_owned(), files: BTreeMap::new(), is_readable: true }
+        Self { folder: folder.to_owned(), files: BTreeMap::new(), unseen: BTreeSet::new(), is_readable: true }
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Files that are the same as at the last look, and were not given before as they are now.
@@ -37,7 +46,13 @@ impl Watched {
                 warn!(%error, folder = %self.folder.display(), "a watched folder cannot be read");
             }
         }
-        let Ok((files, _)) = files else { return Vec::new() };
+        let Ok((files, unseen)) = files else { return Vec::new() };
+        let before = std::mem::replace(&mut self.unseen, unseen.iter().map(|one| one.path.clone()).collect());
+        for one in unseen.iter().filter(|one| !before.contains(&one.path)) {
+            let (file, folder, why) =
+                (file_name(&one.path), self.folder.display(), without_uids(&one.reason.to_string()));
+            seldom!(warn!(file, %folder, why, "something in a watched folder is not looked at"));
+        }
         let mut ready = Vec::new();
         let mut now = BTreeMap::new();
         for path in files {

@@ -36,7 +36,8 @@ impl Shadow {
     fn start(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
         command.args(["run", "--dir", "mercy", "--network", "network.json", "--shadow"]);
-        command.current_dir(self.folder.path()).stdout(Stdio::piped()).stderr(Stdio::null());
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
+        command.current_dir(self.folder.path()).stdout(Stdio::piped()).stderr(log).env("NO_COLOR", "1");
         let mut child = command.spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
         assert!(lines.into_iter().any(|line| line.starts_with("shadow")), "it did not come up");
@@ -57,6 +58,19 @@ impl Shadow {
         let said = String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
         println!("{said}");
         output.status.success() && !said.contains("Refused") && !said.contains("Error")
+    }
+
+    /// Waits for a line of the log that has all of these, and gives it.
+    fn logged(&self, parts: &[&str]) -> String {
+        let from = Instant::now();
+        loop {
+            let log = fs::read_to_string(self.folder.path().join("log")).unwrap();
+            if let Some(line) = log.lines().find(|line| parts.iter().all(|part| line.contains(part))) {
+                return line.to_owned();
+            }
+            assert!(from.elapsed() < Duration::from_secs(60), "{parts:?}: {log}");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
     }
 
     fn asked(&self, arguments: &[&str]) -> Value {
@@ -165,6 +179,88 @@ fn what_cannot_be_taken_is_put_aside_with_a_reason() {
     assert!(lines.contains("its study names more than one patient") && lines.contains(" files"), "{lines}");
 }
 
+/// Such a file was not taken in, and nothing said so: neither the log nor `quarantine`, and nothing could be done with it.
+#[test]
+fn what_is_refused_from_a_watched_folder_is_in_quarantine_and_on_record() {
+    let mut shadow = Shadow::new(&[]);
+    let list = ["quarantine", "--dir", "mercy"];
+    let watched = shadow.folder.path().join("watched/DOE_JANE");
+    fs::create_dir(&watched).unwrap();
+    let (junk, twin) = (watched.join("IM_1.2.840.99.7.dcm"), watched.join("again"));
+    fs::write(&junk, "no image").unwrap();
+    let put = shadow.until(&list, |answer| answer["quarantined"][0].is_object());
+    let row = &put["quarantined"][0];
+    assert_eq!(row["reason"], "it is not a DICOM file");
+    assert!(row["file"].as_str().unwrap().ends_with("watched/DOE_JANE/IM_1.2.840.99.7.dcm"), "{row}");
+    let from = row["from"].as_str().unwrap();
+    assert!(from.starts_with("watched folder ") && from.ends_with("watched"), "{from}");
+    let line = shadow.logged(&["a file in a watched folder is not taken in", "IM_….dcm", "it is not a DICOM file"]);
+    assert!(line.contains(row["name"].as_str().unwrap()), "{line}");
+    // After a kill it is found again, as is the same under another name; there is one copy, and both files are where they were.
+    shadow.kill();
+    fs::write(&twin, "no image").unwrap();
+    shadow.start();
+    shadow.logged(&["as before", "again"]);
+    shadow.logged(&["as before", "IM_….dcm"]);
+    assert_eq!(shadow.asked(&list)["quarantined"].as_array().unwrap().len(), 1);
+    // Released, it is refused again; deleted, it is gone for good, and all of that is on record.
+    let name = row["name"].as_str().unwrap().to_owned();
+    let why = ["--why", "a test", "--by", "Ann"];
+    let release = [&["quarantine-release", "--dir", "mercy", &name][..], &why].concat();
+    let said = refused(shadow.folder.path(), &release);
+    assert!(said.contains("1 files were refused again") && said.contains("it is not a DICOM file"), "{said}");
+    let delete = [&["quarantine-delete", "--dir", "mercy", &name][..], &why].concat();
+    let digest = digest_of(&refused(shadow.folder.path(), &delete), "1 files");
+    shadow.asked(&[&delete[..], &["--confirm", &digest]].concat());
+    shadow.kill();
+    shadow.start();
+    fs::write(watched.join("other"), "nor is this one").unwrap();
+    let put = shadow.until(&list, |answer| answer["quarantined"][0].is_object());
+    assert_eq!(put["quarantined"].as_array().unwrap().len(), 1, "{put}");
+    assert!(put["quarantined"][0]["file"].as_str().unwrap().ends_with("other"), "{put}");
+    let record = shadow.asked(&["quarantine-record", "--dir", "mercy"]);
+    let acts: Vec<_> = record["record"].as_array().unwrap().iter().map(|line| line["act"].as_str().unwrap()).collect();
+    assert_eq!((acts, record["unreadable"].as_u64()), (vec!["release", "refused", "delete"], Some(0)));
+    assert!(record["record"].as_array().unwrap().iter().all(|line| line["by"] == "Ann" && line["why"] == "a test"));
+    assert!(junk.exists() && twin.exists());
+    let log = fs::read_to_string(shadow.folder.path().join("log")).unwrap();
+    assert!(!log.contains("1.2.840.99.7") && !log.contains("DOE_JANE"), "{log}");
+}
+
+#[test]
+fn who_is_rejected_or_refused_stands_in_the_log_with_address_and_title() {
+    let shadow = Shadow::new(&[]);
+    let sent = shadow.folder.path().join("sent");
+    Phantom { slices: 1, size: 64, ..Phantom::default() }.write(&sent).unwrap();
+    let all = files(&sent);
+    assert!(!shadow.send("SOMEBODY", &all[..1]));
+    shadow.logged(&["an association was rejected", "peer=127.0.0.1:", "STORESCU", "SOMEBODY", "called AE title"]);
+    let status = Command::new("dcmodify").args(["-nb", "-imt", "-e", "(0020,000d)"]).arg(&all[0]).status().unwrap();
+    assert!(status.success() && !shadow.send("CLAVICLE", &all[..1]));
+    let put = shadow.asked(&["quarantine", "--dir", "mercy"]);
+    let name = put["quarantined"][0]["name"].as_str().unwrap();
+    assert_eq!(put["quarantined"][0]["from"].as_str(), Some("127.0.0.1 STORESCU"));
+    shadow.logged(&["a refused object is kept in quarantine", name, "127.0.0.1 STORESCU", "(0020,000D) is missing"]);
+    shadow.logged(&["an object was refused", "peer=127.0.0.1:", "STORESCU", "CLAVICLE", "cannot understand (C000)"]);
+    // Repaired, it is taken in; what came stays until somebody deletes it.
+    let repaired = shadow.folder.path().join("repaired.dcm");
+    fs::copy(&all[0], &repaired).unwrap();
+    let uid =
+        Command::new("dcmodify").args(["-nb", "-imt", "-i", "(0020,000d)=1.2.3.4"]).arg(&repaired).status().unwrap();
+    assert!(uid.success());
+    let release = ["quarantine-release", "--dir", "mercy", name, "--repaired", "repaired.dcm", "--why", "a test"];
+    let released = shadow.asked(&release);
+    assert_eq!(
+        (&released["released"][0]["outcome"], &released["released"][0]["stays"]),
+        (&"a new study".into(), &true.into())
+    );
+    assert_eq!(shadow.asked(&STUDIES)["studies"].as_array().unwrap().len(), 1);
+    assert_eq!(shadow.asked(&["quarantine", "--dir", "mercy"])["quarantined"].as_array().unwrap().len(), 1);
+    let shown = shadow.asked(&["quarantine-show", "--dir", "mercy", name]);
+    let acts: Vec<_> = shown["record"].as_array().unwrap().iter().map(|line| line["act"].as_str().unwrap()).collect();
+    assert_eq!(acts, ["release", "replaced"], "{shown}");
+}
+
 /// The digest that is to be confirmed, of so many things.
 fn digest_of(said: &str, many: &str) -> String {
     let digest = said.split_once("`--confirm ").and_then(|(_, rest)| rest.split_once('`')).map(|(digest, _)| digest);
@@ -195,6 +291,14 @@ fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     let status = shadow.asked(&["status", "--dir", "mercy"]);
     assert_eq!(status["files"].as_u64(), taken["instances"].as_u64().map(|added| added + 4), "{status}");
     assert_eq!(status["quarantined"].as_u64(), taken["instances"].as_u64(), "the files stay there, too");
+    // Released they are known by now, and gone from there.
+    let rows = shadow.asked(&["quarantine", "--dir", "mercy"])["quarantined"].as_array().unwrap().clone();
+    let names: Vec<&str> = rows.iter().map(|row| row["name"].as_str().unwrap()).collect();
+    let release = [&["quarantine-release", "--dir", "mercy", "--why", "a test"][..], &names].concat();
+    let released = shadow.asked(&release);
+    let outcomes: Vec<_> = released["released"].as_array().unwrap().iter().map(|row| &row["outcome"]).collect();
+    assert!(outcomes.len() == names.len() && outcomes.iter().all(|outcome| **outcome == "its study had it already"));
+    assert!(shadow.asked(&["quarantine", "--dir", "mercy"])["quarantined"].as_array().unwrap().is_empty());
     let said = refused(shadow.folder.path(), &["expire", "--dir", "mercy", "--before", "yesterday"]);
     assert!(said.contains("a day is written like 2016-01-31"), "{said}");
     let expired = shadow.asked(&["expire", "--dir", "mercy", "--before", "2026-05-04"]);

@@ -334,6 +334,40 @@ fn every_command_says_what_it_said() {
     all.both(&mercy(&["check", "--remove-stray"]));
     study!(both, "audit", "--study", "STUDY");
 
+    all.remark("What lies in quarantine.");
+    let in_quarantine = |name: &str, bytes: &[u8], beside: &str| {
+        fs::create_dir_all(folder.join("mercy/quarantine")).unwrap();
+        let place = folder.join("mercy/quarantine").join(name);
+        fs::write(place.with_extension("txt"), beside).unwrap();
+        fs::write(place.with_extension("dcm"), bytes).unwrap();
+    };
+    let known = fs::read(folder.join("disc/brain_003.dcm")).unwrap();
+    let late = "its study was closed\nfrom 10.0.0.7 CT 1\n";
+    in_quarantine("1764316800000-0000000000000005", &known, late);
+    in_quarantine("1764316800000-0000000000000006", &known, late);
+    let beside = "it is not a DICOM file\nfrom watched folder /srv/images\nfile /srv/images/notes.txt\n";
+    in_quarantine("1764316801000-0123456789abcdef", b"no image", beside);
+    all.both(&mercy(&["quarantine"]));
+    all.both(&mercy(&["quarantine-show", "1764316801000"]));
+    all.both(&mercy(&["quarantine-show", "17643168"]));
+    all.both(&mercy(&["quarantine-show", "nothing"]));
+    all.both(&mercy(&["quarantine-release", "1764316801000", "--why", " ", "--by", "Ann"]));
+    all.both(&mercy(&["quarantine-release", "1764316801000", "--why", "it looks well", "--by", "Ann"]));
+    for name in ["1764316800000-0000000000000005", "1764316800000-0000000000000006"] {
+        let words =
+            ["quarantine-release", "--dir", "mercy", name, "--why", "the study was closed too early", "--by", "Ann"];
+        if name.ends_with('5') { all.one(&words) } else { all.json(&words) }
+    }
+    let delete = mercy(&["quarantine-delete", "1764316801000", "--why", "it is no image", "--by", "Ben"]);
+    all.both(&delete);
+    all.both(&[&delete[..], &["--confirm", "7"]].concat());
+    let said = program(folder, &[&delete[..], &["--json"]].concat()).output().unwrap();
+    let digest =
+        serde_json::from_slice::<serde_json::Value>(&said.stdout).unwrap()["digest"].as_str().unwrap().to_owned();
+    all.one(&[&delete[..], &["--confirm", digest.as_str()]].concat());
+    all.one(&mercy(&["quarantine"]));
+    all.both(&mercy(&["quarantine-record"]));
+
     all.remark("Stores that are there, and are not.");
     all.both(&mercy(&["rebuild"]));
     all.both(&mercy(&["renew", "pickups"]));
