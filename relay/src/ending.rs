@@ -106,7 +106,7 @@ impl Refusing for MadeError {
 impl Refusing for HomeError {
     fn code(&self) -> &str {
         match self {
-            Self::Exists(_) => "exists",
+            Self::Exists(_) | Self::Taken(_) => "exists",
             Self::NoNetwork(_) => "network",
             _ => "home",
         }
@@ -117,7 +117,7 @@ impl Refusing for HomeError {
             Self::Settings { .. } => LOOK_FIRST,
             Self::NotAHome(_) | Self::NoNetwork(_) => MISSING,
             Self::File { error, .. } => of_io(error),
-            Self::Exists(_) => FAILED,
+            Self::Exists(_) | Self::Taken(_) => FAILED,
         }
     }
 }

@@ -164,6 +164,11 @@ pub enum HomeError {
     /// There is a relay in it.
     #[error("{0} is a relay's folder already; nothing was changed. Choose another with --dir")]
     Exists(PathBuf),
+    /// A file in it that may be another hospital's.
+    #[error(
+        "{0} is there already, and may be another hospital's; nothing was changed. Choose another folder with --dir"
+    )]
+    Taken(PathBuf),
     /// There is none in it.
     #[error("{0} is no relay's folder: it has no relay.toml. Make one with `clavicle-relay init --dir {0}`")]
     NotAHome(PathBuf),
@@ -354,6 +359,9 @@ impl Home {
     pub fn create(&self) -> Result<(), HomeError> {
         if self.settings_file().exists() || self.keys_folder().exists() {
             return Err(HomeError::Exists(self.0.clone()));
+        }
+        if fs::symlink_metadata(self.source_file()).is_ok() {
+            return Err(HomeError::Taken(self.source_file()));
         }
         let file_error = |error| HomeError::File { path: self.0.clone(), error };
         fs::create_dir_all(&self.0).map_err(file_error)?;

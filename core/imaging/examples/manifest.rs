@@ -3,7 +3,8 @@
 //! Files are read in workers. Manifests are of revision 0, and signed with a made-up key, which is the same each time.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -73,7 +74,8 @@ fn make(folder: &Path, out: Option<&PathBuf>, report: Option<&PathBuf>) -> Resul
         if let Some(out) = out {
             fs::create_dir_all(out)?;
             let path = out.join(format!("{}.manifest", study.study_instance_uid));
-            fs::write(&path, encoding::encode(&manifest.sign(&CHAIN, &key())))?;
+            // Nothing that is there is written over.
+            File::create_new(&path)?.write_all(&encoding::encode(&manifest.sign(&CHAIN, &key())))?;
             println!("  {}", path.display());
         }
     }

@@ -124,12 +124,12 @@ impl NetworkFile {
     }
 }
 
-/// Writes a source's file, over an earlier one.
+/// Writes a source's file, which must not exist.
 ///
 /// # Errors
 /// [`NetworkFileError`].
 pub fn write_candidate(path: &Path, candidate: &Candidate) -> Result<(), NetworkFileError> {
-    write(path, &SourceFile::of(candidate), OpenOptions::new().write(true).create(true).truncate(true))
+    write(path, &SourceFile::of(candidate), OpenOptions::new().write(true).create_new(true))
 }
 
 /// Reads a source's file and checks that all its keys signed it.

@@ -2,6 +2,7 @@
 //! usual one of CT, or `fitted`.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -22,7 +23,9 @@ fn main() -> ExitCode {
     };
     let made = open(Path::new(file)).map_err(Into::into).and_then(|mut frames| picture(&mut frames, frame, &view));
     let written = made.and_then(|picture| picture.png()).map_err(|error| error.to_string());
-    match written.and_then(|png| std::fs::write(out, png).map_err(|error| error.to_string())) {
+    // Nothing that is there is written over.
+    let write = |png: Vec<u8>| File::create_new(out)?.write_all(&png);
+    match written.and_then(|png| write(png).map_err(|error| error.to_string())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {
             eprintln!("{file}: {sentence}");

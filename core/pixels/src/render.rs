@@ -10,7 +10,10 @@ use clavicle_ledger::encoding::Text;
 
 use crate::frames::{Frames, FramesError};
 use crate::geometry::Plane;
-use crate::picture::{self, Cine, Picture, PictureError, View, Voi, Window, ct, picture, pixel_aspect};
+use crate::picture::{self, Cine, Picture, PictureError, Preset, View, Voi, Window, ct, picture, pixel_aspect};
+
+/// Most windows of an image that are named where one was asked for that it does not have.
+const MOST_NAMED: usize = 16;
 
 /// What is asked for.
 #[derive(Clone, Debug, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -103,7 +106,10 @@ pub enum RenderError {
     NotShown(Text<1024>),
     /// No window of that name.
     #[error("there is no window of that name: neither the image has one, nor is it usual in CT")]
-    NoSuchWindow,
+    NoSuchWindow {
+        /// Those that the image has, by their names.
+        own: Vec<Text<64>>,
+    },
     /// A window that is none.
     #[error("a window is at least 1 wide, and both of its numbers are numbers")]
     BadWindow,
@@ -136,6 +142,11 @@ fn rendered<S: Read + Seek>(source: S, len: u64, wanted: &Wanted) -> Result<Rend
     rendered_of(&mut Frames::read(source, len).map_err(PictureError::from)?, wanted)
 }
 
+/// The names of an image's own windows, as far as they have one.
+fn names(presets: &[Preset]) -> Vec<Text<64>> {
+    presets.iter().filter_map(|preset| preset.name.as_deref()).map(shown).take(MOST_NAMED).collect()
+}
+
 /// The same of an image that is open.
 ///
 /// # Errors
@@ -149,7 +160,8 @@ pub fn rendered_of<S: Read + Seek>(frames: &mut Frames<S>, wanted: &Wanted) -> R
         Windowing::Named(name) => {
             let own = presets.iter().find(|preset| preset.name.as_deref() == Some(name.as_str()));
             let own = own.map(|preset| preset.voi.clone());
-            View::Voi(own.or_else(|| ct(name.as_str()).map(Voi::Window)).ok_or(RenderError::NoSuchWindow)?)
+            let usual = || ct(name.as_str()).map(Voi::Window);
+            View::Voi(own.or_else(usual).ok_or_else(|| RenderError::NoSuchWindow { own: names(&presets) })?)
         }
         Windowing::Window { centre, width } => {
             View::Voi(Voi::Window(Window::linear(*centre, *width).ok_or(RenderError::BadWindow)?))

@@ -1,10 +1,10 @@
 //! Why something a person asked for was not done.
 
+use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
 use clavicle_ledger::block::InclusionError;
-use clavicle_ledger::encoding::Fault;
 use clavicle_ledger::id::GrantId;
 use clavicle_ledger::light::LightError;
 use clavicle_ledger::receipt::StatementError;
@@ -37,9 +37,16 @@ pub enum WalletError {
     /// The genesis is no network.
     #[error("the network file cannot be a network")]
     Genesis(#[from] clavicle_ledger::genesis::GenesisError),
-    /// A name that cannot be shown.
-    #[error("the name cannot be used")]
-    Name(#[source] Fault),
+    /// A text on a card that cannot be.
+    #[error("{what} cannot be used: {}", unusable(*len, *max))]
+    Unusable {
+        /// Which text.
+        what: OwnText,
+        /// How many bytes it has.
+        len: usize,
+        /// How many it may have.
+        max: usize,
+    },
     /// A patient's wallet where a recipient's is needed, or the other way round.
     #[error("this folder is a {is}'s; the command is for a {needed}'s")]
     OtherKind {
@@ -232,6 +239,33 @@ pub enum WalletError {
     },
 }
 
+/// A text that a person chooses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OwnText {
+    /// The name on a recipient's cards.
+    Name,
+    /// What a card asks for.
+    Wish,
+}
+
+impl fmt::Display for OwnText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Name => "the name",
+            Self::Wish => "the wish",
+        })
+    }
+}
+
+/// Why a text cannot be used.
+fn unusable(len: usize, max: usize) -> String {
+    match len {
+        0 => "it is empty".to_owned(),
+        _ if len > max => format!("it is {len} bytes long and may be {max} at most"),
+        _ => "it holds characters that do not show; leave them out".to_owned(),
+    }
+}
+
 /// What a standing means to who would grant or fetch.
 fn standing(standing: Standing) -> String {
     match standing {
@@ -258,7 +292,8 @@ impl WalletError {
             Self::Vault(_) => "vault",
             Self::Random(_) => "system",
             Self::Genesis(_) | Self::OtherNetwork | Self::NoSource => "network",
-            Self::Name(_) => "name",
+            Self::Unusable { what: OwnText::Name, .. } => "name",
+            Self::Unusable { what: OwnText::Wish, .. } => "wish",
             Self::OtherKind { .. } => "kind",
             Self::NoMoreKeys => "keys",
             Self::NoRelay(_) | Self::NoBlock | Self::NoCheckpoint => "unreachable",

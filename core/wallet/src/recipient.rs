@@ -28,7 +28,7 @@ use tracing::debug;
 
 use crate::cache::{self, Images};
 use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
-use crate::error::WalletError;
+use crate::error::{OwnText, WalletError};
 use crate::ledger::{Collect, Collected, Proven};
 use crate::objection::{self, Objection};
 use crate::patient::one;
@@ -118,9 +118,9 @@ impl Recipient {
         clock: fn() -> LocalTime,
     ) -> Result<(Self, Words), WalletError> {
         let name = name.trim();
-        Text::<64>::new(name).map_err(WalletError::Name)?;
-        if name.is_empty() {
-            return Err(WalletError::Name(clavicle_ledger::encoding::Fault::BadText));
+        let shown: Text<64> = usable(OwnText::Name, name)?;
+        if shown.as_str().is_empty() {
+            return Err(WalletError::Unusable { what: OwnText::Name, len: 0, max: 64 });
         }
         let (wallet, words) = Wallet::create(folder, keys, genesis, name, clock)?;
         Ok((Self { wallet }, words))
@@ -137,7 +137,7 @@ impl Recipient {
     fn name(&self) -> Result<Text<64>, WalletError> {
         let profile = self.wallet.profile()?;
         let name = std::str::from_utf8(&profile.name).map_err(|_| damaged())?;
-        Text::new(name).map_err(WalletError::Name)
+        usable(OwnText::Name, name)
     }
 
     /// Makes a card with fresh keys, `keys` of them, good for `days`. Its mailbox is open when this returns, which takes some computing: `progress`
@@ -153,7 +153,7 @@ impl Recipient {
         progress: impl Fn(usize, usize),
     ) -> Result<SignedCard, WalletError> {
         let count = u32::try_from(keys.clamp(1, MAX_GRANTEES)).unwrap_or(1);
-        let wish = Text::new(wish.trim()).map_err(WalletError::Name)?;
+        let wish = usable(OwnText::Wish, wish.trim())?;
         let taken = self.wallet.vault.write(|batch| {
             let card = Wallet::take_numbers(batch, Branch::Card, count)?;
             let mailbox = Wallet::take_numbers(batch, Branch::Mailbox, 1)?;
@@ -163,7 +163,7 @@ impl Recipient {
         let mut grantees = Ascending::<Numbered, MAX_GRANTEES>::new();
         for number in first..first + count {
             let key = self.wallet.key(Branch::Card, number)?.public();
-            grantees.insert(Numbered { key, number }).map_err(WalletError::Name)?;
+            grantees.insert(Numbered { key, number }).map_err(|_| WalletError::Defect)?;
         }
         // A block that is known to be decided, for whoever reads the card.
         self.wallet.rows(&[StateKey::Head]).await?;
@@ -179,10 +179,10 @@ impl Recipient {
             chain: self.wallet.chain(),
             name: self.name()?,
             credential: Credential::Unverified,
-            grantees: Ascending::from_items(keys).map_err(WalletError::Name)?,
+            grantees: Ascending::from_items(keys).map_err(|_| WalletError::Defect)?,
             mailbox: Mailbox {
                 key: key.public(),
-                relays: Ascending::from_items(relays).map_err(WalletError::Name)?,
+                relays: Ascending::from_items(relays).map_err(|_| WalletError::Defect)?,
                 token,
             },
             recipient: identity.recipient(),
@@ -739,7 +739,7 @@ impl Recipient {
         let Received { study, source: source_id, terms, .. } = &granted.received;
         let (source, operational) = source_in(proven, *source_id)?;
         let name = self.name()?;
-        let actor = Actor { name: Text::new(name.as_str()).map_err(WalletError::Name)?, credential: Bytes::default() };
+        let actor = Actor { name: usable(OwnText::Name, name.as_str())?, credential: Bytes::default() };
         Ok(Download {
             study: *study,
             source: *source_id,
@@ -753,10 +753,16 @@ impl Recipient {
     }
 }
 
+/// A text that a person chose, if it can be shown and is not too long.
+fn usable<const MAX: usize>(what: OwnText, text: &str) -> Result<Text<MAX>, WalletError> {
+    Text::new(text).map_err(|_| WalletError::Unusable { what, len: text.len(), max: MAX })
+}
+
 #[cfg(test)]
 mod tests {
     use clavicle_ledger::genesis::Parameters;
     use clavicle_ledger::light::LightClient;
+    use futures_util::FutureExt as _;
 
     use super::*;
     use crate::ledger::Ledger;
@@ -783,6 +789,29 @@ mod tests {
 
     fn id(number: usize) -> [u8; 32] {
         *blake3::hash(&number.to_le_bytes()).as_bytes()
+    }
+
+    /// A long wish was called a name that cannot be used.
+    #[test]
+    fn a_text_that_cannot_be_used_is_called_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rossi = rossi(folder.path());
+        let wish = "w".repeat(129);
+        let asked = rossi.card(1, 7, &wish, |_, _| {});
+        // It is refused before anybody is asked for anything.
+        let refused = asked.now_or_never().unwrap().unwrap_err();
+        assert_eq!(refused.to_string(), "the wish cannot be used: it is 129 bytes long and may be 128 at most");
+        assert_eq!(refused.code(), "wish");
+        let said = |what, text: &str| usable::<64>(what, text).unwrap_err().to_string();
+        assert_eq!(
+            said(OwnText::Name, "a\u{7}"),
+            "the name cannot be used: it holds characters that do not show; leave them out"
+        );
+        assert_eq!(
+            said(OwnText::Name, &"ü".repeat(33)),
+            "the name cannot be used: it is 66 bytes long and may be 64 at most"
+        );
+        assert!(usable::<64>(OwnText::Name, &"ü".repeat(32)).is_ok());
     }
 
     #[test]

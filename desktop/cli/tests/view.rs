@@ -87,6 +87,25 @@ fn of_a_series_the_slice_is_drawn_that_lies_in_the_middle() {
     assert!(pixels("sheet.png") == pixels("z.png") && pixels("sheet.png") != pixels("b.png"));
 }
 
+/// The images were blamed: "nothing in … is an image that can be shown".
+#[test]
+fn a_window_that_nothing_has_is_the_flags_fault_and_those_that_there_are_are_listed() {
+    let folder = tempfile::tempdir().unwrap();
+    Phantom { slices: 2, size: 64, ..Phantom::of(Kind::HeadMr) }.write(&folder.path().join("study")).unwrap();
+    let said = refused(folder.path(), &["study", "--png", "sheet.png", "--window", "nosuch"]);
+    assert!(said.contains("error: --window nosuch cannot be used: there is no window of that name"), "{said}");
+    assert!(said.contains("brain") && said.contains("`fitted`") && !said.contains("is an image"), "{said}");
+    assert!(!folder.path().join("sheet.png").exists());
+    // A window that is not looked through is not passed over in silence.
+    assert!(refused(folder.path(), &["study", "--window", "brain"]).contains("without --png"));
+    assert!(refused(folder.path(), &["study", "--png", "sheet.png", "--window", "40,0"]).contains("at least 1 wide"));
+    // What is no image is still not the window's fault.
+    fs::create_dir(folder.path().join("none")).unwrap();
+    fs::write(folder.path().join("none/notes.txt"), "no image").unwrap();
+    let said = refused(folder.path(), &["none", "--png", "sheet.png", "--window", "brain"]);
+    assert!(said.contains("nothing in none is an image that can be shown"), "{said}");
+}
+
 #[test]
 fn a_file_is_shown_frame_by_frame_in_a_window_and_as_a_film() {
     let folder = tempfile::tempdir().unwrap();
@@ -109,6 +128,8 @@ fn a_file_is_shown_frame_by_frame_in_a_window_and_as_a_film() {
         pictures.push(fs::read(folder.path().join(name)).unwrap());
     }
     assert!(pictures[0] == pictures[2] && pictures[0] != pictures[1] && pictures[1] != pictures[3]);
-    assert!(refused(folder.path(), &[slice, "--window", "nonsense"]).contains("there is no window of that name"));
+    let said = refused(folder.path(), &[slice, "--window", "nonsense"]);
+    assert!(said.contains("error: --window nonsense cannot be used: there is no window of that name"), "{said}");
+    assert!(said.contains("abdomen, angiography, bone") && said.contains("CENTRE,WIDTH"), "{said}");
     assert!(refused(folder.path(), &["nowhere"]).contains("nowhere cannot be read"));
 }

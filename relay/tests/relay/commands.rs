@@ -84,6 +84,13 @@ fn nothing_is_ever_overwritten() {
     done(folder.path(), &genesis_of(&files));
     let again = refused(folder.path(), &genesis_of(&files));
     assert!(again.starts_with("error: network.json exists already; nothing was changed."), "{again}");
+    // A folder with another hospital's file in it.
+    fs::create_dir(folder.path().join("collected")).unwrap();
+    fs::write(folder.path().join("collected/source.json"), "another's").unwrap();
+    let said = refused(folder.path(), &["init", "--dir", "collected", "--name", "Mercy"]);
+    assert!(said.contains("collected/source.json is there already, and may be another hospital's"), "{said}");
+    assert_eq!(fs::read(folder.path().join("collected/source.json")).unwrap(), b"another's");
+    assert_eq!(fs::read_dir(folder.path().join("collected")).unwrap().count(), 1);
 }
 
 #[test]

@@ -418,6 +418,7 @@ impl CommandError {
             }
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
+            Self::View(ViewError::Window { .. } | ViewError::WithoutPng) => "window",
             Self::View(ViewError::Render { .. } | ViewError::Nothing(_)) => "not_shown",
             Self::Push(PushError::Mismatch(_) | PushError::OtherPatients(_) | PushError::OtherPersons(_)) => "mismatch",
             Self::Push(PushError::Unreachable(_) | PushError::Destination(_)) => "unreachable",

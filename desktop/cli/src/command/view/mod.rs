@@ -14,7 +14,7 @@ use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
 use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::encoding::Text;
 use clavicle_pixels::geometry::{Slice, order};
-use clavicle_pixels::picture::{CT, Picture, Pixels};
+use clavicle_pixels::picture::{CT, Picture, Pixels, Window};
 use clavicle_pixels::render::{About, RenderError, Rendered, Wanted, Windowing};
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::Workers;
@@ -73,6 +73,19 @@ impl Look {
         self.window.clone().map_or_else(Windowing::default, |WindowArgument(windowing)| windowing)
     }
 
+    /// The window's name, as it was typed.
+    fn window_name(&self) -> String {
+        match self.windowing() {
+            Windowing::Named(name) => name.to_string(),
+            Windowing::AsItSays | Windowing::Fitted | Windowing::Window { .. } => String::new(),
+        }
+    }
+
+    /// Refuses a window that nothing would be drawn in.
+    fn is_of_a_picture(&self) -> Result<(), ViewError> {
+        if self.window.is_some() && self.png.is_none() { Err(ViewError::WithoutPng) } else { Ok(()) }
+    }
+
     /// What is wanted of a picture on a sheet.
     fn on_sheet(&self) -> Wanted {
         let side = self.side.unwrap_or(SIDE).min(1024);
@@ -94,7 +107,10 @@ impl FromStr for WindowArgument {
         if let Some((centre, width)) = text.split_once(',')
             && let (Ok(centre), Ok(width)) = (centre.trim().parse(), width.trim().parse())
         {
-            return Ok(Self(Windowing::Window { centre, width }));
+            return match Window::linear(centre, width) {
+                Some(_) => Ok(Self(Windowing::Window { centre, width })),
+                None => Err("a window is at least 1 wide, and both of its numbers are numbers".to_owned()),
+            };
         }
         Text::new(text).map(|name| Self(Windowing::Named(name))).map_err(|_| "no window has such a name".to_owned())
     }
@@ -122,6 +138,17 @@ pub enum ViewError {
         #[source]
         error: RenderError,
     },
+    /// A window that nothing has.
+    #[error("--window {name} cannot be used: {}", windows(own))]
+    Window {
+        /// What was asked for.
+        name: String,
+        /// Those that there are, by their names, but for the usual ones of CT.
+        own: Vec<Text<64>>,
+    },
+    /// A window of nothing.
+    #[error("--window says how a picture is drawn, and none is drawn of a folder or a study without --png")]
+    WithoutPng,
     /// The folder.
     #[error(transparent)]
     Folder(#[from] IntakeError),
@@ -149,6 +176,61 @@ pub enum ViewError {
     /// The processes that read files.
     #[error("this program cannot be found any more, which is to be started again to read files")]
     Workers(#[source] io::Error),
+}
+
+/// Which windows there are, in a sentence.
+fn windows(own: &[Text<64>]) -> String {
+    let own = if own.is_empty() {
+        "there is no window of that name, and none of the image's own has a name".to_owned()
+    } else {
+        format!("there is no window of that name; the image's own are {}", listed(own.iter().map(Text::as_str)))
+    };
+    let usual = listed(CT.iter().map(|(name, ..)| *name));
+    format!("{own}, usual ones of CT are {usual}, and CENTRE,WIDTH or `fitted` is always there")
+}
+
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
+
+/// Pictures of series, and what stood in the way of others.
+#[derive(Default)]
+struct Drawn {
+    pictures: Vec<Picture>,
+    /// The windows that images have which do not have the one that was asked for.
+    others: Option<Vec<Text<64>>>,
+}
+
+impl Drawn {
+    /// Takes a picture, or says why there is none.
+    fn take(&mut self, rendered: Result<Rendered, RenderError>) -> Option<String> {
+        match rendered {
+            Ok(rendered) => {
+                self.pictures.push(rendered.picture);
+                None
+            }
+            Err(error) => {
+                if let RenderError::NoSuchWindow { own } = &error {
+                    let others = self.others.get_or_insert_default();
+                    others.extend(own.iter().filter(|name| !others.contains(name)).cloned().collect::<Vec<_>>());
+                }
+                Some(error.to_string())
+            }
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.pictures.len() >= MOST_ON_SHEET
+    }
+
+    /// The sheet with all of them. Where there is none, it is said whether that is for the window alone.
+    fn sheet(self, look: &Look, of: &Path) -> Result<Picture, ViewError> {
+        let Self { pictures, others } = self;
+        sheet(&pictures).ok_or_else(|| match others {
+            Some(own) => ViewError::Window { name: look.window_name(), own },
+            None => ViewError::Nothing(of.to_owned()),
+        })
+    }
 }
 
 /// Looks.
@@ -219,10 +301,11 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, View
     if arguments.frame.is_some() || arguments.cine {
         return Err(ViewError::OfAFile);
     }
+    arguments.look.is_of_a_picture()?;
     let intake = Intake::of_folder(&arguments.path, reader)?;
     let all: Vec<(&StudyIntake, &SeriesIntake)> =
         intake.studies.iter().flat_map(|study| study.series.iter().map(move |series| (study, series))).collect();
-    let (mut lines, mut rows, mut pictures) = (Vec::new(), Vec::<Value>::new(), Vec::new());
+    let (mut lines, mut rows, mut drawn) = (Vec::new(), Vec::<Value>::new(), Drawn::default());
     let mut before = None;
     for (study, series) in all {
         if before.replace(study.study_instance_uid) != Some(study.study_instance_uid) {
@@ -232,11 +315,13 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, View
         let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
         let (modality, count) = (series.modality.as_str(), series.instances.len());
         let mut line = format!("  {number:>4}  {modality:<4} {count:>5} instances  {}", series.description);
-        if arguments.look.png.is_some() && pictures.len() < MOST_ON_SHEET {
-            match render(reader, middle(series), &arguments.look.on_sheet()) {
-                Ok(rendered) => pictures.push(rendered.picture),
-                Err(error) => line.push_str(&format!("  (no picture: {})", sentences(&error))),
-            }
+        if arguments.look.png.is_some() && !drawn.is_full() {
+            let path = middle(series);
+            let why = match reader.render(path, &arguments.look.on_sheet()) {
+                Ok(rendered) => drawn.take(rendered),
+                Err(reason) => Some(sentences(&ViewError::File { path: path.to_owned(), reason })),
+            };
+            line.extend(why.map(|why| format!("  (no picture: {why})")));
         }
         rows.push(json!({
             "study": study.study_instance_uid.as_str(), "series": series.series_instance_uid.as_str(),
@@ -255,7 +340,7 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, View
     }));
     lines.extend(intake.repairs().iter().map(|(repair, files)| format!("in {files} files {repair}")));
     if let Some(png) = &arguments.look.png {
-        let sheet = sheet(&pictures).ok_or_else(|| ViewError::Nothing(arguments.path.clone()))?;
+        let sheet = drawn.sheet(&arguments.look, &arguments.path)?;
         write(png, &encoded(&sheet))?;
     }
     lines.push(format!("{} series, {} files not taken", rows.len(), quarantined.len()));
@@ -277,7 +362,17 @@ fn middle(series: &SeriesIntake) -> &Path {
 
 fn render(reader: &dyn Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
     let rendered = reader.render(path, wanted).map_err(|reason| ViewError::File { path: path.to_owned(), reason })?;
-    rendered.map_err(|error| ViewError::Render { path: path.to_owned(), error })
+    rendered.map_err(|error| not_rendered(path, wanted, error))
+}
+
+/// Whether the window is at fault, or the image.
+fn not_rendered(path: &Path, wanted: &Wanted, error: RenderError) -> ViewError {
+    match (error, &wanted.windowing) {
+        (RenderError::NoSuchWindow { own }, Windowing::Named(name)) => {
+            ViewError::Window { name: name.to_string(), own }
+        }
+        (error, _) => ViewError::Render { path: path.to_owned(), error },
+    }
 }
 
 fn said(png: Option<&Path>) -> Vec<String> {
@@ -304,8 +399,7 @@ fn first_of_film(reader: &dyn Reader, path: &Path, wanted: &Wanted) -> Result<Re
             Err(error) => first = first.or(Some(error)),
         }
     }
-    let error = first.unwrap_or(RenderError::Panicked);
-    Err(ViewError::Render { path: path.to_owned(), error })
+    Err(not_rendered(path, wanted, first.unwrap_or(RenderError::Panicked)))
 }
 
 /// Frames that cannot be shown, counted from 1, each with the reason.
@@ -386,6 +480,8 @@ mod tests {
         assert_eq!(parsed("-600, 1500"), Windowing::Window { centre: -600.0, width: 1500.0 });
         assert_eq!(parsed("fitted"), Windowing::Fitted);
         assert_eq!(parsed("soft tissue"), Windowing::Named(Text::new("soft tissue").unwrap()));
-        assert!("\u{7}".parse::<WindowArgument>().is_err());
+        for wrong in ["\u{7}", "40,0.5", "40,-400", "nan,400"] {
+            assert!(wrong.parse::<WindowArgument>().is_err(), "{wrong}");
+        }
     }
 }

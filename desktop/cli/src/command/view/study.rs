@@ -1,23 +1,21 @@
 //! A study in a wallet, looked at without a file: bytes are opened into memory alone.
 
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::Path;
 
 use clavicle_command::file::path_text;
-use clavicle_command::said::sentences;
 use clavicle_dicom::facts::Patient;
 use clavicle_letters::about::About;
 use clavicle_manifest::{Instance, MediaType};
 use clavicle_network::transfer::Item;
 use clavicle_pixels::geometry::{Slice, order};
-use clavicle_pixels::picture::Picture;
+use clavicle_pixels::render::{RenderError, Rendered};
 use clavicle_sandbox::Workers;
 use clavicle_sandbox::reader::Reader;
 use clavicle_wallet::cache::Images;
 use serde_json::{Value, json};
 
-use super::sheet::sheet;
-use super::{Look, MOST_ON_SHEET, ViewError, encoded, said, write};
+use super::{Drawn, Look, ViewError, encoded, said, write};
 use crate::command::Answer;
 use crate::command::wallet::about_row;
 use crate::studies::opened;
@@ -27,11 +25,12 @@ const MOST_REPORT: u64 = 64 * 1024;
 
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
 pub(in crate::command) fn study(images: &Images, told: Option<&About>, look: &Look) -> Result<Answer, ViewError> {
+    look.is_of_a_picture()?;
     let reader = Workers::of_this_program().map_err(ViewError::Workers)?;
     let (who, about) = about(images, told, &reader);
     let header = images.listing().header();
     let date = header.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
-    let (mut lines, mut rows, mut pictures) = (who, Vec::new(), Vec::new());
+    let (mut lines, mut rows, mut drawn) = (who, Vec::new(), Drawn::default());
     lines.push(format!("{date}  {}", header.description));
     for series in images.listing().series() {
         let there: Vec<&Instance> = series.instances.iter().filter(|one| images.has(&Item::Instance(one))).collect();
@@ -39,11 +38,9 @@ pub(in crate::command) fn study(images: &Images, told: Option<&About>, look: &Lo
         let (modality, count, all) = (series.modality.as_str(), there.len(), series.instances.len());
         let missing = if count < all { format!(" of {all}") } else { String::new() };
         let mut line = format!("  {number:>4}  {modality:<4} {count:>5}{missing} instances  {}", series.description);
-        if look.png.is_some() && pictures.len() < MOST_ON_SHEET && count > 0 {
-            match picture(images, &there, &reader, look) {
-                Ok(picture) => pictures.push(picture),
-                Err(why) => line.push_str(&format!("  (no picture: {why})")),
-            }
+        if look.png.is_some() && !drawn.is_full() && count > 0 {
+            let why = picture(images, &there, &reader, look).map_or_else(Some, |rendered| drawn.take(rendered));
+            line.extend(why.map(|why| format!("  (no picture: {why})")));
         }
         rows.push(json!({
             "series": series.series_instance_uid.as_str(), "number": series.number, "modality": modality,
@@ -54,7 +51,7 @@ pub(in crate::command) fn study(images: &Images, told: Option<&About>, look: &Lo
     let (text, reports) = reports(images)?;
     lines.extend(text);
     if let Some(png) = &look.png {
-        let sheet = sheet(&pictures).ok_or_else(|| ViewError::Nothing(PathBuf::from("the study")))?;
+        let sheet = drawn.sheet(look, Path::new("the study"))?;
         write(png, &encoded(&sheet))?;
     }
     lines.extend(said(look.png.as_deref()));
@@ -98,8 +95,13 @@ fn about(images: &Images, told: Option<&About>, reader: &dyn Reader) -> (Vec<Str
     (lines, row)
 }
 
-/// A picture of the slice in the middle, or why there is none.
-fn picture(images: &Images, there: &[&Instance], reader: &dyn Reader, look: &Look) -> Result<Picture, String> {
+/// A picture of the slice in the middle, or why it cannot be read.
+fn picture(
+    images: &Images,
+    there: &[&Instance],
+    reader: &dyn Reader,
+    look: &Look,
+) -> Result<Result<Rendered, RenderError>, String> {
     let open = |instance: &Instance| opened(images, &Item::Instance(instance)).map_err(|error| error.to_string());
     let middle = if there.len() < 2 {
         0
@@ -112,8 +114,7 @@ fn picture(images: &Images, there: &[&Instance], reader: &dyn Reader, look: &Loo
         let (places, _) = order(&slices);
         places[places.len() / 2]
     };
-    let rendered = reader.render_open(&open(there[middle])?, &look.on_sheet()).map_err(|reason| reason.to_string())?;
-    rendered.map(|rendered| rendered.picture).map_err(|error| sentences(&error))
+    reader.render_open(&open(there[middle])?, &look.on_sheet()).map_err(|reason| reason.to_string())
 }
 
 /// The reports: those that are text as they are, of others what they are.
