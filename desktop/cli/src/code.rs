@@ -3,8 +3,16 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
 
-use clavicle_letters::code::{Code, CodeError, MAX_FILE_LEN, PictureError, from_png, from_text, is_code, is_png};
+use clavicle_letters::code::{
+    Code, CodeError, MAX_FILE_LEN, PictureError, from_picture, from_text, is_code, is_picture,
+};
+
+/// How long a picture is looked at. What a camera takes is read in a second or two.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why no code was read from what was given.
 #[derive(Debug, thiserror::Error)]
@@ -25,12 +33,15 @@ pub enum ReadCodeError {
         #[source]
         error: io::Error,
     },
+    /// A picture that takes too long.
+    #[error("looking for the code took longer than {} seconds, and was given up; cut the picture to the code", PATIENCE.as_secs())]
+    Late,
     /// Larger than any code.
     #[error("{0} is larger than 32 MiB, which no code is; give the picture or the text of the code alone")]
     TooLarge(PathBuf),
 }
 
-/// Reads a code from what a person gave: the code itself, or the path of a file with its picture (PNG) or its text.
+/// Reads a code from what a person gave: the code itself, or the path of a file with its picture (PNG, JPEG or WebP) or its text.
 ///
 /// # Errors
 /// [`ReadCodeError`].
@@ -46,11 +57,23 @@ pub fn read_code<C: Code>(given: &str) -> Result<C, ReadCodeError> {
     if bytes.len() > MAX_FILE_LEN {
         return Err(ReadCodeError::TooLarge(path.to_owned()));
     }
-    if is_png(&bytes) {
-        return Ok(from_text(&from_png(&bytes)?)?);
+    if is_picture(&bytes) {
+        return Ok(from_text(&in_time(bytes)?)?);
     }
     let text = String::from_utf8(bytes).map_err(|_| CodeError::NotACode)?;
     Ok(from_text(&text)?)
+}
+
+/// Reads the code in a picture, for so long as anybody waits: somebody may have drawn one that would take for ever.
+fn in_time(picture: Vec<u8>) -> Result<String, ReadCodeError> {
+    let (sender, said) = sync_channel(1);
+    // Given up, it ends with this program.
+    thread::spawn(move || sender.send(from_picture(&picture)));
+    match said.recv_timeout(PATIENCE) {
+        Ok(said) => Ok(said?),
+        Err(RecvTimeoutError::Timeout) => Err(ReadCodeError::Late),
+        Err(RecvTimeoutError::Disconnected) => Err(PictureError::Unreadable.into()),
+    }
 }
 
 #[cfg(test)]

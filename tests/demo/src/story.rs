@@ -302,7 +302,7 @@ impl Story<'_> {
 
 /// The code in a picture.
 fn scanned<C: Code>(picture: &Path) -> Result<C, Failure> {
-    Ok(code::from_text(&code::from_png(&fs::read(picture)?)?)?)
+    Ok(code::from_text(&code::from_picture(&fs::read(picture)?)?)?)
 }
 
 fn otherwise(what: &str) -> Failure {

@@ -12,7 +12,7 @@
 mod picture;
 
 #[cfg(feature = "pictures")]
-pub use self::picture::{PictureError, from_png, is_png, to_png};
+pub use self::picture::{PictureError, from_picture, is_picture, to_png};
 
 use clavicle_ledger::encoding::{self, DecodeError, Wire};
 use data_encoding::BASE32_NOPAD;
@@ -109,6 +109,16 @@ pub fn from_text<C: Code>(text: &str) -> Result<C, CodeError> {
 pub fn is_code(text: &str) -> bool {
     let mut start = text.chars().filter(|c| !c.is_whitespace()).map(|c| c.to_ascii_uppercase());
     SCHEME.chars().all(|due| start.next() == Some(due))
+}
+
+/// Whether a text says of itself that it is a code, and is not as it was written.
+#[cfg(feature = "pictures")]
+fn is_misread(text: &str) -> bool {
+    let body = text.strip_prefix(SCHEME).and_then(|rest| rest.split_once(':')).map(|(_, body)| body);
+    let bytes = body.map(|body| BASE32_NOPAD.decode(body.as_bytes()).unwrap_or_default());
+    bytes.is_some_and(|bytes| {
+        bytes.split_last_chunk::<CHECKSUM_LEN>().is_none_or(|(value, sum)| *sum != checksum(value))
+    })
 }
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM_LEN] {

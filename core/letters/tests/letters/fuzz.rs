@@ -66,7 +66,7 @@ const MOST_PICTURES: u64 = 20_000;
 fn pictures() {
     let picture = [code::to_png(&code::to_text(&pickup())).unwrap()];
     for round in 0..2 * rounds().min(MOST_PICTURES) {
-        drop(code::from_png(&said("picture", &picture, round)));
+        drop(code::from_picture(&said("picture", &picture, round)));
     }
     let peak = peak_kib("self");
     assert!(peak < MAX_RESIDENT_KIB, "{peak} KiB were held");

@@ -1,19 +1,26 @@
-//! Codes as pictures: QR in a PNG, drawn and found again.
+//! Codes as pictures: QR in a PNG, drawn; and found again in a screenshot, a scan or a photograph.
+//!
+//! | | |
+//! |---|---|
+//! | `raster` | a picture's shades of grey, from PNG, JPEG and WebP |
+//! | `views` | the same looked at in several ways: smaller, turned, with even light |
+//! | `sight` | codes in them, found and read by two decoders |
 
-use std::io::Cursor;
+mod raster;
+mod sight;
+mod views;
 
-use png::{BitDepth, ColorType, DecodingError, InterlaceInfo, Transformations};
+use std::error::Error;
+
+use png::{BitDepth, ColorType};
 use qrcode::{Color, EcLevel, QrCode};
 
-use super::MAX_FILE_LEN;
+use self::raster::{Format, MAX_MEMORY, MAX_SIDE};
 
 /// Pixels along the side of a module.
 const MODULE_PX: usize = 8;
 /// Modules of white around the code (ISO/IEC 18004 §6.3.8).
 const QUIET_ZONE: usize = 4;
-/// The widest and highest picture that is looked at, in pixels.
-const MAX_SIDE: u32 = 8192;
-const PNG_SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Why a picture could not be drawn or read.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +34,8 @@ pub enum PictureError {
     TooLarge(usize),
     /// A picture with more pixels than are looked at.
     #[error(
-        "the picture is {width} × {height} pixels large and may be {MAX_SIDE} × {MAX_SIDE} at most; cut it to the code"
+        "the picture is {width} × {height} pixels large: at most {MAX_SIDE} × {MAX_SIDE} are looked at, and fewer where reading them would take \
+         more than {} MiB; send it smaller, or cut it to the code", MAX_MEMORY >> 20
     )]
     TooManyPixels {
         /// Its width.
@@ -35,11 +43,22 @@ pub enum PictureError {
         /// Its height.
         height: u32,
     },
-    /// Not a PNG, or a damaged one.
-    #[error("the picture cannot be read; save it as a PNG file, again")]
-    Png(#[source] DecodingError),
+    /// No picture that is known.
+    #[error("this is no picture that can be read: PNG, JPEG and WebP are")]
+    NoPicture,
+    /// A picture that is not read here.
+    #[error("the picture is a {name} file, which is not read here: {}", instead(name))]
+    Format {
+        /// What it is called.
+        name: &'static str,
+    },
+    /// A damaged picture.
+    #[error("the picture is a {0} file, and damaged or cut off; save or send it again")]
+    Damaged(&'static str, #[source] Box<dyn Error + Send + Sync>),
     /// No QR code in it.
-    #[error("there is no QR code in the picture, or it is blurred or cut; take it again, near, straight and whole")]
+    #[error(
+        "no QR code was found in the picture: take it again, near, sharp, whole, and without a lamp mirrored in it"
+    )]
     NoCode,
     /// More than one QR code in it, whatever they say: two of the same, too.
     #[error("there are {0} QR codes in the picture, and none was taken: cut it to the one that is meant")]
@@ -54,10 +73,21 @@ pub enum PictureError {
     Unreadable,
 }
 
-/// Whether a file says of itself that it is a PNG.
+/// What to do with a picture of a kind that is not read.
+fn instead(format: &str) -> &'static str {
+    match format {
+        "HEIC" => {
+            "take a screenshot of it, or send it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible, and take it again)"
+        }
+        "PDF" => "open it, and take a screenshot of the code",
+        _ => "take a screenshot of it, or save it as PNG or JPEG",
+    }
+}
+
+/// Whether a file says of itself that it is a picture, whether or not it can be read here.
 #[must_use]
-pub fn is_png(bytes: &[u8]) -> bool {
-    bytes.starts_with(PNG_SIGNATURE)
+pub fn is_picture(bytes: &[u8]) -> bool {
+    Format::of(bytes).is_some()
 }
 
 /// Draws a text as a QR code, with the stronger error correction if there is room.
@@ -92,84 +122,23 @@ pub fn to_png(text: &str) -> Result<Vec<u8>, PictureError> {
     Ok(png)
 }
 
-/// Finds the QR code in a picture and reads it. Of several none is taken: whoever shows the picture would choose, and not whoever gives it.
+/// Finds the QR code in a picture and reads it: a PNG, a JPEG or a WebP. Of several none is taken: whoever shows the picture would choose, and not
+/// whoever gives it.
 ///
-/// Made for screenshots, scans and what [`to_png`] drew. A photograph is read when it is near and almost straight, and
-/// not always when it is askew.
+/// Made for screenshots, scans and photographs; `tests/photographs` shows which. It is looked at in three views at least and eighteen at most, none of them with more than 4,096 pixels
+/// along a side. Somebody may draw one that takes long all the same: whoever reads what strangers give limits the time.
 ///
 /// # Errors
 /// [`PictureError`].
-pub fn from_png(bytes: &[u8]) -> Result<String, PictureError> {
-    let Luma { width, pixels } = decode(bytes)?;
-    let height = pixels.len() / width;
-    let mut image = rqrr::PreparedImage::prepare_from_greyscale(width, height, |x, y| pixels[y * width + x]);
-    let grids = image.detect_grids();
-    match grids.as_slice() {
-        [] => Err(PictureError::NoCode),
-        [grid] => grid.decode().map(|(_, text)| text).map_err(|_| PictureError::Unreadable),
-        // One that cannot be read counts as well: it may be the one that is meant.
-        several => Err(PictureError::Several(several.len())),
-    }
-}
-
-/// A picture in shades of grey, 0 black, row by row.
-struct Luma {
-    width: usize,
-    pixels: Vec<u8>,
-}
-
-/// Reads a PNG of any kind row by row, so that it takes no more memory than its shades of grey.
-fn decode(bytes: &[u8]) -> Result<Luma, PictureError> {
-    if bytes.len() > MAX_FILE_LEN {
-        return Err(PictureError::TooLarge(bytes.len()));
-    }
-    let mut decoder = png::Decoder::new(Cursor::new(bytes));
-    decoder.set_transformations(Transformations::normalize_to_color8());
-    decoder.set_ignore_text_chunk(true);
-    decoder.set_ignore_iccp_chunk(true);
-    let header = decoder.read_header_info().map_err(PictureError::Png)?;
-    let (width, height) = (header.width, header.height);
-    if width > MAX_SIDE || height > MAX_SIDE {
-        return Err(PictureError::TooManyPixels { width, height });
-    }
-    let mut reader = decoder.read_info().map_err(PictureError::Png)?;
-    if reader.info().animation_control.is_some() {
-        return Err(PictureError::Moves);
-    }
-    let (color, _) = reader.output_color_type();
-    let width = width as usize;
-    let mut pixels = vec![0xff; width * height as usize];
-    let mut rows = 0;
-    while let Some(row) = reader.next_interlaced_row().map_err(PictureError::Png)? {
-        let shades: Vec<u8> = row.data().chunks_exact(color.samples()).map(shade).collect();
-        match row.interlace() {
-            InterlaceInfo::Null(_) => {
-                pixels[rows * width..(rows + 1) * width].copy_from_slice(&shades);
-                rows += 1;
-            }
-            InterlaceInfo::Adam7(place) => png::expand_interlaced_row(&mut pixels, width, &shades, place, 8),
-        }
-    }
-    Ok(Luma { width, pixels })
-}
-
-/// The shade of a pixel on white paper (Rec. ITU-R BT.601 §2.5.1).
-fn shade(samples: &[u8]) -> u8 {
-    let rgb = |r: u8, g: u8, b: u8| (299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b)) / 1000;
-    let (shade, alpha) = match *samples {
-        [grey] => (u32::from(grey), 255),
-        [grey, alpha] => (u32::from(grey), u32::from(alpha)),
-        [r, g, b] => (rgb(r, g, b), 255),
-        [r, g, b, alpha] => (rgb(r, g, b), u32::from(alpha)),
-        _ => unreachable!("a pixel has one to four samples"),
-    };
-    u8::try_from((shade * alpha + 255 * (255 - alpha)) / 255).expect("a mean of bytes is a byte")
+pub fn from_picture(bytes: &[u8]) -> Result<String, PictureError> {
+    sight::read(&raster::read(bytes)?)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::raster::Luma;
     use super::*;
-    use crate::code::SCHEME;
+    use crate::code::MAX_FILE_LEN;
 
     /// Characters of QR's alphanumeric set, the same for the same seed.
     fn random_text(seed: u64, len: usize) -> String {
@@ -177,12 +146,12 @@ mod tests {
         blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut out);
         let body: String =
             out.iter().map(|byte| char::from(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"[usize::from(byte % 32)])).collect();
-        format!("{SCHEME}CARD:{body}")[..len.max(14)].to_owned()
+        format!("HTTPS://X/{body}")[..len.max(14)].to_owned()
     }
 
     /// As another program would write the same picture.
     fn rewritten(png: &[u8], color: ColorType, depth: BitDepth, row: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
-        let Luma { width, pixels } = decode(png).unwrap();
+        let Luma { width, pixels, .. } = raster::read(png).unwrap();
         let height = pixels.len() / width;
         let mut out = Vec::new();
         let mut encoder = png::Encoder::new(&mut out, width as u32, height as u32);
@@ -204,7 +173,7 @@ mod tests {
     fn texts_of_every_length_come_back() {
         for len in (20..=4296).step_by(150).chain([1241, 3391, 3392, 4296]) {
             let text = random_text(len as u64, len);
-            assert_eq!(from_png(&to_png(&text).unwrap()).unwrap(), text, "{len}");
+            assert_eq!(from_picture(&to_png(&text).unwrap()).unwrap(), text, "{len}");
         }
         assert!(matches!(to_png(&"A".repeat(4297)), Err(PictureError::TooLong(4297))));
     }
@@ -224,13 +193,13 @@ mod tests {
             rewritten(&png, ColorType::GrayscaleAlpha, BitDepth::Eight, each(|v| vec![0, 255 - v])),
         ];
         for (at, picture) in pictures.iter().enumerate() {
-            assert_eq!(from_png(picture).unwrap(), text, "{at}");
+            assert_eq!(from_picture(picture).unwrap(), text, "{at}");
         }
     }
 
     /// Somebody's photograph: the code askew, small, grey on grey.
     fn photographed(text: &str, angle: f64, scale: f64, dark: u8, light: u8) -> Vec<u8> {
-        let Luma { width, pixels } = decode(&to_png(text).unwrap()).unwrap();
+        let Luma { width, pixels, .. } = raster::read(&to_png(text).unwrap()).unwrap();
         let (side, mut out) = (1200u32, Vec::new());
         let (half, (sin, cos)) = (width as f64 / 2.0, angle.sin_cos());
         for y in 0..side {
@@ -257,7 +226,7 @@ mod tests {
                 [(0.0, 0.5, 0, 255), (0.0, 0.8, 60, 187), (0.1, 1.0, 60, 187), (0.2, 1.0, 0, 255)]
             {
                 let picture = photographed(&text, angle, scale, dark, light);
-                assert_eq!(from_png(&picture).unwrap(), text, "{len} {angle} {scale}");
+                assert_eq!(from_picture(&picture).unwrap(), text, "{len} {angle} {scale}");
             }
         }
     }
@@ -272,7 +241,7 @@ mod tests {
 
     /// Codes side by side, as on a sheet of labels.
     fn beside(texts: &[&str]) -> Vec<u8> {
-        let codes: Vec<Luma> = texts.iter().map(|text| decode(&to_png(text).unwrap()).unwrap()).collect();
+        let codes: Vec<Luma> = texts.iter().map(|text| raster::read(&to_png(text).unwrap()).unwrap()).collect();
         let (width, height) = (codes.iter().map(|code| code.width).sum(), codes.iter().map(|code| code.width).max());
         let mut pixels = Vec::new();
         for y in 0..height.unwrap() {
@@ -291,22 +260,22 @@ mod tests {
         for (texts, count) in
             [(&[&*mine, &*theirs][..], 2), (&[&mine, &mine], 2), (&[&small, &mine], 2), (&[&mine, &small, &theirs], 3)]
         {
-            let refused = from_png(&beside(texts)).unwrap_err();
+            let refused = from_picture(&beside(texts)).unwrap_err();
             assert!(matches!(refused, PictureError::Several(n) if n == count), "{refused}");
             assert!(refused.to_string().contains(&format!("there are {count} QR codes")), "{refused}");
         }
-        assert_eq!(from_png(&beside(&[&mine])).unwrap(), mine);
+        assert_eq!(from_picture(&beside(&[&mine])).unwrap(), mine);
         // One of two is spoilt, and might be the one that is meant.
-        let Luma { width, mut pixels } = decode(&beside(&[&mine, &theirs])).unwrap();
+        let Luma { width, mut pixels, .. } = raster::read(&beside(&[&mine, &theirs])).unwrap();
         for y in 200..300 {
             pixels[y * width + 200..y * width + 300].fill(0);
         }
-        assert!(matches!(from_png(&png_of(width, &pixels)), Err(PictureError::Several(2))));
+        assert!(matches!(from_picture(&png_of(width, &pixels)), Err(PictureError::Several(2))));
     }
 
     #[test]
     fn a_picture_that_moves_is_refused() {
-        let Luma { width, pixels } = decode(&to_png(&random_text(1, 100)).unwrap()).unwrap();
+        let Luma { width, pixels, .. } = raster::read(&to_png(&random_text(1, 100)).unwrap()).unwrap();
         let mut film = Vec::new();
         let mut encoder = png::Encoder::new(&mut film, width as u32, width as u32);
         encoder.set_color(ColorType::Grayscale);
@@ -314,7 +283,7 @@ mod tests {
         let mut writer = encoder.write_header().unwrap();
         (0..2).for_each(|_| writer.write_image_data(&pixels).unwrap());
         writer.finish().unwrap();
-        assert!(matches!(from_png(&film), Err(PictureError::Moves)));
+        assert!(matches!(from_picture(&film), Err(PictureError::Moves)));
     }
 
     /// Pictures come from anywhere: whatever is in them, reading ends with an answer.
@@ -326,7 +295,7 @@ mod tests {
             let text = random_text(seed, 14 + seed as usize);
             // Pieces of a code in the wrong places, or no code at all.
             let picture = rewritten(&to_png(&text).unwrap(), ColorType::Grayscale, BitDepth::Eight, |row| row.to_vec());
-            let Luma { width, mut pixels } = decode(&picture).unwrap();
+            let Luma { width, mut pixels, .. } = raster::read(&picture).unwrap();
             for change in noise.chunks_exact(8).take(1 + (seed as usize % 40) * 20) {
                 let place =
                     |at: usize| usize::from(u16::from_le_bytes([change[at], change[at + 1]])) * 3 % pixels.len();
@@ -334,21 +303,21 @@ mod tests {
                 let len = usize::from(change[4]) % (pixels.len() - from.max(to));
                 pixels.copy_within(from..from + len, to);
             }
-            let _ = from_png(&png_of(width, &pixels));
-            let _ = from_png(&png_of(200, &noise));
+            let _ = from_picture(&png_of(width, &pixels));
+            let _ = from_picture(&png_of(200, &noise));
         }
     }
 
     #[test]
     fn what_is_no_picture_of_a_code_is_refused() {
         let png = to_png("CLAVICLE:CARD:AA").unwrap();
-        assert!(matches!(from_png(b"GIF89a"), Err(PictureError::Png(_))));
-        assert!(matches!(from_png(&png[..png.len() / 2]), Err(PictureError::Png(_))));
-        assert!(matches!(from_png(&vec![0; MAX_FILE_LEN + 1]), Err(PictureError::TooLarge(_))));
+        assert!(matches!(from_picture(b"no picture"), Err(PictureError::NoPicture)));
+        assert!(matches!(from_picture(&png[..png.len() / 2]), Err(PictureError::Damaged("PNG", _))));
+        assert!(matches!(from_picture(&vec![0; MAX_FILE_LEN + 1]), Err(PictureError::TooLarge(_))));
         let white = rewritten(&png, ColorType::Grayscale, BitDepth::Eight, |row| vec![255; row.len()]);
-        assert!(matches!(from_png(&white), Err(PictureError::NoCode)));
+        assert!(matches!(from_picture(&white), Err(PictureError::NoCode)));
         let mut wide = Vec::new();
         drop(png::Encoder::new(&mut wide, MAX_SIDE + 1, 1).write_header().unwrap());
-        assert!(matches!(from_png(&wide), Err(PictureError::TooManyPixels { width: 8193, height: 1 })));
+        assert!(matches!(from_picture(&wide), Err(PictureError::TooManyPixels { width: 8193, height: 1 })));
     }
 }
