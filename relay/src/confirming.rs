@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clavicle_ledger::confirm::{MAX_ROUND_MS, Round, SignedNewest, Unconfirmed};
+use clavicle_ledger::confirm::{MAX_ROUND_MS, Newest, Round, SignedNewest, Unconfirmed};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_network::message::{Query, Response};
@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tracing::{debug, info, warn};
 
 use crate::service::{Service, ServiceError};
+use crate::timekeeper::Word;
 
 /// How often others are asked in the time for which a head is recent enough.
 const TIMES: u64 = 3;
@@ -65,6 +66,8 @@ async fn run(
         tokio::select! {
             () = stopped(&mut stopping) => return,
             () = ask(&service, &inquirer) => {}
+            // One who does not answer is not waited for, when somebody wants to know how it is now.
+            () = wanted(&service, begun + AGAIN) => continue,
         }
         let every = look(&service, &mut before).await;
         let mut next = begun + if before.is_ok() { every } else { AGAIN };
@@ -72,6 +75,7 @@ async fn run(
             tokio::select! {
                 () = stopped(&mut stopping) => return,
                 () = sleep_until(next) => {}
+                () = service.timekeeper.wanted() => next = next.min(begun + AGAIN),
                 // One more can be asked, and is needed.
                 changed = relays.changed(), if before.is_err() => match changed {
                     Ok(()) => next = next.min(begun + AGAIN / 2),
@@ -86,6 +90,12 @@ async fn run(
             }
         }
     }
+}
+
+/// Ends when somebody wants to know how it is, and not before that moment.
+async fn wanted(service: &Service, from: Instant) {
+    sleep_until(from).await;
+    service.timekeeper.wanted().await;
 }
 
 async fn stopped(stopping: &mut watch::Receiver<bool>) {
@@ -140,8 +150,10 @@ fn weigh(service: &Service, mut round: Round, answer: Option<&SignedNewest>) -> 
     let (snapshot, clocks) = (service.store.snapshot()?, service.timekeeper.clocks());
     if let Some(answer) = answer {
         let here = |height| Some(service.store.header(height).ok()??.id());
-        if let Err(why) = round.hear(&snapshot, answer, here, clocks) {
-            debug!(by = ?answer.newest.by, %why, "a word on the newest block does not count");
+        let Newest { by, height, at, .. } = answer.newest;
+        match round.hear(&snapshot, answer, here, clocks) {
+            Ok(()) => service.timekeeper.heard(by, Word { heard_boot_ms: clocks.boot_ms, height, at }),
+            Err(why) => debug!(?by, %why, "a word on the newest block does not count"),
         }
     }
     if let Some(confirmation) = round.confirmation(&snapshot.validators()?, clocks) {

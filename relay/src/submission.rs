@@ -3,6 +3,7 @@
 //! Checked, then put where it waits for a block, then handed on. A revocation of a study that this relay serves binds it before any of
 //! that is said to have happened: it is on the disk first.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use clavicle_consensus::Waker;
@@ -10,11 +11,13 @@ use clavicle_ledger::authorise::seen_revocation;
 use clavicle_ledger::encoding::{self, DecodeError};
 use clavicle_ledger::execute::{self, ExecuteError, Rejection};
 use clavicle_ledger::id::{EnvelopeHash, SourceId, StudyId, TxId};
+use clavicle_ledger::key::Key;
 use clavicle_ledger::pool::{Put, lane_of};
 use clavicle_ledger::receipt::{Entry, SignedReceipt};
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::time::{BlockTime, Height, LocalTime};
 use clavicle_ledger::transaction::{Action, Envelope, StatelessError, Verified};
+use tokio::sync::watch;
 
 use crate::member::Member;
 use crate::mempool::Mempool;
@@ -49,6 +52,8 @@ pub struct Running {
     pub waker: Waker,
     /// Hands a transaction on to the other relays.
     pub publish: Box<dyn Fn(Vec<u8>) + Send + Sync>,
+    /// The network keys of the relays that are connected now.
+    pub connected: watch::Receiver<BTreeSet<Key>>,
 }
 
 /// Where a transaction came from.

@@ -5,14 +5,28 @@
 //! mailbox and the next attempt to tell somebody would then lie where nobody ever gets. Everything else that only looks at the time
 //! and keeps nothing reads the wall clock.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use clavicle_ledger::confirm::{Confirmation, Confirmations, Confirmed, Unconfirmed};
+use clavicle_ledger::id::SourceId;
 use clavicle_ledger::time::{Clocks, Height, Timestamp};
+use tokio::sync::Notify;
 
 use crate::store::ChainStore;
+
+/// What another source said last of its newest block and of the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// What the clock that nobody sets showed when it was heard, in milliseconds.
+    pub heard_boot_ms: u64,
+    /// The height of its newest block.
+    pub height: Height,
+    /// The time by its own clock.
+    pub at: Timestamp,
+}
 
 /// The clocks and what is known of them. Shared.
 pub struct Timekeeper {
@@ -20,13 +34,23 @@ pub struct Timekeeper {
     /// In memory alone: what was confirmed to a process that has ended is nothing to the next.
     kept: Mutex<Confirmations>,
     asks: AtomicBool,
+    /// The last word of each of the others, of those who vote.
+    words: Mutex<BTreeMap<SourceId, Word>>,
+    /// Somebody wants to know now.
+    wanted: Notify,
 }
 
 impl Timekeeper {
     /// Reads the clocks so, and knows nothing yet.
     #[must_use]
     pub fn new(read: impl Fn() -> Clocks + Send + Sync + 'static) -> Self {
-        Self { read: Box::new(read), kept: Mutex::default(), asks: AtomicBool::new(false) }
+        Self {
+            read: Box::new(read),
+            kept: Mutex::default(),
+            asks: AtomicBool::new(false),
+            words: Mutex::default(),
+            wanted: Notify::new(),
+        }
     }
 
     /// What the clocks show now.
@@ -43,6 +67,33 @@ impl Timekeeper {
     /// Keeps what the others said.
     pub fn keep(&self, confirmation: Confirmation) {
         self.kept().keep(confirmation);
+    }
+
+    /// Keeps what one of the others said, whose signature was verified.
+    pub fn heard(&self, by: SourceId, word: Word) {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).insert(by, word);
+    }
+
+    /// The last word of each of the others since the start.
+    #[must_use]
+    pub fn words(&self) -> BTreeMap<SourceId, Word> {
+        self.words.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Between which moments it is now, by what enough of the others said last, whatever the wall clock shows; nothing before they were heard.
+    #[must_use]
+    pub fn others(&self, clocks: Clocks) -> Option<(Timestamp, Timestamp)> {
+        self.kept().newest().map(|newest| newest.between(clocks))
+    }
+
+    /// Has the others asked now, and not when it is their turn.
+    pub fn want(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Ends when somebody wants to know now.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
     }
 
     /// What is confirmed of a state with this head, when the clocks show this.

@@ -71,6 +71,28 @@ impl ValidatorSet {
         self.proposers(chain, height).nth((round as usize).checked_rem(able)?)
     }
 
+    /// How many of those who do not answer must do so, at least, until more than two thirds of the power do: those with the most power first. 0 when
+    /// they do.
+    #[must_use]
+    pub fn needs(&self, answers: impl Fn(&SourceId) -> bool) -> usize {
+        let all = self.total_power();
+        let enough = |power: u128| power.saturating_mul(3) > all.saturating_mul(2);
+        let (mut reached, mut silent) = (0u128, Vec::new());
+        for validator in self.validators.iter().filter(|validator| validator.power > 0) {
+            let power = u128::from(validator.power);
+            if answers(&validator.source) { reached = reached.saturating_add(power) } else { silent.push(power) }
+        }
+        silent.sort_unstable_by(|one, other| other.cmp(one));
+        let mut silent = silent.into_iter();
+        let mut needs = 0usize;
+        while !enough(reached) {
+            let Some(power) = silent.next() else { break };
+            reached = reached.saturating_add(power);
+            needs = needs.saturating_add(1);
+        }
+        needs
+    }
+
     /// All voting power together.
     #[must_use]
     pub fn total_power(&self) -> u128 {
@@ -101,6 +123,19 @@ mod tests {
 
     fn place(set: &ValidatorSet, height: Height, round: u32) -> usize {
         usize::from(set.proposer(&CHAIN, height, round).unwrap().as_bytes()[0])
+    }
+
+    #[test]
+    fn how_many_more_must_answer_goes_by_their_power() {
+        let needs = |powers: &[u64], silent: &[u8]| set(powers).needs(|source| !silent.contains(&source.as_bytes()[0]));
+        // More than two thirds: three of four, and all of three.
+        assert_eq!((needs(&[1; 4], &[]), needs(&[1; 4], &[3]), needs(&[1; 4], &[1, 3])), (0, 0, 1));
+        assert_eq!((needs(&[1; 4], &[1, 2, 3]), needs(&[1; 4], &[0, 1, 2, 3])), (2, 3));
+        assert_eq!((needs(&[1; 3], &[2]), needs(&[1], &[]), needs(&[1], &[0])), (1, 0, 1));
+        // One with much of the power counts for many, and those without it for nothing.
+        assert_eq!((needs(&[7, 1, 1, 1], &[1, 2, 3]), needs(&[7, 1, 1, 1], &[0])), (0, 1));
+        assert_eq!((needs(&[5, 3, 1, 1], &[0, 2, 3]), needs(&[5, 3, 1, 1], &[1, 2])), (1, 1));
+        assert_eq!((needs(&[1, 1, 1, 1, 0], &[4]), needs(&[0, 0], &[0, 1]), needs(&[], &[])), (0, 0, 0));
     }
 
     #[test]

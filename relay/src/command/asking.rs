@@ -65,10 +65,17 @@ fn done<O: Operation>(home: &Home, operation: O, shown: &Shown) -> Result<O::Ans
 /// Asks a running relay, and meanwhile how far it is, where somebody looks.
 async fn asked<O: Operation>(socket: &Path, operation: &O, shown: &Shown) -> Result<O::Answer, ClientError> {
     let answer = control::ask(socket, operation);
-    tokio::pin!(answer);
+    let late = async {
+        match O::PATIENCE {
+            Some(patience) => tokio::time::sleep(patience).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(answer, late);
     loop {
         tokio::select! {
             answer = &mut answer => return answer,
+            () = &mut late => return Err(ClientError::Silent),
             () = tokio::time::sleep(OFTEN), if shown.somebody_looks => {
                 // That it does not say is no reason to stop waiting.
                 control::ask(socket, &Taking {}).await.into_iter().for_each(|row| shown.is_at(row));

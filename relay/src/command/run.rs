@@ -67,7 +67,7 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
     raise_descriptors();
     let service = open(&home)?;
-    say(&status(&service)?.lines());
+    say(&status(&service)?.about());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(CommandError::Runtime)?;
     let mut service = service;
@@ -80,8 +80,7 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
             service = open(&home)?;
         }
     }
-    let status = status(&service)?;
-    let (name, height) = (&status.name, status.height);
+    let (name, height) = (&service.member.name, service.store.head()?.height);
     Ok(Answer { text: format!("{name}: stopped at height {height}"), json: json!({ "stopped_at": height }) })
 }
 
@@ -208,7 +207,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     let publisher = node.publisher();
     // Set once, since this is the one place that starts anything.
     let publish = Box::new(move |envelope| publisher.publish(envelope));
-    service.submission.running.set(Running { waker: engine.waker(), publish }).ok();
+    service.submission.running.set(Running { waker: engine.waker(), publish, connected: node.gossiping() }).ok();
     let reception = Reception::start(home, &settings.intake, &service)?;
     let mut upkeep = Upkeep::start(service.clone());
     let notifier = Notifier::start(service.clone());

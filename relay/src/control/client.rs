@@ -27,6 +27,9 @@ pub enum ClientError {
     /// Somebody did not answer as a relay does.
     #[error("the relay running in this folder could not be asked")]
     Connection(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// It takes the question, and nothing comes.
+    #[error("the relay in this folder runs and does not answer: it hangs, or was stopped; end it and start it again")]
+    Silent,
     /// The relay could not answer.
     #[error("the relay says: {message}")]
     Refused {
@@ -42,7 +45,7 @@ impl Refusing for ClientError {
         match self {
             // The relay's own word, as if it were not running and the command did it.
             Self::Refused { code, .. } => code,
-            Self::NotRunning | Self::Connection(_) => "relay",
+            Self::NotRunning | Self::Connection(_) | Self::Silent => "relay",
         }
     }
 }

@@ -18,6 +18,7 @@ mod studies_named;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::{Arg, ArgMatches, Args, FromArgMatches, Subcommand, value_parser};
 use serde::Serialize;
@@ -110,6 +111,9 @@ operations! {
 pub trait Operation: Serialize + DeserializeOwned + Send + 'static {
     /// Its word, on the command line and over the socket.
     const WORD: &'static str;
+
+    /// How long a relay that runs may take to answer; nothing where it may work for hours.
+    const PATIENCE: Option<Duration> = None;
 
     /// What it is done on: with a running relay or without, and so who may ask.
     type On: Ground;

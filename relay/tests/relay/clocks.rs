@@ -213,6 +213,43 @@ fn nowhere() -> Neighbourhood {
 const TOKEN: Token = Token([6; 16]);
 const LET_IN: &str = "the manifest that the ledger names is not in the archive";
 
+/// With its clock a day off it said "fresh".
+#[test]
+fn status_says_by_how_much_the_clock_is_off_and_by_whose_word() {
+    let mercy = Hospital::new();
+    let (start, day) = (mercy.now(), DAY_MS as i64);
+    let status = || Status {}.work(&mercy.service).unwrap();
+    let wrong = || status().wrong().join("; ");
+    // Nobody was heard, and the newest block is as old as the clock says.
+    assert_eq!((status().clock.off_ms, status().clock.earliest_ms), (None, None));
+    assert!(status().lines().contains("; nobody else has said what time it is\n"), "{}", status().lines());
+    // A clock behind the newest block is wrong by that alone.
+    mercy.set(-60_000);
+    assert_eq!(status().clock.off_ms, Some(-60_000));
+    mercy.set(60_000);
+    mercy.confirm(1, start);
+    assert_eq!((status().clock.off_ms, status().clock.latest_ms), (Some(0), Some(start.0)));
+    assert!(
+        status().lines().contains(" UTC, as the others say\n") && !wrong().contains("clock"),
+        "{}",
+        status().lines()
+    );
+    mercy.set(day);
+    assert_eq!((status().clock.off_ms, status().clock.now_ms), (Some(day), start.0 + DAY_MS));
+    assert!(wrong().contains("clock is 24.0 h ahead of what the others say: set it right (NTP)"), "{}", wrong());
+    assert!(status().lines().contains(", 24.0 h ahead of what the others say\n"), "{}", status().lines());
+    mercy.set(-2 * day);
+    assert_eq!(status().clock.off_ms, Some(-day));
+    assert!(wrong().contains("24.0 h behind what the others say"), "{}", wrong());
+    // Time that passes is no difference.
+    mercy.set(day);
+    mercy.wait(3_600_000);
+    assert_eq!(status().clock.off_ms, Some(0));
+    // It does not run, and the newest block tells since when.
+    assert!(!status().running && status().wrong()[0].starts_with("the relay does not run"));
+    assert_eq!((status().last_block_ms, status().age_ms), (start.0, 3_600_000));
+}
+
 #[test]
 fn a_source_that_was_cut_off_serves_nobody_when_its_clock_is_set_back() {
     let mercy = Hospital::new();

@@ -31,6 +31,13 @@ fn refused(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(stderr).unwrap()
 }
 
+/// What it printed, and what it complained about besides, when not all was well.
+fn not_well(folder: &Path, arguments: &[&str]) -> (String, String) {
+    let Output { status, stdout, stderr } = relay(folder, arguments);
+    assert_eq!(status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    (String::from_utf8(stdout).unwrap(), String::from_utf8(stderr).unwrap())
+}
+
 const HOSPITALS: [&str; 4] = ["mercy", "stluke", "north", "harbor"];
 
 fn four_relays(folder: &Path) -> Vec<String> {
@@ -200,12 +207,28 @@ fn a_relay_answers_while_it_runs_and_when_it_does_not() {
 
     let running = Running::start(folder, &["--dir", "mercy", "--network", "network.json"]);
     // It has its stores and perhaps no socket yet: the command waits for it.
-    done(folder, &["status", "--dir", "mercy"]);
+    done(folder, &["validators", "--dir", "mercy"]);
     let socket = folder.join("mercy/relay.sock");
     assert_eq!(fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
-    let status = done(folder, &["status", "--dir", "mercy"]);
+    // One of four decides nothing: it says so, and how many more it takes.
+    let (status, wrong) = not_well(folder, &["status", "--dir", "mercy"]);
     assert!(status.starts_with("mercy hospital in the network clavicle\n"), "{status}");
     assert!(status.contains("height      0 (epoch 0)") && status.contains("4, this hospital among them"), "{status}");
+    assert!(
+        status.contains("\nrunning     yes\n") && status.contains("\nreached     1 of 4 votes, not more"),
+        "{status}"
+    );
+    assert!(status.contains("silent      harbor hospital: it was not heard since the start"), "{status}");
+    assert!(
+        wrong.contains("1 of 4 votes are reached") && wrong.contains("before 2 more hospitals answer ("),
+        "{wrong}"
+    );
+    // One that hangs is not waited for.
+    let pid = rustix::process::Pid::from_child(&running.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    let hangs = refused(folder, &["status", "--dir", "mercy"]);
+    assert!(hangs.contains("runs and does not answer"), "{hangs}");
+    rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     let validators = done(folder, &["validators", "--dir", "mercy"]);
     assert_eq!(validators.lines().count(), 4);
     assert!(validators.contains("     1 of 4  mercy hospital  ← this one"), "{validators}");
@@ -215,8 +238,24 @@ fn a_relay_answers_while_it_runs_and_when_it_does_not() {
     // Killed, it leaves its socket behind; that is in nobody's way.
     drop(running);
     assert!(socket.exists());
-    let json: serde_json::Value = serde_json::from_str(&done(folder, &["status", "--dir", "mercy", "--json"])).unwrap();
+    // It said "fresh" with the relay killed.
+    let (dead, wrong) = not_well(folder, &["status", "--dir", "mercy"]);
+    assert!(dead.contains("\nrunning     no; its last block is of 20"), "{dead}");
+    assert!(
+        !dead.contains("fresh") && wrong.starts_with("error: the relay does not run: nobody is served"),
+        "{dead}{wrong}"
+    );
+    let said = relay(folder, &["status", "--dir", "mercy", "--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!((said.status.code(), json["error"]["code"].as_str()), (Some(1), Some("not_well")), "{json}");
     assert_eq!((json["height"].as_u64(), json["votes"].as_bool()), (Some(0), Some(true)));
+    assert_eq!(
+        (json["running"].as_bool(), json["fresh"].as_bool(), json["needed"].as_u64()),
+        (Some(false), Some(false), Some(3))
+    );
+    let genesis = network_file::read_genesis(&folder.join("network.json")).unwrap();
+    assert_eq!(json["last_block_ms"].as_u64(), Some(genesis.time.timestamp().0), "since when");
+    assert_eq!(json["wrong"].as_array().unwrap().len(), 1, "{json}");
     let again = Running::start(folder, &["--dir", "mercy"]);
     done(folder, &["validators", "--dir", "mercy"]);
     // Told to stop, it takes its socket with it.

@@ -1,5 +1,7 @@
 //! Transactions that come in: what binds this hospital at once, and what only waits.
 
+use std::collections::BTreeSet;
+
 use clavicle_consensus::Waker;
 use clavicle_ledger::action::Revoke;
 use clavicle_ledger::encoding;
@@ -8,6 +10,7 @@ use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_relay::service::Service;
 use clavicle_relay::submission::{Fate, From, Running};
+use tokio::sync::watch;
 
 use crate::chain::secret;
 use crate::clocks::Hospital;
@@ -19,7 +22,8 @@ fn a_revocation_binds_the_hospital_that_serves_the_study_and_no_other() {
     for (number, serves) in [(0, true), (1, false)] {
         let hospital = Hospital::number(number);
         let Service { submission, store, member, .. } = &hospital.service;
-        let running = Running { waker: Waker::default(), publish: Box::new(|_| ()) };
+        let connected = watch::channel(BTreeSet::new()).1;
+        let running = Running { waker: Waker::default(), publish: Box::new(|_| ()), connected };
         submission.running.set(running).ok().unwrap();
         let sign = |nonce, grant_submit_by| {
             let (holder, grant) = (secret("holder"), GrantId::from_bytes([nonce; 32]));

@@ -21,6 +21,7 @@ use clavicle_relay::archive::Archive;
 use clavicle_relay::control;
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
+use clavicle_relay::operations::status::{RelayStatus, Status};
 use clavicle_relay::operations::submit::{Submit, Submitted};
 
 use crate::ingest::{brain, done, hospital};
@@ -132,6 +133,9 @@ fn masked(text: &str) -> String {
             "height",
             "\"height\":",
             "\"age_ms\":",
+            "\"last_block_ms\":",
+            "\"next_block_ms\":",
+            "\"now_ms\":",
             "\"disk_free\":",
             "\"disk_reserve\":",
             "\"stopped_at\":",
@@ -174,14 +178,19 @@ impl Running {
         let end = Instant::now() + Duration::from_secs(60);
         // Until it has a block that is recent enough, it says other things.
         while !Home::at(&folder.join("mercy")).is_served()
-            || !done(folder, &["status", "--dir", "mercy"])["fresh"].as_bool().unwrap()
-            || done(folder, &["status", "--dir", "mercy"])["height"] == 0
+            || status(folder).is_none_or(|status| !status.fresh || status.height == 0)
         {
             assert!(Instant::now() < end, "it does not start");
             std::thread::park_timeout(Duration::from_millis(20));
         }
         running
     }
+}
+
+/// How the relay is; nothing while it does not answer.
+fn status(folder: &Path) -> Option<RelayStatus> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(control::ask(&folder.join("mercy/relay.sock"), &Status {})).ok()
 }
 
 impl Drop for Running {

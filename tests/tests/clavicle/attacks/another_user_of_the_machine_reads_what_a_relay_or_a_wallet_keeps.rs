@@ -75,7 +75,7 @@ fn what_an_earlier_version_left_open_is_closed_and_open_keys_are_refused() {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
     let said = cluster.try_hospital(&["status", "--dir", "mercy"]);
-    said.done();
+    assert_eq!(said.object()["running"], false, "{said:?}");
     for path in &open {
         assert_eq!(fs::metadata(path).unwrap().mode() & 0o077, 0, "{}", path.display());
         let note = format!("others on this machine could read mercy/{}", relative(path, home.folder()));
@@ -92,7 +92,7 @@ fn what_an_earlier_version_left_open_is_closed_and_open_keys_are_refused() {
     assert_eq!((said.code, code.as_str()), (Some(77), "keys"));
     assert!(why.contains("`chmod 600 mercy/keys/operational`"), "{why}");
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
-    cluster.hospital(&["status", "--dir", "mercy"]);
+    assert_eq!(cluster.try_hospital(&["status", "--dir", "mercy"]).refused().0, "not_well");
 }
 
 fn relative<'a>(path: &'a Path, folder: &Path) -> std::path::Display<'a> {

@@ -319,7 +319,7 @@ fn at_the_operators_socket() {
         said
     });
     assert!(heard > inputs() / 2, "{heard} of {} were heard", inputs());
-    let status = scene.cluster.hospital(&["status", "--dir", HOSPITALS[MERCY]]);
+    let status = scene.cluster.try_hospital(&["status", "--dir", HOSPITALS[MERCY]]).object();
     assert!(status["height"].is_u64(), "{status}");
     scene.held();
 }
