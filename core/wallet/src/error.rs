@@ -22,6 +22,7 @@ use clavicle_network::pickup::{NotOffered, PickupError};
 use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::FetchError;
 
+use crate::silence::Silence;
 use crate::vault::VaultError;
 
 /// Why something a person asked for was not done.
@@ -92,6 +93,12 @@ pub enum WalletError {
         "the hospitals have not agreed on it yet; it stays submitted, and the same command goes on where this one stopped"
     )]
     NotFinal,
+    /// Not final yet, since too few answer.
+    #[error(
+        "{0}. What was signed is kept in this wallet, which gives it to the hospitals again with each later command about grants; the same command goes \
+         on where this one stopped"
+    )]
+    TooFew(Silence),
     /// A revocation that binds its source, and is in no block yet.
     #[error(
         "the hospital that keeps the study was told, and says that it sends nothing on this grant any more; but the hospitals have not agreed on it \
@@ -300,7 +307,7 @@ impl WalletError {
             Self::Receipts(_) | Self::ReceiptsChanged(_) => "receipts",
             Self::Light(_) | Self::Proof(_) | Self::Inclusion(_) | Self::Rows(_) | Self::OtherAnswer => "proof",
             Self::Rejected(_) | Self::Stateless(_) => "rejected",
-            Self::NotFinal | Self::OnlyTold(_) | Self::StudyNotFinal => "not_final",
+            Self::NotFinal | Self::TooFew(_) | Self::OnlyTold(_) | Self::StudyNotFinal => "not_final",
             Self::NotTold => "not_told",
             Self::Expired => "expired",
             Self::OtherPlace => "altered",

@@ -30,11 +30,12 @@ use clavicle_network::swarm::{AskError, Client};
 use clavicle_network::work::{MAX_EFFORT, PARTS, Price, Purpose, Task, Work};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, FuturesUnordered};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
 use crate::envelope::Head;
 use crate::error::WalletError;
+use crate::silence::Silence;
 
 /// How long a relay may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -48,6 +49,12 @@ const AT_ONCE: usize = 16;
 const FINAL: Duration = Duration::from_secs(30);
 /// How long a relay may be behind what is known already, before others are asked for good.
 const BEHIND: Duration = Duration::from_secs(10);
+/// How soon it is asked who answers, where a transaction is not final yet: later than it is as a rule, and so soon that whoever waits hears of it within a second.
+const SOON: Duration = Duration::from_millis(300);
+/// How long all have for that.
+const HEARD_WITHIN: Duration = Duration::from_millis(600);
+/// How often it is asked again.
+const OFTEN: Duration = Duration::from_secs(2);
 /// How many relays are asked who holds what.
 const FIND_BY: usize = 3;
 /// How often a relay is paid that asks for more each time.
@@ -97,6 +104,8 @@ pub struct Ledger {
     window_ms: u64,
     /// Relays that did not answer in time when they were asked last: they come last.
     silent: Arc<Mutex<BTreeSet<SourceId>>>,
+    /// Who is told that too few hospitals answer, and, with nothing, that enough do again.
+    told: fn(Option<&Silence>),
 }
 
 /// A transaction that is final.
@@ -155,7 +164,13 @@ impl Ledger {
             missed: Arc::default(),
             clock,
             window_ms: genesis.parameters.submit_window_ms,
+            told: |_| (),
         }
+    }
+
+    /// Has somebody told when too few hospitals answer for a transaction to become final.
+    pub(crate) const fn tell(&mut self, told: fn(Option<&Silence>)) {
+        self.told = told;
     }
 
     /// The same with a directory that was kept, if one was.
@@ -572,6 +587,65 @@ impl Ledger {
         envelope: &Envelope,
         first: &[SourceId],
     ) -> Result<Submitted, WalletError> {
+        let aside = self.clone();
+        let (done, silence) = aside.watched(self.wait_until_final(envelope, first)).await;
+        match (done, silence) {
+            (Err(WalletError::NotFinal), Some(silence)) => Err(WalletError::TooFew(silence)),
+            (done, _) => done,
+        }
+    }
+
+    /// Waits for something that the hospitals have to agree on. Meanwhile it is told, at once and when it changes, who does not answer where too few do;
+    /// who that is at the end is given back.
+    pub(crate) async fn watched<T>(&self, doing: impl Future<Output = T>) -> (T, Option<Silence>) {
+        let mut silence: Option<Silence> = None;
+        let (mut doing, mut asking) = (Box::pin(doing), Box::pin(self.silence(SOON)));
+        loop {
+            tokio::select! {
+                done = &mut doing => return (done, silence),
+                found = &mut asking => {
+                    if found != silence {
+                        (self.told)(found.as_ref());
+                    }
+                    silence = found;
+                    asking = Box::pin(self.silence(OFTEN));
+                }
+            }
+        }
+    }
+
+    /// Who of those that decide does not answer, asked all at once after a while: if what the others have is not enough to decide. One that cannot be
+    /// reached in time counts as one that does not answer.
+    async fn silence(&self, after: Duration) -> Option<Silence> {
+        sleep(after).await;
+        let validators = self.light.validators();
+        let mut asked: FuturesUnordered<_> = validators
+            .validators
+            .iter()
+            .filter(|validator| validator.power > 0)
+            .map(|validator| async move {
+                let relay = self.relay(&validator.source)?;
+                let answer = timeout(HEARD_WITHIN, self.ask_one(&relay, Request::Query(Query::Head))).await;
+                matches!(answer, Ok(Ok(_))).then_some(validator.source)
+            })
+            .collect();
+        let mut answer = BTreeSet::new();
+        while let Some(one) = asked.next().await {
+            answer.extend(one);
+        }
+        let needed = validators.needs(|source| answer.contains(source));
+        let mut silent: Vec<_> = validators
+            .validators
+            .iter()
+            .filter(|validator| validator.power > 0 && !answer.contains(&validator.source))
+            .collect();
+        silent.sort_by_key(|validator| core::cmp::Reverse(validator.power));
+        let silent = silent.into_iter().map(|validator| self.name(&validator.source)).collect();
+        (needed > 0).then_some(Silence { silent, needed })
+    }
+
+    /// Gives a transaction to relays, again and again, until it is final.
+    async fn wait_until_final(&mut self, envelope: &Envelope, first: &[SourceId]) -> Result<Submitted, WalletError> {
         let (hash, mut receipt) = (envelope.hash(), None);
         let until = Instant::now() + FINAL;
         let mut again = Instant::now();
@@ -592,6 +666,19 @@ impl Ledger {
             sleep(pause).await;
             pause = (pause * 2).min(Duration::from_millis(200));
         }
+    }
+
+    /// Gives a transaction to relays once, and says at which height it is final, proven, if it is by then.
+    ///
+    /// # Errors
+    /// [`WalletError`]; what was submitted stays so.
+    pub(crate) async fn offer(
+        &mut self,
+        envelope: &Envelope,
+        first: &[SourceId],
+    ) -> Result<Option<Height>, WalletError> {
+        self.give(envelope, first, &mut None).await?;
+        self.included(&envelope.hash()).await
     }
 
     /// Gives a transaction to relays. The height, if one says that it was executed.

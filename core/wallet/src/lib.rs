@@ -54,8 +54,10 @@ pub mod objection;
 pub mod patient;
 pub mod recipient;
 pub mod rows;
+mod silence;
 mod system;
 pub mod vault;
 mod wallet;
 
-pub use self::error::WalletError;
+pub use self::error::{OwnText, WalletError};
+pub use self::silence::Silence;

@@ -22,4 +22,5 @@ mod receipts;
 mod restore;
 mod resume;
 mod session;
+mod silent;
 mod words;

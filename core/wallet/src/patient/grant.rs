@@ -1,5 +1,7 @@
 //! Granting and revoking: signed, kept, final, told.
 
+use std::time::Duration;
+
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
@@ -10,12 +12,19 @@ use clavicle_ledger::transaction::Action;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::letter::{Content, GrantLetter, Letter};
 use clavicle_letters::seal;
+use tokio::time::timeout;
+use tracing::debug;
 
 use super::{OwnStudy, Patient, one};
 use crate::envelope::{self, GrantRequest};
 use crate::error::WalletError;
 use crate::rows::{Held, Made, Revoked, Stage};
 use crate::wallet::{ReceiptGiven, random};
+
+/// How long a command that is about something else brings in what is not final yet.
+const BRING_IN: Duration = Duration::from_secs(3);
+/// How many grants and revocations are brought in by one command, each.
+const AT_ONCE: usize = 8;
 
 /// A grant that was made.
 #[derive(Clone)]
@@ -178,6 +187,57 @@ impl Patient {
             return Err(WalletError::NotDelivered);
         }
         self.stage(grant, Stage::Delivered(height))
+    }
+
+    /// Gives what was signed and is not final yet to the hospitals again, and keeps what became of it: grants, whose letters are left then, and
+    /// revocations. Whatever is not done now is done the next time.
+    ///
+    /// # Errors
+    /// [`WalletError`], of the vault alone.
+    pub async fn bring_in(&mut self) -> Result<(), WalletError> {
+        match timeout(BRING_IN, self.bring_in_each()).await {
+            Ok(Err(error @ WalletError::Vault(_))) => Err(error),
+            Ok(Err(error)) => {
+                debug!(%error, "what is not final yet could not be brought in");
+                Ok(())
+            }
+            Ok(Ok(())) | Err(_) => Ok(()),
+        }
+    }
+
+    async fn bring_in_each(&mut self) -> Result<(), WalletError> {
+        let head = self.wallet.ledger.head();
+        let (now, grants) = (self.wallet.now(), self.grants()?);
+        let due = grants.into_iter().filter(|grant| match grant.made.stage {
+            _ if grant.revoked.is_some() => false,
+            Stage::Signed => head.is_before(grant.made.envelope.body.submit_by),
+            Stage::Final(_) => now < grant.made.terms.expires,
+            Stage::Delivered(_) => false,
+        });
+        for mut grant in due.take(AT_ONCE) {
+            if grant.made.stage == Stage::Signed {
+                let Some(height) = self.wallet.ledger.offer(&grant.made.envelope, &[]).await? else { continue };
+                self.wallet.keep_light()?;
+                self.stage(&mut grant, Stage::Final(height))?;
+            }
+            let study = self.study(&grant.made.study.to_string())?;
+            match self.finish(&study, &mut grant).await {
+                Err(error @ WalletError::Vault(_)) => return Err(error),
+                done => debug!(?done, "a letter of before"),
+            }
+        }
+        let revoked = self.wallet.vault.all::<Revoked>()?.into_iter();
+        let due = revoked
+            .filter(|(_, revoked)| revoked.final_at.is_none() && head.is_before(revoked.envelope.body.submit_by));
+        for (id, mut revoked) in due.take(AT_ONCE) {
+            let Action::Revoke(revoke) = &revoked.envelope.body.action else { continue };
+            let first = [self.held(revoke.study)?.source];
+            let Some(height) = self.wallet.ledger.offer(&revoked.envelope, &first).await? else { continue };
+            self.wallet.keep_light()?;
+            revoked.final_at = Some(height);
+            self.wallet.vault.put(&id, &revoked)?;
+        }
+        Ok(())
     }
 
     fn stage(&self, grant: &mut Granted, stage: Stage) -> Result<(), WalletError> {

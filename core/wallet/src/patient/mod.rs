@@ -30,6 +30,7 @@ use crate::ledger::Proven;
 use crate::objection;
 use crate::rows::Held;
 pub use crate::rows::MAX_RUNS;
+use crate::silence::Silence;
 use crate::vault::KeyStore;
 use crate::wallet::{Kind, Wallet};
 
@@ -69,6 +70,11 @@ impl Patient {
     /// [`WalletError`].
     pub fn open(folder: &Path, keys: &dyn KeyStore, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
         Ok(Self { wallet: Wallet::open(folder, keys, Kind::Patient, clock)? })
+    }
+
+    /// Has somebody told at once when too few hospitals answer for what is submitted to become final, and, with nothing, when enough do again.
+    pub const fn tell(&mut self, told: fn(Option<&Silence>)) {
+        self.wallet.ledger.tell(told);
     }
 
     /// The patient's studies.

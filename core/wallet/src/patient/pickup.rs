@@ -113,7 +113,9 @@ impl Patient {
         }
         let about: Vec<About> = opened.offers().iter().map(|offer| offer.about.clone()).collect();
         let claims = studies.iter().filter_map(|study| self.claim_of(&study.study).transpose());
-        let claimed = opened.claim(claims.collect::<Result<_, _>>()?).await?;
+        let claims = claims.collect::<Result<_, _>>()?;
+        let (claimed, _) = self.wallet.ledger.watched(opened.claim(claims)).await;
+        let claimed = claimed?;
         endpoint.close().await;
         let claiming = studies.iter_mut().filter(|study| study.study.held.claim.is_some());
         for (study, claimed) in claiming.zip(claimed) {

@@ -14,11 +14,11 @@ use clavicle_letters::card::SignedCard;
 use clavicle_letters::code;
 use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_network::file;
-use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::{
     Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp, PickupOutcome,
 };
 use clavicle_wallet::rows::{Known, Stage};
+use clavicle_wallet::{Silence, WalletError};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
@@ -69,7 +69,9 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             grant(&folder, &study, &to, &request).await
         }
         WalletCommand::Grants { folder } => {
-            let grants = open(&folder)?.grants()?;
+            let mut patient = open(&folder)?;
+            patient.bring_in().await?;
+            let grants = patient.grants()?;
             let mut lines: Vec<String> = grants.iter().map(grant_line).collect();
             lines.push(format!("{} grants", grants.len()));
             let rows: Vec<Value> = grants.iter().map(grant_row).collect();
@@ -78,6 +80,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         WalletCommand::Who { folder, study } => {
             let mut patient = open(&folder)?;
             let study = patient.study(&study)?;
+            patient.bring_in().await?;
             let access = patient.who(&study).await?;
             // Who has access is proven by the ledger, whether the hospital answers or not.
             let asked = patient.look_up(&study).await.err();
@@ -188,7 +191,17 @@ pub(super) fn about_row(about: Option<&About>) -> Value {
 }
 
 fn open(folder: &Folder) -> Result<Patient, CommandError> {
-    Ok(Patient::open(&folder.dir, &folder.passphrase()?, now)?)
+    let mut patient = Patient::open(&folder.dir, &folder.passphrase()?, now)?;
+    patient.tell(of_silence);
+    Ok(patient)
+}
+
+/// Says at once that too few hospitals answer, and when that is over.
+fn of_silence(silence: Option<&Silence>) {
+    complain(&silence.map_or_else(
+        || "enough hospitals answer again".to_owned(),
+        |silence| format!("{silence}. What was signed is kept, and given to them again by itself"),
+    ));
 }
 
 /// What is said of a new wallet: the words, once.

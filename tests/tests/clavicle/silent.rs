@@ -1,0 +1,147 @@
+//! Two of four hospitals dead: nothing can become final. Whoever waits hears at once for whom, what was signed is kept and becomes final by itself, and a relay that reaches too few says
+//! that it is not well. All of it used to be thirty seconds of silence, and "fresh".
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::cluster::{Cluster, PERSON, brain};
+use crate::people::text;
+use crate::process::{PATIENCE, Said, program, until};
+
+/// How soon whoever waits must hear of it. Without company on the machine it is within a second of having opened the wallet.
+const SOON: Duration = Duration::from_secs(6);
+
+/// A command whose complaints are heard as they come. Dropped, it is killed.
+struct Heard {
+    child: Child,
+    lines: Receiver<String>,
+    began: Instant,
+}
+
+impl Heard {
+    fn begin(cluster: &Cluster, arguments: &[&str]) -> Self {
+        let mut command = program(PERSON, cluster.folder());
+        command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let (sender, lines) = sync_channel(64);
+        let from = BufReader::new(child.stderr.take().unwrap());
+        std::thread::spawn(move || from.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        Self { child, lines, began: Instant::now() }
+    }
+
+    /// The first complaint, and after how long it came.
+    fn says(&self) -> (String, Duration) {
+        let line = self.lines.recv_timeout(PATIENCE).unwrap();
+        (line, self.began.elapsed())
+    }
+
+    /// Waits until it ends by itself; its exit code.
+    fn ended(&mut self) -> Option<i32> {
+        until(|| self.child.try_wait().unwrap(), Option::is_some).unwrap().code()
+    }
+}
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// The hospital's status, once `is` so.
+#[track_caller]
+fn status(cluster: &Cluster, hospital: &str, is: impl Fn(&Value) -> bool) -> Said {
+    until(|| cluster.try_hospital(&["status", "--dir", hospital]), |said| is(&said.object()))
+}
+
+#[track_caller]
+fn names_both(sentence: &str) {
+    let (one, other) = ("north hospital and harbor hospital", "harbor hospital and north hospital");
+    assert!(sentence.contains(one) || sentence.contains(other), "{sentence}");
+}
+
+#[test]
+fn with_two_of_four_dead_it_is_said_at_once_whom_all_wait_for_and_what_was_signed_becomes_final_by_itself() {
+    let mut cluster = Cluster::running();
+    cluster.patient("ana");
+    cluster.recipient("rossi");
+    brain(&cluster, "files", 1..=2);
+    let study = cluster.ingest(0, "files");
+    cluster.pick_up(0, &study, "ana");
+    let card = cluster.card("rossi");
+
+    // All four: well, and every one of them is heard, with a clock like the others'.
+    let well = status(&cluster, "mercy", |said| said["power_reached"] == 4 && said["fresh"] == true);
+    let said = well.done();
+    assert_eq!(
+        (&said["needed"], &said["wrong"], &said["clock"]["off_ms"]),
+        (&0.into(), &Value::Array(Vec::new()), &0.into()),
+        "{said}"
+    );
+    assert!(said["hospitals"].as_array().unwrap().iter().all(|row| row["answers"] == true), "{said}");
+
+    // One dead: it is named, and the others are enough.
+    cluster.kill(3);
+    let three = status(&cluster, "mercy", |said| said["power_reached"] == 3 && said["fresh"] == true);
+    let said = three.done();
+    assert_eq!((&said["needed"], &said["power"]), (&0.into(), &4.into()), "{said}");
+    let silent: Vec<&Value> =
+        said["hospitals"].as_array().unwrap().iter().filter(|row| row["answers"] == false).collect();
+    assert_eq!(
+        (silent.len(), &silent[0]["name"], &silent[0]["connected"]),
+        (1, &"harbor hospital".into(), &false.into()),
+        "{said}"
+    );
+
+    // Two dead: it is not well, and says how many more it takes.
+    cluster.kill(2);
+    let two = status(&cluster, "mercy", |said| said["power_reached"] == 2);
+    let (code, why) = two.refused();
+    assert_eq!((two.code, code.as_str()), (Some(1), "not_well"));
+    assert!(why.contains("2 of 4 votes are reached") && why.contains("before one more hospital answers ("), "{why}");
+    names_both(&why.replace(", ", " and "));
+    assert_eq!(two.object()["needed"], 1);
+
+    // The patient hears it at once, and what she signed is in her wallet when her telephone dies then.
+    let granting = ["wallet", "grant", "--dir", "ana", &study, "--to", &card, "--for", "7d"];
+    let waiting = Heard::begin(&cluster, &granting);
+    let (line, after) = waiting.says();
+    println!("said after {after:.1?}");
+    names_both(&line);
+    assert!(
+        line.contains(" do not answer; the network will confirm when 1 more hospital answers. What was signed is kept"),
+        "{line}"
+    );
+    assert!(after < SOON, "{after:?}");
+    drop(waiting);
+    let kept = cluster.person(&["wallet", "grants", "--dir", "ana"]);
+    assert_eq!(kept["grants"][0]["stage"], "signed, not final yet", "{kept}");
+
+    // One of them is back: it becomes final without being asked for again, and once.
+    cluster.start(2);
+    let grants = || cluster.person(&["wallet", "grants", "--dir", "ana"]);
+    let is_done = |said: &Value| {
+        let stage = text(&said["grants"][0]["stage"]);
+        stage.starts_with("final at height") && !stage.contains("not delivered")
+    };
+    let granted = until(grants, is_done);
+    let grant = text(&granted["grants"][0]["grant"]);
+    let inbox =
+        until(|| cluster.person(&["recipient", "inbox", "--dir", "rossi"]), |said| said["granted"][0].is_object());
+    assert_eq!(text(&inbox["granted"][0]["grant"]), grant);
+    let who = cluster.person(&["wallet", "who", "--dir", "ana", &study]);
+    assert_eq!((who["grants"].as_array().unwrap().len(), &who["events"]), (1, &2.into()), "{who}");
+
+    // Gone again: a revocation waits, says so, and is confirmed when it is back.
+    cluster.kill(2);
+    let mut waiting = Heard::begin(&cluster, &["wallet", "revoke", "--dir", "ana", &grant]);
+    let (line, after) = waiting.says();
+    names_both(&line);
+    assert!(after < SOON, "{after:?}");
+    cluster.start(2);
+    assert_eq!(waiting.ended(), Some(0));
+}
