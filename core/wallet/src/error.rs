@@ -49,7 +49,7 @@ pub enum WalletError {
         max: usize,
     },
     /// A patient's wallet where a recipient's is needed, or the other way round.
-    #[error("this folder is a {is}'s; the command is for a {needed}'s")]
+    #[error("this wallet is a {is}'s, and only a {needed}'s can do this")]
     OtherKind {
         /// What it is.
         is: &'static str,
@@ -90,19 +90,19 @@ pub enum WalletError {
     Rejected(String),
     /// Not final yet.
     #[error(
-        "the hospitals have not agreed on it yet; it stays submitted, and the same command goes on where this one stopped"
+        "the hospitals have not agreed on it yet; it stays submitted, and asked for again it goes on where it stopped"
     )]
     NotFinal,
     /// Not final yet, since too few answer.
     #[error(
-        "{0}. What was signed is kept in this wallet, which gives it to the hospitals again with each later command about grants; the same command goes \
-         on where this one stopped"
+        "{0}. What was signed is kept in this wallet, which gives it to the hospitals again whenever it is asked about grants; asked for \
+         again, it goes on where it stopped"
     )]
     TooFew(Silence),
     /// A revocation that binds its source, and is in no block yet.
     #[error(
         "the hospital that keeps the study was told, and says that it sends nothing on this grant any more; but the hospitals have not agreed on it \
-         yet. The same command goes on where this one stopped"
+         yet. Asked for again, it goes on where it stopped"
     )]
     OnlyTold(#[source] Box<WalletError>),
     /// A transaction that could never be executed.
@@ -167,7 +167,7 @@ pub enum WalletError {
     Unfinished(GrantId),
     /// The letter could not be left.
     #[error(
-        "the grant is final, but the recipient's mailbox could not be reached; the same command tries to deliver it again"
+        "the grant is final, but the recipient's mailbox could not be reached; asked for again, the letter is left there"
     )]
     NotDelivered,
     /// No mailbox could be opened.

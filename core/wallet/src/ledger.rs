@@ -29,7 +29,8 @@ use clavicle_network::message::{
 use clavicle_network::swarm::{AskError, Client};
 use clavicle_network::work::{MAX_EFFORT, PARTS, Price, Purpose, Task, Work};
 use futures_util::StreamExt as _;
-use futures_util::stream::{self, FuturesUnordered};
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
@@ -105,8 +106,11 @@ pub struct Ledger {
     /// Relays that did not answer in time when they were asked last: they come last.
     silent: Arc<Mutex<BTreeSet<SourceId>>>,
     /// Who is told that too few hospitals answer, and, with nothing, that enough do again.
-    told: fn(Option<&Silence>),
+    told: Told,
 }
+
+/// Who is told that too few hospitals answer, and, with nothing, that enough do again.
+pub type Told = Arc<dyn Fn(Option<&Silence>) + Send + Sync>;
 
 /// A transaction that is final.
 #[derive(Clone, Debug)]
@@ -164,12 +168,12 @@ impl Ledger {
             missed: Arc::default(),
             clock,
             window_ms: genesis.parameters.submit_window_ms,
-            told: |_| (),
+            told: Arc::new(|_| ()),
         }
     }
 
     /// Has somebody told when too few hospitals answer for a transaction to become final.
-    pub(crate) const fn tell(&mut self, told: fn(Option<&Silence>)) {
+    pub(crate) fn tell(&mut self, told: Told) {
         self.told = told;
     }
 
@@ -289,10 +293,13 @@ impl Ledger {
     /// Asks relays, one after another, until one has an answer. One that takes long is not waited for before the next is asked.
     async fn ask(&self, request: &Request) -> Result<Response, WalletError> {
         let relays = self.relays()?;
-        let (mut next, mut asked, mut last) = (relays.iter(), FuturesUnordered::new(), None);
+        let (mut next, mut last) = (relays.iter(), None);
+        let mut asked = FuturesUnordered::<BoxFuture<'_, _>>::new();
         loop {
             let slow = next.next();
-            asked.extend(slow.map(|relay| self.ask_one(relay, request.clone())));
+            if let Some(relay) = slow {
+                asked.push(Box::pin(self.ask_one(relay, request.clone())));
+            }
             let answer = tokio::select! {
                 answer = asked.next() => answer,
                 () = sleep(SLOW), if !next.as_slice().is_empty() => {
@@ -315,9 +322,14 @@ impl Ledger {
     /// Asks every relay at once. When one has answered, the others are waited for a little longer.
     async fn ask_everybody(&self, request: &Request) -> Result<Vec<Response>, WalletError> {
         let (relays, mut answers, mut until) = (self.relays()?, Vec::new(), None);
-        let asking = relays.iter().map(|relay| self.ask_one(relay, request.clone()));
-        let mut asked = stream::iter(asking).buffer_unordered(AT_ONCE);
-        while let Some(answer) = by(until, asked.next()).await.flatten() {
+        let (mut next, mut asked) = (relays.iter(), FuturesUnordered::<BoxFuture<'_, _>>::new());
+        loop {
+            while asked.len() < AT_ONCE
+                && let Some(relay) = next.next()
+            {
+                asked.push(Box::pin(self.ask_one(relay, request.clone())));
+            }
+            let Some(answer) = by(until, asked.next()).await.flatten() else { return Ok(answers) };
             match answer {
                 Ok(answer) => {
                     answers.push(answer);
@@ -326,7 +338,6 @@ impl Ledger {
                 Err(error) => debug!(%error, "a relay does not answer"),
             }
         }
-        Ok(answers)
     }
 
     /// Starts afresh from a checkpoint, if nothing is believed any more, or not yet: on the word of whoever gave it, which is to be
@@ -619,16 +630,14 @@ impl Ledger {
     async fn silence(&self, after: Duration) -> Option<Silence> {
         sleep(after).await;
         let validators = self.light.validators();
-        let mut asked: FuturesUnordered<_> = validators
-            .validators
-            .iter()
-            .filter(|validator| validator.power > 0)
-            .map(|validator| async move {
-                let relay = self.relay(&validator.source)?;
+        let mut asked = FuturesUnordered::<BoxFuture<'_, _>>::new();
+        for source in validators.validators.iter().filter(|it| it.power > 0).map(|it| it.source) {
+            asked.push(Box::pin(async move {
+                let relay = self.relay(&source)?;
                 let answer = timeout(HEARD_WITHIN, self.ask_one(&relay, Request::Query(Query::Head))).await;
-                matches!(answer, Ok(Ok(_))).then_some(validator.source)
-            })
-            .collect();
+                matches!(answer, Ok(Ok(_))).then_some(source)
+            }));
+        }
         let mut answer = BTreeSet::new();
         while let Some(one) = asked.next().await {
             answer.extend(one);
@@ -870,71 +879,54 @@ impl Ledger {
     pub async fn collect(
         &self,
         mailboxes: &[Collect],
-        keep: impl FnMut(usize, &[u8]) -> Result<(), WalletError> + Send,
-        progress: impl FnMut(usize, usize) + Send,
+        keep: &mut dyn Keep,
+        progress: &mut (dyn FnMut(usize, usize) + Send),
     ) -> Result<Collected, WalletError> {
-        let (keep, told) = (Mutex::new(keep), Mutex::new((BTreeSet::new(), progress)));
-        let reached = |place: usize| {
-            let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
-            let (reached, progress) = &mut *told;
-            if reached.insert(place) {
-                progress(reached.len(), mailboxes.len());
-            }
-            reached.len()
-        };
-        let mut at: BTreeMap<SourceId, Vec<usize>> = BTreeMap::new();
+        let keeping =
+            Keeping { keep: Mutex::new(keep), told: Mutex::new((BTreeSet::new(), progress)), all: mailboxes.len() };
+        let mut at: BTreeMap<SourceId, Vec<(usize, &SecretKey)>> = BTreeMap::new();
         for (place, mailbox) in mailboxes.iter().enumerate() {
             for relay in &mailbox.relays {
-                at.entry(*relay).or_default().push(place);
+                at.entry(*relay).or_default().push((place, &mailbox.key));
             }
         }
-        let collecting = self.relays()?.into_iter().filter_map(|relay| Some((at.remove(&relay.source)?, relay)));
-        let (collecting, mut silent) = (collecting.collect::<Vec<_>>(), BTreeMap::new());
-        for (_, relay) in &collecting {
-            silent.insert(relay.source, None);
+        let (mut waiting, mut silent) = (Vec::new(), BTreeMap::new());
+        for relay in self.relays()? {
+            if let Some(places) = at.remove(&relay.source) {
+                silent.insert(relay.source, None);
+                waiting.push((relay, places));
+            }
         }
         // Of others it is not known where they are.
         silent.extend(at.into_keys().map(|source| (source, Some(AskError::Address))));
-        let all = |place: &usize| mailboxes.get(*place).map(|mailbox| &mailbox.key);
-        let one = |(places, relay): (Vec<usize>, Relay)| {
-            let (keep, reached, all) = (&keep, &reached, &all);
-            async move {
-                let wanted = places.iter().filter_map(|place| Some((*place, all(place)?))).collect();
-                let done = self.collect_at(
-                    &relay,
-                    wanted,
-                    |place, sealed| {
-                        let mut keep = keep.lock().unwrap_or_else(PoisonError::into_inner);
-                        keep(place, sealed)
-                    },
-                    |place| {
-                        reached(place);
-                    },
-                );
-                let done = done.await;
-                if done.is_ok() {
-                    self.silent().remove(&relay.source)
-                } else {
-                    self.silent().insert(relay.source)
-                };
-                (relay.source, done)
+        let (mut under_way, mut until) = (FuturesUnordered::<BoxFuture<'_, _>>::new(), None);
+        loop {
+            while under_way.len() < AT_ONCE
+                && let Some((relay, places)) = waiting.pop()
+            {
+                let keeping = &keeping;
+                under_way.push(Box::pin(async move {
+                    let done = self.collect_at(&relay, places, keeping).await;
+                    (relay.source, done)
+                }));
             }
-        };
-        let (mut under_way, mut until) = (stream::iter(collecting).map(one).buffer_unordered(AT_ONCE), None);
-        while let Some((source, done)) = by(until, under_way.next()).await.flatten() {
+            let Some((source, done)) = by(until, under_way.next()).await.flatten() else { break };
             match done {
-                Ok(()) => drop(silent.remove(&source)),
+                Ok(()) => {
+                    silent.remove(&source);
+                    self.silent().remove(&source);
+                }
                 Err(WalletError::NoRelay(why)) => drop(silent.insert(source, why)),
                 Err(WalletError::OtherAnswer) => debug!("a relay answers otherwise than it was asked"),
                 Err(error) => return Err(error),
             }
-            if told.lock().unwrap_or_else(PoisonError::into_inner).0.len() == mailboxes.len() {
+            if keeping.told().0.len() == mailboxes.len() {
                 until = until.or_else(|| Some(Instant::now() + GRACE));
             }
         }
         drop(under_way);
         self.silent().extend(silent.keys());
-        let (reached, _) = told.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let reached = std::mem::take(&mut keeping.told().0);
         Ok(Collected { reached, silent })
     }
 
@@ -943,10 +935,8 @@ impl Ledger {
         &self,
         relay: &Relay,
         mailboxes: Vec<(usize, &SecretKey)>,
-        mut keep: impl FnMut(usize, &[u8]) -> Result<(), WalletError>,
-        mut reached: impl FnMut(usize),
+        keeping: &Keeping<'_>,
     ) -> Result<(), WalletError> {
-        let unreachable = |error| WalletError::NoRelay(Some(error));
         let mut client = self.connect(relay).await.map_err(unreachable)?;
         let mut waiting: VecDeque<Turn<'_>> = mailboxes.into_iter().map(|(place, key)| Turn::new(place, key)).collect();
         let (mut asked, mut challenge) = (BTreeMap::new(), None);
@@ -975,11 +965,11 @@ impl Ledger {
             let Some(mut turn) = asked.remove(&id) else { continue };
             match answer.map_err(unreachable)? {
                 Response::Mailbox(MailboxResponse::Messages(messages)) => {
-                    reached(turn.place);
+                    keeping.reached(turn.place);
                     let messages = messages.into_vec();
                     turn.acknowledged.clear();
                     for message in &messages {
-                        keep(turn.place, message.as_slice())?;
+                        keeping.keep(turn.place, message.as_slice())?;
                         turn.acknowledged.push(Acknowledged(*blake3::hash(message.as_slice()).as_bytes()));
                     }
                     turn.rounds = turn.rounds.saturating_add(1);
@@ -996,7 +986,7 @@ impl Ledger {
                     challenge = None;
                     waiting.push_front(Turn { is_again: true, ..turn });
                 }
-                Response::Mailbox(MailboxResponse::Refused(_)) => reached(turn.place),
+                Response::Mailbox(MailboxResponse::Refused(_)) => keeping.reached(turn.place),
                 _ => return Err(WalletError::OtherAnswer),
             }
         }
@@ -1065,6 +1055,47 @@ impl<'a> Turn<'a> {
     const fn new(place: usize, key: &'a SecretKey) -> Self {
         Self { place, key, acknowledged: Vec::new(), rounds: 0, is_again: false }
     }
+}
+
+/// Whoever keeps what is collected.
+pub trait Keep: Send {
+    /// Keeps a message from the mailbox with this place. When this returns it is thrown away at the relay.
+    ///
+    /// # Errors
+    /// [`WalletError`]; then nothing more is collected.
+    fn keep(&mut self, place: usize, sealed: &[u8]) -> Result<(), WalletError>;
+}
+
+/// What those who collect at several relays have in common.
+struct Keeping<'a> {
+    keep: Mutex<&'a mut dyn Keep>,
+    told: Mutex<Reached<'a>>,
+    all: usize,
+}
+
+/// The mailboxes of which a relay was reached, and who is told.
+type Reached<'a> = (BTreeSet<usize>, &'a mut (dyn FnMut(usize, usize) + Send));
+
+impl<'a> Keeping<'a> {
+    fn keep(&self, place: usize, sealed: &[u8]) -> Result<(), WalletError> {
+        self.keep.lock().unwrap_or_else(PoisonError::into_inner).keep(place, sealed)
+    }
+
+    fn reached(&self, place: usize) {
+        let mut told = self.told();
+        let (reached, progress) = &mut *told;
+        if reached.insert(place) {
+            progress(reached.len(), self.all);
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Reached<'a>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unreachable(error: AskError) -> WalletError {
+    WalletError::NoRelay(Some(error))
 }
 
 /// What comes by then; nothing when it does not.

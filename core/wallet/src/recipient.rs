@@ -29,7 +29,7 @@ use tracing::debug;
 use crate::cache::{self, Images};
 use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
 use crate::error::{OwnText, WalletError};
-use crate::ledger::{Collect, Collected, Proven};
+use crate::ledger::{Collect, Keep, Proven};
 use crate::objection::{self, Objection};
 use crate::patient::one;
 use crate::rows::{CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
@@ -90,10 +90,19 @@ pub struct Mail {
 }
 
 /// What a collection brings.
-#[derive(Default)]
-struct Came {
-    new: Vec<Granted>,
-    notices: Vec<Noticed>,
+struct Came<'a> {
+    recipient: &'a Recipient,
+    cards: &'a [Shown],
+    new: &'a mut Vec<Granted>,
+    notices: &'a mut Vec<Noticed>,
+}
+
+impl Keep for Came<'_> {
+    fn keep(&mut self, place: usize, sealed: &[u8]) -> Result<(), WalletError> {
+        let Some(shown) = self.cards.get(place) else { return Ok(()) };
+        self.new.extend(self.recipient.take(shown, sealed, self.notices)?);
+        Ok(())
+    }
 }
 
 /// A study that was granted to this recipient.
@@ -213,8 +222,9 @@ impl Recipient {
             Ok(Collect { key, relays: shown.card.card.mailbox.relays.iter().copied().collect() })
         };
         let mut mailboxes = cards.iter().map(mailbox).collect::<Result<Vec<_>, WalletError>>()?;
-        let mut came = Came::default();
-        let mut collected = self.collect(&mailboxes, &cards, &mut came, &mut progress).await?;
+        let (mut new, mut notices) = (Vec::new(), Vec::new());
+        let mut came = Came { recipient: &*self, cards: &cards, new: &mut new, notices: &mut notices };
+        let mut collected = self.wallet.ledger.collect(&mailboxes, &mut came, &mut progress).await?;
         // Some may be somewhere else by now: there, once.
         let is_gone = |why: &Option<AskError>| {
             matches!(why, Some(AskError::Address | AskError::OtherKey(_) | AskError::Unreachable(_)))
@@ -225,7 +235,8 @@ impl Recipient {
             for mailbox in &mut mailboxes {
                 mailbox.relays.retain(|relay| moved.contains(relay));
             }
-            let again = self.collect(&mailboxes, &cards, &mut came, |_, _| {}).await?;
+            let mut came = Came { recipient: &*self, cards: &cards, new: &mut new, notices: &mut notices };
+            let again = self.wallet.ledger.collect(&mailboxes, &mut came, &mut |_, _| {}).await?;
             collected.silent.retain(|relay, _| !moved.contains(relay));
             collected.silent.extend(again.silent);
             collected.reached.extend(again.reached);
@@ -235,7 +246,7 @@ impl Recipient {
         if unread > 0 && unread == cards.len() {
             return Err(WalletError::NoRelay(collected.silent.into_values().flatten().next()));
         }
-        self.keep_notices(came.notices).await?;
+        self.keep_notices(notices).await?;
         // Where there is a copy something may have to be told of it. The others, if there are many, when it is looked next.
         cards.retain(|shown| shown.has_copy && shown.kept_until < now.plus(KEPT_MS / 2));
         cards.sort_by_key(|shown| shown.kept_until);
@@ -243,23 +254,7 @@ impl Recipient {
             self.keep_reachable(shown).await?;
         }
         let silent = collected.silent.keys().map(|relay| self.wallet.ledger.name(relay)).collect();
-        Ok(Mail { new: came.new, silent, unread, all: mailboxes.len() })
-    }
-
-    /// Collects from the mailboxes of these cards.
-    async fn collect(
-        &self,
-        mailboxes: &[Collect],
-        cards: &[Shown],
-        came: &mut Came,
-        progress: impl FnMut(usize, usize) + Send,
-    ) -> Result<Collected, WalletError> {
-        let keep = |place: usize, sealed: &[u8]| {
-            let Some(shown) = cards.get(place) else { return Ok(()) };
-            came.new.extend(self.take(shown, sealed, &mut came.notices)?);
-            Ok(())
-        };
-        self.wallet.ledger.collect(mailboxes, keep, progress).await
+        Ok(Mail { new, silent, unread, all: mailboxes.len() })
     }
 
     /// Opens a message and keeps what it brings; nothing, when it brings nothing new.

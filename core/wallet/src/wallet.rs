@@ -20,7 +20,8 @@ use clavicle_network::endpoint::Remote;
 use clavicle_network::message::Response;
 use clavicle_network::revoke;
 use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::timeout;
 use tracing::debug;
 use zeroize::Zeroizing;
@@ -189,17 +190,20 @@ impl Wallet {
         questions: Vec<Vec<StateKey>>,
         mut each: impl FnMut(usize, Result<Proven, WalletError>) -> Result<(), WalletError>,
     ) -> Result<(), WalletError> {
-        let (ledger, all) = (self.ledger.clone(), questions.len());
-        let asking = questions.into_iter().enumerate().map(|(place, keys)| {
-            let mut ledger = ledger.clone();
-            async move {
-                let proven = ledger.prove(&keys).await;
-                (place, ledger, proven)
+        let mut left: BTreeSet<usize> = (0..questions.len()).collect();
+        let (ledger, mut next) = (self.ledger.clone(), questions.into_iter().enumerate());
+        let mut asked = FuturesUnordered::<BoxFuture<'_, _>>::new();
+        loop {
+            while asked.len() < ASKED_AT_ONCE
+                && let Some((place, keys)) = next.next()
+            {
+                let mut ledger = ledger.clone();
+                asked.push(Box::pin(async move {
+                    let proven = ledger.prove(&keys).await;
+                    (place, ledger, proven)
+                }));
             }
-        });
-        let mut asked = stream::iter(asking).buffer_unordered(ASKED_AT_ONCE);
-        let mut left: BTreeSet<usize> = (0..all).collect();
-        while let Some((place, ledger, proven)) = asked.next().await {
+            let Some((place, ledger, proven)) = asked.next().await else { break };
             self.ledger.learn(ledger)?;
             left.remove(&place);
             let is_silent = matches!(proven, Err(WalletError::NoRelay(_) | WalletError::NoBlock));

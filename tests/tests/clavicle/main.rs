@@ -3,6 +3,7 @@
 
 mod adversary;
 mod altered;
+mod app;
 mod attacks;
 mod cluster;
 mod handed_on;

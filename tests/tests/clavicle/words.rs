@@ -78,7 +78,7 @@ fn every_error_is_a_sentence_with_a_code() {
     // Folders, passphrases, networks.
     assert_eq!(person("nowhere", &["wallet", "studies", "--dir", "nowhere"]), "vault");
     assert_eq!(
-        person("is a recipient's; the command is for a patient's", &["wallet", "studies", "--dir", "rossi"]),
+        person("is a recipient's, and only a patient's can do this", &["wallet", "studies", "--dir", "rossi"]),
         "kind"
     );
     assert_eq!(person("is a patient's", &["recipient", "inbox", "--dir", "ana"]), "kind");

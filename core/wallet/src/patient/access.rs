@@ -6,7 +6,7 @@ use clavicle_ledger::authorise::Claim;
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::Key;
-use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Study};
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
@@ -173,6 +173,42 @@ impl Patient {
             Ok(_) | Err(WalletError::OtherHolder) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Asks the ledger how several studies stand, some at once, each by itself, so that nobody is told which of them are one person's. `progress` is
+    /// told how many were answered, and of how many. Why not, where one was not: what was said of it before still stands.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub async fn ask_each(
+        &mut self,
+        studies: &[OwnStudy],
+        mut progress: impl FnMut(usize, usize),
+    ) -> Result<Option<WalletError>, WalletError> {
+        let studies: Vec<StudyId> =
+            studies.iter().filter(|study| study.held.final_at.is_some()).map(|study| study.id).collect();
+        let questions = studies.iter().map(|study| vec![StateKey::Head, StateKey::Study(*study)]).collect();
+        let mut answers = Vec::new();
+        let asked = self.wallet.rows_of_each(questions, |place, proven| {
+            answers.push((place, proven));
+            progress(answers.len(), studies.len());
+            Ok(())
+        });
+        asked.await?;
+        let mut not_asked = None;
+        for (place, proven) in answers {
+            let Some(study) = studies.get(place) else { continue };
+            match proven {
+                Ok(proven) => {
+                    if let Some(record) = proven.rows.study(*study)? {
+                        objection::keep(&self.wallet.vault, *study, &record, &proven)?;
+                    }
+                }
+                Err(error @ WalletError::Vault(_)) => return Err(error),
+                Err(error) => not_asked = Some(error),
+            }
+        }
+        Ok(not_asked)
     }
 
     /// Who a study is about, as its source told when it was picked up.

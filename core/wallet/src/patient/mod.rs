@@ -26,11 +26,10 @@ pub use self::receipts::Look;
 pub use self::restore::{Found, Restored};
 pub use crate::envelope::GrantRequest;
 use crate::error::WalletError;
-use crate::ledger::Proven;
+use crate::ledger::{Proven, Told};
 use crate::objection;
 use crate::rows::Held;
 pub use crate::rows::MAX_RUNS;
-use crate::silence::Silence;
 use crate::vault::KeyStore;
 use crate::wallet::{Kind, Wallet};
 
@@ -73,7 +72,7 @@ impl Patient {
     }
 
     /// Has somebody told at once when too few hospitals answer for what is submitted to become final, and, with nothing, when enough do again.
-    pub const fn tell(&mut self, told: fn(Option<&Silence>)) {
+    pub fn tell(&mut self, told: Told) {
         self.wallet.ledger.tell(told);
     }
 

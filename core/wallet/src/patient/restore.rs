@@ -20,7 +20,9 @@ use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::LocalTime;
 use clavicle_network::message::{Holding, Prefix};
 use clavicle_network::pickup::MAX_OFFERS;
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 
 use super::Patient;
 use super::access::own_download;
@@ -238,9 +240,14 @@ impl<'a> Search<'a> {
                 break;
             }
             let ledger = self.ledger;
-            let asked = stream::iter(open).map(|prefix| async move { (prefix, ledger.holdings(prefix).await) });
-            let mut asked = asked.buffer_unordered(AT_ONCE);
-            while let Some((prefix, answer)) = asked.next().await {
+            let (mut open, mut asked) = (open.into_iter(), FuturesUnordered::<BoxFuture<'_, _>>::new());
+            loop {
+                while asked.len() < AT_ONCE
+                    && let Some(prefix) = open.next()
+                {
+                    asked.push(Box::pin(async move { (prefix, ledger.holdings(prefix).await) }));
+                }
+                let Some((prefix, answer)) = asked.next().await else { break };
                 self.answers.insert(prefix, answer?.map(|holdings| holdings.into_iter().collect()));
             }
         }

@@ -64,6 +64,41 @@ fn what_was_kept_is_there_after_opening_with_the_passphrase_and_no_other() {
     assert_eq!(format!("{vault:?}"), "Vault(…)");
 }
 
+/// What a platform keeps, in a file of its own.
+struct Held([u8; 32]);
+
+impl KeyStore for Held {
+    fn file_name(&self) -> &'static str {
+        "vault.held"
+    }
+
+    fn check_new(&self) -> Result<(), VaultError> {
+        Ok(())
+    }
+
+    fn seal(&self, key: &VaultKey) -> Result<Vec<u8>, VaultError> {
+        Ok(key.iter().zip(self.0).map(|(key, held)| key ^ held).collect())
+    }
+
+    fn unseal(&self, sealed: &[u8]) -> Result<VaultKey, VaultError> {
+        let sealed: [u8; 32] = sealed.try_into().map_err(|_| VaultError::WrongPassphrase)?;
+        Ok(VaultKey::new(core::array::from_fn(|at| sealed[at] ^ self.0[at])))
+    }
+}
+
+#[test]
+fn a_vault_is_opened_by_the_key_store_that_made_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("ana");
+    Vault::create(&folder, &Held([7; 32])).unwrap().put(b"1", &note("one")).unwrap();
+    assert!(folder.join("vault.held").exists() && !folder.join("vault.age").exists());
+    assert_eq!(Vault::open(&folder, &Held([7; 32])).unwrap().get(b"1").unwrap(), Some(note("one")));
+    assert_eq!(Vault::open(&folder, &Held([8; 32])).unwrap().get::<Note>(b"1").unwrap(), None);
+    assert!(matches!(Vault::open(&folder, &passphrase(LONG)), Err(VaultError::NotThere(_))));
+    // Neither is another made beside it.
+    assert!(matches!(Vault::create(&folder, &passphrase(LONG)), Err(VaultError::KeyLost(_))));
+}
+
 #[test]
 fn a_vault_that_was_made_with_a_letter_opens_and_a_new_one_is_not_made() {
     let parent = tempfile::tempdir().unwrap();

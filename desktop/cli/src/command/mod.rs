@@ -1,5 +1,6 @@
 //! What patients and recipients can say.
 
+mod client;
 mod export;
 mod images;
 mod looks;
@@ -14,6 +15,7 @@ mod wallet;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
+use clavicle_app::Trouble;
 use clavicle_command::file::{Readers, is_free, write_new};
 use clavicle_command::given::{Given, GivenError};
 use clavicle_command::said::sentences;
@@ -262,6 +264,9 @@ pub enum RecipientCommand {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CommandError {
+    /// See [`Trouble`].
+    #[error(transparent)]
+    App(#[from] Trouble),
     /// See [`WalletError`].
     #[error(transparent)]
     Wallet(#[from] WalletError),
@@ -402,6 +407,7 @@ impl CommandError {
     #[must_use]
     pub const fn code(&self) -> &'static str {
         match self {
+            Self::App(trouble) => trouble.word(),
             Self::Wallet(error) => error.code(),
             Self::NetworkFile(_) | Self::File { .. } => "file",
             Self::Passphrase(_) | Self::NoPassphrase(_) | Self::PassphrasesDiffer => "passphrase",

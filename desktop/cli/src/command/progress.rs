@@ -11,13 +11,13 @@ use clavicle_network::transfer::Progress;
 const OFTEN: Duration = Duration::from_millis(100);
 
 /// A line on standard error that is written over and over; from any thread.
-struct Line {
+pub(super) struct Line {
     somebody_looks: bool,
     last: Mutex<Option<Instant>>,
 }
 
 impl Line {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { somebody_looks: std::io::stderr().is_terminal(), last: Mutex::new(None) }
     }
 
@@ -31,6 +31,16 @@ impl Line {
             let mut out = std::io::stderr();
             write!(out, "\r{}   {end}", said()).ok();
             out.flush().ok();
+        }
+    }
+}
+
+impl Line {
+    /// Says how many parts of something are done, and how many bytes came with them. Nothing while it is not known how many there are.
+    pub(super) fn is_at_part(&self, (done, all): (usize, usize), bytes: u64, what: &str) {
+        let came = if bytes > 0 { format!(", {}", size(bytes)) } else { String::new() };
+        if all > 0 {
+            self.is_at(done, all, || format!("{done} of {all} {what}{came}"));
         }
     }
 }

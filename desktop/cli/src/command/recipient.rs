@@ -1,12 +1,12 @@
 //! `clavicle recipient …`: what a recipient does.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clavicle_app::{App, FetchGranted, ForgetCopy, InboxRead, ReadInbox, ReceivedRow, ShowCard, Trouble, TroubleKind};
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
-use clavicle_command::said::sentences;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_letters::code;
@@ -15,7 +15,7 @@ use clavicle_network::file;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::recipient::{CopyState, Granted, Mail, Recipient};
+use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
@@ -23,13 +23,14 @@ use super::images::{Against, Kept, forgotten, noted};
 use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{about_line, about_row, made, short};
-use super::{Answer, CommandError, Folder, RecipientCommand, can_write, write_picture};
+use super::{Answer, CommandError, Folder, RecipientCommand, can_write, client, write_picture};
 
 pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
     match command {
         RecipientCommand::Init { folder, network, name } => {
             let genesis = file::read_genesis(&network)?;
-            let (_, words) = Recipient::create(&folder.dir, &folder.new_passphrase()?, genesis, &name, now)?;
+            let keys = Arc::new(folder.new_passphrase()?);
+            let (_, words) = App::create_recipient(&folder.dir, keys, genesis, &name, now).await?;
             Ok(made("a new recipient", &folder, &words))
         }
         RecipientCommand::Card { folder, png, keys, days, wish } => {
@@ -52,8 +53,9 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             command.run(ready, kept, (known, false), |what, why| recipient.note(study, what, why)).await
         }
         RecipientCommand::Forget(of) => {
-            let recipient = open(&of.folder)?;
-            Ok(forgotten(recipient.forget(recipient.granted(&of.study)?.received.study)?))
+            let app = client::recipient(&of.folder).await?;
+            let study = app.subscribe().borrow().received(&of.study)?.study;
+            Ok(forgotten(client::done(&app, ForgetCopy { study }, "").await?))
         }
     }
 }
@@ -64,36 +66,20 @@ fn open(folder: &Folder) -> Result<Recipient, CommandError> {
 
 /// What came, and what has become of all that was granted.
 async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
-    let mut recipient = open(folder)?;
-    let mail = read_mail(&mut recipient).await?;
-    let new = mail.new.len();
-    let all = recipient.inbox()?;
-    // What has ended by itself, and left nothing, is not asked about.
-    let mut asked = BTreeSet::new();
-    for granted in &all {
-        let study = granted.received.study;
-        if !matches!(recipient.objection(granted)?, Some(Objection::GrantOver(_))) || recipient.has_copy(study)? {
-            asked.insert(study);
-        }
-    }
-    // That the ledger cannot be asked just now is no reason not to show the list: what it said before stands. That there is no such study is what
-    // it says of this one, and of no other.
-    let mut failed = ask_each(&mut recipient, asked).await?;
-    failed.retain(|_, error| !matches!(error, WalletError::NotOnLedger));
-    let not_asked = failed.into_values().next();
+    let app = client::recipient(folder).await?;
+    let read = read_inbox(&app).await?;
+    let state = app.subscribe();
+    let state = state.borrow();
     let (mut lines, mut rows, mut current) = (Vec::new(), Vec::<Value>::new(), 0usize);
-    for granted in &all {
-        let study = granted.received.study;
-        let (copy, objection) = (recipient.copy(study)?, recipient.objection(granted)?);
+    for granted in &state.received {
+        let ReceivedRow { copy, objection, about, told, in_spite_of, .. } = granted;
         let state = objection.map_or("current", |objection| objection.state());
         current += usize::from(objection.is_none());
-        let ended = objection.filter(|_| !matches!(copy, Some(CopyState::NotToBeUsed(_))));
-        let ended = ended.map(|objection| match objection {
+        let ended = objection.filter(|_| granted.standing().is_none()).map(|objection| match objection {
             Objection::Unproven => format!("not to be used: {objection}"),
             _ => format!("not any more: {objection}"),
         });
         let said = copy.and_then(of_copy);
-        let about = recipient.about(granted)?;
         lines.push(line(granted));
         lines.extend(about.as_ref().map(about_line));
         lines.extend(ended.iter().chain(&said).map(|said| format!("              {said}")));
@@ -102,59 +88,48 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         row["state"] = json!(state);
         row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
         row["notice"] = json!(said.or(ended));
-        let told = recipient.notice(study)?;
         lines.extend(told.iter().map(|told| format!("              {}", told_line(told))));
         row["told"] = told.as_ref().map_or(Value::Null, told_row);
-        let (more, used) = noted(&recipient.noted(study)?);
+        let (more, used) = noted(in_spite_of);
         lines.extend(more);
         row["in_spite_of"] = used;
         rows.push(row);
     }
-    lines.push(format!("{} studies were granted, {new} of them new; {current} may be used now", all.len()));
-    lines.extend(unread(&mail));
-    if let Some(error) = &not_asked {
-        lines.push(format!("the ledger could not be asked, and what it said before is shown: {}", sentences(error)));
+    let (all, new) = (state.received.len(), read.new.len());
+    lines.push(format!("{all} studies were granted, {new} of them new; {current} may be used now"));
+    lines.extend(unread(&read));
+    let not_asked = read.not_asked.map(|trouble| trouble.happened);
+    if let Some(why) = &not_asked {
+        lines.push(format!("the ledger could not be asked, and what it said before is shown: {why}"));
     }
     let json = json!({
-        "granted": rows, "new": new, "current": current, "silent": mail.silent, "unread": mail.unread, "not_asked": not_asked.map(|error| sentences(&error)),
+        "granted": rows, "new": new, "current": current, "silent": read.silent, "unread": read.unread, "not_asked": not_asked,
     });
     Ok(Answer { text: lines.join("\n"), json })
 }
 
-/// Reads what came, and says meanwhile what is being done.
-async fn read_mail(recipient: &mut Recipient) -> Result<Mail, WalletError> {
-    progress::doing("asking the hospitals for letters");
-    recipient.read_mail(progress::counted("mailboxes read")).await
-}
-
-/// Asks the ledger about studies, and says meanwhile what is being done.
-async fn ask_each(
-    recipient: &mut Recipient,
-    studies: BTreeSet<StudyId>,
-) -> Result<BTreeMap<StudyId, WalletError>, WalletError> {
-    let studies: Vec<StudyId> = studies.into_iter().collect();
-    if studies.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    progress::doing(&format!("asking the ledger about {} studies", studies.len()));
-    recipient.ask_each(&studies, progress::counted("studies asked for")).await
+/// Reads what came and asks what has become of it, and says meanwhile what is being done.
+async fn read_inbox(app: &App) -> Result<InboxRead, CommandError> {
+    progress::doing("asking the hospitals for letters, and what has become of what was granted");
+    client::done(app, ReadInbox {}, "answered").await
 }
 
 /// What could not be read; nothing, if all was.
-fn unread(Mail { silent, unread, all, .. }: &Mail) -> Option<String> {
+fn unread(InboxRead { silent, unread, mailboxes, .. }: &InboxRead) -> Option<String> {
     if silent.is_empty() {
         return None;
     }
     let what = match unread {
         0 => "each mailbox was read at another hospital, and what these alone keep comes when they answer".to_owned(),
-        unread => format!("{unread} of {all} mailboxes could not be read anywhere"),
+        unread => format!("{unread} of {mailboxes} mailboxes could not be read anywhere"),
     };
     Some(format!("no answer from {}: {what}", silent.join(", ")))
 }
 
 async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish: &str) -> Result<Answer, CommandError> {
     can_write(png)?;
-    let card = open(folder)?.card(keys, days, wish, progress::counted("parts of the work for a mailbox")).await?;
+    let command = ShowCard { keys, days, wish: wish.to_owned() };
+    let card = client::done(&client::recipient(folder).await?, command, "parts of the work for a mailbox").await?;
     let text = code::to_text(&card);
     let until = moment(card.card.expires);
     let mut json =
@@ -189,61 +164,57 @@ async fn kept(recipient: &mut Recipient, granted: &Granted) -> Result<Kept, Comm
 }
 
 async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Result<Answer, CommandError> {
-    let mut recipient = open(folder)?;
+    let app = client::recipient(folder).await?;
     // What came since is fetched too. That no relay answers is told by what follows.
-    let mail = read_mail(&mut recipient).await;
-    let wanted: Vec<Granted> = match study {
-        Some(begin) => vec![recipient.granted_now(begin).await?],
-        None => recipient.inbox()?,
+    let read = read_inbox(&app).await;
+    let wanted: Vec<ReceivedRow> = {
+        let state = app.subscribe();
+        let state = state.borrow();
+        match study {
+            Some(begin) => vec![state.received(begin)?.clone()],
+            None => state.received.clone(),
+        }
+    };
+    let (unknown, silent, not_asked) = match &read {
+        Ok(read) => (read.unknown.as_slice(), unread(read), read.not_asked.as_ref()),
+        Err(_) => (&[][..], None, None),
     };
     if wanted.is_empty() {
-        mail?;
+        read?;
         return Err(CommandError::NothingGranted);
     }
-    // All at once, so that what has ended costs no more than a question.
-    let asked = match study {
-        Some(_) => BTreeMap::new(),
-        None => ask_each(&mut recipient, wanted.iter().map(|granted| granted.received.study).collect()).await?,
-    };
     let from = Instant::now();
     let (mut fetched, mut failed) = (Vec::new(), Vec::new());
     for (number, granted) in wanted.iter().enumerate() {
-        let id = granted.received.study;
-        let ended = match asked.get(&id) {
-            _ if study.is_some() => None,
-            None => recipient.ended(granted)?,
-            Some(WalletError::NotOnLedger) => Some(WalletError::NotOnLedger),
-            // Nobody waits for each once more.
-            Some(WalletError::NoRelay(_)) => Some(WalletError::NoRelay(None)),
-            Some(_) => None,
-        };
-        if let Some(ended) = ended {
+        if study.is_none()
+            && let Some(ended) = known_end(granted, unknown, not_asked)
+        {
             failed.push((granted, ended));
             continue;
         }
-        progress::doing(&format!("fetching study {} ({} of {})", short(&id.to_string()), number + 1, wanted.len()));
-        match recipient.fetch(granted, out, progress::of_fetch()).await {
+        let id = granted.study.to_string();
+        progress::doing(&format!("fetching study {} ({} of {})", short(&id), number + 1, wanted.len()));
+        let command = FetchGranted { grant: granted.grant, out: out.map(Path::to_owned) };
+        match client::done(&app, command, "images").await {
             Ok(downloaded) => fetched.push(downloaded),
-            Err(error) => failed.push((granted, error)),
+            Err(CommandError::App(trouble)) => failed.push((granted, trouble)),
+            Err(error) => return Err(error),
         }
     }
     let reasons: Vec<String> = failed
         .iter()
-        .map(|(granted, error)| format!("study {}: {}", short(&granted.received.study.to_string()), sentences(error)))
+        .map(|(granted, trouble)| format!("study {}: {trouble}", short(&granted.study.to_string())))
         .collect();
     if fetched.is_empty() {
         // One alone fails with its own reason and code.
         return match failed.pop() {
-            Some((_, error)) if failed.is_empty() => Err(error.into()),
+            Some((_, trouble)) if failed.is_empty() => Err(trouble.into()),
             _ => Err(CommandError::NothingFetched(reasons.join("; "))),
         };
     }
     let mut answer = downloaded(&fetched, from.elapsed())?;
     // What has ended, or was never granted, was not there to be fetched; everything else was asked for, and not done.
-    let is_nothing = |error: &WalletError| {
-        matches!(error, WalletError::GrantGone { .. } | WalletError::GrantOver(_) | WalletError::NotOnLedger)
-    };
-    if !failed.iter().all(|(_, error)| is_nothing(error)) {
+    if !failed.iter().all(|(_, trouble)| trouble.kind == TroubleKind::Ended || trouble.is_unknown()) {
         return Err(CommandError::PartlyFetched { failed: reasons.join("; "), fetched: answer.text });
     }
     for reason in &reasons {
@@ -251,11 +222,24 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
         answer.text.push_str(reason);
     }
     answer.json["not_fetched"] = json!(reasons);
-    if let Ok(mail) = &mail {
-        answer.text.extend(unread(mail).map(|unread| format!("\n{unread}")));
-        answer.json["silent"] = json!(mail.silent);
-    }
+    answer.text.extend(silent.map(|silent| format!("\n{silent}")));
+    answer.json["silent"] = json!(read.as_ref().map_or(&[][..], |read| &read.silent));
     Ok(answer)
+}
+
+/// Why something is not fetched, where the ledger has just said it, or nobody answers at all; so what has ended costs no question more.
+fn known_end(granted: &ReceivedRow, unknown: &[StudyId], not_asked: Option<&Trouble>) -> Option<Trouble> {
+    if unknown.contains(&granted.study) {
+        return Some(WalletError::NotOnLedger.into());
+    }
+    match (granted.objection, not_asked) {
+        (_, Some(trouble)) if trouble.kind == TroubleKind::Offline => Some(trouble.clone()),
+        (_, Some(_)) => None,
+        (Some(Objection::Standing(standing)), None) => Some(WalletError::Standing(standing).into()),
+        (Some(Objection::GrantOver(at)), None) => Some(WalletError::GrantOver(at).into()),
+        (Some(Objection::GrantGone { height }), None) => Some(WalletError::GrantGone { height }.into()),
+        _ => None,
+    }
 }
 
 /// Tells what was fetched; an error, when not all of it is as it was signed.
@@ -345,24 +329,21 @@ fn told_row(told: &Noticed) -> Value {
     json!({ "sent_ms": told.sent.0, "revision": revision, "status": status, "counts": counts })
 }
 
-fn line(granted: &Granted) -> String {
-    let received = &granted.received;
+fn line(granted: &ReceivedRow) -> String {
     format!(
         "{}  grant {}  until {}  {}  {}",
-        short(&received.study.to_string()),
-        short(&granted.id.to_string()),
-        moment(received.terms.expires),
-        received.terms.purpose.code(),
-        received.description
+        short(&granted.study.to_string()),
+        short(&granted.grant.to_string()),
+        moment(granted.expires),
+        granted.purpose.code(),
+        granted.description
     )
 }
 
-fn row(granted: &Granted) -> Value {
-    let received = &granted.received;
+fn row(granted: &ReceivedRow) -> Value {
     json!({
-        "study": received.study.to_string(), "grant": granted.id.to_string(),
-        "study_instance_uid": received.study_instance_uid.as_str(), "description": received.description.as_str(),
-        "source": received.source.to_string(), "expires_ms": received.terms.expires.0,
-        "purpose": received.terms.purpose.code(),
+        "study": granted.study.to_string(), "grant": granted.grant.to_string(),
+        "study_instance_uid": granted.study_instance_uid, "description": granted.description,
+        "source": granted.source.to_string(), "expires_ms": granted.expires.0, "purpose": granted.purpose.code(),
     })
 }

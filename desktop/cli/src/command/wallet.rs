@@ -1,25 +1,30 @@
 //! `clavicle wallet …`: what a patient does.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use clavicle_app::{
+    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, GrantRow, GrantStudy, PickUp, RevokeGrant,
+    RevokedGrant, StudyRow, WhoHas,
+};
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, typed};
 use clavicle_command::said::{complain, sentences};
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
+use clavicle_ledger::id::StudyId;
+use clavicle_ledger::light::Checkpoint;
 use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::code;
 use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_network::file;
-use clavicle_wallet::patient::{
-    Access, Found, GrantRequest, Granted, Look, OwnStudy, Patient, PickedUp, PickupOutcome,
-};
-use clavicle_wallet::rows::{Known, Stage};
-use clavicle_wallet::{Silence, WalletError};
+use clavicle_wallet::patient::{Access, Found, GrantRequest, Patient, PickedUp, PickupOutcome};
+use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::images::{Against, Kept, forgotten, noted};
@@ -27,7 +32,7 @@ use super::looks;
 use super::progress;
 use super::recipient::downloaded;
 use super::terms::{ago, moment};
-use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand};
+use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, client};
 use crate::code::{ReadCodeError, read_code};
 
 /// How long the ledger is asked how studies stand, before what it said earlier is shown.
@@ -39,25 +44,28 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
     match command {
         WalletCommand::Init { folder, network } => {
             let genesis = file::read_genesis(&network)?;
-            let (_, words) = Patient::create(&folder.dir, &folder.new_passphrase()?, genesis, now)?;
+            let keys = Arc::new(folder.new_passphrase()?);
+            let (_, words) = App::create_patient(&folder.dir, keys, genesis, now).await?;
             Ok(made("a new wallet", &folder, &words))
         }
         WalletCommand::Restore { folder, network, words_file, code } => {
             restore(&folder, &network, words_file.as_deref(), code.as_deref()).await
         }
         WalletCommand::Find { folder, code } => {
-            let mut patient = open(&folder)?;
-            if let Some(code) = code.as_deref().map(pickup_code).transpose()? {
-                patient.renew(&code.checkpoint).await?;
-            }
-            found(&mut patient, &folder).await
+            let app = client::patient(&folder).await?;
+            let code = code.as_deref().map(pickup_code).transpose()?;
+            found(&app, &folder, code.map(|code| code.checkpoint)).await
         }
         WalletCommand::Pickup { folder, code, pin, birth_date } => pickup(&folder, &code, &pin, &birth_date).await,
         WalletCommand::Studies { folder } => {
-            let mut patient = open(&folder)?;
-            let all = patient.studies()?;
-            let not_asked = asked(&mut patient, &all).await?;
-            studies(&patient, &all, not_asked.as_deref())
+            let app = client::patient(&folder).await?;
+            // The list is shown all the same, with what the ledger said before.
+            let asked = timeout(ASKED, client::done(&app, AskStudies {}, "studies asked for")).await;
+            let not_asked = match asked {
+                Ok(asked) => asked?.map(|trouble| trouble.happened),
+                Err(_) => Some(format!("it did not answer within {} seconds", ASKED.as_secs())),
+            };
+            Ok(studies(&app.subscribe().borrow().studies, not_asked.as_deref()))
         }
         WalletCommand::Grant { folder, study, to, length, purpose, this_revision_only, offline } => {
             let request = GrantRequest {
@@ -69,54 +77,26 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             grant(&folder, &study, &to, &request).await
         }
         WalletCommand::Grants { folder } => {
-            let mut patient = open(&folder)?;
-            patient.bring_in().await?;
-            let grants = patient.grants()?;
+            let app = client::patient(&folder).await?;
+            client::done(&app, BringIn {}, "").await?;
+            let state = app.subscribe();
+            let grants = &state.borrow().grants;
             let mut lines: Vec<String> = grants.iter().map(grant_line).collect();
             lines.push(format!("{} grants", grants.len()));
             let rows: Vec<Value> = grants.iter().map(grant_row).collect();
             Ok(Answer { text: lines.join("\n"), json: json!({ "grants": rows }) })
         }
         WalletCommand::Who { folder, study } => {
-            let mut patient = open(&folder)?;
-            let study = patient.study(&study)?;
-            patient.bring_in().await?;
-            let access = patient.who(&study).await?;
-            // Who has access is proven by the ledger, whether the hospital answers or not.
-            let asked = patient.look_up(&study).await.err();
-            Ok(who(&study, &access, &patient.looks(&study)?, asked.as_ref()))
+            let app = client::patient(&folder).await?;
+            let study = app.subscribe().borrow().study(&study)?.study;
+            Ok(who(study, &client::done(&app, AskWho { study }, "").await?))
         }
-        WalletCommand::Revoke { folder, grant } => {
-            let mut patient = open(&folder)?;
-            let grant = patient.revocable(&grant).await?;
-            let from = Instant::now();
-            let height = patient.revoke(&grant).await?;
-            let ms = from.elapsed().as_millis();
-            let name = grant.name.as_ref().map_or(UNNAMED, |name| name.as_str());
-            let receipt = patient.revocation_receipt(grant.id)?;
-            let since = receipt.as_ref().map(|receipt| receipt.receipt.at);
-            let told = since.map_or_else(
-                || {
-                    "no receipt: the hospital was not reached directly, and stops serving when it sees the ledger"
-                        .to_owned()
-                },
-                |since| format!("receipt: the hospital has stopped serving since {since}"),
-            );
-            Ok(Answer {
-                text: format!(
-                    "revoked: {name} can no longer fetch; final at height {height} after {ms} ms\n{told}\nWhat was fetched before stays with them."
-                ),
-                json: json!({
-                    "grant": grant.id.to_string(), "height": height, "ms": ms, "stopped_ms": since.map(|since| since.0),
-                    "receipt": receipt.map(|receipt| encoding::Hex(&encoding::encode(&receipt)).to_string()),
-                }),
-            })
-        }
+        WalletCommand::Revoke { folder, grant } => revoke(&folder, grant).await,
         WalletCommand::Fetch { folder, study, out } => {
-            let mut patient = open(&folder)?;
-            let study = patient.study(&study)?;
+            let app = client::patient(&folder).await?;
+            let study = app.subscribe().borrow().study(&study)?.study;
             let from = Instant::now();
-            let fetched = patient.fetch(&study, out.as_deref(), progress::of_fetch()).await?;
+            let fetched = client::done(&app, FetchOwn { study, out }, "images").await?;
             downloaded(&[fetched], from.elapsed())
         }
         WalletCommand::Images(command) => {
@@ -135,39 +115,24 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             command.run(ready, kept, (known, true), |what, why| patient.note(&study, what, why)).await
         }
         WalletCommand::Forget(of) => {
-            let patient = open(&of.folder)?;
-            Ok(forgotten(patient.forget(&patient.study(&of.study)?)?))
+            let app = client::patient(&of.folder).await?;
+            let study = app.subscribe().borrow().study(&of.study)?.study;
+            Ok(forgotten(client::done(&app, ForgetCopy { study }, "").await?))
         }
     }
 }
 
-/// Asks the ledger how the studies stand, each by itself, so that nobody is told which of them are one person's. Why not, where it did not answer:
-/// the list is shown all the same, with what it said before.
-async fn asked(patient: &mut Patient, all: &[OwnStudy]) -> Result<Option<String>, CommandError> {
-    let end = tokio::time::Instant::now() + ASKED;
-    for study in all.iter().filter(|study| study.held.final_at.is_some()) {
-        match tokio::time::timeout_at(end, patient.ask(study)).await {
-            Ok(Ok(()) | Err(WalletError::NotOnLedger)) => {}
-            Ok(Err(error @ WalletError::Vault(_))) => return Err(error.into()),
-            Ok(Err(error)) => return Ok(Some(sentences(&error))),
-            Err(_) => return Ok(Some(format!("it did not answer within {} seconds", ASKED.as_secs()))),
-        }
-    }
-    Ok(None)
-}
-
-fn studies(patient: &Patient, all: &[OwnStudy], not_asked: Option<&str>) -> Result<Answer, CommandError> {
+fn studies(all: &[StudyRow], not_asked: Option<&str>) -> Answer {
     let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
     for study in all {
-        let (objection, (used, used_rows)) = (patient.objection(study)?, noted(&patient.noted(study)?));
-        let about = patient.about(study.id)?;
+        let (used, used_rows) = noted(&study.in_spite_of);
         lines.push(study_line(study));
-        lines.extend(about.as_ref().map(about_line));
-        lines.extend(objection.iter().map(|objection| format!("              {objection}")));
+        lines.extend(study.about.as_ref().map(about_line));
+        lines.extend(study.objection.iter().map(|objection| format!("              {objection}")));
         lines.extend(used);
         let mut row = study_row(study);
-        row["about"] = about_row(about.as_ref());
-        row["state"] = json!(objection.map_or("current", |objection| objection.state()));
+        row["about"] = about_row(study.about.as_ref());
+        row["state"] = json!(study.objection.map_or("current", |objection| objection.state()));
         row["in_spite_of"] = used_rows;
         rows.push(row);
     }
@@ -175,8 +140,29 @@ fn studies(patient: &Patient, all: &[OwnStudy], not_asked: Option<&str>) -> Resu
     if let Some(why) = not_asked {
         lines.push(format!("the ledger could not be asked, and what it said before is shown: {why}"));
     }
-    let json = json!({ "studies": rows, "not_asked": not_asked });
-    Ok(Answer { text: lines.join("\n"), json })
+    Answer { text: lines.join("\n"), json: json!({ "studies": rows, "not_asked": not_asked }) }
+}
+
+async fn revoke(folder: &Folder, grant: String) -> Result<Answer, CommandError> {
+    let app = client::patient(folder).await?;
+    let from = Instant::now();
+    let RevokedGrant { grant, name, height, receipt } = client::done(&app, RevokeGrant { grant }, "").await?;
+    let ms = from.elapsed().as_millis();
+    let name = name.as_deref().unwrap_or(UNNAMED);
+    let since = receipt.as_ref().map(|receipt| receipt.receipt.at);
+    let told = since.map_or_else(
+        || "no receipt: the hospital was not reached directly, and stops serving when it sees the ledger".to_owned(),
+        |since| format!("receipt: the hospital has stopped serving since {since}"),
+    );
+    Ok(Answer {
+        text: format!(
+            "revoked: {name} can no longer fetch; final at height {height} after {ms} ms\n{told}\nWhat was fetched before stays with them."
+        ),
+        json: json!({
+            "grant": grant.to_string(), "height": height, "ms": ms, "stopped_ms": since.map(|since| since.0),
+            "receipt": receipt.map(|receipt| encoding::Hex(&encoding::encode(&receipt)).to_string()),
+        }),
+    })
 }
 
 /// Who a study is about, in a line below it.
@@ -192,16 +178,8 @@ pub(super) fn about_row(about: Option<&About>) -> Value {
 
 fn open(folder: &Folder) -> Result<Patient, CommandError> {
     let mut patient = Patient::open(&folder.dir, &folder.passphrase()?, now)?;
-    patient.tell(of_silence);
+    patient.tell(Arc::new(client::of_silence));
     Ok(patient)
-}
-
-/// Says at once that too few hospitals answer, and when that is over.
-fn of_silence(silence: Option<&Silence>) {
-    complain(&silence.map_or_else(
-        || "enough hospitals answer again".to_owned(),
-        |silence| format!("{silence}. What was signed is kept, and given to them again by itself"),
-    ));
 }
 
 /// What is said of a new wallet: the words, once.
@@ -251,17 +229,20 @@ async fn pickup(
         Question::BirthDate => birth_date.ask(),
     };
     let answer = answer.map_err(|error| CommandError::Unanswered { what, error })?;
-    let mut patient = open(folder)?;
+    let app = client::patient(folder).await?;
     let from = Instant::now();
-    let PickupOutcome { studies: picked_up, not_offered } = patient.pick_up(&code, &answer).await?;
+    let PickupOutcome { studies: picked_up, not_offered } = client::done(&app, PickUp { code, answer }, "").await?;
     let ms = from.elapsed().as_millis();
+    let state = app.subscribe();
+    let state = state.borrow();
     let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
     for one in &picked_up {
-        let about = patient.about(one.study.id)?;
-        lines.push(picked_up_line(one));
-        lines.extend(about.as_ref().map(about_line));
-        let mut row = study_row(&one.study);
-        row["about"] = about_row(about.as_ref());
+        let study = StudyRow::of(&one.study);
+        let about = state.studies.iter().find(|row| row.study == study.study).and_then(|row| row.about.as_ref());
+        lines.push(picked_up_line(&study, one));
+        lines.extend(about.map(about_line));
+        let mut row = study_row(&study);
+        row["about"] = about_row(about);
         row["before"] = json!(one.before);
         row["failed"] = json!(one.failed);
         rows.push(row);
@@ -274,8 +255,8 @@ async fn pickup(
     Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows, "not_offered": not_offered, "ms": ms }) })
 }
 
-fn picked_up_line(one: &PickedUp) -> String {
-    let line = study_line(&one.study);
+fn picked_up_line(study: &StudyRow, one: &PickedUp) -> String {
+    let line = study_line(study);
     match (&one.failed, one.before) {
         (Some(why), _) => format!("{line}\n              not yours: {why}"),
         (None, true) => format!("{line}  (was yours already)"),
@@ -294,8 +275,8 @@ async fn restore(
     let words = words(words_file)?;
     let passphrase = folder.new_passphrase()?;
     let restored = Patient::restore(&folder.dir, &passphrase, genesis, &words, checkpoint.as_ref(), now).await?;
-    let (mut patient, studies) = (restored.patient, restored.studies);
-    let mut answer = found(&mut patient, folder).await?;
+    let (app, studies) = (App::of_patient(restored.patient), restored.studies);
+    let mut answer = found(&app, folder, None).await?;
     answer.text = format!("a wallet of your words in {}\n{}", folder.dir.display(), answer.text);
     answer.json["dir"] = json!(path_text(&folder.dir));
     answer.json["on_ledger"] = json!(studies);
@@ -318,15 +299,17 @@ fn words(file: Option<&Path>) -> Result<Words, CommandError> {
 }
 
 /// Looks for the studies of the wallet's words.
-async fn found(patient: &mut Patient, folder: &Folder) -> Result<Answer, CommandError> {
-    let all = patient.find(progress::counted("studies asked for")).await?;
+async fn found(app: &App, folder: &Folder, checkpoint: Option<Checkpoint>) -> Result<Answer, CommandError> {
+    let all = client::done(app, FindStudies { checkpoint }, "studies asked for").await?;
+    let state = app.subscribe();
+    let state = state.borrow();
     let (mut lines, mut rows, mut not_told) = (Vec::new(), Vec::new(), 0);
     for one in &all {
         match one {
             Found::New(id) | Found::Known(id) => {
-                let study = patient.study(&id.to_string())?;
-                lines.push(study_line(&study));
-                rows.push(study_row(&study));
+                let study = state.study(&id.to_string())?;
+                lines.push(study_line(study));
+                rows.push(study_row(study));
             }
             Found::NotTold(id, error) => {
                 not_told += 1;
@@ -348,10 +331,10 @@ async fn found(patient: &mut Patient, folder: &Folder) -> Result<Answer, Command
 
 async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -> Result<Answer, CommandError> {
     let card: SignedCard = read_code(to)?;
-    let mut patient = open(folder)?;
-    let study = patient.study(study)?;
+    let app = client::patient(folder).await?;
+    let study = app.subscribe().borrow().study(study)?.study;
     let from = Instant::now();
-    let granted = patient.grant(&study, &card, request).await?;
+    let granted = client::done(&app, GrantStudy { study, card, request: request.clone() }, "").await?;
     let ms = from.elapsed().as_millis();
     let made = &granted.made;
     let height = match made.stage {
@@ -365,13 +348,13 @@ async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -
             "granted to {name} (unverified: nobody vouches for this name) until {expires}\ngrant {id}\nfinal{at} and delivered after {ms} ms"
         ),
         json: json!({
-            "grant": id, "study": study.id.to_string(), "to": name.as_str(), "expires_ms": made.terms.expires.0,
+            "grant": id, "study": study.to_string(), "to": name.as_str(), "expires_ms": made.terms.expires.0,
             "height": height, "ms": ms,
         }),
     })
 }
 
-fn who(study: &OwnStudy, access: &Access, looks: &[Look], not_asked: Option<&WalletError>) -> Answer {
+fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Answer {
     let Access { height, age_ms, events, grants } = access;
     let mut lines = Vec::new();
     for row in grants {
@@ -392,11 +375,8 @@ fn who(study: &OwnStudy, access: &Access, looks: &[Look], not_asked: Option<&Wal
         }
         lines.extend(looks.iter().map(looks::line));
     }
-    if let Some(error) = not_asked {
-        lines.push(format!(
-            "the hospital could not be asked who looked, so that the newest may be missing: {}",
-            sentences(error)
-        ));
+    if let Some(trouble) = not_asked {
+        lines.push(format!("the hospital could not be asked who looked, so that the newest may be missing: {trouble}"));
     }
     let rows: Vec<Value> = grants
         .iter()
@@ -410,8 +390,8 @@ fn who(study: &OwnStudy, access: &Access, looks: &[Look], not_asked: Option<&Wal
         })
         .collect();
     let json = json!({
-        "study": study.id.to_string(), "height": height, "age_ms": age_ms, "events": events, "grants": rows,
-        "looked": looks.iter().map(looks::row).collect::<Vec<_>>(), "not_asked": not_asked.map(|error| sentences(error)),
+        "study": study.to_string(), "height": height, "age_ms": age_ms, "events": events, "grants": rows,
+        "looked": looks.iter().map(looks::row).collect::<Vec<_>>(), "not_asked": not_asked.as_ref().map(|trouble| &trouble.happened),
     });
     Answer { text: lines.join("\n"), json }
 }
@@ -421,10 +401,10 @@ pub(super) fn short(id: &str) -> &str {
     id.get(..12).unwrap_or(id)
 }
 
-fn study_line(study: &OwnStudy) -> String {
-    let id = study.id.to_string();
-    let pending = if study.held.final_at.is_some() { "" } else { "  (not final yet)" };
-    let Some(Known { summary, .. }) = &study.held.known else {
+fn study_line(study: &StudyRow) -> String {
+    let id = study.study.to_string();
+    let pending = if study.final_at.is_some() { "" } else { "  (not final yet)" };
+    let Some(summary) = &study.summary else {
         return format!("{}  (its hospital has not told yet what it is: clavicle wallet find){pending}", short(&id));
     };
     let date = summary.date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
@@ -438,11 +418,11 @@ fn study_line(study: &OwnStudy) -> String {
     )
 }
 
-fn study_row(study: &OwnStudy) -> Value {
+fn study_row(study: &StudyRow) -> Value {
     let mut row = json!({
-        "study": study.id.to_string(), "source": study.held.source.to_string(), "final_at": study.held.final_at,
+        "study": study.study.to_string(), "source": study.source.to_string(), "final_at": study.final_at,
     });
-    if let Some(Known { summary, .. }) = &study.held.known {
+    if let Some(summary) = &study.summary {
         row["study_instance_uid"] = json!(summary.study_instance_uid.as_str());
         row["date"] = json!(summary.date.map(|date| date.to_string()));
         row["description"] = json!(summary.description.as_str());
@@ -454,36 +434,34 @@ fn study_row(study: &OwnStudy) -> Value {
     row
 }
 
-fn stage(granted: &Granted) -> String {
-    if let Some(revoked) = &granted.revoked {
-        return revoked.final_at.map_or_else(
+fn stage(granted: &GrantRow) -> String {
+    if let Some(revoked) = granted.revoked {
+        return revoked.map_or_else(
             || "revocation signed, not final yet".to_owned(),
             |height| format!("revoked at height {height}"),
         );
     }
-    match granted.made.stage {
+    match granted.stage {
         Stage::Signed => "signed, not final yet".to_owned(),
         Stage::Final(height) => format!("final at height {height}, not delivered yet"),
         Stage::Delivered(height) => format!("final at height {height}"),
     }
 }
 
-fn grant_line(granted: &Granted) -> String {
-    let made = &granted.made;
+fn grant_line(granted: &GrantRow) -> String {
     format!(
         "{}  study {}  {} until {}  {}",
-        short(&granted.id.to_string()),
-        short(&made.study.to_string()),
-        made.card.card.name,
-        moment(made.terms.expires),
+        short(&granted.grant.to_string()),
+        short(&granted.study.to_string()),
+        granted.name,
+        moment(granted.expires),
         stage(granted)
     )
 }
 
-fn grant_row(granted: &Granted) -> Value {
-    let made = &granted.made;
+fn grant_row(granted: &GrantRow) -> Value {
     json!({
-        "grant": granted.id.to_string(), "study": made.study.to_string(), "to": made.card.card.name.as_str(),
-        "expires_ms": made.terms.expires.0, "purpose": made.terms.purpose.code(), "stage": stage(granted),
+        "grant": granted.grant.to_string(), "study": granted.study.to_string(), "to": granted.name,
+        "expires_ms": granted.expires.0, "purpose": granted.purpose.code(), "stage": stage(granted),
     })
 }

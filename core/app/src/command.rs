@@ -1,0 +1,238 @@
+//! What can be asked of a wallet.
+
+use core::fmt;
+use std::path::PathBuf;
+
+use clavicle_ledger::id::{GrantId, StudyId};
+use clavicle_ledger::light::Checkpoint;
+use clavicle_ledger::receipt::SignedReceipt;
+use clavicle_ledger::time::Height;
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::pickup::PickupCode;
+use clavicle_wallet::download::Downloaded;
+use clavicle_wallet::patient::{Access, Found, GrantRequest, Granted, Look, PickupOutcome};
+use zeroize::Zeroizing;
+
+use crate::trouble::Trouble;
+
+/// Something that can be asked of a wallet, and what it gives.
+pub trait Ask: Into<Command> {
+    /// What it gives.
+    type Done: Send + 'static;
+
+    /// That, of what was done; nothing when something else was.
+    fn take(done: Done) -> Option<Self::Done>;
+}
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$about:meta])* $field:ident: $type:ty,)* } -> $done:ty;)*) => {
+        /// Something that is asked of a wallet.
+        #[derive(Clone)]
+        pub enum Command {
+            $($(#[$doc])* $name($name),)*
+        }
+
+        /// What was done.
+        #[expect(clippy::large_enum_variant, reason = "there is one at a time, on its way to whoever asked")]
+        pub enum Done {
+            $($(#[$doc])* $name($done),)*
+        }
+
+        impl fmt::Debug for Done {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                })
+            }
+        }
+
+        impl Command {
+            /// What it is called.
+            #[must_use]
+            pub const fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$name(_) => stringify!($name),)*
+                }
+            }
+        }
+
+        $(
+            $(#[$doc])*
+            #[derive(Clone)]
+            pub struct $name {
+                $($(#[$about])* pub $field: $type,)*
+            }
+
+            impl From<$name> for Command {
+                fn from(command: $name) -> Self {
+                    Self::$name(command)
+                }
+            }
+
+            impl Ask for $name {
+                type Done = $done;
+
+                fn take(done: Done) -> Option<$done> {
+                    match done {
+                        Done::$name(done) => Some(done),
+                        _ => None,
+                    }
+                }
+            }
+        )*
+    };
+}
+
+commands! {
+    /// A patient takes hold of the studies behind a hospital's code.
+    PickUp {
+        /// The code.
+        code: PickupCode,
+        /// What it asks for.
+        answer: Zeroizing<String>,
+    } -> PickupOutcome;
+
+    /// A patient looks for studies that another wallet of the same words picked up.
+    FindStudies {
+        /// Where to begin, if nothing is believed any more: of a code that a hospital handed over.
+        checkpoint: Option<Checkpoint>,
+    } -> Vec<Found>;
+
+    /// A patient asks the ledger how the studies stand. Why not all of it could be asked: what was said before still stands.
+    AskStudies {} -> Option<Trouble>;
+
+    /// A patient lets somebody fetch a study.
+    GrantStudy {
+        /// Which.
+        study: StudyId,
+        /// Whoever showed this card.
+        card: SignedCard,
+        /// On which terms.
+        request: GrantRequest,
+    } -> Granted;
+
+    /// A patient's wallet gives what was signed and is not final yet to the hospitals again.
+    BringIn {} -> ();
+
+    /// A patient asks who has access to a study, and who looked.
+    AskWho {
+        /// Which.
+        study: StudyId,
+    } -> WhoHas;
+
+    /// A patient ends a grant.
+    RevokeGrant {
+        /// How its id begins; it may be one that another wallet of the same words made.
+        grant: String,
+    } -> RevokedGrant;
+
+    /// A patient fetches a study of their own.
+    FetchOwn {
+        /// Which.
+        study: StudyId,
+        /// The folder that its files are to be in; without one it stays sealed in the wallet.
+        out: Option<PathBuf>,
+    } -> Downloaded;
+
+    /// A recipient makes a card, to be shown to a patient.
+    ShowCard {
+        /// How many studies can be granted to it.
+        keys: usize,
+        /// For how many days it is good.
+        days: u64,
+        /// What is asked for, in a few words.
+        wish: String,
+    } -> SignedCard;
+
+    /// A recipient reads what came, and asks the ledger what has become of it all.
+    ReadInbox {} -> InboxRead;
+
+    /// A recipient fetches what was granted.
+    FetchGranted {
+        /// By which grant.
+        grant: GrantId,
+        /// The folder that its files are to be in; without one it stays sealed in the wallet.
+        out: Option<PathBuf>,
+    } -> Downloaded;
+
+    /// The images of a study are removed from this wallet; the right to fetch them stays. Whether there were any.
+    ForgetCopy {
+        /// Of which study.
+        study: StudyId,
+    } -> bool;
+}
+
+impl Command {
+    /// Whether it goes before others: somebody wants it to end now.
+    pub(crate) const fn is_urgent(&self) -> bool {
+        matches!(self, Self::RevokeGrant(_))
+    }
+
+    /// Whether it goes on beside others once it has begun.
+    pub(crate) const fn is_fetch(&self) -> bool {
+        matches!(self, Self::FetchOwn(_) | Self::FetchGranted(_))
+    }
+
+    /// Whether it is stopped for what goes before others, and begun again afterwards: nobody is asked for anything twice by that.
+    pub(crate) const fn gives_way(&self) -> bool {
+        matches!(
+            self,
+            Self::FindStudies(_)
+                | Self::GrantStudy(_)
+                | Self::AskStudies(_)
+                | Self::AskWho(_)
+                | Self::BringIn(_)
+                | Self::ReadInbox(_)
+                | Self::FetchOwn(_)
+                | Self::FetchGranted(_)
+        )
+    }
+}
+
+impl fmt::Debug for Command {
+    /// Its name; what is in it is somebody's.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Who has access to a study, and who looked.
+#[derive(Clone, Debug)]
+pub struct WhoHas {
+    /// Who has access, as the ledger proves it.
+    pub access: Access,
+    /// Who looked, as the hospital wrote it down.
+    pub looks: Vec<Look>,
+    /// Why the newest of that may be missing.
+    pub not_asked: Option<Trouble>,
+}
+
+/// A grant that was ended.
+#[derive(Clone, Debug)]
+pub struct RevokedGrant {
+    /// Which.
+    pub grant: GrantId,
+    /// To whom it was, in their own words; nothing when another wallet granted.
+    pub name: Option<String>,
+    /// At which height that became final.
+    pub height: Height,
+    /// The hospital's word that it serves no more, if it was reached itself.
+    pub receipt: Option<SignedReceipt>,
+}
+
+/// What reading the inbox came to. What was granted stands in the [`State`](crate::State).
+#[derive(Clone, Debug)]
+pub struct InboxRead {
+    /// What is new.
+    pub new: Vec<GrantId>,
+    /// The hospitals that did not answer.
+    pub silent: Vec<String>,
+    /// How many mailboxes could not be read anywhere.
+    pub unread: usize,
+    /// How many there are.
+    pub mailboxes: usize,
+    /// Why the ledger could not be asked about all of it: what it said before still stands.
+    pub not_asked: Option<Trouble>,
+    /// Of what the ledger says that there is no such study.
+    pub unknown: Vec<StudyId>,
+}

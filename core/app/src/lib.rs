@@ -1,0 +1,58 @@
+//! The application without a screen: what a phone, a desktop and the command line have in common.
+//!
+//! One task owns a wallet. Whoever shows something [`send`](App::send)s it commands, [`subscribe`](App::subscribe)s to its [`State`], which is
+//! what a screen shows, and may listen to [`Event`]s. Nobody else touches the wallet.
+//!
+//! ```text
+//! screen ── send(GrantStudy { … }) ──►  ┌───────────────┐
+//!        ◄── Running: progress, end ──  │ one task, one │ ──►  network
+//!        ◄── watch State ─────────────  │    wallet     │ ──►  vault
+//!        ◄── Event ───────────────────  └───────┬───────┘
+//!                                        fetches, tasks of their own
+//! ```
+//!
+//! Commands are done one after another, fetches beside them. A revocation waits for nothing that can be begun again: what is under way gives
+//! way to it and is begun again after it. Every command can be cancelled, and may be dropped at any instant: what a wallet does it writes down
+//! before it does it, so that a cancelled command is as safe as a killed one, and goes on where it stopped when it is asked for again.
+//!
+//! It knows no screen, no command line and no operating system; what it says to people is in [`Trouble`].
+//!
+//! ```no_run
+//! use std::path::Path;
+//! use std::sync::Arc;
+//!
+//! use clavicle_app::{App, FetchGranted, ReadInbox};
+//! use clavicle_ledger::time::LocalTime;
+//! use clavicle_wallet::vault::Passphrase;
+//!
+//! # async fn story(passphrase: Passphrase, clock: fn() -> LocalTime) -> Result<(), clavicle_app::Trouble> {
+//! let rossi = App::open_recipient(Path::new("rossi"), Arc::new(passphrase), clock).await?;
+//! let read = rossi.send(ReadInbox {})?.ended().await?;
+//! println!("{} new", read.new.len());
+//!
+//! let state = rossi.subscribe();
+//! let Some(granted) = state.borrow().received.first().map(|row| row.grant) else { return Ok(()) };
+//! let fetching = rossi.send(FetchGranted { grant: granted, out: None })?;
+//! // Meanwhile a screen pauses, orders, reads: `fetching.control()`.
+//! let fetched = fetching.ended().await?;
+//! println!("{}", fetched.comparison);
+//! rossi.close().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod actor;
+mod command;
+mod owner;
+mod running;
+mod state;
+mod trouble;
+
+pub use self::actor::{App, Event};
+pub use self::command::{
+    Ask, AskStudies, AskWho, BringIn, Command, Done, FetchGranted, FetchOwn, FindStudies, ForgetCopy, GrantStudy,
+    InboxRead, PickUp, ReadInbox, RevokeGrant, RevokedGrant, ShowCard, WhoHas,
+};
+pub use self::running::{CommandId, Running};
+pub use self::state::{GrantRow, Person, ReceivedRow, RunningRow, State, StudyRow};
+pub use self::trouble::{Trouble, TroubleKind};

@@ -1,0 +1,171 @@
+//! The wallet, and what each command does with it.
+
+use std::collections::BTreeSet;
+
+use clavicle_ledger::id::StudyId;
+use clavicle_network::transfer::BoxFuture;
+use clavicle_wallet::WalletError;
+use clavicle_wallet::download::{Control, StudyFetch};
+use clavicle_wallet::objection::Objection;
+use clavicle_wallet::patient::Patient;
+use clavicle_wallet::recipient::Recipient;
+
+use crate::command::{Command, Done, InboxRead, RevokedGrant, WhoHas};
+use crate::state::{Person, State, of_patient, of_recipient};
+use crate::trouble::Trouble;
+
+/// Whose wallet it is, and the wallet.
+pub(crate) enum Owner {
+    Patient(Patient),
+    Recipient(Recipient),
+}
+
+/// What a command came to, as far as the wallet is concerned.
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub(crate) enum Step {
+    Done(Done),
+    /// From here on it goes on by itself.
+    Fetch(StudyFetch),
+}
+
+/// A fetch that failed, and why: to be looked into before it is begun again.
+pub(crate) type Failed = (StudyFetch, WalletError);
+
+impl Owner {
+    /// What is shown of it; what cannot be read is not there.
+    pub(crate) fn state(&self) -> State {
+        let (state, person) = match self {
+            Self::Patient(patient) => (of_patient(patient), Person::Patient),
+            Self::Recipient(recipient) => (of_recipient(recipient), Person::Recipient),
+        };
+        state.unwrap_or_else(|_| State { person, ..State::default() })
+    }
+
+    /// Does a command, or begins it.
+    pub(crate) fn work<'a>(
+        &'a mut self,
+        command: &'a Command,
+        failed: Option<Failed>,
+        control: &'a Control,
+    ) -> BoxFuture<'a, Result<Step, WalletError>> {
+        match self {
+            Self::Patient(patient) => Box::pin(of_a_patient(patient, command, failed, control)),
+            Self::Recipient(recipient) => Box::pin(of_a_recipient(recipient, command, failed, control)),
+        }
+    }
+}
+
+/// What says how far something is.
+fn teller(control: &Control) -> impl Fn(usize, usize) + Send + Sync + use<> {
+    let control = control.clone();
+    move |done, all| control.tell(done, all)
+}
+
+async fn of_a_patient(
+    patient: &mut Patient,
+    command: &Command,
+    failed: Option<Failed>,
+    control: &Control,
+) -> Result<Step, WalletError> {
+    let tell = teller(control);
+    let own = |patient: &Patient, study: StudyId| patient.study(&study.to_string());
+    Ok(Step::Done(match command {
+        Command::PickUp(of) => Done::PickUp(patient.pick_up(&of.code, &of.answer).await?),
+        Command::FindStudies(of) => {
+            if let Some(checkpoint) = &of.checkpoint {
+                patient.renew(checkpoint).await?;
+            }
+            Done::FindStudies(patient.find(tell).await?)
+        }
+        Command::AskStudies(_) => {
+            let studies = patient.studies()?;
+            let not_asked = patient.ask_each(&studies, tell).await?;
+            Done::AskStudies(not_asked.map(Trouble::from))
+        }
+        Command::GrantStudy(of) => {
+            let study = own(patient, of.study)?;
+            Done::GrantStudy(patient.grant(&study, &of.card, &of.request).await?)
+        }
+        Command::AskWho(of) => {
+            let study = own(patient, of.study)?;
+            patient.bring_in().await?;
+            let access = patient.who(&study).await?;
+            // Who has access is proven by the ledger, whether the hospital answers or not.
+            let not_asked = patient.look_up(&study).await.err().map(Trouble::from);
+            Done::AskWho(WhoHas { access, looks: patient.looks(&study)?, not_asked })
+        }
+        Command::BringIn(_) => Done::BringIn(patient.bring_in().await?),
+        Command::RevokeGrant(of) => {
+            let grant = patient.revocable(&of.grant).await?;
+            let height = patient.revoke(&grant).await?;
+            let name = grant.name.as_ref().map(ToString::to_string);
+            let receipt = patient.revocation_receipt(grant.id)?;
+            Done::RevokeGrant(RevokedGrant { grant: grant.id, name, height, receipt })
+        }
+        Command::FetchOwn(of) => {
+            let study = own(patient, of.study)?;
+            if let Some((fetch, error)) = failed {
+                patient.fetch_failed(&study, &fetch, error).await?;
+            }
+            return Ok(Step::Fetch(patient.begin_fetch(&study, of.out.as_deref()).await?));
+        }
+        Command::ForgetCopy(of) => Done::ForgetCopy(patient.forget(&own(patient, of.study)?)?),
+        Command::ShowCard(_) | Command::ReadInbox(_) | Command::FetchGranted(_) => {
+            return Err(WalletError::OtherKind { is: "patient", needed: "recipient" });
+        }
+    }))
+}
+
+async fn of_a_recipient(
+    recipient: &mut Recipient,
+    command: &Command,
+    failed: Option<Failed>,
+    control: &Control,
+) -> Result<Step, WalletError> {
+    Ok(Step::Done(match command {
+        Command::ShowCard(of) => Done::ShowCard(recipient.card(of.keys, of.days, &of.wish, teller(control)).await?),
+        Command::ReadInbox(_) => Done::ReadInbox(read_inbox(recipient, control).await?),
+        Command::FetchGranted(of) => {
+            let granted = recipient.granted(&of.grant.to_string())?;
+            if let Some((fetch, error)) = failed {
+                recipient.fetch_failed(&granted, &fetch, error).await?;
+            }
+            return Ok(Step::Fetch(recipient.begin_fetch(&granted, of.out.as_deref()).await?));
+        }
+        Command::ForgetCopy(of) => Done::ForgetCopy(recipient.forget(of.study)?),
+        Command::PickUp(_)
+        | Command::FindStudies(_)
+        | Command::AskStudies(_)
+        | Command::GrantStudy(_)
+        | Command::AskWho(_)
+        | Command::BringIn(_)
+        | Command::RevokeGrant(_)
+        | Command::FetchOwn(_) => {
+            return Err(WalletError::OtherKind { is: "recipient", needed: "patient" });
+        }
+    }))
+}
+
+/// Reads what came, and asks the ledger what has become of all of it that may still be of use.
+async fn read_inbox(recipient: &mut Recipient, control: &Control) -> Result<InboxRead, WalletError> {
+    let mail = recipient.read_mail(teller(control)).await?;
+    let mut studies = BTreeSet::new();
+    for granted in recipient.inbox()? {
+        let study = granted.received.study;
+        // What has ended by itself, and left nothing, is not asked about.
+        if !matches!(recipient.objection(&granted)?, Some(Objection::GrantOver(_))) || recipient.has_copy(study)? {
+            studies.insert(study);
+        }
+    }
+    let studies: Vec<StudyId> = studies.into_iter().collect();
+    let (mut unknown, mut not_asked) = (Vec::new(), None);
+    for (study, error) in recipient.ask_each(&studies, teller(control)).await? {
+        match error {
+            // That there is no such study is what it says of this one, and of no other.
+            WalletError::NotOnLedger => unknown.push(study),
+            error => not_asked = not_asked.or(Some(Trouble::from(error))),
+        }
+    }
+    let new = mail.new.iter().map(|granted| granted.id).collect();
+    Ok(InboxRead { new, silent: mail.silent, unread: mail.unread, mailboxes: mail.all, not_asked, unknown })
+}

@@ -1,0 +1,264 @@
+//! What a screen shows: no keys, no salts, no words.
+
+use std::collections::BTreeMap;
+
+use clavicle_ledger::id::{GrantId, SourceId, StudyId};
+use clavicle_ledger::study::Standing;
+use clavicle_ledger::terms::PurposeOfUse;
+use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_letters::about::About;
+use clavicle_network::transfer::Pace;
+use clavicle_wallet::download::{Control, FetchProgress};
+use clavicle_wallet::objection::Objection;
+use clavicle_wallet::patient::{Granted, OwnStudy, Patient};
+use clavicle_wallet::recipient::{CopyState, Recipient};
+use clavicle_wallet::rows::{InSpiteOf, Noticed, Stage, Summary};
+use clavicle_wallet::{Silence, WalletError};
+
+use crate::running::CommandId;
+use crate::trouble::Trouble;
+
+/// Whose wallet it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Person {
+    /// A patient's.
+    #[default]
+    Patient,
+    /// A recipient's.
+    Recipient,
+}
+
+/// All that a screen shows of a wallet, as it is now. It is for eyes, and for no log.
+#[derive(Clone, Default)]
+pub struct State {
+    /// Whose it is.
+    pub person: Person,
+    /// A patient's studies, the oldest first.
+    pub studies: Vec<StudyRow>,
+    /// The grants that a patient made, in the order in which they were.
+    pub grants: Vec<GrantRow>,
+    /// What a recipient was granted, the earliest first.
+    pub received: Vec<ReceivedRow>,
+    /// What is under way, or waits for its turn.
+    pub running: Vec<RunningRow>,
+    /// Who does not answer, while what is under way waits for so many that it cannot become final.
+    pub silence: Option<Silence>,
+}
+
+impl State {
+    /// The one study whose id begins like this.
+    ///
+    /// # Errors
+    /// [`Trouble`], when there is none, or more than one.
+    pub fn study(&self, begin: &str) -> Result<&StudyRow, Trouble> {
+        one(begin, self.studies.iter(), |row, begin| row.study.to_string().starts_with(begin))
+    }
+
+    /// The one that was granted on the study, or by the grant, whose id begins like this. Of several grants on one study the newest counts that the
+    /// ledger bears out, or else the newest: a letter anybody can write.
+    ///
+    /// # Errors
+    /// [`Trouble`], when there is none, or more than one.
+    pub fn received(&self, begin: &str) -> Result<&ReceivedRow, Trouble> {
+        let mut chosen = BTreeMap::<StudyId, (bool, GrantId)>::new();
+        for row in &self.received {
+            let is_good = row.objection.is_none();
+            let best = chosen.entry(row.study).or_insert((is_good, row.grant));
+            if is_good >= best.0 {
+                *best = (is_good, row.grant);
+            }
+        }
+        let is = |row: &ReceivedRow, begin: &str| {
+            let is_chosen = chosen.get(&row.study).is_some_and(|(_, grant)| *grant == row.grant);
+            row.grant.to_string().starts_with(begin) || is_chosen && row.study.to_string().starts_with(begin)
+        };
+        one(begin, self.received.iter(), is)
+    }
+}
+
+/// The one of which `is`, given the beginning of a name, says that it is meant. Without a beginning none is.
+fn one<'a, T>(begin: &str, all: impl Iterator<Item = &'a T>, is: impl Fn(&T, &str) -> bool) -> Result<&'a T, Trouble> {
+    let begins = begin.trim().to_lowercase();
+    let mut found: Vec<&T> = all.filter(|one| !begins.is_empty() && is(one, &begins)).collect();
+    match (found.pop(), found.len()) {
+        (Some(one), 0) => Ok(one),
+        (None, _) => Err(WalletError::NoStudy(begin.to_owned()).into()),
+        (Some(_), more) => {
+            Err(WalletError::Ambiguous { begin: begin.to_owned(), count: more.saturating_add(1) }.into())
+        }
+    }
+}
+
+/// A study of a patient's.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StudyRow {
+    /// Which.
+    pub study: StudyId,
+    /// The hospital that made it.
+    pub source: SourceId,
+    /// What it is; nothing while its hospital has not told.
+    pub summary: Option<Summary>,
+    /// Who it is about, as its hospital told.
+    pub about: Option<About>,
+    /// The height at which it became the patient's, if it has.
+    pub final_at: Option<Height>,
+    /// Why its images are not to be used.
+    pub objection: Option<Objection>,
+    /// How they were used in spite of something.
+    pub in_spite_of: Vec<InSpiteOf>,
+}
+
+/// A grant that a patient made.
+#[derive(Clone, PartialEq, Eq)]
+pub struct GrantRow {
+    /// Which.
+    pub grant: GrantId,
+    /// On which study.
+    pub study: StudyId,
+    /// To whom, in their own words.
+    pub name: String,
+    /// Until when.
+    pub expires: Timestamp,
+    /// What for.
+    pub purpose: PurposeOfUse,
+    /// How far it is.
+    pub stage: Stage,
+    /// Whether it was revoked, and at which height that became final, if it has.
+    pub revoked: Option<Option<Height>>,
+}
+
+/// What a recipient was granted.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ReceivedRow {
+    /// By which grant.
+    pub grant: GrantId,
+    /// Which study.
+    pub study: StudyId,
+    /// The hospital that has it.
+    pub source: SourceId,
+    /// Its Study Instance UID, by the granter's word.
+    pub study_instance_uid: String,
+    /// What the granter calls it.
+    pub description: String,
+    /// Who it is about, as the granter was told.
+    pub about: Option<About>,
+    /// Until when.
+    pub expires: Timestamp,
+    /// What for.
+    pub purpose: PurposeOfUse,
+    /// Why it is not to be used.
+    pub objection: Option<Objection>,
+    /// Whether a copy that was made is still of what there is.
+    pub copy: Option<CopyState>,
+    /// What the hospital wrote of it.
+    pub told: Option<Noticed>,
+    /// How a copy was used in spite of something.
+    pub in_spite_of: Vec<InSpiteOf>,
+}
+
+impl ReceivedRow {
+    /// Whether a copy was suspended or withdrawn by the hospital.
+    #[must_use]
+    pub const fn standing(&self) -> Option<Standing> {
+        match self.copy {
+            Some(CopyState::NotToBeUsed(standing)) => Some(standing),
+            _ => None,
+        }
+    }
+}
+
+/// Something that is under way.
+#[derive(Clone, Debug)]
+pub struct RunningRow {
+    /// Its number.
+    pub id: CommandId,
+    /// What it is called.
+    pub name: &'static str,
+    /// Which study it is about, if it is one.
+    pub study: Option<StudyId>,
+    /// How many parts of it there are, and how many are done; none of none while that is not known.
+    pub parts: (usize, usize),
+    /// How many bytes came.
+    pub bytes: u64,
+    /// Whether it goes on.
+    pub pace: Pace,
+    /// What cancels it, and steers it where it is a fetch.
+    pub control: Control,
+}
+
+impl RunningRow {
+    pub(crate) fn of(id: CommandId, name: &'static str, study: Option<StudyId>, control: &Control) -> Self {
+        let FetchProgress { all, items, bytes, .. } = control.progress().borrow().clone();
+        Self { id, name, study, parts: (items, all), bytes, pace: control.pace(), control: control.clone() }
+    }
+}
+
+impl StudyRow {
+    /// A study, and nothing yet of what speaks against its use.
+    #[must_use]
+    pub fn of(own: &OwnStudy) -> Self {
+        Self {
+            study: own.id,
+            source: own.held.source,
+            summary: own.held.known.as_ref().map(|known| known.summary.clone()),
+            about: None,
+            final_at: own.held.final_at,
+            objection: None,
+            in_spite_of: Vec::new(),
+        }
+    }
+}
+
+impl GrantRow {
+    /// A grant that was made.
+    #[must_use]
+    pub fn of(Granted { id, made, revoked }: &Granted) -> Self {
+        Self {
+            grant: *id,
+            study: made.study,
+            name: made.card.card.name.to_string(),
+            expires: made.terms.expires,
+            purpose: made.terms.purpose,
+            stage: made.stage,
+            revoked: revoked.as_ref().map(|revoked| revoked.final_at),
+        }
+    }
+}
+
+/// What there is of a patient's wallet.
+pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
+    let row = |own: &OwnStudy| {
+        Ok(StudyRow {
+            about: patient.about(own.id)?,
+            objection: patient.objection(own)?,
+            in_spite_of: patient.noted(own)?,
+            ..StudyRow::of(own)
+        })
+    };
+    let studies = patient.studies()?.iter().map(row).collect::<Result<_, WalletError>>()?;
+    let grants = patient.grants()?.iter().map(GrantRow::of).collect();
+    Ok(State { person: Person::Patient, studies, grants, ..State::default() })
+}
+
+/// What there is of a recipient's.
+pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> {
+    let mut received = Vec::new();
+    for granted in recipient.inbox()? {
+        let (of, study) = (&granted.received, granted.received.study);
+        received.push(ReceivedRow {
+            grant: granted.id,
+            study,
+            source: of.source,
+            study_instance_uid: of.study_instance_uid.to_string(),
+            description: of.description.to_string(),
+            about: recipient.about(&granted)?,
+            expires: of.terms.expires,
+            purpose: of.terms.purpose,
+            objection: recipient.objection(&granted)?,
+            copy: recipient.copy(study)?,
+            told: recipient.notice(study)?,
+            in_spite_of: recipient.noted(study)?,
+        });
+    }
+    Ok(State { person: Person::Recipient, received, ..State::default() })
+}
