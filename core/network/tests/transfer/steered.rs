@@ -40,7 +40,7 @@ async fn what_is_whole_is_read_by_several_while_the_rest_waits() {
     let pack = pack(folder.path());
     let readers = [pack.reader(), pack.reader()];
     let helm = demand.clone();
-    let fetching = tokio::spawn(async move {
+    let fetching = tokio::runtime::Handle::current().spawn(async move {
         // More than an ask: of what comes behind it nothing was asked for yet.
         let wanted = [LARGE, REPORT, EMPTY, SMALL, MIDDLE];
         let mut is_paused = false;
