@@ -2,19 +2,24 @@
 //!
 //! What the ledger counts, the source's anchors so far, says which is next and whether the last was executed. So a relay that was
 //! killed anywhere in between goes on with the same receipts, and no receipt is in two anchors that were executed.
+//!
+//! Which were executed, and where, the journal tells: [`Anchors`] keeps it together with how far it is.
 
 use std::time::Duration;
 
 use clavicle_ledger::action::Anchor;
 use clavicle_ledger::encoding;
+use clavicle_ledger::event::Event;
+use clavicle_ledger::id::SourceId;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
-use clavicle_ledger::time::{HOUR_MS, Timestamp};
+use clavicle_ledger::time::{HOUR_MS, Height, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use tracing::{debug, warn};
 
-use crate::service::Service;
-use crate::store::StoreError;
-use crate::store::receipts::{CROWDED, KeptAnchor, Unanchored};
+use crate::journal::{self, Consumer, Occasion, Reaction};
+use crate::service::{Service, ServiceError};
+use crate::store::receipts::{CROWDED, Executed, KeptAnchor, Unanchored};
+use crate::store::{Receipts, StoreError};
 use crate::submission::From;
 
 /// How long an anchor may wait for its block, in milliseconds. After that it is signed anew.
@@ -50,8 +55,71 @@ fn standing(service: &Service) -> Result<Option<Standing>, StoreError> {
     Ok(Some(Standing { due: source.anchors, time: head.time.timestamp(), may }))
 }
 
-/// After a block: keeps where the anchor that was submitted was executed.
-pub(crate) fn settle(service: &Service) -> Result<(), StoreError> {
+/// Keeps where this source's anchors were executed.
+#[derive(Debug)]
+pub struct Anchors<'a> {
+    /// The receipts that are anchored.
+    pub receipts: &'a Receipts,
+    /// The source.
+    pub source: SourceId,
+}
+
+impl Anchors<'_> {
+    /// An anchor of this source's, as the journal has it.
+    fn own(&self, height: Height, event: &Event) -> Option<Executed> {
+        match *event {
+            Event::Anchored { source, sequence, root, count: _ } if source == self.source => {
+                Some(Executed { sequence, root, height })
+            }
+            _ => None,
+        }
+    }
+}
+
+impl Consumer for Anchors<'_> {
+    /// An anchor of before it was kept how far this is, is looked up by its transaction ([`settle`]).
+    fn cursor(&self, head: Height) -> Result<Height, StoreError> {
+        Ok(self.receipts.followed()?.unwrap_or(head))
+    }
+
+    fn concerns(&self, event: &Event) -> bool {
+        self.own(0, event).is_some()
+    }
+
+    fn take(&self, events: &[(Height, Event)], upto: Height) -> Result<(), StoreError> {
+        let executed: Vec<Executed> = events.iter().filter_map(|(height, event)| self.own(*height, event)).collect();
+        self.receipts.executed(&executed, upto)
+    }
+}
+
+/// The same, for as long as the relay runs.
+#[derive(Debug, Default)]
+pub struct Anchoring(Option<Height>);
+
+impl Reaction for Anchoring {
+    fn name(&self) -> &'static str {
+        "anchors that were executed"
+    }
+
+    fn react(&mut self, service: &Service, occasion: Occasion) -> Result<(), ServiceError> {
+        let anchors = Anchors { receipts: &service.records.receipts, source: service.member.source };
+        if self.0.is_none() {
+            settle(service)?;
+        }
+        let upto = journal::follow(&service.store, &anchors, self.0)?;
+        if occasion == Occasion::Tick {
+            anchors.take(&[], upto)?;
+        }
+        self.0 = Some(upto);
+        Ok(())
+    }
+}
+
+/// Keeps where the anchor that was submitted was executed, if it is that: for one of before there was a journal.
+fn settle(service: &Service) -> Result<(), StoreError> {
+    if service.records.receipts.followed()?.is_some() {
+        return Ok(());
+    }
     let Some(pending) = service.records.receipts.pending()? else { return Ok(()) };
     if let Some((height, _)) = service.store.find_envelope(&pending.envelope.hash())? {
         service.records.receipts.anchored(pending.sequence, height)?;
@@ -60,9 +128,10 @@ pub(crate) fn settle(service: &Service) -> Result<(), StoreError> {
 }
 
 /// Submits the anchor that is not executed yet, or makes one if it is time.
-pub(crate) fn anchor(service: &Service) -> Result<(), StoreError> {
-    settle(service)?;
+pub(crate) fn anchor(service: &Service) -> Result<(), ServiceError> {
     let Some(standing) = standing(service)? else { return Ok(()) };
+    // What that block did is taken before it is decided by it what is still to do.
+    Anchoring::default().react(service, Occasion::Tick)?;
     let now = service.timekeeper.dated(&service.store);
     let pending = match service.records.receipts.pending()? {
         Some(pending) if standing.due == pending.sequence && standing.time <= pending.envelope.body.submit_by => {

@@ -10,13 +10,14 @@ use clavicle_ledger::confirm::{MAX_ROUND_MS, Newest, Round, SignedNewest, Unconf
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_network::message::{Query, Response};
-use clavicle_network::swarm::{Inquirer, Node};
+use clavicle_network::swarm::Inquirer;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::service::{Service, ServiceError};
+use crate::tasks;
 use crate::timekeeper::Word;
 
 /// How often others are asked in the time for which a head is recent enough.
@@ -28,43 +29,19 @@ const SELDOM: Duration = Duration::from_secs(30);
 /// How often it is looked whether the clock was set, or the machine slept.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// The task that asks.
-#[derive(Debug)]
-pub struct Confirmer {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
-}
-
-impl Confirmer {
-    /// Starts it.
-    #[must_use]
-    pub fn start(service: Service, node: &Node) -> Self {
-        service.timekeeper.ask();
-        let (stop, stopping) = watch::channel(false);
-        #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
-        let task = tokio::spawn(run(service, node.inquirer(), node.gossiping(), stopping));
-        Self { stop, task }
-    }
-
-    /// Stops it and waits until it has.
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
-        self.task.await.ok();
-    }
-}
-
-async fn run(
+/// Asks until it is to stop; `relays` are those that gossip with this one.
+pub(crate) async fn run(
     service: Service,
     inquirer: Inquirer,
     mut relays: watch::Receiver<BTreeSet<Key>>,
-    mut stopping: watch::Receiver<bool>,
-) {
+    stop: CancellationToken,
+) -> Result<(), ServiceError> {
     let mut before = Err(Unconfirmed::SinceStart);
     loop {
         relays.mark_unchanged();
         let begun = Instant::now();
         tokio::select! {
-            () = stopped(&mut stopping) => return,
+            () = stop.cancelled() => return Ok(()),
             () = ask(&service, &inquirer) => {}
             // One who does not answer is not waited for, when somebody wants to know how it is now.
             () = wanted(&service, begun + AGAIN) => continue,
@@ -73,13 +50,14 @@ async fn run(
         let mut next = begun + if before.is_ok() { every } else { AGAIN };
         while Instant::now() < next {
             tokio::select! {
-                () = stopped(&mut stopping) => return,
+                () = stop.cancelled() => return Ok(()),
                 () = sleep_until(next) => {}
                 () = service.timekeeper.wanted() => next = next.min(begun + AGAIN),
                 // One more can be asked, and is needed.
                 changed = relays.changed(), if before.is_err() => match changed {
                     Ok(()) => next = next.min(begun + AGAIN / 2),
-                    Err(_) => return,
+                    // The node has ended, and with it the relay.
+                    Err(_) => stop.cancelled().await,
                 },
                 () = sleep(LOOK) => {
                     look(&service, &mut before).await;
@@ -96,11 +74,6 @@ async fn run(
 async fn wanted(service: &Service, from: Instant) {
     sleep_until(from).await;
     service.timekeeper.wanted().await;
-}
-
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // A dropped sender also means stop.
-    stopping.wait_for(|stop| *stop).await.ok();
 }
 
 /// Looks whether the head is confirmed as `before`, and says so if not. How often to ask.
@@ -162,18 +135,13 @@ fn weigh(service: &Service, mut round: Round, answer: Option<&SignedNewest>) -> 
     Ok(round)
 }
 
-/// Reads and verifies where nobody else waits.
+/// Reads and verifies where nobody else waits; what fails is done again in the next round.
 async fn off<T: Send + 'static>(
     service: &Service,
     work: impl FnOnce(&Service) -> Result<T, ServiceError> + Send + 'static,
 ) -> Option<T> {
-    let service = service.clone();
-    // A defect in there ends nothing else: it is done again in the next round.
-    match tokio::task::spawn_blocking(move || work(&service)).await.ok()? {
-        Ok(done) => Some(done),
-        Err(error) => {
-            warn!(%error, "the state cannot be read, so that nothing can be said about the newest block");
-            None
-        }
-    }
+    tasks::off(service, "which block is the newest", work).await.unwrap_or_else(|error| {
+        warn!(%error, "the state cannot be read, so that nothing can be said about the newest block");
+        None
+    })
 }

@@ -2,10 +2,10 @@
 //!
 //! A relay's [`home`] is a folder with its settings, its [`keys`] and its stores. Its network's file says which network it is of. What comes from outside comes through [`submission`] (transactions), [`desk`] (questions of wallets and other relays),
 //! [`counter`] (pickups) and [`gate`] (those who fetch), which decides by what [`timekeeper`] knows of the time. [`store`] is what it keeps on disk, [`mempool`] what waits for a block,
-//! [`archive`] the images, [`reception`] how they come in by themselves; [`keeper`] builds, judges and commits blocks; [`upkeep`] does what follows from them. [`service`] is all of it, [`operations`] what its
+//! [`archive`] the images, [`reception`] how they come in by themselves; [`keeper`] builds, judges and commits blocks; [`journal`] has happen what follows from them, and [`tasks`] owns whatever runs. [`service`] is all of it, [`operations`] what its
 //! operator can ask of it, [`control`] the socket and [`command`] the command line through which that is done.
 
-mod anchoring;
+pub mod anchoring;
 pub mod answer;
 pub mod archive;
 pub mod catch_up;
@@ -37,6 +37,7 @@ mod seldom;
 pub mod service;
 pub mod store;
 pub mod submission;
+pub mod tasks;
 pub mod timekeeper;
 pub mod upkeep;
 

@@ -4,6 +4,7 @@
 //! and the manifests do; it says it without being asked.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use clavicle_directory::Listing;
@@ -20,19 +21,18 @@ use clavicle_letters::seal;
 use clavicle_manifest::{Manifest, Uid};
 use clavicle_network::message::{MailboxRefusal, MailboxRequest, MailboxResponse, Request, Response};
 use clavicle_network::swarm::Client;
-use tokio::sync::watch;
-use tokio::task::{JoinHandle, JoinSet};
-use tokio::time::{MissedTickBehavior, interval};
-use tracing::{debug, warn};
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, warn};
 
 use crate::archive::ArchiveError;
-use crate::journal::{self, Consumer};
+use crate::journal::{self, Consumer, Occasion, Reaction};
 use crate::service::{Service, ServiceError};
 use crate::store::notices::Due;
 use crate::store::{Notices, StoreError};
+use crate::tasks;
 
-/// How often it is tried again to reach those who were not.
-const EVERY: Duration = Duration::from_secs(30);
 /// How long a relay may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many are told at once.
@@ -40,57 +40,59 @@ const AT_ONCE: usize = 8;
 /// The most who are told before blocks are looked at again.
 const MOST: usize = 1_024;
 
-/// The task that tells them.
+/// Makes whoever has a copy due for as long as the relay runs, and wakes who tells them.
 #[derive(Debug)]
-pub struct Notifier {
-    stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+pub struct Noticing {
+    /// Up to where blocks were looked at.
+    at: Option<Height>,
+    tell: Arc<Notify>,
 }
 
-impl Notifier {
-    /// Starts it.
+impl Noticing {
+    /// With whom to wake: who tells them ([`run`]).
     #[must_use]
-    pub fn start(service: Service) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
-        let task = tokio::spawn(run(service, stopping));
-        Self { stop, task }
-    }
-
-    /// Stops it and waits until it has. Who was not told yet is told after the next start.
-    pub async fn stop(self) {
-        self.stop.send_replace(true);
-        self.task.await.ok();
+    pub const fn new(tell: Arc<Notify>) -> Self {
+        Self { at: None, tell }
     }
 }
 
-async fn run(service: Service, mut stopping: watch::Receiver<bool>) {
-    let mut changes = service.store.changes();
-    let mut ticks = interval(EVERY);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut looked, mut round, mut waits) = (None, JoinSet::new(), false);
+impl Reaction for Noticing {
+    fn name(&self) -> &'static str {
+        "who is to be told of changes"
+    }
+
+    fn react(&mut self, service: &Service, occasion: Occasion) -> Result<(), ServiceError> {
+        match look(service, self.at, occasion == Occasion::Tick) {
+            Ok(height) => self.at = Some(height),
+            Err(error) => warn!(%error, "blocks cannot be looked at for what they change of copies"),
+        }
+        self.tell.notify_one();
+        Ok(())
+    }
+}
+
+/// Tells whoever is due, until it is to stop. Who was not told yet is told after the next start.
+pub(crate) async fn run(service: Service, tell: Arc<Notify>, stop: CancellationToken) -> Result<(), ServiceError> {
+    let (mut round, mut waits) = (JoinSet::new(), false);
     loop {
-        let ticks = tokio::select! {
-            // That nobody is left to say so is saying so. Who is being told is told again after the next start.
-            _ = stopping.wait_for(|stop| *stop) => return,
-            changed = changes.changed() => if changed.is_err() { return } else { Some(false) },
-            _ = ticks.tick() => Some(true),
-            Some(_) = round.join_next(), if !round.is_empty() => None,
-        };
-        // Blocks are looked at also while mailboxes do not answer.
-        if let Some(keep) = ticks {
-            waits = true;
-            let from = looked;
-            match off(&service, move |service| Ok(look(service, from, keep)?)).await {
-                Ok(height) => looked = height.or(looked),
-                Err(error) => warn!(%error, "blocks cannot be looked at for what they change of copies"),
-            }
+        tokio::select! {
+            // Who is being told is told again after the next start.
+            () = stop.cancelled() => return Ok(()),
+            () = tell.notified() => waits = true,
+            Some(told) = round.join_next(), if !round.is_empty() => say_defect(told),
         }
         if waits && round.is_empty() {
             waits = false;
             let service = service.clone();
             round.spawn(async move { tell_all(&service).await });
         }
+    }
+}
+
+/// Says that telling somebody ended by a defect: they are still due.
+fn say_defect(told: Result<(), JoinError>) {
+    if told.is_err_and(|error| error.is_panic()) {
+        error!("a defect kept somebody from being told what became of a study; it is tried again");
     }
 }
 
@@ -111,8 +113,9 @@ async fn tell_all(service: &Service) {
             let service = service.clone();
             telling.spawn(async move { try_to_tell(&service, one).await });
         }
-        if telling.join_next().await.is_none() {
-            return;
+        match telling.join_next().await {
+            Some(told) => say_defect(told),
+            None => return,
         }
     }
 }
@@ -175,13 +178,12 @@ const fn changed(event: &Event) -> Option<StudyId> {
     }
 }
 
-/// Reads and writes where nobody else waits. A defect in there ends nothing else: who was not told is due with the next block.
+/// Reads and writes where nobody else waits: who was not told is due with the next block.
 async fn off<T: Send + 'static>(
     service: &Service,
     work: impl FnOnce(&Service) -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<Option<T>, ServiceError> {
-    let service = service.clone();
-    tokio::task::spawn_blocking(move || work(&service)).await.map_or(Ok(None), |done| done.map(Some))
+    tasks::off(service, "telling what became of a study", work).await
 }
 
 /// Tells one what there is to be told, if there is something.

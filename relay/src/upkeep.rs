@@ -1,24 +1,28 @@
 //! What follows from blocks: revocations that were executed need no longer be remembered, revisions go to the ledger, receipts are
 //! anchored, what has ended is swept.
+//!
+//! The first two are reactions to the journal, [`Settling`] and [`Publication`]; what needs only the time is done by [`run`].
 
 use std::time::Duration;
 
 use clavicle_ledger::action::ReviseStudy;
 use clavicle_ledger::encoding;
+use clavicle_ledger::event::Event;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
-use tokio::sync::watch;
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use crate::anchoring;
 use crate::archive::ArchiveError;
-use crate::service::Service;
+use crate::journal::{Occasion, Reaction, Watch};
+use crate::service::{Service, ServiceError};
 use crate::store::{SeenError, StoreError};
 use crate::submission::{From, SubmitError};
+use crate::tasks::off;
 
 /// How often there is something to sweep, or to try again.
 const EVERY: Duration = Duration::from_secs(30);
@@ -27,107 +31,32 @@ const REVISION_MS: u64 = HOUR_MS;
 /// A year for which something has to be kept, in milliseconds: none is longer.
 const YEAR_MS: u64 = DAY_MS * 366;
 
-/// Why it ended without being asked to.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum UpkeepError {
-    /// See [`StoreError`].
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// A defect.
-    #[error("a defect ended the task that follows the chain")]
-    Panicked,
-}
-
-/// The task that does it.
-#[derive(Debug)]
-pub struct Upkeep {
-    stop: watch::Sender<bool>,
-    /// None once it was said how it ended.
-    task: Option<JoinHandle<Result<(), StoreError>>>,
-}
-
-impl Upkeep {
-    /// Starts it.
-    #[must_use]
-    pub fn start(service: Service) -> Self {
-        let (stop, stopping) = watch::channel(false);
-        #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
-        let task = Some(tokio::spawn(run(service, stopping)));
-        Self { stop, task }
-    }
-
-    /// Waits until it stops: `Ok` when it was asked to. May be dropped and called again: how it ended is said once, and `Ok` after that.
-    ///
-    /// # Errors
-    /// [`UpkeepError`].
-    pub async fn ended(&mut self) -> Result<(), UpkeepError> {
-        let Some(task) = &mut self.task else { return Ok(()) };
-        let result = task.await;
-        self.task = None;
-        Ok(result.map_err(|_| UpkeepError::Panicked)??)
-    }
-
-    /// Stops it and waits until it has.
-    ///
-    /// # Errors
-    /// [`UpkeepError`], when it had stopped by itself and nobody was told yet.
-    pub async fn stop(mut self) -> Result<(), UpkeepError> {
-        self.stop.send_replace(true);
-        self.ended().await
-    }
-}
-
-async fn run(service: Service, mut stopping: watch::Receiver<bool>) -> Result<(), StoreError> {
-    let mut changes = service.store.changes();
+/// Sweeps and anchors, until it is to stop.
+pub(crate) async fn run(service: Service, stop: CancellationToken) -> Result<(), ServiceError> {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut anchoring = interval(anchoring::interval(&service).min(EVERY));
     anchoring.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    resume(&service).await?;
     loop {
         tokio::select! {
-            () = stopped(&mut stopping) => return Ok(()),
-            changed = changes.changed() => if changed.is_err() { return Ok(()) },
-            _ = anchoring.tick() => {
-                blocking(&service, anchoring::anchor).await?;
-                continue;
-            }
-            () = service.records.receipts.crowded() => {
-                blocking(&service, anchoring::anchor).await?;
-                continue;
-            }
+            () = stop.cancelled() => return Ok(()),
+            _ = anchoring.tick() => off(&service, "anchoring receipts", anchoring::anchor).await?,
+            () = service.records.receipts.crowded() => off(&service, "anchoring receipts", anchoring::anchor).await?,
             _ = ticks.tick() => {
-                blocking(&service, sweep).await?;
-                resume(&service).await?;
+                off(&service, "sweeping what has ended", sweep).await?;
+                off(&service, "submitting revocations again", resume).await?
             }
-        }
-        blocking(&service, after_block).await?;
+        };
     }
-}
-
-async fn stopped(stopping: &mut watch::Receiver<bool>) {
-    // That nobody is left to say so is saying so.
-    stopping.wait_for(|stop| *stop).await.ok();
 }
 
 /// What was remembered and is in no block yet is put where it waits, after a start and now and then: a relay that was full, or cut off, took it
 /// for nothing then.
-async fn resume(service: &Service) -> Result<(), StoreError> {
-    blocking(service, |service| match service.submission.resume() {
+fn resume(service: &Service) -> Result<(), StoreError> {
+    match service.submission.resume() {
         Err(SubmitError::Store(error)) => Err(error),
         Ok(()) | Err(_) => Ok(()),
-    })
-    .await
-}
-
-async fn blocking(
-    service: &Service,
-    work: impl FnOnce(&Service) -> Result<(), StoreError> + Send + 'static,
-) -> Result<(), StoreError> {
-    let service = service.clone();
-    // A defect in here ends nothing else: it is done again with the next block.
-    tokio::task::spawn_blocking(move || work(&service)).await.unwrap_or(Ok(()))
+    }
 }
 
 /// Throws away what has ended: pickups and mailboxes, and receipts that need not be kept any more.
@@ -144,21 +73,65 @@ pub fn sweep(service: &Service) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn after_block(service: &Service) -> Result<(), StoreError> {
-    let snapshot = service.store.snapshot()?;
-    match service.submission.seen.settle(&snapshot) {
-        Ok(_) => {}
-        Err(SeenError::Store(error)) => return Err(error),
-        Err(error) => warn!(%error, "revocations cannot be settled"),
+/// Forgets revocations that the state alone enforces by now. What it comes to is read from the state, so that nothing need be kept of how far it is.
+#[derive(Debug)]
+pub struct Settling(Watch<fn(&Event) -> bool>);
+
+impl Default for Settling {
+    fn default() -> Self {
+        Self(Watch::new(ends_grants))
     }
-    anchoring::settle(service)?;
-    match publish(service) {
-        Err(ArchiveError::Store(error)) => Err(error),
-        Err(error) => {
-            warn!(%error, "a revision cannot be published");
-            Ok(())
+}
+
+/// Whether a grant has ended, or can come no more.
+const fn ends_grants(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Revoked { .. }
+            | Event::Buried { .. }
+            | Event::Replaced { .. }
+            | Event::ChangedHands { .. }
+            | Event::Lapsed { .. }
+    )
+}
+
+impl Reaction for Settling {
+    fn name(&self) -> &'static str {
+        "revocations that are settled"
+    }
+
+    fn react(&mut self, service: &Service, occasion: Occasion) -> Result<(), ServiceError> {
+        // Some end by the time alone.
+        if self.0.is_time(&service.store)? || occasion == Occasion::Tick {
+            match service.submission.seen.settle(&service.store.snapshot()?) {
+                Ok(_) => {}
+                Err(SeenError::Store(error)) => return Err(error.into()),
+                Err(error) => warn!(%error, "revocations cannot be settled"),
+            }
         }
-        Ok(()) => Ok(()),
+        Ok(())
+    }
+}
+
+/// Brings revisions to the ledger. Which are to go there is a list in the archive, kept in the commit of what was changed, and shorter by each that is there: it
+/// is this reaction's journal and its cursor.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Publication;
+
+impl Reaction for Publication {
+    fn name(&self) -> &'static str {
+        "revisions for the ledger"
+    }
+
+    fn react(&mut self, service: &Service, _: Occasion) -> Result<(), ServiceError> {
+        match publish(service) {
+            Err(ArchiveError::Store(error)) => Err(error.into()),
+            Err(error) => {
+                warn!(%error, "a revision cannot be published");
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use iroh::endpoint::{Incoming, IncomingAddr};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
+use tracing::error;
 
 use self::keys::Keys;
 use crate::endpoint::{self, EndpointError};
@@ -54,7 +55,8 @@ impl Default for Limits {
 pub struct Server {
     address: SocketAddr,
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    /// None once it has ended.
+    task: Option<JoinHandle<()>>,
 }
 
 impl Server {
@@ -97,7 +99,7 @@ impl Server {
             strangers: Fair::new(limits.strangers, SETTLED),
         });
         #[expect(clippy::disallowed_methods, reason = "the accept loop's owner is the server: it ends with `stop`")]
-        let task = tokio::spawn(accept(endpoint, lobby, stopping));
+        let task = Some(tokio::spawn(accept(endpoint, lobby, stopping)));
         Ok(Self { address, stop, task })
     }
 
@@ -107,10 +109,18 @@ impl Server {
         self.address
     }
 
+    /// Waits until nothing is served any more, because it was asked to stop, or by a defect. May be dropped and called again.
+    pub async fn ended(&mut self) {
+        if let Some(task) = &mut self.task {
+            task.await.ok();
+            self.task = None;
+        }
+    }
+
     /// Cuts everybody off and waits until all has ended.
-    pub async fn stop(self) {
+    pub async fn stop(mut self) {
         self.stop.send_replace(true);
-        self.task.await.ok();
+        self.ended().await;
     }
 }
 
@@ -131,7 +141,12 @@ async fn accept(endpoint: Endpoint, lobby: Arc<Lobby>, mut stopping: watch::Rece
         let incoming = tokio::select! {
             biased;
             _ = stopping.wait_for(|stop| *stop) => break,
-            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    error!("a defect ended a connection");
+                }
+                continue;
+            }
             incoming = endpoint.accept() => incoming,
         };
         let Some(incoming) = incoming else { break };

@@ -11,7 +11,7 @@ use crate::ending::{BUSY, DAMAGED, DEFECT, DISK, FAILED, LOOK_FIRST, PORT, SYSTE
 use crate::keeper::KeeperError;
 use crate::reception::ReceptionError;
 use crate::store::CommitError;
-use crate::upkeep::UpkeepError;
+use crate::tasks::{TaskEnd, TaskError};
 
 /// The code of an error.
 pub(super) fn code(error: &CommandError) -> u8 {
@@ -40,11 +40,13 @@ pub(super) fn code(error: &CommandError) -> u8 {
         CommandError::Made(error) => error.exit_code(),
         CommandError::Keys(error) => error.exit_code(),
         CommandError::NetworkFile(error) => error.exit_code(),
-        CommandError::Store(error) | CommandError::Upkeep(UpkeepError::Store(error)) => error.exit_code(),
+        CommandError::Store(error) => error.exit_code(),
+        CommandError::Task(TaskError { why: TaskEnd::Service(error), .. }) => error.exit_code(),
         CommandError::Service(error) => error.exit_code(),
         CommandError::Runtime(_) => SYSTEM,
         CommandError::NodeStopped(clavicle_network::swarm::Stopped::Panicked)
-        | CommandError::Upkeep(UpkeepError::Panicked)
+        | CommandError::Task(_)
+        | CommandError::Unserved
         | CommandError::Panicked => DEFECT,
         CommandError::Keeper(error) => keeper(error),
         // The relay's own files, and its disk.

@@ -29,7 +29,7 @@ use crate::operations::Asked;
 use crate::reception::ReceptionError;
 use crate::service::{Edge, OpenError, ServiceError};
 use crate::store::StoreError;
-use crate::upkeep::UpkeepError;
+use crate::tasks::{TaskEnd, TaskError};
 
 /// A hospital's node in a Clavicle network.
 #[derive(Debug, Parser)]
@@ -154,9 +154,12 @@ pub enum CommandError {
     /// See [`StoreError`].
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// See [`UpkeepError`].
-    #[error("the relay cannot follow the chain")]
-    Upkeep(#[from] UpkeepError),
+    /// See [`TaskError`].
+    #[error("the relay cannot go on")]
+    Task(#[from] TaskError),
+    /// The endpoint for those who fetch ended.
+    #[error("the relay serves images no more, for a defect: please report it")]
+    Unserved,
     /// See [`ReceptionError`].
     #[error(transparent)]
     Reception(#[from] ReceptionError),
@@ -238,7 +241,8 @@ impl Refusing for CommandError {
             Self::Genesis(_) | Self::SourceTwice | Self::TooManySources(_) => "genesis",
             Self::Store(error) => error.code(),
             Self::Control(ControlError::Running) => "running",
-            Self::Service(_) | Self::Keeper(_) | Self::Upkeep(_) => "store",
+            Self::Task(TaskError { why: TaskEnd::Panicked | TaskEnd::Early, .. }) | Self::Unserved => "defect",
+            Self::Service(_) | Self::Keeper(_) | Self::Task(_) => "store",
             Self::Folder { .. } => "folder",
             Self::Reception(_) => "intake",
             Self::Endpoint { .. } | Self::Node(_) | Self::NodeStopped(_) => "network",

@@ -18,37 +18,42 @@ use clavicle_network::swarm::{Desk, Node, RECONCILE_EVERY};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 
 use super::{CommandError, EDGE};
+use crate::anchoring::Anchoring;
 use crate::answer::{Answer, Refusing as _};
 use crate::catch_up::PublicPorts;
 use crate::challenge::Challenger;
-use crate::confirming::Confirmer;
 use crate::control::{self, ControlError};
 use crate::counter::RelayCounter;
 use crate::desk::RelayDesk;
-use crate::directory::{Announcer, relays};
+use crate::directory::{Relays, relays};
 use crate::ending::LOOK_FIRST;
 use crate::gate::RelayGate;
 use crate::home::{Home, Settings};
+use crate::journal::{self, Reaction};
 use crate::keeper::Keeper;
 use crate::keys::{Keys, KeysError};
 use crate::made::{Made, StoreName, UNKNOWN};
-use crate::notices::Notifier;
 use crate::operations::Operation as _;
 use crate::operations::status::{RelayStatus, Status};
 use crate::reception::Reception;
 use crate::service::{self, OpenError, Service, ServiceError, opened};
 use crate::store::{ProposalStore, StoreError};
 use crate::submission::Running;
-use crate::upkeep::Upkeep;
+use crate::tasks::Tasks;
+use crate::upkeep::{self, Publication, Settling};
+use crate::{confirming, notices};
 use clavicle_network::file as network_file;
 
 /// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong.
 const LOG: &str = "error,libp2p=error,clavicle_relay=info,clavicle_consensus=info,clavicle_network=info";
+
+/// How long work that is left may take to end.
+const LINGERING: Duration = Duration::from_secs(5);
 
 /// How soon it is looked again whether the relay may vote.
 const SOON: Duration = Duration::from_millis(250);
@@ -80,6 +85,8 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
             service = open(&home)?;
         }
     }
+    // Work that hangs keeps nobody waiting: what it writes is whole or not there.
+    runtime.shutdown_timeout(LINGERING);
     let (name, height) = (&service.member.name, service.store.head()?.height);
     Ok(Answer { text: format!("{name}: stopped at height {height}"), json: json!({ "stopped_at": height }) })
 }
@@ -119,7 +126,8 @@ async fn watch_only(home: &Home, settings: &Settings, service: Service) -> Resul
         signal(SignalKind::interrupt()).map_err(CommandError::Runtime)?,
         signal(SignalKind::terminate()).map_err(CommandError::Runtime)?,
     );
-    let reception = Reception::start(home, &settings.intake, &service)?;
+    let mut tasks = Tasks::new();
+    let reception = Reception::start(home, &settings.intake, &service, &tasks)?;
     say("shadow      images are taken in and manifests signed; nothing is published");
     let socket = home.socket();
     let asked_to = async move {
@@ -128,9 +136,13 @@ async fn watch_only(home: &Home, settings: &Settings, service: Service) -> Resul
             _ = terminate.recv() => {}
         }
     };
-    let served = control::serve(&socket, Service { shadow: true, ..service }, asked_to).await;
+    let serving = control::serve(&socket, Service { shadow: true, ..service }, asked_to);
+    let served = tokio::select! {
+        served = serving => served.map_err(CommandError::from),
+        failed = tasks.failed() => Err(failed.into()),
+    };
     reception.stop().await;
-    Ok(served?)
+    worst([served, tasks.stop().await.map_err(CommandError::from)])
 }
 
 /// What comes after everything was stopped.
@@ -191,7 +203,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     let keys = Keys::read(&home.keys_folder())?;
     let desk = desk(&service, &keys)?;
     let mut node = start_node(settings, &service, &keys, Arc::clone(&desk))?;
-    let server = start_server(settings, &service, &keys, desk).await?;
+    let mut server = start_server(settings, &service, &keys, desk).await?;
     let head = service.store.head()?.height;
     let (votes_from, proposals) = make_voting(home, &keys, head)?;
     let is_silent = head.saturating_add(1) < votes_from;
@@ -208,11 +220,9 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     // Set once, since this is the one place that starts anything.
     let publish = Box::new(move |envelope| publisher.publish(envelope));
     service.submission.running.set(Running { waker: engine.waker(), publish, connected: node.gossiping() }).ok();
-    let reception = Reception::start(home, &settings.intake, &service)?;
-    let mut upkeep = Upkeep::start(service.clone());
-    let notifier = Notifier::start(service.clone());
-    let announcer = Announcer::start(service.clone(), node.directory());
-    let confirmer = Confirmer::start(service.clone(), &node);
+    let mut tasks = Tasks::new();
+    let reception = Reception::start(home, &settings.intake, &service, &tasks)?;
+    start_tasks(&tasks, &service, &node);
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.
@@ -227,7 +237,8 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
         _ = terminate.recv() => Ok(()),
         ended = engine.ended() => ended.map_err(CommandError::from),
         ended = node.ended() => ended.map_err(CommandError::from),
-        ended = upkeep.ended() => ended.map_err(CommandError::from),
+        () = server.ended() => Err(CommandError::Unserved),
+        failed = tasks.failed() => Err(failed.into()),
         past = may_vote(home, &past, votes_from), if is_silent => { next = Next::Vote; past }
         early = &mut serving => { served = Some(early); Ok(()) }
     };
@@ -239,13 +250,30 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     };
     reception.stop().await;
     server.stop().await;
-    confirmer.stop().await;
-    announcer.stop().await;
-    notifier.stop().await;
-    let followed = upkeep.stop().await.map_err(CommandError::from);
+    let followed = tasks.stop().await.map_err(CommandError::from);
     let left = node.stop().await.map_err(CommandError::from);
     let stopped = engine.stop().await.map_err(CommandError::from);
     worst([ended, served.map_err(CommandError::from), followed, left, stopped]).map(|()| next)
+}
+
+/// Starts what the relay does by itself.
+fn start_tasks(tasks: &Tasks, service: &Service, node: &Node) {
+    let tell = Arc::new(Notify::new());
+    // What is done about each block, in this order.
+    let reactions: Vec<Box<dyn Reaction>> = vec![
+        Box::new(Relays::new(node.directory())),
+        Box::new(Settling::default()),
+        Box::new(Anchoring::default()),
+        Box::new(Publication),
+        Box::new(notices::Noticing::new(Arc::clone(&tell))),
+    ];
+    tasks.start("journal", |stop| journal::run(service.clone(), reactions, stop));
+    tasks.start("upkeep", |stop| upkeep::run(service.clone(), stop));
+    tasks.start("notices", |stop| notices::run(service.clone(), tell, stop));
+    // From here on no clock is believed before others have answered.
+    service.timekeeper.ask();
+    let (inquirer, gossiping) = (node.inquirer(), node.gossiping());
+    tasks.start("confirming", |stop| confirming::run(service.clone(), inquirer, gossiping, stop));
 }
 
 /// Of the ends of several parts, the one after which nobody may start again, or else the first that went wrong: the others follow from it.

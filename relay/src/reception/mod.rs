@@ -22,16 +22,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clavicle_dimse::{AeTitle, AeTitleError, BindError, Called, Calling, Scp, Settings};
-use tokio::sync::watch as channel;
-use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
 use tracing::{error, info};
 
 use self::gather::Gather;
 use self::inbox::Inbox;
 use self::incoming::Incoming;
 use crate::home::{Home, IntakeSettings};
-use crate::service::Service;
+use crate::service::{Service, ServiceError};
+use crate::tasks::Tasks;
 
 /// How often it is looked at what came.
 const EVERY: Duration = Duration::from_millis(500);
@@ -54,12 +54,10 @@ pub enum ReceptionError {
     Bind(#[from] BindError),
 }
 
-/// What receives, and the task that brings into the archive what was received.
+/// What receives. What was received is brought into the archive by a task of the relay's.
 #[derive(Debug)]
 pub struct Reception {
     scp: Option<Scp>,
-    stop: channel::Sender<bool>,
-    task: JoinHandle<()>,
 }
 
 impl Reception {
@@ -67,16 +65,19 @@ impl Reception {
     ///
     /// # Errors
     /// [`ReceptionError`].
-    pub fn start(home: &Home, settings: &IntakeSettings, service: &Service) -> Result<Self, ReceptionError> {
+    pub fn start(
+        home: &Home,
+        settings: &IntakeSettings,
+        service: &Service,
+        tasks: &Tasks,
+    ) -> Result<Self, ReceptionError> {
         let spool = home.incoming_folder();
         let (limit, room) = (service.images.disk.incoming(), service.images.room.clone());
         let incoming = Arc::new(Incoming::open(&spool, limit, room));
         let scp = settings.dicom.map(|listen| receiver(listen, settings, &spool, service, &incoming)).transpose()?;
-        let (stop, stopping) = channel::channel(false);
         let gather = Gather::new(service.clone(), spool, settings, incoming);
-        #[expect(clippy::disallowed_methods, reason = "this is the owner: the task ends with `stop`")]
-        let task = tokio::spawn(run(gather, stopping));
-        Ok(Self { scp, stop, task })
+        tasks.start("reception", |stop| run(gather, stop));
+        Ok(Self { scp })
     }
 
     /// Where objects are received, if anywhere.
@@ -85,14 +86,12 @@ impl Reception {
         self.scp.as_ref().map(Scp::address)
     }
 
-    /// Stops it and waits until it has: no more objects are received, and what is at work ends.
+    /// Receives no more objects. What came by then is taken in, or found at the next start.
     pub async fn stop(self) {
         if let Some(scp) = self.scp {
             // A panic in a thread of it would have ended it as well.
             tokio::task::spawn_blocking(move || scp.stop()).await.ok();
         }
-        self.stop.send_replace(true);
-        self.task.await.ok();
     }
 }
 
@@ -120,13 +119,12 @@ fn receiver(
     Ok(scp)
 }
 
-async fn run(mut gather: Gather, mut stopping: channel::Receiver<bool>) {
+async fn run(mut gather: Gather, stop: CancellationToken) -> Result<(), ServiceError> {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
-            // That nobody is left to say so is saying so.
-            _ = stopping.wait_for(|stop| *stop) => return,
+            () = stop.cancelled() => return Ok(()),
             _ = ticks.tick() => {}
         }
         gather = match tokio::task::spawn_blocking(move || {
@@ -141,7 +139,7 @@ async fn run(mut gather: Gather, mut stopping: channel::Receiver<bool>) {
         {
             Ok(gather) => gather,
             // The runtime is stopping.
-            Err(_) => return,
+            Err(_) => return Ok(()),
         };
     }
 }

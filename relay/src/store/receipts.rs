@@ -45,7 +45,7 @@ use clavicle_ledger::time::Timestamp;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
-pub use self::anchors::{KeptAnchor, MAX_ANCHORED, Unanchored};
+pub use self::anchors::{Executed, KeptAnchor, MAX_ANCHORED, Unanchored};
 use self::row::ReceiptRow;
 use self::writer::{Task, Work, Writer};
 use super::{StoreError, open_small, read_row};
@@ -63,6 +63,8 @@ const COUNTS: TableDefinition<'_, &str, u64> = TableDefinition::new("counts_v1")
 const NEXT: &str = "next";
 /// The next number that no anchor has.
 const UNANCHORED: &str = "unanchored";
+/// Up to which height it was looked at which anchors were executed.
+const FOLLOWED: &str = "followed";
 /// The day that refusals were last counted in, and how many.
 const REFUSED_DAY: &str = "refused_day";
 const REFUSED: &str = "refused";

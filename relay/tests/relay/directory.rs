@@ -12,8 +12,10 @@ use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_network::message::{Request, Response};
 use clavicle_network::swarm::{Config, Desk, Node, Peer, Received};
-use clavicle_relay::directory::Announcer;
+use clavicle_relay::directory::Relays;
+use clavicle_relay::journal::{self, Reaction};
 use clavicle_relay::service::Service;
+use clavicle_relay::tasks::Tasks;
 use tokio::time::timeout;
 
 use crate::chain::{next_block, secret};
@@ -105,7 +107,9 @@ async fn whoever_moves_or_is_let_in_is_dialled_where_the_ledger_says_it_is() {
     let mercy = Hospital::number(0);
     let service = &mercy.service;
     let own = node(service, 0, Vec::new());
-    let announcer = Announcer::start(service.clone(), own.directory());
+    let tasks = Tasks::new();
+    let relays: Vec<Box<dyn Reaction>> = vec![Box::new(Relays::new(own.directory()))];
+    tasks.start("journal", |stop| journal::run(service.clone(), relays, stop));
     let waits = || vec![Peer { key: secret("network 0").public(), addresses: Vec::new() }];
 
     // One that was at no address announces one.
@@ -136,7 +140,7 @@ async fn whoever_moves_or_is_let_in_is_dialled_where_the_ledger_says_it_is() {
     happens(service, (0..3).map(vote).collect());
     gossips_with(&own, 4).await;
 
-    announcer.stop().await;
+    tasks.stop().await.unwrap();
     for node in [own, harbor, fifth] {
         node.stop().await.unwrap();
     }

@@ -6,25 +6,28 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use clavicle_ledger::action::{DefineStudy, NewStatus, ReviseStudy, SetStatus};
+use clavicle_ledger::action::{Anchor, DefineStudy, NewStatus, ReviseStudy, SetStatus};
 use clavicle_ledger::block::{Applied, CheckedBlock, CommitCertificate};
 use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::event::Event;
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::{ManifestRoot, SourceId, StudyId};
+use clavicle_ledger::id::{AnchorRoot, GrantId, ManifestRoot, SourceId, StudyId};
+use clavicle_ledger::receipt::Entry;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::{Lapse, Reason, Status};
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, Height, Timestamp};
-use clavicle_ledger::transaction::{Action, Body, Verified};
+use clavicle_ledger::transaction::{Action, Body, Envelope, Verified};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_network::transfer::Reach;
-use clavicle_relay::journal::{Consumer, follow};
+use clavicle_relay::anchoring::Anchors;
+use clavicle_relay::journal::{Consumer, Watch, follow};
 use clavicle_relay::notices::Changes;
 use clavicle_relay::store::notices::Copy;
-use clavicle_relay::store::{ChainStore, Notices, StoreError};
+use clavicle_relay::store::receipts::Signer;
+use clavicle_relay::store::{ChainStore, Notices, Receipts, StoreError};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _};
 
-use crate::chain::{digest, genesis, next_block_at, secret, study};
+use crate::chain::{digest, genesis, next_block_at, secret, source_id, study};
 
 /// Blocks of a history that is long enough to lose something of.
 const BLOCKS: u64 = 40;
@@ -298,27 +301,13 @@ fn a_process_that_is_killed() {
     }
 }
 
-#[test]
-fn killed_at_random_instants_a_consumer_loses_nothing_and_takes_nothing_twice() {
-    let folder = tempfile::tempdir().unwrap();
-    let (folder, seed) = (folder.path(), u64::from(std::process::id()));
+/// Starts a test of this file in a folder and kills it at some instant, again and again; then has it come to its end.
+fn kill_again_and_again(process: &str, folder: &Path, seed: u64, chance: &mut Chance) {
     let kills = if std::env::var_os("CLAVICLE_LONG").is_some() { 100 } else { 10 };
     println!("seed {seed}, {kills} kills");
-    let (genesis, mut chance) = (network(), Chance(seed));
-    {
-        let notices = Notices::open(&folder.join("notices")).unwrap();
-        for number in 1..=STUDIES {
-            notices.keep(study(&genesis, number), secret("recipient").public(), copy()).unwrap();
-        }
-        // On the disk with the cursor, and nobody is due.
-        notices.changed(&BTreeSet::new(), 0, Timestamp(0)).unwrap();
-        for due in notices.due(Timestamp(0), 100).unwrap() {
-            notices.settle(&due, None).unwrap();
-        }
-    }
     let worker = || {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "journal::a_process_that_is_killed", "--ignored", "--nocapture"]);
+        command.args(["--exact", process, "--ignored", "--nocapture"]);
         command.env(FOLDER, folder).env(SEED, seed.to_string());
         command
     };
@@ -336,6 +325,25 @@ fn killed_at_random_instants_a_consumer_loses_nothing_and_takes_nothing_twice() 
     }
     let last = worker().env(END, "").output().unwrap();
     assert!(last.status.success(), "{}", String::from_utf8_lossy(&last.stderr));
+}
+
+#[test]
+fn killed_at_random_instants_a_consumer_loses_nothing_and_takes_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, seed) = (folder.path(), u64::from(std::process::id()));
+    let (genesis, mut chance) = (network(), Chance(seed));
+    {
+        let notices = Notices::open(&folder.join("notices")).unwrap();
+        for number in 1..=STUDIES {
+            notices.keep(study(&genesis, number), secret("recipient").public(), copy()).unwrap();
+        }
+        // On the disk with the cursor, and nobody is due.
+        notices.changed(&BTreeSet::new(), 0, Timestamp(0)).unwrap();
+        for due in notices.due(Timestamp(0), 100).unwrap() {
+            notices.settle(&due, None).unwrap();
+        }
+    }
+    kill_again_and_again("journal::a_process_that_is_killed", folder, seed, &mut chance);
 
     // The same history once more, in one piece.
     let store = ChainStore::open(&folder.join("chain"), &genesis).unwrap();
@@ -355,4 +363,107 @@ fn killed_at_random_instants_a_consumer_loses_nothing_and_takes_nothing_twice() 
     assert_eq!(notices.looked().unwrap(), Some(head.height));
     let due = notices.due(Timestamp(1), 100).unwrap();
     assert_eq!(due.into_iter().map(|due| due.study).collect::<BTreeSet<_>>(), changed, "whoever is to be told is due");
+}
+
+/// The receipts of the one source there is.
+fn receipts(folder: &Path, genesis: &Genesis) -> Receipts {
+    let (chain, source) = (genesis.chain_id(), source_id(genesis, 0));
+    Receipts::open(&folder.join("receipts"), Signer { chain, source, key: secret("operational 0") }).unwrap()
+}
+
+/// The anchor that is due next, as a relay signs it.
+fn signed(genesis: &Genesis, sequence: u64, now: Timestamp) -> impl Fn(AnchorRoot, u64) -> Envelope {
+    let (source, chain) = (secret("operational 0"), genesis.chain_id());
+    move |root, count| {
+        let mut nonce = [0; 16];
+        nonce[..8].copy_from_slice(&sequence.to_be_bytes());
+        let action = Action::Anchor(Anchor { source: source.public(), sequence, root, count });
+        Body { submit_by: now.plus(20 * DAY_MS), nonce, action }.sign(&chain, &[&source]).unwrap()
+    }
+}
+
+/// Writes receipts, anchors them in blocks, and has it kept which anchors were executed, until it is killed, or comes to its end.
+#[test]
+#[ignore = "the processes of the test below, which kills them"]
+fn an_anchoring_process_that_is_killed() {
+    let folder = std::env::var_os(FOLDER).expect("only another test starts this one");
+    let (folder, seed): (_, u64) = (Path::new(&folder), std::env::var(SEED).unwrap().parse().unwrap());
+    let genesis = network();
+    let store = ChainStore::open(&folder.join("chain"), &genesis).unwrap();
+    let (receipts, source) = (receipts(folder, &genesis), source_id(&genesis, 0));
+    let anchors = Anchors { receipts: &receipts, source };
+    let (mut at, ends) = (None, std::env::var_os(END).is_some());
+    loop {
+        let head = store.head().unwrap();
+        let (now, mut chance) = (head.time.timestamp(), Chance(seed ^ (head.height << 20)));
+        let entry = Entry::RevocationSeen { grant: GrantId::from_bytes([head.height as u8; 32]) };
+        receipts.append(study(&genesis, 1 + chance.below(STUDIES)), now, entry).unwrap().wait().unwrap();
+        // What is on the ledger is known before it is decided what is still to be anchored.
+        let due = store.snapshot().unwrap().source(source).unwrap().unwrap().anchors;
+        at = Some(follow(&store, &anchors, at).unwrap());
+        let pending = match receipts.pending().unwrap() {
+            Some(pending) => {
+                assert_eq!(pending.sequence, due, "it was executed, and that is not kept");
+                Some(pending)
+            }
+            None => receipts.prepare(due, now, signed(&genesis, due, now)).unwrap(),
+        };
+        if ends && head.height >= BLOCKS {
+            return anchors.take(&[], head.height).unwrap();
+        }
+        // It comes into this block, or waits for another.
+        let chain = genesis.chain_id();
+        let envelopes = pending.filter(|_| chance.below(2) == 0).into_iter();
+        let envelopes = envelopes.map(|pending| pending.envelope.check_stateless(&chain).unwrap()).collect();
+        let last = store.certified(head.height).unwrap().map(|certified| certified.certificate);
+        let snapshot = store.snapshot().unwrap();
+        let ((block, certificate, applied), left_out) =
+            next_block_at(&snapshot, &head, last, now.plus(1_000), envelopes);
+        assert_eq!(left_out, 0);
+        store.commit(&block, &certificate, &applied).unwrap();
+        println!("at work");
+    }
+}
+
+#[test]
+fn killed_at_random_instants_every_anchor_is_known_where_it_was_executed_and_none_is_made_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, seed) = (folder.path(), u64::from(std::process::id()) << 16);
+    kill_again_and_again("journal::an_anchoring_process_that_is_killed", folder, seed, &mut Chance(seed));
+
+    let genesis = network();
+    let store = ChainStore::open(&folder.join("chain"), &genesis).unwrap();
+    let head = store.head().unwrap().height;
+    let happened = store.events(1, head).unwrap().into_iter().filter_map(|(height, event)| match event {
+        Event::Anchored { sequence, root, count, .. } => Some((sequence, root, count, height)),
+        _ => None,
+    });
+    let happened: Vec<_> = happened.collect();
+    let kept = receipts(folder, &genesis).anchors(0, usize::MAX).unwrap();
+    let executed = kept.iter().filter_map(|anchor| {
+        let Action::Anchor(Anchor { root, .. }) = anchor.envelope.body.action else { panic!("it is no anchor") };
+        Some((anchor.sequence, root, u64::from(anchor.count), anchor.height?))
+    });
+    assert_eq!(executed.collect::<Vec<_>>(), happened);
+    assert!(happened.len() > 5 && kept.len() - happened.len() <= 1, "{} of {}", happened.len(), kept.len());
+    assert!((0..).zip(&happened).all(|(place, (sequence, ..))| *sequence == place), "each once, and none left out");
+    // A block took a receipt or more each time, and all before the last anchor are in one.
+    assert!(happened.iter().all(|(_, _, count, _)| *count > 0));
+}
+
+#[test]
+fn a_watch_has_everything_looked_at_after_a_start_and_then_what_concerns_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, genesis) = (folder.path().join("chain"), network());
+    let store = ChainStore::open(&path, &genesis).unwrap();
+    let mut watch = Watch::new(|event: &Event| matches!(event, Event::StudyRevised { .. }));
+    assert!(watch.is_time(&store).unwrap() && !watch.is_time(&store).unwrap());
+    for _ in 0..60 {
+        let (block, certificate, applied) = next(&store, &genesis, 3);
+        store.commit(&block, &certificate, &applied).unwrap();
+        let revised = applied.executed.events.iter().any(|event| matches!(event, Event::StudyRevised { .. }));
+        assert_eq!(watch.is_time(&store).unwrap(), revised, "height {}", block.header().height);
+    }
+    watch.again();
+    assert!(watch.is_time(&store).unwrap());
 }

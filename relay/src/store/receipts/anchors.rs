@@ -10,11 +10,11 @@ use clavicle_ledger::receipt::{
     Anchored, Entry, Inclusion, MAX_STATED, MAX_STATED_ANCHORS, ProvenAnchor, Stated, Statement, anchor_root,
 };
 use clavicle_ledger::time::{Height, Timestamp};
-use clavicle_ledger::transaction::Envelope;
+use clavicle_ledger::transaction::{Action, Envelope};
 use redb::{ReadableDatabase as _, ReadableTable};
 
 use super::row::{AnchorRow, ReceiptRow};
-use super::{ANCHORS, COUNTS, NEXT, ORDER, RECEIPTS, REVOCATIONS, RUNS, Receipts, UNANCHORED};
+use super::{ANCHORS, COUNTS, FOLLOWED, NEXT, ORDER, RECEIPTS, REVOCATIONS, RUNS, Receipts, UNANCHORED};
 use crate::store::{StoreError, begin_write, read_row};
 
 /// The most receipts in one anchor.
@@ -45,6 +45,17 @@ pub struct KeptAnchor {
     pub envelope: Envelope,
     /// Where it was executed; nothing while it is not known to be.
     pub height: Option<Height>,
+}
+
+/// That an anchor was executed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Executed {
+    /// Its place in the source's row of anchors.
+    pub sequence: u64,
+    /// What it is over.
+    pub root: AnchorRoot,
+    /// Where.
+    pub height: Height,
 }
 
 fn kept(sequence: u64, row: AnchorRow) -> KeptAnchor {
@@ -134,6 +145,43 @@ impl Receipts {
         };
         transaction.commit()?;
         Ok(Some(kept(sequence, row)))
+    }
+
+    /// Up to which height it was looked at which anchors were executed; nothing in the files of an earlier version.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn followed(&self) -> Result<Option<Height>, StoreError> {
+        let counts = self.database.begin_read()?.open_table(COUNTS)?;
+        Ok(counts.get(FOLLOWED)?.map(|height| height.value()))
+    }
+
+    /// Keeps where anchors were executed, and up to which height it was looked at that, in one commit. One that is over other receipts than
+    /// the one that is kept at its place stays unknown.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn executed(&self, executed: &[Executed], upto: Height) -> Result<(), StoreError> {
+        let _anchoring = self.anchoring();
+        let transaction = begin_write(&self.database)?;
+        {
+            let mut anchors = transaction.open_table(ANCHORS)?;
+            for Executed { sequence, root, height } in executed {
+                let row = anchors.get(sequence)?.map(|row| read_row::<AnchorRow>(row.value())).transpose()?;
+                let is_it = |row: &AnchorRow| match &row.envelope.body.action {
+                    Action::Anchor(anchor) => anchor.root == *root,
+                    _ => false,
+                };
+                if let Some(row) = row.filter(is_it) {
+                    let row = AnchorRow { height: Some(*height), ..row };
+                    anchors.insert(sequence, encoding::encode(&row).as_slice())?;
+                }
+            }
+            let mut counts = transaction.open_table(COUNTS)?;
+            let before = counts.get(FOLLOWED)?.map_or(0, |height| height.value());
+            counts.insert(FOLLOWED, before.max(upto))?;
+        }
+        Ok(transaction.commit()?)
     }
 
     /// Keeps where an anchor was executed.
