@@ -9,11 +9,11 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
 use crate::action::{self, Act as _, Context, Failed, actions};
-use crate::block::{CommitCertificate, PROTOCOL_VERSION};
+use crate::certificate::CommitCertificate;
 use crate::encoding::Ascending;
 use crate::event::Event;
 use crate::expiry;
-use crate::genesis::{Genesis, GenesisSource};
+use crate::genesis::{Genesis, GenesisSource, PROTOCOL_VERSION};
 use crate::id::SourceId;
 use crate::key::Key;
 use crate::power::{self, Work};

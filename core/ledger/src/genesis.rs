@@ -8,10 +8,12 @@ use crate::domain::{self, Tag};
 use crate::encoding::{self, Ascending, Entry, Text, Wire};
 use crate::id::ChainId;
 use crate::key::{Key, KeyError, SecretKey, Signature, SignatureError};
+use crate::signatures::{MAX_ENVELOPE_LEN, Signatures};
 use crate::source::{Announcement, AnnouncementError, MAX_SOURCES, SourceKind};
 use crate::time::{BlockTime, DAY_MS, HOUR_MS};
-use crate::transaction::{MAX_ENVELOPE_LEN, Signatures};
 
+/// The version of the rules in this crate.
+pub const PROTOCOL_VERSION: u32 = 1;
 /// The most envelopes that a network's parameters may allow in a block.
 pub const MAX_BLOCK_ENVELOPES: usize = 16 * 1024;
 /// The most bytes of envelopes that a network's parameters may allow in a block.

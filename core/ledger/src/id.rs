@@ -1,8 +1,5 @@
 //! Ids: 32-byte hashes that cannot be mistaken for each other.
 
-use crate::domain::{self, Tag};
-use crate::key::Key;
-
 /// Declares types of 32 bytes that are a hash: each with its documentation, its name, and what it is called in errors.
 ///
 /// The crate that uses it depends on `borsh` with its derives.
@@ -105,23 +102,6 @@ hash_types! {
     CommitDigest, "a commit certificate's digest";
 }
 
-impl SourceId {
-    /// The id of the source that was admitted with `identity`.
-    #[must_use]
-    pub fn of_identity(chain: &ChainId, identity: &Key) -> Self {
-        Self(domain::digest(Tag::SOURCE_ID, chain, identity))
-    }
-}
-
-impl StudyId {
-    /// The id of the study that `source` defines with this digest. That the source is part of it keeps another from taking the
-    /// id first, when it sees a definition on its way.
-    #[must_use]
-    pub fn of(chain: &ChainId, source: SourceId, digest: StudyDigest) -> Self {
-        Self(domain::digest(Tag::STUDY_ID, chain, &(source, digest)))
-    }
-}
-
 impl EnvelopeHash {
     /// The hash of an envelope's encoding.
     pub(crate) fn of(encoded: &[u8]) -> Self {
@@ -137,12 +117,6 @@ impl RequestDigest {
 impl EventHash {
     /// The hash before the first event.
     pub const START: Self = Self([0; 32]);
-
-    /// The running hash after one more event: the transaction that touched the study, and the height it did so at.
-    #[must_use]
-    pub fn then(self, chain: &ChainId, event: TxId, height: crate::time::Height) -> Self {
-        Self(domain::digest(Tag::EVENT, chain, &(self, event, height)))
-    }
 }
 
 impl From<EquivocationId> for TxId {

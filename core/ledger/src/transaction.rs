@@ -8,20 +8,14 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use crate::action::{
-    self, Act as _, Author, DefineSourceError, DefineStudyError, DelegateError, EvidenceError, GrantError, VoteError,
-    actions,
-};
+use crate::action::{self, Act as _, Author, actions};
+pub use crate::action::{Precedence, StatelessError};
 use crate::domain::{self, Tag};
-use crate::encoding::{self, Entry, Fault, Wire};
+use crate::encoding::{self, Entry, Wire};
 use crate::id::{ChainId, EnvelopeHash, TxId};
-use crate::key::{Key, KeyError, SecretKey, Signature, SignatureError};
+use crate::key::{Key, SecretKey, Signature};
+pub use crate::signatures::{MAX_ENVELOPE_LEN, MAX_SIGNATURES, Signatures};
 use crate::time::Timestamp;
-
-/// The longest envelope, in bytes.
-pub const MAX_ENVELOPE_LEN: usize = 4 * 1024;
-/// The most signatures on one envelope: a source's identity and every key it announces.
-pub const MAX_SIGNATURES: usize = 8;
 
 /// What is signed.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -92,19 +86,6 @@ macro_rules! action {
 }
 actions!(action);
 
-/// The order of kinds within a block (RULES §3 "Order in a block"): what stops something goes first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Precedence {
-    /// Veto.
-    Veto,
-    /// Revoke and Undelegate.
-    Revoke,
-    /// SetStatus.
-    SetStatus,
-    /// Everything else, in the proposer's order.
-    Rest,
-}
-
 impl Body {
     /// What its signers sign.
     #[must_use]
@@ -131,40 +112,10 @@ impl Body {
             .collect();
         let (given, due) = (signatures.len(), signers.len());
         if given == due {
-            Ok(Envelope { body: self, signatures: Signatures(signatures) })
+            Ok(Envelope { body: self, signatures: Signatures::of(signatures) })
         } else {
             Err(StatelessError::SignatureCount { given, due })
         }
-    }
-}
-
-/// The signatures on an envelope: at most [`MAX_SIGNATURES`].
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize)]
-pub struct Signatures(Vec<Signature>);
-
-impl Signatures {
-    /// Takes signatures, unexamined.
-    ///
-    /// # Errors
-    /// [`Fault::TooMany`].
-    pub fn new(signatures: Vec<Signature>) -> Result<Self, Fault> {
-        if signatures.len() > MAX_SIGNATURES { Err(Fault::TooMany) } else { Ok(Self(signatures)) }
-    }
-
-    /// The signatures.
-    #[must_use]
-    pub fn as_slice(&self) -> &[Signature] {
-        &self.0
-    }
-}
-
-impl BorshDeserialize for Signatures {
-    fn deserialize_reader<R: borsh::io::Read>(reader: &mut R) -> borsh::io::Result<Self> {
-        let count = u32::deserialize_reader(reader)? as usize;
-        if count > MAX_SIGNATURES {
-            return Err(Fault::TooMany.raise());
-        }
-        (0..count).map(|_| Signature::deserialize_reader(reader)).collect::<borsh::io::Result<_>>().map(Self)
     }
 }
 
@@ -180,60 +131,6 @@ pub struct Envelope {
 impl Wire for Envelope {
     const NAME: &'static str = "a transaction";
     const MAX_LEN: usize = MAX_ENVELOPE_LEN;
-}
-
-/// Why a transaction is refused whatever the state. Whoever forwards such a one is at fault.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum StatelessError {
-    /// Too long to travel.
-    #[error("the transaction is {0} bytes long and may be {MAX_ENVELOPE_LEN} at most")]
-    TooLong(usize),
-    /// Not as many signatures as signers.
-    #[error("the transaction carries {given} signatures and needs {due}")]
-    SignatureCount {
-        /// Signatures there are.
-        given: usize,
-        /// Signatures there must be.
-        due: usize,
-    },
-    /// One key where two parties must sign.
-    #[error("one key signs for two parties")]
-    SignerTwice,
-    /// A signature that does not hold.
-    #[error("signature {index}: {error}")]
-    Signature {
-        /// Which, from 0.
-        index: usize,
-        /// Why not.
-        error: SignatureError,
-    },
-    /// A key to be stored that is not acceptable.
-    #[error("the key of a {role}: {error}")]
-    Key {
-        /// Whose.
-        role: &'static str,
-        /// Why not.
-        error: KeyError,
-    },
-    /// See [`DefineSourceError`].
-    #[error(transparent)]
-    DefineSource(#[from] DefineSourceError),
-    /// See [`DefineStudyError`].
-    #[error(transparent)]
-    DefineStudy(#[from] DefineStudyError),
-    /// See [`GrantError`].
-    #[error(transparent)]
-    Grant(#[from] GrantError),
-    /// See [`DelegateError`].
-    #[error(transparent)]
-    Delegate(#[from] DelegateError),
-    /// See [`VoteError`].
-    #[error(transparent)]
-    Vote(#[from] VoteError),
-    /// See [`EvidenceError`].
-    #[error(transparent)]
-    Evidence(#[from] EvidenceError),
 }
 
 /// An envelope whose signatures hold on this chain: made by [`Envelope::check_stateless`] and nothing else.

@@ -9,7 +9,6 @@ use arc_malachitebft_core_types::{
     self as engine, Context, LinearTimeouts, NilOrVal, Round, SignedExtension, VoteType,
 };
 use borsh::{BorshDeserialize, BorshSerialize};
-use clavicle_ledger::encoding::Bytes;
 use clavicle_ledger::id::{BlockId, ChainId, SourceId};
 use clavicle_ledger::key::{Key, KeyError, SecretKey, Signature};
 use clavicle_ledger::time::Height;
@@ -391,9 +390,6 @@ impl engine::ProposalPart<Network> for Part {
         self.index.saturating_add(1) == self.count()
     }
 }
-
-/// The bytes of one part.
-pub(crate) type PartBytes = Bytes<{ crate::parts::PART_LEN }>;
 
 #[cfg(test)]
 mod tests {

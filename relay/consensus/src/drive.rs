@@ -32,10 +32,10 @@ use tracing::{debug, info, warn};
 use crate::application::{Application, Candidate, Decided, Origin, Verdict};
 use crate::codec::MAX_BATCH;
 use crate::context::{Address, At, Members, Network, Proposal, SetError, Value, Vote};
-use crate::engine::Stopped;
 use crate::mesh::Roster;
 use crate::parts::{Assemblies, Part, split};
 use crate::signing::Signs;
+use crate::stopped::Stopped;
 use crate::{body, certificate};
 
 /// How many rounds ahead of the engine's a proposal may be. The engine's own bound.

@@ -4,7 +4,6 @@
 //! calls may block. Both end with it.
 
 use core::time::Duration;
-use std::error::Error;
 use std::fs::{File, TryLockError};
 use std::net::TcpListener;
 use std::path::Path;
@@ -23,20 +22,17 @@ use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};
 
 use crate::application::Application;
-use crate::certificate::ConvertError;
 use crate::codec::{BorshCodec, MAX_ANSWER_LEN, MAX_BATCH};
 use crate::config::{Config, Timeouts};
-use crate::context::{Address, Network, SetError};
+use crate::context::{Address, Network};
 use crate::drive::{Drive, Over, Settings};
 use crate::mesh::{self, ListenAddress, Mesh};
 use crate::signing::{Checks, Signs};
+pub use crate::stopped::{AnyError, Stopped};
 use crate::wal::{self, LogError};
 
 /// How long the engine's parts get to end by themselves.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// A failure that this crate does not look into.
-pub type AnyError = Box<dyn Error + Send + Sync>;
 
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
@@ -65,45 +61,6 @@ pub enum StartError {
     /// The application's state allows no next height.
     #[error("the chain cannot be continued")]
     State(#[source] Stopped),
-}
-
-/// Why the engine stopped without being asked to.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum Stopped {
-    /// The store failed, or lacks a block that was voted for.
-    #[error("the store failed")]
-    Application(#[source] AnyError),
-    /// The engine will not go on: its write-ahead log is damaged or cannot be written, so that it might vote twice. To be
-    /// looked at by a person, and not to be started again by a machine.
-    #[error(
-        "the write-ahead log is damaged or cannot be written, and starting again might vote twice: see that its disk is sound and has \
-         room before it is started by hand"
-    )]
-    Unsafe,
-    /// The engine ended by itself; it may be started again.
-    #[error("the consensus engine ended by itself")]
-    Engine,
-    /// The state names validators that nothing can be decided with.
-    #[error(transparent)]
-    Set(SetError),
-    /// The chain knows this source by another consensus key, from this height on: start again with that one.
-    #[error("from height {0} on, this source votes with another consensus key than the one given")]
-    OtherKey(Height),
-    /// See [`ConvertError`].
-    #[error(transparent)]
-    Certificate(#[from] ConvertError),
-    /// Engine and application disagree where they are.
-    #[error("the engine is at height {engine} and the chain at {due}")]
-    Height {
-        /// The engine's.
-        engine: Height,
-        /// The application's.
-        due: Height,
-    },
-    /// A defect.
-    #[error("a defect ended the consensus thread")]
-    Panicked,
 }
 
 /// Says that there is something to put into a block. One that is not an engine's wakes nobody.

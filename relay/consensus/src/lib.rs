@@ -14,7 +14,7 @@
 //! | `drive` | the loop: the engine's questions to the application, one at a time |
 //! | `mesh` | the engine's network: a link with each other validator, proven with the consensus keys on both sides |
 //! | [`elsewhere`] | decided blocks for whoever has no links (yet) |
-//! | [`engine`], [`config`], `wal` | starting, if nothing is damaged; waking, stopping |
+//! | [`engine`], [`config`], `wal`, `stopped` | starting, if nothing is damaged; waking, stopping, and why |
 //!
 //! It promises that no block is voted for that the [`Application`] did not find valid and keep, that a block's bytes are
 //! those its id commits to before the application sees them, and that nobody but a round's proposer can make it
@@ -37,6 +37,7 @@ mod hostile;
 mod mesh;
 mod parts;
 mod signing;
+mod stopped;
 mod wal;
 
 pub use self::application::{Application, Candidate, Decided, Neighbour, Origin, Undecided, Verdict};

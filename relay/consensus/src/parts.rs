@@ -9,15 +9,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use arc_malachitebft_app_channel::app::types::PeerId;
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::block::Block;
-use clavicle_ledger::encoding::Wire as _;
+use clavicle_ledger::encoding::{Bytes, Wire as _};
 use clavicle_ledger::id::BlockId;
 use clavicle_ledger::key::Signature;
 use clavicle_ledger::vote::RoundProposal;
 
-use crate::context::PartBytes;
-
 /// Bytes in each part but the last.
 pub(crate) const PART_LEN: usize = 128 * 1024;
+
+/// The bytes of one part.
+pub(crate) type PartBytes = Bytes<{ PART_LEN }>;
 
 /// The most blocks that are being put together at once.
 const MAX_ASSEMBLIES: usize = 16;

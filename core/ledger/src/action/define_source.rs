@@ -7,14 +7,13 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, rule};
+use super::{Act, Author, Context, Failed, StatelessError, rule};
 use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::ChainId;
 use crate::key::Key;
 use crate::source::{Announcement, AnnouncementError, KeyRole, KeyUse, Source};
 use crate::state::{ReadRows as _, StateKey, StateReader};
-use crate::transaction::StatelessError;
 
 /// The action. Signed by the identity key and by every key announced, in the order of [`crate::source::SourceKeys::each`].
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, SourceRefused, rule};
+use super::{Act, Author, Context, Failed, SourceRefused, StatelessError, rule};
 use crate::domain::Tag;
 use crate::encoding::Ascending;
 use crate::event::Event;
@@ -13,7 +13,6 @@ use crate::key::Key;
 use crate::source::Registered;
 use crate::state::{ReadRows as _, StateKey, StateReader};
 use crate::study::{DayCounts, Delegate, MAX_DELEGATES, Powers, Status, Study};
-use crate::transaction::StatelessError;
 
 /// The action. Signed by `source` and `holder`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -4,14 +4,13 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, StatelessError, StudyRefused, rule};
 use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::{ChainId, StudyId};
 use crate::key::Key;
 use crate::state::{ReadRows as _, StateReader};
 use crate::study::{self, Deed, MAX_DELEGATES, Powers};
-use crate::transaction::StatelessError;
 
 /// The action. Signed by `holder`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, rule};
+use super::{Act, Author, Context, Failed, StatelessError, rule};
 use crate::domain::{self, Tag};
 use crate::encoding::Wire;
 use crate::event::Event;
@@ -18,7 +18,6 @@ use crate::key::{Key, Signature};
 use crate::source::{KeyRole, KeyUse, Source};
 use crate::state::{ReadRows as _, StateKey, StateReader};
 use crate::time::{Epoch, Height};
-use crate::transaction::StatelessError;
 use crate::validators::ValidatorSet;
 use crate::vote::{RoundProposal, Vote, VoteKind};
 

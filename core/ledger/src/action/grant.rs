@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, StatelessError, StudyRefused, rule};
 use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::{ChainId, GrantId, RequestDigest, StudyId, TermsCommitment};
@@ -12,7 +12,6 @@ use crate::key::Key;
 use crate::state::StateReader;
 use crate::study::{Capacity, DayCounts, Deed, LiveGrant, MAX_DELEGATE_GRANTS, MAX_HOLDER_GRANTS, Powers, Study};
 use crate::time::Day;
-use crate::transaction::StatelessError;
 
 /// The action. Signed by `granter`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -32,6 +32,7 @@ mod recover_study;
 mod revise_study;
 mod revoke;
 mod set_status;
+mod stateless;
 mod transfer_study;
 mod undelegate;
 mod veto;
@@ -48,7 +49,6 @@ use crate::source::{Admitted, KeyRole, KeyUse, Source, SourceKind};
 use crate::state::{Overlay, ReadError, ReadRows as _, Rules, StateKey, StateReader};
 use crate::study::{Deed, Standing, Study};
 use crate::time::{BlockTime, Epoch, Height};
-use crate::transaction::{Precedence, StatelessError};
 use crate::validators::ValidatorSet;
 
 /// Every action: its file, its type, why it is refused, its number.
@@ -96,6 +96,7 @@ macro_rules! each {
 actions!(each);
 pub use self::evidence::{Conflict, Signed};
 pub use self::set_status::NewStatus;
+pub use self::stateless::{Precedence, StatelessError};
 pub use self::vote::Content;
 
 /// What every action says of itself.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, Precedence, StudyRefused, rule};
 use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::{GrantId, StudyId, TxId};
@@ -12,7 +12,6 @@ use crate::key::Key;
 use crate::state::{ReadRows as _, StateReader};
 use crate::study::{Capacity, Deed, Grave, MAX_DELEGATE_TOMBSTONES, MAX_TOMBSTONES, Study, Tombstone};
 use crate::time::Timestamp;
-use crate::transaction::Precedence;
 
 /// The action. Signed by `revoker`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, SourceRefused, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, Precedence, SourceRefused, StudyRefused, rule};
 use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::StudyId;
@@ -12,7 +12,6 @@ use crate::key::Key;
 use crate::source::Registered;
 use crate::state::{ReadError, ReadRows as _, StateKey, StateReader};
 use crate::study::{Reason, Standing, Status, Study};
-use crate::transaction::Precedence;
 
 /// The action. Signed by `source`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

@@ -4,14 +4,13 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, StudyRefused};
+use super::{Act, Author, Context, Failed, Precedence, StudyRefused};
 use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::StudyId;
 use crate::key::Key;
 use crate::state::StateReader;
 use crate::study::{Capacity, Deed};
-use crate::transaction::Precedence;
 
 /// The action. Signed by `holder`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

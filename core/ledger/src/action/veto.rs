@@ -5,14 +5,13 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, Precedence, StudyRefused, rule};
 use crate::domain::Tag;
 use crate::event::Event;
 use crate::id::{StudyId, TxId};
 use crate::key::Key;
 use crate::state::StateReader;
 use crate::study::Deed;
-use crate::transaction::Precedence;
 
 /// The action. Signed by `holder`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

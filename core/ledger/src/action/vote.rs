@@ -6,7 +6,7 @@ use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-use super::{Act, Author, Context, Failed, SourceRefused, StudyRefused, rule};
+use super::{Act, Author, Context, Failed, SourceRefused, StatelessError, StudyRefused, rule};
 use crate::ballot::{Ballot, Cast};
 use crate::domain::{self, Tag};
 use crate::event::Event;
@@ -16,7 +16,6 @@ use crate::id::{BallotId, ChainId, SourceId, StudyId};
 use crate::key::Key;
 use crate::source::{Admitted, KeyRole, KeyUse, MAX_SOURCES, Source, SourceKind};
 use crate::state::{Overlay, ReadRows as _, Rules, StateKey, StateReader, Upgrade};
-use crate::transaction::StatelessError;
 
 /// The action. Signed by `voter`.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

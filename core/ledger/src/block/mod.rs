@@ -3,27 +3,24 @@
 //! The header's hash is the value that consensus decides. It carries the state root *after* the block, so that a
 //! certificate over one header proves the state itself, not a promise of it.
 
-mod certificate;
 mod envelopes;
 
 use alloc::vec::Vec;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
-pub use self::certificate::{CertificateError, CommitCertificate};
 pub use self::envelopes::{InclusionError, InclusionProof, envelopes_root, prove_inclusion};
+pub use crate::certificate::{CertificateError, CommitCertificate};
 use crate::domain::{self, Tag};
 use crate::encoding::{self, Fault, Wire};
 use crate::execute::{self, ExecuteError, Executed, Proposal, Proposed};
+pub use crate::genesis::PROTOCOL_VERSION;
 use crate::genesis::{Genesis, MAX_BLOCK_BYTES, MAX_BLOCK_ENVELOPES};
 use crate::id::{BlockId, ChainId, CommitDigest, EnvelopeHash, EnvelopesRoot, SourceId, StateRoot, ValidatorsHash};
 use crate::state::{MemoryState, ReadRows as _, Rules, StateReader};
 use crate::time::{BlockTime, Height};
 use crate::transaction::{Envelope, StatelessError, Verified};
 use crate::tree::{self, TreeChanges, TreeError, TreeReader};
-
-/// The version of the rules in this crate.
-pub const PROTOCOL_VERSION: u32 = 1;
 
 /// What everybody agrees on of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

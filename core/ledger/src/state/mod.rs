@@ -5,8 +5,6 @@
 //! that the state root covers all that execution depends on, and a snapshot can be verified to the last byte.
 
 mod ending;
-mod fragment;
-mod memory;
 
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
@@ -14,13 +12,13 @@ use alloc::vec::Vec;
 use borsh::{BorshDeserialize, BorshSerialize};
 
 pub use self::ending::{Due, Ending, ReplayMark, Slot, SlotHead};
-pub use self::fragment::{NotProven, ProvenFragment};
-pub use self::memory::MemoryState;
 use crate::ballot::Ballot;
 use crate::encoding::{self, DecodeError, Wire};
+pub use crate::fragment::{NotProven, ProvenFragment};
 use crate::genesis::Parameters;
 use crate::id::{BallotId, ChainId, SourceId, StudyId, TxId};
 use crate::key::Key;
+pub use crate::memory::MemoryState;
 use crate::record::EpochRecord;
 use crate::source::{Activity, KeyUse, Registered, Roster, Source};
 use crate::study::Study;

@@ -4,9 +4,9 @@ use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::convert::Infallible;
 
-use super::{Changes, StateKey, StateReader};
 use crate::genesis::Genesis;
 use crate::id::StateRoot;
+use crate::state::{Changes, StateKey, StateReader};
 use crate::tree::{self, Page, PagePath, TreeChanges, TreeReader};
 
 /// Rows and tree in memory.

@@ -3,9 +3,9 @@
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 
-use super::{StateKey, StateReader};
 use crate::encoding::Bytes;
 use crate::id::StateRoot;
+use crate::state::{StateKey, StateReader};
 use crate::tree::{ProofError, StateProof};
 
 /// Rows proven against one state root.
