@@ -96,6 +96,7 @@ impl RelayDesk {
                 let newest = Newest { inquiry, by: self.member.source, height: head.height, block: head.id(), at };
                 Response::Newest(Box::new(newest.sign(&self.member.chain, &self.member.operational)))
             }
+            Query::Checkpoints => Response::Checkpoints(List::of(self.member.checkpoints.all())),
             // The node answers these itself, and only to relays.
             Query::Waiting | Query::Envelopes(_) => Response::Unavailable,
         })

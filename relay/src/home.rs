@@ -3,7 +3,7 @@
 //! ```text
 //! relay.toml     its settings, for its operator to read and change
 //! source.json    what it says of itself, to be given to whoever makes the genesis
-//! keys/          its private keys, and the signed list of the stores that it has made (keys/stores)
+//! keys/          its private keys, the endorsement of its checkpoint key, and the signed list of the stores that it has made (keys/stores)
 //! network.json   the network it is of
 //! archive/       the instances' bytes, as they came, and the studies' records, from which the catalogue can be made anew
 //! catalogue.redb the studies over them

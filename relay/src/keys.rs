@@ -1,7 +1,7 @@
 //! A source's private keys, one file each, readable by their owner alone.
 //!
-//! The identity key is needed only to announce the others. It is still read at every start, to know which source this is, and
-//! so cannot be kept cold yet.
+//! The identity key is needed only to announce the others and to endorse the checkpoint key. `keys/identity` may be taken away and kept
+//! elsewhere: which source this is, `keys/identity.public` says.
 
 use std::fmt;
 use std::fs::{self, OpenOptions};
@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt 
 use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::Ascending;
-use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::source::SourceKeys;
 use zeroize::Zeroizing;
 
@@ -20,7 +20,7 @@ use crate::store::pickups::SealingKey;
 /// The keys of a source that runs a validator.
 pub struct Keys {
     /// Announces the others.
-    pub identity: SecretKey,
+    pub identity: IdentityKey,
     /// Signs studies, revisions, statuses, receipts and anchors.
     pub operational: SecretKey,
     /// Signs votes and proposals.
@@ -29,6 +29,26 @@ pub struct Keys {
     pub transfer: SecretKey,
     /// The libp2p peer.
     pub network: SecretKey,
+}
+
+/// The identity key: its public half is always here, its private one only while it is not kept elsewhere.
+pub struct IdentityKey {
+    public: Key,
+    secret: Option<SecretKey>,
+}
+
+impl IdentityKey {
+    /// The key.
+    #[must_use]
+    pub const fn public(&self) -> Key {
+        self.public
+    }
+
+    /// What it signs with, if that is at hand.
+    #[must_use]
+    pub const fn secret(&self) -> Option<&SecretKey> {
+        self.secret.as_ref()
+    }
 }
 
 /// Why keys could not be made or read.
@@ -64,7 +84,9 @@ pub enum KeysError {
     },
 }
 
-const NAMES: [&str; 5] = ["identity", "operational", "consensus", "transfer", "network"];
+const IDENTITY: &str = "identity";
+const IDENTITY_PUBLIC: &str = "identity.public";
+const NAMES: [&str; 5] = [IDENTITY, "operational", "consensus", "transfer", "network"];
 
 impl fmt::Debug for Keys {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -93,15 +115,14 @@ impl Keys {
     /// # Errors
     /// [`KeysError`].
     pub fn read(folder: &Path) -> Result<Self, KeysError> {
-        let [identity, operational, consensus, transfer, network] = NAMES.map(|name| read_seed(&folder.join(name)));
-        let network = network?;
-        let key = |seed: Zeroizing<[u8; 32]>| SecretKey::from_bytes(&seed);
+        let identity = read_identity(folder)?;
+        let [_, operational, consensus, transfer, network] = NAMES.map(|name| folder.join(name));
         Ok(Self {
-            identity: key(identity?),
-            operational: key(operational?),
-            consensus: key(consensus?),
-            transfer: key(transfer?),
-            network: key(network),
+            identity,
+            operational: read_key(&operational)?,
+            consensus: read_key(&consensus)?,
+            transfer: read_key(&transfer)?,
+            network: read_key(&network)?,
         })
     }
 
@@ -118,11 +139,41 @@ impl Keys {
         }
     }
 
-    /// All of them, to sign an announcement with.
+    /// All of them that are here, to sign an announcement with.
     #[must_use]
-    pub const fn all(&self) -> [&SecretKey; 5] {
-        [&self.identity, &self.operational, &self.consensus, &self.transfer, &self.network]
+    pub fn all(&self) -> Vec<&SecretKey> {
+        let others = [&self.operational, &self.consensus, &self.transfer, &self.network];
+        self.identity.secret().into_iter().chain(others).collect()
     }
+}
+
+/// The identity key, whole or by its public half. A folder of an earlier version has only the private one, and gets the other.
+fn read_identity(folder: &Path) -> Result<IdentityKey, KeysError> {
+    let (private, public) = (folder.join(IDENTITY), folder.join(IDENTITY_PUBLIC));
+    if public.exists() && !private.exists() {
+        return Ok(IdentityKey { public: Key::from_bytes(*read_seed(&public)?), secret: None });
+    }
+    let secret = read_key(&private)?;
+    if !public.exists() {
+        make_once(folder, IDENTITY_PUBLIC, secret.public().as_bytes())?;
+    }
+    Ok(IdentityKey { public: secret.public(), secret: Some(secret) })
+}
+
+/// A private key, from its file.
+///
+/// # Errors
+/// [`KeysError`].
+pub fn read_key(path: &Path) -> Result<SecretKey, KeysError> {
+    Ok(SecretKey::from_bytes(&*read_seed(path)?))
+}
+
+/// The key that signs checkpoints. A folder of an earlier version has none: it is made then.
+///
+/// # Errors
+/// [`KeysError`].
+pub fn checkpoint_key(folder: &Path) -> Result<SecretKey, KeysError> {
+    Ok(SecretKey::from_bytes(&*made_later(folder, "checkpoint")?))
 }
 
 /// What the secrets of pickups are sealed under. A folder of an earlier version has none: it is made then, at once or not at all.
@@ -130,21 +181,30 @@ impl Keys {
 /// # Errors
 /// [`KeysError`].
 pub fn desk_key(folder: &Path) -> Result<SealingKey, KeysError> {
-    let path = folder.join("desk");
+    made_later(folder, "desk").map(SealingKey::from_bytes)
+}
+
+/// A secret that earlier versions did not have.
+fn made_later(folder: &Path, name: &str) -> Result<Zeroizing<[u8; 32]>, KeysError> {
+    let path = folder.join(name);
     if !path.exists() {
         let mut seed = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *seed).map_err(KeysError::Random)?;
-        let made = tempfile::NamedTempFile::new_in(folder).map_err(|error| file_error(&path, error))?;
-        write_all(made.as_file(), &seed).map_err(|error| file_error(&path, error))?;
-        match made.persist_noclobber(&path) {
-            // Another command has made one just now.
-            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => {
-                return Err(file_error(&path, error.error));
-            }
-            Ok(_) | Err(_) => {}
-        }
+        make_once(folder, name, &seed)?;
     }
-    read_seed(&path).map(SealingKey::from_bytes)
+    read_seed(&path)
+}
+
+/// Writes 32 bytes into a new file, whole or not at all.
+fn make_once(folder: &Path, name: &str, bytes: &[u8; 32]) -> Result<(), KeysError> {
+    let path = folder.join(name);
+    let made = tempfile::NamedTempFile::new_in(folder).map_err(|error| file_error(&path, error))?;
+    write_all(made.as_file(), bytes).map_err(|error| file_error(&path, error))?;
+    match made.persist_noclobber(&path) {
+        // Another command has made one just now.
+        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(file_error(&path, error.error)),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 fn file_error(path: &Path, error: io::Error) -> KeysError {
@@ -194,4 +254,31 @@ fn read_seed(path: &Path) -> Result<Zeroizing<[u8; 32]>, KeysError> {
         }
     }
     Ok(seed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity_key_can_be_kept_elsewhere() {
+        let folder = tempfile::tempdir().unwrap();
+        let (keys, safe) = (folder.path().join("keys"), folder.path().join("safe"));
+        let made = Keys::create(&keys).unwrap();
+        assert_eq!((made.identity.secret().unwrap().public(), made.all().len()), (made.identity.public(), 5));
+        fs::rename(keys.join(IDENTITY), &safe).unwrap();
+        let read = Keys::read(&keys).unwrap();
+        assert_eq!((read.identity.public(), read.identity.secret().is_none()), (made.identity.public(), true));
+        assert_eq!(read.all().len(), 4);
+        assert_eq!(read_key(&safe).unwrap().public(), made.identity.public());
+        // A folder of an earlier version has no public half, until it is read.
+        fs::rename(&safe, keys.join(IDENTITY)).unwrap();
+        fs::remove_file(keys.join(IDENTITY_PUBLIC)).unwrap();
+        Keys::read(&keys).unwrap();
+        assert!(keys.join(IDENTITY_PUBLIC).exists());
+        // Without either nobody knows which hospital this is.
+        fs::remove_file(keys.join(IDENTITY)).unwrap();
+        fs::remove_file(keys.join(IDENTITY_PUBLIC)).unwrap();
+        assert!(matches!(Keys::read(&keys), Err(KeysError::File { .. })));
+    }
 }

@@ -10,6 +10,7 @@ pub mod answer;
 pub mod archive;
 pub mod catch_up;
 pub mod challenge;
+pub mod checkpoints;
 pub mod command;
 pub mod confirming;
 pub mod control;
@@ -40,6 +41,7 @@ pub mod submission;
 pub mod tasks;
 pub mod timekeeper;
 pub mod upkeep;
+mod vouching;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;

@@ -8,6 +8,7 @@ use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
 
 use crate::archive::Signer;
+use crate::checkpoints::CheckpointBook;
 
 /// A member of a network, and the key that it speaks with.
 #[derive(Clone)]
@@ -22,6 +23,8 @@ pub struct Member {
     pub genesis: Arc<Genesis>,
     /// Its id.
     pub chain: ChainId,
+    /// What it and the others vouch for, to wallets that were away too long.
+    pub checkpoints: Arc<CheckpointBook>,
 }
 
 impl Member {

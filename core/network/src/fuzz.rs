@@ -5,8 +5,9 @@ use clavicle_ledger::action::Revoke;
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
 use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, GrantId, ReceiptDigest, SourceId, StudyId};
 use clavicle_ledger::key::{SecretKey, Signature};
+use clavicle_ledger::light::{Checkpoint, Endorsement, SignedCheckpoint};
 use clavicle_ledger::receipt::{Entry, Receipt, SignedReceipt};
-use clavicle_ledger::time::Timestamp;
+use clavicle_ledger::time::{BlockTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_manifest::{Header, Manifest, Nonce, SignedManifest, Uid};
@@ -78,6 +79,19 @@ pub(crate) fn decodes<T: Wire>(values: &[T]) {
     });
 }
 
+/// What a source vouches for.
+fn checkpoint() -> SignedCheckpoint {
+    let (from, until) = (Timestamp(1), Timestamp(2));
+    let endorsement = Endorsement { chain: CHAIN, source: SOURCE, key: key(10).public(), from, until }.sign(&key(11));
+    let checkpoint = Checkpoint { height: 4, block: BlockId::from_bytes([1; 32]) };
+    SignedCheckpoint {
+        endorsement,
+        checkpoint,
+        time: BlockTime(Timestamp(3)),
+        signature: Signature::from_bytes([4; 64]),
+    }
+}
+
 #[test]
 fn requests() {
     let hashes = Ascending::from_items(vec![EnvelopeHash::from_bytes([1; 32]), EnvelopeHash::from_bytes([2; 32])]);
@@ -97,6 +111,7 @@ fn requests() {
         Request::Query(Query::Envelopes(hashes.unwrap())),
         Request::Query(Query::Holders(Prefix::of(&key(9).public(), 13))),
         Request::Query(Query::Blocks { from: 3, offset: 7 }),
+        Request::Query(Query::Checkpoints),
         Request::Mailbox(Box::new(MailboxRequest::Open { opening, work: None })),
         Request::Mailbox(Box::new(MailboxRequest::Deposit { mailbox: key(6).public(), token: Token([1; 16]), sealed })),
         Request::Mailbox(Box::new(MailboxRequest::Collect(collection))),
@@ -120,6 +135,7 @@ fn responses() {
         Response::Envelopes(List::of([envelope()])),
         Response::Bound { verdict: Verdict::Waits, receipt: Box::new(receipt()) },
         Response::Blocks(List::of([block])),
+        Response::Checkpoints(List::of([checkpoint()])),
         Response::Mailbox(MailboxResponse::Messages(List::of([letter]))),
     ]);
 }

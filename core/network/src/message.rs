@@ -10,7 +10,7 @@ use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{Ascending, Bytes, Fault, Text, Wire};
 use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature, SignatureError};
-use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
+use clavicle_ledger::light::{CertifiedHeader, SignedCheckpoint, ValidatorChange};
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::source::MAX_SOURCES;
 use clavicle_ledger::state::StateKey;
@@ -36,6 +36,8 @@ pub const MAX_WAITING: usize = 16 * 1024;
 pub const MAX_ENVELOPES: usize = 256;
 /// Most holdings in one response: among so many of other people a wallet's own are hidden.
 pub const MAX_HOLDINGS: usize = 1_024;
+/// Most signed checkpoints in one response: two of each source.
+pub const MAX_CHECKPOINTS: usize = 2 * MAX_SOURCES;
 /// Most blocks in one response.
 pub const MAX_BLOCKS: usize = 16;
 /// Bytes of blocks in one response.
@@ -87,6 +89,8 @@ pub enum Query {
     },
     /// Which block is the newest here, over a number that was drawn just now. For other relays, which decide by it.
     Newest(Inquiry),
+    /// The newest blocks that sources vouch for: whoever was away too long goes on from one.
+    Checkpoints,
 }
 
 /// A [`StateKey`] in a list.
@@ -175,6 +179,8 @@ pub enum Response {
     Blocks(List<DecidedBlock, MAX_BLOCKS>),
     /// To [`Query::Newest`].
     Newest(Box<SignedNewest>),
+    /// To [`Query::Checkpoints`]. What they are worth, only who has believed something can tell.
+    Checkpoints(List<SignedCheckpoint, MAX_CHECKPOINTS>),
 }
 
 /// What became of a transaction.

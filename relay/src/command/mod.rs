@@ -2,6 +2,7 @@
 
 mod asking;
 mod ending;
+mod endorse;
 mod genesis;
 mod init;
 mod run;
@@ -11,8 +12,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clavicle_command::clock::now;
 use clavicle_consensus::{StartError, Stopped};
-use clavicle_ledger::encoding::Fault;
+use clavicle_ledger::encoding::{DecodeError, Fault};
 use clavicle_ledger::genesis::{CandidateError, GenesisError};
+use clavicle_ledger::light::EndorsementError;
 use clavicle_ledger::time::Clocks;
 use clavicle_network::endpoint::EndpointError;
 use clavicle_network::file::NetworkFileError;
@@ -92,6 +94,17 @@ pub enum Command {
         /// The hospitals' source.json
         #[arg(required = true)]
         sources: Vec<PathBuf>,
+    },
+    /// Sign, with the identity key, what `checkpoints --request` wrote; needs no relay, so that the key can be kept elsewhere
+    Endorse {
+        /// What is asked for
+        request: PathBuf,
+        /// The file of the identity key
+        #[arg(long, value_name = "FILE")]
+        identity: PathBuf,
+        /// The file to write, for `checkpoints --endorsed`
+        #[arg(long, value_name = "FILE")]
+        out: PathBuf,
     },
     /// Run the relay until it is told to stop
     #[command(after_help = crate::ending::TABLE)]
@@ -208,6 +221,27 @@ pub enum CommandError {
     /// The folder of the write-ahead log.
     #[error("the folder of the write-ahead log could not be made")]
     Log(#[source] std::io::Error),
+    /// A request for an endorsement that is none.
+    #[error("{path} is no request for an endorsement")]
+    Request {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        error: DecodeError,
+    },
+    /// An endorsement that nobody would believe.
+    #[error("what is asked for is not signed")]
+    Endorsement(#[source] EndorsementError),
+    /// A file that could not be written.
+    #[error("{path} could not be written")]
+    Unwritten {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: std::io::Error,
+    },
     /// A defect.
     #[error("a defect ended the program: what it said is above; please report it")]
     Panicked,
@@ -250,6 +284,8 @@ impl Refusing for CommandError {
             Self::Start(_) | Self::Stopped(_) | Self::Log(_) => "consensus",
             Self::Runtime(_) => "system",
             Self::NoPort { .. } => "port",
+            Self::Request { .. } | Self::Endorsement(_) => "endorsement",
+            Self::Unwritten { .. } => "file",
             Self::Panicked => "defect",
         }
     }
@@ -267,6 +303,7 @@ pub fn run(Arguments { command, .. }: Arguments) -> Result<Answer, Failure> {
     Ok(match command {
         Command::Init { dir, name, host, intake } => init::run(&dir, &name, host, intake)?,
         Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources)?,
+        Command::Endorse { request, identity, out } => endorse::run(&request, &identity, &out)?,
         Command::Run { dir, network, shadow } => run::run(&dir, network.as_deref(), shadow)?,
         Command::Asked(asked) => asked.by(&RelayOrStores)?,
     })

@@ -10,6 +10,7 @@ use clavicle_command::said::say;
 use clavicle_consensus::config::Timeouts;
 use clavicle_consensus::{Config, Engine};
 use clavicle_ledger::encoding;
+use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::Height;
 use clavicle_network::Server;
@@ -46,7 +47,7 @@ use crate::store::{ProposalStore, StoreError};
 use crate::submission::Running;
 use crate::tasks::Tasks;
 use crate::upkeep::{self, Publication, Settling};
-use crate::{confirming, notices};
+use crate::{confirming, notices, vouching};
 use clavicle_network::file as network_file;
 
 /// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong.
@@ -214,7 +215,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     } else if is_silent {
         warn!(from = votes_from, "this relay does not vote before that height, since it may have voted up to there");
     }
-    let (past, mut next) = (service.clone(), Next::Stop);
+    let (past, mut next, identity) = (service.clone(), Next::Stop, keys.identity.secret().cloned());
     let mut engine = start_engine(home, settings, &service, keys, (proposals, is_silent)).await?;
     let publisher = node.publisher();
     // Set once, since this is the one place that starts anything.
@@ -222,7 +223,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
     service.submission.running.set(Running { waker: engine.waker(), publish, connected: node.gossiping() }).ok();
     let mut tasks = Tasks::new();
     let reception = Reception::start(home, &settings.intake, &service, &tasks)?;
-    start_tasks(&tasks, &service, &node);
+    start_tasks(&tasks, &service, &node, identity);
     let (stop, mut stopping) = watch::channel(false);
     let stopped = async move {
         // That nobody is left to say so is saying so.
@@ -257,7 +258,7 @@ async fn live(home: &Home, settings: &Settings, service: Service) -> Result<Next
 }
 
 /// Starts what the relay does by itself.
-fn start_tasks(tasks: &Tasks, service: &Service, node: &Node) {
+fn start_tasks(tasks: &Tasks, service: &Service, node: &Node, identity: Option<SecretKey>) {
     let tell = Arc::new(Notify::new());
     // What is done about each block, in this order.
     let reactions: Vec<Box<dyn Reaction>> = vec![
@@ -270,6 +271,7 @@ fn start_tasks(tasks: &Tasks, service: &Service, node: &Node) {
     tasks.start("journal", |stop| journal::run(service.clone(), reactions, stop));
     tasks.start("upkeep", |stop| upkeep::run(service.clone(), stop));
     tasks.start("notices", |stop| notices::run(service.clone(), tell, stop));
+    tasks.start("vouching", |stop| vouching::run(service.clone(), identity, stop));
     // From here on no clock is believed before others have answered.
     service.timekeeper.ask();
     let (inquirer, gossiping) = (node.inquirer(), node.gossiping());

@@ -95,6 +95,7 @@ operations! {
         audit::Audit,
         status::Status,
         validators::Validators,
+        checkpoints::Checkpoints,
         report::Report,
         // The one that the README adds.
         #[cfg(test)]

@@ -13,6 +13,7 @@ use clavicle_sandbox::Workers;
 use super::{Images, Records, Service};
 use crate::answer::Refusing;
 use crate::archive::{Archive, ArchiveError};
+use crate::checkpoints::CheckpointBook;
 use crate::ending::{BUSY, FAILED, SYSTEM};
 use crate::home::{Home, HomeError};
 use crate::keys::{Keys, KeysError, desk_key};
@@ -166,6 +167,7 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
         operational: keys.operational,
         genesis: Arc::new(genesis),
         chain,
+        checkpoints: Arc::new(CheckpointBook::open(&home.keys_folder())?),
     });
     let submission = Submission {
         member: Arc::clone(&member),

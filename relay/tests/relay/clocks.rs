@@ -19,6 +19,7 @@ use clavicle_network::transfer::Gate as _;
 use clavicle_network::work::{Purpose, Task};
 use clavicle_relay::archive::Archive;
 use clavicle_relay::challenge::Challenger;
+use clavicle_relay::checkpoints::CheckpointBook;
 use clavicle_relay::counter::RelayCounter;
 use clavicle_relay::desk::RelayDesk;
 use clavicle_relay::gate::RelayGate;
@@ -80,7 +81,9 @@ impl Hospital {
         let signer = Signer { chain, source, key: operational.clone() };
         let receipts = Arc::new(Receipts::open(&at("receipts"), signer).unwrap());
         let clock = || LocalTime(Timestamp(0));
-        let member = Arc::new(Member { name: "mercy".into(), source, operational, genesis: Arc::new(genesis), chain });
+        let checkpoints = Arc::new(CheckpointBook::open(folder.path()).unwrap());
+        let (name, genesis) = ("mercy".into(), Arc::new(genesis));
+        let member = Arc::new(Member { name, source, operational, genesis, chain, checkpoints });
         let submission = Submission {
             member: Arc::clone(&member),
             store: Arc::clone(&store),

@@ -15,6 +15,7 @@ use clavicle_letters::pickup::{Question, Ticket};
 use clavicle_network::pickup::{Counter as _, NotOffered, Secret, TicketHash};
 use clavicle_phantom::Phantom;
 use clavicle_relay::archive::{Archive, Entry, Origin, Signer, Taken};
+use clavicle_relay::checkpoints::CheckpointBook;
 use clavicle_relay::counter::RelayCounter;
 use clavicle_relay::member::Member;
 use clavicle_relay::mempool::Mempool;
@@ -55,7 +56,8 @@ impl Hospital {
         let signer = receipts::Signer { chain, source, key: operational.clone() };
         let store = Arc::new(ChainStore::open(&at("chain"), &genesis).unwrap());
         let genesis = Arc::new(genesis);
-        let member = Arc::new(Member { name: "mercy".into(), source, operational, genesis, chain });
+        let checkpoints = Arc::new(CheckpointBook::open(folder.path()).unwrap());
+        let member = Arc::new(Member { name: "mercy".into(), source, operational, genesis, chain, checkpoints });
         let clocks = Clocks { wall: clock(), boot_ms: 0, asleep_ms: 0 };
         let timekeeper = Arc::new(Timekeeper::new(move || clocks));
         // Whoever is alone needs nobody to say what is newest.

@@ -121,7 +121,8 @@ pub(super) async fn nobody_but_the_holder_grants_or_revokes(ground: &Ground) {
     let source = &ground.hospitals[SOURCE].keys;
     let Action::Grant(grant) = &granted.envelope.body.action else { panic!() };
     // The source, who could make anything of its own images; another hospital; another patient; one grantee for the next.
-    let others = [&source.operational, &source.identity, &ground.hospitals[1].keys.operational, &other.holder];
+    let others =
+        [&source.operational, source.identity.secret().unwrap(), &ground.hospitals[1].keys.operational, &other.holder];
     for key in others.into_iter().chain([&granted.grantee, &second.grantee]) {
         let to = ground.key();
         let action = Action::Grant(Grant { granter: key.public(), grantee: to.public(), ..grant.clone() });
