@@ -18,6 +18,7 @@ use clavicle_wallet::download::{ATTEMPTS, Control, Downloaded, StudyFetch};
 use clavicle_wallet::patient::Patient;
 use clavicle_wallet::recipient::Recipient;
 use clavicle_wallet::vault::KeyStore;
+use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::{Silence, WalletError};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -56,6 +57,8 @@ pub enum Event {
     },
     /// What is under way cannot become final, since too few hospitals answer: who does not. With nothing, enough do again.
     Silent(Option<Silence>),
+    /// The wallet was away for so long that it believed nothing any more, and has found its way back by itself.
+    Woken(Woken),
     /// A command came to its end.
     Ended {
         /// Its number.
@@ -371,7 +374,16 @@ impl Actor {
         let mut often = interval(OFTEN);
         often.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let Self { owner, waiting, fetches, under_way, show, events } = self;
-        let mut working = owner.work(&order.command, failed, &order.control);
+        let (command, control) = (&order.command, &order.control);
+        let mut working = Box::pin(async {
+            // If there is no way back just now, the command says so itself.
+            if command.asks_the_ledger()
+                && let Ok(Some(woken)) = owner.wake().await
+            {
+                drop(events.send(Event::Woken(woken)));
+            }
+            owner.work(command, failed, control).await
+        });
         let (mut done, mut ends) = (Vec::new(), pin!(order.control.ends()));
         let ending = loop {
             tokio::select! {

@@ -168,6 +168,11 @@ impl Command {
         matches!(self, Self::RevokeGrant(_))
     }
 
+    /// Whether it needs the ledger, so that a wallet that was away for long must find its way back first.
+    pub(crate) const fn asks_the_ledger(&self) -> bool {
+        !matches!(self, Self::ForgetCopy(_))
+    }
+
     /// Whether it goes on beside others once it has begun.
     pub(crate) const fn is_fetch(&self) -> bool {
         matches!(self, Self::FetchOwn(_) | Self::FetchGranted(_))

@@ -6,6 +6,7 @@ use clavicle_ledger::id::StudyId;
 use clavicle_network::transfer::BoxFuture;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::download::{Control, StudyFetch};
+use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::Patient;
 use clavicle_wallet::recipient::Recipient;
@@ -39,6 +40,14 @@ impl Owner {
             Self::Recipient(recipient) => (of_recipient(recipient), Person::Recipient),
         };
         state.unwrap_or_else(|_| State { person, ..State::default() })
+    }
+
+    /// Finds the way back, if the wallet was away for too long.
+    pub(crate) async fn wake(&mut self) -> Result<Option<Woken>, WalletError> {
+        match self {
+            Self::Patient(patient) => patient.wake().await,
+            Self::Recipient(recipient) => recipient.wake().await,
+        }
     }
 
     /// Does a command, or begins it.

@@ -46,6 +46,7 @@
 //! | PeerId | a random key for each question | nothing |
 //! | network address, moment | the device's | who asks from one address within minutes |
 //! | the question | one study, one transaction, or all keys with one beginning | which study is asked about |
+//! | the question which block is vouched for | nothing, always the same | that somebody has not looked for more than 14 days |
 //! | mailbox: key, token | one of each for a card | which card: both relays that keep it |
 //! | mailbox: until | time of the newest proven header, thirty days on, up to midnight UTC ([`Head::kept_until`]) | the day |
 //! | mailbox: work | a number of ten minutes that the relay gave, random bytes, and what was found | nothing |

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clavicle_ledger::block::InclusionError;
 use clavicle_ledger::id::GrantId;
-use clavicle_ledger::light::LightError;
+use clavicle_ledger::light::{CheckpointError, LightError};
 use clavicle_ledger::receipt::StatementError;
 use clavicle_ledger::state::{NotProven, ReadError};
 use clavicle_ledger::study::Standing;
@@ -73,6 +73,12 @@ pub enum WalletError {
     /// A relay said something that is not so.
     #[error(transparent)]
     Light(#[from] LightError),
+    /// Nothing is believed any more, and no block leads on.
+    #[error(
+        "what this wallet knows of the network is more than 14 days old, and it found no block to go on from; try again later, and see whether \
+         the clock is right"
+    )]
+    Checkpoint(#[source] CheckpointError),
     /// A row that is not proven.
     #[error("a relay's proof does not hold; it was not believed")]
     Proof(#[from] ProofError),
@@ -303,6 +309,7 @@ impl WalletError {
             Self::Unusable { what: OwnText::Wish, .. } => "wish",
             Self::OtherKind { .. } => "kind",
             Self::NoMoreKeys => "keys",
+            Self::Checkpoint(_) => "checkpoint",
             Self::NoRelay(_) | Self::NoBlock | Self::NoCheckpoint => "unreachable",
             Self::Receipts(_) | Self::ReceiptsChanged(_) => "receipts",
             Self::Light(_) | Self::Proof(_) | Self::Inclusion(_) | Self::Rows(_) | Self::OtherAnswer => "proof",

@@ -5,6 +5,8 @@
 //!
 //! Where relays are is followed on the ledger ([`clavicle_directory`]): now and then, and when one is not where it was, in a question of its own.
 
+mod waking;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +17,7 @@ use clavicle_ledger::encoding::{Ascending, Bytes};
 use clavicle_ledger::genesis::{Genesis, GenesisSource};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError};
+use clavicle_ledger::light::{CertifiedHeader, Checkpoint, CheckpointError, Identities, LightClient, LightError};
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::state::{ProvenFragment, StateKey};
 use clavicle_ledger::time::{HOUR_MS, Height, LocalTime, Timestamp};
@@ -34,6 +36,7 @@ use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::debug;
 
+pub use self::waking::Woken;
 use crate::envelope::Head;
 use crate::error::WalletError;
 use crate::silence::Silence;
@@ -96,6 +99,8 @@ pub struct Ledger {
     directory: Directory,
     /// What sources were called when the network began.
     names: Arc<BTreeMap<SourceId, String>>,
+    /// By which identity keys sources are known, as far as rows have proven it.
+    identities: Identities,
     /// Whether something was learned of the directory that nobody has kept yet.
     learned: bool,
     /// Whether a relay was not where it was, since the directory was read.
@@ -164,6 +169,7 @@ impl Ledger {
             directory: Directory::at_genesis(genesis),
             names: Arc::new(genesis.sources.iter().map(name).collect()),
             silent: Arc::default(),
+            identities: Identities::default(),
             learned: false,
             missed: Arc::default(),
             clock,
@@ -184,6 +190,20 @@ impl Ledger {
             self.directory = kept;
         }
         self
+    }
+
+    /// The same with identity keys that were kept, if they were.
+    #[must_use]
+    pub(crate) fn knowing(mut self, kept: Option<Identities>) -> Self {
+        if let Some(kept) = kept {
+            self.identities = kept;
+        }
+        self
+    }
+
+    /// By which identity keys sources are known.
+    pub(crate) const fn identities(&self) -> &Identities {
+        &self.identities
     }
 
     /// Where sources are, as far as it is known.
@@ -340,14 +360,17 @@ impl Ledger {
         }
     }
 
-    /// Starts afresh from a checkpoint, if nothing is believed any more, or not yet: on the word of whoever gave it, which is to be
-    /// a hospital that the person stands before. What is still believed stays, whoever says what.
+    /// Starts afresh from a checkpoint, if nothing is believed any more, or not yet, and hospitals do not vouch together for a block ([`Ledger::wake`]): on the
+    /// word of whoever gave it, which is to be a hospital that the person stands before. What is still believed stays, whoever says what.
     ///
     /// # Errors
     /// [`WalletError`]: [`WalletError::NoCheckpoint`] when no relay knows the block.
     pub async fn renew(&mut self, checkpoint: &Checkpoint) -> Result<(), WalletError> {
-        if self.light.is_trusted_at(self.now()) {
-            return Ok(());
+        match self.wake().await {
+            Ok(_) => return Ok(()),
+            // One hospital's word does not settle what the others disagree on.
+            Err(error @ WalletError::Checkpoint(CheckpointError::Contradiction { .. })) => return Err(error),
+            Err(error) => debug!(%error, "no block is vouched for"),
         }
         let mut last = WalletError::NoRelay(None);
         for relay in self.relays()? {
@@ -376,6 +399,7 @@ impl Ledger {
 
     /// Believes a header, jumping over the changes of validators that lead to it, or following each.
     async fn believe(&mut self, head: &CertifiedHeader) -> Result<(), WalletError> {
+        self.wake().await?;
         if self.light.needs_change(&head.header) && self.jump(head).await? {
             return Ok(());
         }
@@ -414,6 +438,10 @@ impl Ledger {
     /// # Errors
     /// [`WalletError::Random`]; a relay that does not answer, or is wrong, is passed over.
     pub async fn catch_up(&mut self) -> Result<(), WalletError> {
+        if let Err(error) = self.wake().await {
+            debug!(%error, "nothing is believed any more, and no block is vouched for");
+            return Ok(());
+        }
         for answer in self.ask_everybody(&Request::Query(Query::Head)).await? {
             let Response::Head(Some(head)) = answer else {
                 debug!(?answer, "a relay does not say how far it is");
@@ -480,6 +508,7 @@ impl Ledger {
             [StateKey::Head, StateKey::Roster].into_iter().chain(asked.iter().copied().map(StateKey::Source)).collect();
         let proven = self.prove(&keys).await?;
         self.directory.learn(&proven.rows, asked)?;
+        self.learn_identities(&proven, asked)?;
         self.learned = true;
         Ok(())
     }

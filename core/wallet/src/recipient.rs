@@ -29,7 +29,7 @@ use tracing::debug;
 use crate::cache::{self, Images};
 use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
 use crate::error::{OwnText, WalletError};
-use crate::ledger::{Collect, Keep, Proven};
+use crate::ledger::{Collect, Keep, Proven, Woken};
 use crate::objection::{self, Objection};
 use crate::patient::one;
 use crate::rows::{CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
@@ -141,6 +141,15 @@ impl Recipient {
     /// [`WalletError`].
     pub fn open(folder: &Path, keys: &dyn KeyStore, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
         Ok(Self { wallet: Wallet::open(folder, keys, Kind::Recipient, clock)? })
+    }
+
+    /// Finds the way back by itself, should the network have gone on for so long without this wallet that nothing is believed any more: by a block that
+    /// hospitals vouch for. Whatever asks the ledger does so too; who wants to tell calls this first.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn wake(&mut self) -> Result<Option<Woken>, WalletError> {
+        self.wallet.wake().await
     }
 
     fn name(&self) -> Result<Text<64>, WalletError> {

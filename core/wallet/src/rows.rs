@@ -6,7 +6,7 @@ use clavicle_ledger::encoding::{Ascending, Text, Wire};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{GrantId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::light::LightClient;
+use clavicle_ledger::light::{Identities, LightClient};
 use clavicle_ledger::receipt::{SignedReceipt, Tip};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::study::Study;
@@ -361,6 +361,10 @@ impl Row for Tip {
 
 impl Row for LightClient {
     const KIND: &'static str = "light";
+}
+
+impl Row for Identities {
+    const KIND: &'static str = "identities";
 }
 
 impl Row for Directory {

@@ -10,7 +10,7 @@ use clavicle_ledger::derivation::{Branch, Seed, Words};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::light::{Checkpoint, LightClient};
+use clavicle_ledger::light::{Checkpoint, Identities, LightClient};
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::source::{KeyRole, KeyUse, Source};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
@@ -27,7 +27,7 @@ use tracing::debug;
 use zeroize::Zeroizing;
 
 use crate::error::WalletError;
-use crate::ledger::{Ledger, Proven, Submitted};
+use crate::ledger::{Ledger, Proven, Submitted, Woken};
 use crate::rows::{Network, Profile};
 use crate::vault::{Batch, KeyStore, Vault, VaultError};
 
@@ -128,7 +128,9 @@ impl Wallet {
         let (Some(network), Some(light)) = (vault.get::<Network>(b"")?, vault.get::<LightClient>(b"")?) else {
             return Err(damaged());
         };
-        let ledger = Ledger::new(&network.genesis, light, clock).with(vault.get::<Directory>(b"")?);
+        let ledger = Ledger::new(&network.genesis, light, clock)
+            .with(vault.get::<Directory>(b"")?)
+            .knowing(vault.get::<Identities>(b"")?);
         let wallet = Self { vault: Arc::new(vault), ledger };
         let is = if wallet.profile()?.name.is_empty() { Kind::Patient } else { Kind::Recipient };
         if is == kind { Ok(wallet) } else { Err(WalletError::OtherKind { is: is.name(), needed: kind.name() }) }
@@ -239,6 +241,15 @@ impl Wallet {
         self.keep_light()
     }
 
+    /// Finds the way back, if it was away so long that nothing is believed any more.
+    pub(crate) async fn wake(&mut self) -> Result<Option<Woken>, WalletError> {
+        let woken = self.ledger.wake().await?;
+        if woken.is_some() {
+            self.keep_light()?;
+        }
+        Ok(woken)
+    }
+
     /// Asks every relay how far it is.
     pub(crate) async fn catch_up(&mut self) -> Result<(), WalletError> {
         self.ledger.catch_up().await?;
@@ -251,6 +262,7 @@ impl Wallet {
         Ok(self.vault.write(|batch| {
             if learned {
                 batch.put(b"", self.ledger.directory())?;
+                batch.put(b"", self.ledger.identities())?;
             }
             batch.put(b"", self.ledger.light())
         })?)
@@ -258,7 +270,13 @@ impl Wallet {
 
     /// Keeps what was learned of where relays are, if something was.
     pub(crate) fn keep_directory(&mut self) -> Result<(), WalletError> {
-        if self.ledger.take_learned() { Ok(self.vault.put(b"", self.ledger.directory())?) } else { Ok(()) }
+        if self.ledger.take_learned() {
+            self.vault.write(|batch| {
+                batch.put(b"", self.ledger.directory())?;
+                batch.put(b"", self.ledger.identities())
+            })?;
+        }
+        Ok(())
     }
 
     /// Submits a revocation, and waits until it is final. It is also brought to the study's source itself, over iroh,

@@ -24,4 +24,5 @@ mod restore;
 mod resume;
 mod session;
 mod silent;
+mod woken;
 mod words;

@@ -26,7 +26,7 @@ pub use self::receipts::Look;
 pub use self::restore::{Found, Restored};
 pub use crate::envelope::GrantRequest;
 use crate::error::WalletError;
-use crate::ledger::{Proven, Told};
+use crate::ledger::{Proven, Told, Woken};
 use crate::objection;
 use crate::rows::Held;
 pub use crate::rows::MAX_RUNS;
@@ -74,6 +74,15 @@ impl Patient {
     /// Has somebody told at once when too few hospitals answer for what is submitted to become final, and, with nothing, when enough do again.
     pub fn tell(&mut self, told: Told) {
         self.wallet.ledger.tell(told);
+    }
+
+    /// Finds the way back by itself, should the network have gone on for so long without this wallet that nothing is believed any more: by a block that
+    /// hospitals vouch for. Whatever asks the ledger does so too; who wants to tell calls this first.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn wake(&mut self) -> Result<Option<Woken>, WalletError> {
+        self.wallet.wake().await
     }
 
     /// The patient's studies.

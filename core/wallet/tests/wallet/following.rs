@@ -1,4 +1,4 @@
-//! A wallet and a network that went on without it: it jumps, follows, or starts from a checkpoint that a hospital hands over.
+//! A wallet and a network that went on without it: it jumps, follows, or starts from a checkpoint that a hospital hands over, or that hospitals vouch for.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,10 @@ use clavicle_ledger::id::{
     BlockId, ChainId, EnvelopeHash, GrantId, ManifestRoot, ReceiptDigest, RequestDigest, SourceId, StudyDigest, StudyId,
 };
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::light::{CertifiedHeader, Checkpoint, LightClient, LightError, ValidatorChange};
+use clavicle_ledger::light::{
+    CertifiedHeader, Checkpoint, CheckpointError, Endorsement, LightClient, LightError, MAX_ENDORSEMENT_MS,
+    SignedCheckpoint, Uncounted, ValidatorChange,
+};
 use clavicle_ledger::receipt::{Entry, Receipt, SignedReceipt};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
@@ -35,8 +38,9 @@ use clavicle_network::pickup::{PROTOCOL, PickupError};
 use clavicle_network::revoke;
 use clavicle_network::swarm::{Config, Desk, Node, Received};
 use clavicle_wallet::WalletError;
-use clavicle_wallet::ledger::Ledger;
+use clavicle_wallet::ledger::{Ledger, Woken};
 use clavicle_wallet::patient::{GrantRequest, Granted, MAX_RUNS, OwnStudy, Patient, Revocable};
+use clavicle_wallet::recipient::Recipient;
 use clavicle_wallet::rows::{Held, Known, Made, Stage, Summary};
 use clavicle_wallet::vault::{Passphrase, Vault};
 use tokio::time::timeout;
@@ -66,6 +70,7 @@ struct Told {
     changes: Vec<ValidatorChange>,
     holdings: Vec<Holding>,
     asked: Mutex<Vec<Query>>,
+    vouched: Vec<SignedCheckpoint>,
 }
 
 impl Told {
@@ -102,6 +107,7 @@ impl Desk for Told {
                 let of = self.decided.iter().find(|decided| decided.head.header.height == height);
                 Response::Decided(of.cloned().map(Box::new))
             }
+            Query::Checkpoints => Response::Checkpoints(List::of(self.vouched.clone())),
             _ => Response::Unavailable,
         }
     }
@@ -165,8 +171,14 @@ impl Network {
             sources: Ascending::from_items(HOSPITALS.iter().enumerate().map(source).collect()).unwrap(),
         };
         let state = MemoryState::from_genesis(&genesis);
-        let told =
-            Told { state, decided: Vec::new(), changes: Vec::new(), holdings: Vec::new(), asked: Mutex::default() };
+        let told = Told {
+            state,
+            decided: Vec::new(),
+            changes: Vec::new(),
+            holdings: Vec::new(),
+            asked: Mutex::default(),
+            vouched: Vec::new(),
+        };
         let (chain, newest) = (genesis.chain_id(), Header::genesis(&genesis));
         Self { genesis, chain, generations: [0; 4], newest, told, ports }
     }
@@ -242,6 +254,7 @@ impl Network {
             changes: Vec::new(),
             holdings: Vec::new(),
             asked: Mutex::default(),
+            vouched: Vec::new(),
         };
         std::mem::replace(&mut self.told, empty)
     }
@@ -347,6 +360,7 @@ async fn a_checkpoint_is_looked_for_until_a_relay_has_it() {
         changes: Vec::new(),
         holdings: Vec::new(),
         asked: Mutex::default(),
+        vouched: Vec::new(),
     };
     let last = other.decided.last_mut().unwrap();
     last.head.header.round = 9;
@@ -450,7 +464,8 @@ async fn a_new_wallet_on_an_old_network_starts_from_a_hospitals_code_and_from_no
     // Whoever shows a card is a stranger: the block it names, true as it is, leads nowhere.
     let (study, card) = (held(&network), card(&network, checkpoint));
     let stranger = patient.sign_grant(&study, &card, &request).await.map(drop).unwrap_err();
-    assert!(matches!(stranger, WalletError::Light(LightError::TooOld { .. })), "{stranger}");
+    let nobody = CheckpointError::TooLittlePower { power: 0, total: 4, why: None };
+    assert!(matches!(stranger, WalletError::Checkpoint(error) if error == nobody), "{stranger}");
     // Nor does a code whose block is another.
     let other = Checkpoint { block: BlockId::from_bytes([9; 32]), ..checkpoint };
     let forged = patient.pick_up(&code(&network, other), "").await.map(drop).unwrap_err();
@@ -639,4 +654,97 @@ async fn nobody_but_the_source_says_that_it_serves_no_more() {
     let said = said.unwrap_err();
     assert!(matches!(said, WalletError::OnlyTold(_)), "{said}");
     assert!(patient.revocation_receipt(fourth.id).unwrap().is_some(), "its word is kept");
+}
+
+/// What hospitals vouch for, by their names and a checkpoint key each.
+fn vouch(header: &Header, names: &[&str]) -> Vec<SignedCheckpoint> {
+    let one = |name: &&str| {
+        let (key, identity) = (secret(&format!("{name} checkpoint")), secret(&format!("{name} identity 0")));
+        let source = SourceId::of_identity(&header.chain, &identity.public());
+        let from = Timestamp(NOW - DAY_MS);
+        let endorsement =
+            Endorsement { chain: header.chain, source, key: key.public(), from, until: from.plus(MAX_ENDORSEMENT_MS) };
+        SignedCheckpoint::sign(header, endorsement.sign(&identity), &key)
+    };
+    names.iter().map(one).collect()
+}
+
+/// The same once more, as another relay tells it.
+fn copy(told: &Told) -> Told {
+    Told {
+        state: told.state.clone(),
+        decided: told.decided.clone(),
+        changes: told.changes.clone(),
+        holdings: Vec::new(),
+        asked: Mutex::default(),
+        vouched: Vec::new(),
+    }
+}
+
+/// Each relay knows one hospital's word alone, so that a wallet has to ask more than one.
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_slept_and_whoever_is_new_go_on_from_what_hospitals_vouch_for() {
+    for days in [15, 60, 200, 366] {
+        let mut network = Network::new(days, 2);
+        for n in 0..usize::try_from(days).unwrap() {
+            network.day(&[n % 4]);
+        }
+        let mut one = network.take_told();
+        let mut other = copy(&one);
+        (one.vouched, other.vouched) =
+            (vouch(&network.newest, &["mercy"]), vouch(&network.newest, &["practice", "harbor"]));
+        let (_one, _) = network.relay(0, one).await;
+        let (_other, _) = network.relay(1, other).await;
+        // What asks the ledger does it by itself.
+        let mut ledger = network.ledger();
+        let proven = ledger.rows(ROSTER).await.unwrap();
+        assert_eq!((proven.height, ledger.light().newest()), (network.newest.height, &network.newest), "{days}");
+        // So do the wallets of patients and recipients, which can tell of it, and it stays.
+        let folder = tempfile::tempdir().unwrap();
+        let (mut patient, _) = Patient::create(folder.path(), &passphrase(), network.genesis.clone(), clock).unwrap();
+        let woken = Woken { away_ms: days * DAY_MS, height: network.newest.height };
+        assert_eq!(patient.wake().await.unwrap(), Some(woken));
+        drop(patient);
+        let mut patient = Patient::open(folder.path(), &passphrase(), clock).unwrap();
+        assert_eq!(patient.wake().await.unwrap(), None);
+        if days == 15 {
+            let folder = tempfile::tempdir().unwrap();
+            let genesis = network.genesis.clone();
+            let made = Recipient::create(folder.path(), &passphrase(), genesis, "Dr Rossi", clock);
+            assert_eq!(made.unwrap().0.wake().await.unwrap(), Some(woken));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_else_leads_a_wallet_that_slept_anywhere() {
+    let mut network = Network::new(60, 3);
+    for n in 0..60 {
+        network.day(&[n % 4]);
+    }
+    let mut one = network.take_told();
+    let mut other = copy(&one);
+    // One hospital of four, and three practices that are in no set.
+    one.vouched = vouch(&network.newest, &["practice 1", "practice 2", "practice 3", "mercy"]);
+    let (node, _) = network.relay(0, one).await;
+    let refused = network.ledger().rows(ROSTER).await.unwrap_err();
+    let few = CheckpointError::TooLittlePower { power: 1, total: 4, why: Some(Uncounted::NotTrusted) };
+    assert!(matches!(refused, WalletError::Checkpoint(error) if error == few), "{refused}");
+    // Two blocks with half of the power each: said, and neither believed, nor a code beside them.
+    node.stop().await.unwrap();
+    let mut one = copy(&other);
+    one.vouched = vouch(&network.newest, &["mercy", "stluke"]);
+    other.vouched = vouch(&Header { round: 7, ..network.newest }, &["north", "harbor"]);
+    let told = [(1, one), (2, other)];
+    let mut nodes = Vec::new();
+    for (at, told) in told {
+        nodes.push(network.relay(at, told).await);
+    }
+    let contradicts = |error: &WalletError| {
+        assert!(matches!(error, WalletError::Checkpoint(CheckpointError::Contradiction { .. })), "{error}");
+    };
+    let mut ledger = network.ledger();
+    contradicts(&ledger.rows(ROSTER).await.unwrap_err());
+    contradicts(&ledger.renew(&Checkpoint::of(&network.newest)).await.unwrap_err());
+    assert_eq!(ledger.light().newest(), &Header::genesis(&network.genesis));
 }

@@ -240,5 +240,5 @@ fn network(relays: usize) -> Network {
 fn told_of(network: &Network) -> Told {
     let Told { state, decided, .. } = &network.told;
     let (state, decided) = (state.clone(), decided.clone());
-    Told { state, decided, changes: Vec::new(), holdings: Vec::new(), asked: Mutex::default() }
+    Told { state, decided, changes: Vec::new(), holdings: Vec::new(), asked: Mutex::default(), vouched: Vec::new() }
 }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use clavicle_app::{App, Ask, Event};
 use clavicle_command::clock::now;
 use clavicle_command::said::complain;
+use clavicle_ledger::time::DAY_MS;
 use clavicle_wallet::Silence;
+use clavicle_wallet::ledger::Woken;
 
 use super::progress::Line;
 use super::{CommandError, Folder};
@@ -31,8 +33,10 @@ pub(super) async fn done<C: Ask>(app: &App, command: C, what: &str) -> Result<C:
             biased;
             ended = &mut ended => Some(ended),
             Ok(event) = events.recv() => {
-                if let Event::Silent(silence) = event {
-                    of_silence(silence.as_ref());
+                match event {
+                    Event::Silent(silence) => of_silence(silence.as_ref()),
+                    Event::Woken(woken) => of_waking(woken),
+                    _ => {}
                 }
                 continue;
             }
@@ -54,5 +58,13 @@ pub(super) fn of_silence(silence: Option<&Silence>) {
     complain(&silence.map_or_else(
         || "enough hospitals answer again".to_owned(),
         |silence| format!("{silence}. What was signed is kept, and given to them again by itself"),
+    ));
+}
+
+/// Says that a wallet found its way back.
+fn of_waking(Woken { away_ms, height }: Woken) {
+    let days = away_ms / DAY_MS;
+    complain(&format!(
+        "note: nothing was heard of this network for {days} days; its hospitals vouch for block {height}, and this wallet goes on from there"
     ));
 }

@@ -41,7 +41,7 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
         RecipientCommand::Images(command) => {
             let of = command.study();
             let ready = command.ready()?;
-            let mut recipient = open(&of.folder)?;
+            let mut recipient = awake(&of.folder).await?;
             let granted = recipient.granted_now(&of.study).await?;
             let study = granted.received.study;
             let kept = kept(&mut recipient, &granted).await?;
@@ -62,6 +62,13 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
 
 fn open(folder: &Folder) -> Result<Recipient, CommandError> {
     Ok(Recipient::open(&folder.dir, &folder.passphrase()?, now)?)
+}
+
+/// The wallet, which finds its way back by itself where it was away for long.
+async fn awake(folder: &Folder) -> Result<Recipient, CommandError> {
+    let mut recipient = open(folder)?;
+    woken(recipient.wake().await);
+    Ok(recipient)
 }
 
 /// What came, and what has become of all that was granted.
