@@ -105,6 +105,18 @@ impl Patient {
         self.contradictions(other, is_named(self) && (&self.id, &self.issuer) == (&other.id, &other.issuer))
     }
 
+    /// The same of a study and a report on it, which must be about this very patient: names are compared although the ids are the same.
+    #[must_use]
+    pub fn differences_by_name(&self, other: &Self) -> Vec<PatientDifference> {
+        self.contradictions(other, false)
+    }
+
+    /// Whether both have the same name, whatever case it is written in; nothing where they are written in no common script, or one has none.
+    #[must_use]
+    pub fn is_named_like(&self, other: &Self) -> Option<bool> {
+        is_same_name(self.name.as_str(), other.name.as_str())
+    }
+
     fn contradictions(&self, other: &Self, has_same_id: bool) -> Vec<PatientDifference> {
         let mut all = Vec::new();
         let mut differ = |what, one: &str, other: &str| {

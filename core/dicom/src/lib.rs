@@ -31,6 +31,7 @@
 //! | `recode` | elements of one encoding in another |
 //! | [`rewrite`] | another transfer syntax, another patient id, and nothing else changed |
 //! | [`kos`] | the standard's own manifest, with MACs |
+//! | [`document`] | a report that is none, made a document |
 //! | [`file_set`] | the DICOMDIR of a File-set |
 //! | [`implementation`] | what this program calls itself |
 //!
@@ -48,6 +49,7 @@
 //! ```
 
 pub mod content;
+pub mod document;
 mod elements;
 pub mod encode;
 pub mod encoding;

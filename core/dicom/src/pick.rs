@@ -19,8 +19,8 @@ const PREFIX: u64 = 16 << 20;
 /// The longest value that is taken.
 const MAX_VALUE: usize = 64 << 10;
 
-/// What is taken, ascending: what the records of a DICOMDIR hold (PS3.3 F.5), and what says whose an instance is.
-const WANTED: [Tag; 57] = [
+/// What is taken, ascending: what the records of a DICOMDIR hold (PS3.3 F.5), what says whose an instance is, and what a document is to others.
+const WANTED: [Tag; 59] = [
     tags::SPECIFIC_CHARACTER_SET,
     tags::IMAGE_TYPE,
     tags::SOP_CLASS_UID,
@@ -51,8 +51,10 @@ const WANTED: [Tag; 57] = [
     tags::COLUMNS,
     tags::CONCEPT_NAME_CODE_SEQUENCE,
     tags::VERIFYING_OBSERVER_SEQUENCE,
+    tags::PREDECESSOR_DOCUMENTS_SEQUENCE,
     tags::COMPLETION_FLAG,
     tags::VERIFICATION_FLAG,
+    tags::PRELIMINARY_FLAG,
     tags::HL7_INSTANCE_IDENTIFIER,
     tags::DOCUMENT_TITLE,
     tags::MIME_TYPE_OF_ENCAPSULATED_DOCUMENT,

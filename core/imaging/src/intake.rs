@@ -165,7 +165,10 @@ pub enum AttachError {
     #[error("the attachment is larger than 64 MiB")]
     TooLarge,
     /// Not what it was said to be.
-    #[error("the attachment is not {}", match .0 { MediaType::Pdf => "a PDF", _ => "text in UTF-8" })]
+    #[error(
+        "the attachment is not {}",
+        match .0 { MediaType::Pdf => "a PDF", MediaType::Hl7V2 => "an HL7 v2 message", _ => "text in UTF-8" }
+    )]
     NotThat(MediaType),
 }
 
@@ -359,6 +362,39 @@ fn one_patient(taken: &[Taken]) -> Result<Patient, Vec<PatientDifference>> {
     Ok(patient)
 }
 
+impl AttachmentIntake {
+    /// Looks at the file at `path`, to be attached under its name.
+    ///
+    /// # Errors
+    /// [`AttachError`].
+    pub fn of(path: &Path, media_type: MediaType) -> Result<Self, AttachError> {
+        let mut bytes = Vec::new();
+        let file = File::open(path).map_err(AttachError::Io)?;
+        file.take(MAX_ATTACHMENT_LEN + 1).read_to_end(&mut bytes).map_err(AttachError::Io)?;
+        if bytes.len() as u64 > MAX_ATTACHMENT_LEN {
+            return Err(AttachError::TooLarge);
+        }
+        let is_that = match media_type {
+            MediaType::Pdf => bytes.starts_with(b"%PDF-"),
+            // HL7 v2 says in MSH-18 what it is written in, and is kept as it came.
+            MediaType::Hl7V2 => {
+                // Between the marks of MLLP, too, and of UTF-8.
+                let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+                let begin = text.iter().position(|byte| !matches!(byte, 0x0b | b' ' | b'\r' | b'\n')).unwrap_or(0);
+                text[begin..].starts_with(b"MSH")
+            }
+            MediaType::Text | MediaType::FhirJson => core::str::from_utf8(&bytes).is_ok(),
+        };
+        if !is_that {
+            return Err(AttachError::NotThat(media_type));
+        }
+        let stored = StoredDigest::of(&bytes);
+        let title = shown(path.file_name().unwrap_or_default().to_string_lossy());
+        let attachment = Attachment { stored, size: bytes.len() as u64, media_type, title };
+        Ok(Self { path: path.to_owned(), attachment })
+    }
+}
+
 impl StudyIntake {
     fn of(study_instance_uid: Uid, patient: Patient, taken: Vec<Taken>) -> Self {
         let mut study = Self {
@@ -409,29 +445,17 @@ impl StudyIntake {
     /// # Errors
     /// [`AttachError`].
     pub fn attach(&mut self, path: &Path, media_type: MediaType) -> Result<(), AttachError> {
-        let mut bytes = Vec::new();
-        let file = File::open(path).map_err(AttachError::Io)?;
-        file.take(MAX_ATTACHMENT_LEN + 1).read_to_end(&mut bytes).map_err(AttachError::Io)?;
-        if bytes.len() as u64 > MAX_ATTACHMENT_LEN {
-            return Err(AttachError::TooLarge);
-        }
-        let is_that = match media_type {
-            MediaType::Pdf => bytes.starts_with(b"%PDF-"),
-            // HL7 v2 says in MSH-18 what it is written in, and is kept as it came.
-            MediaType::Hl7V2 => bytes.starts_with(b"MSH"),
-            MediaType::Text | MediaType::FhirJson => core::str::from_utf8(&bytes).is_ok(),
-        };
-        if !is_that {
-            return Err(AttachError::NotThat(media_type));
-        }
-        let stored = StoredDigest::of(&bytes);
-        if self.attachments.iter().any(|one| one.attachment.stored == stored) {
-            return Ok(()); // the same once more
-        }
-        let title = shown(path.file_name().unwrap_or_default().to_string_lossy());
-        let attachment = Attachment { stored, size: bytes.len() as u64, media_type, title };
-        self.attachments.push(AttachmentIntake { path: path.to_owned(), attachment });
+        let attachment = AttachmentIntake::of(path, media_type)?;
+        self.add(attachment);
         Ok(())
+    }
+
+    /// Attaches what was looked at, unless the same is attached already.
+    pub fn add(&mut self, attachment: AttachmentIntake) {
+        let stored = attachment.attachment.stored;
+        if self.attachments.iter().all(|one| one.attachment.stored != stored) {
+            self.attachments.push(attachment);
+        }
     }
 
     /// The manifest of the study.

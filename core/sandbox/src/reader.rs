@@ -14,13 +14,14 @@ use clavicle_dicom::kos::{Heading, Sealed};
 use clavicle_dicom::pick::Picked;
 use clavicle_dicom::references::References;
 use clavicle_dicom::rewrite::{Coercion, Demographics, RewriteError, Rewritten, Syntax};
-use clavicle_manifest::MAX_INSTANCE_LEN;
+use clavicle_manifest::{MAX_INSTANCE_LEN, MediaType};
 use clavicle_pixels::render::{RenderError, Rendered, Wanted};
+use clavicle_reports::{PdfError, PdfPage, ReportContent, ReportError};
 
 pub use self::film::{Film, FrameError};
 pub use self::here::Here;
 use crate::files::{Files, OnDisk};
-use crate::job::{self, Head, Inspect, Inspected, Job, List, Pick, Question, Render, Seal};
+use crate::job::{self, DrawPage, Head, Inspect, Inspected, Job, List, Pick, Question, ReadReport, Render, Seal};
 use crate::read_error::ReadError;
 use crate::system::state;
 use crate::worker_error::WorkerError;
@@ -108,12 +109,36 @@ pub trait Reader: fmt::Debug + Send + Sync {
         self.pick_open(file).map(|picked| Demographics::of(&picked))
     }
 
+    /// Reads what a report says that is open, and may be on no disk.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the file cannot be read; inside, [`ReportError`] when it can, and is no such report.
+    fn read_report(&self, file: &File, media_type: MediaType) -> Result<Result<ReportContent, ReportError>, ReadError> {
+        ask(self, &ReadReport { media_type }, file)
+    }
+
+    /// Draws a page of an open PDF, which may be on no disk: the one with this number, from one, `longest` pixels along its longer side.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the file cannot be read; inside, [`PdfError`] when it can, and the page cannot be drawn.
+    fn draw_page(&self, file: &File, number: u32, longest: u32) -> Result<Result<PdfPage, PdfError>, ReadError> {
+        ask(self, &DrawPage { number, longest }, file)
+    }
+
     /// Reads what a document of the same study has to say as well.
     ///
     /// # Errors
     /// [`ReadError`].
     fn head_one(&self, path: &Path) -> Result<Heading, ReadError> {
-        Ok(ask(self, &Head, &OnDisk.open(path)?)??)
+        self.head_open(&OnDisk.open(path)?)
+    }
+
+    /// The same of a file that is open, and may be on no disk.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn head_open(&self, file: &File) -> Result<Heading, ReadError> {
+        Ok(ask(self, &Head, file)??)
     }
 
     /// Writes an open file anew, in `syntax` and as the patient's of `coercion`. Pixels stay what they are; those that are compressed are

@@ -1,6 +1,9 @@
 //! Workers, as a binary has them: this test is started again as its own worker, and so has a `main` of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "worker/pdf.rs"]
+mod pdf;
+
 use std::ffi::{OsStr, OsString};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -36,7 +39,7 @@ fn main() {
         Some("--hang") => std::thread::park(),
         _ => {}
     }
-    let tests: [(&str, fn()); 11] = [
+    let tests: [(&str, fn()); 13] = [
         ("a_worker_reads_what_this_process_reads", a_worker_reads_what_this_process_reads),
         ("a_worker_that_ends_costs_one_file_each", a_worker_that_ends_costs_one_file_each),
         ("a_file_that_is_still_being_written_is_left_for_later", a_file_that_is_still_being_written_is_left_for_later),
@@ -48,6 +51,8 @@ fn main() {
         ("plain_processes_and_threads_read_the_same", plain_processes_and_threads_read_the_same),
         ("a_film_is_the_same_wherever_it_is_looked_at", a_film_is_the_same_wherever_it_is_looked_at),
         ("a_plain_process_that_hangs_or_dies_costs_one_file", a_plain_process_that_hangs_or_dies_costs_one_file),
+        ("pages_are_drawn_as_they_are", pdf::pages_are_drawn_as_they_are),
+        ("a_hostile_pdf_costs_itself_alone", pdf::a_hostile_pdf_costs_itself_alone),
     ];
     // Harnesses that list tests, or filter them, find nothing to choose from.
     if std::env::args().any(|argument| argument == "--list") {

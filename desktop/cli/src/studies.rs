@@ -92,6 +92,17 @@ impl<'a> Studies<'a> {
         }
     }
 
+    /// What a report is called, where its source says so.
+    pub(crate) fn report_title(&self, path: &Path) -> Option<&str> {
+        match &self.place {
+            Place::Folder(_) => None,
+            Place::Wallet(sealed) => match sealed.items.get(path) {
+                Some(Item::Attachment(attachment)) => Some(attachment.title.as_str()),
+                _ => None,
+            },
+        }
+    }
+
     /// A file for a copy of an instance, gone when it is closed: on the disk if the instance is there too, and else on none.
     pub(crate) fn blank(&self) -> io::Result<File> {
         match &self.place {

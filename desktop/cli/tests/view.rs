@@ -133,3 +133,39 @@ fn a_file_is_shown_frame_by_frame_in_a_window_and_as_a_film() {
     assert!(said.contains("abdomen, angiography, bone") && said.contains("CENTRE,WIDTH"), "{said}");
     assert!(refused(folder.path(), &["nowhere"]).contains("nowhere cannot be read"));
 }
+
+/// A PDF of two pages, with a red field on the first.
+const PDF: &str = "%PDF-1.4\n1 0 obj<</Type/Catalog/Pages 2 0 R>>endobj\n\
+                   2 0 obj<</Type/Pages/Kids[3 0 R 4 0 R]/Count 2/MediaBox[0 0 200 400]>>endobj\n\
+                   3 0 obj<</Type/Page/Parent 2 0 R/Contents 5 0 R>>endobj\n4 0 obj<</Type/Page/Parent 2 0 R>>endobj\n\
+                   5 0 obj<</Length 30>>\nstream\n1 0 0 rg 50 100 100 200 re f  \nendstream endobj\n\
+                   trailer<</Root 1 0 R>>\n%%EOF\n";
+
+#[test]
+fn a_report_is_read_and_a_page_of_one_is_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let hl7 = "MSH|^~\\&|RIS|MERCY|||20260203||ORU^R01|1|P|2.5\rPID|||4711||Rossi^Ana\rOBR|1|||CT\rOBX|1|TX|IMP^Impression||Normal.\x1b[31m||||||C";
+    fs::write(folder.join("report.hl7"), hl7).unwrap();
+    let fhir = r#"{"resourceType":"DiagnosticReport","status":"appended","issued":"2026-02-03T08:15:00Z","conclusion":"No acute finding."}"#;
+    fs::write(folder.join("report.json"), fhir).unwrap();
+    fs::write(folder.join("report.pdf"), PDF).unwrap();
+    fs::write(folder.join("none.json"), "{}").unwrap();
+    let said = seen(folder, &["report.hl7"]);
+    assert_eq!(
+        (&said["text"], &said["stage"]),
+        (&"Impression (corrected):\nNormal.[31m".into(), &"corrected".into()),
+        "{said}"
+    );
+    let said = seen(folder, &["report.json"]);
+    assert_eq!((&said["text"], &said["stage"]), (&"No acute finding.".into(), &"addendum".into()), "{said}");
+    assert_eq!(said["written"], "2026-02-03 08:15", "{said}");
+    let text = String::from_utf8(view(folder, &["report.json"]).stdout).unwrap();
+    assert_eq!(text.trim_end(), "report.json (FHIR, addendum, 2026-02-03 08:15):\nNo acute finding.");
+    let said = seen(folder, &["report.pdf", "--png", "page.png", "--side", "400"]);
+    assert_eq!((&said["page"], &said["pages"]), (&1.into(), &2.into()), "{said}");
+    assert_eq!(png(&folder.join("page.png")), (200, 400, 1, true));
+    assert_eq!(seen(folder, &["report.pdf", "--frame", "2"])["page"], 2);
+    assert!(refused(folder, &["report.pdf", "--frame", "3"]).contains("there are 2"));
+    assert!(refused(folder, &["none.json"]).contains("no FHIR DiagnosticReport"));
+}

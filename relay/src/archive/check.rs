@@ -7,6 +7,7 @@ use clavicle_manifest::StoredDigest;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::settle::Settling;
+use super::take::forget;
 use super::{
     Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, NAMES, OPEN,
     STUDIES, SharedName, Soundness, UNPUBLISHED, VISITS, decode, visits,
@@ -235,7 +236,7 @@ impl Archive {
     }
 
     /// Removes those of these bytes that no study has.
-    fn remove_bytes(&self, digests: &BTreeSet<StoredDigest>) -> Result<(), ArchiveError> {
+    pub(super) fn remove_bytes(&self, digests: &BTreeSet<StoredDigest>) -> Result<(), ArchiveError> {
         let kept = self.catalogue.begin_read()?.open_table(KEPT)?;
         for digest in digests {
             if kept.get(digest.as_bytes())?.is_none() {
@@ -245,12 +246,16 @@ impl Archive {
         Ok(())
     }
 
-    /// Everything that is kept for a study: what is in its newest manifest, which has all that any had before, and what contradicts it.
+    /// Everything that is kept for a study: what is in its manifests, and what contradicts it. The newest has all images that any had before; a report
+    /// that was detached is in earlier ones alone.
     pub(super) fn digests(&self, id: StudyId) -> Result<BTreeSet<StoredDigest>, ArchiveError> {
         let mut all: BTreeSet<_> = self.contradictions(id)?.into_iter().map(|(digest, _)| digest).collect();
         if let Some(entry) = self.entry(id)? {
             all.extend(entry.manifest.manifest.instances().map(|one| one.stored));
             all.extend(entry.manifest.manifest.attachments().iter().map(|one| one.stored));
+        }
+        for (_, edition) in self.editions_of(id)? {
+            all.extend(edition.manifest.attachments().iter().map(|one| one.stored));
         }
         Ok(all)
     }
@@ -280,16 +285,5 @@ fn leave(
         names.remove(instance.sop_instance_uid.as_str(), id.as_bytes())?;
     }
     let mut kept = transaction.open_table(KEPT)?;
-    for digest in digests {
-        let row = kept.get(digest.as_bytes())?.map(|row| row.value());
-        match row {
-            Some((size, studies)) if studies > 1 => {
-                kept.insert(digest.as_bytes(), (size, studies - 1))?;
-            }
-            _ => {
-                kept.remove(digest.as_bytes())?;
-            }
-        }
-    }
-    Ok(())
+    digests.iter().try_for_each(|digest| forget(&mut kept, digest))
 }

@@ -241,6 +241,9 @@ pub enum ArchiveError {
     /// No such study.
     #[error("no such study is in the archive")]
     Unknown,
+    /// No such report.
+    #[error("the study has no such report")]
+    NoReport,
     /// Somebody holds it.
     #[error("somebody holds the study, and it is not withdrawn: its images must stay")]
     Held,
@@ -344,6 +347,16 @@ impl Archive {
             found.push((ManifestRoot::from_bytes(root), manifest));
         }
         Ok(found)
+    }
+
+    /// The manifests of a study that are kept, the newest first: those since somebody holds it.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn history(&self, id: StudyId) -> Result<Vec<(ManifestRoot, SignedManifest)>, ArchiveError> {
+        let mut editions = self.editions_of(id)?;
+        editions.sort_by_key(|(_, one)| std::cmp::Reverse(one.manifest.header().revision));
+        Ok(editions)
     }
 
     fn changing(&self) -> MutexGuard<'_, ()> {

@@ -103,7 +103,9 @@ impl Recorded {
     pub(super) fn kept(&self) -> BTreeMap<StoredDigest, u64> {
         let manifest = &self.entry.manifest.manifest;
         let mut kept: BTreeMap<_, _> = manifest.instances().map(|one| (one.stored, one.size)).collect();
-        kept.extend(manifest.attachments().iter().map(|one| (one.stored, one.size)));
+        // A report that was detached is in earlier ones alone.
+        let editions = self.editions.iter().flat_map(|(_, one)| one.manifest.attachments());
+        kept.extend(manifest.attachments().iter().chain(editions).map(|one| (one.stored, one.size)));
         kept.extend(self.contradictions.iter().map(|(digest, one)| (*digest, one.size)));
         kept
     }

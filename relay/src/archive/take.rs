@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::iter::once;
 
 use clavicle_dicom::facts::shown;
-use clavicle_imaging::intake::{Conflict, Edition, StudyIntake};
+use clavicle_imaging::intake::{AttachmentIntake, Conflict, Edition, StudyIntake};
 use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use clavicle_ledger::salt::Salt;
@@ -102,6 +102,74 @@ impl Archive {
         Ok(true)
     }
 
+    /// Takes reports out of a study and puts others in, in one manifest: the next revision of a study that somebody holds, of which earlier ones keep
+    /// what is taken out; of one that nobody holds nothing is left of it. Whether anything was changed.
+    ///
+    /// # Errors
+    /// [`ArchiveError`], [`ArchiveError::NoReport`] among them; then nothing is changed.
+    pub fn change_reports(
+        &self,
+        id: StudyId,
+        out: &[StoredDigest],
+        coming: &[AttachmentIntake],
+        signer: &Signer<'_>,
+    ) -> Result<bool, ArchiveError> {
+        let _changing = self.changing();
+        let entry = self.settled(id)?.ok_or(ArchiveError::Unknown)?;
+        if out.iter().any(|digest| entry.manifest.manifest.attachments().find(digest).is_none()) {
+            return Err(ArchiveError::NoReport);
+        }
+        if entry.claimed.is_some() || out.is_empty() || coming.is_empty() {
+            return self.write_reports(id, entry, out, coming, signer);
+        }
+        // One after the other: killed in between, record and catalogue must not each have what the other lacks.
+        self.write_reports(id, entry, &[], coming, signer)?;
+        let entry = self.settled(id)?.ok_or(ArchiveError::Unknown)?;
+        let stays = |digest: &StoredDigest| coming.iter().any(|one| one.attachment.stored == *digest);
+        let out: Vec<StoredDigest> = out.iter().filter(|digest| !stays(digest)).copied().collect();
+        self.write_reports(id, entry, &out, &[], signer)?;
+        Ok(true)
+    }
+
+    fn write_reports(
+        &self,
+        id: StudyId,
+        entry: Entry,
+        out: &[StoredDigest],
+        coming: &[AttachmentIntake],
+        signer: &Signer<'_>,
+    ) -> Result<bool, ArchiveError> {
+        let manifest = &entry.manifest.manifest;
+        let too_large = || ArchiveError::TooLarge(manifest.header().study_instance_uid);
+        // What is put in place of itself stays.
+        let goes =
+            |digest: &StoredDigest| out.contains(digest) && coming.iter().all(|one| one.attachment.stored != *digest);
+        let stay = manifest.attachments().iter().filter(|one| !goes(&one.stored)).cloned().collect();
+        let mut attachments = Ascending::from_items(stay).map_err(|_| too_large())?;
+        for one in coming {
+            if attachments.find(&one.attachment.stored).is_none() {
+                attachments.insert(one.attachment.clone()).map_err(|_| too_large())?;
+            }
+        }
+        if attachments == *manifest.attachments() {
+            return Ok(false);
+        }
+        let header = next_header(&entry, &signer.chain).ok_or_else(too_large)?;
+        let nonce = Nonce::from_bytes(random()?);
+        let changed =
+            Manifest::new(header, nonce, manifest.series().clone(), attachments).map_err(ArchiveError::Manifest)?;
+        let mut batch = self.bytes.batch();
+        for one in coming {
+            batch.take(&one.path, Origin::Handed, one.attachment.size, &one.attachment.stored)?;
+        }
+        batch.finish()?;
+        let manifest = changed.sign(&signer.chain, signer.operational);
+        self.write(id, &Entry { manifest, ..entry }, &[], signer)?;
+        // What no manifest names any more. A kill before this leaves bytes that a check names.
+        self.remove_bytes(&out.iter().copied().collect())?;
+        Ok(true)
+    }
+
     /// Writes an entry, its manifest, what contradicts it, and what is kept for it, in one commit.
     fn write(&self, id: StudyId, entry: &Entry, others: &[Other], signer: &Signer<'_>) -> Result<(), ArchiveError> {
         let root = entry.manifest.manifest.root(&signer.chain);
@@ -157,14 +225,29 @@ pub(super) fn enter<'a>(
 
     let mut editions = transaction.open_table(EDITIONS)?;
     let mut editions_of = transaction.open_table(EDITIONS_OF)?;
-    if before.is_some_and(|before| before.claimed.is_none()) {
+    // Reports come and go: one that was detached is still kept for the editions that have it.
+    let mut reports: BTreeMap<StoredDigest, u64> = BTreeMap::new();
+    let mut detached = Vec::new();
+    if let Some(before) = before.filter(|before| before.claimed.is_none()) {
         // Nobody can have been shown to hold the one before.
         for row in editions_of.extract_from_if(of_study, |_, ()| true)? {
             editions.remove(row?.0.value().1)?;
         }
+        let is_named = |digest: &StoredDigest| {
+            sizes(manifest).any(|(named, _)| named == *digest) || contradicted.iter().any(|(one, _)| one == digest)
+        };
+        let reports = before.manifest.manifest.attachments().iter().map(|one| one.stored);
+        detached.extend(reports.filter(|digest| !is_named(digest)));
+    } else if manifest.attachments().iter().any(|one| !counted.contains(&one.stored)) {
+        for row in editions_of.range(of_study)? {
+            let edition = editions.get(row?.0.value().1)?;
+            let edition: Option<SignedManifest> = edition.map(|edition| decode(edition.value())).transpose()?;
+            counted.extend(edition.iter().flat_map(|one| one.manifest.attachments()).map(|one| one.stored));
+        }
     }
     let mut is_new = false;
     for (root, manifest) in manifests {
+        reports.extend(manifest.manifest.attachments().iter().map(|one| (one.stored, one.size)));
         editions_of.insert((id.as_bytes(), root.as_bytes()), ())?;
         is_new |= editions.insert(root.as_bytes(), encoding::encode(manifest).as_slice())?.is_none();
     }
@@ -185,10 +268,31 @@ pub(super) fn enter<'a>(
         names.insert(instance.sop_instance_uid.as_str(), id.as_bytes())?;
     }
     let mut kept = transaction.open_table(KEPT)?;
-    for (digest, size) in sizes(manifest).chain(contradicted.iter().map(|(digest, row)| (*digest, row.size))) {
+    let others = contradicted.iter().map(|(digest, row)| (*digest, row.size));
+    for (digest, size) in sizes(manifest).chain(reports).chain(others) {
         if counted.insert(digest) {
             let studies = kept.get(digest.as_bytes())?.map_or(0, |row| row.value().1);
             kept.insert(digest.as_bytes(), (size, studies.saturating_add(1)))?;
+        }
+    }
+    for digest in detached {
+        forget(&mut kept, &digest)?;
+    }
+    Ok(())
+}
+
+/// One study less has these bytes.
+pub(super) fn forget(
+    kept: &mut redb::Table<'_, &'static [u8; 32], (u64, u32)>,
+    digest: &StoredDigest,
+) -> Result<(), ArchiveError> {
+    let row = kept.get(digest.as_bytes())?.map(|row| row.value());
+    match row {
+        Some((size, studies)) if studies > 1 => {
+            kept.insert(digest.as_bytes(), (size, studies - 1))?;
+        }
+        _ => {
+            kept.remove(digest.as_bytes())?;
         }
     }
     Ok(())

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clavicle_imaging::intake::{AttachError, Intake, StudyIntake};
+use clavicle_imaging::intake::{Intake, StudyIntake};
 use clavicle_imaging::reason::{IntakeError, Quarantined};
-use clavicle_manifest::{MediaType, Uid};
+use clavicle_ledger::time::Timestamp;
+use clavicle_manifest::Uid;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::report_files::{AttachedRow, Ready, ReportRefused, ready, sex_in};
 use super::studies_named::in_both;
 use super::{Command, NoFolder, Operation};
 use crate::answer::{Answer, Failure, Refusing};
@@ -29,6 +31,10 @@ pub struct Ingest {
     #[arg(long)]
     #[serde(with = "crate::path::exact_if_any", default)]
     pub report: Option<PathBuf>,
+    /// Somebody has looked at the report, and it is this patient's: for a PDF, and whatever else names nobody that a program could find
+    #[arg(long, requires = "report")]
+    #[serde(default)]
+    pub unchecked: bool,
 }
 
 /// What was taken in.
@@ -54,6 +60,9 @@ pub struct Ingested {
     /// What is not in order in files that were taken all the same.
     #[serde(default)]
     pub repairs: Vec<RepairRow>,
+    /// The report that was attached.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attached: Option<AttachedRow>,
 }
 
 /// What is not in order in files that were taken all the same.
@@ -108,21 +117,16 @@ pub enum IngestError {
         /// Studies in the folder.
         studies: usize,
     },
-    /// A report that is none.
-    #[error("{report} was not attached, and nothing was taken in")]
-    Attach {
-        /// The report.
-        report: PathBuf,
-        /// Why.
-        #[source]
-        error: AttachError,
-    },
+    /// See [`ReportRefused`].
+    #[error("nothing was taken in")]
+    Report(#[source] ReportRefused),
 }
 
 impl Refusing for IngestError {
     fn code(&self) -> &str {
         match self {
-            Self::WhichStudy { .. } | Self::Attach { .. } => "report",
+            Self::WhichStudy { .. } => "report",
+            Self::Report(error) => error.code(),
             Self::Archive(_) | Self::Intake(_) => "folder",
         }
     }
@@ -140,10 +144,11 @@ impl Operation for Ingest {
         let told = |done, files| service.images.taking.is_at(done, files);
         // What comes from outside is read by a process that can do nothing else.
         let mut intake = Intake::watched(&self.folder, &*service.images.reader, &told)?;
-        if let Some(report) = &self.report {
-            attach(&mut intake, report)?;
-        }
         let signer = service.member.signer((service.clock)().0);
+        let attached = match &self.report {
+            Some(report) => Some(attach(service, &mut intake, report, (self.unchecked, signer.now))?),
+            None => None,
+        };
         let (mut taken, mut refused, mut instances) = (Vec::new(), Vec::new(), 0);
         for study in &intake.studies {
             let conflicts = intake.conflicts_of(&study.study_instance_uid);
@@ -192,6 +197,7 @@ impl Operation for Ingest {
                 .collect(),
             conflicts: intake.conflicts.into_iter().map(conflict).chain(shared).collect(),
             quarantined: intake.quarantined.into_iter().map(quarantined).chain(refused).collect(),
+            attached,
         })
     }
 }
@@ -201,13 +207,13 @@ impl Command for Ingest {
 
     const IS_LONG: bool = true;
 
-    fn request(Self { folder, report }: &Self) -> Result<Self, Failure> {
+    fn request(Self { folder, report, unchecked }: &Self) -> Result<Self, Failure> {
         let report = report.as_deref().map(NoFolder::or).transpose()?;
-        Ok(Self { folder: NoFolder::or(folder)?, report })
+        Ok(Self { folder: NoFolder::or(folder)?, report, unchecked: *unchecked })
     }
 
     fn say(_: &Self, ingested: Ingested) -> Result<Answer, Failure> {
-        let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined, refused, repairs } =
+        let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined, refused, repairs, attached } =
             &ingested;
         let mut lines = vec![format!(
             "{} studies ({new} new, {grown} grown), {instances} instances; {duplicates} duplicates, {} conflicts, {} quarantined",
@@ -215,6 +221,7 @@ impl Command for Ingest {
             conflicts.len(),
             quarantined.len()
         )];
+        lines.extend(attached.iter().map(|row| format!("report       {}", row.line())));
         lines.extend(conflicts.iter().map(|conflict| {
             let (one, other) = (conflict.path.display(), conflict.with.display());
             format!("conflict     {one}: the same SOP Instance UID as {other} ({})", conflict.how)
@@ -263,18 +270,24 @@ fn shared(service: &Service, intake: &Intake, taken: &[(Uid, Taken)]) -> Result<
     Ok(rows)
 }
 
-/// Attaches a report to the one study that was taken in; to which of several, nobody could say.
-fn attach(intake: &mut Intake, report: &Path) -> Result<(), IngestError> {
+/// Attaches a report to the one study that was taken in, if it is of its patient; to which of several, nobody could say.
+fn attach(
+    service: &Service,
+    intake: &mut Intake,
+    report: &Path,
+    how: (bool, Timestamp),
+) -> Result<AttachedRow, IngestError> {
     let [study] = intake.studies.as_mut_slice() else {
         return Err(IngestError::WhichStudy { report: report.to_owned(), studies: intake.studies.len() });
     };
-    let extension = report.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-    let media_type = match extension.to_lowercase().as_str() {
-        "pdf" => MediaType::Pdf,
-        "hl7" => MediaType::Hl7V2,
-        "json" => MediaType::FhirJson,
-        _ => MediaType::Text,
-    };
-    let attached = study.attach(report, media_type);
-    attached.map_err(|error| IngestError::Attach { report: report.to_owned(), error })
+    let mut patient = study.patient.clone();
+    // What came now may say less than what is there already.
+    if let Some(known) = service.images.archive.find(&study.study_instance_uid)? {
+        patient.fill(&known.patient);
+    }
+    let images = study.series.iter().flat_map(|series| &series.instances).map(|one| one.path.as_path());
+    let sex = sex_in(&*service.images.reader, images);
+    let Ready { attachment, row } = ready(service, report, (&patient, sex), how).map_err(IngestError::Report)?;
+    study.add(attachment);
+    Ok(row)
 }

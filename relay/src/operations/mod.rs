@@ -13,6 +13,7 @@
 mod confirmed;
 mod ground;
 mod quarantine_named;
+pub mod report_files;
 pub mod standing;
 mod studies_named;
 
@@ -71,6 +72,9 @@ operations! {
     commands {
         ingest::Ingest,
         studies::Studies,
+        reports::Reports,
+        attach::Attach,
+        detach::Detach,
         quarantine::Quarantine,
         quarantine_show::QuarantineShow,
         quarantine_release::QuarantineRelease,

@@ -241,7 +241,7 @@ fn a_report_belongs_to_one_study() {
     fs::remove_file(folder.join("disc/ct.dcm")).unwrap();
     fs::write(folder.join("report.pdf"), "not a PDF").unwrap();
     let said = refused(folder, &["ingest", "--dir", "mercy", &disc, "--report", "report.pdf"]);
-    assert!(said.contains("nothing was taken in: the attachment is not a PDF"), "{said}");
+    assert!(said.contains("report.pdf was not attached: the attachment is not a PDF"), "{said}");
     assert!(archive(folder).studies().unwrap().is_empty());
     let said = refused(folder, &["ingest", "--dir", "mercy", "nowhere"]);
     assert!(said.contains("nowhere cannot be opened"), "{said}");

@@ -17,6 +17,7 @@ mod notices;
 mod pickups;
 mod receipts;
 mod reception;
+mod reports;
 mod seen;
 mod store;
 mod submission;

@@ -95,7 +95,7 @@ impl Story<'_> {
         let folder = dicom.unwrap_or(&made);
         let folder = folder.canonicalize().map_err(|error| HomeError::File { path: folder.to_owned(), error })?;
         let (socket, from) = (self.hospitals.socket(SOURCE), Instant::now());
-        let taken = control::ask(&socket, &Ingest { folder, report: None }).await?;
+        let taken = control::ask(&socket, &Ingest { folder, report: None, unchecked: false }).await?;
         let Ingested { studies, instances, duplicates, conflicts, quarantined, .. } = taken;
         let (studies, conflicts, quarantined) = (studies.len(), conflicts.len(), quarantined.len());
         let aside = duplicates + conflicts + quarantined;

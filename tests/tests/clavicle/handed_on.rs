@@ -69,8 +69,9 @@ fn a_study_that_was_granted_is_pushed_into_an_archive_as_it_was_ingested() {
     let to = format!("ORTHANC@127.0.0.1:{}", orthanc.dicom);
     let push = |cluster: &Cluster| {
         let pushed = cluster.person(&["recipient", "push", "--dir", "rossi", study, "--to", &to, "--as-sent"]);
-        assert_eq!((pushed["not_asked"].clone(), pushed["not_sent"].as_array().unwrap().len()), (Value::Null, 1));
-        pushed["stored"].as_u64().unwrap()
+        assert_eq!((pushed["not_asked"].clone(), pushed["not_sent"].as_array().unwrap().len()), (Value::Null, 0));
+        assert_eq!(pushed["reports"], 1, "{pushed}");
+        pushed["stored"].as_u64().unwrap() - 1
     };
     let opened = |cluster: &Cluster| {
         let who = cluster.person(&["wallet", "who", "--dir", "ana", study]);
@@ -81,7 +82,13 @@ fn a_study_that_was_granted_is_pushed_into_an_archive_as_it_was_ingested() {
             .filter(|look| look["what"] == "opened" && look["name"] == "Dr rossi")
             .count()
     };
-    let there = |orthanc: &Orthanc| content(orthanc.files());
+    // The report is there as well, as a structured one.
+    let is_report = |file: &Vec<u8>| file.windows(29).any(|some| some == b"1.2.840.10008.5.1.4.1.1.88.11");
+    let there = |orthanc: &Orthanc| {
+        let (reports, images): (Vec<_>, Vec<_>) = orthanc.files().into_iter().partition(is_report);
+        assert_eq!(reports.len(), 1);
+        content(images)
+    };
     let ingested = |last: usize| content((1..=last).map(|number| slice(number).1));
     // Nothing was fetched before.
     assert_eq!(push(&cluster), 3);

@@ -12,6 +12,7 @@ use dicom_dictionary_std::tags;
 use crate::elements::DataSet;
 use crate::facts::Facts;
 use crate::scan;
+use crate::text::Charset;
 use crate::unreadable::Unreadable;
 
 /// How much of a data set is looked through. The attributes stand in its first kilobytes.
@@ -89,6 +90,15 @@ impl Heading {
             attributes.extend(value.map(|value| (tag.0, tag.1, value)));
         }
         Ok(Self { study_instance_uid, attributes })
+    }
+
+    /// The attributes but for the character set, ascending, in UTF-8; what its character set does not have is marked.
+    pub(crate) fn in_utf8(&self) -> Vec<(Tag, Vec<u8>)> {
+        let charset = self.attributes().find(|(tag, _)| *tag == tags::SPECIFIC_CHARACTER_SET).map(|(_, value)| value);
+        let charset = Charset::of(charset);
+        let others = self.attributes().filter(|(tag, _)| *tag != tags::SPECIFIC_CHARACTER_SET);
+        let is_name = |tag| tag == tags::PATIENT_NAME || tag == tags::REFERRING_PHYSICIAN_NAME;
+        others.map(|(tag, value)| (tag, charset.decode_marked(value, is_name(tag)).into_bytes())).collect()
     }
 
     /// The attributes, ascending.

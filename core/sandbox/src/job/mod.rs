@@ -8,8 +8,10 @@ mod head;
 mod inspect;
 mod list;
 mod open;
+mod pdf;
 mod pick;
 mod render;
+mod report;
 mod seal;
 
 use std::io::{self, Read, Seek};
@@ -21,18 +23,22 @@ pub use self::head::Head;
 pub use self::inspect::{Inspect, Inspected};
 pub use self::list::List;
 pub use self::open::{Kept, Opened};
+pub use self::pdf::DrawPage;
 pub use self::pick::Pick;
 pub use self::render::Render;
+pub use self::report::ReadReport;
 pub use self::seal::Seal;
 
 /// The list of jobs: a worker does these, and no others.
 fn run<S: Read + Seek>(question: &Question, file: Opened<'_, S>) -> io::Result<Vec<u8>> {
     match question.job.as_str() {
         Decode::NAME => done::<Decode, S>(question, file),
+        DrawPage::NAME => done::<DrawPage, S>(question, file),
         Head::NAME => done::<Head, S>(question, file),
         Inspect::NAME => done::<Inspect, S>(question, file),
         List::NAME => done::<List, S>(question, file),
         Pick::NAME => done::<Pick, S>(question, file),
+        ReadReport::NAME => done::<ReadReport, S>(question, file),
         Render::NAME => done::<Render, S>(question, file),
         Seal::NAME => done::<Seal, S>(question, file),
         _ => Err(io::ErrorKind::InvalidData.into()),

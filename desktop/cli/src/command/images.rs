@@ -20,7 +20,7 @@ use super::export::{MediumArguments, export};
 use super::push::{PushOptions, push};
 use super::recipient::downloaded;
 use super::terms::moment;
-use super::{Answer, CommandError, Folder, Look, can_write, reader, view};
+use super::{Answer, CommandError, Folder, Look, ReportArguments, can_write, reader, view};
 use crate::studies::Studies;
 
 /// Which study of which wallet.
@@ -55,6 +55,9 @@ pub enum ImagesCommand {
         /// How it is to be shown
         #[command(flatten)]
         look: Look,
+        /// Which report
+        #[command(flatten)]
+        which: ReportArguments,
     },
     /// Put a study on a medium, fetched if it is not there yet: files with a DICOMDIR, in a folder or a zip
     Export {
@@ -185,7 +188,7 @@ impl ImagesCommand {
             complain(&format!("warning: {objection}; {what} all the same"));
         }
         let mut answer = match self {
-            Self::View { look, .. } => view::study(&images, known.about.as_ref(), look)?,
+            Self::View { look, which, .. } => view::study(&images, known.about.as_ref(), (look, *which))?,
             Self::Export { medium, .. } => {
                 let reader = reader()?;
                 export(&Studies::in_wallet(&images, &reader), &reader, medium)?

@@ -39,7 +39,7 @@ pub use self::personal::{
 };
 pub use self::push::{PushArguments, PushOptions};
 pub use self::terms::{Length, Purpose};
-pub use self::view::{Look, ViewArguments, ViewError, WindowArgument};
+pub use self::view::{Look, ReportArguments, ViewArguments, ViewError, WindowArgument};
 
 /// How many files are told one by one before the rest is only counted.
 const MOST_TOLD: usize = 20;
@@ -425,7 +425,14 @@ impl CommandError {
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
             Self::View(ViewError::Window { .. } | ViewError::WithoutPng) => "window",
-            Self::View(ViewError::Render { .. } | ViewError::Nothing(_)) => "not_shown",
+            Self::View(
+                ViewError::Render { .. }
+                | ViewError::Nothing(_)
+                | ViewError::NotHere(_)
+                | ViewError::Page { .. }
+                | ViewError::Report { .. },
+            ) => "not_shown",
+            Self::View(ViewError::NoReport(_)) => "not_found",
             Self::Push(PushError::Mismatch(_) | PushError::OtherPatients(_) | PushError::OtherPersons(_)) => "mismatch",
             Self::Push(PushError::Unreachable(_) | PushError::Destination(_)) => "unreachable",
             Self::Push(_) | Self::Folder(_) | Self::Unread { .. } => "file",

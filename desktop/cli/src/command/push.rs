@@ -176,7 +176,7 @@ pub(super) async fn push(
 }
 
 fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
-    let Pushed { all, stored, converted, failed, not_sent, absent } = pushed;
+    let Pushed { all, stored, converted, failed, not_sent, absent, reports, unsent } = pushed;
     let mut lines = Vec::new();
     for absent in absent {
         lines.push(format!("the study does not say the {}, which could not be compared", absent.0));
@@ -190,11 +190,15 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
         let failed = first(failed, |Failed { path, reason }| format!("{}: {reason}", path.display()));
         return Err(CommandError::NotStored { stored: *stored, all: *all, failed });
     }
-    lines.extend(first(not_sent, |Quarantined { path, reason }| format!("not sent  {}: {reason}", path.display())));
+    if *reports > 0 {
+        lines.push(format!("{reports} of them are reports: a PDF in an instance, a text as a structured report"));
+    }
+    let why = |one: &Quarantined| unsent.get(&one.path).cloned().unwrap_or_else(|| one.reason.to_string());
+    lines.extend(first(not_sent, |one| format!("not sent  {}: {}", one.path.display(), why(one))));
     let not_sent: Vec<_> =
-        not_sent.iter().map(|one| json!({ "path": path_text(&one.path), "reason": one.reason.to_string() })).collect();
+        not_sent.iter().map(|one| json!({ "path": path_text(&one.path), "reason": why(one) })).collect();
     let json = json!({
-        "to": to.to_string(), "instances": all, "stored": stored, "converted": converted, "not_sent": not_sent,
+        "to": to.to_string(), "instances": all, "stored": stored, "converted": converted, "reports": reports, "not_sent": not_sent,
         "not_compared": absent.iter().map(|absent| absent.0).collect::<Vec<_>>(),
     });
     Ok(Answer { text: lines.join("\n"), json })

@@ -7,10 +7,11 @@
 mod answer;
 mod destination;
 mod http;
+mod reports;
 mod store;
 mod stow;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
@@ -23,7 +24,8 @@ use clavicle_manifest::Uid;
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::reader::{Reader, RewriteFileError};
 
-use crate::studies::Studies;
+use crate::memory;
+use crate::studies::{Studies, is_report};
 
 pub use self::destination::{Destination, DestinationError};
 pub use self::http::HttpError;
@@ -62,6 +64,10 @@ pub struct Pushed {
     pub not_sent: Vec<Quarantined>,
     /// What the studies do not say of what was told of the patient.
     pub absent: Vec<Absent>,
+    /// How many of all are reports that are no DICOM, and were made instances.
+    pub reports: usize,
+    /// Why other reports among those that were not sent were not.
+    pub unsent: BTreeMap<PathBuf, String>,
 }
 
 /// An instance that was not stored.
@@ -167,10 +173,23 @@ impl Push<'_> {
             return Err(PushError::Nothing(studies.place().to_owned()));
         }
         let absent = self.is_of_this_patient(&studies, &items, reader)?;
+        let (mut made, mut reasons) = (BTreeMap::new(), BTreeMap::new());
+        for one in studies.intake.quarantined.iter().filter(|one| !studies.is_due(one) && is_report(one)) {
+            match reports::made(&one.path, &studies, reader) {
+                Ok(reports::Made { item, bytes }) => {
+                    made.insert(item.path.clone(), bytes);
+                    items.push(item);
+                }
+                Err(reason) => {
+                    reasons.insert(one.path.clone(), reason);
+                }
+            }
+        }
         let mut sending = Sending {
             push: self,
             studies: &studies,
             reader,
+            made: &made,
             all: items.len(),
             seen,
             pushed: Pushed {
@@ -180,6 +199,8 @@ impl Push<'_> {
                 failed: Vec::new(),
                 not_sent: Vec::new(),
                 absent,
+                reports: made.len(),
+                unsent: reasons,
             },
         };
         match self.to {
@@ -198,7 +219,9 @@ impl Push<'_> {
         // What could not be read and is an image, or may be one, was to be sent like the others.
         let due: Vec<bool> = studies.intake.quarantined.iter().map(|one| studies.is_due(one)).collect();
         for (one, is_due) in studies.intake.quarantined.into_iter().zip(due) {
-            if is_due {
+            if made.contains_key(&one.path) {
+                // It went as an instance, and was counted as one.
+            } else if is_due {
                 pushed.failed.push(Failed { path: one.path, reason: one.reason.to_string() });
             } else {
                 pushed.not_sent.push(one);
@@ -253,6 +276,8 @@ struct Sending<'a> {
     push: &'a Push<'a>,
     studies: &'a Studies<'a>,
     reader: &'a dyn Reader,
+    /// Reports that were made instances.
+    made: &'a BTreeMap<PathBuf, Vec<u8>>,
     all: usize,
     seen: &'a (dyn Fn(usize, usize) + Sync),
     pushed: Pushed,
@@ -262,7 +287,10 @@ impl Sending<'_> {
     /// The file to send: as it is, if that will do, or a copy that is gone when it is closed.
     fn prepare(&self, item: &Item, syntax: Syntax) -> Result<File, PrepareError> {
         let coercion = self.push.coercion.as_ref();
-        let mut file = self.studies.files().open(&item.path)?;
+        let mut file = match self.made.get(&item.path) {
+            Some(bytes) => memory::of(&mut bytes.as_slice()).map_err(PrepareError::Temporary)?,
+            None => self.studies.files().open(&item.path)?,
+        };
         if syntax == Syntax::Own && coercion.is_none() {
             let meta = file.try_clone().map_err(MetaError::Io).and_then(StoreFile::of_file);
             match meta.map(|meta| (meta.sop_class_uid(), meta.sop_instance_uid(), meta.is_sent_as_it_is())) {

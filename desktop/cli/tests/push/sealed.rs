@@ -41,6 +41,12 @@ impl Visit {
     }
 }
 
+/// Whether it is the document that a PDF was made into.
+fn is_document(bytes: &[u8]) -> bool {
+    let class = dicom_dictionary_std::uids::ENCAPSULATED_PDF_STORAGE.as_bytes();
+    bytes.windows(class.len()).any(|some| some == class)
+}
+
 /// What an instance is, however it is written.
 fn said(bytes: &[u8]) -> impl PartialEq + Ord + use<> {
     let seen = Inspected::read(Cursor::new(bytes), bytes.len() as u64).unwrap();
@@ -67,14 +73,23 @@ fn an_archive_gets_a_sealed_study_that_was_never_a_file() {
     let (wallet, orthanc) = (visit.fetched(0), Orthanc::start());
     for to in [format!("ORTHANC@127.0.0.1:{}", orthanc.dicom), format!("http://127.0.0.1:{}/dicom-web", orthanc.http)] {
         let pushed = wallet.done("push", &["--to", &to, "--as-sent"]);
-        assert_eq!((&pushed["stored"], &pushed["converted"]), (&json!(visit.files().len()), &json!(0)), "{pushed}");
-        // The reports that are no DICOM are named.
+        let all = json!(visit.files().len() + 1);
+        assert_eq!(
+            (&pushed["stored"], &pushed["converted"], &pushed["reports"]),
+            (&all, &json!(0), &json!(1)),
+            "{pushed}"
+        );
+        // A PDF goes as a document. A text of which nobody knows when it was written is named.
         let not_sent = pushed["not_sent"].as_array().unwrap();
-        let named = |end: &str| not_sent.iter().any(|one| one["path"].as_str().unwrap().ends_with(end));
-        assert!(not_sent.len() == 2 && named(".txt") && named(".pdf"), "{pushed}");
+        assert!(not_sent.len() == 1 && not_sent[0]["path"].as_str().unwrap().ends_with(".txt"), "{pushed}");
+        assert!(not_sent[0]["reason"].as_str().unwrap().contains("when it was written"), "{pushed}");
         // Nobody could be asked for more.
         assert!(pushed["not_asked"].as_str().unwrap().contains("relay"), "{pushed}");
-        assert!(all_said(&orthanc.files()) == all_said(&visit.files()), "not what was fetched");
+        let (documents, images): (Vec<_>, Vec<_>) = orthanc.files().into_iter().partition(|file| is_document(file));
+        assert!(all_said(&images) == all_said(&visit.files()), "not what was fetched");
+        // However often it is sent, it is there once, and has all of the PDF.
+        assert_eq!(documents.len(), 1);
+        assert!(documents[0].windows(8).any(|bytes| bytes == b"%PDF-1.4"));
     }
     holds_no_image(wallet.folder());
 }
@@ -91,7 +106,7 @@ fn a_sealed_study_is_written_anew_in_memory_alone() {
     assert_eq!(scp.paths().len(), 0);
     let pushed = wallet.done("push", &options[..4]);
     let all = visit.files().len();
-    assert_eq!((&pushed["stored"], &pushed["converted"]), (&json!(all), &json!(all)), "{pushed}");
+    assert_eq!((&pushed["stored"], &pushed["converted"]), (&json!(all + 1), &json!(all + 1)), "{pushed}");
     let program = "import sys, pydicom; print(*{pydicom.dcmread(path).PatientID for path in sys.argv[1:]})";
     let received = scp.paths();
     assert_eq!(python(program, &received.iter().map(PathBuf::as_path).collect::<Vec<_>>()).trim(), "4711");
@@ -167,4 +182,55 @@ fn what_did_not_arrive_is_named_and_the_rest_goes() {
     let written = clavicle(&["view", wallet.folder().join("cd").to_str().unwrap()]);
     let shown = String::from_utf8_lossy(&written.stdout).into_owned();
     assert!(written.status.success() && shown.contains("REP00001"), "{shown}");
+}
+
+#[test]
+fn reports_are_read_where_they_lie_sealed_the_newest_first() {
+    let visit = Visit::new();
+    let hl7 = |status: &str, day: &str, said: &str| {
+        format!("MSH|^~\\&|RIS|MERCY|||{day}||ORU^R01|1|P|2.5\rOBX|1|TX|||{said}||||||{status}")
+    };
+    let write = |name: &str, bytes: &str| {
+        let path = visit.0.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let (old, new) = (write("old.hl7", &hl7("F", "20260201", "Old.")), write("new.hl7", &hl7("A", "20260203", "New.")));
+    let fhir = r#"{"resourceType":"DiagnosticReport","status":"final","issued":"2026-02-02","conclusion":"Between."}"#;
+    let (fhir, pdf) = (write("between.json", fhir), write("letter.pdf", crate::PDF));
+    let all = [
+        (pdf.as_path(), MediaType::Pdf),
+        (old.as_path(), MediaType::Hl7V2),
+        (fhir.as_path(), MediaType::FhirJson),
+        (new.as_path(), MediaType::Hl7V2),
+    ];
+    let wallet = Wallet::of(&visit.images(), &all, 0);
+    let said = wallet.done("view", &[]);
+    let rows = said["reports"].as_array().unwrap();
+    let of = |name: &str| rows.iter().map(|row| row[name].as_str().unwrap_or_default()).collect::<Vec<_>>();
+    // The structured report among the images is listed, too.
+    assert_eq!(rows.len(), 5, "{said}");
+    let texts: Vec<_> = of("text").into_iter().filter(|text| !text.is_empty()).collect();
+    assert_eq!(texts, ["New.", "Between.", "Old."], "{said}");
+    let stages: Vec<_> = rows.iter().filter(|row| row["text"].is_string()).map(|row| row["stage"].clone()).collect();
+    assert_eq!(stages, ["addendum", "final", "final"], "{said}");
+    assert!(of("kind").contains(&"DICOM"), "{said}");
+    // Who it is about, as the images say.
+    assert!(said["about"]["id"].as_str().is_some_and(|id| !id.is_empty()), "{said}");
+    let number = rows.iter().find(|row| row["kind"] == "PDF").unwrap()["number"].to_string();
+    let drawn = wallet.done("view", &["--report", &number, "--page", "2", "--png", "page.png", "--side", "100"]);
+    assert_eq!((&drawn["page"], &drawn["pages"]), (&json!(2), &json!(2)), "{drawn}");
+    assert!(wallet.folder().join("page.png").exists());
+    assert!(!wallet.asked("view", &["--report", "9"]).status.success());
+    // And they go into an archive: texts that say when they were written, and the PDF.
+    let scp = Storescp::start(&[]);
+    let pushed = wallet.done("push", &["--to", &scp.to(), "--as-sent"]);
+    assert_eq!((&pushed["reports"], &pushed["not_sent"]), (&json!(4), &json!([])), "{pushed}");
+    let program = "import sys, pydicom\nfor path in sys.argv[1:]:\n  one = pydicom.dcmread(path)\n  \
+                   if one.SOPClassUID.name == 'Basic Text SR Storage' and one.SeriesNumber == 9001: print(one.ContentSequence[0].TextValue, one.ContentDate)";
+    let received = scp.paths();
+    let texts = python(program, &received.iter().map(PathBuf::as_path).collect::<Vec<_>>());
+    let mut texts: Vec<&str> = texts.trim().lines().collect();
+    texts.sort_unstable();
+    assert_eq!(texts, ["Between. 20260202", "New. 20260203", "Old. 20260201"]);
 }

@@ -206,7 +206,7 @@ impl Ground {
         for (n, image) in images.iter().enumerate() {
             fs::write(folder.join(format!("{n}.dcm")), image.file()).unwrap();
         }
-        let request = Ingest { folder, report: None };
+        let request = Ingest { folder, report: None, unchecked: false };
         let socket = &self.hospitals[SOURCE].socket;
         let taken = control::ask(socket, &request).await.unwrap();
         assert!(taken.quarantined.is_empty() && taken.studies.len() == 1, "{taken:?}");

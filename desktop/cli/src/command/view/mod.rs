@@ -1,5 +1,6 @@
 //! `view`: looks at DICOM files on this machine. What is wrong with them costs a worker at most.
 
+mod report;
 mod sheet;
 mod study;
 
@@ -16,12 +17,14 @@ use clavicle_ledger::encoding::Text;
 use clavicle_pixels::geometry::{Slice, order};
 use clavicle_pixels::picture::{CT, Picture, Pixels, Window};
 use clavicle_pixels::render::{About, RenderError, Rendered, Wanted, Windowing};
+use clavicle_reports::{PdfError, ReportError};
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::Workers;
 use clavicle_sandbox::reader::Reader;
 use clavicle_sandbox::{Files as _, OnDisk};
 use serde_json::{Value, json};
 
+pub use self::report::ReportArguments;
 use self::sheet::sheet;
 pub(super) use self::study::study;
 use super::Answer;
@@ -41,12 +44,12 @@ const NOT_FOR_DIAGNOSIS: &str = "Not for diagnosis: 8 bits, in one window, on a 
 /// What is to be looked at, and how.
 #[derive(Debug, clap::Args)]
 pub struct ViewArguments {
-    /// A DICOM file, or a folder of them
+    /// A DICOM file, or a folder of them; or a report: .txt, .hl7, FHIR .json, .pdf
     pub path: PathBuf,
     /// How it is to be shown
     #[command(flatten)]
     pub look: Look,
-    /// Which frame, from 1; the one in the middle without it
+    /// Which frame, from 1; the one in the middle without it. Of a PDF which page
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "cine")]
     pub frame: Option<u32>,
     /// Write all frames, as a film (an animated PNG)
@@ -149,6 +152,34 @@ pub enum ViewError {
     /// A window of nothing.
     #[error("--window says how a picture is drawn, and none is drawn of a folder or a study without --png")]
     WithoutPng,
+    /// A report that is none.
+    #[error("{path} cannot be shown")]
+    Report {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        error: ReportError,
+    },
+    /// A page that cannot be drawn.
+    #[error("page {page} of {path} cannot be shown")]
+    Page {
+        /// Of which PDF.
+        path: PathBuf,
+        /// Which page.
+        page: u32,
+        /// Why.
+        #[source]
+        error: PdfError,
+    },
+    /// Not in the list.
+    #[error("the study has no report {0}: view it without --report to see which there are")]
+    NoReport(u32),
+    /// One that is not to be shown alone.
+    #[error(
+        "report {0} cannot be shown by itself: it did not arrive, or is a DICOM document, which a viewer of such shows"
+    )]
+    NotHere(u32),
     /// The folder.
     #[error(transparent)]
     Folder(#[from] IntakeError),
@@ -246,6 +277,9 @@ fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, ViewEr
     // Who names a link means what it leads to.
     let path = fs::canonicalize(&arguments.path)
         .map_err(|error| ViewError::File { path: arguments.path.clone(), reason: ReadError::Io(error) })?;
+    if let Some(media_type) = report::kind_of(&path) {
+        return report::file(&path, media_type, (&arguments.look, arguments.frame.unwrap_or(1)), reader);
+    }
     let wanted = Wanted {
         frame: arguments.frame.map(|frame| frame - 1).or(arguments.cine.then_some(0)),
         windowing: arguments.look.windowing(),

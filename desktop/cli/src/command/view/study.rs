@@ -1,32 +1,41 @@
 //! A study in a wallet, looked at without a file: bytes are opened into memory alone.
 
-use std::io::{self, Read as _};
-use std::path::Path;
+use std::cmp::Reverse;
+use std::path::{Path, PathBuf};
 
 use clavicle_command::file::path_text;
 use clavicle_dicom::facts::Patient;
+use clavicle_dicom::kind::Kind;
 use clavicle_letters::about::About;
-use clavicle_manifest::{Instance, MediaType};
+use clavicle_manifest::{Attachment, Instance, MediaType};
 use clavicle_network::transfer::Item;
 use clavicle_pixels::geometry::{Slice, order};
 use clavicle_pixels::render::{RenderError, Rendered};
+use clavicle_reports::{Moment, ReportContent, ReportError, of_document};
 use clavicle_sandbox::Workers;
 use clavicle_sandbox::reader::Reader;
 use clavicle_wallet::cache::Images;
 use serde_json::{Value, json};
 
+use super::report::{ReportArguments, body, drawn, heading, name_of, pages_of, row, words};
 use super::{Drawn, Look, ViewError, encoded, said, write};
 use crate::command::Answer;
 use crate::command::wallet::about_row;
 use crate::studies::opened;
 
-/// Most bytes of a report that are shown.
-const MOST_REPORT: u64 = 64 * 1024;
-
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
-pub(in crate::command) fn study(images: &Images, told: Option<&About>, look: &Look) -> Result<Answer, ViewError> {
-    look.is_of_a_picture()?;
+pub(in crate::command) fn study(
+    images: &Images,
+    told: Option<&About>,
+    (look, which): (&Look, ReportArguments),
+) -> Result<Answer, ViewError> {
+    if which.report.is_none() {
+        look.is_of_a_picture()?;
+    }
     let reader = Workers::of_this_program().map_err(ViewError::Workers)?;
+    if let Some(number) = which.report {
+        return one_report(images, number, (look, which.page), &reader);
+    }
     let (who, about) = about(images, told, &reader);
     let header = images.listing().header();
     let date = header.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
@@ -48,7 +57,7 @@ pub(in crate::command) fn study(images: &Images, told: Option<&About>, look: &Lo
         }));
         lines.push(line);
     }
-    let (text, reports) = reports(images)?;
+    let (text, reports) = reports(images, &reader)?;
     lines.extend(text);
     if let Some(png) = &look.png {
         let sheet = drawn.sheet(look, Path::new("the study"))?;
@@ -117,39 +126,127 @@ fn picture(
     reader.render_open(&open(there[middle])?, &look.on_sheet()).map_err(|reason| reason.to_string())
 }
 
-/// The reports: those that are text as they are, of others what they are.
-fn reports(images: &Images) -> Result<(Vec<String>, Vec<Value>), ViewError> {
+/// The reports, the newest first; those that do not say when they were written come last. What can be read is shown, of others what they are.
+fn reports(images: &Images, reader: &dyn Reader) -> Result<(Vec<String>, Vec<Value>), ViewError> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    for attachment in images.listing().attachments() {
-        let item = Item::Attachment(attachment);
-        let (kind, is_text) = match attachment.media_type {
-            MediaType::Text => ("text", true),
-            MediaType::Pdf => ("PDF", false),
-            MediaType::Hl7V2 => ("HL7", false),
-            MediaType::FhirJson => ("FHIR", false),
+    for (number, (_, report)) in (1..).zip(listed(images, reader)?) {
+        let (said, mut row) = match report {
+            Listed::Attachment(attachment, read) => attached(images, attachment, read, (number, reader))?,
+            Listed::Document(instance, read) => document(instance, &read),
         };
-        let title = if attachment.title.as_str().is_empty() { "report" } else { attachment.title.as_str() };
-        let mut text = None;
-        if !images.has(&item) {
-            lines.push(format!("{title}: {kind}, {} bytes; it did not arrive", attachment.size));
-        } else if is_text {
-            let mut bytes = Vec::new();
-            let read = images.read(&item).map_err(io::Error::other);
-            let read = read.and_then(|bytes_of| bytes_of.take(MOST_REPORT).read_to_end(&mut bytes));
-            read.map_err(ViewError::Cache)?;
-            let shown = printable(&String::from_utf8_lossy(&bytes));
-            lines.push(format!("{title}:\n{shown}"));
-            text = Some(shown);
-        } else {
-            lines.push(format!("{title}: {kind}, {} bytes; export it to read it", attachment.size));
-        }
-        rows.push(json!({ "title": title, "kind": kind, "bytes": attachment.size, "text": text }));
+        row["number"] = json!(number);
+        lines.push(format!("[{number}] {said}"));
+        rows.push(row);
     }
     Ok((lines, rows))
 }
 
-/// The text without what would do something to a terminal.
-fn printable(text: &str) -> String {
-    let shown: String = text.chars().filter(|one| *one == '\n' || !one.is_control()).collect();
-    shown.trim_end().to_owned()
+/// One report alone: its words, or a page of it.
+fn one_report(
+    images: &Images,
+    number: u32,
+    (look, page): (&Look, u32),
+    reader: &dyn Reader,
+) -> Result<Answer, ViewError> {
+    let at = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
+    let found = listed(images, reader)?.into_iter().nth(at).ok_or(ViewError::NoReport(number))?;
+    let (Listed::Attachment(attachment, read), _) = (found.1, found.0) else {
+        return Err(ViewError::NotHere(number));
+    };
+    let item = Item::Attachment(attachment);
+    if !images.has(&item) {
+        return Err(ViewError::NotHere(number));
+    }
+    let (title, path) = (title_of(attachment), || PathBuf::from(title_of(attachment)));
+    match read {
+        Some(Ok(read)) => Ok(words(title, attachment.media_type, &read)),
+        Some(Err(error)) => Err(ViewError::Report { path: path(), error }),
+        None => drawn(&opened(images, &item).map_err(ViewError::Cache)?, title, (look, page), reader),
+    }
+}
+
+/// A report of a study.
+enum Listed<'a> {
+    /// One that is no DICOM, and what it says; nothing of a PDF, and of what did not arrive.
+    Attachment(&'a Attachment, Option<Result<ReportContent, ReportError>>),
+    /// A DICOM document, and what it says of itself.
+    Document(&'a Instance, ReportContent),
+}
+
+/// The reports, the newest first.
+fn listed<'a>(images: &'a Images, reader: &dyn Reader) -> Result<Vec<(Option<Moment>, Listed<'a>)>, ViewError> {
+    let mut all = Vec::new();
+    for attachment in images.listing().attachments() {
+        let item = Item::Attachment(attachment);
+        let read = if attachment.media_type == MediaType::Pdf || !images.has(&item) {
+            None
+        } else {
+            let file = opened(images, &item).map_err(ViewError::Cache)?;
+            // A worker that ended on it is no more than a report that cannot be read.
+            Some(reader.read_report(&file, attachment.media_type).unwrap_or(Err(ReportError::Panicked)))
+        };
+        let content = read.as_ref().and_then(|read| read.as_ref().ok());
+        all.push((clavicle_reports::when(content, attachment.title.as_str()), Listed::Attachment(attachment, read)));
+    }
+    let instances = images.listing().series().into_iter().flat_map(|series| &series.instances);
+    for one in instances.filter(|one| matches!(Kind::of(one.sop_class_uid.as_str()), Kind::Report | Kind::Document)) {
+        let item = Item::Instance(one);
+        if !images.has(&item) {
+            continue;
+        }
+        let file = opened(images, &item).map_err(ViewError::Cache)?;
+        let read = reader.pick_open(&file).map(|picked| of_document(&picked)).unwrap_or_default();
+        all.push((read.written, Listed::Document(one, read)));
+    }
+    all.sort_by_key(|(when, _)| Reverse(*when));
+    Ok(all)
+}
+
+fn title_of(attachment: &Attachment) -> &str {
+    if attachment.title.as_str().is_empty() { "report" } else { attachment.title.as_str() }
+}
+
+fn attached(
+    images: &Images,
+    attachment: &Attachment,
+    read: Option<Result<ReportContent, ReportError>>,
+    (number, reader): (u32, &dyn Reader),
+) -> Result<(String, Value), ViewError> {
+    let item = Item::Attachment(attachment);
+    let (title, kind) = (title_of(attachment), name_of(attachment.media_type));
+    let (content, why) = match read {
+        Some(Ok(read)) => (Some(read), None),
+        Some(Err(error)) => (None, Some(format!("{error}; export it to read it"))),
+        None if !images.has(&item) => (None, Some("it did not arrive".to_owned())),
+        None => {
+            let file = opened(images, &item).map_err(ViewError::Cache)?;
+            (
+                None,
+                Some(match pages_of(&file, reader) {
+                    Ok(pages) => format!("{pages} pages; --report {number} --page 1 --png FILE draws one"),
+                    Err(why) => format!("{why}; export it to read it"),
+                }),
+            )
+        }
+    };
+    let said = match (&content, &why) {
+        (Some(read), _) => format!("{}:\n{}", heading(title, kind, read), body(read)),
+        (None, why) => format!("{title}: {kind}, {} bytes; {}", attachment.size, why.as_deref().unwrap_or_default()),
+    };
+    let mut row = row(title, kind, content.as_ref());
+    row["bytes"] = json!(attachment.size);
+    row["not_shown"] = json!(why);
+    Ok((said, row))
+}
+
+/// A report that is a DICOM document: what it says of itself.
+fn document(instance: &Instance, read: &ReportContent) -> (String, Value) {
+    let title = if read.title.is_empty() { "report" } else { read.title.as_str() };
+    let why = "push or export it to read it";
+    let said = format!("{}: {why}", heading(title, "DICOM", read));
+    let mut row = row(title, "DICOM", Some(read));
+    row["text"] = Value::Null;
+    row["bytes"] = json!(instance.size);
+    row["not_shown"] = json!(why);
+    (said, row)
 }
