@@ -16,7 +16,7 @@ use clavicle_network::message::Included;
 use clavicle_network::pickup::{Claim, Counter, Denied, MAX_OFFERS, NotOffered, Offered, Offers, Secret, TicketHash};
 use tokio::sync::watch;
 
-use crate::archive::{Archive, ArchiveError, Entry, VisitKey};
+use crate::archive::{Archive, ArchiveError, Catalogued, Sought};
 use crate::desk::sentence;
 use crate::member::Member;
 use crate::seldom::seldom;
@@ -81,20 +81,28 @@ pub fn about(patient: &Patient) -> About {
 
 /// Whether all of them may be of one patient.
 #[must_use]
-pub fn are_of_one_patient(studies: &[Entry]) -> bool {
+pub fn are_of_one_patient(studies: &[Catalogued]) -> bool {
     studies.iter().enumerate().all(|(at, one)| studies[..at].iter().all(|other| one.patient.may_be(&other.patient)))
 }
+
+/// How many studies a visit may have: a number that more have is nobody's.
+const MAX_VISIT: usize = 1_000;
 
 /// The studies of a visit.
 ///
 /// # Errors
 /// [`ArchiveError`].
-pub fn studies_of(archive: &Archive, visit: &Visit) -> Result<Vec<Entry>, ArchiveError> {
-    match visit {
-        Visit::Study(id) => Ok(archive.entry(*id)?.into_iter().collect()),
-        Visit::Accession(number) => archive.of_visit(VisitKey::Accession(number)),
-        Visit::Patient(id) => archive.of_visit(VisitKey::Patient(id)),
+pub fn studies_of(archive: &Archive, visit: &Visit) -> Result<Vec<Catalogued>, ArchiveError> {
+    let sought = match visit {
+        Visit::Study(id) => return Ok(archive.catalogued(*id)?.into_iter().collect()),
+        Visit::Accession(number) => Sought::Accession(number),
+        Visit::Patient(id) => Sought::Patient { id, issuer: None },
+    };
+    let found = archive.seek(sought, MAX_VISIT)?;
+    if found.more {
+        return Err(ArchiveError::TooMany(MAX_VISIT));
     }
+    archive.catalogued_all(&found)
 }
 
 /// Why nothing can be said about a pickup now.
@@ -134,16 +142,15 @@ impl RelayCounter {
         }
         let snapshot = self.submission.store.snapshot()?;
         let now = snapshot.head()?.time;
-        for entry in studies.into_iter().take(MAX_OFFERS) {
-            let id = entry.manifest.manifest.header().study;
+        for study in studies.into_iter().take(MAX_OFFERS) {
+            let Catalogued { study: id, patient, salt, claimed, newest, .. } = study;
             if let Some(why) = self.why_not(&snapshot, id, remote, now)? {
                 offers.not_offered.push(why);
                 continue;
             }
-            let claimed = entry.claimed.map(|root| self.archive.edition(id, &root)).transpose()?.flatten();
-            let manifest = claimed.map_or(entry.manifest, |edition| edition.manifest);
-            let about = about(&entry.patient);
-            offers.offered.push(Offered { salt: entry.salt, manifest, about });
+            // One that was removed since is offered to nobody.
+            let Some(edition) = self.archive.edition(id, &claimed.unwrap_or(newest))? else { continue };
+            offers.offered.push(Offered { salt, manifest: edition.manifest, about: about(&patient) });
         }
         Ok(offers)
     }

@@ -82,6 +82,12 @@ impl Patient {
         self.differences(other).is_empty()
     }
 
+    /// Whether this is the patient's name, as far as both are written in the same scripts.
+    #[must_use]
+    pub fn is_named(&self, name: &str) -> bool {
+        is_same_name(self.name.as_str(), name) == Some(true)
+    }
+
     /// Takes from another what this one does not say.
     pub fn fill(&mut self, other: &Self) {
         let Self { id, issuer, name, birth_date } = other;
@@ -147,23 +153,32 @@ pub fn fill<const MAX: usize>(empty: &mut Text<MAX>, from: &Text<MAX>) {
     }
 }
 
-/// Whether two names (PN) are the same, whatever case they are written in; nothing of those that are written in no common script. Components that
-/// are empty at the end mean nothing (PS3.5 §6.2.1.1), nor does the number of spaces.
+/// Whether two names (PN) are the same, whatever case they are written in; nothing of those that are written in no common script.
 pub(crate) fn is_same_name(one: &str, other: &str) -> Option<bool> {
-    let components = |group: &str| -> Vec<String> {
-        let words = |part: &str| {
-            let words: Vec<&str> = part.split(|char: char| char.is_whitespace() || char == '\0').collect();
-            words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").to_lowercase()
-        };
+    let groups = groups(one).zip(groups(other));
+    let both: Vec<bool> = groups.filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|(a, b)| a == b).collect();
+    (!both.is_empty()).then(|| both.into_iter().all(|same| same))
+}
+
+/// The groups of a name (PN) that say anything, as names are compared: two names that are the same have one in common.
+#[must_use]
+pub fn name_groups(name: &str) -> Vec<String> {
+    groups(name).filter(|group| !group.is_empty()).collect()
+}
+
+/// Each group of a name, in small letters. Components that are empty at the end mean nothing (PS3.5 §6.2.1.1), nor does the number of spaces.
+fn groups(name: &str) -> impl Iterator<Item = String> {
+    let words = |part: &str| {
+        let words: Vec<&str> = part.split(|char: char| char.is_whitespace() || char == '\0').collect();
+        words.into_iter().filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ").to_lowercase()
+    };
+    name.split('=').map(move |group| {
         let mut parts: Vec<String> = group.split('^').map(words).collect();
         while parts.last().is_some_and(String::is_empty) {
             parts.pop();
         }
-        parts
-    };
-    let groups = one.split('=').map(components).zip(other.split('=').map(components));
-    let both: Vec<bool> = groups.filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|(a, b)| a == b).collect();
-    (!both.is_empty()).then(|| both.into_iter().all(|same| same))
+        parts.join("^")
+    })
 }
 
 impl fmt::Debug for Patient {

@@ -6,12 +6,12 @@ use clavicle_ledger::id::StudyId;
 use clavicle_manifest::StoredDigest;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
-use super::settle::Settling;
-use super::take::forget;
-use super::{
-    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, NAMES, OPEN,
-    STUDIES, SharedName, Soundness, UNPUBLISHED, VISITS, decode, visits,
+use super::catalogue::{
+    BY_UID, CONTRADICTIONS, EDITIONS, EDITIONS_OF, KEPT, NAMES, OPEN, STUDIES, UNPUBLISHED, decode,
 };
+use super::index::{self, INDEX};
+use super::settle::Settling;
+use super::{Archive, ArchiveError, Contradiction, Entry, SharedName, Soundness};
 
 /// How much is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -269,7 +269,7 @@ fn leave(
     digests: &BTreeSet<StoredDigest>,
 ) -> Result<(), ArchiveError> {
     transaction.open_table(STUDIES)?.remove(id.as_bytes())?;
-    visits::list(&mut transaction.open_multimap_table(VISITS)?, id, Some(entry), None)?;
+    index::list(&mut transaction.open_table(INDEX)?, id, Some(entry), None)?;
     let uid = entry.manifest.manifest.header().study_instance_uid;
     transaction.open_table(BY_UID)?.remove(uid.as_str())?;
     transaction.open_table(UNPUBLISHED)?.remove(id.as_bytes())?;

@@ -3,16 +3,14 @@
 //! ```text
 //! archive/             see [`bytes`] and [`records`]
 //! catalogue.redb
-//!   studies_v2         study id ─► who it is of, its salt, its newest signed manifest
-//!   by_uid_v1          Study Instance UID ─► study id
+//!   studies_v3         study id ─► who it is of, its salt, the root of its newest manifest
 //!   editions_v2        manifest root ─► signed manifest: the newest, and every one since somebody holds the study
 //!   editions_of_v1     study id, manifest root
 //!   unpublished_v1     study id: its newest manifest is a revision that is not on the ledger yet
 //!   open_v1            study id ─► when something was last added to it; of those that are open
 //!   contradictions_v1  study id, digest ─► other bytes that came under the SOP Instance UID of an instance of the study
 //!   kept_v1            digest ─► bytes, and in how many studies
-//!   names_v1           SOP Instance UID ─► study ids: of those that have an instance of this name; more than one contradict each other
-//!   visits_v1          "accession " and an Accession Number, "patient " and a Patient ID ─► study ids
+//!   index_v1, by_uid_v1, names_v1   what studies are found by ─► study ids: see [`index`]
 //!   meta_v1            "change": the last change of a study that it knows of
 //! ```
 //!
@@ -21,12 +19,14 @@
 //! first said to go; what a kill leaves of it goes at the next start.
 
 mod bytes;
+mod catalogue;
 mod check;
+mod earlier;
+mod index;
 mod rebuild;
 mod records;
 mod settle;
 mod take;
-mod visits;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -43,12 +43,10 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::time::Timestamp;
 use clavicle_manifest::{ManifestError, SignedManifest, StoredDigest, Uid};
 use clavicle_network::transfer::Kept;
-use redb::{
-    Database, MultimapTableDefinition, MultimapTableHandle as _, ReadableDatabase as _, ReadableTable as _,
-    TableDefinition,
-};
+use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
 use self::bytes::Bytes;
+use self::catalogue::{BY_UID, EDITIONS, EDITIONS_OF, OPEN, STUDIES, UNPUBLISHED, decode};
 use self::records::Records;
 use crate::loggable::without_uids;
 use crate::room::Room;
@@ -56,27 +54,10 @@ use crate::store::StoreError;
 
 pub(crate) use self::bytes::digits;
 pub use self::bytes::{Origin, Soundness};
+pub use self::catalogue::Catalogued;
 pub use self::check::{Checked, OnLedger, Usage};
+pub use self::index::{Found, Sought};
 pub use self::rebuild::Rebuilt;
-pub use self::visits::VisitKey;
-
-const STUDIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("studies_v2");
-const BY_UID: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("by_uid_v1");
-
-const EDITIONS: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("editions_v2");
-const EDITIONS_OF: TableDefinition<'_, (&[u8; 32], &[u8; 32]), ()> = TableDefinition::new("editions_of_v1");
-const UNPUBLISHED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("unpublished_v1");
-const OPEN: TableDefinition<'_, &[u8; 32], u64> = TableDefinition::new("open_v1");
-const CONTRADICTIONS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("contradictions_v1");
-const NAMES: MultimapTableDefinition<'_, &str, &[u8; 32]> = MultimapTableDefinition::new("names_v1");
-const VISITS: MultimapTableDefinition<'_, &str, &[u8; 32]> = MultimapTableDefinition::new("visits_v1");
-const KEPT: TableDefinition<'_, &[u8; 32], (u64, u32)> = TableDefinition::new("kept_v1");
-const META: TableDefinition<'_, &str, u64> = TableDefinition::new("meta_v1");
-/// The last change that it knows of.
-const CHANGE: &str = "change";
-
-/// The memory that the catalogue may use for its cache.
-const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
 /// So many damaged files are remembered: a disk that fails loses all of them.
 const MAX_DAMAGED: usize = 1_000;
@@ -94,10 +75,12 @@ pub struct Archive {
     damaged: Mutex<BTreeSet<StoredDigest>>,
     /// Studies of which catalogue and record do not say the same, and neither all.
     unsettled: Mutex<BTreeSet<StudyId>>,
+    /// How many studies of a catalogue of an earlier version were listed anew.
+    listed_anew: u64,
 }
 
-/// What the catalogue has of a study.
-#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+/// All that the catalogue has of a study.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// Who the images are of. Stays here: it is in no manifest and on no ledger.
     pub patient: Patient,
@@ -151,11 +134,6 @@ pub struct SignedEdition {
     pub salt: Salt,
     /// The manifest.
     pub manifest: SignedManifest,
-}
-
-impl Wire for Entry {
-    const NAME: &'static str = "a study in the catalogue";
-    const MAX_LEN: usize = 4 * 1024 + SignedManifest::MAX_LEN;
 }
 
 /// Whose studies they are, and with what they are signed.
@@ -247,6 +225,9 @@ pub enum ArchiveError {
     /// Somebody holds it.
     #[error("somebody holds the study, and it is not withdrawn: its images must stay")]
     Held,
+    /// More studies have a number than can be one visit's.
+    #[error("more than {0} studies have this number, which then is nobody's: correct it, or name each study")]
+    TooMany(usize),
     /// Records that cannot be read, or contradict the catalogue.
     #[error(
         "the records of {} studies in the archive cannot be read, or contradict the catalogue, so that nobody can say which files are theirs: nothing was \
@@ -292,40 +273,27 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`].
     pub fn open(folder: &Path, catalogue: &Path, chain: ChainId) -> Result<Self, ArchiveError> {
-        let archive = Self {
+        let mut archive = Self {
             bytes: Bytes::open(folder)?,
             records: Records::open(folder)?,
-            catalogue: open_catalogue(catalogue)?,
+            catalogue: catalogue::open(catalogue)?,
             chain,
             changing: Mutex::new(()),
             damaged: Mutex::default(),
             unsettled: Mutex::default(),
+            listed_anew: 0,
         };
-        archive.name_all()?;
+        archive.listed_anew = earlier::list_anew(&archive.catalogue, &chain)?;
         archive.let_go()?;
         archive.settle_changes()?;
         archive.remove_going()?;
         Ok(archive)
     }
 
-    /// Lists names and visits in a catalogue that is from before they were listed, or was just rebuilt.
-    fn name_all(&self) -> Result<(), ArchiveError> {
-        let transaction = self.catalogue.begin_write()?;
-        let tables: Vec<String> = transaction.list_multimap_tables()?.map(|table| table.name().to_owned()).collect();
-        let (no_names, no_visits) = (!tables.contains(&NAMES.name().into()), !tables.contains(&VISITS.name().into()));
-        {
-            let mut names = transaction.open_multimap_table(NAMES)?;
-            let mut visits = transaction.open_multimap_table(VISITS)?;
-            for row in transaction.open_table(STUDIES)?.iter()?.take_while(|_| no_names || no_visits) {
-                let (id, entry) = row?;
-                let entry: Entry = decode(entry.value())?;
-                for instance in entry.manifest.manifest.instances().filter(|_| no_names) {
-                    names.insert(instance.sop_instance_uid.as_str(), id.value())?;
-                }
-                visits::list(&mut visits, StudyId::from_bytes(*id.value()), None, Some(&entry))?;
-            }
-        }
-        Ok(transaction.commit()?)
+    /// How many studies were listed anew when it was opened, since its catalogue was of an earlier version.
+    #[must_use]
+    pub const fn listed_anew(&self) -> u64 {
+        self.listed_anew
     }
 
     /// From now on nothing is taken in that leaves the disk less than its reserve.
@@ -381,17 +349,27 @@ impl Archive {
         let change = self.begin_change(id)?;
         self.records.keep(id, &entry, *root, &self.contradictions(id)?)?;
         let transaction = self.catalogue.begin_write()?;
-        transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(&entry).as_slice())?;
+        let row = Catalogued::of(&entry, *root);
+        transaction.open_table(STUDIES)?.insert(id.as_bytes(), encoding::encode(&row).as_slice())?;
         self.finish_change(transaction, change)
     }
 
-    /// The study with this id.
+    /// The study with this id, and its newest manifest.
     ///
     /// # Errors
     /// [`ArchiveError`].
     pub fn entry(&self, id: StudyId) -> Result<Option<Entry>, ArchiveError> {
+        let transaction = self.catalogue.begin_read()?;
+        Ok(catalogue::entry(&transaction.open_table(STUDIES)?, &transaction.open_table(EDITIONS)?, id)?)
+    }
+
+    /// The study with this id, without its manifest.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn catalogued(&self, id: StudyId) -> Result<Option<Catalogued>, ArchiveError> {
         let table = self.catalogue.begin_read()?.open_table(STUDIES)?;
-        table.get(id.as_bytes())?.map(|entry| Ok(decode(entry.value())?)).transpose()
+        table.get(id.as_bytes())?.map(|row| Ok(decode(row.value())?)).transpose()
     }
 
     /// The manifest with this root, of this study.
@@ -401,10 +379,10 @@ impl Archive {
     pub fn edition(&self, id: StudyId, root: &ManifestRoot) -> Result<Option<SignedEdition>, ArchiveError> {
         let transaction = self.catalogue.begin_read()?;
         let (studies, editions) = (transaction.open_table(STUDIES)?, transaction.open_table(EDITIONS)?);
-        let (Some(entry), Some(edition)) = (studies.get(id.as_bytes())?, editions.get(root.as_bytes())?) else {
+        let (Some(row), Some(edition)) = (studies.get(id.as_bytes())?, editions.get(root.as_bytes())?) else {
             return Ok(None);
         };
-        let Entry { salt, .. } = decode(entry.value())?;
+        let Catalogued { salt, .. } = decode(row.value())?;
         let manifest: SignedManifest = decode(edition.value())?;
         Ok((manifest.manifest.header().study == id).then_some(SignedEdition { salt, manifest }))
     }
@@ -498,45 +476,24 @@ impl Archive {
     pub fn find(&self, uid: &Uid) -> Result<Option<Entry>, ArchiveError> {
         let transaction = self.catalogue.begin_read()?;
         let Some(id) = transaction.open_table(BY_UID)?.get(uid.as_str())? else { return Ok(None) };
-        let studies = transaction.open_table(STUDIES)?;
+        let id = StudyId::from_bytes(*id.value());
+        let found = catalogue::entry(&transaction.open_table(STUDIES)?, &transaction.open_table(EDITIONS)?, id)?;
         let damaged = StoreError::Damaged { what: "the catalogue", error: None };
-        let entry = studies.get(id.value())?.ok_or(damaged)?;
-        Ok(Some(decode(entry.value())?))
+        Ok(Some(found.ok_or(damaged)?))
     }
 
-    /// Every study, by id.
+    /// Every study, by id, without its manifest.
     ///
     /// # Errors
     /// [`ArchiveError`].
-    pub fn studies(&self) -> Result<Vec<Entry>, ArchiveError> {
+    pub fn studies(&self) -> Result<Vec<Catalogued>, ArchiveError> {
         let table = self.catalogue.begin_read()?.open_table(STUDIES)?;
-        table.iter()?.map(|entry| Ok(decode(entry?.1.value())?)).collect()
+        table.iter()?.map(|row| Ok(decode(row?.1.value())?)).collect()
     }
-}
-
-/// Opens a catalogue, or makes it, with all tables, so that reading need not know which came when.
-fn open_catalogue(path: &Path) -> Result<Database, ArchiveError> {
-    let catalogue = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
-    let transaction = catalogue.begin_write()?;
-    transaction.open_table(STUDIES)?;
-    transaction.open_table(BY_UID)?;
-    transaction.open_table(EDITIONS)?;
-    transaction.open_table(EDITIONS_OF)?;
-    transaction.open_table(UNPUBLISHED)?;
-    transaction.open_table(OPEN)?;
-    transaction.open_table(CONTRADICTIONS)?;
-    transaction.open_table(KEPT)?;
-    transaction.open_table(META)?;
-    transaction.commit()?;
-    Ok(catalogue)
 }
 
 fn random() -> Result<[u8; 32], ArchiveError> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(ArchiveError::Random)?;
     Ok(bytes)
-}
-
-fn decode<T: Wire>(bytes: &[u8]) -> Result<T, StoreError> {
-    encoding::decode(bytes).map_err(|error| StoreError::Damaged { what: "the catalogue", error: Some(error) })
 }

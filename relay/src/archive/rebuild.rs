@@ -9,7 +9,7 @@ use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use super::bytes::failed;
 use super::records::{Recorded, Records};
 use super::take::enter;
-use super::{Archive, ArchiveError, open_catalogue};
+use super::{Archive, ArchiveError, catalogue as tables};
 
 /// What became of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl Archive {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&coming, error)),
             _ => {}
         }
-        let database = open_catalogue(&coming)?;
+        let database = tables::open(&coming)?;
         let mut rebuilt = Rebuilt::default();
         for id in records.all()? {
             let Some(mut recorded) = records.read(id, chain) else {
@@ -49,8 +49,9 @@ impl Archive {
                 recorded.entry.claimed = on_ledger(id)?;
             }
             let transaction = database.begin_write()?;
+            let newest = recorded.newest();
             let Recorded { entry, editions, contradictions } = recorded;
-            enter(&transaction, id, &entry, editions.iter().map(|(root, one)| (root, one)), &contradictions)?;
+            enter(&transaction, id, (&entry, newest), editions.iter().map(|(root, one)| (root, one)), &contradictions)?;
             transaction.commit()?;
             rebuilt.studies.push(id);
         }

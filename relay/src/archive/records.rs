@@ -81,6 +81,11 @@ pub(super) struct Recorded {
 }
 
 impl Recorded {
+    /// The root of its newest manifest.
+    pub(super) fn newest(&self) -> ManifestRoot {
+        self.editions.first().expect("a study has a manifest from the first on").0
+    }
+
     /// The roots of its manifests.
     pub(super) fn roots(&self) -> Vec<ManifestRoot> {
         self.editions.iter().map(|(root, _)| *root).collect()

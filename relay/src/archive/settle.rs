@@ -12,9 +12,10 @@ use std::sync::{MutexGuard, PoisonError};
 use clavicle_ledger::id::StudyId;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
+use super::catalogue::{CHANGE, META, STUDIES};
 use super::records::{Changes, Recorded};
 use super::take::enter;
-use super::{Archive, ArchiveError, CHANGE, Entry, META, STUDIES, random};
+use super::{Archive, ArchiveError, Entry, random};
 use crate::store::StoreError;
 
 /// What became of all studies.
@@ -160,7 +161,13 @@ impl Archive {
     fn list(&self, id: StudyId, recorded: &Recorded) -> Result<(), ArchiveError> {
         let Recorded { entry, editions, contradictions } = recorded;
         let transaction = self.catalogue.begin_write()?;
-        enter(&transaction, id, entry, editions.iter().map(|(root, one)| (root, one)), contradictions)?;
+        enter(
+            &transaction,
+            id,
+            (entry, recorded.newest()),
+            editions.iter().map(|(root, one)| (root, one)),
+            contradictions,
+        )?;
         Ok(transaction.commit()?)
     }
 
@@ -169,8 +176,7 @@ impl Archive {
         for (root, manifest) in &known.editions {
             self.records.keep_edition(id, *root, manifest)?;
         }
-        let Some((newest, _)) = known.editions.first() else { return Ok(()) };
-        self.records.keep(id, &known.entry, *newest, &known.contradictions)
+        self.records.keep(id, &known.entry, known.newest(), &known.contradictions)
     }
 }
 

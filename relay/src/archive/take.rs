@@ -11,10 +11,11 @@ use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, SignedManifest, StoredDigest, Uid};
 use redb::{ReadableTable as _, WriteTransaction};
 
-use super::{
-    Archive, ArchiveError, BY_UID, CONTRADICTIONS, Contradiction, EDITIONS, EDITIONS_OF, Entry, KEPT, NAMES, OPEN,
-    Origin, STUDIES, Signer, Taken, UNPUBLISHED, VISITS, decode, random, visits,
+use super::catalogue::{
+    self, BY_UID, CONTRADICTIONS, Catalogued, EDITIONS, EDITIONS_OF, KEPT, NAMES, OPEN, STUDIES, UNPUBLISHED,
 };
+use super::index::{self, INDEX};
+use super::{Archive, ArchiveError, Contradiction, Entry, Origin, Signer, Taken, random};
 
 /// An instance that came under the name of another, and how it differs.
 type Other = (Instance, Change);
@@ -188,7 +189,7 @@ impl Archive {
         let change = self.begin_change(id)?;
         self.records.keep(id, entry, root, &contradicted)?;
         let transaction = self.catalogue.begin_write()?;
-        enter(&transaction, id, entry, once((&root, &entry.manifest)), &contradicted)?;
+        enter(&transaction, id, (entry, root), once((&root, &entry.manifest)), &contradicted)?;
         self.finish_change(transaction, change)?;
         if entry.claimed.is_none() {
             self.records.forget_editions(id, &[root])?;
@@ -197,11 +198,12 @@ impl Archive {
     }
 }
 
-/// Puts into a catalogue what a study is now: of its manifests these, besides those that it has since somebody holds the study.
+/// Puts into a catalogue what a study is now, with the root of its newest manifest: of its manifests these, besides those that it has since
+/// somebody holds the study.
 pub(super) fn enter<'a>(
     transaction: &WriteTransaction,
     id: StudyId,
-    entry: &Entry,
+    (entry, newest): (&Entry, ManifestRoot),
     manifests: impl Iterator<Item = (&'a ManifestRoot, &'a SignedManifest)>,
     contradicted: &[(StoredDigest, Contradiction)],
 ) -> Result<(), ArchiveError> {
@@ -213,17 +215,17 @@ pub(super) fn enter<'a>(
     for row in contradictions.range(of_study.clone())? {
         counted.insert(StoredDigest::from_bytes(*row?.0.value().1));
     }
-    let before: Option<Entry> = studies.get(id.as_bytes())?.map(|before| decode(before.value())).transpose()?;
+    let mut editions = transaction.open_table(EDITIONS)?;
+    let before = catalogue::entry(&studies, &editions, id)?;
     if let Some(before) = &before {
         counted.extend(sizes(&before.manifest.manifest).map(|(digest, _)| digest));
     }
-    visits::list(&mut transaction.open_multimap_table(VISITS)?, id, before.as_ref(), Some(entry))?;
+    index::list(&mut transaction.open_table(INDEX)?, id, before.as_ref(), Some(entry))?;
     let manifest = &entry.manifest.manifest;
     let uid = manifest.header().study_instance_uid;
-    studies.insert(id.as_bytes(), encoding::encode(entry).as_slice())?;
+    studies.insert(id.as_bytes(), encoding::encode(&Catalogued::of(entry, newest)).as_slice())?;
     transaction.open_table(BY_UID)?.insert(uid.as_str(), id.as_bytes())?;
 
-    let mut editions = transaction.open_table(EDITIONS)?;
     let mut editions_of = transaction.open_table(EDITIONS_OF)?;
     // Reports come and go: one that was detached is still kept for the editions that have it.
     let mut reports: BTreeMap<StoredDigest, u64> = BTreeMap::new();

@@ -6,7 +6,7 @@ use clavicle_imaging::intake::Intake;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::studies_named::entry_that_begins;
+use super::studies_named::study_that_begins;
 use super::{Command, NotFound, Operation};
 use crate::answer::{Answer, Failure};
 use crate::service::Service;
@@ -35,12 +35,13 @@ impl Operation for Completeness {
     type Error = NotFound;
 
     fn work(self, service: &Service) -> Result<CompletenessRow, NotFound> {
-        let entries = match &self.study {
-            Some(begin) => vec![entry_that_begins(&service.images.archive, begin)?],
-            None => service.images.archive.studies()?,
+        let studies = match &self.study {
+            Some(begin) => vec![study_that_begins(&service.images.archive, begin)?],
+            None => service.images.archive.studies()?.into_iter().map(|one| one.study).collect(),
         };
         let (mut lines, mut suspicious) = (Vec::new(), Vec::new());
-        for entry in entries {
+        for study in studies {
+            let Some(entry) = service.images.archive.entry(study)? else { continue };
             let instances = entry.manifest.manifest.instances();
             let files = instances.map(|instance| service.images.archive.place(&instance.stored)).collect();
             let said = Said::of(&Intake::of_files(files, &*service.images.reader), &*service.images.reader);

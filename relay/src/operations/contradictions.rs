@@ -46,8 +46,9 @@ impl Operation for Contradictions {
 
     fn work(self, service: &Service) -> Result<Vec<ContradictionRow>, ArchiveError> {
         let mut rows = Vec::new();
-        for entry in service.images.archive.studies()? {
-            let study = entry.manifest.manifest.header().study;
+        for study in service.images.archive.studies()? {
+            let Some(entry) = service.images.archive.entry(study.study)? else { continue };
+            let study = study.study;
             let all = service.images.archive.contradictions(study)?;
             rows.extend(all.into_iter().map(|(stored, one)| ContradictionRow {
                 study: study.to_string(),

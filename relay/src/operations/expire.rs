@@ -72,19 +72,17 @@ impl Operation for Expire {
     fn work(self, service: &Service) -> Result<Expired, ExpireError> {
         let day = parse_day(&self.before).ok_or(ExpireError::Day)?;
         let (mut expired, mut old, mut digest) = (Expired::default(), Vec::new(), ListDigest::new());
-        for entry in service.images.archive.studies()? {
-            let header = entry.manifest.manifest.header();
-            if header.study_date.is_none_or(|date| date >= day) {
-                continue;
-            }
-            let on_ledger = on_ledger(service, header.study)?;
-            match service.images.archive.removable(header.study, on_ledger) {
+        let mut before = service.images.archive.dated_before(day)?;
+        before.sort();
+        for study in before {
+            let on_ledger = on_ledger(service, study)?;
+            match service.images.archive.removable(study, on_ledger) {
                 Ok(files) => {
-                    digest.add([header.study.as_bytes()]);
+                    digest.add([study.as_bytes()]);
                     digest.add(files.iter().map(StoredDigest::as_bytes));
-                    old.push((header.study, on_ledger));
+                    old.push((study, on_ledger));
                 }
-                Err(ArchiveError::Held) => expired.held.push(header.study.to_string()),
+                Err(ArchiveError::Held) => expired.held.push(study.to_string()),
                 Err(error) => return Err(error.into()),
             }
         }

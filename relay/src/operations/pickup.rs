@@ -21,7 +21,7 @@ use super::studies::{PatientRow, StudyRow};
 use super::studies_named::study_that_begins;
 use super::{Command, NotFound, Operation};
 use crate::answer::{Answer, Failure, Refusing};
-use crate::archive::{ArchiveError, Entry};
+use crate::archive::{ArchiveError, Catalogued};
 use crate::counter::{are_of_one_patient, studies_of};
 use crate::service::{Service, ServiceError};
 use crate::store::{Issue, IssueError, StoreError, Visit};
@@ -261,7 +261,7 @@ impl Operation for Pickup {
         }
         let visit = visit_of(service, &self.visit)?;
         let mut studies = studies_of(&service.images.archive, &visit)?;
-        studies.sort_by_key(|entry| Reverse(entry.manifest.manifest.header().study_date));
+        studies.sort_by_key(|study| Reverse(study.study_date));
         if studies.is_empty() {
             return Err(PickupError::NoStudy);
         }
@@ -276,7 +276,7 @@ impl Operation for Pickup {
             }
         };
         let mut patient = Patient::default();
-        studies.iter().for_each(|entry| patient.fill(&entry.patient));
+        studies.iter().for_each(|study| patient.fill(&study.patient));
         let digest = digest_of(&patient, &studies);
         let listed = StudyRow::of_all(service, &studies)?;
         let mut shown = PickupAnswer { patient: PatientRow::of(&patient), listed, digest, issued: None };
@@ -295,10 +295,9 @@ impl Operation for Pickup {
         let code = code_of(service, ticket.clone(), question, expires)?;
         let voided =
             service.records.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, now)?;
-        let id = |study: &Entry| study.manifest.manifest.header().study.to_string();
         shown.issued = Some(Issued {
             code: clavicle_letters::code::to_text(&code),
-            studies: studies.iter().map(id).collect(),
+            studies: studies.iter().map(|one| one.study.to_string()).collect(),
             question: match question {
                 Question::Pin => "pin".to_owned(),
                 Question::BirthDate => "birth_date".to_owned(),
@@ -311,11 +310,11 @@ impl Operation for Pickup {
 }
 
 /// A digest of whom a code would be for, and of what: whoever confirms it has seen these, and no others.
-fn digest_of(patient: &Patient, studies: &[Entry]) -> String {
+fn digest_of(patient: &Patient, studies: &[Catalogued]) -> String {
     let mut digest = ListDigest::new();
     digest.add([blake3::hash(&encoding::encode(patient)).as_bytes()]);
-    for entry in studies {
-        digest.add([entry.manifest.manifest.header().study.as_bytes()]);
+    for study in studies {
+        digest.add([study.study.as_bytes()]);
     }
     digest.finish()
 }

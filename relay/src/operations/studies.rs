@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{Command, Operation, short};
 use crate::answer::{Answer, Failure};
-use crate::archive::Entry;
+use crate::archive::{Catalogued, Entry};
 use crate::service::{Service, ServiceError};
 
 /// List the studies in the archive
@@ -137,20 +137,22 @@ impl Command for Studies {
 }
 
 impl StudyRow {
-    /// Of each, as it stands on the ledger now.
-    pub(super) fn of_all(service: &Service, entries: &[Entry]) -> Result<Vec<Self>, ServiceError> {
+    /// Of each, as it stands on the ledger now. Memory holds a manifest at a time.
+    pub(super) fn of_all(service: &Service, studies: &[Catalogued]) -> Result<Vec<Self>, ServiceError> {
         let snapshot = service.store.snapshot()?;
         let now = snapshot.head()?.time;
-        let row = |entry: &Entry| {
-            let record = snapshot.study(entry.manifest.manifest.header().study)?;
+        let row = |study: &Catalogued| -> Result<Option<Self>, ServiceError> {
+            // One that was removed since is not there.
+            let Some(entry) = service.images.archive.entry(study.study)? else { return Ok(None) };
+            let record = snapshot.study(study.study)?;
             // What the hospital says of it before that it is disputed.
             let standing = record.map(|record| match record.standings(now) {
                 [Standing::Active, frozen] => frozen,
                 [standing, _] => standing,
             });
-            Ok(Self::of(entry, standing))
+            Ok(Some(Self::of(&entry, standing)))
         };
-        entries.iter().map(row).collect()
+        studies.iter().filter_map(|study| row(study).transpose()).collect()
     }
 
     fn of(entry: &Entry, standing: Option<Standing>) -> Self {

@@ -35,12 +35,12 @@ impl Refusing for NotFound {
     }
 }
 
+/// So many studies that begin alike are counted.
+const MOST: usize = 1_000;
+
 /// The study whose id begins like this.
 pub(super) fn study_that_begins(archive: &Archive, begin: &str) -> Result<StudyId, NotFound> {
-    let begin = begin.trim().to_lowercase();
-    let ids = archive.studies()?.into_iter().map(|entry| entry.manifest.manifest.header().study);
-    let ids: Vec<_> = ids.filter(|id| !begin.is_empty() && id.to_string().starts_with(&begin)).collect();
-    match ids.as_slice() {
+    match archive.begin_with(begin.trim(), MOST)?.studies.as_slice() {
         [] => Err(NotFound::NoStudy),
         [one] => Ok(*one),
         more => Err(NotFound::Ambiguous(more.len())),

@@ -183,10 +183,15 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
     // The archive may be on a disk of its own.
     let room = Room::at(home.folder(), &settings.disk);
     let images = Room::at(&home.archive_folder(), &settings.disk);
+    let archive = opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path, chain))?;
+    if archive.listed_anew() > 0 {
+        complain(&format!(
+            "note: the catalogue was of an earlier version; its {} studies were listed anew",
+            archive.listed_anew()
+        ));
+    }
     let images = Images {
-        archive: Arc::new(
-            opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path, chain))?.within(images),
-        ),
+        archive: Arc::new(archive.within(images)),
         reader: Arc::new(Workers::of_this_program().map_err(OpenError::Workers)?),
         taking: Arc::default(),
         quarantine: Arc::new(

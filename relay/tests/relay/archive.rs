@@ -9,7 +9,7 @@ use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::Timestamp;
 use clavicle_phantom::Phantom;
-use clavicle_relay::archive::{Archive, ArchiveError, OnLedger, Origin, Rebuilt, Signer, Taken, VisitKey};
+use clavicle_relay::archive::{Archive, ArchiveError, OnLedger, Origin, Rebuilt, Signer, Sought, Taken};
 use clavicle_sandbox::reader::Here;
 
 const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
@@ -129,7 +129,8 @@ fn other_bytes_under_the_same_name_are_kept_beside_and_said_to_be_other() {
 fn a_check_names_what_is_damaged_missing_and_stray() {
     let ground = Ground::new();
     ground.take(&ground.phantom("one", 1, 4), Origin::Handed).unwrap();
-    let entry = ground.archive.studies().unwrap().remove(0);
+    let study = ground.archive.studies().unwrap().remove(0).study;
+    let entry = ground.archive.entry(study).unwrap().unwrap();
     let digests: Vec<_> = entry.manifest.manifest.instances().map(|one| one.stored).collect();
     let mut told = Vec::new();
     let sound = ground.archive.check(&mut |done, all| told.push((done, all))).unwrap();
@@ -528,8 +529,8 @@ fn the_studies_of_a_visit_are_found_without_a_look_at_any_other() {
     }
     let of = |archive: &Archive, n: u64| {
         let (number, id) = (text("A", n), text("P", n));
-        let found = [VisitKey::Accession(&number), VisitKey::Patient(&id)].map(|key| archive.of_visit(key).unwrap());
-        found.map(|found| found.iter().map(|entry| entry.manifest.manifest.header().study).collect::<Vec<_>>())
+        let keys = [Sought::Accession(&number), Sought::Patient { id: &id, issuer: None }];
+        keys.map(|key| archive.seek(key, 10).unwrap().studies)
     };
     for (n, id) in [(1, ids[0]), (2, ids[1])] {
         assert_eq!(of(&archive, n), [vec![id], vec![id]]);
@@ -543,15 +544,9 @@ fn the_studies_of_a_visit_are_found_without_a_look_at_any_other() {
         drop(database);
         open(folder.path())
     };
-    // A catalogue from before visits were listed.
-    archive = change(archive, &|transaction| {
-        let visits = redb::MultimapTableDefinition::<&str, &[u8; 32]>::new("visits_v1");
-        assert!(transaction.delete_multimap_table(visits).unwrap());
-    });
-    assert_eq!(of(&archive, 2), [vec![ids[1]], vec![ids[1]]]);
     // Another study could not even be read.
     archive = change(archive, &|transaction| {
-        let studies = redb::TableDefinition::<&[u8; 32], &[u8]>::new("studies_v2");
+        let studies = redb::TableDefinition::<&[u8; 32], &[u8]>::new("studies_v3");
         transaction.open_table(studies).unwrap().insert(ids[1].as_bytes(), &b"damaged"[..]).unwrap();
     });
     assert!(archive.studies().is_err());

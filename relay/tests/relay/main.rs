@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod archive;
+mod catalogue;
 mod chain;
 mod clocks;
 mod cluster;
@@ -14,6 +15,7 @@ mod journal;
 mod keeper;
 mod mailboxes;
 mod notices;
+mod packed;
 mod pickups;
 mod receipts;
 mod reception;

@@ -206,7 +206,7 @@ fn define(folder: &Path) -> Vec<u8> {
     let (keys, genesis) =
         (Keys::read(&home.keys_folder()).unwrap(), network_file::read_genesis(&home.network_file()).unwrap());
     let archive = Archive::open(&home.archive_folder(), &home.catalogue_file(), genesis.chain_id()).unwrap();
-    let entry = archive.studies().unwrap().remove(0);
+    let entry = archive.entry(archive.studies().unwrap().remove(0).study).unwrap().unwrap();
     let (chain, manifest) = (genesis.chain_id(), &entry.manifest.manifest);
     let root = manifest.root(&chain);
     archive.claim(manifest.header().study, &root, &chain).unwrap();

@@ -1,0 +1,3 @@
+//! Samples that tests of several crates share.
+
+pub mod packed;
