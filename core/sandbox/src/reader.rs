@@ -82,7 +82,15 @@ pub trait Reader: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`ReadError`].
     fn seal_one(&self, path: &Path, wanted: &[(u16, u16)]) -> Result<Sealed, ReadError> {
-        Ok(ask(self, &Seal { wanted: wanted.to_vec() }, &OnDisk.open(path)?)??)
+        self.seal_open(&OnDisk.open(path)?, wanted)
+    }
+
+    /// The same of an open file.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn seal_open(&self, file: &File, wanted: &[(u16, u16)]) -> Result<Sealed, ReadError> {
+        Ok(ask(self, &Seal { wanted: wanted.to_vec() }, file)??)
     }
 
     /// Reads what the document at `path` lists.
@@ -90,7 +98,15 @@ pub trait Reader: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`ReadError`].
     fn list_one(&self, path: &Path) -> Result<References, ReadError> {
-        Ok(ask(self, &List, &OnDisk.open(path)?)??)
+        self.list_open(&OnDisk.open(path)?)
+    }
+
+    /// The same of an open file.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn list_open(&self, file: &File) -> Result<References, ReadError> {
+        Ok(ask(self, &List, file)??)
     }
 
     /// Reads what a table of contents has to say of an open file, and what says whose it is.
@@ -125,15 +141,7 @@ pub trait Reader: fmt::Debug + Send + Sync {
         ask(self, &DrawPage { number, longest }, file)
     }
 
-    /// Reads what a document of the same study has to say as well.
-    ///
-    /// # Errors
-    /// [`ReadError`].
-    fn head_one(&self, path: &Path) -> Result<Heading, ReadError> {
-        self.head_open(&OnDisk.open(path)?)
-    }
-
-    /// The same of a file that is open, and may be on no disk.
+    /// Reads what a document of the same study has to say as well as an open file.
     ///
     /// # Errors
     /// [`ReadError`].

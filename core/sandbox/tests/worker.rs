@@ -21,7 +21,7 @@ use clavicle_pixels::render::{Wanted, Windowing};
 use clavicle_sandbox::confined::MEMORY;
 use clavicle_sandbox::process::Processes;
 use clavicle_sandbox::threads::Threads;
-use clavicle_sandbox::{ARGUMENT, Here, ReadError, Reader, WorkerError, Workers, main_if_asked};
+use clavicle_sandbox::{ARGUMENT, Here, OnDisk, ReadError, Reader, WorkerError, Workers, main_if_asked};
 
 fn main() {
     if let Some([_, path]) =
@@ -188,7 +188,7 @@ fn a_gigabyte_gets_its_mac_within_a_workers_memory() {
         random: [7; 32],
     };
     let from = Instant::now();
-    let bytes = selection::of_manifest(&kos, &manifest, &|_| images.join("large"), &reader).unwrap();
+    let bytes = selection::of_manifest(&kos, &manifest, (&OnDisk, &|_| images.join("large")), &reader).unwrap();
     println!("a MAC of {len} bytes: {:?}", from.elapsed());
     std::fs::write(&document, bytes).unwrap();
     let found = verify(&document, &images, &reader).unwrap();

@@ -22,8 +22,8 @@ use clavicle_ledger::id::StudyId;
 use clavicle_manifest::{Date, Uid};
 use redb::{ReadTransaction, ReadableDatabase as _, Table, TableDefinition};
 
-use super::bytes::digits;
 use super::catalogue::{BY_UID, Catalogued, NAMES, STUDIES};
+use super::local::digits;
 use super::{Archive, ArchiveError, Entry, decode};
 use crate::store::StoreError;
 

@@ -1,7 +1,7 @@
 //! The archive: the bytes of every instance, by what they hash to, and the catalogue of studies over them.
 //!
 //! ```text
-//! archive/             see [`bytes`] and [`records`]
+//! archive/             bytes in a [`Storage`], and beside them, on this machine, see [`records`]
 //! catalogue.redb
 //!   studies_v3         study id ─► who it is of, its salt, the root of its newest manifest
 //!   editions_v2        manifest root ─► signed manifest: the newest, and every one since somebody holds the study
@@ -23,12 +23,15 @@ mod catalogue;
 mod check;
 mod earlier;
 mod index;
+mod local;
 mod rebuild;
 mod records;
 mod settle;
+mod storage;
 mod take;
 
 use std::collections::BTreeSet;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,13 +46,13 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::time::Timestamp;
 use clavicle_manifest::{ManifestError, SignedManifest, StoredDigest, Uid};
 use clavicle_network::transfer::Kept;
+use clavicle_sandbox::{Files, ReadError};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _};
 
-use self::bytes::Bytes;
+use self::bytes::{Bytes, failed};
 use self::catalogue::{BY_UID, EDITIONS, EDITIONS_OF, OPEN, STUDIES, UNPUBLISHED, decode};
 use self::records::Records;
 use crate::loggable::without_uids;
-use crate::room::Room;
 use crate::store::StoreError;
 
 pub(crate) use self::bytes::digits;
@@ -57,7 +60,9 @@ pub use self::bytes::{Origin, Soundness};
 pub use self::catalogue::Catalogued;
 pub use self::check::{Checked, OnLedger, Usage};
 pub use self::index::{Found, Sought};
+pub use self::local::LocalDisk;
 pub use self::rebuild::Rebuilt;
+pub use self::storage::{Incoming, Kind, Storage};
 
 /// So many damaged files are remembered: a disk that fails loses all of them.
 const MAX_DAMAGED: usize = 1_000;
@@ -273,8 +278,22 @@ impl Archive {
     /// # Errors
     /// [`ArchiveError`].
     pub fn open(folder: &Path, catalogue: &Path, chain: ChainId) -> Result<Self, ArchiveError> {
+        let storage = LocalDisk::open(folder).map_err(|error| failed(folder, error))?;
+        Self::over(Box::new(storage), folder, catalogue, chain)
+    }
+
+    /// The same with the bytes in any storage, and the studies' records in `folder`.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn over(
+        storage: Box<dyn Storage>,
+        folder: &Path,
+        catalogue: &Path,
+        chain: ChainId,
+    ) -> Result<Self, ArchiveError> {
         let mut archive = Self {
-            bytes: Bytes::open(folder)?,
+            bytes: Bytes { storage },
             records: Records::open(folder)?,
             catalogue: catalogue::open(catalogue)?,
             chain,
@@ -294,13 +313,6 @@ impl Archive {
     #[must_use]
     pub const fn listed_anew(&self) -> u64 {
         self.listed_anew
-    }
-
-    /// From now on nothing is taken in that leaves the disk less than its reserve.
-    #[must_use]
-    pub fn within(mut self, room: Room) -> Self {
-        self.bytes.keep_within(room);
-        self
     }
 
     /// The manifests of a study, by root.
@@ -463,10 +475,10 @@ impl Archive {
         self.damaged.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
-    /// Where the bytes with this digest are, if they are.
+    /// How an operator finds the bytes with this digest, if they are there; and by what [`Files`] opens them.
     #[must_use]
     pub fn place(&self, digest: &StoredDigest) -> PathBuf {
-        self.bytes.place(digest)
+        self.bytes.storage.place(digest)
     }
 
     /// The study with this UID.
@@ -489,6 +501,14 @@ impl Archive {
     pub fn studies(&self) -> Result<Vec<Catalogued>, ArchiveError> {
         let table = self.catalogue.begin_read()?.open_table(STUDIES)?;
         table.iter()?.map(|row| Ok(decode(row?.1.value())?)).collect()
+    }
+}
+
+impl Files for Archive {
+    fn open(&self, path: &Path) -> Result<File, ReadError> {
+        let digest = self.bytes.storage.at(path);
+        let none = || io::Error::new(io::ErrorKind::NotFound, "nothing in the archive has this place");
+        digest.ok_or_else(none).and_then(|digest| self.bytes.storage.get(&digest, Kind::Bytes)).map_err(ReadError::Io)
     }
 }
 

@@ -24,7 +24,8 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::time::Timestamp;
 use clavicle_manifest::{SignedManifest, StoredDigest};
 
-use super::bytes::{digits, failed};
+use super::bytes::failed;
+use super::local::digits;
 use super::{ArchiveError, Contradiction, Entry};
 
 const RECORD: &str = "record.v1";

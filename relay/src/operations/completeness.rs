@@ -39,12 +39,13 @@ impl Operation for Completeness {
             Some(begin) => vec![study_that_begins(&service.images.archive, begin)?],
             None => service.images.archive.studies()?.into_iter().map(|one| one.study).collect(),
         };
+        let (archive, reader) = (&*service.images.archive, &*service.images.reader);
         let (mut lines, mut suspicious) = (Vec::new(), Vec::new());
         for study in studies {
-            let Some(entry) = service.images.archive.entry(study)? else { continue };
+            let Some(entry) = archive.entry(study)? else { continue };
             let instances = entry.manifest.manifest.instances();
-            let files = instances.map(|instance| service.images.archive.place(&instance.stored)).collect();
-            let said = Said::of(&Intake::of_files(files, &*service.images.reader), &*service.images.reader);
+            let files = instances.map(|instance| archive.place(&instance.stored)).collect();
+            let said = Said::of_some(archive, &Intake::of_some(archive, files, reader), reader);
             let doubtful = said.studies.iter().filter(|study| study.is_suspicious());
             suspicious.extend(doubtful.map(|study| study.study_instance_uid.to_string()));
             lines.push(said.to_string());

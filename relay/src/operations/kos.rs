@@ -87,7 +87,7 @@ impl Operation for Kos {
         let bytes = selection::of_manifest(
             &document,
             manifest,
-            &|instance| service.images.archive.place(&instance.stored),
+            (&*service.images.archive, &|instance| service.images.archive.place(&instance.stored)),
             &*service.images.reader,
         )?;
         let study = manifest.header().study.to_string();

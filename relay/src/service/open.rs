@@ -12,7 +12,7 @@ use clavicle_sandbox::Workers;
 
 use super::{Images, Records, Service};
 use crate::answer::Refusing;
-use crate::archive::{Archive, ArchiveError};
+use crate::archive::{Archive, ArchiveError, LocalDisk};
 use crate::checkpoints::CheckpointBook;
 use crate::ending::{BUSY, FAILED, SYSTEM};
 use crate::home::{Home, HomeError};
@@ -183,7 +183,11 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
     // The archive may be on a disk of its own.
     let room = Room::at(home.folder(), &settings.disk);
     let images = Room::at(&home.archive_folder(), &settings.disk);
-    let archive = opened(home.catalogue_file(), |path| Archive::open(&home.archive_folder(), path, chain))?;
+    let archive = opened(home.catalogue_file(), |path| {
+        let folder = home.archive_folder();
+        let disk = LocalDisk::open(&folder).map_err(|error| ArchiveError::File { path: folder.clone(), error })?;
+        Archive::over(Box::new(disk.within(images)), &folder, path, chain)
+    })?;
     if archive.listed_anew() > 0 {
         complain(&format!(
             "note: the catalogue was of an earlier version; its {} studies were listed anew",
@@ -191,7 +195,7 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
         ));
     }
     let images = Images {
-        archive: Arc::new(archive.within(images)),
+        archive: Arc::new(archive),
         reader: Arc::new(Workers::of_this_program().map_err(OpenError::Workers)?),
         taking: Arc::default(),
         quarantine: Arc::new(

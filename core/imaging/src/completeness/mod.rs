@@ -28,6 +28,7 @@ use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 use clavicle_sandbox::hands::each;
 use clavicle_sandbox::reader::Reader;
+use clavicle_sandbox::{Files, OnDisk};
 
 use crate::intake::{Intake, Quarantined, SeriesIntake, StudyIntake};
 use crate::reason::MAX_FILES;
@@ -106,6 +107,12 @@ impl Completeness {
     /// What the studies of `intake` say. The documents among them are read once more, through `reader`.
     #[must_use]
     pub fn of(intake: &Intake, reader: &dyn Reader) -> Self {
+        Self::of_some(&OnDisk, intake, reader)
+    }
+
+    /// The same, of files that are elsewhere.
+    #[must_use]
+    pub fn of_some(files: &dyn Files, intake: &Intake, reader: &dyn Reader) -> Self {
         let series = || intake.studies.iter().flat_map(|study| &study.series);
         let instances = || series().flat_map(|series| &series.instances);
         let there: BTreeSet<Uid> = instances().map(|one| one.instance.sop_instance_uid).collect();
@@ -115,7 +122,7 @@ impl Completeness {
         // By UID, and whichever document comes first. What they list is not held longer than it takes to look for it.
         let absent: Mutex<BTreeMap<Uid, (usize, Absent)>> = Mutex::default();
         let look = |(at, path): &(usize, &PathBuf)| {
-            let list = reader.list_one(path)?;
+            let list = reader.list_open(&files.open(path)?)?;
             let mut absent = absent.lock().unwrap_or_else(PoisonError::into_inner);
             for one in list.instances.into_iter().filter(|one| !there.contains(&one.sop_instance_uid)) {
                 let is_first = absent.get(&one.sop_instance_uid).map(|(other, _)| at < other);
@@ -125,7 +132,7 @@ impl Completeness {
             }
             Ok(())
         };
-        let outcomes = each(&documents, usize::MAX, look, &|_| {});
+        let outcomes = each(&documents, files.at_once(), look, &|_| {});
         let unread = documents.iter().zip(outcomes).filter_map(|((_, path), outcome)| {
             outcome.err().map(|reason| Quarantined { path: PathBuf::clone(path), reason })
         });

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use clavicle_dicom::kos::{Document, Listed, SIGNED, Sealed};
 use clavicle_manifest::{Instance, Manifest};
-use clavicle_sandbox::ReadError;
 use clavicle_sandbox::hands::each;
 use clavicle_sandbox::reader::Reader;
+use clavicle_sandbox::{Files, ReadError};
 
 pub use self::verify::{Checked, Unchecked, Verdict, Verification, VerifyError, verify};
 
@@ -39,14 +39,14 @@ pub enum KosError {
 }
 
 /// The document of a study, as a DICOM file: every instance of the manifest, each with the MAC of its file, which must be the
-/// one that the manifest lists. `file_of` says where it is. No file is held in memory.
+/// one that the manifest lists. `file_of` says which of `files` it is. No file is held in memory.
 ///
 /// # Errors
 /// [`KosError`].
 pub fn of_manifest(
     document: &Document,
     manifest: &Manifest,
-    file_of: &dyn Fn(&Instance) -> PathBuf,
+    (files, file_of): (&dyn Files, &dyn Fn(&Instance) -> PathBuf),
     reader: &dyn Reader,
 ) -> Result<Vec<u8>, KosError> {
     if !document.title.meaning.as_str().is_ascii() {
@@ -63,9 +63,10 @@ pub fn of_manifest(
         let path = path.to_owned();
         |reason| KosError::File { path, reason }
     };
-    let heading = reader.head_one(first).map_err(failed(first))?;
+    let heading = files.open(first).and_then(|file| reader.head_open(&file)).map_err(failed(first))?;
     let wanted = SIGNED.map(|tag| (tag.0, tag.1));
-    let sealed = each(&all, usize::MAX, |(_, _, path)| reader.seal_one(path, &wanted), &|_| {});
+    let seal = |path: &PathBuf| reader.seal_open(&files.open(path)?, &wanted);
+    let sealed = each(&all, files.at_once(), |(_, _, path)| seal(path), &|_| {});
     let mut listed = Vec::new();
     for ((series_instance_uid, instance, path), sealed) in all.iter().zip(sealed) {
         let Sealed { sop_instance_uid, study_instance_uid: study, stored, mac } = sealed.map_err(failed(path))?;

@@ -13,6 +13,7 @@ use clavicle_ledger::id::{ChainId, SourceId};
 use clavicle_ledger::salt::Salt;
 use clavicle_manifest::{Date, Nonce, Uid};
 use clavicle_phantom::Phantom;
+use clavicle_sandbox::OnDisk;
 use clavicle_sandbox::reader::{Here, Reader as _};
 
 use crate::corpus::{brain, pydicom};
@@ -46,7 +47,7 @@ fn try_written(files: &[PathBuf], document: &Document) -> Result<Vec<u8>, KosErr
     let instances = study.series.iter().flat_map(|series| &series.instances);
     let paths: BTreeMap<Uid, PathBuf> =
         instances.map(|one| (one.instance.sop_instance_uid, one.path.clone())).collect();
-    selection::of_manifest(document, &manifest, &|one| paths[&one.sop_instance_uid].clone(), &Here)
+    selection::of_manifest(document, &manifest, (&OnDisk, &|one| paths[&one.sop_instance_uid].clone()), &Here)
 }
 
 /// A copy of some files, and their document beside it.
@@ -308,9 +309,10 @@ fn a_document_is_of_the_files_that_the_manifest_lists() {
         open: false,
     };
     let manifest = study.manifest(&edition).unwrap();
-    let wrong = selection::of_manifest(&document(), &manifest, &|_| other.clone(), &Here);
+    let wrong = selection::of_manifest(&document(), &manifest, (&OnDisk, &|_| other.clone()), &Here);
     assert!(matches!(wrong, Err(KosError::Altered { .. })), "{wrong:?}");
-    let nowhere = selection::of_manifest(&document(), &manifest, &|_| PathBuf::from("/nowhere/at/all"), &Here);
+    let nowhere =
+        selection::of_manifest(&document(), &manifest, (&OnDisk, &|_| PathBuf::from("/nowhere/at/all")), &Here);
     assert!(matches!(nowhere, Err(KosError::File { .. })), "{nowhere:?}");
     let title = Title { meaning: Text::new("Übersicht").unwrap(), ..Title::default() };
     assert!(matches!(try_written(&[other], &Document { title, ..document() }), Err(KosError::Title)));
