@@ -33,6 +33,7 @@ pub mod job;
 pub mod process;
 pub mod read_error;
 pub mod reader;
+mod seat;
 mod system;
 pub mod threads;
 pub mod worker_error;

@@ -19,6 +19,7 @@ use borsh::BorshDeserialize as _;
 
 use crate::job::{Kept, Question};
 use crate::reader::{Reader, Sitting};
+use crate::seat::{Seat, Seats};
 use crate::worker_error::WorkerError;
 use crate::{PLAIN_ARGUMENT, TIME, time_for};
 
@@ -63,33 +64,25 @@ impl Reader for Processes {
     }
 
     fn sitting<'a>(&'a self, file: &'a File) -> Box<dyn Sitting + 'a> {
-        Box::new(Sat { processes: self, file, running: None })
+        Box::new(Seat::of(self, file))
     }
 }
 
-#[derive(Debug)]
-struct Sat<'a> {
-    processes: &'a Processes,
-    file: &'a File,
-    running: Option<Running>,
-}
+impl Seats for Processes {
+    type Running = Running;
 
-impl Sitting for Sat<'_> {
-    fn answer(&mut self, question: &Question) -> Result<Vec<u8>, WorkerError> {
-        let running = match self.running.take() {
-            Some(running) => running,
-            None => Running::start(self.processes, self.file).map_err(WorkerError::Start)?,
-        };
-        // One that failed is ended with this, and the next question has another.
-        let mut running = running;
-        let answer = running.ask(question, time_for(self.processes.time, question))?;
-        self.running = Some(running);
-        Ok(answer)
+    fn start(&self, file: &File) -> Result<Running, WorkerError> {
+        Running::start(self, file).map_err(WorkerError::Start)
+    }
+
+    fn ask(&self, running: &mut Running, question: &Question) -> Result<Option<Vec<u8>>, WorkerError> {
+        running.ask(question, time_for(self.time, question)).map(Some)
     }
 }
 
+/// A process, and both ends of what it is asked and answers. It ends with this.
 #[derive(Debug)]
-struct Running {
+pub(crate) struct Running {
     child: Child,
     questions: PipeWriter,
     answers: Receiver<io::Result<Vec<u8>>>,

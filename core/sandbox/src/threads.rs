@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use crate::job::{Kept, Question};
 use crate::reader::{Reader, Sitting};
+use crate::seat::{Seat, Seats};
 use crate::worker_error::WorkerError;
 use crate::{TIME, time_for};
 
@@ -48,38 +49,28 @@ impl Reader for Threads {
     }
 
     fn sitting<'a>(&'a self, file: &'a File) -> Box<dyn Sitting + 'a> {
-        Box::new(Sat { threads: self, file, running: None })
+        Box::new(Seat::of(self, file))
     }
 }
 
-#[derive(Debug)]
-struct Sat<'a> {
-    threads: &'a Threads,
-    file: &'a File,
-    running: Option<Running>,
-}
+impl Seats for Threads {
+    type Running = Running;
 
-impl Sitting for Sat<'_> {
-    fn answer(&mut self, question: &Question) -> Result<Vec<u8>, WorkerError> {
-        let running = match self.running.take() {
-            Some(running) => running,
-            None => Running::start(self.threads, self.file)?,
-        };
-        let time = time_for(self.threads.time, question);
+    fn start(&self, file: &File) -> Result<Running, WorkerError> {
+        Running::start(self, file)
+    }
+
+    fn ask(&self, running: &mut Running, question: &Question) -> Result<Option<Vec<u8>>, WorkerError> {
+        let time = time_for(self.time, question);
         running.questions.send(question.clone()).map_err(|_| WorkerError::Ended)?;
-        let answer = running.answers.recv_timeout(time).map_err(|error| match error {
+        running.answers.recv_timeout(time).map_err(|error| match error {
             RecvTimeoutError::Timeout => WorkerError::TimedOut(time),
             RecvTimeoutError::Disconnected => WorkerError::Ended,
-        })?;
-        self.running = Some(running);
-        answer.ok_or(WorkerError::Nonsense)
+        })
     }
-}
 
-impl Drop for Sat<'_> {
-    fn drop(&mut self) {
-        // It has answered all that it was asked, and ends at once: its place is free when this is gone. One that took too long is no longer here.
-        let Some(Running { questions, thread, .. }) = self.running.take() else { return };
+    /// It ends at once: its place is free when this returns. One that took too long never comes here.
+    fn end(Running { questions, thread, .. }: Running) {
         drop(questions);
         drop(thread.join());
     }
@@ -87,7 +78,7 @@ impl Drop for Sat<'_> {
 
 /// A thread that ends when nobody asks any more.
 #[derive(Debug)]
-struct Running {
+pub(crate) struct Running {
     thread: JoinHandle<()>,
     questions: SyncSender<Question>,
     answers: Receiver<Option<Vec<u8>>>,
