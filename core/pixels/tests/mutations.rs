@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Seek as _, SeekFrom, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clavicle_pixels::codec::{self, Codec, CodecError, TransferSyntax};
 use clavicle_pixels::frames::{Frames, FramesError};
+use clavicle_samples::files::test_data as data;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -18,16 +19,6 @@ use rustix::process::{Resource, Rlimit, setrlimit};
 const MUTATIONS: u32 = 5_000;
 const TIME: Duration = Duration::from_secs(2);
 const MEMORY: u64 = 1 << 30;
-
-fn data(folder: &str) -> PathBuf {
-    let root = std::env::var_os("CLAVICLE_TEST_DATA").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/clavicle/test-data"),
-        PathBuf::from,
-    );
-    let path = root.join(folder);
-    assert!(path.is_dir(), "the test data is not there: run .ci/test-data first (looked for {})", path.display());
-    path
-}
 
 /// Opens a file.
 fn open(path: &Path) -> Result<Frames<File>, FramesError> {

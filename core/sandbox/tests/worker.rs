@@ -65,13 +65,7 @@ fn main() {
 }
 
 fn test_files() -> PathBuf {
-    let root = std::env::var_os("CLAVICLE_TEST_DATA").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/clavicle/test-data"),
-        PathBuf::from,
-    );
-    let path = root.join("pydicom-3.0.2/pydicom/data/test_files");
-    assert!(path.is_dir(), "the test data is not there: run .ci/test-data first (looked for {})", path.display());
-    path
+    clavicle_samples::files::pydicom("")
 }
 
 fn summary(intake: &Intake) -> Vec<String> {

@@ -9,16 +9,8 @@ use clavicle_network::file as network_file;
 use clavicle_relay::archive::{Archive, ArchiveError, Entry};
 use clavicle_relay::home::Home;
 use clavicle_relay::keys::Keys;
+use clavicle_samples::files::test_data;
 use serde_json::Value;
-
-/// Where `.ci/test-data` puts real files.
-fn test_data(name: &str) -> PathBuf {
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/clavicle/test-data"));
-    let folder = std::env::var_os("CLAVICLE_TEST_DATA").map(PathBuf::from).or(home).unwrap();
-    let path = folder.join(name);
-    assert!(path.exists(), "{} is missing: run .ci/test-data", path.display());
-    path
-}
 
 pub(super) fn relay(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_clavicle-relay")).current_dir(folder).args(arguments).output().unwrap()

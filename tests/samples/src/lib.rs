@@ -1,3 +1,4 @@
 //! Samples that tests of several crates share.
 
+pub mod files;
 pub mod packed;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clavicle_relay::control;
 use clavicle_relay::home::{Home, MailboxSettings, Settings};
 use clavicle_relay::operations::status::{RelayStatus, Status};
+pub(crate) use clavicle_samples::files::test_data;
 use serde_json::Value;
 
 use crate::process::{Doing, PATIENCE, Said, program};
@@ -222,15 +223,6 @@ impl Drop for Cluster {
             }
         }
     }
-}
-
-/// Where `.ci/test-data` puts real files.
-pub(crate) fn test_data(name: &str) -> PathBuf {
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/clavicle/test-data"));
-    let folder = std::env::var_os("CLAVICLE_TEST_DATA").map(PathBuf::from).or(home).unwrap();
-    let path = folder.join(name);
-    assert!(path.exists(), "{} is missing: run .ci/test-data", path.display());
-    path
 }
 
 /// One slice of a real series of 20: its name and its bytes.

@@ -72,17 +72,7 @@ pub fn large_image(folder: &Path, number: u16) -> PathBuf {
 
 /// Where the test data is.
 pub fn test_data() -> PathBuf {
-    let root = std::env::var_os("CLAVICLE_TEST_DATA").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/clavicle/test-data"),
-        PathBuf::from,
-    );
-    assert!(root.is_dir(), "the test data is not there: run .ci/test-data first (looked for {})", root.display());
-    root
+    clavicle_samples::files::test_data("")
 }
 
-/// One of pydicom's test files.
-pub fn pydicom(name: &str) -> PathBuf {
-    let path = test_data().join("pydicom-3.0.2/pydicom/data/test_files").join(name);
-    assert!(path.is_file(), "the test data is not there: run .ci/test-data first (looked for {})", path.display());
-    path
-}
+pub use clavicle_samples::files::pydicom;

@@ -9,19 +9,9 @@ use clavicle_dicom::Unreadable;
 use clavicle_dicom::facts::Facts;
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::reason::Reason;
+pub use clavicle_samples::files::test_data as data;
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::reader::Here;
-
-/// A folder of the test data that `.ci/test-data` puts in place.
-pub fn data(folder: &str) -> PathBuf {
-    let root = std::env::var_os("CLAVICLE_TEST_DATA").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/clavicle/test-data"),
-        PathBuf::from,
-    );
-    let path = root.join(folder);
-    assert!(path.is_dir(), "the test data is not there: run .ci/test-data first (looked for {})", path.display());
-    path
-}
 
 pub fn pydicom() -> PathBuf {
     data("pydicom-3.0.2").join("pydicom/data")

@@ -5,16 +5,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-/// A folder of the test data that `.ci/test-data` puts in place.
-pub fn data(folder: &str) -> PathBuf {
-    let root = std::env::var_os("CLAVICLE_TEST_DATA").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/clavicle/test-data"),
-        PathBuf::from,
-    );
-    let path = root.join(folder);
-    assert!(path.is_dir(), "the test data is not there: run .ci/test-data first (looked for {})", path.display());
-    path
-}
+pub use clavicle_samples::files::test_data as data;
 
 pub fn pydicom() -> PathBuf {
     data("pydicom-3.0.2").join("pydicom/data/test_files")

@@ -1,7 +1,7 @@
 //! Programs that are talked to, each started for one test and ended with it, and the files they are sent.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output};
 
 use serde_json::Value;
@@ -9,18 +9,7 @@ use tempfile::TempDir;
 
 pub(crate) use crate::orthanc::{Orthanc, Running, free_ports};
 pub use crate::storescp::Storescp;
-
-pub fn test_data(name: &str) -> PathBuf {
-    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/clavicle/test-data"));
-    let folder = std::env::var_os("CLAVICLE_TEST_DATA").map(PathBuf::from).or(home).unwrap();
-    let path = folder.join(name);
-    assert!(path.exists(), "{} is missing: run .ci/test-data", path.display());
-    path
-}
-
-pub fn pydicom(name: &str) -> PathBuf {
-    test_data("pydicom-3.0.2/pydicom/data/test_files").join(name)
-}
+pub use clavicle_samples::files::{pydicom, test_data};
 
 /// The study of one of those files, as another hospital would have it of another person with the same number.
 pub fn somebody_else() -> Vec<u8> {
