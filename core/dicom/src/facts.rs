@@ -219,12 +219,12 @@ pub struct Facts {
     /// Number of Frames (0028,0008); 1 where that is missing or unreadable, 0 where there are no pixels.
     pub frames: u32,
     /// Where it stands among its likes.
-    pub place: Place,
+    pub place: InstancePosition,
 }
 
 /// Where an instance stands in its series and in space, and how many the sender says there are. Nothing here is needed to file it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
-pub struct Place {
+pub struct InstancePosition {
     /// Instance Number (0020,0013).
     pub instance_number: Option<i32>,
     /// Acquisition Number (0020,0012).
@@ -306,7 +306,7 @@ impl Facts {
             series_description: description(tags::SERIES_DESCRIPTION),
             body_part: code(tags::BODY_PART_EXAMINED),
             frames: if scanned.pixels.is_some() { frames } else { 0 },
-            place: Place {
+            place: InstancePosition {
                 instance_number: number(tags::INSTANCE_NUMBER),
                 acquisition_number: number(tags::ACQUISITION_NUMBER),
                 temporal_position: number(tags::TEMPORAL_POSITION_IDENTIFIER),

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use clavicle_dicom::facts::{Facts, Patient, PatientDifference, Place, fill, shown};
+use clavicle_dicom::facts::{Facts, InstancePosition, Patient, PatientDifference, fill, shown};
 use clavicle_dicom::repair::Repair;
 use clavicle_dicom::unreadable::Unreadable;
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
@@ -142,7 +142,7 @@ pub struct InstanceIntake {
     /// Its 1 MiB subtrees, to be kept beside its bytes.
     pub subtrees: Subtrees,
     /// Where it stands among its likes. Not for the manifest.
-    pub place: Place,
+    pub place: InstancePosition,
 }
 
 /// An attachment, and where its bytes are.

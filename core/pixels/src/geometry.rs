@@ -5,7 +5,7 @@
 
 use std::cmp::Ordering;
 
-use clavicle_dicom::facts::Place;
+use clavicle_dicom::facts::InstancePosition;
 use dicom_dictionary_std::tags;
 
 use crate::frames::Attributes;
@@ -179,9 +179,9 @@ impl Slice {
     }
 }
 
-impl From<&Place> for Slice {
+impl From<&InstancePosition> for Slice {
     /// As far as intake remembers: all of one series are taken to share their frame of reference.
-    fn from(place: &Place) -> Self {
+    fn from(place: &InstancePosition) -> Self {
         let plane = place.image_position_nm.zip(place.image_orientation).and_then(|(position, orientation)| {
             let [a, b, c, d, e, f] = orientation.map(|billionths| billionths as f64 / 1e9);
             let (row, column) = (unit([a, b, c])?, unit([d, e, f])?);
@@ -277,15 +277,15 @@ mod tests {
 
     #[test]
     fn what_intake_remembers_is_enough_for_an_order() {
-        let at = |z: i64, number| Place {
+        let at = |z: i64, number| InstancePosition {
             image_position_nm: Some([0, 0, z * 1_000_000]),
             image_orientation: Some([1_000_000_000, 0, 0, 0, 1_000_000_000, 0]),
             instance_number: Some(number),
-            ..Place::default()
+            ..InstancePosition::default()
         };
         let slices = [at(10, 1), at(-5, 2), at(3, 3)].map(|place| Slice::from(&place));
         assert_eq!(order(&slices), (vec![1, 2, 0], Order::Position));
-        assert_eq!(Slice::from(&Place::default()), Slice { plane: None, instance_number: None });
+        assert_eq!(Slice::from(&InstancePosition::default()), Slice { plane: None, instance_number: None });
     }
 
     #[test]

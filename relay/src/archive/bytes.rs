@@ -12,7 +12,7 @@ use clavicle_network::transfer::Kept;
 
 use super::ArchiveError;
 use super::local::copy;
-use super::storage::{Incoming, Kind, Storage};
+use super::storage::{Incoming, Storage, StoredPart};
 
 /// The bytes.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Bytes {
 
     /// Opens the `size` bytes with this digest, to be verified while they are read.
     pub(super) fn read(&self, digest: &StoredDigest, size: u64) -> io::Result<Kept> {
-        let file = self.storage.get(digest, Kind::Bytes)?;
+        let file = self.storage.get(digest, StoredPart::Bytes)?;
         if Subtrees::due(size) == 0 {
             return Ok(Kept { file, subtrees: Subtrees::default() });
         }
@@ -71,14 +71,14 @@ impl Bytes {
         }
         // So that the next one need not read all of it. That it cannot be kept is no reason not to send it.
         let mut incoming = self.storage.begin();
-        let put = incoming.put(digest, Kind::Subtrees, &mut &encoding::encode(&subtrees)[..]);
+        let put = incoming.put(digest, StoredPart::Subtrees, &mut &encoding::encode(&subtrees)[..]);
         put.and_then(|()| incoming.sync()).ok();
-        Ok(Kept { file: self.storage.get(digest, Kind::Bytes)?, subtrees })
+        Ok(Kept { file: self.storage.get(digest, StoredPart::Bytes)?, subtrees })
     }
 
     fn subtrees(&self, digest: &StoredDigest) -> Option<Subtrees> {
         let mut bytes = Vec::new();
-        let file = self.storage.get(digest, Kind::Subtrees).ok()?;
+        let file = self.storage.get(digest, StoredPart::Subtrees).ok()?;
         file.take(Subtrees::MAX_LEN as u64 + 1).read_to_end(&mut bytes).ok()?;
         encoding::decode(&bytes).ok()
     }
@@ -86,7 +86,7 @@ impl Bytes {
     /// Reads all bytes with this digest, and says whether they still have it.
     pub(super) fn check(&self, digest: &StoredDigest) -> Soundness {
         let read = || -> io::Result<StoredDigest> {
-            let mut hashed = Hashed::of(self.storage.get(digest, Kind::Bytes)?);
+            let mut hashed = Hashed::of(self.storage.get(digest, StoredPart::Bytes)?);
             copy(&mut hashed, &mut io::sink())?;
             Ok(hashed.finish().0.1)
         };
@@ -99,7 +99,9 @@ impl Bytes {
 
     pub(super) fn remove(&self, digest: &StoredDigest) -> Result<(), ArchiveError> {
         // The bytes last: subtrees alone are found by nobody.
-        let removed = [Kind::Subtrees, Kind::Bytes].into_iter().try_for_each(|kind| self.storage.remove(digest, kind));
+        let removed = [StoredPart::Subtrees, StoredPart::Bytes]
+            .into_iter()
+            .try_for_each(|kind| self.storage.remove(digest, kind));
         removed.map_err(|error| failed(&self.storage.place(digest), error))
     }
 
@@ -122,15 +124,15 @@ impl Batch<'_> {
         let storage = self.storage;
         let of_storage = |error| failed(storage.root(), error);
         self.storage.space(0).map_err(of_storage)?;
-        let there = self.storage.len(digest, Kind::Bytes);
-        if self.incoming.has(digest, Kind::Bytes) || there.is_some_and(|there| there == size) {
+        let there = self.storage.len(digest, StoredPart::Bytes);
+        if self.incoming.has(digest, StoredPart::Bytes) || there.is_some_and(|there| there == size) {
             return Ok(());
         }
         let mut hashed = Hashed::of(File::open(path).map_err(|error| failed(path, error))?);
         let copied = if origin == Origin::Own && self.incoming.adopt(digest, path) {
             copy(&mut hashed, &mut io::sink())
         } else {
-            self.incoming.put(digest, Kind::Bytes, &mut hashed)
+            self.incoming.put(digest, StoredPart::Bytes, &mut hashed)
         };
         copied.map_err(|error| if hashed.failed { failed(path, error) } else { of_storage(error) })?;
         let (found, subtrees) = hashed.finish();
@@ -138,7 +140,7 @@ impl Batch<'_> {
             return Err(ArchiveError::Changed(path.to_owned()));
         }
         if Subtrees::due(size) > 0 {
-            let put = self.incoming.put(digest, Kind::Subtrees, &mut &encoding::encode(&subtrees)[..]);
+            let put = self.incoming.put(digest, StoredPart::Subtrees, &mut &encoding::encode(&subtrees)[..]);
             put.map_err(of_storage)?;
         }
         Ok(())

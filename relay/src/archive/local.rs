@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use clavicle_manifest::StoredDigest;
 use rustix::fs::syncfs;
 
-use super::storage::{Incoming, Kind, Storage};
+use super::storage::{Incoming, Storage, StoredPart};
 use crate::room::Room;
 
 /// Bytes that are copied at once.
@@ -65,11 +65,11 @@ impl LocalDisk {
         self.folder.join("coming")
     }
 
-    fn path(&self, digest: &StoredDigest, kind: Kind) -> PathBuf {
+    fn path(&self, digest: &StoredDigest, kind: StoredPart) -> PathBuf {
         let place = self.place(digest);
         match kind {
-            Kind::Bytes => place,
-            Kind::Subtrees => place.with_extension("subtrees"),
+            StoredPart::Bytes => place,
+            StoredPart::Subtrees => place.with_extension("subtrees"),
         }
     }
 }
@@ -79,15 +79,15 @@ impl Storage for LocalDisk {
         Box::new(Coming { disk: self, files: BTreeMap::new() })
     }
 
-    fn len(&self, digest: &StoredDigest, kind: Kind) -> Option<u64> {
+    fn len(&self, digest: &StoredDigest, kind: StoredPart) -> Option<u64> {
         fs::metadata(self.path(digest, kind)).ok().map(|there| there.len())
     }
 
-    fn get(&self, digest: &StoredDigest, kind: Kind) -> io::Result<File> {
+    fn get(&self, digest: &StoredDigest, kind: StoredPart) -> io::Result<File> {
         File::open(self.path(digest, kind))
     }
 
-    fn remove(&self, digest: &StoredDigest, kind: Kind) -> io::Result<()> {
+    fn remove(&self, digest: &StoredDigest, kind: StoredPart) -> io::Result<()> {
         match fs::remove_file(self.path(digest, kind)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -127,7 +127,7 @@ impl Storage for LocalDisk {
 }
 
 impl Incoming for Coming<'_> {
-    fn put(&mut self, digest: &StoredDigest, kind: Kind, from: &mut dyn Read) -> io::Result<()> {
+    fn put(&mut self, digest: &StoredDigest, kind: StoredPart, from: &mut dyn Read) -> io::Result<()> {
         let mut file = tempfile::NamedTempFile::new_in(self.disk.coming())?;
         let mut within = Within { file: file.as_file_mut(), disk: self.disk, looked: 0 };
         copy(from, &mut within)?;
@@ -142,7 +142,7 @@ impl Incoming for Coming<'_> {
         linked.is_ok()
     }
 
-    fn has(&self, digest: &StoredDigest, kind: Kind) -> bool {
+    fn has(&self, digest: &StoredDigest, kind: StoredPart) -> bool {
         self.files.contains_key(&self.disk.path(digest, kind))
     }
 
@@ -205,7 +205,7 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// The 32 bytes that a name of 64 digits stands for.
-pub(super) fn digits(name: &str) -> Option<[u8; 32]> {
+pub(crate) fn digits(name: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if name.len() != 64 || !name.is_ascii() {
         return None;
@@ -232,14 +232,14 @@ mod tests {
     fn put(storage: &dyn Storage, bytes: &[u8]) -> StoredDigest {
         let digest = StoredDigest::of(bytes);
         let mut incoming = storage.begin();
-        incoming.put(&digest, Kind::Bytes, &mut &bytes[..]).unwrap();
-        incoming.put(&digest, Kind::Subtrees, &mut &b"subtrees"[..]).unwrap();
-        assert!(incoming.has(&digest, Kind::Bytes) && storage.len(&digest, Kind::Bytes).is_none());
+        incoming.put(&digest, StoredPart::Bytes, &mut &bytes[..]).unwrap();
+        incoming.put(&digest, StoredPart::Subtrees, &mut &b"subtrees"[..]).unwrap();
+        assert!(incoming.has(&digest, StoredPart::Bytes) && storage.len(&digest, StoredPart::Bytes).is_none());
         incoming.sync().unwrap();
         digest
     }
 
-    fn read(storage: &dyn Storage, digest: &StoredDigest, kind: Kind, from: u64) -> Vec<u8> {
+    fn read(storage: &dyn Storage, digest: &StoredDigest, kind: StoredPart, from: u64) -> Vec<u8> {
         let mut file = storage.get(digest, kind).unwrap();
         file.seek(SeekFrom::Start(from)).unwrap();
         let mut bytes = Vec::new();
@@ -252,17 +252,17 @@ mod tests {
         every(|storage| {
             let bytes: Vec<u8> = (0..600_000u32).flat_map(u32::to_le_bytes).collect();
             let digest = put(storage, &bytes);
-            assert_eq!(storage.len(&digest, Kind::Bytes), Some(bytes.len() as u64));
-            assert_eq!(read(storage, &digest, Kind::Bytes, 0), bytes);
-            assert_eq!(read(storage, &digest, Kind::Bytes, 1_000_001), &bytes[1_000_001..]);
-            assert_eq!(read(storage, &digest, Kind::Subtrees, 0), b"subtrees");
+            assert_eq!(storage.len(&digest, StoredPart::Bytes), Some(bytes.len() as u64));
+            assert_eq!(read(storage, &digest, StoredPart::Bytes, 0), bytes);
+            assert_eq!(read(storage, &digest, StoredPart::Bytes, 1_000_001), &bytes[1_000_001..]);
+            assert_eq!(read(storage, &digest, StoredPart::Subtrees, 0), b"subtrees");
             assert_eq!(storage.all().unwrap(), [digest], "subtrees are nothing by themselves");
-            storage.remove(&digest, Kind::Subtrees).unwrap();
-            assert_eq!((storage.len(&digest, Kind::Subtrees), storage.all().unwrap().len()), (None, 1));
+            storage.remove(&digest, StoredPart::Subtrees).unwrap();
+            assert_eq!((storage.len(&digest, StoredPart::Subtrees), storage.all().unwrap().len()), (None, 1));
             for _ in 0..2 {
-                storage.remove(&digest, Kind::Bytes).unwrap();
+                storage.remove(&digest, StoredPart::Bytes).unwrap();
             }
-            let gone = storage.get(&digest, Kind::Bytes).unwrap_err();
+            let gone = storage.get(&digest, StoredPart::Bytes).unwrap_err();
             assert_eq!((gone.kind(), storage.all().unwrap()), (io::ErrorKind::NotFound, Vec::new()));
         });
     }
@@ -272,9 +272,9 @@ mod tests {
         every(|storage| {
             let digest = StoredDigest::of(b"late");
             let mut incoming = storage.begin();
-            incoming.put(&digest, Kind::Bytes, &mut &b"late"[..]).unwrap();
+            incoming.put(&digest, StoredPart::Bytes, &mut &b"late"[..]).unwrap();
             drop(incoming);
-            assert_eq!((storage.len(&digest, Kind::Bytes), storage.all().unwrap()), (None, Vec::new()));
+            assert_eq!((storage.len(&digest, StoredPart::Bytes), storage.all().unwrap()), (None, Vec::new()));
             storage.begin().sync().unwrap();
         });
     }
@@ -293,9 +293,9 @@ mod tests {
         every(|storage| {
             let (whole, half) = (StoredDigest::of(b"whole"), StoredDigest::of(b"half"));
             let mut incoming = storage.begin();
-            incoming.put(&whole, Kind::Bytes, &mut &b"whole"[..]).unwrap();
-            assert!(incoming.put(&half, Kind::Bytes, &mut Broken(3)).is_err());
-            assert!(!incoming.has(&half, Kind::Bytes));
+            incoming.put(&whole, StoredPart::Bytes, &mut &b"whole"[..]).unwrap();
+            assert!(incoming.put(&half, StoredPart::Bytes, &mut Broken(3)).is_err());
+            assert!(!incoming.has(&half, StoredPart::Bytes));
             incoming.sync().unwrap();
             assert_eq!(storage.all().unwrap(), [whole]);
         });
@@ -310,11 +310,11 @@ mod tests {
             let digest = StoredDigest::of(b"own");
             let mut incoming = storage.begin();
             if !incoming.adopt(&digest, &file) {
-                incoming.put(&digest, Kind::Bytes, &mut &b"own"[..]).unwrap();
+                incoming.put(&digest, StoredPart::Bytes, &mut &b"own"[..]).unwrap();
             }
             assert!(!incoming.adopt(&StoredDigest::of(b"other"), &folder.path().join("nothing")));
             incoming.sync().unwrap();
-            assert_eq!(read(storage, &digest, Kind::Bytes, 0), b"own");
+            assert_eq!(read(storage, &digest, StoredPart::Bytes, 0), b"own");
             assert_eq!(storage.at(&storage.place(&digest)), Some(digest));
             assert_eq!(storage.at(&file), None);
             storage.space(0).unwrap();

@@ -55,14 +55,14 @@ use self::records::Records;
 use crate::loggable::without_uids;
 use crate::store::StoreError;
 
-pub(crate) use self::bytes::digits;
 pub use self::bytes::{Origin, Soundness};
 pub use self::catalogue::Catalogued;
 pub use self::check::{Checked, OnLedger, Usage};
 pub use self::index::{Found, Sought};
 pub use self::local::LocalDisk;
+pub(crate) use self::local::digits;
 pub use self::rebuild::Rebuilt;
-pub use self::storage::{Incoming, Kind, Storage};
+pub use self::storage::{Incoming, Storage, StoredPart};
 
 /// So many damaged files are remembered: a disk that fails loses all of them.
 const MAX_DAMAGED: usize = 1_000;
@@ -508,7 +508,10 @@ impl Files for Archive {
     fn open(&self, path: &Path) -> Result<File, ReadError> {
         let digest = self.bytes.storage.at(path);
         let none = || io::Error::new(io::ErrorKind::NotFound, "nothing in the archive has this place");
-        digest.ok_or_else(none).and_then(|digest| self.bytes.storage.get(&digest, Kind::Bytes)).map_err(ReadError::Io)
+        digest
+            .ok_or_else(none)
+            .and_then(|digest| self.bytes.storage.get(&digest, StoredPart::Bytes))
+            .map_err(ReadError::Io)
     }
 }
 

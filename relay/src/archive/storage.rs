@@ -11,7 +11,7 @@ use clavicle_manifest::StoredDigest;
 
 /// What bytes are kept under.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
+pub enum StoredPart {
     /// The bytes themselves.
     Bytes,
     /// The subtrees by which each MiB of them is verified when it is sent.
@@ -24,19 +24,19 @@ pub trait Storage: fmt::Debug + Send + Sync {
     fn begin(&self) -> Box<dyn Incoming + '_>;
 
     /// How many bytes there are under a name, if any.
-    fn len(&self, digest: &StoredDigest, kind: Kind) -> Option<u64>;
+    fn len(&self, digest: &StoredDigest, kind: StoredPart) -> Option<u64>;
 
     /// Opens what is under a name, to be read from anywhere in it: as a file, since that is what workers are handed and transfers send from. It may be on no disk.
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] when there is nothing.
-    fn get(&self, digest: &StoredDigest, kind: Kind) -> io::Result<File>;
+    fn get(&self, digest: &StoredDigest, kind: StoredPart) -> io::Result<File>;
 
     /// Removes what is under a name, if anything is.
     ///
     /// # Errors
     /// The storage's; some of it may then be there.
-    fn remove(&self, digest: &StoredDigest, kind: Kind) -> io::Result<()>;
+    fn remove(&self, digest: &StoredDigest, kind: StoredPart) -> io::Result<()>;
 
     /// Everything that there are bytes of.
     ///
@@ -66,13 +66,13 @@ pub trait Incoming {
     ///
     /// # Errors
     /// The storage's, [`io::ErrorKind::StorageFull`] among them, and those of `from`.
-    fn put(&mut self, digest: &StoredDigest, kind: Kind, from: &mut dyn Read) -> io::Result<()>;
+    fn put(&mut self, digest: &StoredDigest, kind: StoredPart, from: &mut dyn Read) -> io::Result<()>;
 
     /// Takes in a file of this relay's own without copying it. Whether that was possible.
     fn adopt(&mut self, digest: &StoredDigest, file: &Path) -> bool;
 
     /// Whether something under this name is among what was put in.
-    fn has(&self, digest: &StoredDigest, kind: Kind) -> bool;
+    fn has(&self, digest: &StoredDigest, kind: StoredPart) -> bool;
 
     /// Puts everything where it belongs. It outlasts a power cut when this returns.
     ///

@@ -6,8 +6,13 @@
 //!
 //! What breaks the standard and can be understood in one way only is read so, and said: see [`Repair`]. The scan is the one place that
 //! knows of it. What it walked is read by others patched (`Patches`), as it should stand.
+//!
+//! Here is the walk; headers are read in `head`, what is odd is patched in `patching`, and what is kept of it all is in `kept`.
 
+mod head;
 mod input;
+mod kept;
+mod patching;
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Seek};
@@ -16,23 +21,22 @@ use clavicle_manifest::{StoredDigest, StoredHasher, Subtrees, Uid};
 use dicom_core::{Tag, VR};
 use dicom_dictionary_std::{tags, uids};
 
+use self::head::{Followed, Head};
 use self::input::Input;
+use self::kept::KEPT;
 use crate::content::ContentHasher;
 use crate::encoding::{
-    Encoding, ITEM, ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, implicit_vr,
-    is_text, word_len,
+    Encoding, ITEM, ITEM_DELIMITATION_ITEM, SEQUENCE_DELIMITATION_ITEM, UNDEFINED, has_short_length, word_len,
 };
 use crate::kind::Kind;
 use crate::repair::{Patches, Repair};
 use crate::scanned::{Kept, Pixels, Scanned, Span};
-use crate::unreadable::{MAX_DEPTH, MAX_ELEMENTS, MAX_KEPT, Unreadable};
+use crate::unreadable::{MAX_DEPTH, Unreadable};
 
 /// The longest value that goes into the digest in one piece: as long as most VRs allow.
 const MAX_SHORT: u64 = 0xffff;
 /// Most bytes that a deflated data set may become.
 const MAX_INFLATED: u64 = 256 << 20;
-/// The longest offset table that is corrected: eight bytes for each of a million frames.
-const MAX_OFFSETS: u64 = 8 << 20;
 /// What a file is, whole.
 #[derive(Debug)]
 pub struct Digested {
@@ -47,44 +51,6 @@ pub struct Digested {
     /// The data set, but for pixels that were compressed without loss.
     pub content: ContentHasher,
 }
-
-/// Attributes whose values are kept, ascending.
-const KEPT: [Tag; 34] = [
-    tags::MEDIA_STORAGE_SOP_CLASS_UID,
-    tags::SPECIFIC_CHARACTER_SET,
-    tags::SOP_CLASS_UID,
-    tags::SOP_INSTANCE_UID,
-    tags::STUDY_DATE,
-    tags::ACCESSION_NUMBER,
-    tags::MODALITY,
-    tags::STUDY_DESCRIPTION,
-    tags::SERIES_DESCRIPTION,
-    tags::PATIENT_NAME,
-    tags::PATIENT_ID,
-    tags::ISSUER_OF_PATIENT_ID,
-    tags::PATIENT_BIRTH_DATE,
-    tags::BODY_PART_EXAMINED,
-    tags::STUDY_INSTANCE_UID,
-    tags::SERIES_INSTANCE_UID,
-    tags::SERIES_NUMBER,
-    tags::ACQUISITION_NUMBER,
-    tags::INSTANCE_NUMBER,
-    tags::IMAGE_POSITION_PATIENT,
-    tags::IMAGE_ORIENTATION_PATIENT,
-    tags::TEMPORAL_POSITION_IDENTIFIER,
-    tags::NUMBER_OF_STUDY_RELATED_INSTANCES,
-    tags::NUMBER_OF_SERIES_RELATED_INSTANCES,
-    tags::SAMPLES_PER_PIXEL,
-    tags::PHOTOMETRIC_INTERPRETATION,
-    tags::PLANAR_CONFIGURATION,
-    tags::NUMBER_OF_FRAMES,
-    tags::ROWS,
-    tags::COLUMNS,
-    tags::BITS_ALLOCATED,
-    tags::BITS_STORED,
-    tags::HIGH_BIT,
-    tags::PIXEL_REPRESENTATION,
-];
 
 const PIXELS: [Tag; 3] = [tags::FLOAT_PIXEL_DATA, tags::DOUBLE_FLOAT_PIXEL_DATA, tags::PIXEL_DATA];
 
@@ -124,20 +90,6 @@ fn is_deflated(uid: &Uid) -> bool {
 
 fn text(kept: &Kept) -> Option<&str> {
     core::str::from_utf8(&kept.value).ok().map(|text| text.trim_end_matches(['\0', ' ']))
-}
-
-/// An element's or item's header.
-#[derive(Clone, Copy)]
-struct Head {
-    tag: Tag,
-    vr: VR,
-    len: u32,
-    /// Its first byte.
-    at: u64,
-    /// How many bytes it has.
-    size: u64,
-    /// The patch in which it is spelt otherwise.
-    patch: Option<usize>,
 }
 
 /// Where a data set or sequence ends.
@@ -662,239 +614,6 @@ impl<S: Read + Seek> Scan<S> {
         Ok(ends)
     }
 
-    /// Notes that a delimiter is missing before `next`, or here.
-    fn missing(&mut self, delimiter: Tag, encoding: Encoding, next: Option<Head>) -> Result<(), Unreadable> {
-        let at = next.map_or_else(|| self.ended_at.unwrap_or(self.input.at()), |next| next.at);
-        self.pending = next;
-        self.repairs.insert(Repair::MissingDelimiter);
-        self.patches.add(at, 0, &encoding.header(delimiter, VR::UN, 0)).map(|_| ())
-    }
-
-    /// Passes over a delimiter that nothing needs.
-    fn extra(&mut self, head: &Head) -> Result<(), Unreadable> {
-        if head.len != 0 {
-            return Err(Unreadable::StrayDelimiter(head.tag.into()));
-        }
-        self.repairs.insert(Repair::ExtraDelimiter);
-        self.patches.add(head.at, head.size, &[]).map(|_| ())
-    }
-
-    /// Corrects a defined length when what it is of has grown.
-    fn lengthen(&mut self, head: &Head, before: i64, encoding: Encoding) -> Result<(), Unreadable> {
-        let growth = self.patches.growth() - before;
-        if head.len == UNDEFINED || growth == 0 {
-            return Ok(());
-        }
-        let len = u32::try_from(i64::from(head.len) + growth).map_err(|_| Unreadable::TooBroken)?;
-        self.respell(head, &encoding.header(head.tag, head.vr, len))
-    }
-
-    /// Has a header read as another one.
-    fn respell(&mut self, head: &Head, header: &[u8]) -> Result<(), Unreadable> {
-        match head.patch {
-            Some(patch) => {
-                self.patches.change(patch, header);
-                Ok(())
-            }
-            None => self.patches.add(head.at, head.size, header).map(|_| ()),
-        }
-    }
-
-    /// Notes a value of odd length, and pads it where that is wanted.
-    fn even(&mut self, head: &Head, encoding: Encoding) -> Result<(), Unreadable> {
-        if head.len.is_multiple_of(2) {
-            return Ok(());
-        }
-        self.repairs.insert(Repair::OddLength);
-        if !self.evens {
-            return Ok(());
-        }
-        let len = head.len.checked_add(1).filter(|len| *len != UNDEFINED).ok_or(Unreadable::TooBroken)?;
-        let is_text = is_text(head.vr) && head.vr != VR::UI;
-        self.respell(head, &encoding.header(head.tag, head.vr, len))?;
-        self.patches.add(self.input.at(), 0, if is_text { b" " } else { b"\0" }).map(|_| ())
-    }
-
-    /// An offset table, if it is not longer than one is.
-    fn offsets(&mut self, end: u64) -> Result<Vec<u8>, Unreadable> {
-        let len = end - self.input.at();
-        if len > MAX_OFFSETS {
-            return self.input.skip(len).map(|()| Vec::new());
-        }
-        let mut offsets = Vec::new();
-        self.input.pass(len, |piece| offsets.extend_from_slice(piece))?;
-        Ok(offsets)
-    }
-
-    /// Corrects the offset tables when fragments were padded. What leads to no fragment stays.
-    fn even_offsets(&mut self) -> Result<(), Unreadable> {
-        let Some((_, Pixels::Encapsulated { fragments, .. })) = &self.pixels else { return Ok(()) };
-        let Some(first) = fragments.first().filter(|_| self.evens) else { return Ok(()) };
-        // Each fragment's offset, and how many bytes were put in before it.
-        let mut padding = 0;
-        let places: Vec<(u64, u64)> = fragments
-            .iter()
-            .map(|fragment| {
-                let place = (fragment.at - first.at, padding);
-                padding += fragment.len % 2;
-                place
-            })
-            .collect();
-        if padding == 0 {
-            return Ok(());
-        }
-        let moved = |offset: u64| {
-            let place = places.binary_search_by_key(&offset, |(offset, _)| *offset).ok()?;
-            Some(offset + places[place].1)
-        };
-        let (basic, _) = self.basic_offsets.1.as_chunks::<4>();
-        for (at, four) in (self.basic_offsets.0..).step_by(4).zip(basic) {
-            if let Some(four) = moved(u32::from_le_bytes(*four).into()).and_then(|moved| u32::try_from(moved).ok()) {
-                self.patches.add(at, 4, &four.to_le_bytes())?;
-            }
-        }
-        let (extended, _) = self.extended_offsets.1.as_chunks::<8>();
-        for (at, eight) in (self.extended_offsets.0..).step_by(8).zip(extended) {
-            if let Some(moved) = moved(u64::from_le_bytes(*eight)) {
-                self.patches.add(at, 8, &moved.to_le_bytes())?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads a header that must end before `limit`.
-    fn head(&mut self, encoding: Encoding, limit: u64) -> Result<Head, Unreadable> {
-        if let Some(pending) = self.pending.take() {
-            return Ok(pending);
-        }
-        self.elements += 1;
-        if self.elements > MAX_ELEMENTS {
-            return Err(Unreadable::TooManyElements);
-        }
-        let mut raw = [0; 8];
-        let at = self.input.at();
-        if limit - at < 8 {
-            return Err(Unreadable::CutOff);
-        }
-        self.input.take(&mut raw)?;
-        let [a, b, c, d, e, f, g, h] = raw;
-        let tag = Tag(encoding.u16([a, b]), encoding.u16([c, d]));
-        let plain = encoding.u32([e, f, g, h]);
-        if tag.0 == 0xfffe {
-            return Ok(Head { tag, vr: VR::UN, len: plain, at, size: 8, patch: None });
-        }
-        if encoding.is_implicit() {
-            return Ok(Head { tag, vr: implicit_vr(tag, plain), len: plain, at, size: 8, patch: None });
-        }
-        // PS3.5 §7.1.2: 16 bits for those VRs that had them in 1993, 32 for all others.
-        match VR::from_binary([e, f]) {
-            Some(vr) if has_short_length(vr) => {
-                Ok(Head { tag, vr, len: encoding.u16([g, h]).into(), at, size: 8, patch: None })
-            }
-            Some(vr) => {
-                if limit - self.input.at() < 4 {
-                    return Err(Unreadable::CutOff);
-                }
-                let mut len = [0; 4];
-                self.input.take(&mut len)?;
-                Ok(Head { tag, vr, len: encoding.u32(len), at, size: 12, patch: None })
-            }
-            None => self.strange(tag, [e, f, g, h], at, encoding, limit),
-        }
-    }
-
-    /// Reads what is left of a header whose VR is none that there is. How its length is written is seen by what follows.
-    fn strange(
-        &mut self,
-        tag: Tag,
-        [e, f, g, h]: [u8; 4],
-        at: u64,
-        encoding: Encoding,
-        limit: u64,
-    ) -> Result<Head, Unreadable> {
-        let long =
-            if limit - self.input.at() < 4 { None } else { self.input.peek::<4>()? }.map(|len| encoding.u32(len));
-        // A VR of two letters that is not known yet has 32 bits, and two bytes before them.
-        let is_new = e.is_ascii_uppercase() && f.is_ascii_uppercase();
-        let long = long.filter(|_| is_new || [g, h] == [0, 0]).map(|len| (4, len));
-        let short = Some((0, u32::from(encoding.u16([g, h]))));
-        // As if there were no VR at all.
-        let none = Some((0, encoding.u32([e, f, g, h]))).filter(|_| !is_new);
-        let mut found = None;
-        for wanted in [Followed::Well, Followed::Somehow] {
-            for (way, one) in [long, short, none].into_iter().enumerate() {
-                let Some((more, len)) = one else { continue };
-                // Without a VR, what follows must leave no doubt.
-                if way == 2 && wanted == Followed::Somehow {
-                    continue;
-                }
-                if found.is_none() && self.is_followed(tag, more, len, encoding, limit)? == wanted {
-                    found = Some((way, more, len));
-                }
-            }
-        }
-        let (way, more, len) = found.ok_or(Unreadable::NoVr(tag.into()))?;
-        self.input.skip(more)?;
-        let vr = match (tag, len) {
-            (tags::PIXEL_DATA, _) => VR::OW,
-            (_, UNDEFINED) => self.inside(encoding)?,
-            _ if way == 2 => implicit_vr(tag, len),
-            _ => VR::UN,
-        };
-        // A VR that is new to us is none that is wrong, as long as its length is where it should be.
-        if is_new && way == 0 && len != UNDEFINED && tag != tags::PIXEL_DATA {
-            return Ok(Head { tag, vr, len, at, size: 8 + more, patch: None });
-        }
-        self.repairs.insert(Repair::Vr);
-        let patch = Some(self.patches.add(at, 8 + more, &encoding.header(tag, vr, len))?);
-        Ok(Head { tag, vr, len, at, size: 8 + more, patch })
-    }
-
-    /// Of a sequence of unknown VR: UN if its items are implicit inside, else SQ.
-    fn inside(&mut self, encoding: Encoding) -> Result<VR, Unreadable> {
-        let first = self.input.peek::<16>()?;
-        let is_explicit = first.is_some_and(|first| VR::from_binary([first[12], first[13]]).is_some());
-        Ok(if is_explicit && !encoding.is_implicit() { VR::SQ } else { VR::UN })
-    }
-
-    /// What follows a value of `len` bytes that begins `start` bytes from here.
-    fn is_followed(
-        &mut self,
-        tag: Tag,
-        start: u64,
-        len: u32,
-        encoding: Encoding,
-        limit: u64,
-    ) -> Result<Followed, Unreadable> {
-        let left = (limit - self.input.at()).saturating_sub(start);
-        let (next, is_item) = match len {
-            UNDEFINED => (start, true),
-            len if u64::from(len) > left => return Ok(Followed::Not),
-            len if u64::from(len) == left => return Ok(Followed::Well),
-            len => (start + u64::from(len), false),
-        };
-        if left < 8 {
-            return Ok(Followed::Not);
-        }
-        let Some([a, b, c, d, e, f, ..]) = self.input.peek_at::<8>(next)? else {
-            // Too far to be seen, or in the middle of a header.
-            let is_far = limit - self.input.at() >= next + 8;
-            return Ok(if is_far { Followed::Somehow } else { Followed::Not });
-        };
-        let follows = Tag(encoding.u16([a, b]), encoding.u16([c, d]));
-        let is_known = encoding.is_implicit() || VR::from_binary([e, f]).is_some();
-        Ok(match follows {
-            ITEM if is_item => Followed::Well,
-            ITEM => Followed::Not,
-            _ if is_item => Followed::Not,
-            ITEM_DELIMITATION_ITEM | SEQUENCE_DELIMITATION_ITEM => Followed::Well,
-            Tag(0, 0) => Followed::Somehow,
-            _ if follows > tag && is_known => Followed::Well,
-            _ if follows > tag => Followed::Somehow,
-            _ => Followed::Not,
-        })
-    }
-
     /// Holds an element's length against what is left.
     fn end_of(&self, head: &Head, limit: u64) -> Result<End, Unreadable> {
         let left = limit - self.input.at();
@@ -904,36 +623,4 @@ impl<S: Read + Seek> Scan<S> {
             declared => Ok(End::At(self.input.at() + u64::from(declared))),
         }
     }
-
-    /// Takes a value if it is short; steps over it if it is long.
-    fn short_value(&mut self, head: &Head) -> Result<Option<Vec<u8>>, Unreadable> {
-        match self.end_of(head, self.input.len())? {
-            End::Delimiter(_) => Err(Unreadable::NoLength(head.tag.into())),
-            End::At(end) if end - self.input.at() > MAX_KEPT => self.input.skip(end - self.input.at()).map(|()| None),
-            End::At(_) => {
-                let mut value = vec![0; head.len as usize];
-                self.input.take(&mut value)?;
-                Ok(Some(value))
-            }
-        }
-    }
-
-    fn keep(&mut self, tag: Tag, value: Vec<u8>) -> Result<(), Unreadable> {
-        if self.kept.iter().any(|kept| kept.tag == tag) {
-            return Err(Unreadable::Twice(tag.into()));
-        }
-        self.kept.push(Kept { tag, value });
-        Ok(())
-    }
-}
-
-/// What follows an element.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Followed {
-    /// An element, a delimiter, or the end of what it is in.
-    Well,
-    /// Something that may be an element.
-    Somehow,
-    /// Nothing that belongs there.
-    Not,
 }

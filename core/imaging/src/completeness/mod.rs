@@ -22,7 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use clavicle_dicom::facts::Place;
+use clavicle_dicom::facts::InstancePosition;
 use clavicle_dicom::references::{Reference, lists_others};
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
@@ -184,7 +184,7 @@ impl StudyCompleteness {
 
 impl SeriesCompleteness {
     fn of(series: &SeriesIntake, absent: &mut BTreeMap<Option<Uid>, Vec<Absent>>) -> Self {
-        let places: Vec<Place> = series.instances.iter().map(|one| one.place).collect();
+        let places: Vec<InstancePosition> = series.instances.iter().map(|one| one.place).collect();
         let uid = series.series_instance_uid;
         Self {
             series_instance_uid: uid,

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use clavicle_dicom::facts::Place;
+use clavicle_dicom::facts::InstancePosition;
 
 /// From how many instances on a common step of their numbers is taken for the way they are numbered, and not for gaps.
 const STEADY: usize = 4;
 
 /// Which phase an instance is of.
-type Phase = fn(&Place) -> [Option<i32>; 2];
+type Phase = fn(&InstancePosition) -> [Option<i32>; 2];
 
 /// Numbers that are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,8 +39,8 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    pub(super) fn of(places: &[Place]) -> Self {
-        let numbered: Vec<(i32, &Place)> =
+    pub(super) fn of(places: &[InstancePosition]) -> Self {
+        let numbered: Vec<(i32, &InstancePosition)> =
             places.iter().filter_map(|place| place.instance_number.map(|number| (number, place))).collect();
         let counts = counts(numbered.iter().map(|(number, _)| *number));
         let range =
@@ -122,8 +122,8 @@ fn divisor(a: i64, b: i64) -> i64 {
 mod tests {
     use super::*;
 
-    fn place(number: i32) -> Place {
-        Place { instance_number: Some(number), ..Place::default() }
+    fn place(number: i32) -> InstancePosition {
+        InstancePosition { instance_number: Some(number), ..InstancePosition::default() }
     }
 
     fn of(numbers: impl IntoIterator<Item = i32>) -> Numbers {
@@ -152,7 +152,8 @@ mod tests {
         assert_eq!((twice.phases, twice.repeats.len(), twice.gaps.len(), twice.thin.len()), (2, 0, 0, 0));
         let less = of((1..=20).chain((1..=20).filter(|number| *number != 9)));
         assert_eq!((less.phases, less.thin, less.repeats.len()), (2, vec![9], 0));
-        let acquired = |acquisition| move |number| Place { acquisition_number: Some(acquisition), ..place(number) };
+        let acquired =
+            |acquisition| move |number| InstancePosition { acquisition_number: Some(acquisition), ..place(number) };
         let all: Vec<_> = (1..=9).map(acquired(1)).chain([1, 2, 4, 5].map(acquired(2))).collect();
         let by_acquisition = Numbers::of(&all);
         assert_eq!((by_acquisition.phases, by_acquisition.gaps), (2, vec![Gap { from: 3, to: 3, count: 1 }]));

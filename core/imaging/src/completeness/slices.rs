@@ -1,6 +1,6 @@
 //! Where slices lie (PS3.3 C.7.6.2): parallel ones in equal steps, of which some may be left out.
 
-use clavicle_dicom::facts::Place;
+use clavicle_dicom::facts::InstancePosition;
 
 use super::numbers::usual;
 
@@ -48,7 +48,7 @@ struct Slice {
 
 impl Stack {
     /// The stacks of a series, in the order of their first slices. What does not say where it lies is in none.
-    pub(super) fn all_of(places: &[Place]) -> Vec<Self> {
+    pub(super) fn all_of(places: &[InstancePosition]) -> Vec<Self> {
         let mut stacks: Vec<([f64; 6], Vec<Slice>)> = Vec::new();
         for place in places {
             let (Some(position), Some(orientation)) = (place.image_position_nm, place.image_orientation) else {
@@ -122,13 +122,17 @@ mod tests {
     const AXIAL: [i64; 6] = [1_000_000_000, 0, 0, 0, 1_000_000_000, 0];
     const CORONAL: [i64; 6] = [1_000_000_000, 0, 0, 0, 0, -1_000_000_000];
 
-    fn slice(orientation: [i64; 6], mm: f64) -> Place {
+    fn slice(orientation: [i64; 6], mm: f64) -> InstancePosition {
         let along = (mm * 1e6) as i64;
         let position = if orientation == AXIAL { [0, 0, along] } else { [0, along, 0] };
-        Place { image_position_nm: Some(position), image_orientation: Some(orientation), ..Place::default() }
+        InstancePosition {
+            image_position_nm: Some(position),
+            image_orientation: Some(orientation),
+            ..InstancePosition::default()
+        }
     }
 
-    fn axial(mm: impl IntoIterator<Item = f64>) -> Vec<Place> {
+    fn axial(mm: impl IntoIterator<Item = f64>) -> Vec<InstancePosition> {
         mm.into_iter().map(|mm| slice(AXIAL, mm)).collect()
     }
 
@@ -150,7 +154,7 @@ mod tests {
         let stacks = Stack::all_of(&mixed);
         assert_eq!((stacks.len(), stacks[1].instances), (2, 1));
         assert!(stacks.iter().all(|stack| stack.missing.is_empty()));
-        assert_eq!(Stack::all_of(&[Place::default()]), []);
+        assert_eq!(Stack::all_of(&[InstancePosition::default()]), []);
     }
 
     #[test]
