@@ -115,6 +115,11 @@ impl<'a> Element<'a> {
 }
 
 impl<'a> Items<'a> {
+    /// How many bytes were not read yet.
+    pub(crate) const fn left(&self) -> usize {
+        self.0.rest.len()
+    }
+
     /// The next item.
     pub(crate) fn next(&mut self) -> Result<Option<DataSet<'a>>, Unreadable> {
         let Self(DataSet { rest, encoding, depth }) = self;

@@ -2,7 +2,11 @@
 //!
 //! Three kinds of document list instances: Key Object Selections and Structured Reports in Current Requested Procedure Evidence Sequence
 //! (0040,A375) (PS3.3 C.17.2), and a DICOMDIR in its records (PS3.3 F.3). They come from outside like everything else.
+//!
+//! The records of a DICOMDIR point at each other. They are read one after the other, so that no offset is believed; one whose records lead in a circle is
+//! refused all the same, since no program wrote that by mistake.
 
+use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Seek, SeekFrom};
 use std::panic::{self, AssertUnwindSafe};
 
@@ -52,6 +56,15 @@ pub struct Reference {
     pub mac: Option<SaidMac>,
 }
 
+/// A file that a DICOMDIR lists.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ListedFile {
+    /// Referenced File ID (0004,1500), its components separated by backslashes as they stand there. Nothing of it is a path yet.
+    pub name: Text<1024>,
+    /// Referenced SOP Instance UID in File (0004,1511).
+    pub sop_instance_uid: Option<Uid>,
+}
+
 /// What a document lists.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct References {
@@ -63,6 +76,8 @@ pub struct References {
     pub instances: Vec<Reference>,
     /// How many entries were passed by because they name no instance.
     pub nameless: u32,
+    /// The files that a DICOMDIR lists, in its order.
+    pub files: Vec<ListedFile>,
 }
 
 impl Wire for References {
@@ -99,14 +114,14 @@ impl References {
         source.seek(SeekFrom::Start(0))?;
         let mut file = Vec::new();
         source.take(len).read_to_end(&mut file)?;
-        let Some(mut scanned) = scanned else { return Self::of_directory(data_set_of(&file)?) };
+        let Some(mut scanned) = scanned else { return Self::of_directory(&file) };
         let sop_instance_uid = Facts::of(&scanned)?.sop_instance_uid;
         let bytes = scanned.take_beginning(Cursor::new(file), len, len)?;
         Self::of_document(DataSet::new(&bytes, scanned.encoding), sop_instance_uid)
     }
 
     fn empty(sop_instance_uid: Option<Uid>) -> Self {
-        Self { sop_instance_uid, title: None, instances: Vec::new(), nameless: 0 }
+        Self { sop_instance_uid, title: None, instances: Vec::new(), nameless: 0, files: Vec::new() }
     }
 
     /// PS3.3 C.17.2: studies hold series, and they instances.
@@ -157,14 +172,33 @@ impl References {
 
     /// PS3.3 F.3: records, of which those of studies and series stand before those of their instances as a rule. Only they say whose an
     /// instance is here; that it is listed does not depend on the order.
-    fn of_directory(mut directory: DataSet<'_>) -> Result<Self, Unreadable> {
+    fn of_directory(file: &[u8]) -> Result<Self, Unreadable> {
+        let mut directory = data_set_of(file)?;
         let mut all = Self::empty(None);
+        let first = offset(&mut directory, tags::OFFSET_OF_THE_FIRST_DIRECTORY_RECORD_OF_THE_ROOT_DIRECTORY_ENTITY)?;
         let Some(records) = directory.find(tags::DIRECTORY_RECORD_SEQUENCE)? else { return Ok(all) };
+        // Where a record stands is counted from the file's first byte.
+        let behind = file.len() - place_in(file, records.value) - records.value.len();
         let (mut records, mut study_instance_uid, mut series_instance_uid) = (records.items(), None, None);
-        while let Some(mut record) = records.next()? {
+        let mut leads_to = BTreeMap::new();
+        loop {
+            let at = file.len() - behind - records.left();
+            let Some(mut record) = records.next()? else { break };
+            let next = offset(&mut record, tags::OFFSET_OF_THE_NEXT_DIRECTORY_RECORD)?;
+            let lower = offset(&mut record, tags::OFFSET_OF_REFERENCED_LOWER_LEVEL_DIRECTORY_ENTITY)?;
+            leads_to.insert(u32::try_from(at).unwrap_or(u32::MAX), [next, lower]);
             let kind = record.find(tags::DIRECTORY_RECORD_TYPE)?.and_then(|kind| kind.text());
+            let name = record.find(tags::REFERENCED_FILE_ID)?.map(|name| String::from_utf8_lossy(name.value));
+            let name = name.map(|name| shown(name.trim_matches([' ', '\0'])));
             let sop_class_uid = uid(&mut record, tags::REFERENCED_SOP_CLASS_UID_IN_FILE)?;
-            match (kind, uid(&mut record, tags::REFERENCED_SOP_INSTANCE_UID_IN_FILE)?) {
+            let sop_instance_uid = uid(&mut record, tags::REFERENCED_SOP_INSTANCE_UID_IN_FILE)?;
+            if let Some(name) = name.filter(|name: &Text<1024>| !name.as_str().is_empty()) {
+                if all.files.len() == MAX_REFERENCES {
+                    return Err(Unreadable::TooLongForAList);
+                }
+                all.files.push(ListedFile { name, sop_instance_uid });
+            }
+            match (kind, sop_instance_uid) {
                 (Some("PATIENT"), _) => (study_instance_uid, series_instance_uid) = (None, None),
                 (Some("STUDY"), _) => {
                     (study_instance_uid, series_instance_uid) = (uid(&mut record, tags::STUDY_INSTANCE_UID)?, None);
@@ -181,7 +215,7 @@ impl References {
                 (_, None) => all.nameless += 1,
             }
         }
-        Ok(all)
+        if leads_in_a_circle(first, &leads_to) { Err(Unreadable::Circle) } else { Ok(all) }
     }
 
     fn push(&mut self, reference: Reference) -> Result<(), Unreadable> {
@@ -191,6 +225,43 @@ impl References {
         self.instances.push(reference);
         Ok(())
     }
+}
+
+/// Whether somebody who follows the records from the first comes back to where they were. That an offset leads nowhere is a mistake that many make.
+fn leads_in_a_circle(first: u32, leads_to: &BTreeMap<u32, [u32; 2]>) -> bool {
+    // Of each record that was come by, whether the way from it was followed to its ends.
+    let mut seen: BTreeMap<u32, bool> = BTreeMap::new();
+    let mut way: Vec<(u32, usize)> = vec![(first, 0)];
+    seen.insert(first, false);
+    while let Some((at, turn)) = way.last_mut() {
+        let (at, next) = (*at, leads_to.get(at).and_then(|next| next.get(*turn)));
+        *turn += 1;
+        match next {
+            None => {
+                seen.insert(at, true);
+                way.pop();
+            }
+            Some(next) if *next == 0 || !leads_to.contains_key(next) => {}
+            Some(next) => match seen.insert(*next, false) {
+                None => way.push((*next, 0)),
+                Some(false) => return true,
+                Some(true) => drop(seen.insert(*next, true)),
+            },
+        }
+    }
+    false
+}
+
+/// Where a part of a file begins in it.
+fn place_in(file: &[u8], part: &[u8]) -> usize {
+    part.as_ptr().addr().saturating_sub(file.as_ptr().addr())
+}
+
+/// An offset, 0 where there is none.
+fn offset(item: &mut DataSet<'_>, tag: Tag) -> Result<u32, Unreadable> {
+    let Some(element) = item.find(tag)? else { return Ok(0) };
+    let bytes = element.value.first_chunk().copied().unwrap_or_default();
+    Ok(element.encoding().u32(bytes))
 }
 
 fn uid(item: &mut DataSet<'_>, tag: Tag) -> Result<Option<Uid>, Unreadable> {

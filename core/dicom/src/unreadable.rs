@@ -106,6 +106,9 @@ pub enum Unreadable {
     /// A document that lists instances, and more than a study has.
     #[error("it lists more instances than any study has")]
     TooLongForAList,
+    /// A DICOMDIR whose records point back at themselves.
+    #[error("its records lead in a circle, so that what it lists is not looked for")]
+    Circle,
     /// The parser panicked.
     #[error("reading it failed in a way that should not be possible; please report the file's structure")]
     Panicked,

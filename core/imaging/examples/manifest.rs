@@ -79,16 +79,9 @@ fn make(folder: &Path, out: Option<&PathBuf>, report: Option<&PathBuf>) -> Resul
             println!("  {}", path.display());
         }
     }
-    for one in &intake.duplicates {
-        println!("duplicate {}, the same as {}", one.path.display(), one.of.display());
-    }
-    for one in &intake.conflicts {
-        println!("conflict {}, under the same name as {}: {}", one.path.display(), one.with.display(), one.change);
-    }
-    for one in &intake.quarantined {
-        println!("quarantined {}: {}", one.path.display(), one.reason);
-    }
-    println!("{} files, {bytes} bytes in studies, {:?}", intake.files(), from.elapsed());
+    let accounting = intake.accounting();
+    accounting.lines().iter().for_each(|line| println!("{line}"));
+    println!("{}, {bytes} bytes in studies, {:?}", accounting.summary("taken"), from.elapsed());
     Ok(())
 }
 

@@ -21,6 +21,9 @@ use clavicle_sandbox::hands::each;
 use clavicle_sandbox::reader::Reader;
 use clavicle_sandbox::{Files, OnDisk};
 
+use crate::accounting::{Accounting, FileFate, FileRow};
+use crate::contents::Lying;
+pub use crate::contents::{Absence, Contents, NotThere};
 pub use crate::reason::{IntakeError, Quarantined, Reason};
 use crate::walk;
 
@@ -87,12 +90,16 @@ pub struct Intake {
     pub duplicates: Vec<Duplicate>,
     /// Files that contradict an instance.
     pub conflicts: Vec<Conflict>,
-    /// DICOMDIRs, which were not needed.
-    pub skipped: Vec<PathBuf>,
+    /// DICOMDIRs, with what became of what they list.
+    pub contents: Vec<Contents>,
+    /// What DICOMDIRs of the folder list and is not there.
+    pub not_there: Vec<NotThere>,
     /// Instances of which another study has one of the same name. They are in their studies.
     pub elsewhere: Vec<Elsewhere>,
     /// Files that were taken although they are not in order.
     pub repaired: Vec<Repaired>,
+    /// How many files were given.
+    given: usize,
 }
 
 /// A study, ready to be written into a manifest.
@@ -228,9 +235,12 @@ impl Intake {
         seen: &(dyn Fn(usize, usize) + Sync),
     ) -> Result<Self, IntakeError> {
         let (files, quarantined) = walk::files(root)?;
-        let mut intake = Self { quarantined, ..Self::default() };
+        let mut intake = Self { given: quarantined.len(), quarantined, ..Self::default() };
         let all = files.len();
         intake.take_all(&OnDisk, files, reader, &|done| seen(done, all));
+        if !intake.contents.is_empty() && root.is_dir() {
+            intake.not_there = intake.lying().held_against(&mut intake.contents, reader);
+        }
         Ok(intake)
     }
 
@@ -249,6 +259,7 @@ impl Intake {
     }
 
     fn take_all(&mut self, files: &dyn Files, paths: Vec<PathBuf>, reader: &dyn Reader, seen: &(dyn Fn(usize) + Sync)) {
+        self.given += paths.len();
         // By SOP Instance UID, in each study by itself. It names an instance everywhere: that two studies have one is said, and both are kept.
         let mut taken: Vec<Taken> = Vec::new();
         let mut first: BTreeMap<(Uid, Uid), usize> = BTreeMap::new();
@@ -257,7 +268,7 @@ impl Intake {
         for (path, outcome) in paths.into_iter().zip(outcomes) {
             let seen = match outcome {
                 Err(ReadError::Unreadable(Unreadable::Directory)) => {
-                    self.skipped.push(path);
+                    self.contents.push(Contents { path, listed: None });
                     continue;
                 }
                 Err(reason) => {
@@ -340,11 +351,64 @@ impl Intake {
         self.conflicts.iter().filter(|one| one.study_instance_uid == *study_instance_uid).cloned().collect()
     }
 
-    /// How many files were looked at.
+    /// Everything that lies in the folder, as a DICOMDIR may name it.
+    fn lying(&self) -> Lying {
+        let mut lying = Lying::default();
+        for one in self.studies.iter().flat_map(|study| &study.series).flat_map(|series| &series.instances) {
+            lying.instance(&one.path, one.instance.sop_instance_uid);
+        }
+        self.conflicts.iter().for_each(|one| lying.instance(&one.path, one.instance.sop_instance_uid));
+        self.duplicates.iter().for_each(|one| lying.file(&one.path));
+        self.contents.iter().for_each(|one| lying.file(&one.path));
+        self.quarantined.iter().for_each(|one| lying.unread(&one.path));
+        lying
+    }
+
+    /// What became of each file.
     #[must_use]
-    pub fn files(&self) -> usize {
-        let instances: usize = self.studies.iter().map(StudyIntake::instances).sum();
-        instances + self.quarantined.len() + self.duplicates.len() + self.conflicts.len() + self.skipped.len()
+    pub fn accounting(&self) -> Accounting {
+        let mut all = Accounting {
+            given: self.given,
+            taken: self.studies.iter().map(StudyIntake::instances).sum(),
+            ..Accounting::default()
+        };
+        all.rest.extend(self.quarantined.iter().map(|one| FileRow::new(&one.path, one.fate(), one.reason.on_screen())));
+        all.rest.extend(self.conflicts.iter().map(|one| {
+            let of = one.with.display();
+            let why = format!("the same SOP Instance UID as {of} ({})", one.change);
+            FileRow::beside(&one.path, FileFate::Conflict, of, why)
+        }));
+        all.rest.extend(self.duplicates.iter().map(|one| {
+            let of = one.of.display();
+            FileRow::beside(&one.path, FileFate::Duplicate, &of, format!("the same bytes as {of}"))
+        }));
+        all.rest.extend(self.contents.iter().map(|one| match &one.listed {
+            Some(Err(error @ ReadError::Unreadable(Unreadable::Circle))) => {
+                FileRow::new(&one.path, FileFate::Refused, format!("it is a DICOMDIR: {error}"))
+            }
+            Some(Err(error)) => {
+                let why = format!("it is a DICOMDIR, and what it lists cannot be read: {error}");
+                FileRow::new(&one.path, FileFate::Unreadable, why)
+            }
+            Some(Ok(listed)) => {
+                let why = format!("it is a DICOMDIR, a table of contents, and lists {listed} files");
+                FileRow::new(&one.path, FileFate::Contents, why)
+            }
+            None => FileRow::new(&one.path, FileFate::Contents, Unreadable::Directory),
+        }));
+        all.besides.extend(self.not_there.iter().map(|one| {
+            let of = one.listed_by.display();
+            let fate = if one.absence == Absence::Outside { FileFate::Refused } else { FileFate::Missing };
+            FileRow::beside(&one.path, fate, &of, format!("listed by {of}: {}", one.absence))
+        }));
+        all.besides.extend(self.elsewhere.iter().map(|one| {
+            let (of, study, other) = (one.with.display(), one.study_instance_uid, one.with_study_instance_uid);
+            let why = format!(
+                "study {study} and study {other} both have an instance of its name, the other is {of}; both are kept, and one of them is wrong"
+            );
+            FileRow::beside(&one.path, FileFate::Contradicts, of, why)
+        }));
+        all
     }
 }
 

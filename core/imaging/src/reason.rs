@@ -4,8 +4,10 @@ use std::io;
 use std::path::PathBuf;
 
 use clavicle_dicom::facts::PatientDifference;
-
+use clavicle_dicom::unreadable::Unreadable;
 use clavicle_sandbox::ReadError;
+
+use crate::accounting::FileFate;
 
 /// Deepest folder below the one given.
 pub const MAX_DEPTH: usize = 16;
@@ -71,4 +73,19 @@ pub struct Quarantined {
     pub path: PathBuf,
     /// Why.
     pub reason: Reason,
+}
+
+impl Quarantined {
+    /// What became of it, for the accounting.
+    pub(crate) const fn fate(&self) -> FileFate {
+        match &self.reason {
+            Reason::Read(ReadError::Link | ReadError::NotAFile | ReadError::Unreadable(Unreadable::NotDicom)) => {
+                FileFate::Skipped
+            }
+            Reason::Read(ReadError::TooLarge) | Reason::TooDeep | Reason::TooManyFiles | Reason::MixedPatients(_) => {
+                FileFate::Refused
+            }
+            Reason::Read(_) => FileFate::Unreadable,
+        }
+    }
 }

@@ -80,7 +80,7 @@ fn a_worker_reads_what_this_process_reads() {
     let between = Instant::now();
     let reader = Workers::of_this_program().unwrap();
     let there = Intake::of_folder(&test_files(), &reader).unwrap();
-    println!("{} files: {:?} here, {:?} in a worker", here.files(), between - from, between.elapsed());
+    println!("{} files: {:?} here, {:?} in a worker", here.accounting().given, between - from, between.elapsed());
     for (here, there) in summary(&here).iter().zip(summary(&there)) {
         assert_eq!(*here, there);
     }

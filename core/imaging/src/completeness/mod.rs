@@ -117,7 +117,7 @@ impl Completeness {
         let instances = || series().flat_map(|series| &series.instances);
         let there: BTreeSet<Uid> = instances().map(|one| one.instance.sop_instance_uid).collect();
         let lists = instances().filter(|one| lists_others(&one.instance.sop_class_uid)).map(|one| &one.path);
-        let documents: Vec<&PathBuf> = intake.skipped.iter().chain(lists).collect();
+        let documents: Vec<&PathBuf> = intake.contents.iter().map(|one| &one.path).chain(lists).collect();
         let documents: Vec<(usize, &PathBuf)> = documents.into_iter().enumerate().collect();
         // By UID, and whichever document comes first. What they list is not held longer than it takes to look for it.
         let absent: Mutex<BTreeMap<Uid, (usize, Absent)>> = Mutex::default();

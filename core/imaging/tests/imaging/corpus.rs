@@ -83,16 +83,11 @@ fn every_file_of_pynetdicom() {
 fn every_file_is_accounted_for() {
     let root = pydicom().join("test_files");
     let intake = Intake::of_folder(&root, &Here).unwrap();
-    println!(
-        "{} studies, {} quarantined, {} duplicates, {} conflicts, {} skipped",
-        intake.studies.len(),
-        intake.quarantined.len(),
-        intake.duplicates.len(),
-        intake.conflicts.len(),
-        intake.skipped.len()
-    );
-    assert_eq!(intake.files(), clavicle_imaging::walk::files(&root).unwrap().0.len());
-    assert!(!intake.studies.is_empty() && !intake.skipped.is_empty());
+    let all = intake.accounting();
+    println!("{}", all.summary("taken"));
+    assert_eq!(all.given, clavicle_imaging::walk::files(&root).unwrap().0.len());
+    assert_eq!(all.given, all.taken + all.rest.len());
+    assert!(!intake.studies.is_empty() && !intake.contents.is_empty());
     assert!(
         !intake
             .quarantined

@@ -358,7 +358,7 @@ fn a_copy_under_another_study_uid_is_kept_and_both_studies_are_named() {
     }
     let intake = Intake::of_folder(root.path(), &Here).unwrap();
     let counts: Vec<usize> = intake.studies.iter().map(clavicle_imaging::intake::StudyIntake::instances).collect();
-    assert_eq!((counts, intake.conflicts.len(), intake.files()), (vec![3, 3], 0, 6));
+    assert_eq!((counts, intake.conflicts.len(), intake.accounting().taken), (vec![3, 3], 0, 6));
     assert_eq!(intake.elsewhere.len(), 3);
     let first = &intake.elsewhere[0];
     assert_eq!(first.sop_instance_uid.as_str(), "1.2.3.1.1");
@@ -471,7 +471,7 @@ fn what_is_not_in_order_is_said_once_for_each_kind_of_it() {
     fs::write(root.path().join("4"), b"no DICOM").unwrap();
     let intake = Intake::of_folder(root.path(), &Here).unwrap();
     // A fault of a file is an entry of its own, and costs no other.
-    assert_eq!((intake.studies[0].instances(), intake.quarantined.len(), intake.files()), (3, 1, 4));
+    assert_eq!((intake.studies[0].instances(), intake.quarantined.len(), intake.accounting().given), (3, 1, 4));
     let repairs: Vec<_> = intake.repairs().into_iter().collect();
     assert_eq!(repairs, [(Repair::ExtraDelimiter, 3)]);
     assert_eq!(intake.repaired.len(), 3);

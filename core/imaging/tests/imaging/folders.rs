@@ -25,7 +25,7 @@ fn copies_add_nothing_and_contradictions_are_kept_apart() {
         fs::write(root.path().join(name), bytes).unwrap();
     }
     let intake = intake(root.path());
-    assert_eq!((intake.studies.len(), intake.studies[0].instances(), intake.files()), (1, 1, 4));
+    assert_eq!((intake.studies.len(), intake.studies[0].instances(), intake.accounting().given), (1, 1, 4));
     assert_eq!(intake.studies[0].series[0].instances[0].path, root.path().join("a"), "the first stays");
     let copies: Vec<_> = intake.duplicates.iter().map(|one| one.path.clone()).collect();
     assert_eq!(copies, [root.path().join("sub/a"), root.path().join("z")]);

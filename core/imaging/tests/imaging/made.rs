@@ -77,3 +77,47 @@ impl Named {
 pub fn read(bytes: &[u8]) -> Result<Facts, Unreadable> {
     Facts::read(Cursor::new(bytes), bytes.len() as u64)
 }
+
+/// A DICOMDIR whose records are of these files, each by its name and its SOP Instance UID. `leads_to` says, of a record and of where all of them begin,
+/// where the next is and the one below; 0 is nowhere.
+pub fn dicomdir(files: &[(&str, &str)], leads_to: impl Fn(usize, &[u32]) -> [u32; 2]) -> Vec<u8> {
+    let padded = |text: &str, with: u8| {
+        let mut value = text.as_bytes().to_vec();
+        value.resize(value.len().next_multiple_of(2), with);
+        value
+    };
+    let record = |(name, uid): &(&str, &str), [next, lower]: [u32; 2]| {
+        let inside = [
+            element(4, 0x1400, "UL", &next.to_le_bytes()),
+            element(4, 0x1410, "US", &[0xff, 0xff]),
+            element(4, 0x1420, "UL", &lower.to_le_bytes()),
+            element(4, 0x1430, "CS", b"IMAGE "),
+            element(4, 0x1500, "CS", &padded(name, b' ')),
+            element(4, 0x1510, "UI", b"1.2.840.10008.5.1.4.1.1.4\0"),
+            element(4, 0x1511, "UI", &padded(uid, 0)),
+            element(4, 0x1512, "UI", b"1.2.840.10008.1.2.1\0"),
+        ];
+        item(0xe000, inside.concat().len() as u32, &inside.concat())
+    };
+    let front = |first: u32| {
+        [
+            vec![0; 128],
+            b"DICM".to_vec(),
+            element(2, 2, "UI", b"1.2.840.10008.1.3.10"),
+            element(2, 0x10, "UI", b"1.2.840.10008.1.2.1\0"),
+            element(4, 0x1130, "CS", b"DISC"),
+            element(4, 0x1200, "UL", &first.to_le_bytes()),
+            element(4, 0x1202, "UL", &first.to_le_bytes()),
+            element(4, 0x1212, "US", &[0, 0]),
+        ]
+        .concat()
+    };
+    let (mut at, mut begins) = (front(0).len() as u32 + 12, Vec::new());
+    for file in files {
+        begins.push(at);
+        at += record(file, [0, 0]).len() as u32;
+    }
+    let records: Vec<u8> =
+        files.iter().enumerate().flat_map(|(number, file)| record(file, leads_to(number, &begins))).collect();
+    [front(begins.first().copied().unwrap_or(0)), element(4, 0x1220, "SQ", &records)].concat()
+}

@@ -4,6 +4,7 @@
 #![expect(unreachable_pub, reason = "nobody uses a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod accounting;
 mod completeness;
 mod content;
 mod corpus;
