@@ -70,6 +70,14 @@ impl Error for Failure {
 }
 
 impl Failure {
+    /// An answer; as what was found, where the sentence says what was asked for and is not done.
+    pub(crate) fn unless_all(shortfall: Option<String>, code: &'static str, answer: Answer) -> Result<Answer, Self> {
+        match shortfall {
+            None => Ok(answer),
+            Some(sentence) => Err(Self::Found { code, sentence, answer: Box::new(answer) }),
+        }
+    }
+
     /// A word for programs.
     #[must_use]
     pub fn code(&self) -> &str {

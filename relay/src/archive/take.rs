@@ -46,6 +46,11 @@ impl Archive {
         let salt = known.as_ref().map_or_else(|| random().map(Salt::from_bytes), |known| Ok(known.salt.clone()))?;
         let mut others: Vec<Other> = conflicts.iter().map(|one| (one.instance.clone(), one.change)).collect();
         let (manifest, taken) = manifest_of(study, known.as_ref(), salt.clone(), signer, &mut others)?;
+        if !others.is_empty() {
+            // What the folder has as the other of two may be the one that the study has already.
+            let listed: BTreeSet<StoredDigest> = manifest.instances().map(|one| one.stored).collect();
+            others.retain(|(instance, _)| !listed.contains(&instance.stored));
+        }
         if let Taken::Grown(id) = taken
             && origin != Origin::Handed
             && known.as_ref().is_some_and(|known| !known.manifest.manifest.header().open)

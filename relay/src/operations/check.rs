@@ -1,6 +1,7 @@
 //! `check`: reads every byte in the archive.
 
 use clap::Args;
+use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_ledger::id::StudyId;
 use clavicle_manifest::StoredDigest;
 use serde::{Deserialize, Serialize};
@@ -26,14 +27,10 @@ pub struct Check {
 /// What a check of the archive found. Files are named by their digests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CheckRow {
-    /// Files that are as they were.
-    pub sound: u64,
+    /// What became of each file that should be there: as it was, other bytes or unreadable now, or gone.
+    pub accounting: Accounting,
     /// Bytes of all files that should be there.
     pub bytes: u64,
-    /// Files that are other bytes now, or cannot be read any more.
-    pub damaged: Vec<String>,
-    /// Files that are gone.
-    pub missing: Vec<String>,
     /// Files that belong to no study.
     pub stray: Vec<String>,
     /// A digest of the list of these, if there are any.
@@ -53,10 +50,9 @@ impl CheckRow {
     /// Whether all is as it should be, now.
     #[must_use]
     pub fn is_well(&self) -> bool {
-        let Self { sound: _, bytes: _, damaged, missing, stray, digest: _, unlisted, unreadable, unrecorded, removed } =
-            self;
-        let lists = [damaged, missing, unlisted, unreadable, unrecorded];
-        lists.iter().all(|list| list.is_empty()) && (stray.is_empty() || *removed)
+        let Self { accounting, bytes: _, stray, digest: _, unlisted, unreadable, unrecorded, removed } = self;
+        let lists = [unlisted, unreadable, unrecorded];
+        accounting.is_all_done() && lists.iter().all(|list| list.is_empty()) && (stray.is_empty() || *removed)
     }
 }
 
@@ -80,11 +76,14 @@ impl Operation for Check {
         }
         let studies = |ids: Vec<StudyId>| ids.iter().map(ToString::to_string).collect();
         let names = |digests: Vec<StoredDigest>| digests.iter().map(ToString::to_string).collect();
+        let row = |fate, why: &'static str| move |digest: StoredDigest| FileRow::new(digest.to_string(), fate, why);
+        let damaged = damaged.into_iter().map(row(FileFate::Unreadable, "it is damaged, or cannot be read any more"));
+        let rest: Vec<_> = damaged.chain(missing.into_iter().map(row(FileFate::Missing, "it is gone"))).collect();
+        let sound = usize::try_from(sound).unwrap_or(usize::MAX);
+        let given = sound.saturating_add(rest.len());
         Ok(CheckRow {
-            sound,
+            accounting: Accounting { given, taken: sound, rest, besides: Vec::new() },
             bytes: service.images.archive.usage()?.bytes,
-            damaged: names(damaged),
-            missing: names(missing),
             stray: names(stray),
             digest,
             unlisted: studies(unlisted),
@@ -103,14 +102,10 @@ impl Command for Check {
     }
 
     fn say(request: &Self, row: CheckRow) -> Result<Answer, Failure> {
-        let CheckRow { sound, bytes, damaged, missing, stray, digest, unlisted, unreadable, unrecorded, removed } =
-            &row;
-        let total = sound + (damaged.len() + missing.len()) as u64;
-        let mut lines = vec![format!("{sound} of {total} files as they were, {:.1} MB", *bytes as f64 / 1e6)];
-        for (what, digests) in [("damaged", damaged), ("missing", missing)] {
-            lines.extend(digests.iter().map(|digest| format!("{what}  {digest}")));
-        }
-        if !damaged.is_empty() || !missing.is_empty() {
+        let CheckRow { accounting, bytes, stray, digest, unlisted, unreadable, unrecorded, removed } = &row;
+        let mut lines = vec![format!("{}, {:.1} MB", accounting.summary("as they were"), *bytes as f64 / 1e6)];
+        lines.extend(accounting.lines());
+        if !accounting.is_all_done() {
             lines.push(
                 "Bring these back from a backup, or take the studies in again: what is there is not replaced.".into(),
             );
@@ -143,7 +138,8 @@ impl Command for Check {
             lines.push(format!("{} files belong to no study, as a kill leaves them{say}", stray.len()));
         }
         let is_well = row.is_well();
-        let (damaged, missing, stray) = (damaged.len(), missing.len(), stray.len());
+        let count = |fate| accounting.rest.iter().filter(|row| row.fate == fate).count();
+        let (damaged, missing, stray) = (count(FileFate::Unreadable), count(FileFate::Missing), stray.len());
         let sentence = format!(
             "not all is as it should be: {damaged} files damaged, {missing} missing, {stray} of no study; {} studies were not in the catalogue as they are \
              recorded, the records of {} were wrong, and of {} nobody can say",

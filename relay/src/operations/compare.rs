@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clavicle_imaging::accounting::Accounting;
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::reason::IntakeError;
 use clavicle_manifest::Uid;
@@ -43,6 +44,8 @@ pub struct CompareRow {
     pub altered: Vec<(String, String)>,
     /// What is there and not in the manifest.
     pub extra: Vec<String>,
+    /// What became of each file of the folder.
+    pub accounting: Accounting,
 }
 
 /// Why they were not compared.
@@ -89,6 +92,7 @@ impl Operation for Compare {
             missing: uids(&comparison.missing),
             altered: altered.map(|one| (one.sop_instance_uid.to_string(), one.change.to_string())).collect(),
             extra: uids(&comparison.extra),
+            accounting: intake.accounting(),
         })
     }
 }
@@ -101,6 +105,14 @@ impl Command for Compare {
     }
 
     fn say(_: &Self, row: CompareRow) -> Result<Answer, Failure> {
-        Ok(Answer { text: row.sentence.clone(), json: json!(row) })
+        let CompareRow { sentence, exact, accounting, .. } = &row;
+        let differs = || "the folder is not the study as it was signed, no more and no less".to_owned();
+        let mut lines = vec![sentence.clone(), accounting.summary("compared")];
+        lines.extend(accounting.lines());
+        let answer = Answer { text: lines.join("\n"), json: json!(row) };
+        match exact {
+            true => Failure::unless_all(accounting.shortfall("compared"), "not_compared", answer),
+            false => Failure::unless_all(Some(differs()), "differs", answer),
+        }
     }
 }

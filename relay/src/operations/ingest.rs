@@ -1,11 +1,12 @@
 //! `ingest`: a folder of files goes into the archive.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_imaging::intake::{Intake, StudyIntake};
-use clavicle_imaging::reason::{IntakeError, Quarantined};
+use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::time::Timestamp;
 use clavicle_manifest::Uid;
 use serde::{Deserialize, Serialize};
@@ -15,11 +16,8 @@ use super::report_files::{AttachedRow, Ready, ReportRefused, ready, sex_in};
 use super::studies_named::in_both;
 use super::{Command, NoFolder, Operation};
 use crate::answer::{Answer, Failure, Refusing};
-use crate::archive::{ArchiveError, Origin, SharedName, Taken};
+use crate::archive::{Archive, ArchiveError, Contradiction, Origin, SharedName, Taken};
 use crate::service::Service;
-
-/// How many quarantined files are told one by one before the rest is only counted.
-const MOST_TOLD: usize = 20;
 
 /// Take a folder of DICOM files into the archive
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
@@ -46,19 +44,11 @@ pub struct Ingested {
     pub new: usize,
     /// How many grew.
     pub grown: usize,
-    /// Instances in the folder.
+    /// Instances that the archive has now.
     pub instances: usize,
-    /// Files that were there twice.
-    pub duplicates: usize,
-    /// Files that contradict another.
-    pub conflicts: Vec<ConflictRow>,
-    /// Files that could not be used, and those of studies that were not taken in.
-    pub quarantined: Vec<QuarantinedRow>,
-    /// How many of these belong to studies that were not taken in; they come last.
-    #[serde(default)]
-    pub refused: usize,
+    /// What became of each file of the folder.
+    pub accounting: Accounting,
     /// What is not in order in files that were taken all the same.
-    #[serde(default)]
     pub repairs: Vec<RepairRow>,
     /// The report that was attached.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -72,29 +62,6 @@ pub struct RepairRow {
     pub what: String,
     /// In how many files.
     pub files: usize,
-}
-
-/// A file that contradicts another.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ConflictRow {
-    /// The file.
-    #[serde(serialize_with = "crate::path::lossy")]
-    pub path: PathBuf,
-    /// The one that is in the study.
-    #[serde(serialize_with = "crate::path::lossy")]
-    pub with: PathBuf,
-    /// How it differs from that.
-    pub how: String,
-}
-
-/// A file that could not be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QuarantinedRow {
-    /// The file.
-    #[serde(serialize_with = "crate::path::lossy")]
-    pub path: PathBuf,
-    /// Why.
-    pub reason: String,
 }
 
 /// Why nothing was taken in.
@@ -149,12 +116,13 @@ impl Operation for Ingest {
             Some(report) => Some(attach(service, &mut intake, report, (self.unchecked, signer.now))?),
             None => None,
         };
-        let (mut taken, mut refused, mut instances) = (Vec::new(), Vec::new(), 0);
+        let (mut taken, mut instances, mut accounting) = (Vec::new(), 0, intake.accounting());
         for study in &intake.studies {
             let conflicts = intake.conflicts_of(&study.study_instance_uid);
             match service.images.archive.take(study, &conflicts, Origin::Handed, &signer) {
                 Ok(one) => {
                     instances += study.instances();
+                    contradicted(&service.images.archive, study, one, &mut accounting)?;
                     taken.push((study.study_instance_uid, one));
                 }
                 // That one study does not fit costs no other.
@@ -165,38 +133,28 @@ impl Operation for Ingest {
                     | ArchiveError::TooLarge(_)
                     | ArchiveError::Unreadable(_)),
                 ) => {
-                    let all = study.series.iter().flat_map(|series| &series.instances);
-                    let row = |path: &PathBuf| QuarantinedRow { path: path.clone(), reason: error.on_screen() };
-                    refused.extend(all.map(|one| row(&one.path)));
+                    for one in study.series.iter().flat_map(|series| &series.instances) {
+                        accounting.put_back(FileRow::new(&one.path, FileFate::Refused, error.on_screen()));
+                    }
                 }
                 Err(error) => return Err(error.into()),
             }
         }
-        let shared = shared(service, &intake, &taken)?;
+        // The archive knows of these pairs, and of those with studies from before.
+        accounting.besides.retain(|row| row.fate != FileFate::Contradicts);
+        accounting.besides.extend(shared(&service.images.archive, &intake, &taken)?);
         let taken: Vec<Taken> = taken.into_iter().map(|(_, taken)| taken).collect();
         // Revisions of studies that somebody holds go to the ledger.
         service.store.note();
         let count = |wanted: fn(&Taken) -> bool| taken.iter().filter(|taken| wanted(taken)).count();
-        let conflict = |one: clavicle_imaging::intake::Conflict| ConflictRow {
-            path: one.path,
-            with: one.with,
-            how: one.change.to_string(),
-        };
-        let quarantined = |one: Quarantined| QuarantinedRow { reason: one.reason.on_screen(), path: one.path };
+        let repairs = intake.repairs().into_iter();
         Ok(Ingested {
             studies: taken.iter().map(|taken| taken.study().to_string()).collect(),
             new: count(|taken| matches!(taken, Taken::New(_))),
             grown: count(|taken| matches!(taken, Taken::Grown(_))),
             instances,
-            duplicates: intake.duplicates.len(),
-            refused: refused.len(),
-            repairs: intake
-                .repairs()
-                .into_iter()
-                .map(|(repair, files)| RepairRow { what: repair.to_string(), files })
-                .collect(),
-            conflicts: intake.conflicts.into_iter().map(conflict).chain(shared).collect(),
-            quarantined: intake.quarantined.into_iter().map(quarantined).chain(refused).collect(),
+            accounting,
+            repairs: repairs.map(|(repair, files)| RepairRow { what: repair.to_string(), files }).collect(),
             attached,
         })
     }
@@ -213,45 +171,47 @@ impl Command for Ingest {
     }
 
     fn say(_: &Self, ingested: Ingested) -> Result<Answer, Failure> {
-        let Ingested { studies, new, grown, instances, duplicates, conflicts, quarantined, refused, repairs, attached } =
-            &ingested;
-        let mut lines = vec![format!(
-            "{} studies ({new} new, {grown} grown), {instances} instances; {duplicates} duplicates, {} conflicts, {} quarantined",
-            studies.len(),
-            conflicts.len(),
-            quarantined.len()
-        )];
+        let Ingested { studies, new, grown, instances, accounting, repairs, attached } = &ingested;
+        let count = studies.len();
+        let mut lines = vec![
+            format!("{count} studies ({new} new, {grown} grown), {instances} instances"),
+            accounting.summary("taken"),
+        ];
         lines.extend(attached.iter().map(|row| format!("report       {}", row.line())));
-        lines.extend(conflicts.iter().map(|conflict| {
-            let (one, other) = (conflict.path.display(), conflict.with.display());
-            format!("conflict     {one}: the same SOP Instance UID as {other} ({})", conflict.how)
-        }));
-        lines.extend(repairs.iter().map(|one| format!("taken        {} files although {}", one.files, one.what)));
-        let told = quarantined.iter().take(MOST_TOLD);
-        lines.extend(told.map(|one| format!("quarantined  {}: {}", one.path.display(), one.reason)));
-        if quarantined.len() > MOST_TOLD {
-            lines.push(format!("             and {} more; --json has all", quarantined.len() - MOST_TOLD));
-        }
+        lines.extend(accounting.lines());
+        lines.extend(repairs.iter().map(|one| format!("{:<12} {} files although {}", "taken", one.files, one.what)));
         let answer = Answer { text: lines.join("\n"), json: json!(ingested) };
-        match quarantined.last() {
-            Some(one) if *refused > 0 => {
-                let sentence = format!("{refused} of the images were not taken in: {}", one.reason);
-                Err(Failure::Found { code: "not_taken", sentence, answer: Box::new(answer) })
-            }
-            _ => Ok(answer),
+        Failure::unless_all(accounting.shortfall("taken"), "not_taken", answer)
+    }
+}
+
+/// Puts those files of a study that was taken back in the accounting of which the archive has another instance from before.
+fn contradicted(
+    archive: &Archive,
+    study: &StudyIntake,
+    taken: Taken,
+    accounting: &mut Accounting,
+) -> Result<(), ArchiveError> {
+    let other: BTreeMap<_, _> = archive.contradictions(taken.study())?.into_iter().collect();
+    for one in study.series.iter().flat_map(|series| &series.instances) {
+        if let Some(Contradiction { how, .. }) = other.get(&one.instance.stored) {
+            let of = format!("an instance of study {} in the archive", study.study_instance_uid);
+            let why = format!("the same SOP Instance UID as {of} ({how}); both are kept");
+            accounting.put_back(FileRow::beside(&one.path, FileFate::Conflict, of, why));
         }
     }
+    Ok(())
 }
 
 /// Instances that were taken and whose names instances of other studies have as well, in the folder or from before. Each pair of studies has a
 /// name once.
-fn shared(service: &Service, intake: &Intake, taken: &[(Uid, Taken)]) -> Result<Vec<ConflictRow>, ArchiveError> {
+fn shared(archive: &Archive, intake: &Intake, taken: &[(Uid, Taken)]) -> Result<Vec<FileRow>, ArchiveError> {
     let mut rows = Vec::new();
     let mut told = BTreeSet::new();
     for (uid, taken) in taken.iter().copied() {
         let Some(study) = intake.studies.iter().find(|one| one.study_instance_uid == uid) else { continue };
         for SharedName { sop_instance_uid, other_study_instance_uid: other, .. } in
-            service.images.archive.shared_names(taken.study())?
+            archive.shared_names(taken.study())?
         {
             let pair = (sop_instance_uid, uid.min(other), uid.max(other));
             let file = |study: &StudyIntake| {
@@ -262,8 +222,9 @@ fn shared(service: &Service, intake: &Intake, taken: &[(Uid, Taken)]) -> Result<
             };
             if let Some(path) = file(study).filter(|_| told.insert(pair)) {
                 let with = intake.studies.iter().find(|one| one.study_instance_uid == other).and_then(file);
-                let with = with.unwrap_or_else(|| PathBuf::from(format!("an instance of study {other}")));
-                rows.push(ConflictRow { path, with, how: in_both(&uid, &other) });
+                let of =
+                    with.map_or_else(|| format!("an instance of study {other}"), |with| with.display().to_string());
+                rows.push(FileRow::beside(path, FileFate::Contradicts, of, in_both(&uid, &other)));
             }
         }
     }

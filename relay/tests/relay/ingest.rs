@@ -27,6 +27,15 @@ pub(super) fn done(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_slice(&stdout).unwrap()
 }
 
+/// The answer of what was not all done, and the error in it.
+pub(super) fn in_part(folder: &Path, arguments: &[&str]) -> Value {
+    let Output { status, stdout, stderr } = relay(folder, &[&["--json"], arguments].concat());
+    assert_eq!(status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    let answer: Value = serde_json::from_slice(&stdout).unwrap();
+    assert!(answer["error"]["message"].is_string(), "{answer}");
+    answer
+}
+
 pub(super) fn refused(folder: &Path, arguments: &[&str]) -> String {
     let Output { status, stderr, .. } = relay(folder, arguments);
     assert!(!status.success());
@@ -194,11 +203,16 @@ fn a_study_that_somebody_holds_grows_by_revisions_and_is_claimed_in_one_edition_
 fn a_folder_of_anything_costs_an_entry_per_file_and_nothing_more() {
     let folder = hospital();
     let files = test_data("pydicom-3.0.2/pydicom/data/test_files");
-    let taken = done(folder.path(), &["ingest", "--dir", "mercy", files.to_str().unwrap()]);
-    let (studies, quarantined) = (taken["studies"].as_array().unwrap().len(), taken["quarantined"].as_array().unwrap());
-    assert!(studies > 20 && quarantined.len() > 20, "{studies} studies, {} quarantined", quarantined.len());
-    for one in quarantined {
-        assert!(one["reason"].as_str().unwrap().len() > 10, "{one}");
+    let taken = in_part(folder.path(), &["ingest", "--dir", "mercy", files.to_str().unwrap()]);
+    let (studies, all) = (taken["studies"].as_array().unwrap().len(), &taken["accounting"]);
+    let (given, rest) = (all["given"].as_u64().unwrap() as usize, all["rest"].as_array().unwrap());
+    assert!(studies > 20 && rest.len() > 20, "{studies} studies, {} named", rest.len());
+    assert_eq!(given, clavicle_imaging::walk::files(&files).unwrap().0.len());
+    assert_eq!(given, all["taken"].as_u64().unwrap() as usize + rest.len());
+    let named: std::collections::BTreeSet<&str> = rest.iter().map(|row| row["file"].as_str().unwrap()).collect();
+    assert_eq!(named.len(), rest.len(), "each file once");
+    for one in rest {
+        assert!(one["why"].as_str().unwrap().len() > 10, "{one}");
     }
     assert_eq!(entries(folder.path()).len(), studies);
 }
@@ -216,7 +230,15 @@ fn what_contradicts_an_instance_is_listed() {
     other[last] ^= 1;
     fs::create_dir(folder.join("other")).unwrap();
     fs::write(folder.join("other/003.dcm"), &other).unwrap();
-    done(folder, &["ingest", "--dir", "mercy", "other"]);
+    // It came a day later, and says so at once, as often as it comes.
+    for _ in 0..2 {
+        let taken = in_part(folder, &["ingest", "--dir", "mercy", "other"]);
+        let [row] = taken["accounting"]["rest"].as_array().unwrap().as_slice() else { panic!("{taken}") };
+        assert!(row["fate"] == "conflict" && row["why"].as_str().unwrap().contains("pixels differ"), "{row}");
+    }
+    // Beside the one that the archive has, whatever their names.
+    fs::copy(folder.join("first/brain_003.dcm"), folder.join("other/100.dcm")).unwrap();
+    in_part(folder, &["ingest", "--dir", "mercy", "other"]);
     let listed = done(folder, &["contradictions", "--dir", "mercy"]);
     let [row] = listed["contradictions"].as_array().unwrap().as_slice() else { panic!("{listed}") };
     assert_eq!((&row["study"], row["how"].as_str()), (&study, Some("pixels differ")));
@@ -243,4 +265,42 @@ fn a_report_belongs_to_one_study() {
     assert!(entries(folder).is_empty());
     let said = refused(folder, &["ingest", "--dir", "mercy", "nowhere"]);
     assert!(said.contains("nowhere cannot be opened"), "{said}");
+}
+
+/// A copy under another Study Instance UID came in with the next disc, and nobody was told.
+#[test]
+fn a_copy_under_another_study_is_said_when_it_comes_and_found_again() {
+    let folder = hospital();
+    let folder = folder.path();
+    brain(folder, "first", 2..=4);
+    let uid = b"0.0.0.0.2.8811.20010413115754.12432";
+    fs::create_dir(folder.join("copied")).unwrap();
+    for number in 2..=4 {
+        let mut file = fs::read(folder.join(format!("first/brain_{number:03}.dcm"))).unwrap();
+        let at = file.windows(uid.len()).position(|window| window == uid).unwrap();
+        file[at + uid.len() - 1] = b'9';
+        fs::write(folder.join(format!("copied/{number}.dcm")), file).unwrap();
+    }
+    done(folder, &["ingest", "--dir", "mercy", "first"]);
+    let taken = in_part(folder, &["ingest", "--dir", "mercy", "copied"]);
+    let (all, copied) = (&taken["accounting"], String::from_utf8(uid.to_vec()).unwrap());
+    assert_eq!((all["taken"].as_u64(), taken["new"].as_u64()), (Some(3), Some(1)), "both are kept: {taken}");
+    let besides = all["besides"].as_array().unwrap();
+    assert_eq!(besides.len(), 3, "{taken}");
+    for row in besides {
+        let why = row["why"].as_str().unwrap();
+        assert!(row["fate"] == "contradicts" && why.contains(&copied) && why.contains("12439"), "{row}");
+    }
+    let message = taken["error"]["message"].as_str().unwrap();
+    assert!(message.starts_with("besides: 3 contradictions. "), "{message}");
+    // Found again at any time, from either side, and said again when it comes again.
+    let listed = done(folder, &["contradictions", "--dir", "mercy"]);
+    assert_eq!(listed["contradictions"].as_array().unwrap().len(), 6, "{listed}");
+    in_part(folder, &["ingest", "--dir", "mercy", "first"]);
+    // Both at once, into an archive that knows neither.
+    let other = hospital();
+    fs::rename(folder.join("first"), other.path().join("first")).unwrap();
+    fs::rename(folder.join("copied"), other.path().join("first/copied")).unwrap();
+    let taken = in_part(other.path(), &["ingest", "--dir", "mercy", "first"]);
+    assert_eq!(taken["accounting"]["besides"].as_array().unwrap().len(), 3, "{taken}");
 }

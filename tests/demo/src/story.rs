@@ -96,12 +96,10 @@ impl Story<'_> {
         let folder = folder.canonicalize().map_err(|error| HomeError::File { path: folder.to_owned(), error })?;
         let (socket, from) = (self.hospitals.socket(SOURCE), Instant::now());
         let taken = control::ask(&socket, &Ingest { folder, report: None, unchecked: false }).await?;
-        let Ingested { studies, instances, duplicates, conflicts, quarantined, .. } = taken;
-        let (studies, conflicts, quarantined) = (studies.len(), conflicts.len(), quarantined.len());
-        let aside = duplicates + conflicts + quarantined;
+        let Ingested { studies, instances, accounting, .. } = taken;
+        let (studies, aside) = (studies.len(), accounting.rest.len());
         let text = format!("Mercy takes in {instances} images of its own; {aside} files are set aside with a reason.");
-        let json = json!({ "studies": studies, "instances": instances, "quarantined": quarantined,
-            "duplicates": duplicates, "conflicts": conflicts });
+        let json = json!({ "studies": studies, "instances": instances, "accounting": accounting });
         self.telling.took(from.elapsed(), &text, json);
         let rows = control::ask(&socket, &Studies {}).await?;
         let largest = rows.into_iter().max_by_key(|row| (row.instances, row.bytes, row.study.clone()));

@@ -209,7 +209,7 @@ impl Ground {
         let request = Ingest { folder, report: None, unchecked: false };
         let socket = &self.hospitals[SOURCE].socket;
         let taken = control::ask(socket, &request).await.unwrap();
-        assert!(taken.quarantined.is_empty() && taken.studies.len() == 1, "{taken:?}");
+        assert!(taken.accounting.is_all_done() && taken.studies.len() == 1, "{taken:?}");
         id(&taken.studies[0])
     }
 

@@ -113,7 +113,9 @@ fn a_letter_that_the_ledger_does_not_bear_out_is_no_grant_and_hides_none() {
     assert_eq!(row(&inbox, &granted)["state"], "current", "{inbox}");
 
     // Everything that was granted is fetched, and what was not is named.
-    let fetched = recipient(&cluster, &["fetch"]).done();
+    let said = recipient(&cluster, &["fetch"]);
+    let (fetched, (code, _)) = (said.object(), said.refused());
+    assert_eq!(code, "incomplete", "what a letter promises and nobody gave was not fetched");
     assert_eq!(fetched["fetched"].as_array().unwrap().len(), 1, "{fetched}");
     assert!(fetched["not_fetched"][0].as_str().unwrap().contains("ledger"), "{fetched}");
 

@@ -21,7 +21,7 @@ fn a_lost_catalogue_is_missed_and_rebuilt_and_nothing_that_a_record_names_goes()
     };
     let before = images();
     assert_eq!(before.len(), 3);
-    assert_eq!(cluster.hospital(&["check", "--dir", "mercy"])["sound"], 3);
+    assert_eq!(cluster.hospital(&["check", "--dir", "mercy"])["accounting"]["taken"], 3);
 
     fs::remove_file(cluster.home(0).catalogue_file()).unwrap();
     let commands: [&[&str]; 4] = [
@@ -40,14 +40,18 @@ fn a_lost_catalogue_is_missed_and_rebuilt_and_nothing_that_a_record_names_goes()
     cluster.hospital(&["renew", "--dir", "mercy", "catalogue"]);
     for command in &commands[..2] {
         let found = cluster.hospital(command);
-        assert_eq!((&found["sound"], found["stray"].as_array().unwrap().len()), (&3.into(), 0), "{found}");
+        assert_eq!(
+            (&found["accounting"]["taken"], found["stray"].as_array().unwrap().len()),
+            (&3.into(), 0),
+            "{found}"
+        );
     }
     assert_eq!(cluster.hospital(&["studies", "--dir", "mercy"])["studies"][0]["study"], study.as_str());
     assert_eq!(images(), before);
 
     fs::remove_file(cluster.home(0).catalogue_file()).unwrap();
     assert_eq!(cluster.hospital(&["rebuild", "--dir", "mercy"])["studies"][0], study.as_str());
-    assert_eq!(cluster.hospital(&["check", "--dir", "mercy"])["sound"], 3);
+    assert_eq!(cluster.hospital(&["check", "--dir", "mercy"])["accounting"]["taken"], 3);
     assert_eq!(cluster.hospital(&["studies", "--dir", "mercy"])["studies"][0]["instances"], 3);
 
     // What is missing or stray is said by the exit code, too, and goes only when that list is confirmed: another one that is as long is not.
