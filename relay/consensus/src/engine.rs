@@ -16,7 +16,6 @@ use arc_malachitebft_app_channel::{
 };
 use arc_malachitebft_core_types::LinearTimeouts;
 use clavicle_ledger::id::SourceId;
-use clavicle_ledger::time::Height;
 use tokio::runtime::Builder;
 use tokio::sync::{Notify, oneshot};
 use tracing::{error, info};

@@ -11,6 +11,7 @@ use super::catalogue::{
 };
 use super::index::{self, INDEX};
 use super::settle::Settling;
+use super::take::forget;
 use super::{Archive, ArchiveError, Contradiction, Entry, SharedName, Soundness};
 
 /// How much is kept.

@@ -12,7 +12,7 @@ use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, Signe
 use redb::{ReadableTable as _, WriteTransaction};
 
 use super::catalogue::{
-    self, BY_UID, CONTRADICTIONS, Catalogued, EDITIONS, EDITIONS_OF, KEPT, NAMES, OPEN, STUDIES, UNPUBLISHED,
+    self, BY_UID, CONTRADICTIONS, Catalogued, EDITIONS, EDITIONS_OF, KEPT, NAMES, OPEN, STUDIES, UNPUBLISHED, decode,
 };
 use super::index::{self, INDEX};
 use super::{Archive, ArchiveError, Contradiction, Entry, Origin, Signer, Taken, random};

@@ -535,20 +535,15 @@ fn the_studies_of_a_visit_are_found_without_a_look_at_any_other() {
     for (n, id) in [(1, ids[0]), (2, ids[1])] {
         assert_eq!(of(&archive, n), [vec![id], vec![id]]);
     }
-    let change = |archive: Archive, change: &dyn Fn(&redb::WriteTransaction)| {
-        drop(archive);
-        let database = redb::Database::open(&catalogue).unwrap();
-        let transaction = database.begin_write().unwrap();
-        change(&transaction);
-        transaction.commit().unwrap();
-        drop(database);
-        open(folder.path())
-    };
     // Another study could not even be read.
-    archive = change(archive, &|transaction| {
-        let studies = redb::TableDefinition::<&[u8; 32], &[u8]>::new("studies_v3");
-        transaction.open_table(studies).unwrap().insert(ids[1].as_bytes(), &b"damaged"[..]).unwrap();
-    });
+    drop(archive);
+    let database = redb::Database::open(&catalogue).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let studies = redb::TableDefinition::<&[u8; 32], &[u8]>::new("studies_v3");
+    transaction.open_table(studies).unwrap().insert(ids[1].as_bytes(), &b"damaged"[..]).unwrap();
+    transaction.commit().unwrap();
+    drop(database);
+    let archive = open(folder.path());
     assert!(archive.studies().is_err());
     assert_eq!(of(&archive, 1), [vec![ids[0]], vec![ids[0]]]);
     archive.remove(ids[0], OnLedger::Absent).unwrap();

@@ -177,7 +177,8 @@ fn a_report_goes_and_another_takes_its_place_and_no_byte_is_lost_or_left() {
     attach("one.hl7", &[]);
     {
         let archive = archive(folder);
-        let entry = archive.studies().unwrap().remove(0);
+        let study = archive.studies().unwrap().remove(0).study;
+        let entry = archive.entry(study).unwrap().unwrap();
         let chain = network_file::read_genesis(&Home::at(&folder.join("mercy")).network_file()).unwrap().chain_id();
         let manifest = &entry.manifest.manifest;
         archive.claim(manifest.header().study, &manifest.root(&chain), &chain).unwrap();

@@ -69,7 +69,10 @@ fn a_study_that_was_granted_is_pushed_into_an_archive_as_it_was_ingested() {
     let to = format!("ORTHANC@127.0.0.1:{}", orthanc.dicom);
     let push = |cluster: &Cluster| {
         let pushed = cluster.person(&["recipient", "push", "--dir", "rossi", study, "--to", &to, "--as-sent"]);
-        assert_eq!((pushed["not_asked"].clone(), pushed["accounting"]["rest"].as_array().unwrap().len()), (Value::Null, 0));
+        assert_eq!(
+            (pushed["not_asked"].clone(), pushed["accounting"]["rest"].as_array().unwrap().len()),
+            (Value::Null, 0)
+        );
         assert_eq!(pushed["reports"], 1, "{pushed}");
         pushed["stored"].as_u64().unwrap() - 1
     };

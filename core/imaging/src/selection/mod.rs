@@ -38,6 +38,9 @@ pub enum KosError {
     Title,
 }
 
+/// Which file an instance is.
+pub type FileOf<'a> = &'a dyn Fn(&Instance) -> PathBuf;
+
 /// The document of a study, as a DICOM file: every instance of the manifest, each with the MAC of its file, which must be the
 /// one that the manifest lists. `file_of` says which of `files` it is. No file is held in memory.
 ///
@@ -46,7 +49,7 @@ pub enum KosError {
 pub fn of_manifest(
     document: &Document,
     manifest: &Manifest,
-    (files, file_of): (&dyn Files, &dyn Fn(&Instance) -> PathBuf),
+    (files, file_of): (&dyn Files, FileOf<'_>),
     reader: &dyn Reader,
 ) -> Result<Vec<u8>, KosError> {
     if !document.title.meaning.as_str().is_ascii() {

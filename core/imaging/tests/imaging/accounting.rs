@@ -175,6 +175,9 @@ fn a_name_that_leads_out_of_the_medium_is_not_looked_for() {
     assert!(!all.is_all_done());
 }
 
+/// Where a record's next and its lower one are, of its number and where all are.
+type Links<'a> = &'a dyn Fn(usize, &[u32]) -> [u32; 2];
+
 #[test]
 fn records_in_a_circle_are_refused_and_offsets_that_lead_nowhere_are_not() {
     let root = tempfile::tempdir().unwrap();
@@ -188,7 +191,7 @@ fn records_in_a_circle_are_refused_and_offsets_that_lead_nowhere_are_not() {
         let fates: Vec<FileFate> = all.rest.iter().map(|row| row.fate).collect();
         (fates, intake.not_there.len())
     };
-    let circles: [&dyn Fn(usize, &[u32]) -> [u32; 2]; 4] = [
+    let circles: [Links<'_>; 4] = [
         &|number, begins| [begins[number], 0],
         &|number, begins| [begins[(number + 1) % 3], 0],
         &|number, begins| [0, begins[(number + 1) % 3]],
@@ -199,7 +202,7 @@ fn records_in_a_circle_are_refused_and_offsets_that_lead_nowhere_are_not() {
     }
     let error = Here.list_one(&path).unwrap_err();
     assert!(matches!(error, ReadError::Unreadable(Unreadable::Circle)), "{error}");
-    let others: [&dyn Fn(usize, &[u32]) -> [u32; 2]; 4] = [
+    let others: [Links<'_>; 4] = [
         &in_a_row,
         &|_, _| [u32::MAX, 7],
         &|_, _| [0, 0],

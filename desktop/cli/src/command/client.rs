@@ -62,7 +62,7 @@ pub(super) fn of_silence(silence: Option<&Silence>) {
 }
 
 /// Says that a wallet found its way back.
-fn of_waking(Woken { away_ms, height }: Woken) {
+pub(super) fn of_waking(Woken { away_ms, height }: Woken) {
     let days = away_ms / DAY_MS;
     complain(&format!(
         "note: nothing was heard of this network for {days} days; its hospitals vouch for block {height}, and this wallet goes on from there"

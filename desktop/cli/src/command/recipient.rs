@@ -67,7 +67,9 @@ fn open(folder: &Folder) -> Result<Recipient, CommandError> {
 /// The wallet, which finds its way back by itself where it was away for long.
 async fn awake(folder: &Folder) -> Result<Recipient, CommandError> {
     let mut recipient = open(folder)?;
-    woken(recipient.wake().await);
+    if let Ok(Some(woken)) = recipient.wake().await {
+        client::of_waking(woken);
+    }
     Ok(recipient)
 }
 

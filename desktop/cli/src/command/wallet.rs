@@ -102,7 +102,10 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         WalletCommand::Images(command) => {
             let of = command.study();
             let ready = command.ready()?;
-            let mut patient = awake(&of.folder).await?;
+            let mut patient = open(&of.folder)?;
+            if let Ok(Some(woken)) = patient.wake().await {
+                client::of_waking(woken);
+            }
             let study = patient.study(&of.study)?;
             // A report may have come since. What is there already does not come again, and is at hand also where nobody can be asked.
             let fetched = patient.fetch(&study, None, progress::of_fetch()).await;
