@@ -49,7 +49,7 @@ const STRANGERS: usize = 64;
 /// By how much the flood's threads are nicer than others: each has a tenth of the weight.
 const BEHIND: i32 = 10;
 /// How long it may take until all places are taken. What keeps newcomers out keeps guests out, too: then there are never as many.
-const FILLING: Duration = Duration::from_secs(20);
+const FILLING: Duration = Duration::from_secs(60);
 /// How soon whoever was cut off comes again.
 const AGAIN: Duration = Duration::from_millis(250);
 
