@@ -138,6 +138,11 @@ impl Accounting {
         }
     }
 
+    /// More is known of why a file is in the rest.
+    pub fn explain(&mut self, file: &Path, why: &str) {
+        self.rest.iter_mut().filter(|row| row.file == file).for_each(|row| why.clone_into(&mut row.why));
+    }
+
     /// Whether all was done that was asked for.
     #[must_use]
     pub fn is_all_done(&self) -> bool {

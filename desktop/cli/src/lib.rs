@@ -29,6 +29,7 @@ pub fn main() -> ExitCode {
         (Ok(answer), false) => say(&answer.text),
         (Ok(answer), true) => say(&answer.json.to_string()),
         (Err(error), false) => {
+            error.found().into_iter().for_each(say);
             complain(&format!("error: {}", error.sentences()));
             return ExitCode::FAILURE;
         }

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use clavicle_dicom::Unreadable;
+use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_imaging::intake::Intake;
 use clavicle_imaging::reason::{IntakeError, Quarantined, Reason};
 use clavicle_network::transfer::Item;
@@ -70,18 +70,13 @@ impl<'a> Studies<'a> {
         }
     }
 
-    /// Whether something that is in no study is an image all the same, or may be one, so that it is missed where it does not arrive. In a wallet that
-    /// is what is listed as one. In a folder it is all but what is no DICOM at all, or named like a report.
-    pub(crate) fn is_due(&self, one: &Quarantined) -> bool {
-        match &self.place {
-            Place::Folder(_) => match one.reason {
-                Reason::Read(ReadError::Link | ReadError::NotAFile | ReadError::Unreadable(Unreadable::NotDicom)) => {
-                    false
-                }
-                _ => !is_report(one),
-            },
-            Place::Wallet(sealed) => matches!(sealed.items.get(&one.path), Some(Item::Instance(_))),
-        }
+    /// What became of each file by now: all are taken that can be read. What did not arrive was due as well.
+    #[must_use]
+    pub fn accounting(&self) -> Accounting {
+        let mut all = self.intake.accounting();
+        all.given += self.missing.len();
+        all.rest.extend(self.missing.iter().map(|path| FileRow::new(path, FileFate::Missing, "it did not arrive")));
+        all
     }
 
     /// How the place is called in a sentence.

@@ -19,6 +19,15 @@ fn seen(folder: &Path, arguments: &[&str]) -> Value {
     serde_json::from_slice(&stdout).unwrap()
 }
 
+/// What is seen of what is not all to be seen.
+fn seen_in_part(folder: &Path, arguments: &[&str]) -> Value {
+    let Output { status, stdout, stderr } = view(folder, &[arguments, &["--json"]].concat());
+    assert_eq!(status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    let seen: Value = serde_json::from_slice(&stdout).unwrap();
+    assert!(seen["error"]["message"].is_string(), "{seen}");
+    seen
+}
+
 fn refused(folder: &Path, arguments: &[&str]) -> String {
     let Output { status, stderr, .. } = view(folder, arguments);
     assert!(!status.success());
@@ -38,8 +47,12 @@ fn a_folder_is_listed_and_drawn_on_a_sheet() {
     let folder = tempfile::tempdir().unwrap();
     Phantom { slices: 3, size: 64, ..Phantom::of(Kind::HeadMr) }.write(&folder.path().join("study")).unwrap();
     fs::write(folder.path().join("study/notes.txt"), "no image").unwrap();
-    let found = seen(folder.path(), &["study", "--png", "sheet.png", "--side", "50"]);
-    assert_eq!((found["series"].as_array().unwrap().len(), found["not_taken"].as_array().unwrap().len()), (5, 1));
+    let found = seen_in_part(folder.path(), &["study", "--png", "sheet.png", "--side", "50"]);
+    let all = &found["accounting"];
+    assert_eq!((found["series"].as_array().unwrap().len(), all["rest"].as_array().unwrap().len()), (5, 1));
+    assert_eq!(all["given"].as_u64(), all["taken"].as_u64().map(|taken| taken + 1));
+    // The report has no picture, and that is as it should be.
+    assert!(all["besides"].as_array().unwrap().is_empty(), "{all}");
     // Four of the five series are images: two by two.
     assert_eq!(png(&folder.path().join("sheet.png")), (104, 104, 1, true));
     let text = String::from_utf8(view(folder.path(), &["study", "--png", "again.png"]).stdout).unwrap();
@@ -168,4 +181,40 @@ fn a_report_is_read_and_a_page_of_one_is_drawn() {
     assert_eq!(seen(folder, &["report.pdf", "--frame", "2"])["page"], 2);
     assert!(refused(folder, &["report.pdf", "--frame", "3"]).contains("there are 2"));
     assert!(refused(folder, &["none.json"]).contains("no FHIR DiagnosticReport"));
+}
+
+/// What was skipped, twice there or contradicted was counted at best, and all was said to be well.
+#[test]
+fn what_is_not_shown_is_named_and_so_is_what_is_there_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let study = folder.path().join("study");
+    let files = Phantom { slices: 3, size: 64, ..Phantom::of(Kind::HeadCt) }.write(&study).unwrap();
+    fs::copy(&files[0], study.join("copy.dcm")).unwrap();
+    let found = seen(folder.path(), &["study"]);
+    assert_eq!(found["accounting"]["rest"][0]["fate"], "duplicate", "{found}");
+    let mut other = fs::read(&files[1]).unwrap();
+    *other.last_mut().unwrap() ^= 1;
+    fs::write(study.join("other.dcm"), other).unwrap();
+    fs::write(study.join("cut.dcm"), &fs::read(&files[2]).unwrap()[..600]).unwrap();
+    let found = seen_in_part(folder.path(), &["study"]);
+    let all = &found["accounting"];
+    let rest = all["rest"].as_array().unwrap();
+    assert_eq!(all["given"].as_u64().unwrap() as usize, all["taken"].as_u64().unwrap() as usize + rest.len());
+    for (file, fate, of) in [
+        ("copy.dcm", "duplicate", Some(&files[0])),
+        ("other.dcm", "conflict", Some(&files[1])),
+        ("cut.dcm", "unreadable", None),
+    ] {
+        let row = rest.iter().find(|row| row["file"].as_str().unwrap().ends_with(file)).unwrap();
+        assert_eq!(row["fate"], fate, "{row}");
+        let of = of.map(|of| of.file_name().unwrap().to_str().unwrap());
+        assert_eq!(row["of"].as_str().map(|named| named.rsplit('/').next().unwrap()), of, "{row}");
+    }
+    let said = view(folder.path(), &["study"]);
+    let text = String::from_utf8(said.stdout).unwrap();
+    for line in ["duplicate    study/copy.dcm", "conflict     study/other.dcm", "unreadable   study/cut.dcm"] {
+        assert!(text.contains(line), "{text}");
+    }
+    let why = String::from_utf8(said.stderr).unwrap();
+    assert!(why.contains("files are not taken (1 unreadable, 1 conflict)"), "{why}");
 }

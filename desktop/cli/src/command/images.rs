@@ -187,16 +187,21 @@ impl ImagesCommand {
             }
             complain(&format!("warning: {objection}; {what} all the same"));
         }
-        let mut answer = match self {
-            Self::View { look, which, .. } => view::study(&images, known.about.as_ref(), (look, *which))?,
+        let done = match self {
+            Self::View { look, which, .. } => view::study(&images, known.about.as_ref(), (look, *which)),
             Self::Export { medium, .. } => {
                 let reader = reader()?;
-                export(&Studies::in_wallet(&images, &reader), &reader, medium)?
+                export(&Studies::in_wallet(&images, &reader), &reader, medium)
             }
             Self::Push { options, .. } => {
                 let reader = reader()?;
-                push(Studies::in_wallet(&images, &reader), &reader, options, coercion).await?
+                push(Studies::in_wallet(&images, &reader), &reader, options, coercion).await
             }
+        };
+        // What is not all of it is told with the same remarks.
+        let (mut answer, shortfall) = match done {
+            Err(CommandError::Found { code, sentence, answer }) => (*answer, Some((code, sentence))),
+            done => (done?, None),
         };
         if let Some(objection) = &objection {
             answer.text.push_str(&format!("\nin spite of this: {objection}"));
@@ -211,7 +216,10 @@ impl ImagesCommand {
         }
         answer.json["not_asked"] = json!(not_asked.map(|error| error.sentences()));
         answer.json["asked_at_ms"] = json!(known.asked_at.map(|at| at.0));
-        Ok(answer)
+        match shortfall {
+            None => Ok(answer),
+            Some((code, sentence)) => Err(CommandError::Found { code, sentence, answer: Box::new(answer) }),
+        }
     }
 }
 

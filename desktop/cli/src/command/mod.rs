@@ -41,9 +41,6 @@ pub use self::push::{PushArguments, PushOptions};
 pub use self::terms::{Length, Purpose};
 pub use self::view::{Look, ReportArguments, ViewArguments, ViewError, WindowArgument};
 
-/// How many files are told one by one before the rest is only counted.
-const MOST_TOLD: usize = 20;
-
 /// Consent to imaging studies, and the studies themselves: for patients and for those they grant.
 #[derive(Debug, Parser)]
 #[command(name = "clavicle", version, disable_help_subcommand = true)]
@@ -346,16 +343,15 @@ pub enum CommandError {
         #[source]
         error: std::io::Error,
     },
-    /// Not all of it arrived as signed.
-    #[error("not everything arrived as it was signed: {0}")]
-    Incomplete(String),
-    /// Some of it was fetched.
-    #[error("not everything was fetched: {failed}. What was: {fetched}")]
-    PartlyFetched {
-        /// What was not, each with its reason.
-        failed: String,
-        /// What was.
-        fetched: String,
+    /// Not all is done that was asked for. What is done is the answer all the same.
+    #[error("{sentence}")]
+    Found {
+        /// A word for programs.
+        code: &'static str,
+        /// What it comes to.
+        sentence: String,
+        /// What was done, and what was not.
+        answer: Box<Answer>,
     },
     /// Nothing was fetched, each for its own reason.
     #[error("nothing was fetched: {0}")]
@@ -375,16 +371,6 @@ pub enum CommandError {
     /// See [`PushError`].
     #[error(transparent)]
     Push(#[from] PushError),
-    /// The archive has not everything.
-    #[error("{stored} of {all} stored; {} failed: {}", all - stored, failed.join("; "))]
-    NotStored {
-        /// What it has.
-        stored: usize,
-        /// What was to be stored.
-        all: usize,
-        /// Files, each with its reason.
-        failed: Vec<String>,
-    },
     /// A file that is given.
     #[error("{path} could not be read")]
     Unread {
@@ -417,11 +403,8 @@ impl CommandError {
             Self::Given(_) | Self::Told { .. } => "given",
             Self::Whose => "patient_id",
             Self::Objection { objection, .. } | Self::WrongPatient { objection } => objection.code(),
-            Self::PartlyFetched { .. } => "incomplete",
+            Self::Found { code, .. } => code,
             Self::Push(PushError::WithoutTls(_)) => "without_tls",
-            Self::Incomplete(_) | Self::Export(ExportError::Missing { .. } | ExportError::LeftOut { .. }) => {
-                "incomplete"
-            }
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
             Self::View(ViewError::Window { .. } | ViewError::WithoutPng) => "window",
@@ -438,7 +421,6 @@ impl CommandError {
             Self::Push(_) | Self::Folder(_) | Self::Unread { .. } => "file",
             Self::Export(ExportError::Exists(_)) => "exists",
             Self::Export(_) => "file",
-            Self::NotStored { .. } => "not_stored",
             Self::Workers(_) | Self::View(ViewError::Workers(_)) | Self::Runtime(_) => "system",
             Self::View(_) => "file",
         }
@@ -450,20 +432,33 @@ impl CommandError {
         sentences(self)
     }
 
-    /// The error as one JSON object.
+    /// An answer; as what was found, where the sentence says what was asked for and is not done.
+    pub(crate) fn unless_all(shortfall: Option<String>, code: &'static str, answer: Answer) -> Result<Answer, Self> {
+        match shortfall {
+            None => Ok(answer),
+            Some(sentence) => Err(Self::Found { code, sentence, answer: Box::new(answer) }),
+        }
+    }
+
+    /// The error as one JSON object, with what was done.
     #[must_use]
     pub fn to_json(&self) -> Value {
-        json!({ "error": { "code": self.code(), "message": self.sentences() } })
+        let mut json = match self {
+            Self::Found { answer, .. } => answer.json.clone(),
+            _ => json!({}),
+        };
+        json["error"] = json!({ "code": self.code(), "message": self.sentences() });
+        json
     }
-}
 
-/// The first of them one by one, and of the others how many.
-pub(crate) fn first<T>(all: &[T], line: impl Fn(&T) -> String) -> Vec<String> {
-    let mut told: Vec<String> = all.iter().take(MOST_TOLD).map(line).collect();
-    if all.len() > MOST_TOLD {
-        told.push(format!("and {} more", all.len() - MOST_TOLD));
+    /// What was done all the same, in lines for a person.
+    #[must_use]
+    pub fn found(&self) -> Option<&str> {
+        match self {
+            Self::Found { answer, .. } => Some(&answer.text),
+            _ => None,
+        }
     }
-    told
 }
 
 /// What a command has to say: for people and for programs.
@@ -488,7 +483,7 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
             Command::Recipient(command) => Box::pin(recipient::run(command)).await,
             Command::Push(arguments) => Box::pin(push::run(*arguments)).await,
             Command::Export(arguments) => export::run(&arguments),
-            Command::View(arguments) => Ok(view::run(&arguments)?),
+            Command::View(arguments) => view::run(&arguments),
         }
     })
 }

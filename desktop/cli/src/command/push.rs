@@ -3,19 +3,17 @@
 use std::path::PathBuf;
 
 use clavicle_command::clock::now;
-use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, GivenError, Kind as _};
 use clavicle_dicom::rewrite::{Coercion, Demographics, Sex};
 use clavicle_dimse::AeTitle;
-use clavicle_imaging::reason::Quarantined;
 use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::Date;
 use clavicle_sandbox::reader::Reader;
 use serde_json::json;
 
 use super::progress::counted;
-use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, first, reader};
-use crate::push::{Destination, Failed, Push, Pushed};
+use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, reader};
+use crate::push::{Destination, Push, Pushed};
 use crate::studies::Studies;
 
 /// The longest id or name that DICOM allows (LO, a component group of PN).
@@ -176,7 +174,7 @@ pub(super) async fn push(
 }
 
 fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
-    let Pushed { all, stored, converted, failed, not_sent, absent, reports, unsent } = pushed;
+    let Pushed { accounting, stored, converted, absent, reports } = pushed;
     let mut lines = Vec::new();
     for absent in absent {
         lines.push(format!("the study does not say the {}, which could not be compared", absent.0));
@@ -185,23 +183,19 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
         0 => String::new(),
         count => format!(" ({count} of them decoded or written in another encoding, nothing lost)"),
     };
-    lines.push(format!("{stored} of {all} stored in {to}{conversion}"));
-    if !failed.is_empty() {
-        let failed = first(failed, |Failed { path, reason }| format!("{}: {reason}", path.display()));
-        return Err(CommandError::NotStored { stored: *stored, all: *all, failed });
-    }
+    let done = format!("stored in {to}");
+    lines.push(format!("{stored} instances {done}{conversion}"));
     if *reports > 0 {
         lines.push(format!("{reports} of them are reports: a PDF in an instance, a text as a structured report"));
     }
-    let why = |one: &Quarantined| unsent.get(&one.path).cloned().unwrap_or_else(|| one.reason.to_string());
-    lines.extend(first(not_sent, |one| format!("not sent  {}: {}", one.path.display(), why(one))));
-    let not_sent: Vec<_> =
-        not_sent.iter().map(|one| json!({ "path": path_text(&one.path), "reason": why(one) })).collect();
+    lines.push(accounting.summary("stored"));
+    lines.extend(accounting.lines());
     let json = json!({
-        "to": to.to_string(), "instances": all, "stored": stored, "converted": converted, "reports": reports, "not_sent": not_sent,
+        "to": to.to_string(), "stored": stored, "converted": converted, "reports": reports, "accounting": accounting,
         "not_compared": absent.iter().map(|absent| absent.0).collect::<Vec<_>>(),
     });
-    Ok(Answer { text: lines.join("\n"), json })
+    let answer = Answer { text: lines.join("\n"), json };
+    CommandError::unless_all(accounting.shortfall(&done), "not_stored", answer)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use clavicle_app::{App, FetchGranted, ForgetCopy, InboxRead, ReadInbox, ReceivedRow, ShowCard, Trouble, TroubleKind};
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
+use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_letters::code;
@@ -221,11 +222,10 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
             _ => Err(CommandError::NothingFetched(reasons.join("; "))),
         };
     }
-    let mut answer = downloaded(&fetched, from.elapsed())?;
-    // What has ended, or was never granted, was not there to be fetched; everything else was asked for, and not done.
-    if !failed.iter().all(|(_, trouble)| trouble.kind == TroubleKind::Ended || trouble.is_unknown()) {
-        return Err(CommandError::PartlyFetched { failed: reasons.join("; "), fetched: answer.text });
-    }
+    let (mut answer, shortfall) = match downloaded(&fetched, from.elapsed()) {
+        Err(CommandError::Found { sentence, answer, .. }) => (*answer, Some(sentence)),
+        done => (done?, None),
+    };
     for reason in &reasons {
         answer.text.push_str("\nnot fetched  ");
         answer.text.push_str(reason);
@@ -233,7 +233,10 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
     answer.json["not_fetched"] = json!(reasons);
     answer.text.extend(silent.map(|silent| format!("\n{silent}")));
     answer.json["silent"] = json!(read.as_ref().map_or(&[][..], |read| &read.silent));
-    Ok(answer)
+    let failed =
+        reasons.first().map(|first| format!("{} of {} studies were not fetched. {first}", reasons.len(), wanted.len()));
+    let said: Vec<String> = failed.into_iter().chain(shortfall).collect();
+    CommandError::unless_all((!said.is_empty()).then(|| said.join("; ")), "incomplete", answer)
 }
 
 /// Why something is not fetched, where the ledger has just said it, or nobody answers at all; so what has ended costs no question more.
@@ -253,12 +256,8 @@ fn known_end(granted: &ReceivedRow, unknown: &[StudyId], not_asked: Option<&Trou
 
 /// Tells what was fetched; an error, when not all of it is as it was signed.
 pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, CommandError> {
-    let incomplete: Vec<String> = all.iter().filter(|one| !one.comparison.is_complete()).map(incomplete).collect();
-    if !incomplete.is_empty() {
-        return Err(CommandError::Incomplete(incomplete.join("; ")));
-    }
     let ms = took.as_millis();
-    let mut lines = Vec::new();
+    let (mut lines, mut rows, mut short) = (Vec::new(), Vec::<Value>::new(), Vec::new());
     for one in all {
         let before = if one.before > 0 { format!(" ({} were there before)", one.before) } else { String::new() };
         let place = one
@@ -267,19 +266,44 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
             .map_or_else(|| "kept sealed in this wallet".to_owned(), |folder| format!("in {}", folder.display()));
         lines.push(format!("{}{before}, {place}", one.comparison));
         lines.extend(one.strays.iter().map(|stray| format!("no longer in the study: {}", stray.display())));
+        let accounting = accounting(one);
+        lines.extend(accounting.lines());
+        if !one.comparison.is_complete() {
+            short.push(incomplete(one));
+        }
+        rows.push(json!({
+            "folder": one.folder.as_deref().map(path_text), "listed": one.comparison.listed, "intact": one.comparison.intact,
+            "before": one.before, "bytes": one.bytes, "revision": one.revision, "strays": one.strays.iter().map(|stray| path_text(stray)).collect::<Vec<_>>(),
+            "accounting": accounting,
+        }));
     }
     let bytes: u64 = all.iter().map(|one| one.bytes).sum();
     lines.push(format!("verified; {} in {ms} ms", size(bytes)));
-    let rows: Vec<Value> = all
-        .iter()
-        .map(|one| {
-            json!({
-                "folder": one.folder.as_deref().map(path_text), "listed": one.comparison.listed, "intact": one.comparison.intact,
-                "before": one.before, "bytes": one.bytes, "revision": one.revision, "strays": one.strays.iter().map(|stray| path_text(stray)).collect::<Vec<_>>(),
-            })
-        })
-        .collect();
-    Ok(Answer { text: lines.join("\n"), json: json!({ "fetched": rows, "ms": ms }) })
+    let answer = Answer { text: lines.join("\n"), json: json!({ "fetched": rows, "ms": ms }) };
+    let sentence = format!("not everything arrived as it was signed: {}", short.join("; "));
+    CommandError::unless_all((!short.is_empty()).then_some(sentence), "incomplete", answer)
+}
+
+/// What became of each instance that the study lists, by its SOP Instance UID; reports that lack, and what lies in the way, beside.
+fn accounting(one: &Downloaded) -> Accounting {
+    let Downloaded { comparison, in_the_way, .. } = one;
+    let missing =
+        comparison.missing.iter().map(|uid| FileRow::new(uid.as_str(), FileFate::Missing, "it did not arrive"));
+    let altered = comparison.altered.iter().map(|altered| {
+        let why = format!("it is not what was signed ({})", altered.change);
+        FileRow::new(altered.sop_instance_uid.as_str(), FileFate::Refused, why)
+    });
+    let reports = comparison.missing_attachments.iter();
+    let reports =
+        reports.map(|digest| FileRow::new(digest.to_string(), FileFate::Missing, "the report did not arrive"));
+    let why = "something else lies there, and was left as it is";
+    let in_the_way = in_the_way.iter().map(|path| FileRow::new(path, FileFate::Conflict, why));
+    Accounting {
+        given: comparison.listed,
+        taken: comparison.intact,
+        rest: missing.chain(altered).collect(),
+        besides: reports.chain(in_the_way).collect(),
+    }
 }
 
 /// What is missing of a study, and what lies in its way.

@@ -12,6 +12,7 @@ mod store;
 mod stow;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, Seek as _};
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use std::path::{Path, PathBuf};
 use clavicle_dicom::facts::{Patient, PatientDifference};
 use clavicle_dicom::rewrite::{Absent, Coercion, Difference, Syntax};
 use clavicle_dimse::{AeTitle, MetaError, StoreFile};
-use clavicle_imaging::reason::Quarantined;
+use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_manifest::Uid;
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::reader::{Reader, RewriteFileError};
@@ -52,31 +53,16 @@ pub struct Push<'a> {
 /// How a push went.
 #[derive(Debug)]
 pub struct Pushed {
-    /// Instances that there are, or should be.
-    pub all: usize,
-    /// Those that the archive says it has stored.
+    /// What became of each file: those are taken that the archive says it has stored.
+    pub accounting: Accounting,
+    /// Those that it says it has stored.
     pub stored: usize,
     /// Of these, those that were decoded or written in another encoding, since the archive does not take them as they are.
     pub converted: usize,
-    /// Those that were not stored, each with its reason.
-    pub failed: Vec<Failed>,
-    /// Files that are no images, and are not meant to be.
-    pub not_sent: Vec<Quarantined>,
     /// What the studies do not say of what was told of the patient.
     pub absent: Vec<Absent>,
     /// How many of all are reports that are no DICOM, and were made instances.
     pub reports: usize,
-    /// Why other reports among those that were not sent were not.
-    pub unsent: BTreeMap<PathBuf, String>,
-}
-
-/// An instance that was not stored.
-#[derive(Debug)]
-pub struct Failed {
-    /// The file.
-    pub path: PathBuf,
-    /// Why.
-    pub reason: String,
 }
 
 /// Why nothing was pushed.
@@ -173,16 +159,15 @@ impl Push<'_> {
             return Err(PushError::Nothing(studies.place().to_owned()));
         }
         let absent = self.is_of_this_patient(&studies, &items, reader)?;
-        let (mut made, mut reasons) = (BTreeMap::new(), BTreeMap::new());
-        for one in studies.intake.quarantined.iter().filter(|one| !studies.is_due(one) && is_report(one)) {
-            match reports::made(&one.path, &studies, reader) {
+        let (mut made, mut accounting) = (BTreeMap::new(), studies.accounting());
+        for report in studies.intake.quarantined.iter().filter(|one| is_report(one)) {
+            match reports::made(&report.path, &studies, reader) {
                 Ok(reports::Made { item, bytes }) => {
+                    accounting.take_after_all(&report.path);
                     made.insert(item.path.clone(), bytes);
                     items.push(item);
                 }
-                Err(reason) => {
-                    reasons.insert(one.path.clone(), reason);
-                }
+                Err(reason) => accounting.explain(&report.path, &reason),
             }
         }
         let mut sending = Sending {
@@ -191,44 +176,15 @@ impl Push<'_> {
             reader,
             made: &made,
             all: items.len(),
+            done: 0,
             seen,
-            pushed: Pushed {
-                all: items.len(),
-                stored: 0,
-                converted: 0,
-                failed: Vec::new(),
-                not_sent: Vec::new(),
-                absent,
-                reports: made.len(),
-                unsent: reasons,
-            },
+            pushed: Pushed { accounting, stored: 0, converted: 0, absent, reports: made.len() },
         };
         match self.to {
             Destination::Dicom { called, host, port } => store::send(&mut sending, items, called, (host, *port))?,
             Destination::Web(url) => stow::send(&mut sending, items, url).await?,
         }
-        let mut pushed = sending.pushed;
-        // One of two: the archive could keep only one under this UID.
-        pushed.failed.extend(studies.intake.conflicts.iter().map(|conflict| Failed {
-            path: conflict.path.clone(),
-            reason: format!("other bytes came under the same UID in {}, which was sent", conflict.with.display()),
-        }));
-        pushed.failed.extend(
-            studies.missing.iter().map(|path| Failed { path: path.clone(), reason: "it did not arrive".to_owned() }),
-        );
-        // What could not be read and is an image, or may be one, was to be sent like the others.
-        let due: Vec<bool> = studies.intake.quarantined.iter().map(|one| studies.is_due(one)).collect();
-        for (one, is_due) in studies.intake.quarantined.into_iter().zip(due) {
-            if made.contains_key(&one.path) {
-                // It went as an instance, and was counted as one.
-            } else if is_due {
-                pushed.failed.push(Failed { path: one.path, reason: one.reason.to_string() });
-            } else {
-                pushed.not_sent.push(one);
-            }
-        }
-        pushed.all = pushed.stored + pushed.failed.len();
-        Ok(pushed)
+        Ok(sending.pushed)
     }
 
     /// Holds what was told of the patient against every instance.
@@ -279,6 +235,7 @@ struct Sending<'a> {
     /// Reports that were made instances.
     made: &'a BTreeMap<PathBuf, Vec<u8>>,
     all: usize,
+    done: usize,
     seen: &'a (dyn Fn(usize, usize) + Sync),
     pushed: Pushed,
 }
@@ -318,12 +275,13 @@ impl Sending<'_> {
         self.tell();
     }
 
-    fn failed(&mut self, item: &Item, reason: impl Into<String>) {
-        self.pushed.failed.push(Failed { path: item.path.clone(), reason: reason.into() });
+    fn failed(&mut self, item: &Item, reason: impl Display) {
+        self.pushed.accounting.put_back(FileRow::new(&item.path, FileFate::Refused, reason));
         self.tell();
     }
 
-    fn tell(&self) {
-        (self.seen)(self.pushed.stored + self.pushed.failed.len(), self.all);
+    fn tell(&mut self) {
+        self.done += 1;
+        (self.seen)(self.done, self.all);
     }
 }

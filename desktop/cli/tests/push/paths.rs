@@ -17,12 +17,12 @@ fn name(text: &str) -> OsString {
     OsStr::from_bytes(&[b"M\xfcller", text.as_bytes()].concat()).to_owned()
 }
 
-fn done(folder: &Path, arguments: &[&OsStr]) -> Value {
+fn answered(folder: &Path, arguments: &[&OsStr], code: i32) -> Value {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle"));
     command.current_dir(folder).env("CLAVICLE_PASSPHRASE_FILE", "pw").arg("--json").args(arguments);
     let Output { status, stdout, stderr } = command.output().unwrap();
     let said = String::from_utf8_lossy(&stdout);
-    assert!(status.success(), "{arguments:?}: {said}{}", String::from_utf8_lossy(&stderr));
+    assert_eq!(status.code(), Some(code), "{arguments:?}: {said}{}", String::from_utf8_lossy(&stderr));
     serde_json::from_slice(&stdout).unwrap()
 }
 
@@ -35,10 +35,13 @@ fn whatever_a_path_is_called_what_was_done_is_answered() {
     let arguments = |plain: &[&str], own: &OsStr| -> Vec<OsString> {
         plain.iter().map(|one| if *one == "…" { own.to_owned() } else { one.into() }).collect()
     };
-    let asked = |plain: &[&str], own: &OsStr| {
+    let ended = |plain: &[&str], own: &OsStr, code| {
         let all = arguments(plain, own);
-        done(folder, &all.iter().map(OsString::as_os_str).collect::<Vec<_>>())
+        answered(folder, &all.iter().map(OsString::as_os_str).collect::<Vec<_>>(), code)
     };
+    let asked = |plain: &[&str], own: &OsStr| ended(plain, own, 0);
+    // What is no image is left out, and named.
+    let in_part = |plain: &[&str], own: &OsStr| ended(plain, own, 1);
     // A wallet was made, and its 24 words were not shown.
     let made = asked(&["wallet", "init", "--network", "network.json", "--dir", "…"], &name("-wallet"));
     assert_eq!(made["words"].as_str().unwrap().split(' ').count(), 24);
@@ -49,14 +52,15 @@ fn whatever_a_path_is_called_what_was_done_is_answered() {
     fs::create_dir(folder.join("study")).unwrap();
     fs::rename(folder.join("CT_small.dcm"), folder.join("study/CT_small.dcm")).unwrap();
     fs::write(folder.join("study").join(name(".doc")), "Befund").unwrap();
-    let (listed, scp) = (asked(&["view", "study", "--png", "…"], &name("-sheet.png")), Storescp::start(&[]));
+    let (listed, scp) = (in_part(&["view", "study", "--png", "…"], &name("-sheet.png")), Storescp::start(&[]));
     assert_eq!(listed["png"], "M\u{fffd}ller-sheet.png");
-    let written = asked(&["export", "study", "--out", "…"], &name("-cd"));
+    let written = in_part(&["export", "study", "--out", "…"], &name("-cd"));
     assert_eq!((written["out"].as_str(), written["instances"].as_u64()), (Some("M\u{fffd}ller-cd"), Some(1)));
     let left = "M\u{fffd}ller.doc";
-    assert!(written["left_out"][0]["path"].as_str().unwrap().ends_with(left), "{written}");
-    let pushed = asked(&["push", "study", "--as-sent", "--to", "…"], OsStr::new(&scp.to()));
-    assert!(pushed["stored"] == 1 && pushed["not_sent"][0]["path"].as_str().unwrap().ends_with(left), "{pushed}");
+    let named = |answer: &Value| answer["accounting"]["rest"][0]["file"].as_str().unwrap().ends_with(left);
+    assert!(named(&written) && named(&listed), "{written} {listed}");
+    let pushed = in_part(&["push", "study", "--as-sent", "--to", "…"], OsStr::new(&scp.to()));
+    assert!(pushed["stored"] == 1 && named(&pushed), "{pushed}");
 }
 
 #[test]

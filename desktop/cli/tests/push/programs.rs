@@ -48,6 +48,22 @@ pub fn done(arguments: &[&str]) -> Value {
     serde_json::from_slice(&stdout).unwrap()
 }
 
+/// The answer of what was not all done.
+pub fn in_part(arguments: &[&str]) -> Value {
+    let Output { status, stdout, stderr } = clavicle(&[arguments, &["--json"]].concat());
+    assert_eq!(status.code(), Some(1), "{arguments:?}: {}", String::from_utf8_lossy(&stderr));
+    let answer: Value = serde_json::from_slice(&stdout).unwrap();
+    assert!(answer["error"]["message"].is_string(), "{answer}");
+    answer
+}
+
+/// Those that are named in an accounting, each with its fate.
+pub fn rest(answer: &Value) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let rows = answer["accounting"]["rest"].as_array().unwrap();
+    rows.iter().map(|row| (text(&row["file"]), text(&row["fate"]))).collect()
+}
+
 pub fn refused(arguments: &[&str]) -> String {
     let Output { status, stdout, stderr } = clavicle(arguments);
     assert!(!status.success(), "{}", String::from_utf8_lossy(&stdout));

@@ -9,10 +9,10 @@ use clavicle_imaging::walk;
 use clavicle_manifest::MediaType;
 use clavicle_phantom::{Kind, Phantom};
 use clavicle_sandbox::Inspected;
-use serde_json::json;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::programs::{Orthanc, Storescp, clavicle, done, python};
+use crate::programs::{Orthanc, Storescp, clavicle, done, python, rest};
 use crate::wallet::Wallet;
 
 /// A study of images and a report in DICOM, and two reports that are none.
@@ -72,7 +72,9 @@ fn an_archive_gets_a_sealed_study_that_was_never_a_file() {
     let visit = Visit::new();
     let (wallet, orthanc) = (visit.fetched(0), Orthanc::start());
     for to in [format!("ORTHANC@127.0.0.1:{}", orthanc.dicom), format!("http://127.0.0.1:{}/dicom-web", orthanc.http)] {
-        let pushed = wallet.done("push", &["--to", &to, "--as-sent"]);
+        let said = wallet.asked("push", &["--to", &to, "--as-sent", "--json"]);
+        assert_eq!(said.status.code(), Some(1), "{}", String::from_utf8_lossy(&said.stdout));
+        let pushed: Value = serde_json::from_slice(&said.stdout).unwrap();
         let all = json!(visit.files().len() + 1);
         assert_eq!(
             (&pushed["stored"], &pushed["converted"], &pushed["reports"]),
@@ -80,9 +82,9 @@ fn an_archive_gets_a_sealed_study_that_was_never_a_file() {
             "{pushed}"
         );
         // A PDF goes as a document. A text of which nobody knows when it was written is named.
-        let not_sent = pushed["not_sent"].as_array().unwrap();
-        assert!(not_sent.len() == 1 && not_sent[0]["path"].as_str().unwrap().ends_with(".txt"), "{pushed}");
-        assert!(not_sent[0]["reason"].as_str().unwrap().contains("when it was written"), "{pushed}");
+        let [row] = pushed["accounting"]["rest"].as_array().unwrap().as_slice() else { panic!("{pushed}") };
+        assert!(row["fate"] == "skipped" && row["file"].as_str().unwrap().ends_with(".txt"), "{pushed}");
+        assert!(row["why"].as_str().unwrap().contains("when it was written"), "{pushed}");
         // Nobody could be asked for more.
         assert!(pushed["not_asked"].as_str().unwrap().contains("relay"), "{pushed}");
         let (documents, images): (Vec<_>, Vec<_>) = orthanc.files().into_iter().partition(|file| is_document(file));
@@ -172,16 +174,20 @@ fn what_did_not_arrive_is_named_and_the_rest_goes() {
     let (wallet, scp) = (visit.fetched(2), Storescp::start(&["+xa"]));
     let all = visit.files().len();
     let said = wallet.asked("push", &["--to", &scp.to(), "--as-sent"]);
-    let why = String::from_utf8_lossy(&said.stderr);
-    assert!(!said.status.success() && why.contains(&format!("{} of {all} stored; 2 failed:", all - 2)), "{why}");
-    assert_eq!(why.matches(".dcm: it did not arrive").count(), 2, "{why}");
-    assert_eq!(scp.paths().len(), all - 2);
+    let (shown, why) = (String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    // The images that are there, and the report that can go.
+    assert!(!said.status.success() && shown.contains(&format!("{} instances stored in", all - 1)), "{shown}{why}");
+    assert_eq!(shown.matches(".dcm: it did not arrive").count(), 2, "{shown}");
+    assert!(why.contains("2 missing"), "{why}");
+    assert_eq!(scp.paths().len(), all - 1);
     let said = wallet.asked("export", &["--out", "cd"]);
     let why = String::from_utf8_lossy(&said.stderr);
-    assert!(!said.status.success() && why.contains("2 files of the study did not arrive"), "{why}");
+    assert!(!said.status.success() && why.contains("files are not written (2 missing)"), "{why}");
     let written = clavicle(&["view", wallet.folder().join("cd").to_str().unwrap()]);
     let shown = String::from_utf8_lossy(&written.stdout).into_owned();
-    assert!(written.status.success() && shown.contains("REP00001"), "{shown}");
+    assert!(shown.contains("skipped") && shown.contains("REP00001") && !shown.contains("missing"), "{shown}");
+    let seen = wallet.asked("view", &[]);
+    assert!(!seen.status.success() && String::from_utf8_lossy(&seen.stderr).contains("(2 missing)"));
 }
 
 #[test]
@@ -225,7 +231,7 @@ fn reports_are_read_where_they_lie_sealed_the_newest_first() {
     // And they go into an archive: texts that say when they were written, and the PDF.
     let scp = Storescp::start(&[]);
     let pushed = wallet.done("push", &["--to", &scp.to(), "--as-sent"]);
-    assert_eq!((&pushed["reports"], &pushed["not_sent"]), (&json!(4), &json!([])), "{pushed}");
+    assert_eq!((&pushed["reports"], rest(&pushed).len()), (&json!(4), 0), "{pushed}");
     let program = "import sys, pydicom\nfor path in sys.argv[1:]:\n  one = pydicom.dcmread(path)\n  \
                    if one.SOPClassUID.name == 'Basic Text SR Storage' and one.SeriesNumber == 9001: print(one.ContentSequence[0].TextValue, one.ContentDate)";
     let received = scp.paths();

@@ -11,6 +11,7 @@ use std::str::FromStr;
 
 use clavicle_command::file::{Readers, path_text, write_new};
 use clavicle_command::said::sentences;
+use clavicle_imaging::accounting::{FileFate, FileRow};
 use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
 use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::encoding::Text;
@@ -27,7 +28,7 @@ use serde_json::{Value, json};
 pub use self::report::ReportArguments;
 use self::sheet::sheet;
 pub(super) use self::study::study;
-use super::Answer;
+use super::{Answer, CommandError};
 
 /// Most pictures on a sheet.
 const MOST_ON_SHEET: usize = 64;
@@ -267,18 +268,18 @@ impl Drawn {
 /// Looks.
 ///
 /// # Errors
-/// [`ViewError`].
-pub(super) fn run(arguments: &ViewArguments) -> Result<Answer, ViewError> {
+/// [`ViewError`], or what was seen where not all of it can be shown.
+pub(super) fn run(arguments: &ViewArguments) -> Result<Answer, CommandError> {
     let reader = Workers::of_this_program().map_err(ViewError::Workers)?;
     if arguments.path.is_dir() { folder(arguments, &reader) } else { file(arguments, &reader) }
 }
 
-fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, ViewError> {
+fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, CommandError> {
     // Who names a link means what it leads to.
     let path = fs::canonicalize(&arguments.path)
         .map_err(|error| ViewError::File { path: arguments.path.clone(), reason: ReadError::Io(error) })?;
     if let Some(media_type) = report::kind_of(&path) {
-        return report::file(&path, media_type, (&arguments.look, arguments.frame.unwrap_or(1)), reader);
+        return Ok(report::file(&path, media_type, (&arguments.look, arguments.frame.unwrap_or(1)), reader)?);
     }
     let wanted = Wanted {
         frame: arguments.frame.map(|frame| frame - 1).or(arguments.cine.then_some(0)),
@@ -321,6 +322,10 @@ fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, ViewEr
     lines.extend(remarks.iter().cloned());
     lines.extend(bad_frames.iter().map(|(frame, why)| format!("frame {frame} cannot be shown, and is black: {why}")));
     lines.extend(said(arguments.look.png.as_deref()));
+    let shortfall = (!bad_frames.is_empty()).then(|| {
+        let (bad, first) = (bad_frames.len(), bad_frames.first().map_or(0, |(frame, _)| *frame));
+        format!("{bad} of {frames} frames cannot be shown, and are black; the first is frame {first}")
+    });
     let bad_frames: Vec<Value> =
         bad_frames.into_iter().map(|(frame, why)| json!({ "frame": frame, "reason": why })).collect();
     let json = json!({
@@ -328,15 +333,16 @@ fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, ViewEr
         "rows": rows, "columns": columns, "frames": frames, "frame": frame + 1, "windows": named, "unit": unit.as_str(),
         "depth_mm": depth_mm, "modality": facts.map(|facts| facts.modality.to_string()), "png": arguments.look.png.as_deref().map(path_text),
     });
-    Ok(Answer { text: lines.join("\n"), json })
+    CommandError::unless_all(shortfall, "incomplete", Answer { text: lines.join("\n"), json })
 }
 
-fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, ViewError> {
+fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, CommandError> {
     if arguments.frame.is_some() || arguments.cine {
-        return Err(ViewError::OfAFile);
+        return Err(ViewError::OfAFile.into());
     }
     arguments.look.is_of_a_picture()?;
     let intake = Intake::of_folder(&arguments.path, reader)?;
+    let mut accounting = intake.accounting();
     let all: Vec<(&StudyIntake, &SeriesIntake)> =
         intake.studies.iter().flat_map(|study| study.series.iter().map(move |series| (study, series))).collect();
     let (mut lines, mut rows, mut drawn) = (Vec::new(), Vec::<Value>::new(), Drawn::default());
@@ -349,42 +355,45 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, View
         let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
         let (modality, count) = (series.modality.as_str(), series.instances.len());
         let mut line = format!("  {number:>4}  {modality:<4} {count:>5} instances  {}", series.description);
-        if arguments.look.png.is_some() && !drawn.is_full() {
+        let mut no_picture = None;
+        if arguments.look.png.is_some() {
             let path = middle(series);
-            let why = match reader.render(path, &arguments.look.on_sheet()) {
-                Ok(rendered) => drawn.take(rendered),
-                Err(reason) => Some(sentences(&ViewError::File { path: path.to_owned(), reason })),
+            no_picture = if drawn.is_full() {
+                Some(format!("a sheet has no more than {MOST_ON_SHEET}"))
+            } else {
+                match reader.render(path, &arguments.look.on_sheet()) {
+                    Ok(rendered) => drawn.take(rendered),
+                    Err(reason) => Some(sentences(&ViewError::File { path: path.to_owned(), reason })),
+                }
             };
-            line.extend(why.map(|why| format!("  (no picture: {why})")));
+            if let Some(why) = &no_picture {
+                line.push_str(&format!("  (no picture: {why})"));
+                // What is no image has none.
+                if series.instances.iter().any(|one| one.instance.frames > 0) {
+                    accounting.besides.push(FileRow::new(path, FileFate::Unreadable, why));
+                }
+            }
         }
         rows.push(json!({
             "study": study.study_instance_uid.as_str(), "series": series.series_instance_uid.as_str(),
             "number": series.number, "modality": modality, "instances": count,
-            "description": series.description.as_str(),
+            "description": series.description.as_str(), "no_picture": no_picture,
         }));
         lines.push(line);
     }
-    let quarantined = &intake.quarantined;
-    lines
-        .extend(quarantined.iter().map(|one| format!("not taken  {}: {}", one.path.display(), one.reason.on_screen())));
-    lines.extend(intake.elsewhere.iter().map(|one| {
-        let (path, with) = (one.path.display(), one.with.display());
-        let (study, other) = (one.study_instance_uid, one.with_study_instance_uid);
-        format!("contradicts  {path} of study {study} has the name of {with} of study {other}; both are shown")
-    }));
     lines.extend(intake.repairs().iter().map(|(repair, files)| format!("in {files} files {repair}")));
     if let Some(png) = &arguments.look.png {
         let sheet = drawn.sheet(&arguments.look, &arguments.path)?;
         write(png, &encoded(&sheet))?;
     }
-    lines.push(format!("{} series, {} files not taken", rows.len(), quarantined.len()));
+    lines.push(format!("{} series; {}", rows.len(), accounting.summary("taken")));
+    lines.extend(accounting.lines());
     lines.extend(said(arguments.look.png.as_deref()));
-    let not_taken: Vec<Value> = quarantined
-        .iter()
-        .map(|one| json!({ "path": path_text(&one.path), "reason": one.reason.on_screen() }))
-        .collect();
-    let json = json!({ "series": rows, "not_taken": not_taken, "png": arguments.look.png.as_deref().map(path_text) });
-    Ok(Answer { text: lines.join("\n"), json })
+    let json = json!({
+        "series": rows, "accounting": accounting, "png": arguments.look.png.as_deref().map(path_text),
+    });
+    let answer = Answer { text: lines.join("\n"), json };
+    CommandError::unless_all(accounting.shortfall("taken"), "incomplete", answer)
 }
 
 /// The instance in the middle, as the slices lie in the patient; by their numbers where they do not lie one behind the other.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clavicle_command::file::path_text;
 use clavicle_dicom::facts::Patient;
 use clavicle_dicom::kind::Kind;
+use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_letters::about::About;
 use clavicle_manifest::{Attachment, Instance, MediaType};
 use clavicle_network::transfer::Item;
@@ -15,11 +16,12 @@ use clavicle_reports::{Moment, ReportContent, ReportError, of_document};
 use clavicle_sandbox::Workers;
 use clavicle_sandbox::reader::Reader;
 use clavicle_wallet::cache::Images;
+use clavicle_wallet::export::names;
 use serde_json::{Value, json};
 
 use super::report::{ReportArguments, body, drawn, heading, name_of, pages_of, row, words};
 use super::{Drawn, Look, ViewError, encoded, said, write};
-use crate::command::Answer;
+use crate::command::{Answer, CommandError};
 use crate::command::wallet::about_row;
 use crate::studies::opened;
 
@@ -28,13 +30,13 @@ pub(in crate::command) fn study(
     images: &Images,
     told: Option<&About>,
     (look, which): (&Look, ReportArguments),
-) -> Result<Answer, ViewError> {
+) -> Result<Answer, CommandError> {
     if which.report.is_none() {
         look.is_of_a_picture()?;
     }
     let reader = Workers::of_this_program().map_err(ViewError::Workers)?;
     if let Some(number) = which.report {
-        return one_report(images, number, (look, which.page), &reader);
+        return Ok(one_report(images, number, (look, which.page), &reader)?);
     }
     let (who, about) = about(images, told, &reader);
     let header = images.listing().header();
@@ -64,8 +66,26 @@ pub(in crate::command) fn study(
         write(png, &encoded(&sheet))?;
     }
     lines.extend(said(look.png.as_deref()));
-    let json = json!({ "about": about, "series": rows, "reports": reports, "png": look.png.as_deref().map(path_text) });
-    Ok(Answer { text: lines.join("\n"), json })
+    let accounting = accounting(images);
+    if !accounting.is_all_done() {
+        lines.push(accounting.summary("there"));
+        lines.extend(accounting.lines());
+    }
+    let json = json!({
+        "about": about, "series": rows, "reports": reports, "png": look.png.as_deref().map(path_text), "accounting": accounting,
+    });
+    let answer = Answer { text: lines.join("\n"), json };
+    CommandError::unless_all(accounting.shortfall("there"), "incomplete", answer)
+}
+
+/// What is there of all that the study lists.
+fn accounting(images: &Images) -> Accounting {
+    let listing = images.listing();
+    let all = names(listing).into_iter().zip(listing.items());
+    let missing = all.filter(|(_, item)| !images.has(item)).map(|(name, _)| name);
+    let rest: Vec<FileRow> = missing.map(|name| FileRow::new(name, FileFate::Missing, "it did not arrive")).collect();
+    let given = listing.items().len();
+    Accounting { given, taken: given - rest.len(), rest, besides: Vec::new() }
 }
 
 /// Who the study is about: as an image says that is there, or else as was told without one. That both differ is said: somebody is mistaken about a
