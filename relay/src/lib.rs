@@ -46,8 +46,7 @@ mod vouching;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use clavicle_command::said::{complain, say, sentences};
+use clavicle_command::said::{arguments, complain, say, sentences};
 
 use crate::command::{Arguments, CommandError};
 
@@ -57,7 +56,10 @@ use crate::command::{Arguments, CommandError};
 pub fn main() -> ExitCode {
     private::from_now_on();
     clavicle_sandbox::main_if_asked();
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match arguments() {
+        Ok(arguments) => arguments,
+        Err(ended) => return ended,
+    };
     let json = arguments.json;
     // A defect anywhere on this thread ends with a code of its own, not with that of a panic, of which a service manager knows nothing.
     let done = catch_unwind(AssertUnwindSafe(|| command::run(arguments)));

@@ -5,7 +5,7 @@
 //! | [`clock`] | the time, read once for all |
 //! | [`given`] | secrets and what tells who somebody is: asked for, or read from a file or a descriptor |
 //! | [`mod@file`] | files that take nobody's place |
-//! | [`said`] | sentences on the output, and of errors |
+//! | [`said`] | sentences on the output, of errors, and of a command line that is wrong |
 
 pub mod clock;
 pub mod file;

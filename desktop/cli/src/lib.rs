@@ -11,8 +11,7 @@ pub mod studies;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use clavicle_command::said::{complain, say};
+use clavicle_command::said::{arguments, complain, say};
 
 use crate::command::Arguments;
 
@@ -24,7 +23,10 @@ pub fn main() -> ExitCode {
     rustix::process::umask(rustix::fs::Mode::RWXG | rustix::fs::Mode::RWXO);
     // First of all else: it may have been started to read a file from outside, and then does only that.
     clavicle_sandbox::main_if_asked();
-    let Arguments { json, command } = Arguments::parse();
+    let Arguments { json, command } = match arguments() {
+        Ok(arguments) => arguments,
+        Err(ended) => return ended,
+    };
     match (command::run(command), json) {
         (Ok(answer), false) => say(&answer.text),
         (Ok(answer), true) => say(&answer.json.to_string()),

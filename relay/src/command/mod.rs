@@ -299,12 +299,12 @@ impl Refusing for CommandError {
 ///
 /// # Errors
 /// [`Failure`]: a [`CommandError`], or an operation's.
-pub fn run(Arguments { command, .. }: Arguments) -> Result<Answer, Failure> {
+pub fn run(Arguments { command, json }: Arguments) -> Result<Answer, Failure> {
     Ok(match command {
         Command::Init { dir, name, host, intake } => init::run(&dir, &name, host, intake)?,
         Command::Genesis { out, name, heartbeat, sources } => genesis::run(&out, &name, heartbeat, &sources)?,
         Command::Endorse { request, identity, out } => endorse::run(&request, &identity, &out)?,
-        Command::Run { dir, network, shadow } => run::run(&dir, network.as_deref(), shadow)?,
+        Command::Run { dir, network, shadow } => run::run(&dir, network.as_deref(), shadow, json)?,
         Command::Asked(asked) => asked.by(&RelayOrStores)?,
     })
 }

@@ -62,7 +62,8 @@ const SOON: Duration = Duration::from_millis(250);
 /// How long commands that work on the stores may take.
 const COMMANDS: Duration = Duration::from_secs(30);
 
-pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<Answer, CommandError> {
+/// Runs. What it has to say by the way it says in lines, or, for programs, as one JSON object a line.
+pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool, json: bool) -> Result<Answer, CommandError> {
     let home = Home::at(dir);
     let settings = home.settings()?;
     if let Some(network) = network {
@@ -73,12 +74,13 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool) -> Result<An
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init().ok();
     raise_descriptors();
     let service = open(&home)?;
-    say(&status(&service)?.about());
+    let begun = status(&service)?;
+    say(&if json { json!({ "begun": begun }).to_string() } else { begun.about() });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(CommandError::Runtime)?;
     let mut service = service;
     if shadow {
-        runtime.block_on(watch_only(&home, &settings, service.clone()))?;
+        runtime.block_on(watch_only(&home, &settings, service.clone(), json))?;
     } else {
         // Where it may vote again everything starts anew, with its key.
         while let Next::Vote = runtime.block_on(live(&home, &settings, service.clone()))? {
@@ -122,14 +124,15 @@ fn open(home: &Home) -> Result<Service, CommandError> {
 
 /// Reception and the operator's socket alone, until a signal comes: whoever only wants to see what a manifest would say needs no
 /// network, and gives nothing to anybody.
-async fn watch_only(home: &Home, settings: &Settings, service: Service) -> Result<(), CommandError> {
+async fn watch_only(home: &Home, settings: &Settings, service: Service, json: bool) -> Result<(), CommandError> {
     let (mut interrupt, mut terminate) = (
         signal(SignalKind::interrupt()).map_err(CommandError::Runtime)?,
         signal(SignalKind::terminate()).map_err(CommandError::Runtime)?,
     );
     let mut tasks = Tasks::new();
     let reception = Reception::start(home, &settings.intake, &service, &tasks)?;
-    say("shadow      images are taken in and manifests signed; nothing is published");
+    let shadow = "shadow      images are taken in and manifests signed; nothing is published";
+    say(&if json { json!({ "shadow": true }).to_string() } else { shadow.to_owned() });
     let socket = home.socket();
     let asked_to = async move {
         tokio::select! {
