@@ -101,7 +101,8 @@ pub struct IntakeSettings {
     pub any_title: bool,
     /// The AE titles that may call; any when there are none. A title proves nothing: it keeps mistakes out, not attackers.
     pub callers: Vec<String>,
-    /// Folders from which everything is taken in that somebody puts there. The files stay.
+    /// Folders from which everything is taken in that somebody puts there. The files stay. One whose name is no text stands there as its bytes.
+    #[serde(with = "crate::path::exact_each")]
     pub watch: Vec<PathBuf>,
     /// After how many hours in which nothing was added a study is closed. Never without it.
     pub close_after_hours: Option<u32>,

@@ -52,6 +52,26 @@ pub(crate) mod exact_if_any {
     }
 }
 
+/// The same of several.
+pub(crate) mod exact_each {
+    use std::path::PathBuf;
+
+    use serde::{Deserialize as _, Deserializer, Serialize, Serializer};
+
+    use super::{Bytes, exact};
+
+    #[derive(Serialize)]
+    struct Exact<'a>(#[serde(serialize_with = "exact::serialize")] &'a PathBuf);
+
+    pub(crate) fn serialize<S: Serializer>(paths: &[PathBuf], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(paths.iter().map(Exact))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<PathBuf>, D::Error> {
+        Ok(Vec::<Bytes>::deserialize(deserializer)?.into_iter().map(Bytes::into_path).collect())
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Bytes {
@@ -80,6 +100,8 @@ mod tests {
         opened: PathBuf,
         #[serde(with = "exact_if_any")]
         perhaps: Option<PathBuf>,
+        #[serde(with = "exact_each")]
+        several: Vec<PathBuf>,
         #[serde(serialize_with = "lossy")]
         shown: PathBuf,
     }
@@ -88,12 +110,16 @@ mod tests {
     fn a_path_that_is_no_text_is_opened_as_it_is_and_shown_with_a_mark() {
         let path = PathBuf::from(OsString::from_vec(b"IM-\xe9-1".to_vec()));
         for path in [path, PathBuf::from("IM-1")] {
-            let both = Both { opened: path.clone(), perhaps: Some(path.clone()), shown: path.clone() };
+            let several = vec!["a".into(), path.clone()];
+            let both = Both { opened: path.clone(), perhaps: Some(path.clone()), several, shown: path.clone() };
             let read: Both = serde_json::from_str(&serde_json::to_string(&both).unwrap()).unwrap();
+            assert_eq!(read.several, both.several);
+            let settings: Both = toml::from_str(&toml::to_string(&both).unwrap()).unwrap();
+            assert_eq!(settings.several, both.several);
             assert_eq!((&read.opened, read.perhaps.as_ref()), (&path, Some(&path)));
             assert_eq!(read.shown.to_str(), Some(&*path.to_string_lossy()));
         }
-        let none = Both { opened: PathBuf::new(), perhaps: None, shown: PathBuf::new() };
+        let none = Both { opened: PathBuf::new(), perhaps: None, several: Vec::new(), shown: PathBuf::new() };
         assert_eq!(serde_json::from_str::<Both>(&serde_json::to_string(&none).unwrap()).unwrap(), none);
     }
 }
