@@ -1,6 +1,11 @@
 //! `clavicle view`, as a person types it.
+#![expect(unreachable_pub, reason = "nobody uses a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../core/imaging/tests/imaging/damaged.rs"]
+mod damaged;
+
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::BufReader;
 use std::path::Path;
@@ -217,4 +222,27 @@ fn what_is_not_shown_is_named_and_so_is_what_is_there_twice() {
     }
     let why = String::from_utf8(said.stderr).unwrap();
     assert!(why.contains("files are not taken (1 unreadable, 1 conflict)"), "{why}");
+}
+
+/// Real files of others, each damaged in ten ways.
+#[test]
+fn hundreds_of_damaged_files_are_shown_or_named() {
+    let is_long = std::env::var_os("CLAVICLE_LONG").is_some_and(|long| long == "1");
+    let files = damaged::real_files(if is_long { 100 } else { 12 });
+    let folder = tempfile::tempdir().unwrap();
+    let count = damaged::write_damaged(&files, &folder.path().join("all"));
+    assert!(count as u64 == files.len() as u64 * damaged::WAYS && count >= 300, "{count}");
+    let found = seen_in_part(folder.path(), &["all", "--png", "sheet.png", "--side", "32"]);
+    let all = &found["accounting"];
+    let (given, taken) = (all["given"].as_u64().unwrap() as usize, all["taken"].as_u64().unwrap() as usize);
+    let rest = all["rest"].as_array().unwrap();
+    assert_eq!((given, taken + rest.len()), (count, count));
+    let shown: u64 = found["series"].as_array().unwrap().iter().map(|one| one["instances"].as_u64().unwrap()).sum();
+    assert_eq!(shown as usize, taken);
+    let named: BTreeSet<&str> = rest.iter().map(|row| row["file"].as_str().unwrap()).collect();
+    assert_eq!(named.len(), rest.len(), "each once");
+    for row in rest.iter().chain(all["besides"].as_array().unwrap()) {
+        let why = row["why"].as_str().unwrap();
+        assert!(why.len() > 10 && !why.contains("should not be possible"), "{row}");
+    }
 }

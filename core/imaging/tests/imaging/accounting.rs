@@ -15,7 +15,7 @@ use clavicle_sandbox::reader::{Here, Reader as _};
 use crate::made::{Named, dicomdir, element};
 
 /// The accounting of a folder, in which each file is once.
-fn account(root: &Path) -> (Intake, Accounting) {
+pub fn account(root: &Path) -> (Intake, Accounting) {
     let intake = Intake::of_folder(root, &Here).unwrap();
     let all = intake.accounting();
     let (files, others) = clavicle_imaging::walk::files(root).unwrap();

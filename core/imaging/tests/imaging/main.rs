@@ -8,11 +8,13 @@ mod accounting;
 mod completeness;
 mod content;
 mod corpus;
+mod damaged;
 mod field;
 mod folders;
 mod hostile;
 mod kos;
 mod made;
+mod mutated;
 #[path = "../../../../tests/phantom/tests/phantom/orthanc.rs"]
 mod orthanc;
 mod programs;
