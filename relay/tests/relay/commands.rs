@@ -294,3 +294,46 @@ fn whatever_a_folder_is_called_what_was_done_is_answered() {
     let made = asked(&["genesis".as_ref(), "--out".as_ref(), out.as_os_str(), source.as_os_str()]);
     assert!(made.contains("M\u{fffd}nster"), "{made}");
 }
+
+/// A relay was half made when the name of a folder that it is to watch was no text.
+#[test]
+fn a_folder_to_watch_may_have_any_name() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let watched = folder.path().join(std::ffi::OsStr::from_bytes(b"Pr\xe9sentation"));
+    fs::create_dir(&watched).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+    command.current_dir(folder.path()).args(["init", "--dir", "mercy", "--name", "Mercy", "--watch"]).arg(&watched);
+    let Output { status, stderr, .. } = command.output().unwrap();
+    assert!(status.success(), "{}", String::from_utf8_lossy(&stderr));
+    let settings = Home::at(&folder.path().join("mercy")).settings().unwrap();
+    assert_eq!(settings.intake.watch, [watched.canonicalize().unwrap()]);
+}
+
+/// What a relay says when it begins and ends is for programs as well.
+#[test]
+fn a_relay_that_runs_answers_in_json() {
+    use rustix::process::{Pid, Signal, kill_process};
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    done(folder, &["init", "--dir", "mercy", "--name", "Mercy"]);
+    done(folder, &["genesis", "--out", "mercy/network.json", "mercy/source.json"]);
+    for (more, lines) in [(&[][..], 2), (&["--shadow"], 3)] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+        command.current_dir(folder).args(["run", "--dir", "mercy", "--json"]).args(more).env_remove("RUST_LOG");
+        let mut running = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let end = Instant::now() + Duration::from_secs(60);
+        while !Home::at(&folder.join("mercy")).is_served() {
+            assert!(Instant::now() < end && running.try_wait().unwrap().is_none(), "it does not come up");
+            std::thread::park_timeout(Duration::from_millis(20));
+        }
+        kill_process(Pid::from_child(&running), Signal::TERM).unwrap();
+        let output = running.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        let said = String::from_utf8(output.stdout).unwrap();
+        let said: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(said.len(), lines, "{said:?}");
+        assert_eq!(said[0]["begun"]["name"], "Mercy");
+        assert!(said[lines - 1]["stopped_at"].is_u64() && (lines == 2 || said[1]["shadow"] == true), "{said:?}");
+    }
+}

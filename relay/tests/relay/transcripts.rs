@@ -3,6 +3,7 @@
 //! `tests/transcripts/` has what was said. `CLAVICLE_WRITE_VECTORS=1 cargo test -p clavicle-relay transcripts` writes it anew; read the difference: whoever
 //! has scripts around these commands reads it as well. What differs from run to run (ids, times, ports, room on the disk) is masked.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -251,6 +252,9 @@ fn every_command_says_what_it_said() {
         all.one(words);
     }
     all.one(&["status", "--colour"]);
+    for words in [&["status"][..], &["suspend", "6e85", "--reason", "mood"], &["dance"]] {
+        all.json(words);
+    }
 
     all.remark("An archive with nothing in it.");
     all.one(&mercy(&["status"]));
@@ -267,6 +271,9 @@ fn every_command_says_what_it_said() {
         "report",
     ] {
         all.both(&mercy(&[word]));
+    }
+    for word in ["validators", "quarantine", "contradictions", "completeness", "check"] {
+        all.one(&[word, "--dir", "nowhere"]);
     }
     all.both(&mercy(&["explain", "6e85a379b653dbe7"]));
     all.both(&mercy(&["audit", "--since", "yesterday"]));
@@ -317,6 +324,10 @@ fn every_command_says_what_it_said() {
     study!(both, "compare", "STUDY", "disc");
     study!(both, "compare", "STUDY", "other");
     study!(both, "compare", "STUDY", "nowhere");
+    brain(folder, "whole", 2..=8);
+    fs::copy(folder.join("report.txt"), folder.join("whole/finding")).unwrap();
+    fs::copy(folder.join("mercy/relay.toml"), folder.join("whole/letter")).unwrap();
+    study!(both, "compare", "STUDY", "whole");
     study!(one, "kos", "STUDY", "--out", "one.kos.dcm");
     study!(json, "kos", "STUDY", "--out", "two.kos.dcm");
     study!(both, "kos", "STUDY", "--out", "pin");
@@ -457,4 +468,28 @@ fn every_command_says_what_it_said() {
     study!(both, "remove", "STUDY");
     all.both(&mercy(&["check"]));
     hold_against("commands.txt", &all.said);
+    hold_codes_against(&all.said);
+}
+
+/// Holds what each command of the README's table ended with against the table; each command is in it, with a code for what it did not do.
+fn hold_codes_against(said: &str) {
+    const README: &str = include_str!("../../README.md");
+    let mut ended: BTreeSet<(&str, &str)> = BTreeSet::new();
+    for block in said.split("$ clavicle-relay ").skip(1) {
+        let (command, rest) = block.split_once('\n').unwrap();
+        let code = rest.lines().find_map(|line| line.strip_prefix("= ")).unwrap();
+        ended.insert((command, code));
+    }
+    let mut told: BTreeSet<(&str, bool)> = BTreeSet::new();
+    for row in README.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let Some((command, rest)) = row.split_once("` | ") else { continue };
+        let Some((code, _)) = rest.split_once(" | ").filter(|(code, _)| code.parse::<u8>().is_ok()) else { continue };
+        let as_said = masked(&command.replace("STUDY", "<code>"));
+        assert!(ended.contains(&(as_said.as_str(), code)), "the README says that `{command}` ends with {code}");
+        told.insert((command.split(' ').next().unwrap(), code == "0"));
+    }
+    for command in clavicle_relay::command::Arguments::command().get_subcommands() {
+        let name = command.get_name();
+        assert!(told.contains(&(name, false)), "the README has no code for a `{name}` that is not done");
+    }
 }
