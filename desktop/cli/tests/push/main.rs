@@ -2,6 +2,7 @@
 #![expect(unreachable_pub, reason = "nobody uses a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod codes;
 mod coerced;
 mod dicom;
 mod export;

@@ -116,6 +116,11 @@ impl Wallet {
         self.folder.path()
     }
 
+    /// The id of its study.
+    pub fn study(&self) -> &str {
+        &self.study
+    }
+
     /// What is asked of its study, where nothing can be laid down for a moment: there is no folder for it.
     pub fn asked(&self, what: &str, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle"));
