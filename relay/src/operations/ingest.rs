@@ -193,8 +193,16 @@ fn contradicted(
     accounting: &mut Accounting,
 ) -> Result<(), ArchiveError> {
     let other: BTreeMap<_, _> = archive.contradictions(taken.study())?.into_iter().collect();
+    if other.is_empty() {
+        return Ok(());
+    }
+    let entry = archive.entry(taken.study())?;
+    let listed = entry.iter().flat_map(|entry| entry.manifest.manifest.instances());
+    let listed: BTreeSet<_> = listed.map(|instance| instance.stored).collect();
     for one in study.series.iter().flat_map(|series| &series.instances) {
-        if let Some(Contradiction { how, .. }) = other.get(&one.instance.stored) {
+        if let Some(Contradiction { how, .. }) = other.get(&one.instance.stored)
+            && !listed.contains(&one.instance.stored)
+        {
             let of = format!("an instance of study {} in the archive", study.study_instance_uid);
             let why = format!("the same SOP Instance UID as {of} ({how}); both are kept");
             accounting.put_back(FileRow::beside(&one.path, FileFate::Conflict, of, why));
