@@ -272,7 +272,7 @@ fn every_command_says_what_it_said() {
     ] {
         all.both(&mercy(&[word]));
     }
-    for word in ["validators", "quarantine", "contradictions", "completeness", "check"] {
+    for word in ["validators", "quarantine", "quarantine-record", "contradictions", "completeness", "check"] {
         all.one(&[word, "--dir", "nowhere"]);
     }
     all.both(&mercy(&["explain", "6e85a379b653dbe7"]));
