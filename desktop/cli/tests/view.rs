@@ -228,7 +228,7 @@ fn what_is_not_shown_is_named_and_so_is_what_is_there_twice() {
 #[test]
 fn hundreds_of_damaged_files_are_shown_or_named() {
     let is_long = std::env::var_os("CLAVICLE_LONG").is_some_and(|long| long == "1");
-    let files = damaged::real_files(if is_long { 100 } else { 12 });
+    let files = damaged::real_files(if is_long { 100 } else { 14 });
     let folder = tempfile::tempdir().unwrap();
     let count = damaged::write_damaged(&files, &folder.path().join("all"));
     assert!(count as u64 == files.len() as u64 * damaged::WAYS && count >= 300, "{count}");

@@ -52,7 +52,7 @@ fn each_file_is_taken_or_named_with_what_became_of_it() {
         (Path::new("other"), other),
         (Path::new("notes.txt"), b"no image".to_vec()),
         (&latin, b"lisez-moi".to_vec()),
-        (Path::new("cut"), image(3)[..300].to_vec()),
+        (Path::new("cut"), image(3)[..250].to_vec()),
         (Path::new("p1"), stranger(1, "P1")),
         (Path::new("p2"), stranger(2, "P2")),
     ] {

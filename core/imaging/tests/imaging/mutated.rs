@@ -14,7 +14,7 @@ use crate::damaged::{WAYS, real_files, write_damaged};
 #[test]
 fn hundreds_of_damaged_files_are_taken_or_named_and_nothing_panics() {
     let is_long = std::env::var_os("CLAVICLE_LONG").is_some_and(|long| long == "1");
-    let files = real_files(if is_long { 100 } else { 12 });
+    let files = real_files(if is_long { 100 } else { 14 });
     let root = tempfile::tempdir().unwrap();
     let count = write_damaged(&files, root.path());
     assert!(count as u64 == files.len() as u64 * WAYS && count >= 300, "{count}");
