@@ -21,8 +21,8 @@ use serde_json::{Value, json};
 
 use super::report::{ReportArguments, body, drawn, heading, name_of, pages_of, row, words};
 use super::{Drawn, Look, ViewError, encoded, said, write};
-use crate::command::{Answer, CommandError};
 use crate::command::wallet::about_row;
+use crate::command::{Answer, CommandError};
 use crate::studies::opened;
 
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
