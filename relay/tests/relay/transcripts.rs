@@ -328,6 +328,9 @@ fn every_command_says_what_it_said() {
     fs::copy(folder.join("report.txt"), folder.join("whole/finding")).unwrap();
     fs::copy(folder.join("mercy/relay.toml"), folder.join("whole/letter")).unwrap();
     study!(both, "compare", "STUDY", "whole");
+    for words in [&["reports", "nothing"][..], &["attach", "nothing", "report.txt"], &["detach", "nothing", "90b7"]] {
+        all.one(&mercy(words));
+    }
     study!(one, "kos", "STUDY", "--out", "one.kos.dcm");
     study!(json, "kos", "STUDY", "--out", "two.kos.dcm");
     study!(both, "kos", "STUDY", "--out", "pin");
