@@ -123,6 +123,7 @@ impl Gather {
 
     /// Takes files in, and says whether there was room and a disk for all of them.
     fn take(&mut self, files: Vec<PathBuf>, origin: Origin) -> bool {
+        let given = files.len();
         let intake = Intake::of_files(files, &*self.service.images.reader);
         let mut taken_in = BTreeSet::new();
         let mut told = [0usize; 3];
@@ -180,7 +181,21 @@ impl Gather {
         // Revisions of studies that somebody holds go to the ledger.
         self.service.store.note();
         let [new, grown, known] = told;
-        seldom!(info!(new, grown, known, quarantined = intake.quarantined.len(), "took in what came"));
+        // As many are given as are instances and of these; which, is with each of them.
+        let (duplicates, conflicts) = (intake.duplicates.len(), intake.conflicts.len());
+        let (quarantined, contents) = (intake.quarantined.len(), intake.contents.len());
+        seldom!(info!(
+            given,
+            new,
+            grown,
+            known,
+            duplicates,
+            conflicts,
+            quarantined,
+            contents,
+            elsewhere = intake.elsewhere.len(),
+            "took in what came"
+        ));
         true
     }
 
