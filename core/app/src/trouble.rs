@@ -86,12 +86,6 @@ impl Trouble {
         self.word
     }
 
-    /// Whether the ledger has no such study.
-    #[must_use]
-    pub fn is_unknown(&self) -> bool {
-        self.support == "study.NotOnLedger"
-    }
-
     pub(crate) fn cancelled() -> Self {
         WalletError::Fetch(FetchError::Cancelled).into()
     }
