@@ -25,7 +25,7 @@ fn an_archive_gets_the_files_byte_for_byte() {
         &format!("http://127.0.0.1:{}/nowhere", orthanc.http),
         "--as-sent",
     ]);
-    assert!(said.contains("0 of 5 stored; 5 failed:") && said.contains("the archive answers 404"), "{said}");
+    assert!(said.contains("5 of 5 files are not stored in") && said.contains("the archive answers 404"), "{said}");
 }
 
 fn openssl(folder: &Path, arguments: &str) {
@@ -71,7 +71,7 @@ fn over_tls_only_to_whom_is_trusted() {
     // The one that it does not take compressed it gets decoded.
     assert_eq!((pushed["stored"].as_u64(), pushed["converted"].as_u64()), (Some(3), Some(1)), "{pushed}");
     let said = refused(&["push", folder, "--to", &to, "--ca", ca, "--as-sent"]);
-    assert!(said.contains("0 of 3 stored; 3 failed:") && said.contains("401 Unauthorized"), "{said}");
+    assert!(said.contains("3 of 3 files are not stored in") && said.contains("401 Unauthorized"), "{said}");
     assert!(
         refused(&["push", folder, "--to", &to, "--ca", at.join("names").to_str().unwrap(), "--as-sent"])
             .contains("no certificates")
