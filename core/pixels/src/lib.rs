@@ -11,6 +11,7 @@
 //! | [`frames`] | picks single frames out of an instance, of which the rest stays where it is |
 //! | [`codec`] | decodes one |
 //! | [`lossless`] | the digest of pixels that were compressed without loss |
+//! | [`lack`] | what an image's pixels are short of, by what it says of itself |
 //! | [`picture`] | makes of a frame what a person sees |
 //! | [`geometry`] | says where it lies in the patient |
 //! | [`render`] | a picture that is wanted, and what there is to know of it |
@@ -31,6 +32,7 @@
 pub mod codec;
 pub mod frames;
 pub mod geometry;
+pub mod lack;
 pub mod lossless;
 pub mod picture;
 pub mod render;

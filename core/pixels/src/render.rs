@@ -85,10 +85,16 @@ pub enum Remark {
     #[error("{0}")]
     Repair(Repair),
     /// Number of Frames (0028,0008) is not how many there are.
-    #[error("the image says that it has {said} frames, and has {there}; those that are there are shown")]
+    #[error("the image's Number of Frames says {said}, and there are {there}; those that are there are shown")]
     Frames {
         /// Frames that are said.
         said: u32,
+        /// Frames that are there.
+        there: u32,
+    },
+    /// There is more than one frame, and no Number of Frames (0028,0008).
+    #[error("the image does not say how many frames it has; there are {there}, and all are shown")]
+    FramesNotSaid {
         /// Frames that are there.
         there: u32,
     },
@@ -173,7 +179,11 @@ pub fn rendered_of<S: Read + Seek>(frames: &mut Frames<S>, wanted: &Wanted) -> R
         shown_picture = shown_picture.thumbnail(side, pixel_aspect(attributes, frame));
     }
     let remarks = frames.repairs().iter().copied().map(Remark::Repair);
-    let other = frames.said_otherwise().map(|said| Remark::Frames { said, there: frames.count() });
+    let there = frames.count();
+    let other = frames.said_otherwise().map(|_| match frames.said() {
+        Some(said) => Remark::Frames { said, there },
+        None => Remark::FramesNotSaid { there },
+    });
     let uncertain = picture::has_uncertain_colours(frames).then_some(Remark::Palette);
     let about = About {
         remarks: remarks.chain(other).chain(uncertain).collect(),

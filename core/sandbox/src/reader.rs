@@ -18,6 +18,8 @@ use clavicle_manifest::{MAX_INSTANCE_LEN, MediaType};
 use clavicle_pixels::render::{RenderError, Rendered, Wanted};
 use clavicle_reports::{PdfError, PdfPage, ReportContent, ReportError};
 
+pub use clavicle_pixels::lack::Lack;
+
 pub use self::film::{Film, FrameError};
 pub use self::here::Here;
 use crate::files::{Files, OnDisk};
@@ -107,6 +109,14 @@ pub trait Reader: fmt::Debug + Send + Sync {
     /// [`ReadError`].
     fn list_open(&self, file: &File) -> Result<References, ReadError> {
         Ok(ask(self, &List, file)??)
+    }
+
+    /// What the pixels of an open image are short of, if anything.
+    ///
+    /// # Errors
+    /// [`ReadError`].
+    fn lack_open(&self, file: &File) -> Result<Option<Lack>, ReadError> {
+        ask(self, &job::Lack, file)
     }
 
     /// Reads what a table of contents has to say of an open file, and what says whose it is.

@@ -1,7 +1,7 @@
 //! Completeness: what a study says of itself, for whoever only wants to look.
 //!
 //! It stands behind intake, where nothing is signed or published yet. It looks at Instance Numbers, at where slices lie, at what the
-//! sender says there is, and at the documents of the same folder that list instances. It promises no completeness: where nothing
+//! sender says there is, at whether the pixels of each image are all there, and at the documents of the same folder that list instances. It promises no completeness: where nothing
 //! of that speaks for missing images, this is what it says, and no more. What was quarantined counts as not there.
 //!
 //! ```no_run
@@ -22,15 +22,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use clavicle_dicom::facts::InstancePosition;
+use clavicle_dicom::facts::{InstancePosition, shown};
+use clavicle_dicom::kind::Kind;
 use clavicle_dicom::references::{Reference, lists_others};
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 use clavicle_sandbox::hands::each;
-use clavicle_sandbox::reader::Reader;
+use clavicle_sandbox::reader::{Lack, Reader};
 use clavicle_sandbox::{Files, OnDisk};
 
-use crate::intake::{Intake, Quarantined, SeriesIntake, StudyIntake};
+use crate::intake::{InstanceIntake, Intake, Quarantined, SeriesIntake, StudyIntake};
 use crate::reason::MAX_FILES;
 
 pub use self::numbers::{Gap, Numbers};
@@ -86,8 +87,21 @@ pub struct SeriesCompleteness {
     pub numbers: Numbers,
     /// Where they lie, where they say so.
     pub stacks: Vec<Stack>,
+    /// Instances whose pixels are not all there.
+    pub lacking: Vec<Lacking>,
     /// Instances that are listed and not there.
     pub absent: Vec<Absent>,
+}
+
+/// An instance whose pixels are not all there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lacking {
+    /// SOP Instance UID.
+    pub sop_instance_uid: Uid,
+    /// Instance Number (0020,0013).
+    pub instance_number: Option<i32>,
+    /// What is missing.
+    pub lack: Lack,
 }
 
 /// An instance that is listed and not there.
@@ -141,8 +155,9 @@ impl Completeness {
         for (_, one) in absent.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
             of_series.entry(one.series_instance_uid).or_default().push(one);
         }
+        let mut lacking = lacking(files, intake, reader);
         let mut studies: Vec<StudyCompleteness> =
-            intake.studies.iter().map(|study| StudyCompleteness::of(study, &mut of_series)).collect();
+            intake.studies.iter().map(|study| StudyCompleteness::of(study, &mut of_series, &mut lacking)).collect();
         let mut elsewhere = Vec::new();
         for one in of_series.into_values().flatten() {
             let study = studies.binary_search_by_key(&one.study_instance_uid, |study| Some(study.study_instance_uid));
@@ -166,10 +181,14 @@ impl Absent {
 }
 
 impl StudyCompleteness {
-    fn of(study: &StudyIntake, absent: &mut BTreeMap<Option<Uid>, Vec<Absent>>) -> Self {
+    fn of(
+        study: &StudyIntake,
+        absent: &mut BTreeMap<Option<Uid>, Vec<Absent>>,
+        lacking: &mut BTreeMap<PathBuf, Lack>,
+    ) -> Self {
         let places = study.series.iter().flat_map(|series| &series.instances).map(|one| one.place);
         let said = places.filter_map(|place| place.study_related_instances).max();
-        let series = study.series.iter().map(|series| SeriesCompleteness::of(series, absent)).collect();
+        let series = study.series.iter().map(|series| SeriesCompleteness::of(series, absent, lacking)).collect();
         let uid = study.study_instance_uid;
         Self { study_instance_uid: uid, instances: study.instances(), said, series, absent: Vec::new() }
     }
@@ -183,7 +202,16 @@ impl StudyCompleteness {
 }
 
 impl SeriesCompleteness {
-    fn of(series: &SeriesIntake, absent: &mut BTreeMap<Option<Uid>, Vec<Absent>>) -> Self {
+    fn of(
+        series: &SeriesIntake,
+        absent: &mut BTreeMap<Option<Uid>, Vec<Absent>>,
+        lacking: &mut BTreeMap<PathBuf, Lack>,
+    ) -> Self {
+        let lacking = series.instances.iter().filter_map(|one| {
+            let lack = lacking.remove(&one.path)?;
+            let (sop_instance_uid, instance_number) = (one.instance.sop_instance_uid, one.place.instance_number);
+            Some(Lacking { sop_instance_uid, instance_number, lack })
+        });
         let places: Vec<InstancePosition> = series.instances.iter().map(|one| one.place).collect();
         let uid = series.series_instance_uid;
         Self {
@@ -195,6 +223,7 @@ impl SeriesCompleteness {
             said: places.iter().filter_map(|place| place.series_related_instances).max(),
             numbers: Numbers::of(&places),
             stacks: Stack::all_of(&places),
+            lacking: lacking.collect(),
             absent: absent.remove(&Some(uid)).unwrap_or_default(),
         }
     }
@@ -204,8 +233,24 @@ impl SeriesCompleteness {
     pub fn is_suspicious(&self) -> bool {
         let of_slices = self.stacks.iter().any(|stack| !stack.missing.is_empty() || !stack.thin.is_empty());
         let of_numbers = !self.numbers.gaps.is_empty() || !self.numbers.thin.is_empty();
-        is_less(self.instances, self.said) || of_numbers || of_slices || !self.absent.is_empty()
+        let of_pixels = !self.lacking.is_empty();
+        is_less(self.instances, self.said) || of_numbers || of_slices || of_pixels || !self.absent.is_empty()
     }
+}
+
+/// What the pixels of each file are short of, of those that are short of anything.
+fn lacking(files: &dyn Files, intake: &Intake, reader: &dyn Reader) -> BTreeMap<PathBuf, Lack> {
+    let series = intake.studies.iter().flat_map(|study| &study.series);
+    let is_image =
+        |one: &&InstanceIntake| one.instance.frames > 0 || Kind::of(one.instance.sop_class_uid.as_str()) == Kind::Image;
+    let images: Vec<&PathBuf> =
+        series.flat_map(|series| &series.instances).filter(is_image).map(|one| &one.path).collect();
+    let outcomes = each(&images, files.at_once(), |path: &&PathBuf| reader.lack_open(&files.open(path)?), &|_| {});
+    let lacks = images.into_iter().zip(outcomes).filter_map(|(path, outcome)| {
+        let lack = outcome.unwrap_or_else(|reason| Some(Lack::Unread(shown(reason.to_string()))))?;
+        Some((path.clone(), lack))
+    });
+    lacks.collect()
 }
 
 fn is_less(there: usize, said: Option<u32>) -> bool {

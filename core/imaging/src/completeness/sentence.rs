@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
-use super::{Absent, Completeness, Gap, Run, SeriesCompleteness, StudyCompleteness};
+use super::{Absent, Completeness, Gap, Lacking, Run, SeriesCompleteness, StudyCompleteness};
 
 /// Most of a kind that are named; the others are counted.
 const MOST_NAMED: usize = 5;
@@ -45,6 +45,15 @@ fn absent(all: &[Absent]) -> Option<String> {
     let are = if all.len() == 1 { "is" } else { "are" };
     let names = named(all, |one| one.sop_instance_uid.to_string());
     Some(format!("{} listed by {} {are} not there: {names}", instances(all.len()), by.display()))
+}
+
+fn lacking(all: &[Lacking]) -> Option<String> {
+    let name = |one: &Lacking| {
+        let number = one.instance_number.map_or_else(|| one.sop_instance_uid.to_string(), |number| number.to_string());
+        format!("{number} ({})", one.lack)
+    };
+    (!all.is_empty())
+        .then(|| format!("pixels are not all there in {}: Instance Number {}", instances(all.len()), named(all, name)))
 }
 
 fn said(there: usize, said: Option<u32>, of: &str) -> Option<String> {
@@ -89,6 +98,9 @@ impl Display for SeriesCompleteness {
             if !stack.thin.is_empty() {
                 write!(f, "; fewer slices than elsewhere at {} mm", named(&stack.thin, run))?;
             }
+        }
+        if let Some(sentence) = lacking(&self.lacking) {
+            write!(f, "; {sentence}")?;
         }
         let said = said(self.instances, self.said, "0020,1209");
         for sentence in said.into_iter().chain(absent(&self.absent)) {

@@ -161,3 +161,56 @@ fn what_the_sender_says_there_is_counts() {
         "{same}"
     );
 }
+
+/// Where Pixel Data (7FE0,0010) begins in a native file.
+fn pixel_data(bytes: &[u8]) -> usize {
+    bytes.windows(8).rposition(|eight| eight == b"\xe0\x7f\x10\0OW\0\0").unwrap()
+}
+
+#[test]
+fn a_series_whose_pixels_are_not_all_there_does_not_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = Phantom { slices: 8, size: 32, ..Phantom::default() }.write(folder.path()).unwrap();
+    assert!(!looked_at(folder.path()).is_suspicious());
+    let numbered = |number: i32| {
+        let of = |path: &&PathBuf| {
+            let file = open_file(path).unwrap();
+            let said = |tag| file.element(tag).ok().and_then(|one| one.to_int::<i32>().ok());
+            (said(tags::SERIES_NUMBER), said(tags::INSTANCE_NUMBER)) == (Some(2), Some(number))
+        };
+        files.iter().find(of).unwrap().clone()
+    };
+    let change = |number, how: &dyn Fn(&mut Vec<u8>, usize)| {
+        let path = numbered(number);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = pixel_data(&bytes);
+        how(&mut bytes, at);
+        fs::write(path, bytes).unwrap();
+    };
+    let shorten = |bytes: &mut Vec<u8>, at: usize, len: usize| {
+        bytes[at + 8..at + 12].copy_from_slice(&(len as u32).to_le_bytes());
+        bytes.truncate(at + 12 + len);
+    };
+    // Cut off and put in order by somebody, with no pixels any more, with none of them left, and with 0 frames.
+    change(2, &|bytes, at| shorten(bytes, at, 1_000));
+    change(3, &|bytes, at| bytes.truncate(at));
+    change(4, &|bytes, at| shorten(bytes, at, 0));
+    succeed("dcmodify", ["-nb", "-i", "(0028,0008)=0", numbered(5).to_str().unwrap()]);
+    let less = looked_at(folder.path());
+    assert!(less.is_suspicious());
+    let series = less.studies[0].series.iter().find(|series| series.number == Some(2)).unwrap();
+    assert!(series.is_suspicious() && series.lacking.len() == 4, "{series}");
+    let mut said: Vec<String> =
+        series.lacking.iter().map(|one| format!("{} {}", one.instance_number.unwrap(), one.lack)).collect();
+    said.sort();
+    let expected = [
+        "2 frame 1 was cut off",
+        "3 it is an image without pixels",
+        "4 frame 1 was cut off",
+        "5 Number of Frames is 0",
+    ];
+    assert_eq!(said, expected);
+    assert!(less.to_string().contains("; pixels are not all there in 4 instances: Instance Number "), "{less}");
+    // The others say that nothing speaks for missing images.
+    assert!(!less.studies[0].series.iter().find(|series| series.number == Some(1)).unwrap().is_suspicious());
+}

@@ -29,6 +29,10 @@ pub use clavicle_dicom::kind::Kind;
 /// Most bytes of an encoded frame: no codec that helps makes it larger than it was, by more than its headers.
 const MAX_ENCODED: u64 = MAX_FRAME + (1 << 20);
 
+/// So many bytes at the end of a fragment are looked at for the end of a codestream, and so many of them may be padding.
+const TAIL: u64 = 64;
+const PADDING: usize = 32;
+
 /// Why no frame can be had of an instance.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -228,6 +232,65 @@ impl<S: Read + Seek> Frames<S> {
     pub fn said_otherwise(&self) -> Option<u32> {
         let said = self.said.unwrap_or(1);
         (said.max(1) != self.count).then_some(said)
+    }
+
+    /// What Number of Frames (0028,0008) says, if it says a number.
+    #[must_use]
+    pub const fn said(&self) -> Option<u32> {
+        self.said
+    }
+
+    /// Whether a frame, counted from 0, ends before it should. Native ones are measured. A codestream of the JPEG family ends with a marker, and what is
+    /// encoded in a simpler way is decoded. Of films and JPEG XL nothing is known.
+    ///
+    /// # Errors
+    /// [`FramesError`].
+    pub fn is_cut_off(&mut self, frame: u32) -> Result<bool, FramesError> {
+        let codec = match TransferSyntax::of(&self.transfer_syntax_uid) {
+            Ok(TransferSyntax::Encapsulated(codec)) => codec,
+            _ => Codec::Uncompressed,
+        };
+        let (fragments, len) = match &self.place {
+            Place::Native { value, .. } => {
+                let end = self.layout.native_bits().saturating_mul(u64::from(frame) + 1).div_ceil(8);
+                return Ok(end > value.len || end == 0);
+            }
+            Place::Encapsulated { index, fragments } => {
+                let no_such = FramesError::NoSuchFrame { frame, frames: self.count };
+                let (range, len) = usize::try_from(frame).ok().and_then(|frame| index.frame(frame)).ok_or(no_such)?;
+                (fragments[range].to_vec(), len)
+            }
+        };
+        let whole: u64 = fragments.iter().map(|fragment| fragment.len).sum();
+        if whole == 0 || len.is_some_and(|len| len > whole) {
+            return Ok(true);
+        }
+        match codec {
+            Codec::Jpeg | Codec::JpegLs | Codec::Jpeg2000 | Codec::HighThroughputJpeg2000 => {
+                let mut end = len.unwrap_or(whole);
+                let mut last = Vec::new();
+                for fragment in fragments {
+                    let len = fragment.len.min(end);
+                    end -= len;
+                    let tail = len.min(TAIL);
+                    last.append(&mut self.source.read(Span { at: fragment.at + (len - tail), len: tail })?);
+                }
+                // It may be padded, with whatever.
+                let marker = last.iter().rposition(|byte| *byte == 0xd9).filter(|at| *at > 0);
+                let ends = marker.is_some_and(|at| last[at - 1] == 0xff && last.len() - at <= PADDING);
+                Ok(!ends)
+            }
+            Codec::Uncompressed => Ok(whole < self.layout.native_bits().div_ceil(8)),
+            Codec::Rle | Codec::Deflate => match self.frame(frame) {
+                Ok(_) => Ok(false),
+                Err(FramesError::Codec(
+                    error @ (CodecError::NotBuilt { .. } | CodecError::Syntax(_) | CodecError::Layout(_)),
+                )) => Err(error.into()),
+                Err(FramesError::Codec(_)) => Ok(true),
+                Err(error) => Err(error),
+            },
+            _ => Ok(false),
+        }
     }
 
     /// What is not in order in the file.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use clavicle_dicom::rewrite::Syntax;
 use clavicle_pixels::frames::Frames;
+use clavicle_pixels::lack::{self, Lack, Looked};
 use clavicle_pixels::picture::{Pixels, View, picture};
 use clavicle_pixels::render::{Remark, Wanted, Windowing, render};
 use clavicle_sandbox::reader::{Here, Reader as _};
@@ -71,9 +72,15 @@ fn frames_that_can_be_told_apart_are_shown_and_the_disagreement_is_said() {
                 assert_eq!(frames.frame(frame).unwrap().samples, [frame as u8 + 1; 4]);
             }
             assert_eq!(frames.frame(6).unwrap_err().to_string(), "it has 6 frames, and no frame 7");
-            assert_eq!(remarks(&bytes), [Remark::Frames { said: number, there: 6 }]);
+            let is_said = said.is_some_and(|said| said != "x");
+            let remark =
+                if is_said { Remark::Frames { said: number, there: 6 } } else { Remark::FramesNotSaid { there: 6 } };
+            assert_eq!(remarks(&bytes), [remark]);
         }
     }
+    // One that says nothing was said to say 1.
+    let sentence = Remark::FramesNotSaid { there: 6 }.to_string();
+    assert_eq!(sentence, "the image does not say how many frames it has; there are 6, and all are shown");
     let agreed = fragments(RLE, grey(), Some("6"), &[], &six);
     assert_eq!((open(&agreed).said_otherwise(), remarks(&agreed)), (None, Vec::new()));
     // Two fragments a frame, of which only the first begins like one; said are five.
@@ -110,7 +117,8 @@ fn native_frames_are_as_many_as_there_are() {
         let mut frames = open(&bytes);
         assert_eq!((frames.count(), frames.said_otherwise()), (6, Some(number)));
         assert_eq!(frames.frame(5).unwrap().samples, [20, 21, 22, 23]);
-        assert_eq!(remarks(&bytes), [Remark::Frames { said: number, there: 6 }]);
+        let remark = said.map_or(Remark::FramesNotSaid { there: 6 }, |_| Remark::Frames { said: number, there: 6 });
+        assert_eq!(remarks(&bytes), [remark]);
     }
     // Padding is no frame, nor is what is less than one.
     let odd = Image { in_group_28: vec![is(8, "3")], ..Image::grey(1, 3, 8, 8) };
@@ -280,4 +288,50 @@ fn segmented_palettes_of_eight_bits_are_of_bytes() {
         let Pixels::Rgb(pixels) = picture(&mut open(&bytes), 0, &View::AsItSays).unwrap().pixels else { panic!() };
         assert_eq!(pixels, [10, 10, 10, 20, 20, 20, 30, 30, 30, 40, 40, 40]);
     }
+}
+
+fn lack_of(bytes: &[u8]) -> Option<Lack> {
+    let read = Frames::read(Cursor::new(bytes), bytes.len() as u64);
+    match read.map_err(Looked::from).and_then(|mut frames| lack::lack(&mut frames)) {
+        Ok(()) | Err(Looked::NothingToSay) => None,
+        Err(Looked::Lacks(lack)) => Some(lack),
+    }
+}
+
+/// A series whose pixels were cut off, or that had none, passed for a complete one.
+#[test]
+fn what_pixels_are_short_of_is_found_without_a_picture() {
+    let said = |number: &str| Image { in_group_28: vec![is(8, number)], ..grey() };
+    assert_eq!(lack_of(&grey().native(&[1, 2, 3, 4])), None);
+    assert_eq!(lack_of(&said("2").native(&[1, 2, 3, 4, 5, 6, 7, 8])), None);
+    assert_eq!(lack_of(&grey().native(&[1, 2])), Some(Lack::CutOff(1)));
+    assert_eq!(lack_of(&grey().native(&[])), Some(Lack::CutOff(1)));
+    assert_eq!(lack_of(&said("2").native(&[1, 2, 3, 4, 5, 6])), Some(Lack::Frames { said: 2, there: 1 }));
+    assert_eq!(lack_of(&said("0").native(&[1, 2, 3, 4])), Some(Lack::NoFrames));
+    assert_eq!(lack_of(&grey().native(&[1, 2, 3, 4, 5, 6, 7, 8])), Some(Lack::NotSaid(2)));
+    // In fragments.
+    let six: Vec<Vec<u8>> = (1..=6).map(rle).collect();
+    assert_eq!(lack_of(&fragments(RLE, grey(), Some("6"), &[], &six)), None);
+    assert_eq!(lack_of(&fragments(RLE, grey(), Some("7"), &[], &six)), Some(Lack::Frames { said: 7, there: 6 }));
+    assert_eq!(lack_of(&fragments(RLE, grey(), None, &[], &six)), Some(Lack::NotSaid(6)));
+    assert_eq!(lack_of(&fragments(RLE, grey(), Some("0"), &[], &six)), Some(Lack::NoFrames));
+    let mut cut = six.clone();
+    cut[3].truncate(64);
+    assert_eq!(lack_of(&fragments(RLE, grey(), Some("6"), &[], &cut)), Some(Lack::CutOff(4)));
+    cut[3].clear();
+    assert_eq!(lack_of(&fragments(RLE, grey(), Some("6"), &[], &cut)), Some(Lack::CutOff(4)));
+    assert!(matches!(
+        lack_of(&fragments(RLE, grey(), Some("1"), &[], &[])),
+        Some(Lack::Fragments { fragments: 0, .. })
+    ));
+    // A codestream ends with its marker, in whichever fragment, padded or not.
+    let begin = || vec![0xff, 0xd8, 0xff, 0xe0, 1, 2];
+    for end in [&[0xff, 0xd9][..], &[0xff, 0xd9, 0, 0], &[7, 0xff, 0xd9, 0]] {
+        assert_eq!(lack_of(&fragments(JPEG, grey(), None, &[], &[[&begin()[..], end].concat()])), None, "{end:?}");
+        assert_eq!(lack_of(&fragments(JPEG, grey(), None, &[], &[begin(), end.to_vec()])), None, "{end:?}");
+    }
+    assert_eq!(lack_of(&fragments(JPEG, grey(), None, &[], &[begin()])), Some(Lack::CutOff(1)));
+    let whole = [&begin()[..], &[0xff, 0xd9]].concat();
+    let of_two = fragments(JPEG, grey(), Some("2"), &[], &[whole, begin()]);
+    assert_eq!(lack_of(&of_two), Some(Lack::CutOff(2)));
 }

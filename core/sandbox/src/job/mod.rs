@@ -6,6 +6,7 @@
 mod decode;
 mod head;
 mod inspect;
+mod lack;
 mod list;
 mod open;
 mod pdf;
@@ -21,6 +22,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 pub use self::decode::{Decode, DecodeError};
 pub use self::head::Head;
 pub use self::inspect::{Inspect, Inspected};
+pub use self::lack::Lack;
 pub use self::list::List;
 pub use self::open::{Kept, Opened};
 pub use self::pdf::DrawPage;
@@ -36,6 +38,7 @@ fn run<S: Read + Seek>(question: &Question, file: Opened<'_, S>) -> io::Result<V
         DrawPage::NAME => done::<DrawPage, S>(question, file),
         Head::NAME => done::<Head, S>(question, file),
         Inspect::NAME => done::<Inspect, S>(question, file),
+        Lack::NAME => done::<Lack, S>(question, file),
         List::NAME => done::<List, S>(question, file),
         Pick::NAME => done::<Pick, S>(question, file),
         ReadReport::NAME => done::<ReadReport, S>(question, file),
