@@ -85,7 +85,7 @@ impl Server {
         (gate, counter, revocations): (Arc<dyn Gate>, Arc<dyn Counter>, Revocations),
         limits: Limits,
     ) -> Result<Self, EndpointError> {
-        let protocols = [transfer::PROTOCOL, pickup::PROTOCOL, revoke::PROTOCOL];
+        let protocols = [transfer::PROTOCOL, transfer::STATEMENTS, pickup::PROTOCOL, revoke::PROTOCOL];
         let endpoint = endpoint::bind(key, Some(at), &protocols).await?;
         let address = endpoint.bound_sockets().into_iter().next().unwrap_or(at);
         let (stop, stopping) = watch::channel(false);
@@ -194,6 +194,7 @@ async fn connection(incoming: Incoming, stranger: Place<Neighbourhood>, lobby: &
     let of_key = lobby.keys.enter(&connection);
     match connection.alpn() {
         transfer::PROTOCOL => transfer::serve(&connection, stranger, &of_key.sending, &lobby.transfers).await,
+        transfer::STATEMENTS => transfer::state(&connection, stranger, &lobby.transfers).await,
         pickup::PROTOCOL => pickup::serve(&connection, stranger, &lobby.pickups).await,
         revoke::PROTOCOL => drop(stranger.holding(lobby.revocations.serve(&connection)).await),
         _ => {}

@@ -20,8 +20,8 @@ use clavicle_manifest::{Altered, Change, Comparison, Received, Uid};
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pack::Pack;
 use clavicle_network::transfer::{
-    self, BoxFuture, Demand, FetchError, Got, Item, Listing, Offer, Outcome, Pace, Places, Progress, Reach, Steering,
-    Verified,
+    self, Asking, BoxFuture, Demand, FetchError, Got, Item, Listing, Offer, Outcome, Pace, Places, Progress, Reach,
+    Steering, Verified,
 };
 use iroh::Endpoint;
 use tokio::sync::watch;
@@ -369,6 +369,20 @@ impl Wallet {
     pub(crate) fn fetch(&self, download: Download, key: SecretKey, out: Option<&Path>) -> StudyFetch {
         let (vault, clock) = (Arc::clone(&self.vault), self.ledger.clock());
         StudyFetch { vault, chain: self.chain(), clock, download, key, out: out.map(Path::to_owned) }
+    }
+
+    /// Knocks at a study's source to ask for its receipts, and for nothing else.
+    pub(crate) async fn ask_receipts(
+        &self,
+        download: Download,
+        key: &SecretKey,
+    ) -> Result<(Endpoint, Asking), WalletError> {
+        let Download { study, source, remote, claim, actor, .. } = download;
+        let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
+        let endpoint = bind_towards(key, to).await?;
+        let hello = Hello { source, study, claim, actor, at: self.now() }.sign(&self.chain(), key);
+        let asking = Asking::connect(&endpoint, &remote, &hello).await?;
+        Ok((endpoint, asking))
     }
 
     /// Whether a fetch of the revision with this root broke off for another that there is since: asked for again, that one comes. By the source's

@@ -126,6 +126,20 @@ pub struct Made {
     pub stage: Stage,
 }
 
+/// A grant that the hospitals refused. By its id. They have seen the key that it was to: it is kept for this study, so that it never stands on two.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct RefusedGrant {
+    /// The grant.
+    pub made: Made,
+}
+
+/// A claim that the hospital refused. By the study's id. Should it come into a block all the same, the next pickup goes on with it.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct RefusedClaim {
+    /// What would be kept of the study.
+    pub held: Held,
+}
+
 /// How far a grant is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub enum Stage {
@@ -337,6 +351,8 @@ rows! {
     Begun, "pickup-2", "a pickup that was begun", PickupCode::MAX_LEN + 33;
     Held, "study", "a study that is held", MAX_ENVELOPE_LEN + 1024;
     Made, "made", "a grant that was made", 4 * MAX_ENVELOPE_LEN;
+    RefusedGrant, "grant-refused", "a grant that was refused", 4 * MAX_ENVELOPE_LEN;
+    RefusedClaim, "claim-refused", "a claim that was refused", MAX_ENVELOPE_LEN + 1024;
     Revoked, "revoked", "a grant that was revoked", MAX_ENVELOPE_LEN + 9;
     Shown, "card", "a card that was shown", 4 * 1024;
     CopyOf, "copy", "a copy that was made", 64;

@@ -8,7 +8,7 @@
 //! its signature on the receipt          ─►
 //! wants: place, first MiB               ─►
 //!                                       ◄─ for each: place (4) ‖ 1 ‖ item, or place (4) ‖ 0 when it is not to be had
-//! or, a holder: receipts from …         ─►
+//! or, a holder: receipts from …         ─►                     who wants only these asks [`Asking`], and no receipt is written of it
 //!                                       ◄─ receipts
 //! wants …, end of stream                ─►
 //! ```
@@ -29,6 +29,7 @@ mod reading;
 mod receive;
 mod refusals;
 mod send;
+mod statements;
 mod steering;
 mod turn;
 mod writing;
@@ -38,6 +39,8 @@ pub use self::reading::Kept;
 pub use self::receive::{Fetch, FetchError, Got, Outcome, Progress, Verified, connect};
 pub use self::send::{Admission, BoxError, Gate};
 pub(crate) use self::send::{Transfers, serve};
+pub(crate) use self::statements::serve as state;
+pub use self::statements::{Asking, STATEMENTS};
 pub use self::steering::{Demand, Pace, Places, Steering};
 
 /// The code with which a source closes a connection that it has refused.

@@ -23,7 +23,7 @@ use crate::endpoint::{self, Remote, read_message, write_message};
 use crate::pack::{MAX_PIECE, Pack, PackError, piece_len, pieces};
 
 /// How long the source may send nothing.
-const STALLED: Duration = Duration::from_secs(30);
+pub(super) const STALLED: Duration = Duration::from_secs(30);
 /// The most bytes that are taken from the connection at a time.
 const STEP: usize = 64 * 1024;
 
@@ -94,7 +94,7 @@ pub async fn connect(endpoint: &Endpoint, source: &Remote, hello: &SignedHello) 
 }
 
 /// What the end of a connection means.
-fn why(connection: &Connection) -> FetchError {
+pub(super) fn why(connection: &Connection) -> FetchError {
     let code = match connection.close_reason() {
         Some(ConnectionError::ApplicationClosed(close)) => u32::try_from(close.error_code.into_inner()).ok(),
         _ => None,

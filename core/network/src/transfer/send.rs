@@ -40,7 +40,7 @@ const RENEW: Duration = Duration::from_secs(30);
 /// How often each item may be asked for on one connection, all of them taken together.
 const MAX_TIMES: usize = 2;
 /// How often receipts may be asked for on one connection.
-const MAX_STATEMENTS: u32 = 1_000;
+pub(super) const MAX_STATEMENTS: u32 = 1_000;
 /// The most bytes that are given to the connection at a time.
 const CHUNK: usize = 64 * 1024;
 /// How many hellos are decided on at once; the others wait.
@@ -138,11 +138,11 @@ pub struct Admission {
 
 /// Where a source sends what may be fetched.
 pub(crate) struct Transfers {
-    gate: Arc<dyn Gate>,
-    guests: Fair<Account>,
-    refusals: Refusals,
+    pub(super) gate: Arc<dyn Gate>,
+    pub(super) guests: Fair<Account>,
+    pub(super) refusals: Refusals,
     deciding: BlockingLane,
-    renewing: BlockingLane,
+    pub(super) renewing: BlockingLane,
     sending: Semaphore,
 }
 
@@ -220,16 +220,16 @@ pub(crate) async fn serve(
 }
 
 /// Whoever may be let in, and what they said and when.
-struct Greeted {
-    send: SendStream,
-    receive: RecvStream,
-    asked: Instant,
+pub(super) struct Greeted {
+    pub(super) send: SendStream,
+    pub(super) receive: RecvStream,
+    pub(super) asked: Instant,
     hello: SignedHello,
-    admission: Admission,
+    pub(super) admission: Admission,
 }
 
 /// Hears whoever connected, and decides. Who may not be let in was told so when this returns.
-async fn greet(connection: &Connection, address: Neighbourhood, transfers: &Transfers) -> Option<Greeted> {
+pub(super) async fn greet(connection: &Connection, address: Neighbourhood, transfers: &Transfers) -> Option<Greeted> {
     let (mut send, mut receive) = timeout(PATIENCE, connection.accept_bi()).await.ok()?.ok()?;
     let (asked, decided) = tokio::select! {
         biased;
@@ -340,7 +340,7 @@ impl<'a> Leave<'a> {
 
 /// Why a transfer broke off.
 #[derive(Debug, thiserror::Error)]
-enum SendError {
+pub(super) enum SendError {
     #[error(transparent)]
     Message(#[from] MessageError),
     #[error("the recipient asked for nothing")]

@@ -2,10 +2,11 @@
 
 use std::sync::atomic::Ordering;
 
+use clavicle_ledger::authorise::{Claim, Hello};
 use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::receipt::{Closed, End, Entry, ReceiptClaim, SignedReceipt};
 use clavicle_letters::mailbox::{Mailbox, Token};
-use clavicle_network::transfer::{FetchError, PROTOCOL, Reach};
+use clavicle_network::transfer::{Asking, FetchError, PROTOCOL, Reach};
 use tempfile::TempDir;
 
 use crate::world::{LARGE, REPORT, SMALL, Scene, file, pack, soon};
@@ -130,4 +131,35 @@ async fn the_holder_is_told_who_looked_and_nobody_else_is() {
     let sequences = statement.receipts.iter().map(|stated| stated.receipt.receipt.sequence);
     assert!(sequences.eq(0..3), "{statement:?}");
     assert_eq!(soon(verified.receipts(2)).await.unwrap().receipts.len(), 1);
+}
+
+/// Each time a holder asked who looked, that was written down as a look: opened, and closed.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_receipts_alone_is_told_them_and_not_written_down() {
+    let scene = Scene::new().await;
+    let grantee = scene.grantee("grantee");
+    let (_endpoint, verified) = scene.verified(&grantee).await;
+    verified.close().await;
+    let before = written(&scene, 2).await;
+    let hospital = &scene.hospital;
+    for _ in 0..3 {
+        let claim = Claim::Holder;
+        let hello = Hello { source: hospital.id, study: scene.study, claim, actor: None, at: hospital.now() };
+        let endpoint = scene.endpoint(&hospital.holder).await;
+        let hello = hello.sign(&hospital.chain, &hospital.holder);
+        let mut asking = soon(Asking::connect(&endpoint, &scene.remote(), &hello)).await.unwrap();
+        let statement = soon(asking.receipts(0)).await.unwrap();
+        let told: Vec<_> = statement.receipts.iter().map(|stated| stated.receipt.receipt.sequence).collect();
+        assert_eq!(told, [0, 1]);
+        assert_eq!(soon(asking.receipts(1)).await.unwrap().receipts.len(), 1);
+        asking.close();
+    }
+    assert_eq!(written(&scene, 2).await, before);
+    // Nobody else is told anything, and why stands where the operator finds it.
+    let endpoint = scene.endpoint(&grantee.key).await;
+    let mut asking = soon(Asking::connect(&endpoint, &scene.remote(), &scene.hello(&grantee))).await.unwrap();
+    let refused = soon(asking.receipts(0)).await.unwrap_err();
+    assert!(matches!(refused, FetchError::Refused(_)), "{refused}");
+    assert_eq!(hospital.refusals.borrow()[..], ["somebody who is not the holder asked for receipts"]);
+    assert_eq!(written(&scene, 2).await, before);
 }

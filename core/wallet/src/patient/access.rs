@@ -13,13 +13,13 @@ use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
 use clavicle_letters::about::About;
 use clavicle_network::transfer::{FetchError, Progress};
 
-use super::{OwnStudy, Patient};
+use super::{Granted, OwnStudy, Patient};
 use crate::cache::{self, Images};
 use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
 use crate::error::WalletError;
 use crate::ledger::Proven;
 use crate::objection::{self, Objection};
-use crate::rows::{InSpiteOf, Made};
+use crate::rows::{InSpiteOf, Made, RefusedGrant, Stage};
 use crate::wallet::{served_at, source_in};
 
 /// Who has access to a study, as the ledger has it.
@@ -31,8 +31,28 @@ pub struct Access {
     pub age_ms: u64,
     /// How often the study was touched.
     pub events: u64,
-    /// Every grant there is.
+    /// Every grant by which somebody may fetch now.
     pub grants: Vec<AccessRow>,
+    /// Grants of this wallet's that have ended, and those on the ledger whose last day is not over: nobody fetches by them any more.
+    pub ended: Vec<EndedRow>,
+}
+
+/// A grant that nobody fetches by any more.
+#[derive(Clone, Debug)]
+pub struct EndedRow {
+    /// The grant.
+    pub row: AccessRow,
+    /// How it ended.
+    pub how: HowEnded,
+}
+
+/// How a grant ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HowEnded {
+    /// Its time is over.
+    Over,
+    /// It was revoked, by whichever wallet, or it went with a delegation or a transfer.
+    Revoked,
 }
 
 /// One grant.
@@ -62,20 +82,48 @@ impl Patient {
         let now = BlockTime(self.wallet.now().max(proven.rows.head()?.time.timestamp()));
         // A delegate's grant is gone with the delegation, which the row may not say yet.
         record.settle(now);
-        let mut grants = Vec::new();
+        let (mut grants, mut ended) = (Vec::new(), Vec::new());
         for grant in record.grants.iter().filter(|grant| grant.is_live(now)) {
-            let made = self.wallet.vault.get::<Made>(grant.id.as_bytes())?;
+            let made = match self.wallet.vault.get::<Made>(grant.id.as_bytes())? {
+                Some(made) => Some(made),
+                // It came into a block although it was refused.
+                None => self.wallet.vault.get::<RefusedGrant>(grant.id.as_bytes())?.map(|refused| refused.made),
+            };
             let terms = made.as_ref().map(|made| &made.terms);
-            grants.push(AccessRow {
+            let row = AccessRow {
                 grant: grant.id,
                 grantee: grant.grantee,
                 expires: terms.map(|terms| terms.expires),
                 purpose: terms.map(|terms| terms.purpose),
                 expiry_day: grant.expiry_day,
                 name: made.map(|made| made.card.card.name),
-            });
+            };
+            // The ledger has it to the end of its last day; the source serves it to the moment that its Terms say.
+            if row.expires.is_some_and(|expires| expires <= now.timestamp()) {
+                ended.push(EndedRow { row, how: HowEnded::Over });
+            } else {
+                grants.push(row);
+            }
         }
-        Ok(Access { height: proven.height, age_ms: proven.age_ms, events: record.events, grants })
+        for Granted { id, made, revoked } in self.grants()?.into_iter().filter(|granted| granted.made.study == study.id)
+        {
+            let is_told = grants.iter().chain(ended.iter().map(|one| &one.row)).any(|row| row.grant == id);
+            // One that never came into a block gave nobody anything.
+            if is_told || made.stage == Stage::Signed {
+                continue;
+            }
+            let is_over = made.terms.expires <= now.timestamp() && revoked.is_none();
+            let row = AccessRow {
+                grant: id,
+                grantee: made.grantee,
+                expires: Some(made.terms.expires),
+                purpose: Some(made.terms.purpose),
+                expiry_day: made.terms.expires.day_rounded_up(),
+                name: Some(made.card.card.name),
+            };
+            ended.push(EndedRow { row, how: if is_over { HowEnded::Over } else { HowEnded::Revoked } });
+        }
+        Ok(Access { height: proven.height, age_ms: proven.age_ms, events: record.events, grants, ended })
     }
 
     /// Begins to fetch a study of one's own, into the cache; with `out`, into files there. It is the fetch that goes on from here, without this.
@@ -129,16 +177,16 @@ impl Patient {
         }
     }
 
-    /// Asks the study's source who looked, and keeps what it says; see [`Patient::looks`].
+    /// Asks the study's source who looked, and keeps what it says; see [`Patient::looks`]. To ask is not to look: no receipt is written of it.
     ///
     /// # Errors
     /// [`WalletError`].
     pub async fn look_up(&mut self, study: &OwnStudy) -> Result<(), WalletError> {
         let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
-        let (endpoint, mut verified) = Box::pin(self.wallet.fetch(download, key, None).knock()).await?;
+        let (endpoint, mut asking) = Box::pin(self.wallet.ask_receipts(download, &key)).await?;
         let mut from = self.receipts_from(study)?;
         loop {
-            let statement = verified.receipts(from).await?;
+            let statement = asking.receipts(from).await?;
             let more = self.take_statement(study, &statement).await?;
             let last = statement.receipts.last().map(|stated| stated.receipt.receipt.sequence);
             match last.filter(|last| more && *last >= from) {
@@ -146,7 +194,7 @@ impl Patient {
                 None => break,
             }
         }
-        verified.close().await;
+        asking.close();
         endpoint.close().await;
         Ok(())
     }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use clavicle_ledger::action::GrantError;
 use clavicle_ledger::encoding::Text;
+use clavicle_ledger::genesis::Parameters;
 use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::study::Deed;
-use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_ledger::study::{Capacity, Deed, MAX_HOLDER_GRANTS, Study};
+use clavicle_ledger::time::{BlockTime, Height, Timestamp};
 use clavicle_ledger::transaction::Action;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::letter::{Content, GrantLetter, Letter};
@@ -16,9 +18,10 @@ use tokio::time::timeout;
 use tracing::debug;
 
 use super::{OwnStudy, Patient, one};
-use crate::envelope::{self, GrantRequest};
+use crate::envelope::{self, GrantRequest, Head};
 use crate::error::WalletError;
-use crate::rows::{Held, Made, Revoked, Stage};
+use crate::rows::{Held, Made, RefusedGrant, Revoked, Stage};
+use crate::vault::VaultError;
 use crate::wallet::{ReceiptGiven, random};
 
 /// How long a command that is about something else brings in what is not final yet.
@@ -106,7 +109,7 @@ impl Patient {
         if !relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
             return Err(WalletError::UnknownRelays);
         }
-        let grants = self.grants()?;
+        let mut grants = self.grants()?;
         let same =
             |grant: &&Granted| grant.made.study == study.id && grant.made.card == *card && grant.revoked.is_none();
         // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
@@ -120,6 +123,16 @@ impl Patient {
         }
         let (record, proven) = self.record(study).await?;
         let (time, head) = (proven.rows.head()?.time, self.wallet.ledger.head());
+        // One that came into a block although it was refused is a grant like any other.
+        let refused = self.refused_grants()?;
+        for one in refused.iter().filter(|one| one.made.study == study.id && record.grants.find(&one.id).is_some()) {
+            let made = Made { stage: Stage::Final(proven.height), ..one.made.clone() };
+            self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+                batch.remove::<RefusedGrant>(one.id.as_bytes())?;
+                batch.put(one.id.as_bytes(), &made)
+            })?;
+            grants.push(Granted { id: one.id, made, revoked: None });
+        }
         // By block time: a clock that is ahead must not have a grant signed twice of which one can still come into a block.
         let is_unfinished = |grant: &&Granted| match grant.made.stage {
             Stage::Signed => head.is_before(grant.made.envelope.body.submit_by),
@@ -134,13 +147,22 @@ impl Patient {
                 Err(WalletError::Unfinished(unfinished.id))
             };
         }
-        let used = |key: &&Key| grants.iter().any(|grant| grant.made.grantee == **key);
-        let unused: Vec<Key> = shown.grantees.iter().filter(|key| !used(key)).copied().collect();
-        let grantee = envelope::one_of(&unused, random()?).ok_or(WalletError::CardUsedUp)?;
+        // A key that relays have seen for a study is that study's, whatever became of the grant: no key ever stands on two.
+        let seen = |key: &Key| {
+            let of_refused = refused.iter().filter(|one| one.made.grantee == *key && one.made.study != study.id);
+            grants.iter().any(|grant| grant.made.grantee == *key) || of_refused.count() > 0
+        };
+        let seen_here = |key: &&Key| refused.iter().any(|one| one.made.grantee == **key);
+        let unused: Vec<Key> = shown.grantees.iter().filter(|key| !seen(key)).copied().collect();
+        let again: Vec<Key> = unused.iter().filter(seen_here).copied().collect();
+        let from = if again.is_empty() { &unused } else { &again };
+        let grantee = envelope::one_of(from, random()?).ok_or(WalletError::CardUsedUp)?;
         record.permits(Deed::Grant, time).map_err(WalletError::Standing)?;
         if request.for_ms == 0 {
             return Err(WalletError::TooShort);
         }
+        // What the hospitals would refuse is not signed: then nobody has seen the key, and it is as good as before.
+        check_rules(&record, &proven.rows.rules()?.parameters, time, head, request)?;
         let terms = envelope::terms(head, random()?, (record.revision, record.manifest_root), request);
         let holder = self.holder(&study.held)?;
         let body = envelope::grant(head, random()?, &chain, (study.id, holder.public()), grantee, &terms);
@@ -172,7 +194,11 @@ impl Patient {
             Stage::Final(height) => height,
             Stage::Delivered(_) => return Ok(()),
             Stage::Signed => {
-                let height = self.wallet.ledger.submit(&grant.made.envelope, &[]).await?;
+                let submitted = self.wallet.ledger.submit(&grant.made.envelope, &[]).await;
+                if let Err(WalletError::Rejected(_)) = submitted {
+                    self.refuse(grant)?;
+                }
+                let height = submitted?;
                 self.wallet.keep_light()?;
                 self.stage(grant, Stage::Final(height))?;
                 height
@@ -216,7 +242,12 @@ impl Patient {
         });
         for mut grant in due.take(AT_ONCE) {
             if grant.made.stage == Stage::Signed {
-                let Some(height) = self.wallet.ledger.offer(&grant.made.envelope, &[]).await? else { continue };
+                let offered = self.wallet.ledger.offer(&grant.made.envelope, &[]).await;
+                // Whoever asks for it again is told why, and it is let go then.
+                if let Err(WalletError::Rejected(_)) = offered {
+                    continue;
+                }
+                let Some(height) = offered? else { continue };
                 self.wallet.keep_light()?;
                 self.stage(&mut grant, Stage::Final(height))?;
             }
@@ -238,6 +269,23 @@ impl Patient {
             self.wallet.vault.put(&id, &revoked)?;
         }
         Ok(())
+    }
+
+    /// A refused grant is none: the study and the card are as before. That its key was seen is remembered.
+    fn refuse(&self, grant: &Granted) -> Result<(), WalletError> {
+        let refused = RefusedGrant { made: grant.made.clone() };
+        Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            batch.remove::<Made>(grant.id.as_bytes())?;
+            batch.put(grant.id.as_bytes(), &refused)
+        })?)
+    }
+
+    fn refused_grants(&self) -> Result<Vec<Granted>, WalletError> {
+        let all = self.wallet.vault.all::<RefusedGrant>()?.into_iter();
+        let refused = all.filter_map(|(id, RefusedGrant { made })| {
+            Some(Granted { id: id.try_into().map(GrantId::from_bytes).ok()?, made, revoked: None })
+        });
+        Ok(refused.collect())
     }
 
     fn stage(&self, grant: &mut Granted, stage: Stage) -> Result<(), WalletError> {
@@ -368,6 +416,31 @@ impl Patient {
     fn held(&self, study: StudyId) -> Result<Held, WalletError> {
         self.wallet.vault.get(study.as_bytes())?.ok_or_else(|| WalletError::NoStudy(study.to_string()))
     }
+}
+
+/// Refuses what the hospitals would, by the rules and the study as they are proven.
+fn check_rules(
+    record: &Study,
+    parameters: &Parameters,
+    now: BlockTime,
+    head: Head,
+    request: &GrantRequest,
+) -> Result<(), WalletError> {
+    let refuse = |why: GrantError| Err(WalletError::Rejected(why.to_string()));
+    let given = head.time.timestamp().plus(request.for_ms).day_rounded_up();
+    let latest = now.timestamp().day().plus(parameters.max_grant_days);
+    if given > latest {
+        return refuse(GrantError::TooLong { given, latest });
+    }
+    let live = record.grants.iter().filter(|grant| grant.by == Capacity::Holder && grant.is_live(now)).count();
+    if live >= MAX_HOLDER_GRANTS {
+        return refuse(GrantError::TooMany(MAX_HOLDER_GRANTS));
+    }
+    let today = record.today.on(now.timestamp().day()).holder_grants;
+    if today >= parameters.holder_grants_per_day {
+        return refuse(GrantError::TooOften(parameters.holder_grants_per_day));
+    }
+    Ok(())
 }
 
 /// Whether a grant is what is asked for. Wallets of before counted its length from their own clock.

@@ -19,7 +19,7 @@ use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_ledger::time::LocalTime;
 
-pub use self::access::{Access, AccessRow};
+pub use self::access::{Access, AccessRow, EndedRow, HowEnded};
 pub use self::grant::{Granted, Revocable};
 pub use self::pickup::{PickedUp, PickupOutcome};
 pub use self::receipts::Look;
@@ -124,7 +124,8 @@ impl Patient {
 
     /// A study's record as the ledger has it now, and its source, if this key holds it.
     async fn record_of(&mut self, id: StudyId, source: SourceId, holder: &Key) -> Result<(Study, Proven), WalletError> {
-        let proven = self.wallet.rows(&[StateKey::Head, StateKey::Study(id), StateKey::Source(source)]).await?;
+        let asked = [StateKey::Head, StateKey::Rules, StateKey::Study(id), StateKey::Source(source)];
+        let proven = self.wallet.rows(&asked).await?;
         let record = proven.rows.study(id)?.ok_or(WalletError::NotOnLedger)?;
         objection::keep(&self.wallet.vault, id, &record, &proven)?;
         if record.holder == *holder { Ok((record, proven)) } else { Err(WalletError::OtherHolder) }

@@ -21,7 +21,8 @@ use zeroize::Zeroizing;
 use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
-use crate::rows::{Begun, Held, Known, MAX_RUNS, Summary};
+use crate::rows::{Begun, Held, Known, MAX_RUNS, RefusedClaim, Summary};
+use crate::vault::VaultError;
 use crate::wallet::{Wallet, random, served_at, source_in};
 
 /// What became of a visit.
@@ -103,13 +104,19 @@ impl Patient {
         opened: Opened,
     ) -> Result<PickupOutcome, WalletError> {
         let not_offered = opened.not_offered().to_vec();
+        // All of them before any is kept: a hospital that is not to be believed in one is not in the others.
+        let mut roots = Vec::new();
+        for offer in opened.offers() {
+            roots.push(self.verify_offer(source, &operational, offer)?);
+        }
         self.pass_used_keys(opened.offers().len()).await?;
         for offer in opened.offers() {
+            self.take_up_refused_claim(offer.manifest.manifest.header().study)?;
             self.give_up_late_claim(offer.manifest.manifest.header().study).await?;
         }
         let mut studies = Vec::new();
-        for offer in opened.offers() {
-            studies.push(self.consider(source, &operational, offer)?);
+        for (offer, root) in opened.offers().iter().zip(roots) {
+            studies.push(self.consider(source, &operational, offer, root)?);
         }
         let about: Vec<About> = opened.offers().iter().map(|offer| offer.about.clone()).collect();
         let claims = studies.iter().filter_map(|study| self.claim_of(&study.study).transpose());
@@ -120,7 +127,10 @@ impl Patient {
         let claiming = studies.iter_mut().filter(|study| study.study.held.claim.is_some());
         for (study, claimed) in claiming.zip(claimed) {
             match claimed {
-                Claimed::Failed(why) => study.failed = Some(why.to_string()),
+                Claimed::Failed(why) => {
+                    study.failed = Some(why.to_string());
+                    self.let_go(&study.study).await?;
+                }
                 Claimed::Final { envelope, included } => {
                     self.settle(&mut study.study, *envelope, *included).await?;
                 }
@@ -155,15 +165,25 @@ impl Patient {
         Ok(self.wallet.vault.put(&place(&begun.code), begun)?)
     }
 
-    /// Looks at an offer: whether it is what the source signed, and how it is claimed.
-    fn consider(&self, source: SourceId, operational: &Key, offer: &Offered) -> Result<PickedUp, WalletError> {
+    /// Whether an offer is what the source signed: its root.
+    fn verify_offer(&self, source: SourceId, operational: &Key, offer: &Offered) -> Result<ManifestRoot, WalletError> {
         let chain = self.wallet.chain();
         let header = offer.manifest.manifest.header();
         if header.source != source || !header.is_of(&chain, &offer.salt) {
             return Err(WalletError::Offer(None));
         }
-        let root = offer.manifest.verify(&chain, operational).map_err(|error| WalletError::Offer(Some(error)))?;
-        let id = header.study;
+        offer.manifest.verify(&chain, operational).map_err(|error| WalletError::Offer(Some(error)))
+    }
+
+    /// Looks how an offer is claimed.
+    fn consider(
+        &self,
+        source: SourceId,
+        operational: &Key,
+        offer: &Offered,
+        root: ManifestRoot,
+    ) -> Result<PickedUp, WalletError> {
+        let id = offer.manifest.manifest.header().study;
         let known = self.wallet.vault.get::<Held>(id.as_bytes())?;
         // Held, or claimed in this edition: the same claim once more.
         let same = |held: &Held| held.claim.as_ref().is_some_and(|claim| defines(claim, &root, operational));
@@ -173,6 +193,39 @@ impl Patient {
         }
         let held = self.hold(source, *operational, offer, root)?;
         Ok(PickedUp { study: OwnStudy { id, held }, before: false, failed: None })
+    }
+
+    /// A study that was refused is not this wallet's, and nothing of it is among those that are. Its claim is kept apart for as long as it may come into a
+    /// block all the same, as one does that the hospitals had not agreed on yet: then the same code goes on with it.
+    async fn let_go(&mut self, study: &OwnStudy) -> Result<(), WalletError> {
+        let holder = self.holder(&study.held)?.public();
+        // When nobody says what the ledger has, it may come.
+        let record = match self.wallet.rows(&[StateKey::Study(study.id)]).await {
+            Ok(proven) => proven.rows.study(study.id)?,
+            Err(_) => None,
+        };
+        let is_others = record.is_some_and(|record| record.holder != holder);
+        let refused = RefusedClaim { held: study.held.clone() };
+        Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            batch.remove::<Held>(study.id.as_bytes())?;
+            if is_others {
+                batch.remove::<RefusedClaim>(study.id.as_bytes()).map(drop)
+            } else {
+                batch.put(study.id.as_bytes(), &refused)
+            }
+        })?)
+    }
+
+    /// A claim that was refused once is made once more, with the same key.
+    fn take_up_refused_claim(&self, study: StudyId) -> Result<(), WalletError> {
+        Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            let Some(RefusedClaim { held }) = batch.get(study.as_bytes())? else { return Ok(()) };
+            batch.remove::<RefusedClaim>(study.as_bytes())?;
+            if batch.get::<Held>(study.as_bytes())?.is_none() {
+                batch.put(study.as_bytes(), &held)?;
+            }
+            Ok(())
+        })?)
     }
 
     /// Gives up a claim that can come into no block any more, and came into none: it is made anew, with the same key.
@@ -278,15 +331,19 @@ fn defines(body: &Body, root: &ManifestRoot, operational: &Key) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use clavicle_ledger::derivation::Words;
     use clavicle_ledger::encoding::Text;
+    use clavicle_ledger::genesis::{Genesis, Parameters};
     use clavicle_ledger::id::{BlockId, ChainId};
     use clavicle_ledger::key::SecretKey;
-    use clavicle_ledger::light::Checkpoint;
+    use clavicle_ledger::light::{Checkpoint, LightClient};
     use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
-    use clavicle_ledger::time::Timestamp;
+    use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
     use clavicle_letters::pickup::{Question, Ticket};
 
     use super::*;
+    use crate::ledger::Ledger;
+    use crate::vault::Passphrase;
 
     fn key(number: u8) -> Key {
         SecretKey::from_bytes(&[number; 32]).public()
@@ -322,6 +379,48 @@ mod tests {
             anchors: 0,
             admitted_at: 0,
         }
+    }
+
+    /// A patient's wallet on a network of nobody.
+    fn ana(folder: &std::path::Path) -> Patient {
+        let time = BlockTime(Timestamp(1));
+        let (name, parameters) = (Text::new("test").unwrap(), Parameters::default());
+        let genesis = Genesis { name, time, parameters, sources: Ascending::new() };
+        let ledger = Ledger::new(&genesis, LightClient::from_genesis(&genesis), || LocalTime(Timestamp(1)));
+        let (passphrase, words) =
+            (Passphrase::new("four words of it".to_owned()).unwrap(), Words::from_entropy(&[1; 32]));
+        Patient { wallet: Wallet::make(folder, &passphrase, genesis, ledger, (&words, 0), "").unwrap() }
+    }
+
+    /// A study that the hospital did not hand over was listed as the wallet's, for ever.
+    #[test]
+    fn what_was_refused_is_not_the_wallets_and_its_claim_is_made_once_more_with_the_same_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ana = ana(folder.path());
+        let id = StudyId::from_bytes([3; 32]);
+        let source = SourceId::from_bytes([6; 32]);
+        let define = DefineStudy {
+            digest: clavicle_ledger::salt::Salt::from_bytes([4; 32]).study_digest("1.2"),
+            source: key(1),
+            holder: key(5),
+            delegates: Ascending::new(),
+            manifest_root: ManifestRoot::from_bytes([8; 32]),
+            open: false,
+        };
+        let claim = envelope::definition(ana.wallet.ledger.head(), [9; 16], define);
+        let held = Held { source, device: 0, holder: 7, known: None, claim: Some(claim.clone()), final_at: None };
+        ana.wallet.vault.put(id.as_bytes(), &held).unwrap();
+        let study = ana.studies().unwrap().remove(0);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(ana.let_go(&study)).unwrap();
+        assert!(ana.studies().unwrap().is_empty());
+        // It may come into a block yet: whoever asks again goes on with that claim, and not with another key.
+        ana.take_up_refused_claim(id).unwrap();
+        let again = ana.studies().unwrap().remove(0).held;
+        assert_eq!((again.holder, again.claim), (7, Some(claim)));
+        assert!(ana.wallet.vault.get::<RefusedClaim>(id.as_bytes()).unwrap().is_none());
+        ana.take_up_refused_claim(id).unwrap();
+        assert_eq!(ana.studies().unwrap().len(), 1);
     }
 
     #[test]

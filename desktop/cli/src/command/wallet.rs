@@ -21,7 +21,7 @@ use clavicle_letters::card::SignedCard;
 use clavicle_letters::code;
 use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_network::file;
-use clavicle_wallet::patient::{Access, Found, GrantRequest, Patient, PickedUp, PickupOutcome};
+use clavicle_wallet::patient::{Access, AccessRow, Found, GrantRequest, HowEnded, Patient, PickedUp, PickupOutcome};
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -358,16 +358,24 @@ async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -
 }
 
 fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Answer {
-    let Access { height, age_ms, events, grants } = access;
+    let Access { height, age_ms, events, grants, ended } = access;
     let mut lines = Vec::new();
-    for row in grants {
+    let line = |row: &AccessRow, tense: &str| {
         let name = row.name.as_ref().map_or(UNNAMED, |name| name.as_str());
         let until = row.expires.map_or_else(|| row.expiry_day.to_string(), moment);
         let purpose = row.purpose.map_or("", |purpose| purpose.code());
-        lines.push(format!("{}  {name} until {until}  {purpose}", short(&row.grant.to_string())));
-    }
+        format!("{}  {name} {tense} {until}  {purpose}", short(&row.grant.to_string()))
+    };
+    lines.extend(grants.iter().map(|row| line(row, "until")));
     let nobody = if grants.is_empty() { "nobody but you has access to this study" } else { "nobody else" };
     lines.push(format!("{nobody}; proven at height {height}, {} old; {events} transactions so far", ago(*age_ms)));
+    if !ended.is_empty() {
+        lines.push("ended, and nobody fetches by them any more:".to_owned());
+        lines.extend(ended.iter().map(|one| match one.how {
+            HowEnded::Over => format!("  {}", line(&one.row, "ended")),
+            HowEnded::Revoked => format!("  {}  revoked", line(&one.row, "would have ended")),
+        }));
+    }
     if !looks.is_empty() {
         lines.push("who looked, as the hospital wrote it down:".to_owned());
         let first = looks.first().map_or(0, |look| look.receipt.receipt.sequence);
@@ -381,19 +389,22 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Answer {
     if let Some(trouble) = not_asked {
         lines.push(format!("the hospital could not be asked who looked, so that the newest may be missing: {trouble}"));
     }
-    let rows: Vec<Value> = grants
-        .iter()
-        .map(|row| {
-            json!({
-                "grant": row.grant.to_string(), "grantee": row.grantee.to_string(),
-                "name": row.name.as_ref().map(|name| name.as_str()),
-                "expires_ms": row.expires.map(|expires| expires.0), "expiry_day": row.expiry_day.to_string(),
-                "purpose": row.purpose.map(|purpose| purpose.code()),
-            })
+    let row = |row: &AccessRow| {
+        json!({
+            "grant": row.grant.to_string(), "grantee": row.grantee.to_string(),
+            "name": row.name.as_ref().map(|name| name.as_str()),
+            "expires_ms": row.expires.map(|expires| expires.0), "expiry_day": row.expiry_day.to_string(),
+            "purpose": row.purpose.map(|purpose| purpose.code()),
         })
-        .collect();
+    };
+    let ended = ended.iter().map(|one| {
+        let mut json = row(&one.row);
+        json["revoked"] = json!(one.how == HowEnded::Revoked);
+        json
+    });
     let json = json!({
-        "study": study.to_string(), "height": height, "age_ms": age_ms, "events": events, "grants": rows,
+        "study": study.to_string(), "height": height, "age_ms": age_ms, "events": events,
+        "grants": grants.iter().map(row).collect::<Vec<_>>(), "ended": ended.collect::<Vec<_>>(),
         "looked": looks.iter().map(looks::row).collect::<Vec<_>>(), "not_asked": not_asked.as_ref().map(|trouble| &trouble.happened),
     });
     Answer { text: lines.join("\n"), json }
