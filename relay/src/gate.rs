@@ -1,8 +1,8 @@
 //! The gate: decides on those who fetch, with what this relay knows now, and keeps why it said no.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clavicle_ledger::authorise::{Authorisation, Refused, SignedHello, View, authorise};
 use clavicle_ledger::id::{GrantId, StudyId};
@@ -15,19 +15,16 @@ use clavicle_ledger::terms::SeriesScope;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
 use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::member::Member;
+use crate::refusals::Refusals;
 use crate::seldom::seldom;
 use crate::store::notices::Copy;
 use crate::store::{ChainStore, Notices, Receipts, ReceiptsError, Seen, Snapshot, StoreError};
 use crate::submission::is_kept_by;
 use crate::timekeeper::Timekeeper;
-
-/// How many refusals are kept; the oldest go.
-const MAX_REFUSALS: usize = 10_000;
 
 /// Decides on those who fetch.
 pub struct RelayGate {
@@ -47,58 +44,6 @@ pub struct RelayGate {
     pub notices: Arc<Notices>,
     /// Its clocks, and what the others say of them and of the newest block.
     pub timekeeper: Arc<Timekeeper>,
-}
-
-/// Why it said no, for the operator: in memory, and in the log as far as that is not flooded.
-#[derive(Debug, Default)]
-pub struct Refusals(Mutex<VecDeque<Refusal>>);
-
-/// One refusal.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
-    /// What whoever was refused was told.
-    pub reference: String,
-    /// When, in milliseconds since 1970.
-    pub at_ms: u64,
-    /// The key that connected.
-    pub key: String,
-    /// The study that was asked for, if it came to that.
-    pub study: Option<String>,
-    /// The grant that was claimed.
-    pub grant: Option<String>,
-    /// Why, in a sentence.
-    pub reason: String,
-}
-
-impl Refusals {
-    /// The refusal under a reference, if it is still kept.
-    #[must_use]
-    pub fn find(&self, reference: &str) -> Option<Refusal> {
-        let refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refusals.iter().rev().find(|refusal| refusal.reference == reference).cloned()
-    }
-
-    fn keep(&self, at: LocalTime, key: Key, asked: (Option<StudyId>, Option<GrantId>), reason: String) -> Reference {
-        let mut random = [0; 8];
-        // Without a random number the reference is of no use to anybody, and gives nothing away either.
-        getrandom::fill(&mut random).ok();
-        let reference = Reference(random);
-        let (study, grant) = asked;
-        seldom!(info!(%reference, study = ?study, %reason, "refused"));
-        let mut refusals = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if refusals.len() >= MAX_REFUSALS {
-            refusals.pop_front();
-        }
-        refusals.push_back(Refusal {
-            reference: reference.to_string(),
-            at_ms: at.0.0,
-            key: key.to_string(),
-            study: study.map(|study| study.to_string()),
-            grant: grant.map(|grant| grant.to_string()),
-            reason,
-        });
-        reference
-    }
 }
 
 /// Why somebody was not let in.
@@ -327,21 +272,10 @@ impl Gate for RelayGate {
     }
 }
 
-impl Refusal {
-    /// The refusal in lines for a person.
-    #[must_use]
-    pub fn lines(&self) -> String {
-        let Self { reference, at_ms, key, study, grant, reason } = self;
-        let none = || "none".to_owned();
-        let (study, grant) = (study.clone().unwrap_or_else(none), grant.clone().unwrap_or_else(none));
-        let day = Timestamp(*at_ms).day();
-        format!("{reference}  {day}\nreason  {reason}\nstudy   {study}\ngrant   {grant}\nkey     {key}")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{self, Write};
+    use std::sync::Mutex;
 
     use super::*;
     use crate::seldom::LINES;

@@ -33,6 +33,7 @@ mod path;
 pub mod private;
 pub mod quarantine;
 pub mod reception;
+pub mod refusals;
 pub mod room;
 mod seldom;
 pub mod service;

@@ -52,7 +52,9 @@ pub(crate) fn tighten(home: &Home) -> Result<Vec<PathBuf>, PrivateError> {
         home.consensus_folder(),
     ];
     let record = home.quarantine_folder().with_extension("jsonl");
-    let files = home.stores().into_iter().chain([home.settings_file(), record]);
+    let refusals = home.refusals_file();
+    let before = refusals.with_extension("1.jsonl");
+    let files = home.stores().into_iter().chain([home.settings_file(), record, refusals, before]);
     let mut tightened = Vec::new();
     for path in folders.into_iter().chain(files) {
         // What is not there yet will be private.

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Command, Operation};
 use crate::answer::{Answer, Failure, Refusing};
-use crate::gate::Refusal;
+use crate::refusals::Refusal;
 use crate::service::Service;
 
 /// Tell why somebody was refused, by the reference they were told
@@ -18,9 +18,7 @@ pub struct Explain {
 
 /// Nothing is kept under that reference.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
-#[error(
-    "nothing is kept under that reference: it is not of this relay, or from before its last start, or too many came since"
-)]
+#[error("nothing is kept under that reference: it is not of this relay, or too many came since")]
 pub struct UnknownReference;
 
 impl Refusing for UnknownReference {

@@ -22,6 +22,7 @@ use crate::member::Member;
 use crate::mempool::Mempool;
 use crate::private::{self, PrivateError};
 use crate::quarantine::Quarantine;
+use crate::refusals::Refusals;
 use crate::room::Room;
 use crate::store::mailboxes::Limits;
 use crate::store::receipts::Signer;
@@ -120,7 +121,7 @@ pub(crate) fn opened<T, E: Into<OpenError>>(
     open: impl FnOnce(&Path) -> Result<T, E>,
 ) -> Result<T, OpenError> {
     let opened = catch_unwind(AssertUnwindSafe(|| open(&path).map_err(Into::into)));
-    let damaged = |_| Err(StoreError::Damaged { what: "its file", error: None }.into());
+    let damaged = |_| Err(StoreError::Damaged { store: None, what: "its file", error: None }.into());
     match opened.unwrap_or_else(damaged) {
         Err(error) if !matches!(error, OpenError::Store(StoreError::InUse)) => {
             Err(OpenError::Unopened { path, error: Box::new(error) })
@@ -211,7 +212,10 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
         receipts,
         settings: settings.receipts,
         notices: Arc::new(opened(home.notices_file(), Notices::open)?),
-        refusals: Arc::default(),
+        refusals: Arc::new(
+            Refusals::open(&home.refusals_file())
+                .map_err(|error| OpenError::Folder { path: home.refusals_file(), error })?,
+        ),
     };
     made.finish(home, &StoreName::SERVICE, (edge.now)())?;
     let submission = Arc::new(submission);

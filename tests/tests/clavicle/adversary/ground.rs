@@ -20,13 +20,13 @@ use clavicle_network::file as network_file;
 use clavicle_network::message::{Query, Request, Response, RowKey, Verdict};
 use clavicle_network::swarm::Client;
 use clavicle_relay::control::{self, ClientError};
-use clavicle_relay::gate::Refusal;
 use clavicle_relay::keys::Keys;
 use clavicle_relay::operations::explain::Explain;
 use clavicle_relay::operations::ingest::Ingest;
 use clavicle_relay::operations::pickup::{Pickup, Seen, VisitRequest};
 use clavicle_relay::operations::status::Status;
 use clavicle_relay::operations::submit::Submit;
+use clavicle_relay::refusals::Refusal;
 use tokio::time::{Instant, sleep};
 
 use crate::cluster::{Cluster, HOSPITALS};
