@@ -43,7 +43,7 @@ struct Standing {
 fn standing(service: &Service) -> Result<Option<Standing>, StoreError> {
     let read = |error: ReadError<StoreError>| match error {
         ReadError::Storage(error) => error,
-        _ => StoreError::Damaged { what: "a row", error: None },
+        _ => StoreError::damaged("a row", None),
     };
     let snapshot = service.store.snapshot()?;
     let (head, rules) = (snapshot.head().map_err(read)?, snapshot.rules().map_err(read)?);

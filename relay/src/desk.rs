@@ -139,10 +139,10 @@ impl RelayDesk {
     /// Rows with their proofs, all of one block.
     fn rows(&self, keys: impl Iterator<Item = StateKey>) -> Result<Option<ProvenRows>, StoreError> {
         let snapshot = self.store().snapshot()?;
-        let head = snapshot.head().map_err(|_| StoreError::Damaged { what: "the head", error: None })?;
+        let head = snapshot.head().map_err(|_| StoreError::damaged("the head", None))?;
         let Some(certified) = self.store().certified(head.height)? else { return Ok(None) };
         let proven = keys.map(|key| tree::prove(&snapshot, &snapshot, key)).collect::<Result<Vec<StateProof>, _>>();
-        let rows = proven.map_err(|_| StoreError::Damaged { what: "a row", error: None })?;
+        let rows = proven.map_err(|_| StoreError::damaged("a row", None))?;
         Ok(Some(ProvenRows { head: self.trimmed(certified)?, rows: List::of(rows) }))
     }
 

@@ -61,7 +61,7 @@ impl Refusing for StoreError {
             Self::OtherNetwork => LOOK_FIRST,
             Self::Damaged { .. } => DAMAGED,
             Self::DiskFull(_) => DISK,
-            Self::Database(error) => match &**error {
+            Self::Database { error, .. } => match &**error {
                 redb::Error::Io(error) => of_io(error),
                 redb::Error::PreviousIo => DISK,
                 _ => DAMAGED,

@@ -24,6 +24,7 @@ use clavicle_ledger::tree::TreeError;
 use clavicle_ledger::validators::ValidatorSet;
 use tracing::warn;
 
+use crate::made::StoreName;
 use crate::mempool::Mempool;
 use crate::store::{ChainStore, CommitError, ProposalStore, Snapshot, StoreError};
 
@@ -156,7 +157,7 @@ impl Keeper {
     pub fn next(&self) -> Result<(Height, ValidatorSet), KeeperError> {
         let height = self.store.head()?.height.saturating_add(1);
         let set = self.store.validators(height)?;
-        Ok((height, set.ok_or(StoreError::Damaged { what: "the validator sets", error: None })?))
+        Ok((height, set.ok_or(StoreError::damaged("the validator sets", None))?))
     }
 
     /// This relay's block for a round: the one it made before, or a new one from what waits.
@@ -323,7 +324,7 @@ impl Keeper {
             Some(worked_out) => worked_out,
             None => {
                 let bytes = self.proposals.block(height, id)?.ok_or(KeeperError::NotKept(id))?;
-                let damaged = |error| StoreError::Damaged { what: "a kept block", error: Some(error) };
+                let damaged = |error| StoreError::damaged_in(StoreName::Proposals, "a kept block", Some(error));
                 let block: Block = encoding::decode(&bytes).map_err(damaged)?;
                 self.work_out(block)?.map_err(|_| KeeperError::NotKept(id))?
             }

@@ -137,8 +137,14 @@ impl StoreName {
         fs::metadata(path).is_ok_and(|found| found.is_dir() || found.len() >= least)
     }
 
+    /// Its name in a relay's folder.
+    #[must_use]
+    pub fn file(self) -> PathBuf {
+        self.path(&Home::at(Path::new("")))
+    }
+
     /// How to go on when it is lost.
-    const fn way_out(self) -> &'static str {
+    pub(crate) const fn way_out(self) -> &'static str {
         match self {
             Self::Archive => {
                 "Put it back from a backup; or `clavicle-relay renew archive` begins an empty one, to take the images in again"

@@ -124,7 +124,7 @@ impl<E: Into<StoreError>> std::convert::From<ExecuteError<E>> for SubmitError {
             ExecuteError::Read(error) => Self::Store(read_error(error)),
             ExecuteError::Envelope { rejection, .. } => Self::Rejected(rejection),
             // Height and time are this relay's own, made to fit.
-            _ => Self::Store(StoreError::Damaged { what: "the head", error: None }),
+            _ => Self::Store(StoreError::damaged("the head", None)),
         }
     }
 }
@@ -149,8 +149,8 @@ pub(crate) fn is_kept_by(snapshot: &Snapshot, source: SourceId, study: StudyId) 
 fn read_error<E: Into<StoreError>>(error: ReadError<E>) -> StoreError {
     match error {
         ReadError::Storage(error) => error.into(),
-        ReadError::Corrupt { error, .. } => StoreError::Damaged { what: "a row", error },
-        _ => StoreError::Damaged { what: "a row", error: None },
+        ReadError::Corrupt { error, .. } => StoreError::damaged("a row", error),
+        _ => StoreError::damaged("a row", None),
     }
 }
 

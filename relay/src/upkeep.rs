@@ -139,7 +139,7 @@ impl Reaction for Publication {
 fn publish(service: &Service) -> Result<(), ArchiveError> {
     for study in service.images.archive.unpublished()? {
         let snapshot = service.store.snapshot()?;
-        let record = snapshot.study(study).map_err(|_| StoreError::Damaged { what: "a study", error: None })?;
+        let record = snapshot.study(study).map_err(|_| StoreError::damaged("a study", None))?;
         // A definition that is still on its way comes first.
         let Some(record) = record else { continue };
         let Some(next) = service.images.archive.next_revision(study, &record.manifest_root, &service.member.chain)?

@@ -26,10 +26,10 @@ const MAX_ENTRY_LEN: u64 = 1024 * 1024;
 #[non_exhaustive]
 pub enum LogError {
     /// It cannot be read.
-    #[error("the write-ahead log cannot be read")]
+    #[error("the write-ahead log, {LOG_FILE}, cannot be read")]
     Read(#[source] io::Error),
     /// It is damaged: what this validator voted for may be lost.
-    #[error("the write-ahead log is damaged at byte {at}; voting again might be voting twice")]
+    #[error("the write-ahead log, {LOG_FILE}, is damaged at byte {at}; voting again might be voting twice")]
     Damaged {
         /// Where.
         at: u64,

@@ -96,7 +96,7 @@ pub(super) fn open(path: &Path) -> Result<Database, ArchiveError> {
 
 /// Reads a row, or says that the catalogue is damaged.
 pub(super) fn decode<T: Wire>(bytes: &[u8]) -> Result<T, StoreError> {
-    encoding::decode(bytes).map_err(|error| StoreError::Damaged { what: "the catalogue", error: Some(error) })
+    encoding::decode(bytes).map_err(|error| StoreError::damaged("the catalogue", Some(error)))
 }
 
 /// A study with its newest manifest, from these tables.
@@ -108,7 +108,7 @@ pub(super) fn entry(
     let Some(row) = studies.get(id.as_bytes())? else { return Ok(None) };
     let Catalogued { study: _, patient, accession_number, salt, claimed, newest, study_date: _, grown } =
         decode(row.value())?;
-    let damaged = StoreError::Damaged { what: "the manifests of a study", error: None };
+    let damaged = StoreError::damaged("the manifests of a study", None);
     let manifest = decode(editions.get(newest.as_bytes())?.ok_or(damaged)?.value())?;
     Ok(Some(Entry { patient, accession_number, salt, claimed, manifest, grown }))
 }

@@ -267,7 +267,7 @@ impl ArchiveError {
 
 impl<E: Into<redb::Error>> From<E> for ArchiveError {
     fn from(error: E) -> Self {
-        Self::Store(error.into().into())
+        Self::Store(StoreError::from(error.into()))
     }
 }
 
@@ -322,7 +322,7 @@ impl Archive {
         let mut found = Vec::new();
         for row in of.range((id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]))? {
             let root = *row?.0.value().1;
-            let damaged = StoreError::Damaged { what: "the manifests of a study", error: None };
+            let damaged = StoreError::damaged("the manifests of a study", None);
             let manifest = decode(editions.get(&root)?.ok_or(damaged)?.value())?;
             found.push((ManifestRoot::from_bytes(root), manifest));
         }
@@ -490,7 +490,7 @@ impl Archive {
         let Some(id) = transaction.open_table(BY_UID)?.get(uid.as_str())? else { return Ok(None) };
         let id = StudyId::from_bytes(*id.value());
         let found = catalogue::entry(&transaction.open_table(STUDIES)?, &transaction.open_table(EDITIONS)?, id)?;
-        let damaged = StoreError::Damaged { what: "the catalogue", error: None };
+        let damaged = StoreError::damaged("the catalogue", None);
         Ok(Some(found.ok_or(damaged)?))
     }
 

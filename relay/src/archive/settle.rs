@@ -152,7 +152,7 @@ impl Archive {
         let mut editions = self.editions_of(id)?;
         editions.sort_by_key(|(_, one)| Reverse(one.manifest.header().revision));
         if editions.first().is_none_or(|(_, newest)| *newest != entry.manifest) {
-            return Err(StoreError::Damaged { what: "the manifests of a study", error: None }.into());
+            return Err(StoreError::damaged("the manifests of a study", None).into());
         }
         Ok(Some(Recorded { entry, editions, contradictions: self.contradictions(id)? }))
     }

@@ -91,7 +91,7 @@ impl Operation for Rebuild {
         let store = opened(home.chain_file(), |path| ChainStore::open(path, &on.genesis))?;
         let snapshot = store.snapshot()?;
         let mut on_ledger = |id: StudyId| {
-            let record = snapshot.study(id).map_err(|_| StoreError::Damaged { what: "a study", error: None })?;
+            let record = snapshot.study(id).map_err(|_| StoreError::damaged("a study", None))?;
             Ok::<_, ArchiveError>(record.map(|record| record.manifest_root))
         };
         let Rebuilt { studies, unreadable } =

@@ -133,7 +133,7 @@ impl Operation for Report {
         let lines = record.lines.iter().map(row).collect::<Result<_, _>>()?;
         let certified = service.store.certified(head.height)?.ok_or(ReportError::NoBlock)?;
         let row = tree::prove(&snapshot, &snapshot, StateKey::Record(epoch));
-        let row = row.map_err(|_| StoreError::Damaged { what: "a row", error: None })?;
+        let row = row.map_err(|_| StoreError::damaged("a row", None))?;
         let proof = encoding::Hex(&encoding::encode(&ProvenRecord { head: certified, row })).to_string();
         Ok(EpochReport {
             epoch,

@@ -101,11 +101,7 @@ impl ChainStore {
             transaction.commit()?;
         }
         let (head, root) = (store.head()?, store.snapshot()?.root()?);
-        if head.state_root == root {
-            Ok(store)
-        } else {
-            Err(StoreError::Damaged { what: "the state root", error: None })
-        }
+        if head.state_root == root { Ok(store) } else { Err(StoreError::damaged("the state root", None)) }
     }
 
     fn is_begun(&self, genesis: &Genesis) -> Result<bool, StoreError> {
@@ -121,9 +117,9 @@ impl ChainStore {
     fn begin(&self, genesis: &Genesis) -> Result<(), StoreError> {
         let transaction = self.write()?;
         let (changes, first) = (genesis.state(), MemoryState::from_genesis(genesis).validators());
-        let Ok(first) = first else { return Err(StoreError::Damaged { what: "the genesis", error: None }) };
+        let Ok(first) = first else { return Err(StoreError::damaged("the genesis", None)) };
         let Ok(update) = tree::update(&std::collections::BTreeMap::new(), &changes) else {
-            return Err(StoreError::Damaged { what: "the genesis", error: None });
+            return Err(StoreError::damaged("the genesis", None));
         };
         write_state(&transaction, &changes, &update)?;
         transaction.open_table(HEADERS)?.insert(0, encoding::encode(&Header::genesis(genesis)).as_slice())?;
@@ -252,7 +248,7 @@ impl ChainStore {
     /// [`StoreError`].
     pub fn head(&self) -> Result<Header, StoreError> {
         let table = self.database.begin_read()?.open_table(HEADERS)?;
-        let newest = table.last()?.ok_or(StoreError::Damaged { what: "the headers", error: None })?;
+        let newest = table.last()?.ok_or(StoreError::damaged("the headers", None))?;
         decode("a header", newest.1.value())
     }
 
@@ -317,7 +313,7 @@ impl ChainStore {
         for entry in table.range(from..)?.take(most) {
             let (since, next) = entry?;
             let last = self.certified(since.value().saturating_sub(1))?;
-            let last = last.ok_or(StoreError::Damaged { what: "the certificates", error: None })?;
+            let last = last.ok_or(StoreError::damaged("the certificates", None))?;
             changes.push(ValidatorChange { last, next: decode("a validator set", next.value())? });
         }
         Ok(changes)
@@ -330,11 +326,11 @@ impl ChainStore {
     pub fn inclusion(&self, envelope: &EnvelopeHash) -> Result<Option<(CertifiedHeader, InclusionProof)>, StoreError> {
         let Some((height, place)) = self.find_envelope(envelope)? else { return Ok(None) };
         let (Some(header), Some((block, _))) = (self.certified(height)?, self.block(height)?) else {
-            return Err(StoreError::Damaged { what: "the blocks", error: None });
+            return Err(StoreError::damaged("the blocks", None));
         };
         let hashes: Vec<EnvelopeHash> = block.envelopes.iter().map(Envelope::hash).collect();
         let proof = usize::try_from(place).ok().and_then(|place| prove_inclusion(&hashes, place));
-        Ok(Some((header, proof.ok_or(StoreError::Damaged { what: "the envelopes", error: None })?)))
+        Ok(Some((header, proof.ok_or(StoreError::damaged("the envelopes", None))?)))
     }
 
     /// Who decides the block at `height`, if it is not later than the next one.
@@ -444,14 +440,14 @@ fn stored_row(key: &StateKey, row: &[u8]) -> Vec<u8> {
 }
 
 fn read_row(stored: &[u8]) -> Result<(StateKey, &[u8]), StoreError> {
-    let damaged = || StoreError::Damaged { what: "a row", error: None };
+    let damaged = || StoreError::damaged("a row", None);
     let (len, rest) = stored.split_first().ok_or_else(damaged)?;
     let (key, row) = rest.split_at_checked(usize::from(*len)).ok_or_else(damaged)?;
     Ok((decode("a row's key", key)?, row))
 }
 
 fn decode<T: Wire>(what: &'static str, bytes: &[u8]) -> Result<T, StoreError> {
-    encoding::decode(bytes).map_err(|error| StoreError::Damaged { what, error: Some(error) })
+    encoding::decode(bytes).map_err(|error| StoreError::damaged(what, Some(error)))
 }
 
 /// The state as of one block.
@@ -477,11 +473,7 @@ impl StateReader for Snapshot {
     fn read(&self, key: &StateKey) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(stored) = self.rows.get(&KeyHash::of(key).0)? else { return Ok(None) };
         let (found, row) = read_row(stored.value())?;
-        if found == *key {
-            Ok(Some(row.to_vec()))
-        } else {
-            Err(StoreError::Damaged { what: "a row's key", error: None })
-        }
+        if found == *key { Ok(Some(row.to_vec())) } else { Err(StoreError::damaged("a row's key", None)) }
     }
 }
 

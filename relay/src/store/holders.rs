@@ -30,7 +30,7 @@ impl<'a> Holders<'a> {
     pub(super) fn replace(&mut self, key: &StateKey, old: Option<&[u8]>, new: Option<&[u8]>) -> Result<(), StoreError> {
         let StateKey::Study(study) = key else { return Ok(()) };
         let holder = |row: Option<&[u8]>| row.map(Study::holder_in).transpose();
-        let damaged = |error| StoreError::Damaged { what: "a study's row", error: Some(error) };
+        let damaged = |error| StoreError::damaged("a study's row", Some(error));
         let (old, new) = (holder(old).map_err(damaged)?, holder(new).map_err(damaged)?);
         if old != new {
             if let Some(old) = old {

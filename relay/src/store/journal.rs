@@ -60,7 +60,7 @@ pub(super) fn write(transaction: &WriteTransaction, height: Height, events: &[Ev
 /// The first height whose events are in it.
 pub(super) fn begins(database: &Database) -> Result<Height, StoreError> {
     let begins = database.begin_read()?.open_table(BEGINS)?;
-    let begins = begins.get(())?.ok_or(StoreError::Damaged { what: "the journal", error: None })?;
+    let begins = begins.get(())?.ok_or(StoreError::damaged("the journal", None))?;
     Ok(begins.value())
 }
 

@@ -175,7 +175,7 @@ pub enum MailboxError {
 
 impl<E: Into<redb::Error>> From<E> for MailboxError {
     fn from(error: E) -> Self {
-        Self::Store(error.into().into())
+        Self::Store(StoreError::from(error.into()))
     }
 }
 
@@ -490,7 +490,7 @@ impl Mailboxes {
         }
         let table = self.database.begin_read()?.open_table(MESSAGES)?;
         let oldest = table.range((key, 0)..=(key, u64::MAX))?.take(MAX_COLLECTED);
-        let damaged = |_| StoreError::Damaged { what: "a sealed message", error: None };
+        let damaged = |_| StoreError::damaged("a sealed message", None);
         let messages = oldest.map(|entry| Ok(Bytes::new(entry?.1.value().to_vec()).map_err(damaged)?));
         Ok(List::of(messages.collect::<Result<Vec<_>, MailboxError>>()?))
     }

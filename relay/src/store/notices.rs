@@ -266,7 +266,7 @@ impl Notices {
         work: impl FnOnce(&mut Tables<'_>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut transaction = begin_write(&self.database)?;
-        transaction.set_durability(durability).map_err(|error| StoreError::Database(Box::new(error.into())))?;
+        transaction.set_durability(durability)?;
         work(&mut Tables::open(&transaction)?)?;
         Ok(transaction.commit()?)
     }

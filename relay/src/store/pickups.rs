@@ -159,7 +159,7 @@ pub enum IssueError {
 
 impl<E: Into<redb::Error>> From<E> for IssueError {
     fn from(error: E) -> Self {
-        Self::Store(error.into().into())
+        Self::Store(StoreError::from(error.into()))
     }
 }
 
@@ -205,7 +205,7 @@ pub enum PickupRefused {
 
 impl<E: Into<redb::Error>> From<E> for PickupRefused {
     fn from(error: E) -> Self {
-        Self::Store(error.into().into())
+        Self::Store(StoreError::from(error.into()))
     }
 }
 
@@ -296,7 +296,7 @@ impl Pickups {
             }
             for earlier in visits.range((&place, &[0; 32])..=(&place, &[0xff; 32]))? {
                 let (_, earlier) = owned(earlier?.0.value());
-                let damaged = StoreError::Damaged { what: "the pickups of a visit", error: None };
+                let damaged = StoreError::damaged("the pickups of a visit", None);
                 let mut row: Row = read_row(pickups.get(&earlier)?.ok_or(damaged)?.value())?;
                 if row.bound.is_none() && !row.void {
                     voided += usize::from(row.state(now) == State::Open);

@@ -224,7 +224,7 @@ impl Receipts {
             crowded: Arc::clone(&crowded),
         };
         let thread = std::thread::Builder::new().name("receipts".to_owned()).spawn(move || writer.run());
-        let thread = thread.map_err(|error| StoreError::Database(Box::new(redb::Error::Io(error))))?;
+        let thread = thread.map_err(|error| StoreError::from(redb::Error::Io(error)))?;
         Ok(Self {
             database,
             signer,

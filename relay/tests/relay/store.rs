@@ -166,7 +166,7 @@ fn another_networks_store_is_not_opened() {
     assert!(matches!(ChainStore::open(&path, &genesis("another")), Err(StoreError::OtherNetwork)));
     std::fs::write(folder.path().join("text"), "not a database, but long enough to be looked at ".repeat(500)).unwrap();
     let text = ChainStore::open(&folder.path().join("text"), &genesis("test"));
-    assert!(matches!(text, Err(StoreError::Database(_))));
+    assert!(matches!(text, Err(StoreError::Database { .. })));
 }
 
 #[test]

@@ -248,7 +248,7 @@ impl Receipts {
             bytes = bytes.saturating_add(encoding::encode(&one).len());
             stated.push(one);
         }
-        let damaged = |_| StoreError::Damaged { what: "the receipts", error: None };
+        let damaged = |_| StoreError::damaged("the receipts", None);
         Ok(Statement {
             receipts: Ascending::from_items(stated).map_err(damaged)?,
             anchors: Ascending::from_items(found.into_values().map(|found| found.anchor).collect()).map_err(damaged)?,
@@ -328,5 +328,5 @@ fn digests<T: ReadableTable<u64, (&'static [u8; 32], u64, &'static [u8; 32])>>(
         .map(|entry| entry.map(|(_, place)| ReceiptDigest::from_bytes(*place.value().2)))
         .collect::<Result<_, redb::StorageError>>()?;
     let whole = digests.len() == usize::try_from(count).unwrap_or(usize::MAX);
-    if whole { Ok(digests) } else { Err(StoreError::Damaged { what: "the receipts of an anchor", error: None }) }
+    if whole { Ok(digests) } else { Err(StoreError::damaged("the receipts of an anchor", None)) }
 }
