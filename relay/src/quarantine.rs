@@ -299,7 +299,7 @@ impl Quarantine {
                 rows.extend(QuarantineRow::of(path)?);
             }
         }
-        rows.sort_by(|one, other| one.path.cmp(&other.path));
+        rows.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(rows)
     }
 
@@ -728,9 +728,10 @@ mod tests {
         // On record as gone, and still there: with its reason and, a step later, without its bytes.
         let (bytes, beside) = (fs::read(&row.path).unwrap(), fs::read(row.path.with_extension("txt")).unwrap());
         for act in [Act::Released, Act::Delete] {
+            let quarantine = folders.open();
             fs::write(&row.path, &bytes).unwrap();
             fs::write(row.path.with_extension("txt"), &beside).unwrap();
-            on_record(&folders.open(), &row, act);
+            on_record(&quarantine, &row, act);
             assert!(row.path.exists());
             assert!(folders.open().rows().unwrap().is_empty() && folders.names().is_empty(), "{act:?}");
             fs::write(row.path.with_extension("txt"), &beside).unwrap();

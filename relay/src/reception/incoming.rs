@@ -1,4 +1,6 @@
 //! What waits in `incoming/`, and whose it is: bounded in all and for each sender. When the disk is nearly full, what each address sent in a day is, too.
+//!
+//! Beside each object stands who sent it, `….from`: should a kill come before it is taken in or put aside, that is not forgotten.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -10,6 +12,8 @@ use clavicle_dimse::{Allowance, Refusal, RefusalStatus};
 
 use crate::room::{DayShares, Room, Sender, Shares};
 
+/// What the names of files end with that say who sent an object.
+const FROM: &str = "from";
 /// What an object costs at least of the room for all that wait.
 const LEAST: u64 = 64 << 10;
 /// After how many bytes it is looked again whether the disk has room.
@@ -27,7 +31,7 @@ struct Counted {
     shares: Shares,
     /// What was acknowledged.
     day: DayShares,
-    /// Whose each file is; nobody's that was there at the start.
+    /// Whose each file is, as far as known.
     files: BTreeMap<PathBuf, (Option<Sender>, u64)>,
 }
 
@@ -37,9 +41,19 @@ impl Incoming {
         let mut counted =
             Counted { shares: Shares::new(limit, LEAST), day: DayShares::new(Instant::now()), files: BTreeMap::new() };
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|extension| extension == FROM) {
+                if !path.with_extension("dcm").exists() {
+                    // Its object is gone since.
+                    drop(fs::remove_file(path));
+                }
+                continue;
+            }
             let size = entry.metadata().map(|found| found.len()).unwrap_or(0);
-            counted.shares.add(None, size);
-            counted.files.insert(entry.path(), (None, size));
+            let said = fs::read_to_string(path.with_extension(FROM)).ok();
+            let sender = said.and_then(|line| Sender::of_line(line.trim_end_matches('\n')));
+            counted.shares.add(sender.as_ref(), size);
+            counted.files.insert(path, (sender, size));
         }
         Self { room, counted: Mutex::new(counted) }
     }
@@ -58,6 +72,8 @@ impl Incoming {
 
     /// An object is whole, and waits.
     pub(super) fn came(&self, path: &Path, sender: Sender, bytes: u64) {
+        // Where it cannot be written, a kill has it forgotten, and nothing else.
+        drop(fs::write(path.with_extension(FROM), format!("{}\n", sender.line())));
         let mut counted = self.counted();
         counted.shares.add(Some(&sender), bytes);
         counted.files.insert(path.to_owned(), (Some(sender), bytes));
@@ -79,6 +95,8 @@ impl Incoming {
         if let Some((sender, bytes)) = counted.files.remove(path) {
             counted.shares.remove(sender.as_ref(), bytes);
         }
+        drop(counted);
+        drop(fs::remove_file(path.with_extension(FROM)));
     }
 }
 
@@ -133,5 +151,34 @@ impl Drop for Arrival {
         if self.bytes > 0 {
             self.incoming.counted().shares.remove(Some(&self.sender), self.bytes);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::IpAddr;
+
+    use super::*;
+    use crate::room::DiskSettings;
+
+    #[test]
+    fn who_sent_what_is_known_after_a_kill_and_what_is_gone_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = Room::at(folder.path(), &DiskSettings { reserve_mib: Some(0), ..DiskSettings::default() });
+        let open = || Incoming::open(folder.path(), 1 << 30, room.clone());
+        let sender = Sender::new(IpAddr::from([10, 0, 0, 7]), "CT 1");
+        let (one, other) = (folder.path().join("1.dcm"), folder.path().join("2.dcm"));
+        let incoming = open();
+        for path in [&one, &other] {
+            fs::write(path, "x").unwrap();
+            incoming.came(path, sender.clone(), 1);
+        }
+        // Put aside, and killed before that was noted.
+        fs::remove_file(&other).unwrap();
+        let incoming = open();
+        assert_eq!((incoming.sender(&one), incoming.sender(&other)), (Some(sender), None));
+        fs::remove_file(&one).unwrap();
+        incoming.gone(&one);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }
