@@ -344,10 +344,20 @@ fn told_line(told: &Noticed) -> String {
         Status::Suspended { reason, .. } => format!("it does not serve the study for now, {reason}"),
         Status::Withdrawn { reason } => format!("it has withdrawn the study, {reason}"),
     };
-    let counts = counts.map_or_else(String::new, |NoticeCounts { removed, added, changed }| {
-        format!("; {removed} images were removed, {added} added, {changed} changed")
-    });
+    let counts = counts.map_or_else(String::new, said_of);
     format!("the hospital wrote at {}: {what}{counts}", moment(told.sent))
+}
+
+/// How many images are other ones. What did not happen is not counted.
+fn said_of(NoticeCounts { removed, added, changed }: NoticeCounts) -> String {
+    let all = [(removed, "removed"), (added, "added"), (changed, "changed")];
+    let said: Vec<String> =
+        all.iter().filter(|(many, _)| *many > 0).map(|(many, what)| format!("{many} {what}")).collect();
+    if said.is_empty() {
+        "; the images are those of before".to_owned()
+    } else {
+        format!("; images: {}", said.join(", "))
+    }
 }
 
 fn told_row(told: &Noticed) -> Value {
@@ -379,4 +389,18 @@ fn row(granted: &ReceivedRow) -> Value {
         "study_instance_uid": granted.study_instance_uid, "description": granted.description,
         "source": granted.source.to_string(), "expires_ms": granted.expires.0, "purpose": granted.purpose.code(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A notice said that 0 images were removed, 1 added and 0 changed, and of a new report alone that 0 were anything.
+    #[test]
+    fn what_did_not_happen_is_not_counted() {
+        let of = |removed, added, changed| said_of(NoticeCounts { removed, added, changed });
+        assert_eq!(of(0, 1, 0), "; images: 1 added");
+        assert_eq!(of(2, 0, 3), "; images: 2 removed, 3 changed");
+        assert_eq!(of(0, 0, 0), "; the images are those of before");
+    }
 }
