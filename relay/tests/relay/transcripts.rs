@@ -363,6 +363,7 @@ fn every_command_says_what_it_said() {
     all.remark("What lies in quarantine.");
     let in_quarantine = |name: &str, bytes: &[u8], beside: &str| {
         fs::create_dir_all(folder.join("mercy/quarantine")).unwrap();
+        fs::set_permissions(folder.join("mercy/quarantine"), fs::Permissions::from_mode(0o700)).unwrap();
         let place = folder.join("mercy/quarantine").join(name);
         fs::write(place.with_extension("txt"), beside).unwrap();
         fs::write(place.with_extension("dcm"), bytes).unwrap();

@@ -20,6 +20,7 @@ mod partition;
 mod people;
 mod process;
 mod receipts;
+mod refused;
 mod restore;
 mod resume;
 mod session;
