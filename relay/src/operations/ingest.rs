@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
-use clavicle_imaging::intake::{Intake, StudyIntake};
+use clavicle_imaging::intake::{Conflict, Intake, StudyIntake};
 use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::time::Timestamp;
 use clavicle_manifest::Uid;
@@ -122,7 +122,7 @@ impl Operation for Ingest {
             match service.images.archive.take(study, &conflicts, Origin::Handed, &signer) {
                 Ok(one) => {
                     instances += study.instances();
-                    contradicted(&service.images.archive, study, one, &mut accounting)?;
+                    contradicted(&service.images.archive, study, (&conflicts, one), &mut accounting)?;
                     taken.push((study.study_instance_uid, one));
                 }
                 // That one study does not fit costs no other.
@@ -189,9 +189,16 @@ impl Command for Ingest {
 fn contradicted(
     archive: &Archive,
     study: &StudyIntake,
-    taken: Taken,
+    (conflicts, taken): (&[Conflict], Taken),
     accounting: &mut Accounting,
 ) -> Result<(), ArchiveError> {
+    // Of two that differ the folder has the first for the instance. Where the archive has the other one, that one contradicts nothing.
+    let entry = archive.entry(taken.study())?;
+    let listed: BTreeSet<_> =
+        entry.iter().flat_map(|entry| entry.manifest.manifest.instances()).map(|one| one.stored).collect();
+    for one in conflicts.iter().filter(|one| listed.contains(&one.instance.stored)) {
+        accounting.take_after_all(&one.path);
+    }
     let other: BTreeMap<_, _> = archive.contradictions(taken.study())?.into_iter().collect();
     if other.is_empty() {
         return Ok(());

@@ -304,3 +304,26 @@ fn a_copy_under_another_study_is_said_when_it_comes_and_found_again() {
     let taken = in_part(other.path(), &["ingest", "--dir", "mercy", "first"]);
     assert_eq!(taken["accounting"]["besides"].as_array().unwrap().len(), 3, "{taken}");
 }
+
+/// Of two files that differ the one was named that the study has, and the other was not.
+#[test]
+fn of_two_that_differ_the_one_is_named_that_the_study_does_not_have() {
+    let folder = hospital();
+    let folder = folder.path();
+    let files = brain(folder, "disc", 3..=3);
+    done(folder, &["ingest", "--dir", "mercy", &files]);
+    let known = fs::read(folder.join("disc/brain_003.dcm")).unwrap();
+    let mut other = known.clone();
+    *other.last_mut().unwrap() ^= 1;
+    fs::create_dir(folder.join("both")).unwrap();
+    // The first in the folder is the one that the archive does not have.
+    fs::write(folder.join("both/a.dcm"), &other).unwrap();
+    fs::write(folder.join("both/b.dcm"), &known).unwrap();
+    let said = relay(folder, &["--json", "ingest", "--dir", "mercy", "both"]);
+    let taken: Value = serde_json::from_slice(&said.stdout).unwrap();
+    let [row] = taken["accounting"]["rest"].as_array().unwrap().as_slice() else { panic!("{taken}") };
+    assert!(row["file"].as_str().unwrap().ends_with("both/a.dcm"), "{taken}");
+    assert!(row["of"].as_str().unwrap().ends_with("in the archive"), "{taken}");
+    let contradictions = done(folder, &["contradictions", "--dir", "mercy"]);
+    assert_eq!(contradictions["contradictions"].as_array().unwrap().len(), 1, "{contradictions}");
+}
