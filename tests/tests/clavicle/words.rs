@@ -136,6 +136,10 @@ fn every_error_is_a_sentence_with_a_code() {
     );
     let nothing = ["recipient", "fetch", "--dir", "rossi", "--out", "images"];
     assert_eq!(person("nothing was granted yet", &nothing), "not_found");
+    // Whoever waits is told at once for what, and a program gets one object all the same.
+    let inbox = cluster.try_person(&["recipient", "inbox", "--dir", "rossi"]);
+    assert!(inbox.stderr.starts_with("asking the hospitals for letters"), "{inbox:?}");
+    assert_eq!(inbox.done()["unread"], 0);
     let fetch = |study: &'static str| ["recipient", "fetch", "--dir", "rossi", study, "--out", "images"];
     grant(&study, &card, "7d").done();
     assert_eq!(person("no study in this wallet begins with \"\"", &fetch("")), "not_found");
