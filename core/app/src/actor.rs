@@ -12,6 +12,7 @@ use std::time::Duration;
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::StudyId;
+use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::time::LocalTime;
 use clavicle_network::transfer::{FetchError, Pace};
 use clavicle_wallet::download::{ATTEMPTS, Control, Downloaded, StudyFetch};
@@ -138,10 +139,21 @@ impl App {
         Ok(Self::start(Owner::Recipient(aside(move || Recipient::open(&folder, &*keys, clock)).await?)))
     }
 
-    /// Takes over a patient's wallet that is open.
-    #[must_use]
-    pub fn of_patient(patient: Patient) -> Self {
-        Self::start(Owner::Patient(patient))
+    /// Makes a patient's wallet of its words, and says how many studies the ledger has for them; [`FindStudies`](crate::FindStudies) brings these in.
+    /// `checkpoint` is where to begin if the network is so old that its genesis is not believed any more: of a code that a hospital handed over.
+    ///
+    /// # Errors
+    /// [`Trouble`]; nothing is made then.
+    pub async fn restore_patient(
+        folder: &Path,
+        keys: Arc<dyn KeyStore>,
+        genesis: Genesis,
+        words: &Words,
+        checkpoint: Option<&Checkpoint>,
+        clock: fn() -> LocalTime,
+    ) -> Result<(Self, usize), Trouble> {
+        let restored = Box::pin(Patient::restore(folder, &*keys, genesis, words, checkpoint, clock)).await?;
+        Ok((Self::start(Owner::Patient(restored.patient)), restored.studies))
     }
 
     fn start(mut owner: Owner) -> Self {

@@ -276,9 +276,8 @@ async fn restore(
     let genesis = file::read_genesis(network)?;
     let checkpoint = code.map(pickup_code).transpose()?.map(|code| code.checkpoint);
     let words = words(words_file)?;
-    let passphrase = folder.new_passphrase()?;
-    let restored = Patient::restore(&folder.dir, &passphrase, genesis, &words, checkpoint.as_ref(), now).await?;
-    let (app, studies) = (App::of_patient(restored.patient), restored.studies);
+    let keys = Arc::new(folder.new_passphrase()?);
+    let (app, studies) = App::restore_patient(&folder.dir, keys, genesis, &words, checkpoint.as_ref(), now).await?;
     let mut answer = found(&app, folder, None).await?;
     answer.text = format!("a wallet of your words in {}\n{}", folder.dir.display(), answer.text);
     answer.json["dir"] = json!(path_text(&folder.dir));
