@@ -119,6 +119,11 @@ impl Reading {
             kept.subtrees.verify(number, bytes).map_err(io::Error::other)
         });
         match read {
+            // Counted with its last bytes: nothing may come behind them that it could be counted with.
+            Ok(()) if next.saturating_add(1) >= pieces(size) => {
+                self.whole += 1;
+                None
+            }
             Ok(()) => Some(Large { next: next.saturating_add(1), ..large }),
             Err(error) => {
                 self.gate.damaged(&stored, &error);
