@@ -18,6 +18,7 @@ use clavicle_network::revoke::Revocations;
 use clavicle_network::swarm::{Desk, Node, RECONCILE_EVERY};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::json;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Notify, watch};
 use tracing::{info, warn};
@@ -78,18 +79,10 @@ pub(super) fn run(dir: &Path, network: Option<&Path>, shadow: bool, json: bool) 
     say(&if json { json!({ "begun": begun }).to_string() } else { begun.about() });
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.map_err(CommandError::Runtime)?;
-    let mut service = service;
-    if shadow {
-        runtime.block_on(watch_only(&home, &settings, service.clone(), json))?;
-    } else {
-        // Where it may vote again everything starts anew, with its key.
-        while let Next::Vote = runtime.block_on(live(&home, &settings, service.clone()))? {
-            drop(service);
-            service = open(&home)?;
-        }
-    }
+    let lived = live_on(&runtime, &home, &settings, (shadow, json, service));
     // Work that hangs keeps nobody waiting: what it writes is whole or not there.
     runtime.shutdown_timeout(LINGERING);
+    let service = lived?;
     let (name, height) = (&service.member.name, service.store.head()?.height);
     Ok(Answer { text: format!("{name}: stopped at height {height}"), json: json!({ "stopped_at": height }) })
 }
@@ -104,6 +97,25 @@ fn raise_descriptors() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // If not, it goes on with what it has, and whoever comes beyond that is turned away.
     setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }).ok();
+}
+
+/// Lives, and once more when the relay may vote again. The stores as they are then.
+fn live_on(
+    runtime: &Runtime,
+    home: &Home,
+    settings: &Settings,
+    (shadow, json, mut service): (bool, bool, Service),
+) -> Result<Service, CommandError> {
+    if shadow {
+        runtime.block_on(watch_only(home, settings, service.clone(), json))?;
+        return Ok(service);
+    }
+    // Where it may vote again everything starts anew, with its key.
+    while let Next::Vote = runtime.block_on(live(home, settings, service.clone()))? {
+        drop(service);
+        service = open(home)?;
+    }
+    Ok(service)
 }
 
 /// The relay's stores, when no command is at work on them any more. Where a relay runs already nothing is waited for.
