@@ -9,6 +9,7 @@ use std::time::Duration;
 use clavicle_ledger::confirm::{MAX_ROUND_MS, Newest, Round, SignedNewest, Unconfirmed};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
+use clavicle_letters::random::random;
 use clavicle_network::message::{Query, Response};
 use clavicle_network::swarm::Inquirer;
 use tokio::sync::watch;
@@ -101,10 +102,13 @@ async fn look(service: &Service, before: &mut Result<(), Unconfirmed>) -> Durati
 /// Asks everybody once, and keeps what their answers come to.
 async fn ask(service: &Service, inquirer: &Inquirer) {
     // Before the nonce is drawn: its age is rather counted too long.
-    let (made, mut nonce) = (service.timekeeper.clocks(), [0; 32]);
-    if let Err(error) = getrandom::fill(&mut nonce) {
-        return warn!(%error, "the system's random generator failed, so that nobody can be asked for the newest block");
-    }
+    let made = service.timekeeper.clocks();
+    let nonce = match random() {
+        Ok(nonce) => nonce,
+        Err(error) => {
+            return warn!(%error, "the system's random generator failed, so that nobody can be asked for the newest block");
+        }
+    };
     let end = Instant::now() + Duration::from_millis(MAX_ROUND_MS);
     let round = Round::new(service.member.source, nonce, made);
     let inquiry = round.inquiry();

@@ -97,10 +97,8 @@ impl Refusals {
         (study, grant): (Option<StudyId>, Option<GrantId>),
         reason: String,
     ) -> Reference {
-        let mut random = [0; 8];
         // Without a random number the reference is of no use to anybody, and gives nothing away either.
-        getrandom::fill(&mut random).ok();
-        let reference = Reference(random);
+        let reference = Reference(random().unwrap_or_default());
         seldom!(info!(%reference, study = ?study, %reason, "refused"));
         let refusal = Refusal {
             reference: reference.to_string(),
@@ -180,6 +178,7 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use clavicle_ledger::key::SecretKey;
+use clavicle_letters::random::random;
 
     use super::*;
 

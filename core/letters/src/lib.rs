@@ -10,6 +10,7 @@
 //! | [`about`] | who a study is about, as people see it |
 //! | [`letter`] | what one person tells another: that something was granted, and what it takes to fetch it |
 //! | [`seal`] | a letter as it travels: signed inside, sealed, of one of four sizes |
+//! | [`random`] | random bytes, from the system |
 //!
 //! What is signed is verified here. What a letter or a code says and the ledger knows is believed by nobody for its sake: whoever reads it
 //! takes that from a proven row. Random bytes come from the system; time is passed in.
@@ -59,4 +60,5 @@ pub mod identity;
 pub mod letter;
 pub mod mailbox;
 pub mod pickup;
+pub mod random;
 pub mod seal;

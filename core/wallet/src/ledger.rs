@@ -23,6 +23,7 @@ use clavicle_ledger::state::{ProvenFragment, StateKey};
 use clavicle_ledger::time::{HOUR_MS, Height, LocalTime, Timestamp};
 use clavicle_ledger::transaction::Envelope;
 use clavicle_letters::mailbox::{MAX_SEALED_LEN, Mailbox, Token};
+use clavicle_letters::random::random;
 use clavicle_network::endpoint::Remote;
 use clavicle_network::message::{
     Acknowledged, Collection, Decided, Holding, MAX_COLLECTED, MAX_DEPOSITS, MAX_ROWS, MailboxRefusal, MailboxRequest,
@@ -253,9 +254,7 @@ impl Ledger {
         let mut relays: Vec<Relay> = self.directory.iter().map(Relay::of).collect();
         // Fisher and Yates; that some orders are a little likelier tells nobody anything.
         for left in (1..relays.len()).rev() {
-            let mut random = [0; 8];
-            getrandom::fill(&mut random).map_err(WalletError::Random)?;
-            let at = u64::from_le_bytes(random) % (left as u64 + 1);
+            let at = u64::from_le_bytes(random().map_err(WalletError::Random)?) % (left as u64 + 1);
             relays.swap(left, usize::try_from(at).unwrap_or(0));
         }
         let silent = self.silent();
@@ -1138,8 +1137,7 @@ async fn by<T>(until: Option<Instant>, coming: impl Future<Output = T>) -> Optio
 /// Does the work that a relay asks for, away from whatever else runs. Dropped, it stops.
 async fn pay(purpose: &Purpose, price: Price, progress: impl Fn(usize)) -> Option<Work> {
     let wanted = Wanted(Arc::new(AtomicBool::new(true)));
-    let mut salt = [0; 16];
-    getrandom::fill(&mut salt).ok()?;
+    let salt = random().ok()?;
     let mut task = Task::new(purpose, price, salt);
     while task.finished().is_none() {
         let is_wanted = Arc::clone(&wanted.0);

@@ -16,6 +16,7 @@ use clavicle_ledger::source::{KeyRole, KeyUse, Source};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{Height, LocalTime, Timestamp};
 use clavicle_ledger::transaction::Envelope;
+use clavicle_letters::random;
 use clavicle_network::endpoint::Remote;
 use clavicle_network::message::Response;
 use clavicle_network::revoke;
@@ -389,7 +390,5 @@ pub(crate) const fn damaged() -> WalletError {
 }
 
 pub(crate) fn random<const LEN: usize>() -> Result<[u8; LEN], WalletError> {
-    let mut bytes = [0; LEN];
-    getrandom::fill(&mut bytes).map_err(WalletError::Random)?;
-    Ok(bytes)
+    random::random().map_err(WalletError::Random)
 }

@@ -514,9 +514,3 @@ impl Files for Archive {
             .map_err(ReadError::Io)
     }
 }
-
-fn random() -> Result<[u8; 32], ArchiveError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(ArchiveError::Random)?;
-    Ok(bytes)
-}

@@ -10,12 +10,13 @@ use std::collections::BTreeSet;
 use std::sync::{MutexGuard, PoisonError};
 
 use clavicle_ledger::id::StudyId;
+use clavicle_letters::random::random;
 use redb::{ReadableDatabase as _, ReadableTable as _, WriteTransaction};
 
 use super::catalogue::{CHANGE, META, STUDIES};
 use super::records::{Changes, Recorded};
 use super::take::enter;
-use super::{Archive, ArchiveError, Entry, random};
+use super::{Archive, ArchiveError, Entry};
 use crate::store::StoreError;
 
 /// What became of all studies.
@@ -182,6 +183,6 @@ impl Archive {
 
 /// A change's number, which no other has.
 fn number() -> Result<u64, ArchiveError> {
-    let [a, b, c, d, e, f, g, h, ..] = random()?;
+    let [a, b, c, d, e, f, g, h] = random().map_err(ArchiveError::Random)?;
     Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
 }

@@ -8,6 +8,7 @@ use clavicle_imaging::intake::{AttachmentIntake, Conflict, Edition, StudyIntake}
 use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use clavicle_ledger::salt::Salt;
+use clavicle_letters::random::random;
 use clavicle_manifest::{Change, Header, Instance, Manifest, Nonce, Series, SignedManifest, StoredDigest, Uid};
 use redb::{ReadableTable as _, WriteTransaction};
 
@@ -15,7 +16,7 @@ use super::catalogue::{
     self, BY_UID, CONTRADICTIONS, Catalogued, EDITIONS, EDITIONS_OF, KEPT, NAMES, OPEN, STUDIES, UNPUBLISHED, decode,
 };
 use super::index::{self, INDEX};
-use super::{Archive, ArchiveError, Contradiction, Entry, Origin, Signer, Taken, random};
+use super::{Archive, ArchiveError, Contradiction, Entry, Origin, Signer, Taken};
 
 /// An instance that came under the name of another, and how it differs.
 type Other = (Instance, Change);
@@ -43,7 +44,10 @@ impl Archive {
         if let Some(known) = &known {
             self.settled(known.manifest.manifest.header().study)?;
         }
-        let salt = known.as_ref().map_or_else(|| random().map(Salt::from_bytes), |known| Ok(known.salt.clone()))?;
+        let salt = known.as_ref().map_or_else(
+            || random().map(Salt::from_bytes).map_err(ArchiveError::Random),
+            |known| Ok(known.salt.clone()),
+        )?;
         let mut others: Vec<Other> = conflicts.iter().map(|one| (one.instance.clone(), one.change)).collect();
         let (manifest, taken) = manifest_of(study, known.as_ref(), salt.clone(), signer, &mut others)?;
         if !others.is_empty() {
@@ -101,7 +105,7 @@ impl Archive {
         let too_large = || ArchiveError::TooLarge(manifest.header().study_instance_uid);
         let header = Header { open: false, ..next_header(&entry, &signer.chain).ok_or_else(too_large)? };
         let (series, attachments) = (manifest.series().clone(), manifest.attachments().clone());
-        let nonce = Nonce::from_bytes(random()?);
+        let nonce = Nonce::from_bytes(random().map_err(ArchiveError::Random)?);
         let closed = Manifest::new(header, nonce, series, attachments).map_err(ArchiveError::Manifest)?;
         let manifest = closed.sign(&signer.chain, signer.operational);
         self.write(id, &Entry { manifest, ..entry }, &[], signer)?;
@@ -336,7 +340,7 @@ fn manifest_of(
     signer: &Signer<'_>,
     others: &mut Vec<Other>,
 ) -> Result<(Manifest, Taken), ArchiveError> {
-    let nonce = Nonce::from_bytes(random()?);
+    let nonce = Nonce::from_bytes(random().map_err(ArchiveError::Random)?);
     let edition = Edition {
         chain: signer.chain,
         source: signer.source,

@@ -10,6 +10,7 @@ use clavicle_command::file::path_text;
 use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Candidate, GenesisSource};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKind};
+use clavicle_letters::random::random;
 use serde_json::json;
 
 use super::{CommandError, IntakeArguments};
@@ -85,9 +86,7 @@ fn free_ports(host: IpAddr, taken: &[u16]) -> io::Result<Listen> {
 /// The first port that can be had, from a random one on.
 fn free<T>(taken: &[u16], bind: impl Fn(u16) -> io::Result<T>) -> io::Result<T> {
     let count = PORTS.end() - PORTS.start() + 1;
-    let mut random = [0; 2];
-    getrandom::fill(&mut random).map_err(io::Error::other)?;
-    let first = u16::from_le_bytes(random) % count;
+    let first = u16::from_le_bytes(random().map_err(io::Error::other)?) % count;
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for port in (0..count).map(|step| PORTS.start() + (first + step) % count) {
         if taken.contains(&port) {

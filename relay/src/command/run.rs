@@ -13,6 +13,7 @@ use clavicle_ledger::encoding;
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::Height;
+use clavicle_letters::random::random;
 use clavicle_network::Server;
 use clavicle_network::revoke::Revocations;
 use clavicle_network::swarm::{Desk, Node, RECONCILE_EVERY};
@@ -312,8 +313,7 @@ fn worst(ends: impl IntoIterator<Item = Result<(), CommandError>>) -> Result<(),
 
 /// What answers relays and wallets.
 fn desk(service: &Service, keys: &Keys) -> Result<Arc<dyn Desk>, CommandError> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(KeysError::Random)?;
+    let secret = random().map_err(KeysError::Random)?;
     Ok(Arc::new(RelayDesk {
         member: Arc::clone(&service.member),
         network: keys.network.public(),

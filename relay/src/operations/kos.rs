@@ -8,6 +8,7 @@ use clavicle_dicom::kos::{Document, Time, Title};
 use clavicle_imaging::selection;
 use clavicle_ledger::encoding::{self, Hex};
 use clavicle_ledger::time::{DAY_MS, Timestamp};
+use clavicle_letters::random::random;
 use clavicle_manifest::Date;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -74,8 +75,7 @@ impl Operation for Kos {
     fn work(self, service: &Service) -> Result<KosRow, KosError> {
         let entry = entry_that_begins(&service.images.archive, &self.study)?;
         let manifest = &entry.manifest.manifest;
-        let mut random = [0; 32];
-        getrandom::fill(&mut random).map_err(KosError::Random)?;
+        let random = random().map_err(KosError::Random)?;
         let now = (service.clock)().0.0;
         let document = Document {
             title: Title::default(),

@@ -12,6 +12,7 @@ use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::time::{HOUR_MS, LocalTime, Timestamp};
 use clavicle_letters::pickup::{PickupCode, Question, Ticket};
+use clavicle_letters::random::random;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -291,7 +292,7 @@ impl Operation for Pickup {
         }
         let now = LocalTime(service.timekeeper.dated(&service.store));
         let expires = now.0.plus(u64::from(self.hours).saturating_mul(HOUR_MS));
-        let ticket = Ticket(random()?);
+        let ticket = Ticket(random().map_err(PickupError::Random)?);
         let code = code_of(service, ticket.clone(), question, expires)?;
         let voided =
             service.records.pickups.issue(&ticket, Issue { visit, question, answer: &answer, expires }, now)?;
@@ -421,10 +422,4 @@ fn code_of(
         expires,
         checkpoint: Checkpoint::of(&head),
     })
-}
-
-fn random() -> Result<[u8; 32], PickupError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(PickupError::Random)?;
-    Ok(bytes)
 }

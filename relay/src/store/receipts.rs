@@ -42,6 +42,7 @@ use clavicle_ledger::key::{SecretKey, Signature, SignatureError};
 use clavicle_ledger::receipt::{Entry, Refused, SignedReceipt};
 use clavicle_ledger::study::MAX_GRANTS;
 use clavicle_ledger::time::Timestamp;
+use clavicle_letters::random::random;
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use tokio::sync::{Notify, Semaphore, oneshot};
 
@@ -243,7 +244,10 @@ impl Receipts {
     /// [`ReceiptsError`]; others come with the [`Writing`].
     pub fn append(&self, study: StudyId, at: Timestamp, entry: Entry) -> Result<Writing, ReceiptsError> {
         let (told, writing) = oneshot::channel();
-        self.queue(Work { task: Task::Append { study, at, entry, blinding: random()? }, told: Some(told) })?;
+        self.queue(Work {
+            task: Task::Append { study, at, entry, blinding: random().map_err(ReceiptsError::Random)? },
+            told: Some(told),
+        })?;
         Ok(Writing(writing))
     }
 
@@ -333,12 +337,6 @@ impl Receipts {
     fn anchoring(&self) -> std::sync::MutexGuard<'_, ()> {
         self.anchoring.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn random() -> Result<[u8; 32], ReceiptsError> {
-    let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).map_err(ReceiptsError::Random)?;
-    Ok(bytes)
 }
 
 impl Drop for Receipts {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clavicle_command::file::path_text;
 use clavicle_imaging::media::{FileSet, Folder, MediaError, Medium, Zip};
+use clavicle_letters::random::random;
 use clavicle_sandbox::reader::Reader;
 use serde_json::json;
 
@@ -87,8 +88,7 @@ pub(super) fn export(
 }
 
 fn write<'a>(studies: &'a Studies<'_>, reader: &dyn Reader, out: &Path) -> Result<FileSet<'a>, ExportError> {
-    let mut random = [0; 16];
-    getrandom::fill(&mut random).map_err(ExportError::Random)?;
+    let random = random().map_err(ExportError::Random)?;
     let mut file_set = FileSet::of(&studies.intake, studies.files(), reader, random)?;
     for report in studies.intake.quarantined.iter().filter(|one| is_report(one)) {
         file_set.attach(&report.path)?;

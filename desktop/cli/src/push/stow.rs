@@ -4,6 +4,7 @@ use std::iter::Peekable;
 use std::vec::IntoIter;
 
 use clavicle_command::said::sentences;
+use clavicle_letters::random::random;
 use hyper::StatusCode;
 use tokio_rustls::TlsConnector;
 
@@ -58,10 +59,7 @@ async fn some(
 ) -> Result<Vec<Item>, (Vec<Item>, HttpError)> {
     let (mut body, mut sent) = (Pieces::new(), Vec::new());
     // Random, so that no file has it inside.
-    let mut random = [0; 16];
-    if getrandom::fill(&mut random).is_err() {
-        random = u128::from(std::process::id()).to_le_bytes();
-    }
+    let random = random().unwrap_or_else(|_| u128::from(std::process::id()).to_le_bytes());
     let boundary = format!("clavicle-{:032x}", u128::from_le_bytes(random));
     loop {
         // What was written anew may be larger than it was: what counts is what is there.
