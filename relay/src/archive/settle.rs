@@ -183,6 +183,5 @@ impl Archive {
 
 /// A change's number, which no other has.
 fn number() -> Result<u64, ArchiveError> {
-    let [a, b, c, d, e, f, g, h] = random().map_err(ArchiveError::Random)?;
-    Ok(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
+    random().map(u64::from_le_bytes).map_err(ArchiveError::Random)
 }
