@@ -1,4 +1,6 @@
 //! The side of a command.
+//!
+//! hyper's client on a Unix socket: one request on one connection. A client with pools, redirects and proxies (reqwest) would have nothing to do here.
 
 use std::io;
 use std::path::Path;
