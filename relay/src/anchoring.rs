@@ -103,7 +103,9 @@ impl Reaction for Anchoring {
 
     fn react(&mut self, service: &Service, occasion: Occasion) -> Result<(), ServiceError> {
         let anchors = Anchors { receipts: &service.records.receipts, source: service.member.source };
-        if self.0.is_none() {
+        if self.0.is_none() && service.records.receipts.followed()?.is_none() {
+            // What is executed meanwhile is in the journal from here on.
+            self.0 = Some(service.store.head()?.height);
             settle(service)?;
         }
         let upto = journal::follow(&service.store, &anchors, self.0)?;
@@ -117,9 +119,6 @@ impl Reaction for Anchoring {
 
 /// Keeps where the anchor that was submitted was executed, if it is that: for one of before there was a journal.
 fn settle(service: &Service) -> Result<(), StoreError> {
-    if service.records.receipts.followed()?.is_some() {
-        return Ok(());
-    }
     let Some(pending) = service.records.receipts.pending()? else { return Ok(()) };
     if let Some((height, _)) = service.store.find_envelope(&pending.envelope.hash())? {
         service.records.receipts.anchored(pending.sequence, height)?;
