@@ -165,7 +165,7 @@ impl Archive {
             return Ok(false);
         }
         let header = next_header(&entry, &signer.chain).ok_or_else(too_large)?;
-        let nonce = Nonce::from_bytes(random()?);
+        let nonce = Nonce::from_bytes(random().map_err(ArchiveError::Random)?);
         let changed =
             Manifest::new(header, nonce, manifest.series().clone(), attachments).map_err(ArchiveError::Manifest)?;
         let mut batch = self.bytes.batch();
