@@ -1,6 +1,7 @@
 //! What is kept, whether it is still what it was, and how it goes.
 
 use std::collections::BTreeSet;
+use std::collections::btree_map::{BTreeMap, Entry as Slot};
 
 use clavicle_ledger::id::StudyId;
 use clavicle_manifest::StoredDigest;
@@ -149,20 +150,24 @@ impl Archive {
     pub fn shared_names(&self, id: StudyId) -> Result<Vec<SharedName>, ArchiveError> {
         let Some(entry) = self.entry(id)? else { return Ok(Vec::new()) };
         let names = self.catalogue.begin_read()?.open_multimap_table(NAMES)?;
-        let mut shared = Vec::new();
+        let (mut shared, mut uids) = (Vec::new(), BTreeMap::new());
         for instance in entry.manifest.manifest.instances() {
             for other in names.get(instance.sop_instance_uid.as_str())? {
                 let other = StudyId::from_bytes(*other?.value());
                 if other == id {
                     continue;
                 }
-                let Some(other) = self.entry(other)? else { continue };
-                shared.push(SharedName {
+                // Its manifest once, however many names they share.
+                if let Slot::Vacant(slot) = uids.entry(other) {
+                    let entry = self.entry(other)?;
+                    slot.insert(entry.map(|entry| entry.manifest.manifest.header().study_instance_uid));
+                }
+                shared.extend(uids[&other].map(|other_study_instance_uid| SharedName {
                     sop_instance_uid: instance.sop_instance_uid,
                     stored: instance.stored,
                     size: instance.size,
-                    other_study_instance_uid: other.manifest.manifest.header().study_instance_uid,
-                });
+                    other_study_instance_uid,
+                }));
             }
         }
         Ok(shared)
