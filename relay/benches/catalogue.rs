@@ -1,7 +1,9 @@
-//! How long the studies of a visit take to be found among many: `cargo bench -p clavicle-relay --bench catalogue [-- STUDIES]`, 100,000 without a number.
+//! How long the studies of a visit take to be found among many: `cargo bench -p clavicle-relay --bench catalogue [--
+//! STUDIES]`, 100,000 without a number.
 //!
-//! *Before* is a look at every study, each with its manifest, as `study_that_begins` did for a prefix and pickups did before visits were listed. *After* is
-//! [`Archive::seek`] and [`Archive::begin_with`], with the rows that they lead to. In between, the catalogue of before is listed anew, and that is timed as well.
+//! *Before* is a look at every study, each with its manifest, as `study_that_begins` did for a prefix and pickups did
+//! before visits were listed. *After* is [`Archive::seek`] and [`Archive::begin_with`], with the rows that they lead
+//! to. In between, the catalogue of before is listed anew, and that is timed as well.
 #![allow(clippy::unwrap_used, reason = "a measurement fails by panicking")]
 
 use std::path::Path;

@@ -1,7 +1,8 @@
 //! Facts: the few attributes of an instance by which it is filed.
 //!
-//! Each is read by itself, so that one that is broken costs only itself. Without the four UIDs and the transfer syntax there is no instance;
-//! everything else may be missing. What is said of a patient is compared here, and nowhere else: [`Patient::differences`].
+//! Each is read by itself, so that one that is broken costs only itself. Without the four UIDs and the transfer
+//! syntax there is no instance; everything else may be missing. What is said of a patient is compared here, and
+//! nowhere else: [`Patient::differences`].
 
 use std::fmt;
 use std::io::{Read, Seek};
@@ -32,8 +33,8 @@ pub struct Patient {
     pub birth_date: Option<Date>,
 }
 
-/// An attribute of a patient in which two instances differ, with both values. For the operator who looks at it, and for no log: what it prints with
-/// `{}` names the values, what it prints with `{:?}` does not.
+/// An attribute of a patient in which two instances differ, with both values. For the operator who looks at it, and
+/// for no log: what it prints with `{}` names the values, what it prints with `{:?}` does not.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PatientDifference {
     /// Which attribute.
@@ -75,8 +76,8 @@ impl Patient {
         }
     }
 
-    /// Whether both may be the same person: what both say must agree. Names are compared only where an id is missing, since they
-    /// are written in many ways.
+    /// Whether both may be the same person: what both say must agree. Names are compared only where an id is missing,
+    /// since they are written in many ways.
     #[must_use]
     pub fn may_be(&self, other: &Self) -> bool {
         self.differences(other).is_empty()
@@ -103,8 +104,8 @@ impl Patient {
         self.contradictions(other, !self.id.as_str().is_empty() && self.id == other.id)
     }
 
-    /// The same of studies that may be of different hospitals. Hospitals count from one: an id of which nobody says whose it is names somebody else
-    /// in the next, so that names are compared too.
+    /// The same of studies that may be of different hospitals. Hospitals count from one: an id of which nobody says
+    /// whose it is names somebody else in the next, so that names are compared too.
     #[must_use]
     pub fn differences_across(&self, other: &Self) -> Vec<PatientDifference> {
         let is_named = |one: &Self| !one.id.as_str().is_empty() && !one.issuer.as_str().is_empty();
@@ -153,7 +154,8 @@ pub fn fill<const MAX: usize>(empty: &mut Text<MAX>, from: &Text<MAX>) {
     }
 }
 
-/// Whether two names (PN) are the same, whatever case they are written in; nothing of those that are written in no common script.
+/// Whether two names (PN) are the same, whatever case they are written in; nothing of those that are written in no
+/// common script.
 pub(crate) fn is_same_name(one: &str, other: &str) -> Option<bool> {
     let groups = groups(one).zip(groups(other));
     let both: Vec<bool> = groups.filter(|(a, b)| !a.is_empty() && !b.is_empty()).map(|(a, b)| a == b).collect();
@@ -166,7 +168,8 @@ pub fn name_groups(name: &str) -> Vec<String> {
     groups(name).filter(|group| !group.is_empty()).collect()
 }
 
-/// Each group of a name, in small letters. Components that are empty at the end mean nothing (PS3.5 §6.2.1.1), nor does the number of spaces.
+/// Each group of a name, in small letters. Components that are empty at the end mean nothing (PS3.5 §6.2.1.1), nor
+/// does the number of spaces.
 fn groups(name: &str) -> impl Iterator<Item = String> {
     let words = |part: &str| {
         let words: Vec<&str> = part.split(|char: char| char.is_whitespace() || char == '\0').collect();
@@ -222,7 +225,8 @@ pub struct Facts {
     pub place: InstancePosition,
 }
 
-/// Where an instance stands in its series and in space, and how many the sender says there are. Nothing here is needed to file it.
+/// Where an instance stands in its series and in space, and how many the sender says there are. Nothing here is
+/// needed to file it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct InstancePosition {
     /// Instance Number (0020,0013).
@@ -253,8 +257,8 @@ impl fmt::Debug for Facts {
 }
 
 impl Facts {
-    /// Reads the facts of an instance of `len` bytes. Memory does not depend on what the bytes claim; only a deflated data set is
-    /// held whole, up to 256 MiB.
+    /// Reads the facts of an instance of `len` bytes. Memory does not depend on what the bytes claim; only a deflated
+    /// data set is held whole, up to 256 MiB.
     ///
     /// # Errors
     /// [`Unreadable`].
@@ -366,7 +370,8 @@ pub fn shown<const MAX: usize>(text: impl AsRef<str>) -> Text<MAX> {
     Text::new(shown.trim_end()).unwrap_or_default()
 }
 
-/// `N` values of DS (PS3.5 §6.2) in parts of one `unit`th; none if there are not that many, or one is further away than a kilometre in millimetres.
+/// `N` values of DS (PS3.5 §6.2) in parts of one `unit`th; none if there are not that many, or one is further away
+/// than a kilometre in millimetres.
 fn decimals<const N: usize>(text: &str, unit: f64) -> Option<[i64; N]> {
     let mut values = [0; N];
     let mut written = text.split('\\');

@@ -1,4 +1,5 @@
-//! A worker that has one file, for as long as something is asked of it. One that failed is let go, and the next question has another.
+//! A worker that has one file, for as long as something is asked of it. One that failed is let go, and the next
+//! question has another.
 
 use std::fmt;
 use std::fs::File;

@@ -112,7 +112,8 @@ impl Bytes {
 }
 
 impl Batch<'_> {
-    /// Takes the bytes of a file, which must be `size` bytes with this digest: it was looked at before, by somebody else.
+    /// Takes the bytes of a file, which must be `size` bytes with this digest: it was looked at before, by somebody
+    /// else.
     pub(super) fn take(
         &mut self,
         path: &Path,

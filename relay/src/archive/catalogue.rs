@@ -32,7 +32,8 @@ pub(super) const CHANGE: &str = "change";
 /// The memory that the catalogue may use for its cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
-/// What the catalogue has of a study, apart from its manifest: a row of some hundred bytes, however many instances it has.
+/// What the catalogue has of a study, apart from its manifest: a row of some hundred bytes, however many instances it
+/// has.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Catalogued {
     /// The study.

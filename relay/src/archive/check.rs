@@ -83,8 +83,8 @@ impl Archive {
         Ok(usage)
     }
 
-    /// Reads all bytes of all studies, and says which are not what they were. `seen` is told how many are done, and of how many. Catalogue and records
-    /// are held against each other, and what the one lacks is put right.
+    /// Reads all bytes of all studies, and says which are not what they were. `seen` is told how many are done, and
+    /// of how many. Catalogue and records are held against each other, and what the one lacks is put right.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -173,8 +173,8 @@ impl Archive {
         Ok(shared)
     }
 
-    /// The files that are kept for a study that may be removed, whatever other studies have of them. One that somebody holds, by what the ledger says
-    /// or what was co-signed here, may be only when it is withdrawn.
+    /// The files that are kept for a study that may be removed, whatever other studies have of them. One that
+    /// somebody holds, by what the ledger says or what was co-signed here, may be only when it is withdrawn.
     ///
     /// # Errors
     /// [`ArchiveError::Held`], [`ArchiveError::Unknown`], [`ArchiveError::Unreadable`].
@@ -192,8 +192,8 @@ impl Archive {
         }
     }
 
-    /// Removes a study: it is said to go, then it goes from the catalogue, in one commit, then go what bytes no other study has, and its record. What
-    /// a kill leaves of that goes at the next start. See [`Archive::removable`].
+    /// Removes a study: it is said to go, then it goes from the catalogue, in one commit, then go what bytes no other
+    /// study has, and its record. What a kill leaves of that goes at the next start. See [`Archive::removable`].
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -252,8 +252,8 @@ impl Archive {
         Ok(())
     }
 
-    /// Everything that is kept for a study: what is in its manifests, and what contradicts it. The newest has all images that any had before; a report
-    /// that was detached is in earlier ones alone.
+    /// Everything that is kept for a study: what is in its manifests, and what contradicts it. The newest has all
+    /// images that any had before; a report that was detached is in earlier ones alone.
     pub(super) fn digests(&self, id: StudyId) -> Result<BTreeSet<StoredDigest>, ArchiveError> {
         let mut all: BTreeSet<_> = self.contradictions(id)?.into_iter().map(|(digest, _)| digest).collect();
         if let Some(entry) = self.entry(id)? {

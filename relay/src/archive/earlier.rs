@@ -1,7 +1,9 @@
-//! Catalogues of earlier versions, in which each study's row held all of its manifest, and studies were found by little.
+//! Catalogues of earlier versions, in which each study's row held all of its manifest, and studies were found by
+//! little.
 //!
-//! Their studies are moved a batch at a time, each batch in one commit that takes them out of the old table: so whatever ends this in between, the next start goes
-//! on with the rest, and memory holds a batch, however many studies there are.
+//! Their studies are moved a batch at a time, each batch in one commit that takes them out of the old table: so
+//! whatever ends this in between, the next start goes on with the rest, and memory holds a batch, however many
+//! studies there are.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_dicom::facts::Patient;

@@ -1,4 +1,5 @@
-//! What a study is found by besides its id: each thing is a row, written and taken away in the commit of the study itself.
+//! What a study is found by besides its id: each thing is a row, written and taken away in the commit of the study
+//! itself.
 //!
 //! ```text
 //! index_v1   kind, term, study id:
@@ -11,7 +12,8 @@
 //! names_v1   SOP Instance UID (0008,0018) ─► study ids
 //! ```
 //!
-//! A study has no row for what it does not say. Whoever changes how names are compared ([`name_groups`]) gives the table a new name, so that it is made anew.
+//! A study has no row for what it does not say. Whoever changes how names are compared ([`name_groups`]) gives the
+//! table a new name, so that it is made anew.
 
 use std::collections::BTreeSet;
 use std::ops::RangeInclusive;

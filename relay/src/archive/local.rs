@@ -6,7 +6,8 @@
 //! archive/coming/…            bytes on their way there; whatever a kill left is cleared at the next start
 //! ```
 //!
-//! Under its name a file is whole and on the disk, or it is not there. Many come at once, and so they are written first, flushed together, and named together.
+//! Under its name a file is whole and on the disk, or it is not there. Many come at once, and so they are written
+//! first, flushed together, and named together.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -279,7 +280,8 @@ mod tests {
         });
     }
 
-    /// A source that breaks off leaves nothing of what it gave; what came before it in the same batch can still be synced.
+    /// A source that breaks off leaves nothing of what it gave; what came before it in the same batch can still be
+    /// synced.
     #[test]
     fn half_of_something_is_nothing() {
         struct Broken(u8);

@@ -14,9 +14,10 @@
 //!   meta_v1            "change": the last change of a study that it knows of
 //! ```
 //!
-//! Bytes first, each file on the disk under its name or not there at all; then the study's record; then the catalogue, in one commit. So a study in the
-//! catalogue is whole, and what a kill leaves behind is at worst bytes that nobody asks for: [`Archive::check`] names them. A study that is removed is
-//! first said to go; what a kill leaves of it goes at the next start.
+//! Bytes first, each file on the disk under its name or not there at all; then the study's record; then the
+//! catalogue, in one commit. So a study in the catalogue is whole, and what a kill leaves behind is at worst bytes
+//! that nobody asks for: [`Archive::check`] names them. A study that is removed is first said to go; what a kill
+//! leaves of it goes at the next start.
 
 mod bytes;
 mod catalogue;
@@ -119,7 +120,8 @@ impl Wire for Contradiction {
     const MAX_LEN: usize = Uid::MAX_LEN + 8 + 4 + 256 + 8;
 }
 
-/// An instance of a study whose name another study has as well: one of both is a copy under another Study Instance UID, or wrong. Both are kept.
+/// An instance of a study whose name another study has as well: one of both is a copy under another Study Instance
+/// UID, or wrong. Both are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedName {
     /// SOP Instance UID (0008,0018).
@@ -242,7 +244,8 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// The sentence with what it may say about a patient: for the screen of an operator who is to settle it, and for no log.
+    /// The sentence with what it may say about a patient: for the screen of an operator who is to settle it, and for
+    /// no log.
     #[must_use]
     pub fn on_screen(&self) -> String {
         match self {
@@ -272,8 +275,8 @@ impl<E: Into<redb::Error>> From<E> for ArchiveError {
 }
 
 impl Archive {
-    /// Opens the archive of a network's hospital in `folder` with its catalogue at `catalogue`, or makes both. A catalogue that knows less than
-    /// the records beside the bytes has all of it when this returns.
+    /// Opens the archive of a network's hospital in `folder` with its catalogue at `catalogue`, or makes both. A
+    /// catalogue that knows less than the records beside the bytes has all of it when this returns.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -344,8 +347,9 @@ impl Archive {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says that a definition of a study with this root is about to be co-signed: from then on what is new makes a revision. There is one
-    /// such root for each study, for ever: two definitions that race must be of the same manifest.
+    /// Says that a definition of a study with this root is about to be co-signed: from then on what is new makes a
+    /// revision. There is one such root for each study, for ever: two definitions that race must be of the same
+    /// manifest.
     ///
     /// # Errors
     /// [`ArchiveError::Grown`] when it is another one.
@@ -424,8 +428,8 @@ impl Archive {
         Ok(quiet)
     }
 
-    /// The manifest that follows the one with root `on_ledger` on the way to the newest; none when that is the newest, which is
-    /// then remembered.
+    /// The manifest that follows the one with root `on_ledger` on the way to the newest; none when that is the
+    /// newest, which is then remembered.
     ///
     /// # Errors
     /// [`ArchiveError`].

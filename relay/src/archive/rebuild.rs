@@ -21,8 +21,9 @@ pub struct Rebuilt {
 }
 
 impl Archive {
-    /// Makes the catalogue at `catalogue`, which must not be there, from the records in `folder`. What the chain has of a study is asked of
-    /// `on_ledger`: a study that is on it is held by somebody, whatever its record says. The catalogue is whole, or not there.
+    /// Makes the catalogue at `catalogue`, which must not be there, from the records in `folder`. What the chain has
+    /// of a study is asked of `on_ledger`: a study that is on it is held by somebody, whatever its record says. The
+    /// catalogue is whole, or not there.
     ///
     /// # Errors
     /// [`ArchiveError`].

@@ -7,9 +7,10 @@
 //! archive/changes.v1                     the last change that was begun, and the one before, each as a random number; and of which study it was
 //! ```
 //!
-//! A record is on the disk before the catalogue has what is in it: so the catalogue never knows more than the records do. Each change has a number, which is
-//! here before it is begun, and in the catalogue with it: by that a change that was killed is known at the next start, and a catalogue that is not
-//! of these records. What follows from it, [`super::settle`] says.
+//! A record is on the disk before the catalogue has what is in it: so the catalogue never knows more than the records
+//! do. Each change has a number, which is here before it is begun, and in the catalogue with it: by that a change
+//! that was killed is known at the next start, and a catalogue that is not of these records. What follows from it,
+//! [`super::settle`] says.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -142,7 +143,8 @@ impl Records {
         self.folder.join(id.to_string())
     }
 
-    /// Keeps a study's record, and its newest manifest, which has the root `newest`. They are on the disk when this returns.
+    /// Keeps a study's record, and its newest manifest, which has the root `newest`. They are on the disk when this
+    /// returns.
     pub(super) fn keep(
         &self,
         id: StudyId,

@@ -1,9 +1,10 @@
 //! Catalogue and records, brought to what either of them knew more of.
 //!
-//! Both know the same, unless a change was killed in the middle, or one of them was put back from a backup. Whichever has all that the other has, and
-//! more, is believed: a record that is ahead goes into the catalogue, and is never written over with less. A study of which neither has all, or whose
-//! record cannot be read and may be ahead, is left as it is: nothing is added to it, and no bytes are removed, until its operator has put one of them
-//! back. What was removed after a backup of the catalogue was made is listed again by that, without its images.
+//! Both know the same, unless a change was killed in the middle, or one of them was put back from a backup. Whichever
+//! has all that the other has, and more, is believed: a record that is ahead goes into the catalogue, and is never
+//! written over with less. A study of which neither has all, or whose record cannot be read and may be ahead, is left
+//! as it is: nothing is added to it, and no bytes are removed, until its operator has put one of them back. What was
+//! removed after a backup of the catalogue was made is listed again by that, without its images.
 
 use std::cmp::Reverse;
 use std::collections::BTreeSet;

@@ -1,6 +1,8 @@
-//! Where the archive's bytes are kept, each under what they hash to. Nothing else in the relay opens, writes or removes them.
+//! Where the archive's bytes are kept, each under what they hash to. Nothing else in the relay opens, writes or
+//! removes them.
 //!
-//! There is one storage today, a folder of this machine ([`LocalDisk`](super::local::LocalDisk)); another one, of objects that are elsewhere, does what is said here.
+//! There is one storage today, a folder of this machine ([`LocalDisk`](super::local::LocalDisk)); another one, of
+//! objects that are elsewhere, does what is said here.
 
 use std::fmt;
 use std::fs::File;
@@ -26,7 +28,8 @@ pub trait Storage: fmt::Debug + Send + Sync {
     /// How many bytes there are under a name, if any.
     fn len(&self, digest: &StoredDigest, kind: StoredPart) -> Option<u64>;
 
-    /// Opens what is under a name, to be read from anywhere in it: as a file, since that is what workers are handed and transfers send from. It may be on no disk.
+    /// Opens what is under a name, to be read from anywhere in it: as a file, since that is what workers are handed
+    /// and transfers send from. It may be on no disk.
     ///
     /// # Errors
     /// [`io::ErrorKind::NotFound`] when there is nothing.
@@ -60,9 +63,11 @@ pub trait Storage: fmt::Debug + Send + Sync {
     fn at(&self, place: &Path) -> Option<StoredDigest>;
 }
 
-/// Bytes that come in together. None of them is there before [`Incoming::sync`] has returned; dropped, it leaves nothing.
+/// Bytes that come in together. None of them is there before [`Incoming::sync`] has returned; dropped, it leaves
+/// nothing.
 pub trait Incoming {
-    /// Takes in what `from` has up to its end. Whether that hashes to the name is for whoever puts it in, before it syncs.
+    /// Takes in what `from` has up to its end. Whether that hashes to the name is for whoever puts it in, before it
+    /// syncs.
     ///
     /// # Errors
     /// The storage's, [`io::ErrorKind::StorageFull`] among them, and those of `from`.

@@ -22,8 +22,8 @@ use super::{Archive, ArchiveError, Contradiction, Entry, Origin, Signer, Taken};
 type Other = (Instance, Change);
 
 impl Archive {
-    /// Takes in a study, and the files that contradict instances of it: their bytes, then their entry. What is there already
-    /// stays; what is new is added. To a study that was closed only what a person hands in is added.
+    /// Takes in a study, and the files that contradict instances of it: their bytes, then their entry. What is there
+    /// already stays; what is new is added. To a study that was closed only what a person hands in is added.
     ///
     /// # Errors
     /// [`ArchiveError`]; the catalogue is then unchanged.
@@ -112,8 +112,9 @@ impl Archive {
         Ok(true)
     }
 
-    /// Takes reports out of a study and puts others in, in one manifest: the next revision of a study that somebody holds, of which earlier ones keep
-    /// what is taken out; of one that nobody holds nothing is left of it. Whether anything was changed.
+    /// Takes reports out of a study and puts others in, in one manifest: the next revision of a study that somebody
+    /// holds, of which earlier ones keep what is taken out; of one that nobody holds nothing is left of it. Whether
+    /// anything was changed.
     ///
     /// # Errors
     /// [`ArchiveError`], [`ArchiveError::NoReport`] among them; then nothing is changed.
@@ -207,8 +208,8 @@ impl Archive {
     }
 }
 
-/// Puts into a catalogue what a study is now, with the root of its newest manifest: of its manifests these, besides those that it has since
-/// somebody holds the study.
+/// Puts into a catalogue what a study is now, with the root of its newest manifest: of its manifests these, besides
+/// those that it has since somebody holds the study.
 pub(super) fn enter<'a>(
     transaction: &WriteTransaction,
     id: StudyId,
@@ -367,8 +368,8 @@ fn next_header(known: &Entry, chain: &ChainId) -> Option<Header> {
     if known.claimed.is_some() { header.next(manifest.root(chain), header.open) } else { Some(header.clone()) }
 }
 
-/// What there is and what came, in one manifest. Where both have an instance, the one that was there first stays, and the other one
-/// joins the `others` if it is not the same.
+/// What there is and what came, in one manifest. Where both have an instance, the one that was there first stays, and
+/// the other one joins the `others` if it is not the same.
 fn joined(
     known: &Manifest,
     header: Header,

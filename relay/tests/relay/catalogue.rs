@@ -1,4 +1,5 @@
-//! What studies are found by: after any history the index is what it would be if it were made anew, and says what a look at every study says.
+//! What studies are found by: after any history the index is what it would be if it were made anew, and says what a
+//! look at every study says.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-/// A relay's folder, `mercy`: two studies, of which one is held, contradicted and revised; a file set aside; a code that nobody came with; a
-/// letter that nobody collected; a revocation that is in no block.
+/// A relay's folder, `mercy`: two studies, of which one is held, contradicted and revised; a file set aside; a code
+/// that nobody came with; a letter that nobody collected; a revocation that is in no block.
 pub const RELAY: &[u8] = include_bytes!("../packed/mercy.tar.gz");
 /// What the relay's commands said of that: `studies`, `audit`, `quarantine` and `status`, each as one JSON object.
 pub const STUDIES: &str = include_str!("../packed/studies.json");

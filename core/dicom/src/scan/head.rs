@@ -79,7 +79,8 @@ impl<S: Read + Seek> Scan<S> {
         }
     }
 
-    /// Reads what is left of a header whose VR is none that there is. How its length is written is seen by what follows.
+    /// Reads what is left of a header whose VR is none that there is. How its length is written is seen by what
+    /// follows.
     fn strange(
         &mut self,
         tag: Tag,

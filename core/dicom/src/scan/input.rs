@@ -6,7 +6,8 @@ use clavicle_manifest::{StoredDigest, StoredHasher, Subtrees};
 
 use crate::unreadable::Unreadable;
 
-/// How much is read at once: enough for BLAKE3 to use the processor's widest registers, and for a CT slice to be read in one go.
+/// How much is read at once: enough for BLAKE3 to use the processor's widest registers, and for a CT slice to be read
+/// in one go.
 const BUFFER: usize = 256 << 10;
 /// What a large value is handed out in multiples of, so that no sample is cut in two. The longest has 64 bits.
 const WORD: u64 = 8;

@@ -1,13 +1,15 @@
 //! The scan: walks every element of a file, from the first byte to the last, and believes nothing it is told.
 //!
-//! Each declared length is held against what is left of the enclosing item, sequence or file before a byte is read
-//! or skipped, so that memory does not depend on what a file claims. Values go by: into digests, where these are wanted; those of the few
-//! attributes that intake needs are kept if they are short; of the pixels it is remembered where they are. DICOM PS3.5 §7, PS3.10 §7.1.
+//! Each declared length is held against what is left of the enclosing item, sequence or file before a byte is read or
+//! skipped, so that memory does not depend on what a file claims. Values go by: into digests, where these are wanted;
+//! those of the few attributes that intake needs are kept if they are short; of the pixels it is remembered where
+//! they are. DICOM PS3.5 §7, PS3.10 §7.1.
 //!
-//! What breaks the standard and can be understood in one way only is read so, and said: see [`Repair`]. The scan is the one place that
-//! knows of it. What it walked is read by others patched (`Patches`), as it should stand.
+//! What breaks the standard and can be understood in one way only is read so, and said: see [`Repair`]. The scan is
+//! the one place that knows of it. What it walked is read by others patched (`Patches`), as it should stand.
 //!
-//! Here is the walk; headers are read in `head`, what is odd is patched in `patching`, and what is kept of it all is in `kept`.
+//! Here is the walk; headers are read in `head`, what is odd is patched in `patching`, and what is kept of it all is
+//! in `kept`.
 
 mod head;
 mod input;
@@ -62,7 +64,8 @@ pub fn scan<S: Read + Seek>(source: S, len: u64) -> Result<Scanned, Unreadable> 
     Scan::new(Input::new(source, len, None), Encoding::ExplicitLittle, None, false).file().map(|(scanned, ..)| scanned)
 }
 
-/// The same for a data set that is to be sent: it is patched so that all lengths are even (PS3.5 §7.1.1), and nothing stands behind it.
+/// The same for a data set that is to be sent: it is patched so that all lengths are even (PS3.5 §7.1.1), and nothing
+/// stands behind it.
 ///
 /// # Errors
 /// [`Unreadable`].
@@ -133,13 +136,15 @@ struct Scan<S> {
     ended_at: Option<u64>,
     /// The file ends where a delimiter should be.
     ended_early: bool,
-    /// The offset tables, basic (PS3.5 §A.4) and extended (7FE0,0001), of which the places are patched when fragments grow.
+    /// The offset tables, basic (PS3.5 §A.4) and extended (7FE0,0001), of which the places are patched when fragments
+    /// grow.
     basic_offsets: (u64, Vec<u8>),
     extended_offsets: (u64, Vec<u8>),
     is_directory: bool,
 }
 
-/// What comes out of a scan: what was found, the whole file's size and digests, and those of the data set, where they were wanted.
+/// What comes out of a scan: what was found, the whole file's size and digests, and those of the data set, where they
+/// were wanted.
 type Outcome = (Scanned, Option<(u64, StoredDigest, Subtrees)>, Option<ContentHasher>);
 
 impl<S: Read + Seek> Scan<S> {
@@ -300,8 +305,8 @@ impl<S: Read + Seek> Scan<S> {
         Ok(is_there)
     }
 
-    /// Walks the file meta information, always explicit little endian; gives the Transfer Syntax UID. What of it stands a second time is passed
-    /// by: the first counts, and it is no part of the data set.
+    /// Walks the file meta information, always explicit little endian; gives the Transfer Syntax UID. What of it
+    /// stands a second time is passed by: the first counts, and it is no part of the data set.
     fn meta(&mut self) -> Result<Option<Uid>, Unreadable> {
         let mut transfer_syntax = None;
         let mut seen = BTreeSet::new();
@@ -567,7 +572,8 @@ impl<S: Read + Seek> Scan<S> {
         self.found(pixels, pixels_end, Pixels::Encapsulated { offsets, fragments: spans.collect() })
     }
 
-    /// Whether nothing is left but zeros, which some systems write to fill a disk's block, or, if one `is_due`, in place of a delimiter.
+    /// Whether nothing is left but zeros, which some systems write to fill a disk's block, or, if one `is_due`, in
+    /// place of a delimiter.
     fn only_padding_is_left(&mut self, is_due: bool) -> Result<bool, Unreadable> {
         let (at, left) = (self.input.at(), self.input.left());
         if left >= 8 && self.input.peek::<8>()?.is_none_or(|start| start[..4] != [0; 4]) {
