@@ -6,11 +6,12 @@ use clap::Args;
 use clavicle_imaging::intake::Intake;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing::info;
 
 use super::report_files::{AttachedRow, Ready, ReportRefused, ready, sex_in};
 use super::reports::{document, images_of, is_document, report_that_begins, rows_of};
 use super::studies_named::entry_that_begins;
-use super::{Command, NoFolder, NotFound, Operation};
+use super::{Command, NoFolder, NotFound, Operation, short};
 use crate::answer::{Answer, Failure, Refusing};
 use crate::archive::{ArchiveError, Origin};
 use crate::service::Service;
@@ -122,6 +123,15 @@ impl Operation for Attach {
         let Ready { attachment, row } =
             ready(service, &self.report, (&entry.patient, sex), (self.unchecked, signer.now))?;
         let is_new = archive.change_reports(id, replaced.as_slice(), std::slice::from_ref(&attachment), &signer)?;
+        if is_new {
+            let gone = replaced.map(|report| report.to_string()).unwrap_or_default();
+            info!(
+                study = short(&id.to_string()),
+                report = short(&row.digest),
+                replaces = short(&gone),
+                "a report was attached"
+            );
+        }
         // A revision of a study that somebody holds goes to the ledger.
         service.store.note();
         let revision = archive.entry(id)?.map_or(0, |entry| entry.manifest.manifest.header().revision);
@@ -186,7 +196,7 @@ impl Command for Attach {
     fn say(_: &Self, done: Attached) -> Result<Answer, Failure> {
         let Attached { study, known, revision, attached } = &done;
         let fate = if *known { "was there already" } else { "attached" };
-        let text = format!("{}\n{fate}; study {}, revision {revision}", attached.line(), super::short(study));
+        let text = format!("{}\n{fate}; study {}, revision {revision}", attached.line(), short(study));
         Ok(Answer { text, json: json!(done) })
     }
 }

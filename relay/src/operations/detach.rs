@@ -3,6 +3,7 @@
 use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tracing::info;
 
 use super::attach::AttachRefused;
 use super::reports::report_that_begins;
@@ -46,6 +47,7 @@ impl Operation for Detach {
         let id = entry.manifest.manifest.header().study;
         let report = report_that_begins(&entry, &self.report).ok_or(AttachRefused::NoReport)?;
         archive.change_reports(id, &[report], &[], &service.member.signer((service.clock)().0))?;
+        info!(study = short(&id.to_string()), report = short(&report.to_string()), "a report was detached");
         // A revision of a study that somebody holds goes to the ledger.
         service.store.note();
         let revision = archive.entry(id)?.map_or(0, |entry| entry.manifest.manifest.header().revision);

@@ -58,6 +58,8 @@
 //! | images of two patients grow into one study, batch by batch | `images_of_two_patients_do_not_…`, `relay/tests/relay/ingest.rs` |
 //! | a path that is no UTF-8, or an error that nobody reads, ends a command in a panic after it was done | `desktop/cli/tests/push/paths.rs`, `relay/tests/relay/commands.rs` |
 //! | an image is left out of what is pushed or exported, and all is said to be well | `an_image_that_is_left_out_…`, `desktop/cli/tests/push/export.rs` |
+//! | another patient's report is attached to a study, or a code is given out for the wrong Patient ID | `relay/tests/relay/reports.rs`; `real_files_are_picked_up_by_…`, `session.rs` |
+//! | a PDF loops, nests, or is a country wide, and takes whoever looks at it down | `core/sandbox/tests/worker/pdf.rs` |
 //! | a passphrase of one letter seals a new vault | `core/wallet/src/vault/tests.rs` |
 
 mod a_copy_is_used_that_is_another_patients_or_has_ended;
