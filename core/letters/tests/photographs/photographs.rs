@@ -69,13 +69,12 @@ fn photograph(number: usize, code: &Modules, seed: u64) -> Photograph {
         9 => p.quality = 30,
         _ => {}
     }
-    // Turned as it lies on the table, and paper that does not lie flat.
+    // Turned as it lies on the table.
     match number {
         10 => p.turned = 45.0,
         12 => p.turned = 180.0,
         14 => p.turned = 90.0,
         15 => p.turned = -60.0,
-        16 | 18 => p.bends = 0.8,
         19 => p.turned = 30.0,
         _ => {}
     }
