@@ -18,8 +18,9 @@ use clavicle_network::swarm::Client;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, info, warn};
+use tracing::{debug, info, warn};
 
+use crate::seldom::seldom;
 use crate::service::{Service, ServiceError};
 use crate::store::Snapshot;
 
@@ -242,19 +243,19 @@ fn take_in(service: &Service, all: Vec<SignedCheckpoint>) -> Result<(), ServiceE
             continue;
         }
         if snapshot.key_use(signed.endorsement.endorsement.key)?.is_some() {
-            warn!(
+            seldom!(warn!(
                 ?source,
                 "a hospital endorsed a key that is at hand for something else; its checkpoints are not handed out"
-            );
+            ));
             continue;
         }
         if header.id() != signed.checkpoint.block || header.time != signed.time {
-            error!(
+            seldom!(error!(
                 ?source,
                 height = header.height,
                 "a hospital vouches for another block than the one that was decided: its checkpoint key is stolen, or it is dishonest; tell the \
                  other hospitals"
-            );
+            ));
             continue;
         }
         // Only every epoch's first, so that nobody pushes out what all vouch for.
