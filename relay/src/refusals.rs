@@ -18,6 +18,7 @@ use std::sync::{Mutex, PoisonError};
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_letters::random::random;
 use clavicle_network::transfer::Reference;
 use serde::{Deserialize, Serialize};
 
@@ -178,7 +179,6 @@ impl Refusal {
 #[cfg(test)]
 mod tests {
     use clavicle_ledger::key::SecretKey;
-use clavicle_letters::random::random;
 
     use super::*;
 
