@@ -77,7 +77,7 @@ impl Anchors<'_> {
 }
 
 impl Consumer for Anchors<'_> {
-    /// An anchor of before it was kept how far this is, is looked up by its transaction ([`settle`]).
+    /// An anchor of before it was kept how far this is, is looked up by its transaction (`settle`).
     fn cursor(&self, head: Height) -> Result<Height, StoreError> {
         Ok(self.receipts.followed()?.unwrap_or(head))
     }

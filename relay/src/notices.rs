@@ -49,7 +49,7 @@ pub struct Noticing {
 }
 
 impl Noticing {
-    /// With whom to wake: who tells them ([`run`]).
+    /// With whom to wake: who tells them (`run`).
     #[must_use]
     pub const fn new(tell: Arc<Notify>) -> Self {
         Self { at: None, tell }

@@ -2,7 +2,7 @@
 //!
 //! A task has a name and runs until it is told to stop. One that ends before that, by itself, with an error or by a defect, is said in the log and ends
 //! the relay ([`Tasks::failed`]), which its service manager starts again. What a task does over and over and may fail at is done again by itself
-//! ([`off`]), and that is said, too.
+//! (`off`), and that is said, too.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
