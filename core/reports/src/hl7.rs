@@ -167,15 +167,15 @@ fn observation(segment: &Segment<'_>, report: &mut ReportContent, text: &mut Str
     let name = [2, 1].map(|number| segment.shown(segment.component(what, number)));
     let name = name.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
     let mark = match status {
-        "A" => " (addendum)",
-        "C" => " (corrected)",
-        "D" => " (deleted)",
-        "P" => " (preliminary)",
-        "W" => " (of another patient)",
-        "X" => " (not to be had)",
+        "A" => "(addendum)",
+        "C" => "(corrected)",
+        "D" => "(deleted)",
+        "P" => "(preliminary)",
+        "W" => "(of another patient)",
+        "X" => "(not to be had)",
         _ => "",
     };
-    let name = format!("{name}{mark}");
+    let name = format!("{name} {mark}").trim().to_owned();
     if name != *label && !name.is_empty() {
         if !text.is_empty() {
             text.push('\n');

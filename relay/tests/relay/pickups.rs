@@ -441,7 +441,7 @@ fn the_key_of_the_desk_is_made_once_and_is_its_owners_alone() {
     });
     assert_ne!(fs::read(&path).unwrap(), made);
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-    assert_eq!(fs::read_dir(&keys).unwrap().count(), 6);
+    assert_eq!(fs::read_dir(&keys).unwrap().count(), 7);
 }
 
 #[test]

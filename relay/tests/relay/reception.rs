@@ -318,7 +318,8 @@ fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     // It is the same study, and not what was looked at any more.
     let late = shadow.folder.path().join("late");
     Phantom { slices: 7, size: 64, ..Phantom::default() }.write(&late).unwrap();
-    shadow.asked(&["ingest", "--dir", "mercy", "late"]);
+    let said = refused(shadow.folder.path(), &["ingest", "--dir", "mercy", "late"]);
+    assert!(said.contains("conflict"), "what is new was taken, and what contradicts is named: {said}");
     let said = refused(shadow.folder.path(), &[&expire[..], &["--confirm", &digest]].concat());
     assert!(said.contains(&format!("What would go is not {digest}, or not any more")), "{said}");
     let digest = digest_of(&said, "1 studies");

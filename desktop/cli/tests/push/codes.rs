@@ -47,7 +47,7 @@ fn lay_out(folder: &Path, files: &[std::path::PathBuf]) {
     };
     put("images", files);
     put("mixed", files);
-    fs::write(folder.join("mixed/notes.txt"), "These are no images.\n").unwrap();
+    fs::write(folder.join("mixed/notes.rtf"), "These are no images, and no report that would be read.\n").unwrap();
     put("twice", &[files[0].clone(), files[0].clone()]);
     put("copied", &[files[0].clone(), files[0].clone()]);
     // The same instance in another study.

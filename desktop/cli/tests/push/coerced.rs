@@ -102,7 +102,8 @@ fn one_number_of_two_hospitals_is_two_patients() {
 #[test]
 fn nothing_is_filed_under_an_id_that_nobody_said() {
     let (folder, scp) = (folder_of(&["CT_small.dcm"]), Storescp::start(&[]));
-    let path = folder.path().join("id");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = elsewhere.path().join("id");
     let (folder, to) = (folder.path().to_str().unwrap(), scp.to());
     let said = refused(&["push", folder, "--to", &to]);
     assert!(said.contains("whose study it is in that archive was not said, and nothing was sent"), "{said}");

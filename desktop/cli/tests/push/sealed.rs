@@ -221,7 +221,7 @@ fn reports_are_read_where_they_lie_sealed_the_newest_first() {
     // The structured report among the images is listed, too.
     assert_eq!(rows.len(), 5, "{said}");
     let texts: Vec<_> = of("text").into_iter().filter(|text| !text.is_empty()).collect();
-    assert_eq!(texts, ["New.", "Between.", "Old."], "{said}");
+    assert_eq!(texts, ["(addendum):\nNew.", "Between.", "Old."], "{said}");
     let stages: Vec<_> = rows.iter().filter(|row| row["text"].is_string()).map(|row| row["stage"].clone()).collect();
     assert_eq!(stages, ["addendum", "final", "final"], "{said}");
     assert!(of("kind").contains(&"DICOM"), "{said}");
@@ -242,5 +242,5 @@ fn reports_are_read_where_they_lie_sealed_the_newest_first() {
     let texts = python(program, &received.iter().map(PathBuf::as_path).collect::<Vec<_>>());
     let mut texts: Vec<&str> = texts.trim().lines().collect();
     texts.sort_unstable();
-    assert_eq!(texts, ["Between. 20260202", "New. 20260203", "Old. 20260201"]);
+    assert_eq!(texts, ["(addendum):", "Between. 20260202", "New. 20260203", "Old. 20260201"]);
 }
