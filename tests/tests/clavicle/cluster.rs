@@ -169,8 +169,13 @@ impl Cluster {
 
     /// How a relay is; nothing while it does not answer.
     pub(crate) fn status(&self, n: usize) -> Option<RelayStatus> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(control::ask(&self.home(n).socket(), &Status {})).ok()
+        let socket = self.home(n).socket();
+        let ask = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(control::ask(&socket, &Status {})).ok()
+        };
+        // On a thread of its own, since whoever asks may be in a runtime.
+        std::thread::scope(|threads| threads.spawn(ask).join().unwrap())
     }
 
     pub(crate) fn height(&self, n: usize) -> Option<u64> {
