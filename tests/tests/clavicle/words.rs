@@ -129,7 +129,8 @@ fn every_error_is_a_sentence_with_a_code() {
     assert_eq!(grant("", &card, "7d").refused().0, "not_found");
     assert_eq!(grant(&study, &pickup, "7d").refused().0, "code");
     let odd = grant(&study, &card, "soon");
-    assert!(odd.code == Some(2) && odd.stderr.contains("is no length of time"), "{odd:?}");
+    assert_eq!((odd.code, &odd.object()["error"]["code"]), (Some(2), &"usage".into()), "{odd:?}");
+    assert!(odd.stdout.contains("is no length of time"), "{odd:?}");
     assert_eq!(
         person("no grant in this wallet begins with \"\"", &["wallet", "revoke", "--dir", "ana", ""]),
         "not_found"
