@@ -23,6 +23,7 @@ use tracing::{debug, info, warn};
 use crate::seldom::seldom;
 use crate::service::{Service, ServiceError};
 use crate::store::Snapshot;
+use crate::tasks;
 
 /// When less than so much of an endorsement is left, the next is made or asked for, in milliseconds.
 pub(crate) const SOON_OVER_MS: u64 = DAY_MS * 30;
@@ -98,20 +99,15 @@ fn with<I, T>(
     move |service| work(service, input)
 }
 
-/// Reads, signs and verifies where nobody else waits.
+/// Reads, signs and verifies where nobody else waits. What cannot be read now is read again with the next block.
 async fn off<T: Send + 'static>(
     service: &Service,
     work: impl FnOnce(&Service) -> Result<T, ServiceError> + Send + 'static,
 ) -> Option<T> {
-    let service = service.clone();
-    // A defect in there ends nothing else: it is done again with the next block.
-    match tokio::task::spawn_blocking(move || work(&service)).await.ok()? {
-        Ok(done) => Some(done),
-        Err(error) => {
-            warn!(%error, "the state cannot be read, so that nothing can be vouched for");
-            None
-        }
-    }
+    tasks::off(service, "vouching", work).await.unwrap_or_else(|error| {
+        warn!(%error, "the state cannot be read, so that nothing can be vouched for");
+        None
+    })
 }
 
 /// Whether an endorsement is in force, and for how much longer, in milliseconds.

@@ -22,24 +22,27 @@ pub(crate) fn genesis(name: &str) -> Genesis {
     genesis_of(name, 1)
 }
 
+/// What hospital `n` says of itself, with no address.
+pub(crate) fn announcement(n: usize) -> Announcement {
+    let key = |role: &str| secret(&format!("{role} {n}")).public();
+    Announcement {
+        name: Text::new(format!("hospital {n}")).unwrap(),
+        kind: SourceKind::Validator,
+        keys: SourceKeys {
+            operational: key("operational"),
+            consensus: Some(key("consensus")),
+            transfer: key("transfer"),
+            network: Ascending::from_items(vec![key("network")]).unwrap(),
+        },
+        addresses: Addresses::default(),
+        mailbox: Ascending::new(),
+    }
+}
+
 /// A network of `count` hospitals, number n with the keys "role n".
 pub(crate) fn genesis_of(name: &str, count: usize) -> Genesis {
-    let source = |n: usize| {
-        let key = |role: &str| secret(&format!("{role} {n}")).public();
-        let announcement = Announcement {
-            name: Text::new(format!("hospital {n}")).unwrap(),
-            kind: SourceKind::Validator,
-            keys: SourceKeys {
-                operational: key("operational"),
-                consensus: Some(key("consensus")),
-                transfer: key("transfer"),
-                network: Ascending::from_items(vec![key("network")]).unwrap(),
-            },
-            addresses: Addresses::default(),
-            mailbox: Ascending::new(),
-        };
-        GenesisSource { identity: key("identity"), announcement }
-    };
+    let source =
+        |n| GenesisSource { identity: secret(&format!("identity {n}")).public(), announcement: announcement(n) };
     Genesis {
         name: Text::new(name).unwrap(),
         time: BlockTime(Timestamp(1_795_262_400_000)),

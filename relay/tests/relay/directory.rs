@@ -8,7 +8,7 @@ use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Candidate, GenesisSource};
 use clavicle_ledger::id::EnvelopeHash;
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
+use clavicle_ledger::source::{Addresses, Announcement};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_network::message::{Request, Response};
 use clavicle_network::swarm::{Config, Desk, Node, Peer, Received};
@@ -18,7 +18,7 @@ use clavicle_relay::service::Service;
 use clavicle_relay::tasks::Tasks;
 use tokio::time::timeout;
 
-use crate::chain::{next_block, secret};
+use crate::chain::{self, next_block, secret};
 use crate::clocks::Hospital;
 
 /// Longer than anything here takes, so that a test that hangs ends.
@@ -59,22 +59,8 @@ fn node(service: &Service, n: usize, peers: Vec<Peer>) -> Node {
 
 /// What hospital `n` says of itself, with its public port there.
 fn announcement(n: usize, at: &str) -> Announcement {
-    let key = |role: &str| secret(&format!("{role} {n}")).public();
-    Announcement {
-        name: Text::new(format!("hospital {n}")).unwrap(),
-        kind: SourceKind::Validator,
-        keys: SourceKeys {
-            operational: key("operational"),
-            consensus: Some(key("consensus")),
-            transfer: key("transfer"),
-            network: Ascending::from_items(vec![key("network")]).unwrap(),
-        },
-        addresses: Addresses {
-            libp2p: Ascending::from_items(vec![Text::new(at).unwrap()]).unwrap(),
-            ..Addresses::default()
-        },
-        mailbox: Ascending::new(),
-    }
+    let libp2p = Ascending::from_items(vec![Text::new(at).unwrap()]).unwrap();
+    Announcement { addresses: Addresses { libp2p, ..Addresses::default() }, ..chain::announcement(n) }
 }
 
 /// All keys of hospital `n`.
