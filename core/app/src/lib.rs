@@ -55,4 +55,4 @@ pub use self::command::{
 };
 pub use self::running::{CommandId, Running};
 pub use self::state::{GrantRow, Person, ReceivedRow, RunningRow, State, StudyRow};
-pub use self::trouble::{Trouble, TroubleKind};
+pub use self::trouble::{Trouble, TroubleKind, sentences};

@@ -1,6 +1,6 @@
 //! What is said when something was not done: small, for people, and without anything that is theirs.
 
-use std::error::Error as _;
+use std::error::Error;
 use std::fmt;
 
 use clavicle_network::pack::PackError;
@@ -111,7 +111,7 @@ impl fmt::Display for Trouble {
     }
 }
 
-impl std::error::Error for Trouble {}
+impl Error for Trouble {}
 
 impl From<WalletError> for Trouble {
     fn from(error: WalletError) -> Self {
@@ -143,7 +143,8 @@ impl From<WalletError> for Trouble {
 }
 
 /// What happened, and why, one cause after another.
-fn sentences(error: &WalletError) -> String {
+#[must_use]
+pub fn sentences(error: &dyn Error) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {
         text.push_str(": ");

@@ -5,9 +5,6 @@
 
 pub mod code;
 pub mod command;
-mod memory;
-pub mod push;
-pub mod studies;
 
 use std::process::ExitCode;
 

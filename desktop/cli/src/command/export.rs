@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::progress::counted;
 use super::{Answer, CommandError, reader};
-use crate::studies::{Studies, is_report};
+use clavicle_workstation::studies::{Studies, is_report};
 
 /// What is to be exported where.
 #[derive(Debug, clap::Args)]

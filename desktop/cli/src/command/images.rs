@@ -21,7 +21,7 @@ use super::push::{PushOptions, push};
 use super::recipient::downloaded;
 use super::terms::moment;
 use super::{Answer, CommandError, Folder, Look, ReportArguments, can_write, reader, view};
-use crate::studies::Studies;
+use clavicle_workstation::studies::Studies;
 
 /// Which study of which wallet.
 #[derive(Debug, clap::Args)]

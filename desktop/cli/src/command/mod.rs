@@ -30,7 +30,7 @@ use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
 
 use crate::code::ReadCodeError;
-use crate::push::PushError;
+use clavicle_workstation::push::PushError;
 
 pub use self::export::{ExportArguments, ExportError, MediumArguments};
 pub use self::images::{ImagesCommand, StudyArguments, UseArguments};

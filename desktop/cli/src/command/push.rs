@@ -13,8 +13,8 @@ use serde_json::json;
 
 use super::progress::counted;
 use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, reader};
-use crate::push::{Destination, Push, Pushed};
-use crate::studies::Studies;
+use clavicle_workstation::push::{Destination, Push, Pushed};
+use clavicle_workstation::studies::Studies;
 
 /// The longest id or name that DICOM allows (LO, a component group of PN).
 const MOST_LETTERS: usize = 64;

@@ -23,7 +23,7 @@ use super::report::{ReportArguments, body, drawn, heading, name_of, pages_of, ro
 use super::{Drawn, Look, ViewError, encoded, said, write};
 use crate::command::wallet::about_row;
 use crate::command::{Answer, CommandError};
-use crate::studies::opened;
+use clavicle_workstation::studies::opened;
 
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
 pub(in crate::command) fn study(

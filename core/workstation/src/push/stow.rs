@@ -3,7 +3,7 @@
 use std::iter::Peekable;
 use std::vec::IntoIter;
 
-use clavicle_command::said::sentences;
+use clavicle_app::sentences;
 use clavicle_letters::random::random;
 use hyper::StatusCode;
 use tokio_rustls::TlsConnector;

@@ -25,8 +25,8 @@ use clavicle_manifest::Uid;
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::reader::{Reader, RewriteFileError};
 
-use crate::memory;
 use crate::studies::{Studies, is_report};
+use crate::system;
 
 pub use self::destination::{Destination, DestinationError};
 pub use self::http::HttpError;
@@ -245,7 +245,7 @@ impl Sending<'_> {
     fn prepare(&self, item: &Item, syntax: Syntax) -> Result<File, PrepareError> {
         let coercion = self.push.coercion.as_ref();
         let mut file = match self.made.get(&item.path) {
-            Some(bytes) => memory::of(&mut bytes.as_slice()).map_err(PrepareError::Temporary)?,
+            Some(bytes) => system::of(&mut bytes.as_slice()).map_err(PrepareError::Temporary)?,
             None => self.studies.files().open(&item.path)?,
         };
         if syntax == Syntax::Own && coercion.is_none() {

@@ -15,7 +15,7 @@ use clavicle_sandbox::{Files, OnDisk};
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::export::names;
 
-use crate::memory;
+use crate::system;
 
 /// How many bytes of instances are in memory at a time while they are read, but for one that is larger by itself.
 const MOST_BYTES: u64 = 256 << 20;
@@ -102,13 +102,14 @@ impl<'a> Studies<'a> {
     pub(crate) fn blank(&self) -> io::Result<File> {
         match &self.place {
             Place::Folder(_) => tempfile::tempfile(),
-            Place::Wallet(_) => memory::blank(),
+            Place::Wallet(_) => system::blank(),
         }
     }
 }
 
 /// Whether it is a file that was read, and is named like a report.
-pub(crate) fn is_report(one: &Quarantined) -> bool {
+#[must_use]
+pub fn is_report(one: &Quarantined) -> bool {
     let extension = one.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     matches!(one.reason, Reason::Read(ReadError::Unreadable(_)))
         && REPORTS.contains(&extension.to_ascii_lowercase().as_str())
@@ -134,6 +135,9 @@ impl Files for Sealed<'_> {
 }
 
 /// An item's bytes as a file that is on no disk.
-pub(crate) fn opened(images: &Images, item: &Item<'_>) -> io::Result<File> {
-    memory::of(&mut images.read(item).map_err(io::Error::other)?)
+///
+/// # Errors
+/// When it cannot be read, or there is no memory for it.
+pub fn opened(images: &Images, item: &Item<'_>) -> io::Result<File> {
+    system::of(&mut images.read(item).map_err(io::Error::other)?)
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
-use clavicle_command::said::sentences;
+use clavicle_app::sentences;
 use clavicle_dicom::rewrite::Syntax;
 use clavicle_dimse::{AeTitle, Association, Peer, Proposal, ScuError, StoreFile};
 use clavicle_manifest::Uid;
