@@ -20,6 +20,11 @@ struct Orthanc {
 impl Orthanc {
     /// Knows the receiver as `clavicle`, and dcmtk's as `dcmtk`. It listens for HTTP alone, and answers nobody from elsewhere.
     fn start(clavicle: u16, dcmtk: u16) -> Self {
+        // A port that was free a moment ago may be taken by then; not every time.
+        (0..5).find_map(|_| Self::try_start(clavicle, dcmtk)).expect("Orthanc never said that it has started")
+    }
+
+    fn try_start(clavicle: u16, dcmtk: u16) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let storage = folder.path().join("storage");
@@ -32,8 +37,8 @@ impl Orthanc {
         std::fs::write(&path, configuration).unwrap();
         let mut command = Command::new("/usr/sbin/Orthanc");
         command.arg(path);
-        let running = Running::until(command, "Orthanc has started");
-        Self { _running: running, port, _folder: folder }
+        let running = Running::until(command, "Orthanc has started")?;
+        Some(Self { _running: running, port, _folder: folder })
     }
 
     /// POST, which must be answered with 200; the answer.

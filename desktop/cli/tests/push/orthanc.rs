@@ -20,17 +20,23 @@ pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    /// Starts a program and waits until it says this on its standard error: the line.
-    pub(crate) fn until(command: &mut Command, says: &str) -> (Self, String) {
+    /// Starts a program and waits until it says this on its standard error: the line, or all it said when it ended without.
+    pub(crate) fn until(command: &mut Command, says: &str) -> Result<(Self, String), String> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = child.expect("it does not start: run .ci/test-data first");
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
         let running = Self(child);
-        let line =
-            lines.by_ref().find(|line| line.contains(says)).expect("it ended and never said that it had started");
+        let mut before = Vec::new();
+        let line = loop {
+            match lines.next() {
+                Some(line) if line.contains(says) => break line,
+                Some(line) => before.push(line),
+                None => return Err(format!("it ended and never said {says:?}:\n{}", before.join("\n"))),
+            }
+        };
         // Were nobody to read on, it would stop at a full pipe. Ends with the program.
         std::thread::spawn(move || lines.for_each(drop));
-        (running, line)
+        Ok((running, line))
     }
 }
 
@@ -51,6 +57,12 @@ pub(crate) struct Orthanc {
 
 impl Orthanc {
     pub(crate) fn start() -> Self {
+        // Ports that were free a moment ago may be taken by then; not every time.
+        let mut tries = (0..5).map(|_| Self::try_start());
+        tries.find_map(Result::ok).unwrap_or_else(|| Self::try_start().unwrap())
+    }
+
+    fn try_start() -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
         let [http, dicom] = free_ports();
         let store = folder.path().join("store");
@@ -61,8 +73,8 @@ impl Orthanc {
         });
         let path = folder.path().join("orthanc.json");
         fs::write(&path, settings.to_string()).unwrap();
-        let (running, _) = Running::until(Command::new("/usr/sbin/Orthanc").arg(path), "Orthanc has started");
-        Self { _running: running, http, dicom, _folder: folder }
+        let (running, _) = Running::until(Command::new("/usr/sbin/Orthanc").arg(path), "Orthanc has started")?;
+        Ok(Self { _running: running, http, dicom, _folder: folder })
     }
 
     pub(crate) fn get(&self, path: &str) -> Vec<u8> {

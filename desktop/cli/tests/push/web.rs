@@ -142,7 +142,7 @@ struct Stow {
 impl Stow {
     fn start(certificate: &Path) -> Self {
         let mut command = Command::new(test_data("python/bin/python"));
-        let (running, line) = Running::until(command.args(["-c", SERVER]).arg(certificate), "port ");
+        let (running, line) = Running::until(command.args(["-c", SERVER]).arg(certificate), "port ").unwrap();
         Self { _running: running, port: line.trim_start_matches("port ").parse().unwrap() }
     }
 }
