@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -19,6 +19,7 @@ use clavicle_ledger::time::Height;
 use tracing::warn;
 
 use crate::keys::{KeysError, checkpoint_key};
+use crate::replace;
 
 /// How many checkpoints are kept of a source: while one epoch follows another some vouch for this one already and some for that one still.
 const KEPT: usize = 2;
@@ -73,15 +74,9 @@ impl CheckpointBook {
     /// # Errors
     /// [`KeysError::File`].
     pub fn endorse(&self, endorsement: SignedEndorsement) -> Result<(), KeysError> {
-        let write = || {
-            let folder = self.file.parent().unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&encoding::encode(&endorsement))?;
-            file.as_file().sync_all()?;
-            file.persist(&self.file).map_err(|error| error.error)
-        };
         let mut kept = self.kept();
-        write().map_err(|error| KeysError::File { path: self.file.clone(), error })?;
+        let written = replace::write(&self.file, &encoding::encode(&endorsement));
+        written.map_err(|error| KeysError::File { path: self.file.clone(), error })?;
         kept.endorsement = Some(endorsement);
         Ok(())
     }

@@ -32,6 +32,7 @@ use std::path::{Path, PathBuf};
 use clavicle_network::work;
 use serde::{Deserialize, Serialize};
 
+use crate::replace;
 use crate::room::DiskSettings;
 
 /// A relay's folder, by its path.
@@ -397,7 +398,7 @@ impl Home {
     pub fn write_settings(&self, settings: &Settings) -> Result<(), HomeError> {
         let path = self.settings_file();
         let text = toml::to_string(settings).expect("names and addresses have a form in TOML");
-        fs::write(&path, text).map_err(|error| HomeError::File { path, error })
+        replace::write(&path, text.as_bytes()).map_err(|error| HomeError::File { path, error })
     }
 
     /// Reads the settings.

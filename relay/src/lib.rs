@@ -34,6 +34,7 @@ pub mod private;
 pub mod quarantine;
 pub mod reception;
 pub mod refusals;
+mod replace;
 pub mod room;
 mod seldom;
 pub mod service;

@@ -30,7 +30,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,7 @@ use clavicle_ledger::time::{Height, LocalTime};
 use serde::{Deserialize, Serialize};
 
 use crate::home::Home;
+use crate::replace::{self, sync_names};
 
 /// The shortest write-ahead log: its header.
 const LOG_HEADER_LEN: u64 = 12;
@@ -231,8 +232,8 @@ pub struct Made {
     path: PathBuf,
     key: SecretKey,
     list: List,
-    /// The folder of the keys, locked.
-    folder: File,
+    /// The folder of the keys, locked for as long as this is open.
+    _lock: File,
 }
 
 /// What is signed.
@@ -331,7 +332,7 @@ impl Made {
         let list = List::read(&path, key)?;
         let is_new = list.is_none();
         let list = list.unwrap_or_else(|| List::adopted(home, now));
-        let made = Self { path, key: key.clone(), list, folder };
+        let made = Self { path, key: key.clone(), list, _lock: folder };
         if is_new {
             made.write()?;
         }
@@ -400,9 +401,7 @@ impl Made {
                 // Its name first, or a power cut could leave a list of what is not there.
                 let path = store.path(home);
                 let parent = path.parent().unwrap_or(home.folder());
-                File::open(parent)
-                    .and_then(|folder| folder.sync_all())
-                    .map_err(|error| MadeError::File { path: parent.to_owned(), error })?;
+                sync_names(parent).map_err(|error| MadeError::File { path: parent.to_owned(), error })?;
             }
         }
         self.replace(list)
@@ -447,15 +446,7 @@ impl Made {
         let written = Written { format: FORMAT, stores, votes_from, signature };
         let mut text = serde_json::to_vec_pretty(&written).expect("names, numbers and digits have a form in JSON");
         text.push(b'\n');
-        let write = || -> io::Result<()> {
-            let folder = self.path.parent().unwrap_or(Path::new("."));
-            let mut file = tempfile::NamedTempFile::new_in(folder)?;
-            file.write_all(&text)?;
-            file.as_file().sync_all()?;
-            file.persist(&self.path)?;
-            self.folder.sync_all()
-        };
-        write().map_err(|error| MadeError::File { path: self.path.clone(), error })
+        replace::write(&self.path, &text).map_err(|error| MadeError::File { path: self.path.clone(), error })
     }
 }
 

@@ -31,6 +31,7 @@ use serde::{Deserialize, Serialize};
 
 use self::record::Record;
 pub use self::record::{Act, RecordLine};
+use crate::replace::{self, sync_names};
 use crate::room::{Room, Sender, Shares};
 
 /// Most files in it: each costs as much of the room in it at least as one of so many may.
@@ -236,8 +237,7 @@ impl Quarantine {
         // The reason first: a file without one would say nothing.
         Beside { reason: reason.to_owned(), from: sender.map(Sender::line), ..Beside::default() }
             .write(&self.place(&name, "txt"))?;
-        fs::rename(path, self.place(&name, "dcm"))?;
-        self.sync()?;
+        replace::rename(path, &self.place(&name, "dcm"))?;
         self.shares().0.add(sender, size);
         Ok(name)
     }
@@ -280,8 +280,7 @@ impl Quarantine {
             digest: Some(digest),
         };
         beside.write(&self.place(&name, "txt"))?;
-        fs::rename(&part, self.place(&name, "dcm"))?;
-        self.sync()?;
+        replace::rename(&part, &self.place(&name, "dcm"))?;
         self.shares().0.add(None, size);
         copied.insert(digest);
         Ok(Copied::New(name))
@@ -414,11 +413,7 @@ impl Quarantine {
     fn remove(&self, name: &str) -> io::Result<()> {
         absent_is_fine(fs::remove_file(self.place(name, "dcm")))?;
         absent_is_fine(fs::remove_file(self.place(name, "txt")))?;
-        self.sync()
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        File::open(&self.folder)?.sync_all()
+        sync_names(&self.folder)
     }
 }
 
@@ -462,12 +457,7 @@ impl Beside {
         for (before, rest) in [(FROM, from.as_ref()), (FILE, file.as_ref()), (DIGEST, digest.as_ref())] {
             text.extend(rest.map(|rest| format!("{before}{}\n", one_line(rest))));
         }
-        let mut coming =
-            tempfile::Builder::new().suffix(".part").tempfile_in(path.parent().unwrap_or(Path::new(".")))?;
-        coming.write_all(text.as_bytes())?;
-        coming.as_file().sync_data()?;
-        coming.persist(path)?;
-        Ok(())
+        replace::write(path, text.as_bytes())
     }
 }
 

@@ -1,6 +1,6 @@
 //! A catalogue that was lost is made anew, from the records beside the bytes and from the chain.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
@@ -10,6 +10,7 @@ use super::bytes::failed;
 use super::records::{Recorded, Records};
 use super::take::enter;
 use super::{Archive, ArchiveError, catalogue as tables};
+use crate::replace;
 
 /// What became of the records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -57,11 +58,7 @@ impl Archive {
             rebuilt.studies.push(id);
         }
         drop(database);
-        let named = || -> io::Result<()> {
-            fs::rename(&coming, catalogue)?;
-            File::open(catalogue.parent().unwrap_or(folder))?.sync_all()
-        };
-        named().map_err(|error| failed(catalogue, error))?;
+        replace::rename(&coming, catalogue).map_err(|error| failed(catalogue, error))?;
         Ok(rebuilt)
     }
 }

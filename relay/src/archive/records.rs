@@ -13,8 +13,8 @@
 //! [`super::settle`] says.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -28,6 +28,7 @@ use clavicle_manifest::{SignedManifest, StoredDigest};
 use super::bytes::failed;
 use super::local::digits;
 use super::{ArchiveError, Contradiction, Entry};
+use crate::replace::{self, sync_names};
 
 const RECORD: &str = "record.v1";
 /// What is added to the name of a record that is going.
@@ -190,7 +191,7 @@ impl Records {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&place, error)),
             _ => {}
         }
-        File::open(&self.folder).and_then(|folder| folder.sync_all()).map_err(|error| failed(&self.folder, error))
+        sync_names(&self.folder).map_err(|error| failed(&self.folder, error))
     }
 
     /// Removes a record that is going, when all that it names is gone.
@@ -252,12 +253,8 @@ impl Records {
             let folder = path.parent().unwrap_or(&self.folder);
             fs::create_dir_all(folder)?;
             // Beside the studies' folders, where what a kill leaves is no study's.
-            let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
-            file.write_all(bytes)?;
-            file.as_file().sync_all()?;
-            file.persist(path)?;
-            File::open(folder)?.sync_all()?;
-            File::open(&self.folder)?.sync_all()
+            replace::write_by_way_of(&self.folder, path, bytes)?;
+            sync_names(&self.folder)
         };
         write().map_err(|error| failed(path, error))
     }

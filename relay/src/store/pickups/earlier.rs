@@ -12,6 +12,7 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 
 use super::row::Row;
 use super::{PICKUPS, VISITS, Visit, create, visit_hash};
+use crate::replace;
 use crate::store::{StoreError, begin_write, read_row};
 
 const EARLIER: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("pickups_v1");
@@ -66,9 +67,5 @@ pub(super) fn rewrite(path: &Path) -> Result<(), StoreError> {
     }
     transaction.commit()?;
     drop(new);
-    let put_in_place = || {
-        fs::rename(&beside, path)?;
-        path.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
-    };
-    put_in_place().map_err(|error| redb::Error::Io(error).into())
+    replace::rename(&beside, path).map_err(|error| redb::Error::Io(error).into())
 }
