@@ -29,6 +29,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
+use clavicle_ledger::encoding::{Ascending, Text};
+use clavicle_ledger::source::Addresses;
 use clavicle_network::work;
 use serde::{Deserialize, Serialize};
 
@@ -152,6 +154,23 @@ impl Listen {
     #[must_use]
     pub fn network_address(&self) -> String {
         tcp_address(self.network)
+    }
+
+    /// What is announced of them.
+    #[must_use]
+    pub fn announced(&self) -> Addresses {
+        fn one(address: String) -> Ascending<Text<128>, 4> {
+            let mut list = Ascending::new();
+            let text = Text::new(address).expect("an address is short and printable");
+            list.insert(text).expect("a list of four has room for one");
+            list
+        }
+        Addresses {
+            consensus: one(self.consensus_address()),
+            libp2p: one(self.network_address()),
+            iroh: one(self.transfer.to_string()),
+            circuit: Ascending::new(),
+        }
     }
 }
 

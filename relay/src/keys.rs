@@ -142,8 +142,12 @@ impl Keys {
     /// All of them that are here, to sign an announcement with.
     #[must_use]
     pub fn all(&self) -> Vec<&SecretKey> {
-        let others = [&self.operational, &self.consensus, &self.transfer, &self.network];
-        self.identity.secret().into_iter().chain(others).collect()
+        self.identity.secret().into_iter().chain(self.others()).collect()
+    }
+
+    /// All but the identity key, in the order in which they sign an announcement.
+    pub(crate) fn others(&self) -> [&SecretKey; 4] {
+        [&self.operational, &self.consensus, &self.transfer, &self.network]
     }
 }
 

@@ -9,10 +9,13 @@ use clavicle_ledger::time::Timestamp;
 
 use crate::archive::Signer;
 use crate::checkpoints::CheckpointBook;
+use crate::home::Home;
 
 /// A member of a network, and the key that it speaks with.
 #[derive(Clone)]
 pub struct Member {
+    /// The relay's folder.
+    pub home: Home,
     /// The hospital's name.
     pub name: String,
     /// Its id.

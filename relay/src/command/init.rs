@@ -9,7 +9,7 @@ use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Candidate, GenesisSource};
-use clavicle_ledger::source::{Addresses, Announcement, SourceKind};
+use clavicle_ledger::source::{Announcement, SourceKind};
 use clavicle_letters::random::random;
 use serde_json::json;
 
@@ -34,7 +34,7 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments)
         name: shown,
         kind: SourceKind::Validator,
         keys: keys.announced(),
-        addresses: announced(&listen),
+        addresses: listen.announced(),
         mailbox: Ascending::new(),
     };
     let source = GenesisSource { identity: keys.identity.public(), announcement };
@@ -100,21 +100,6 @@ fn free<T>(taken: &[u16], bind: impl Fn(u16) -> io::Result<T>) -> io::Result<T> 
         }
     }
     Err(last)
-}
-
-fn announced(listen: &Listen) -> Addresses {
-    fn one(address: String) -> Ascending<Text<128>, 4> {
-        let mut list = Ascending::new();
-        let text = Text::new(address).expect("an address is short and printable");
-        list.insert(text).expect("a list of four has room for one");
-        list
-    }
-    Addresses {
-        consensus: one(listen.consensus_address()),
-        libp2p: one(listen.network_address()),
-        iroh: one(listen.transfer.to_string()),
-        circuit: Ascending::new(),
-    }
 }
 
 #[cfg(test)]

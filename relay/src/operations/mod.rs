@@ -99,6 +99,7 @@ operations! {
         audit::Audit,
         status::Status,
         validators::Validators,
+        announce::Announce,
         checkpoints::Checkpoints,
         report::Report,
         // The one that the README adds.

@@ -20,7 +20,7 @@ use crate::store::StoreError;
 use crate::submission::{From, SubmitError};
 
 /// How long it may take until it is final.
-const FINAL: Duration = Duration::from_secs(30);
+pub(super) const FINAL: Duration = Duration::from_secs(30);
 /// How often it is looked whether it is.
 const OFTEN: Duration = Duration::from_millis(20);
 
@@ -114,17 +114,19 @@ pub(super) fn stand(service: &Service, study: &str, status: NewStatus) -> Result
     let signed = body.sign(&service.member.chain, &[&service.member.operational]);
     let envelope = signed.expect("a status has one signer, and this is its key");
     service.submission.take(&encoding::encode(&envelope), From::Somebody)?;
-    Ok(Stands { study: study.to_string(), height: wait_for(service, &envelope.hash())? })
+    let height = final_at(service, &envelope.hash())?.ok_or(StandingError::NotFinal)?;
+    Ok(Stands { study: study.to_string(), height })
 }
 
-fn wait_for(service: &Service, envelope: &EnvelopeHash) -> Result<Height, StandingError> {
+/// At which height something that was submitted became final; nothing, if it did not within [`FINAL`].
+pub(super) fn final_at(service: &Service, envelope: &EnvelopeHash) -> Result<Option<Height>, StoreError> {
     let until = Instant::now() + FINAL;
     loop {
         if let Some((height, _)) = service.store.find_envelope(envelope)? {
-            return Ok(height);
+            return Ok(Some(height));
         }
         if Instant::now() >= until {
-            return Err(StandingError::NotFinal);
+            return Ok(None);
         }
         std::thread::sleep(OFTEN);
     }

@@ -163,6 +163,7 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
     let receipts = Arc::new(opened(home.receipts_file(), |path| Receipts::open(path, signer))?);
     let timekeeper = Arc::new(Timekeeper::new(edge.clocks));
     let member = Arc::new(Member {
+        home: home.clone(),
         name: settings.name,
         source,
         operational: keys.operational,

@@ -1,11 +1,13 @@
 //! A relay whose clock is set: it serves nobody on its word, forgets nothing, and lets nothing last that it would have made too long.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use clavicle_admission::Neighbourhood;
 use clavicle_ledger::authorise::{Claim, Hello};
 use clavicle_ledger::confirm::{Newest, Round};
+use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::receipt::{Entry, SignedReceipt};
 use clavicle_ledger::state::ReadRows as _;
@@ -23,7 +25,7 @@ use clavicle_relay::checkpoints::CheckpointBook;
 use clavicle_relay::counter::RelayCounter;
 use clavicle_relay::desk::RelayDesk;
 use clavicle_relay::gate::RelayGate;
-use clavicle_relay::home::ReceiptSettings;
+use clavicle_relay::home::{Home, ReceiptSettings};
 use clavicle_relay::member::Member;
 use clavicle_relay::mempool::Mempool;
 use clavicle_relay::operations::Operation as _;
@@ -47,6 +49,52 @@ use crate::chain::{define, genesis_of, next_block, secret, source_id, study};
 /// Ten years.
 const YEARS_MS: i64 = 3_650 * DAY_MS as i64;
 
+/// The hospital of a network with this number, over its stores in a folder, and with these clocks.
+pub(crate) fn service(
+    folder: &Path,
+    genesis: Genesis,
+    number: usize,
+    (timekeeper, clock): (Timekeeper, fn() -> LocalTime),
+) -> Service {
+    let at = |name: &str| folder.join(name);
+    let (chain, source) = (genesis.chain_id(), source_id(&genesis, number));
+    let store = Arc::new(ChainStore::open(&at("chain"), &genesis).unwrap());
+    let operational = secret(&format!("operational {number}"));
+    let signer = Signer { chain, source, key: operational.clone() };
+    let receipts = Arc::new(Receipts::open(&at("receipts"), signer).unwrap());
+    let checkpoints = Arc::new(CheckpointBook::open(folder).unwrap());
+    let (name, genesis, timekeeper) = ("mercy".into(), Arc::new(genesis), Arc::new(timekeeper));
+    let member = Arc::new(Member { home: Home::at(folder), name, source, operational, genesis, chain, checkpoints });
+    let submission = Arc::new(Submission {
+        member: Arc::clone(&member),
+        store: Arc::clone(&store),
+        mempool: Arc::new(Mempool::new()),
+        seen: Arc::new(Seen::open(&at("seen")).unwrap()),
+        receipts: Arc::clone(&receipts),
+        clock,
+        timekeeper: Arc::clone(&timekeeper),
+        running: OnceLock::new(),
+    });
+    let disk = DiskSettings { reserve_mib: Some(0), ..DiskSettings::default() };
+    let images = Images {
+        archive: Arc::new(Archive::open(&at("archive"), &at("catalogue"), chain).unwrap()),
+        reader: Arc::new(Here),
+        taking: Arc::default(),
+        quarantine: Arc::new(Quarantine::open(&at("quarantine"), disk.quarantine()).unwrap()),
+        disk,
+        room: Room::at(folder, &disk),
+    };
+    let records = Records {
+        pickups: Arc::new(Pickups::open(&at("pickups"), SealingKey::from_bytes(Zeroizing::new([9; 32]))).unwrap()),
+        mailboxes: Arc::new(Mailboxes::open(&at("mailboxes"), Limits { effort: 1, ..Limits::default() }).unwrap()),
+        receipts,
+        settings: ReceiptSettings::default(),
+        notices: Arc::new(Notices::open(&at("notices")).unwrap()),
+        refusals: Arc::default(),
+    };
+    Service { member, store, submission, images, records, clock, timekeeper, shadow: false }
+}
+
 /// One hospital of four, with clocks in one's hand.
 pub(crate) struct Hospital {
     _folder: tempfile::TempDir,
@@ -65,54 +113,18 @@ impl Hospital {
     /// The one with this number; the study is the first one's.
     pub(crate) fn number(number: usize) -> Self {
         let (folder, genesis) = (tempfile::tempdir().unwrap(), genesis_of("test", 4));
-        let at = |name: &str| folder.path().join(name);
-        let (chain, source) = (genesis.chain_id(), source_id(&genesis, number));
-        let store = Arc::new(ChainStore::open(&at("chain"), &genesis).unwrap());
-        let head = store.head().unwrap();
-        let (block, certificate, applied) =
-            next_block(&store.snapshot().unwrap(), &head, None, vec![define(&genesis, &head, 1)]);
-        store.commit(&block, &certificate, &applied).unwrap();
-        let wall = LocalTime(block.header().time.timestamp());
+        let wall = LocalTime(genesis.time.timestamp().plus(1_000));
         let clocks = Arc::new(Mutex::new(Clocks { wall, boot_ms: 1_000_000, asleep_ms: 0 }));
         let shown = Arc::clone(&clocks);
-        let timekeeper = Arc::new(Timekeeper::new(move || *shown.lock().unwrap()));
+        let timekeeper = Timekeeper::new(move || *shown.lock().unwrap());
         timekeeper.ask();
-        let operational = secret(&format!("operational {number}"));
-        let signer = Signer { chain, source, key: operational.clone() };
-        let receipts = Arc::new(Receipts::open(&at("receipts"), signer).unwrap());
-        let clock = || LocalTime(Timestamp(0));
-        let checkpoints = Arc::new(CheckpointBook::open(folder.path()).unwrap());
-        let (name, genesis) = ("mercy".into(), Arc::new(genesis));
-        let member = Arc::new(Member { name, source, operational, genesis, chain, checkpoints });
-        let submission = Submission {
-            member: Arc::clone(&member),
-            store: Arc::clone(&store),
-            mempool: Arc::new(Mempool::new()),
-            seen: Arc::new(Seen::open(&at("seen")).unwrap()),
-            receipts: Arc::clone(&receipts),
-            clock,
-            timekeeper: Arc::clone(&timekeeper),
-            running: OnceLock::new(),
-        };
-        let disk = DiskSettings { reserve_mib: Some(0), ..DiskSettings::default() };
-        let images = Images {
-            archive: Arc::new(Archive::open(&at("archive"), &at("catalogue"), chain).unwrap()),
-            reader: Arc::new(Here),
-            taking: Arc::default(),
-            quarantine: Arc::new(Quarantine::open(&at("quarantine"), disk.quarantine()).unwrap()),
-            disk,
-            room: Room::at(folder.path(), &disk),
-        };
-        let records = Records {
-            pickups: Arc::new(Pickups::open(&at("pickups"), SealingKey::from_bytes(Zeroizing::new([9; 32]))).unwrap()),
-            mailboxes: Arc::new(Mailboxes::open(&at("mailboxes"), Limits { effort: 1, ..Limits::default() }).unwrap()),
-            receipts,
-            settings: ReceiptSettings::default(),
-            notices: Arc::new(Notices::open(&at("notices")).unwrap()),
-            refusals: Arc::default(),
-        };
-        let submission = Arc::new(submission);
-        let service = Service { member, store, submission, images, records, clock, timekeeper, shadow: false };
+        let service = service(folder.path(), genesis, number, (timekeeper, || LocalTime(Timestamp(0))));
+        let (store, genesis) = (&service.store, &service.member.genesis);
+        let head = store.head().unwrap();
+        let (block, certificate, applied) =
+            next_block(&store.snapshot().unwrap(), &head, None, vec![define(genesis, &head, 1)]);
+        store.commit(&block, &certificate, &applied).unwrap();
+        assert_eq!(block.header().time.timestamp(), wall.0);
         let gate = RelayGate {
             member: Arc::clone(&service.member),
             store: Arc::clone(&service.store),

@@ -17,6 +17,7 @@ use clavicle_phantom::Phantom;
 use clavicle_relay::archive::{Archive, Entry, Origin, Signer, Taken};
 use clavicle_relay::checkpoints::CheckpointBook;
 use clavicle_relay::counter::RelayCounter;
+use clavicle_relay::home::Home;
 use clavicle_relay::member::Member;
 use clavicle_relay::mempool::Mempool;
 use clavicle_relay::store::pickups::SealingKey;
@@ -57,7 +58,8 @@ impl Hospital {
         let store = Arc::new(ChainStore::open(&at("chain"), &genesis).unwrap());
         let genesis = Arc::new(genesis);
         let checkpoints = Arc::new(CheckpointBook::open(folder.path()).unwrap());
-        let member = Arc::new(Member { name: "mercy".into(), source, operational, genesis, chain, checkpoints });
+        let (home, name) = (Home::at(folder.path()), "mercy".into());
+        let member = Arc::new(Member { home, name, source, operational, genesis, chain, checkpoints });
         let clocks = Clocks { wall: clock(), boot_ms: 0, asleep_ms: 0 };
         let timekeeper = Arc::new(Timekeeper::new(move || clocks));
         // Whoever is alone needs nobody to say what is newest.

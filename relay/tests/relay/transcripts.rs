@@ -282,6 +282,12 @@ fn every_command_says_what_it_said() {
     all.both(&mercy(&["audit", "--since", "yesterday"]));
     all.both(&mercy(&["audit", "--study", "6e85"]));
     all.both(&mercy(&["report", "--epoch", "7"]));
+    all.both(&mercy(&["announce"]));
+    let home = Home::at(&folder.join("mercy"));
+    let mut settings = home.settings().unwrap();
+    settings.listen.transfer.set_port(settings.listen.transfer.port() + 1);
+    home.write_settings(&settings).unwrap();
+    all.both(&mercy(&["announce"]));
     all.both(&mercy(&["expire", "--before", "1970"]));
     all.both(&mercy(&["expire", "--before", "1970-01-01"]));
     all.both(&mercy(&["close", "6e85"]));
@@ -460,6 +466,8 @@ fn every_command_says_what_it_said() {
     study!(one, "resume", "STUDY");
     study!(one, "withdraw", "STUDY", "--reason", "wrong-patient");
     study!(both, "resume", "STUDY");
+    all.one(&mercy(&["announce"]));
+    all.both(&mercy(&["announce"]));
     all.json(&mercy(&["studies"]));
     study!(json, "expire", "--before", "2025-01-01");
     study!(both, "remove", "STUDY");

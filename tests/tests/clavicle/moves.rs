@@ -5,13 +5,12 @@ use std::net::SocketAddr;
 use std::process::{Child, Stdio};
 
 use clavicle_directory::Directory;
-use clavicle_ledger::action::{Content, DefineSource, Vote};
-use clavicle_ledger::encoding::{self, Ascending, Text};
+use clavicle_ledger::action::{Content, Vote};
+use clavicle_ledger::encoding;
 use clavicle_ledger::genesis::{Genesis, Parameters};
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::light::LightClient;
-use clavicle_ledger::source::{Addresses, Announcement};
 use clavicle_ledger::state::StateKey;
 use clavicle_ledger::time::HOUR_MS;
 use clavicle_ledger::transaction::{Action, Body};
@@ -27,10 +26,12 @@ use clavicle_wallet::vault::{Passphrase, Vault};
 use tokio::runtime::Runtime;
 
 use crate::adversary::now;
-use crate::cluster::{Cluster, HOSPITAL, brain, own_host};
+use crate::cluster::{Cluster, HOSPITAL, HOSPITALS, brain, own_host};
 use crate::process::{program, until};
 
 const MERCY: usize = 0;
+/// The one whose identity key lies in a safe.
+const SAFE: usize = 1;
 const HARBOR: usize = 3;
 
 fn ask<O: Operation>(home: &Home, operation: &O) -> Option<O::Answer> {
@@ -50,30 +51,33 @@ fn happens(cluster: &Cluster, genesis: &Genesis, n: usize, action: Action, keys:
     );
 }
 
-fn one(address: String) -> Ascending<Text<128>, 4> {
-    Ascending::from_items(vec![Text::new(address).unwrap()]).unwrap()
-}
-
-/// Announces that hospital `n` is at another address and other ports, and then moves there.
+/// Announces, as its operator does, that hospital `n` is at another address and other ports, and then moves there.
 #[track_caller]
-fn move_away(cluster: &mut Cluster, genesis: &Genesis, n: usize) -> Listen {
+fn move_away(cluster: &mut Cluster, n: usize) -> Listen {
     let (home, host) = (cluster.home(n), own_host().parse().unwrap());
-    let (settings, keys) = (home.settings().unwrap(), Keys::read(&home.keys_folder()).unwrap());
+    let settings = home.settings().unwrap();
     let beside = |at: SocketAddr| SocketAddr::new(host, at.port() + 1);
     let Listen { consensus, network, transfer } = settings.listen;
     let listen = Listen { consensus: beside(consensus), network: beside(network), transfer: beside(transfer) };
-    let before = &genesis.sources.find(&keys.identity.public()).unwrap().announcement;
-    let addresses = Addresses {
-        consensus: one(listen.consensus_address()),
-        libp2p: one(listen.network_address()),
-        iroh: one(listen.transfer.to_string()),
-        circuit: Ascending::new(),
-    };
-    let announcement = Announcement { addresses, ..before.clone() };
-    let action = Action::DefineSource(DefineSource { identity: keys.identity.public(), version: 1, announcement });
-    happens(cluster, genesis, n, action, &keys.all());
-    cluster.kill(n);
+    let announce = ["announce", "--dir", HOSPITALS[n]];
+    assert!(cluster.hospital(&announce)["height"].is_null(), "it is where it was announced");
     home.write_settings(&Settings { listen, ..settings }).unwrap();
+    let done = if n == SAFE {
+        // The identity key is kept elsewhere.
+        let safe = cluster.path("safe");
+        fs::rename(home.keys_folder().join("identity"), &safe).unwrap();
+        assert_eq!(cluster.try_hospital(&announce).refused().0, "key");
+        fs::copy(cluster.home(HARBOR).keys_folder().join("identity"), cluster.path("another")).unwrap();
+        let by = |key| [&announce[..], &["--identity", key]].concat();
+        assert_eq!(cluster.try_hospital(&by("another")).refused().0, "key");
+        cluster.hospital(&by("safe"))
+    } else {
+        cluster.hospital(&announce)
+    };
+    assert_eq!((done["version"].as_u64(), done["network"].as_str()), (Some(1), Some(&*listen.network.to_string())));
+    assert!(done["height"].as_u64().is_some(), "{done}");
+    assert!(cluster.hospital(&announce)["height"].is_null(), "once is enough");
+    cluster.kill(n);
     cluster.start(n);
     cluster.reach(&[n], 1);
     listen
@@ -103,8 +107,7 @@ fn hospitals_that_move_are_found_by_wallets_and_relays_that_run_on() {
     runtime.block_on(wallet.rows(&[StateKey::Head])).unwrap();
 
     // All but one move, one after another, until nobody but that one is where the network's file says.
-    let moved: Vec<(SourceId, Listen)> =
-        (0..3).map(|n| (id(&cluster, n), move_away(&mut cluster, &genesis, n))).collect();
+    let moved: Vec<(SourceId, Listen)> = (0..3).map(|n| (id(&cluster, n), move_away(&mut cluster, n))).collect();
     let listed = |wallet: &Ledger| {
         let at = |(source, _): &(SourceId, Listen)| wallet.directory().find(source).unwrap().relay_addresses();
         moved.iter().map(at).collect::<Vec<_>>()
