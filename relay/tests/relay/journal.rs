@@ -30,21 +30,21 @@ use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition,
 use crate::chain::{digest, genesis, next_block_at, secret, source_id, study};
 
 /// Blocks of a history that is long enough to lose something of.
-const BLOCKS: u64 = 40;
+pub(crate) const BLOCKS: u64 = 40;
 /// Studies of a history.
 const STUDIES: u64 = 6;
 /// For a process that is started to be killed: the folder that it works in.
-const FOLDER: &str = "CLAVICLE_JOURNAL_FOLDER";
+pub(crate) const FOLDER: &str = "CLAVICLE_JOURNAL_FOLDER";
 /// The same, with the seed of its history.
-const SEED: &str = "CLAVICLE_JOURNAL_SEED";
+pub(crate) const SEED: &str = "CLAVICLE_JOURNAL_SEED";
 /// The same, when it is to come to its end.
-const END: &str = "CLAVICLE_JOURNAL_END";
+pub(crate) const END: &str = "CLAVICLE_JOURNAL_END";
 
 /// Numbers that follow from a seed (SplitMix64).
-struct Chance(u64);
+pub(crate) struct Chance(pub(crate) u64);
 
 impl Chance {
-    fn below(&mut self, most: u64) -> u64 {
+    pub(crate) fn below(&mut self, most: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -54,7 +54,7 @@ impl Chance {
 }
 
 /// A network in which suspensions lapse after some blocks.
-fn network() -> Genesis {
+pub(crate) fn network() -> Genesis {
     let mut genesis = genesis("journal");
     genesis.parameters.suspension_ms = 2 * HOUR_MS;
     genesis.parameters.halt_gap_ms = 2 * DAY_MS;
@@ -301,8 +301,8 @@ fn a_process_that_is_killed() {
     }
 }
 
-/// Starts a test of this file in a folder and kills it at some instant, again and again; then has it come to its end.
-fn kill_again_and_again(process: &str, folder: &Path, seed: u64, chance: &mut Chance) {
+/// Starts a test of this binary in a folder and kills it at some instant, again and again; then has it come to its end.
+pub(crate) fn kill_again_and_again(process: &str, folder: &Path, seed: u64, chance: &mut Chance) {
     let kills = if std::env::var_os("CLAVICLE_LONG").is_some() { 100 } else { 10 };
     println!("seed {seed}, {kills} kills");
     let worker = || {

@@ -17,6 +17,7 @@ mod mailboxes;
 mod notices;
 mod packed;
 mod pickups;
+mod publication;
 mod receipts;
 mod reception;
 mod reports;
