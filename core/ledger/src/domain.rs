@@ -96,6 +96,14 @@ tags! {
     ANCHOR_ROOT = "clavicle/anroo/1";
     /// A visiting card.
     CARD = "clavicle/cards/1";
+    /// An Invitation; its hash is the Invitation's id.
+    INVITATION = "clavicle/invit/1";
+    /// What an Invitation commits to.
+    INVITATION_NONCE = "clavicle/invno/1";
+    /// An answer to an Invitation: its digest.
+    ANSWER = "clavicle/answr/1";
+    /// The four words that two people compare.
+    FOUR_WORDS = "clavicle/words/1";
     /// The opening of a mailbox at a relay.
     BOX_OPEN = "clavicle/boxop/1";
     /// The collection of what is in a mailbox.

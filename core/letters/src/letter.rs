@@ -16,6 +16,7 @@ use clavicle_manifest::Uid;
 
 use crate::about::About;
 use crate::identity::Recipient;
+use crate::invitation::{Answer, Opening};
 
 /// What one person tells another.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -44,11 +45,30 @@ pub enum Content {
     /// Something was granted, and who it is about: as the granter was told by the source, for the grantee to tell patients apart before anything is
     /// fetched. What the images themselves say counts more.
     NamedGrant(Box<GrantLetter>, Box<About>) = 2,
+    /// Somebody answers an Invitation, and introduces itself. From the key of the mailbox on its card.
+    Answer(Box<Answer>) = 3,
+    /// Whoever showed an Invitation opens what it committed to: from then on both sides have the same four words. From the key of the Invitation's
+    /// mailbox.
+    Opening(Opening) = 4,
 }
 
 impl Content {
     /// The kinds that this version reads.
-    pub(crate) const KINDS: [u8; 3] = [0, 1, 2];
+    pub(crate) const KINDS: [u8; 5] = [0, 1, 2, 3, 4];
+    /// The kinds that have a number already, and are read by a later version: what each is called.
+    const RESERVED: [(u8, &'static str); 6] = [
+        (5, "a request to fetch a study"),
+        (6, "an answer to a request"),
+        (7, "a share of somebody's words"),
+        (8, "news of another device"),
+        (9, "an alert of a critical result"),
+        (10, "a reply to an alert"),
+    ];
+
+    /// What a letter of a kind is called that this version does not read, if it has a name yet.
+    pub(crate) fn reserved(kind: u8) -> Option<&'static str> {
+        Self::RESERVED.iter().find(|(number, _)| *number == kind).map(|(_, name)| *name)
+    }
 
     /// The kind that an encoded letter says that it is of, whether this version knows it or not; `None` if it ends before that.
     pub(crate) fn kind_of(letter: &[u8]) -> Option<u8> {

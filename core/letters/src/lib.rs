@@ -6,6 +6,9 @@
 //! | [`mailbox`] | where such messages are left |
 //! | [`pickup`] | what a hospital hands over: the code with which a patient takes hold of the studies of a visit |
 //! | [`card`] | who a recipient is, which keys it fetches with, where messages reach it |
+//! | [`invitation`] | what a patient shows, so that a recipient introduces itself; the answer, and what opens it |
+//! | [`transcript`] | what went between the two, as hashes |
+//! | [`words`] | four words that both sides compare, so that nobody stands in between |
 //! | [`code`] | all that is shown, as text; with the feature `pictures` as QR in a picture, too |
 //! | [`about`] | who a study is about, as people see it |
 //! | [`letter`] | what one person tells another: that something was granted, and what it takes to fetch it |
@@ -57,8 +60,11 @@ pub mod about;
 pub mod card;
 pub mod code;
 pub mod identity;
+pub mod invitation;
 pub mod letter;
 pub mod mailbox;
 pub mod pickup;
 pub mod random;
 pub mod seal;
+pub mod transcript;
+pub mod words;

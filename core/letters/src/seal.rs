@@ -61,7 +61,7 @@ pub enum OpenError {
     #[error("the message cannot be understood; whoever wrote it may have another version: {0}")]
     Content(DecodeError),
     /// Of a kind that came with a later version.
-    #[error("the letter is of kind {0}, which this version does not know; a newer one may read it")]
+    #[error("the letter is {}, which this version does not read; a newer one may", kind(*.0))]
     Kind(u8),
     /// Another network's.
     #[error("the letter is of another network than this wallet")]
@@ -72,6 +72,11 @@ pub enum OpenError {
     /// Not signed as it must be.
     #[error("the letter is not from whom it says it is; do not trust it: {0}")]
     Signature(SignatureError),
+}
+
+/// What a letter is called that is not read.
+fn kind(number: u8) -> String {
+    Content::reserved(number).map_or_else(|| format!("of kind {number}"), str::to_owned)
 }
 
 #[derive(BorshSerialize, BorshDeserialize)]
@@ -296,10 +301,12 @@ mod tests {
         let at = LENGTH_LEN + encoding::encode(&before).len();
         assert_eq!(good[at], 0, "a grant");
         let mut later = good;
-        later[at] = 7;
-        let opened = open(&sealed_by_hand(&later, &rossi()), &rossi(), &CHAIN);
-        assert_eq!(opened, Err(OpenError::Kind(7)));
-        assert!(opened.unwrap_err().to_string().contains("kind 7"));
+        for (kind, said) in [(200, "of kind 200"), (9, "an alert of a critical result"), (5, "a request")] {
+            later[at] = kind;
+            let opened = open(&sealed_by_hand(&later, &rossi()), &rossi(), &CHAIN);
+            assert_eq!(opened, Err(OpenError::Kind(kind)));
+            assert!(opened.unwrap_err().to_string().contains(said));
+        }
         // Every kind there is, is one that is read.
         for kind in Content::KINDS {
             later[at] = kind;

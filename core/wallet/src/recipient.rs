@@ -285,6 +285,10 @@ impl Recipient {
                 }
                 return Ok(None);
             }
+            Content::Answer(_) | Content::Opening(_) => {
+                debug!("a letter about an invitation that this wallet did not answer");
+                return Ok(None);
+            }
         };
         let checked = match letter_of.check(&chain, &letter.from) {
             Ok(checked) => checked,

@@ -18,6 +18,7 @@ use clavicle_ledger::encoding::{self, DecodeError, Wire};
 use data_encoding::BASE32_NOPAD;
 
 use crate::card::SignedCard;
+use crate::invitation::SignedInvitation;
 use crate::pickup::PickupCode;
 
 const SCHEME: &str = "CLAVICLE:";
@@ -39,9 +40,16 @@ impl Code for SignedCard {
     const KIND: &'static str = "CARD";
 }
 
+impl Code for SignedInvitation {
+    const KIND: &'static str = "INVITE";
+}
+
 /// Every kind there is: its word in the code, and what a person calls it.
-const KINDS: [(&str, &str); 2] =
-    [(PickupCode::KIND, <PickupCode as Wire>::NAME), (SignedCard::KIND, <SignedCard as Wire>::NAME)];
+const KINDS: [(&str, &str); 3] = [
+    (PickupCode::KIND, <PickupCode as Wire>::NAME),
+    (SignedCard::KIND, <SignedCard as Wire>::NAME),
+    (SignedInvitation::KIND, <SignedInvitation as Wire>::NAME),
+];
 
 /// Why a text was not read as a code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

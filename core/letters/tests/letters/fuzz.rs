@@ -6,12 +6,13 @@ use std::fs;
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::code::{self, Code};
+use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::letter::Letter;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::seal;
 
 use crate::hostile::{MAX_RESIDENT_KIB, feed, peak_kib, rounds, said};
-use crate::vectors::{CHAIN, card, folder, letter, named, notice, pickup, recipient};
+use crate::vectors::{CHAIN, answered, card, folder, invitation, letter, named, notice, opened, pickup, recipient};
 
 fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
     if let Ok(value) = encoding::decode::<T>(bytes) {
@@ -42,8 +43,15 @@ fn pickup_codes() {
 }
 
 #[test]
+fn invitations() {
+    feed("invitation", &[encoding::encode(&invitation())], accepts_only_what_it_gives_back::<SignedInvitation>);
+    let text = code::to_text(&invitation()).into_bytes();
+    feed("invitation's code", &[text], reads_only_what_it_writes::<SignedInvitation>);
+}
+
+#[test]
 fn letters() {
-    let letters = [letter(), notice(), named()];
+    let letters = [letter(), notice(), named(), answered(), opened()];
     feed("letter", &letters.each_ref().map(encoding::encode), accepts_only_what_it_gives_back::<Letter>);
 }
 

@@ -22,10 +22,12 @@ use clavicle_letters::about::About;
 use clavicle_letters::card::{Card, Credential, SignedCard};
 use clavicle_letters::code;
 use clavicle_letters::identity::Identity;
+use clavicle_letters::invitation::{Answer, Invitation, SignedInvitation};
 use clavicle_letters::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_letters::pickup::{PickupCode, Question, Ticket};
 use clavicle_letters::seal;
+use clavicle_letters::transcript::Nonce;
 use clavicle_manifest::{Date, Uid};
 
 pub(crate) const CHAIN: ChainId = ChainId::from_bytes([1; 32]);
@@ -136,6 +138,44 @@ pub(crate) fn notice() -> Letter {
     Letter { chain: CHAIN, to: recipient().recipient(), from: secret(20).public(), sent: NOW, content }
 }
 
+/// Of a patient whose mailbox has key 40.
+pub(crate) fn invitation() -> SignedInvitation {
+    let invitation = Invitation {
+        chain: CHAIN,
+        mailbox: Mailbox {
+            key: secret(40).public(),
+            relays: Ascending::from_items([4, 5].map(|n| SourceId::from_bytes([n; 32])).into()).unwrap(),
+            token: Token([41; 16]),
+        },
+        recipient: patient().recipient(),
+        commitment: Nonce::from_bytes([43; 32]).commitment(&CHAIN),
+        expires: NOW.plus(10 * 60_000),
+    };
+    invitation.sign(&secret(40)).unwrap()
+}
+
+fn patient() -> Identity {
+    Identity::from_bytes(&[42; 32])
+}
+
+fn answer() -> Answer {
+    let card = card(10..12, "Dr Rossi", "brain MR, five years", &[4]);
+    Answer { invitation: invitation().invitation.id(), card, nonce: Nonce::from_bytes([44; 32]) }
+}
+
+/// From whoever showed the card.
+pub(crate) fn answered() -> Letter {
+    let content = Content::Answer(Box::new(answer()));
+    Letter { chain: CHAIN, to: patient().recipient(), from: secret(2).public(), sent: NOW, content }
+}
+
+/// From the patient.
+pub(crate) fn opened() -> Letter {
+    let checked = answer().check(&invitation().invitation, &secret(2).public(), NOW).unwrap();
+    let content = Content::Opening(checked.open(&Nonce::from_bytes([43; 32])));
+    Letter { chain: CHAIN, to: recipient().recipient(), from: secret(40).public(), sent: NOW, content }
+}
+
 fn line<T: Wire + PartialEq + Debug>(name: &str, value: &T, rest: &str) -> String {
     let bytes = encoding::encode(value);
     assert_eq!(encoding::decode::<T>(&bytes).as_ref(), Ok(value), "{name}");
@@ -169,6 +209,13 @@ fn what_is_signed_and_shown_is_as_on_disk() {
     text += &line("letter", &letter(), "");
     text += &line("letter", &notice(), "");
     text += &line("letter", &named(), "");
+    assert_eq!(invitation().verify(&CHAIN, NOW), Ok(&invitation().invitation));
+    text += &line("invitation", &invitation(), &code::to_text(&invitation()));
+    text += &line("letter", &answered(), "");
+    let Content::Opening(opening) = opened().content else { panic!("it opens") };
+    let words = opening.check(&invitation().invitation, &answer(), &secret(40).public()).unwrap();
+    let choices = words.choices().map(|words| words.to_string()).join(", ");
+    text += &line("letter", &opened(), &format!("{} of {choices}", words.words()));
     let path = folder().join("vectors.txt");
     if is_writing() {
         fs::write(&path, &text).unwrap();
