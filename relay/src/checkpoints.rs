@@ -18,7 +18,7 @@ use clavicle_ledger::light::{SignedCheckpoint, SignedEndorsement};
 use clavicle_ledger::time::Height;
 use tracing::warn;
 
-use crate::keys::{KeysError, checkpoint_key};
+use crate::keys::{IDENTITY, KeysError, checkpoint_key};
 use crate::replace;
 
 /// How many checkpoints are kept of a source: while one epoch follows another some vouch for this one already and some for that one still.
@@ -28,6 +28,8 @@ const KEPT: usize = 2;
 pub struct CheckpointBook {
     key: SecretKey,
     file: PathBuf,
+    /// Whether the identity key lies beside it, and endorses it by itself.
+    has_identity: bool,
     kept: Mutex<Kept>,
 }
 
@@ -54,7 +56,14 @@ impl CheckpointBook {
         if endorsement.is_none() && file.exists() {
             warn!("the endorsement of the checkpoint key cannot be used, and another is needed");
         }
-        Ok(Self { key, file, kept: Mutex::new(Kept { endorsement, ..Kept::default() }) })
+        let has_identity = folder.join(IDENTITY).exists();
+        Ok(Self { key, file, has_identity, kept: Mutex::new(Kept { endorsement, ..Kept::default() }) })
+    }
+
+    /// Whether the identity key was at hand when this was opened: then nobody has to be asked for an endorsement.
+    #[must_use]
+    pub const fn has_identity(&self) -> bool {
+        self.has_identity
     }
 
     /// The checkpoint key.

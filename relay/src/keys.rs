@@ -84,7 +84,7 @@ pub enum KeysError {
     },
 }
 
-const IDENTITY: &str = "identity";
+pub(crate) const IDENTITY: &str = "identity";
 const IDENTITY_PUBLIC: &str = "identity.public";
 const NAMES: [&str; 5] = [IDENTITY, "operational", "consensus", "transfer", "network"];
 

@@ -26,7 +26,7 @@ use crate::store::Snapshot;
 use crate::tasks;
 
 /// When less than so much of an endorsement is left, the next is made or asked for, in milliseconds.
-pub(crate) const SOON_OVER_MS: u64 = DAY_MS * 30;
+const SOON_OVER_MS: u64 = DAY_MS * 30;
 /// How long another relay may take to be reached, and to answer.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How soon the others are asked again at first, when somebody has not vouched for the newest block; each time twice as long.
@@ -116,6 +116,11 @@ pub(crate) fn in_force(endorsement: Option<&SignedEndorsement>, now: LocalTime) 
     Some(endorsement.endorsement.until.since(now.0))
 }
 
+/// Whether the next endorsement is to be made or asked for.
+pub(crate) fn is_due(endorsement: Option<&SignedEndorsement>, now: LocalTime) -> bool {
+    in_force(endorsement, now).is_none_or(|left| left < SOON_OVER_MS)
+}
+
 /// What the identity key is asked to sign: from a day ago, so that no clock is too early for it, and for as long as may be.
 pub(crate) fn request(service: &Service, now: LocalTime) -> Endorsement {
     let (member, from) = (&service.member, Timestamp(now.0.0.saturating_sub(DAY_MS)));
@@ -132,7 +137,7 @@ fn endorse(service: &Service, identity: Option<SecretKey>) -> Result<Option<Time
     }
     let now = LocalTime(service.timekeeper.dated(&service.store));
     let present = service.member.checkpoints.endorsement();
-    if in_force(present.as_ref(), now).is_some_and(|left| left >= SOON_OVER_MS) {
+    if !is_due(present.as_ref(), now) {
         return Ok(None);
     }
     let end = present.map_or(Timestamp(0), |present| present.endorsement.until);
@@ -271,4 +276,29 @@ fn is_first(snapshot: &Snapshot, height: Height) -> Result<bool, ServiceError> {
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::id::{ChainId, SourceId};
+
+    use super::*;
+
+    #[test]
+    fn an_endorsement_is_asked_for_when_less_than_thirty_days_of_it_are_left() {
+        let key = |number| SecretKey::from_bytes(&[number; 32]);
+        let endorsement = Endorsement {
+            chain: ChainId::from_bytes([1; 32]),
+            source: SourceId::from_bytes([2; 32]),
+            key: key(3).public(),
+            from: Timestamp(0),
+            until: Timestamp(MAX_ENDORSEMENT_MS),
+        };
+        let signed = endorsement.sign(&key(4));
+        let is_due_at = |ms| is_due(Some(&signed), LocalTime(Timestamp(ms)));
+        let last = MAX_ENDORSEMENT_MS - SOON_OVER_MS;
+        let due = [0, last, last + 1, MAX_ENDORSEMENT_MS + 1].map(is_due_at);
+        assert_eq!(due, [false, false, true, true]);
+        assert!(is_due(None, LocalTime(Timestamp(0))));
+    }
 }

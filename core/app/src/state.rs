@@ -125,6 +125,10 @@ pub struct GrantRow {
     pub stage: Stage,
     /// Whether it was revoked, and at which height that became final, if it has.
     pub revoked: Option<Option<Height>>,
+    /// Whether the hospitals refused it, and it came into a block all the same: nobody was told of it.
+    pub refused: bool,
+    /// Whether it was not known to be final by the time until which it could be.
+    pub late: bool,
 }
 
 /// What a recipient was granted.
@@ -221,6 +225,8 @@ impl GrantRow {
             purpose: made.terms.purpose,
             stage: made.stage,
             revoked: revoked.as_ref().map(|revoked| revoked.final_at),
+            refused: false,
+            late: false,
         }
     }
 }
@@ -236,7 +242,11 @@ pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
         })
     };
     let studies = patient.studies()?.iter().map(row).collect::<Result<_, WalletError>>()?;
-    let grants = patient.grants()?.iter().map(GrantRow::of).collect();
+    let made = patient.grants()?;
+    let made = made.iter().map(|one| GrantRow { late: patient.is_late(one), ..GrantRow::of(one) });
+    let refused = patient.executed_although_refused()?;
+    let refused = refused.iter().map(|one| GrantRow { refused: true, ..GrantRow::of(one) });
+    let grants = made.chain(refused).collect();
     Ok(State { person: Person::Patient, studies, grants, ..State::default() })
 }
 

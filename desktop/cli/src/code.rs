@@ -1,5 +1,6 @@
 //! Codes as people give them: typed or pasted, or in a file.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -45,8 +46,8 @@ pub enum ReadCodeError {
 ///
 /// # Errors
 /// [`ReadCodeError`].
-pub fn read_code<C: Code>(given: &str) -> Result<C, ReadCodeError> {
-    if is_code(given) {
+pub fn read_code<C: Code>(given: &OsStr) -> Result<C, ReadCodeError> {
+    if let Some(given) = given.to_str().filter(|given| is_code(given)) {
         return Ok(from_text(given)?);
     }
     let path = Path::new(given);
@@ -119,15 +120,22 @@ mod tests {
     #[test]
     fn a_code_is_read_from_itself_a_picture_or_a_text_file() {
         let folder = tempfile::tempdir().unwrap();
-        let path = |name: &str| folder.path().join(name).into_os_string().into_string().unwrap();
+        let path = |name: &str| folder.path().join(name).into_os_string();
         let text = to_text(&largest());
         fs::write(path("card.png"), to_png(&text).unwrap()).unwrap();
         fs::write(path("card.txt"), format!("{text}\n")).unwrap();
-        for given in [text.clone(), text.to_lowercase(), path("card.png"), path("card.txt")] {
+        for given in [text.clone().into(), text.to_lowercase().into(), path("card.png"), path("card.txt")] {
             assert_eq!(read_code::<SignedCard>(&given).unwrap(), largest());
         }
         let error = read_code::<PickupCode>(&path("card.png")).unwrap_err();
         assert!(matches!(error, ReadCodeError::Code(CodeError::OtherKind { found: "a card", .. })));
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt as _;
+            let latin = folder.path().join(OsStr::from_bytes(b"K\xe4rtchen.png")).into_os_string();
+            fs::copy(path("card.png"), &latin).unwrap();
+            assert_eq!(read_code::<SignedCard>(&latin).unwrap(), largest(), "a name that is no text");
+        }
         fs::write(path("binary"), [0xff; 100]).unwrap();
         let error = read_code::<SignedCard>(&path("binary")).unwrap_err();
         assert!(matches!(error, ReadCodeError::Code(CodeError::NotACode)));

@@ -22,7 +22,7 @@ use crate::store::{Snapshot, StoreError};
 /// The most lines of an audit, the newest.
 const MAX_LISTED: usize = 5_000;
 
-/// List who opened which study and who was refused, and verify the receipts of it: signatures, chains, anchors
+/// List who opened which study and who was refused, and verify the receipts of it: signatures, chains, anchors; exits with 0 only if all of them hold
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Audit {
     /// The study: how its id begins; all without it
@@ -155,7 +155,12 @@ impl Command for Audit {
     }
 
     fn say(_: &Self, audit: AuditedReceipts) -> Result<Answer, Failure> {
-        Ok(Answer { text: audit.lines(), json: json!(audit) })
+        let faulty = match audit.faults.len() {
+            0 => None,
+            1 => Some("a run of receipts does not hold: keep this folder as it is, and look into it".to_owned()),
+            more => Some(format!("{more} runs of receipts do not hold: keep this folder as it is, and look into it")),
+        };
+        Failure::unless_all(faulty, "audit", Answer { text: audit.lines(), json: json!(audit) })
     }
 }
 
@@ -278,11 +283,9 @@ impl AuditedReceipts {
             "{receipts} receipts: {opened} accesses, {countersigned} signed by both sides; {refused} refusals, and {unlisted} more counted; {anchored} anchored"
         ));
         lines.extend(faults.iter().map(|fault| format!("does not hold: {fault}")));
-        lines.push(if faults.is_empty() {
-            "every signature, chain and anchor holds".to_owned()
-        } else {
-            format!("{} runs of receipts do not hold: keep this folder as it is, and look into it", faults.len())
-        });
+        if faults.is_empty() {
+            lines.push("every signature, chain and anchor holds".to_owned());
+        }
         lines.join("\n")
     }
 }
@@ -350,5 +353,27 @@ impl AuditRow {
             End::Broken => "broke off",
         };
         self.sentence = format!("what began with {opened} {how}: {items} items, {:.1} MB", bytes as f64 / 1e6);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It said that receipts do not hold, and exited with 0.
+    #[test]
+    fn receipts_that_do_not_hold_are_a_failure() {
+        let said = |faults: &[&str]| {
+            let faults = faults.iter().map(|fault| (*fault).to_owned()).collect();
+            Audit::say(&Audit { study: None, since: None }, AuditedReceipts { faults, ..AuditedReceipts::default() })
+        };
+        assert!(said(&[]).unwrap().text.ends_with("every signature, chain and anchor holds"));
+        for faults in [&["study 6e85, receipts 0 to 1: a signature"][..], &["one", "another"]] {
+            let failure = said(faults).unwrap_err();
+            assert_eq!((failure.code(), failure.exit_code()), ("audit", 1), "{failure}");
+            assert!(failure.to_string().contains("not hold") && failure.found().unwrap().contains(faults[0]));
+            assert!(!failure.found().unwrap().contains("every signature"));
+            assert_eq!(failure.to_json()["faults"], json!(faults));
+        }
     }
 }

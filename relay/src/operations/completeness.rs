@@ -11,7 +11,8 @@ use super::{Command, NotFound, Operation};
 use crate::answer::{Answer, Failure};
 use crate::service::Service;
 
-/// Tell what studies say of their own completeness: numbers left out, slices missing, images listed and not there
+/// Tell what studies say of their own completeness: numbers left out, slices missing, images listed and not there; exits with 0 only if nothing speaks for
+/// missing images
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
 pub struct Completeness {
     /// The study: how its id begins; all without it
@@ -63,6 +64,41 @@ impl Command for Completeness {
 
     fn say(_: &Self, row: CompletenessRow) -> Result<Answer, Failure> {
         let lines = if row.lines.is_empty() { "there are no studies" } else { &row.lines };
-        Ok(Answer { text: lines.to_owned(), json: json!(row) })
+        let shortfall = match row.suspicious.as_slice() {
+            [] => None,
+            [study] => Some(format!("something speaks for missing images in study {study}")),
+            more => Some(format!("something speaks for missing images in {} studies", more.len())),
+        };
+        let sentence = shortfall.map(|what| {
+            format!(
+                "{what}: see whether the modality or the PACS has more, and take it in with `clavicle-relay ingest`"
+            )
+        });
+        Failure::unless_all(sentence, "suspicious", Answer { text: lines.to_owned(), json: json!(row) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// It said what was missing, and exited with 0.
+    #[test]
+    fn a_study_of_which_images_may_be_missing_is_not_all_right() {
+        let said = |suspicious: &[&str]| {
+            let suspicious = suspicious.iter().map(|uid| (*uid).to_owned()).collect();
+            Completeness::say(
+                &Completeness { study: None },
+                CompletenessRow { lines: "1 series".to_owned(), suspicious },
+            )
+        };
+        assert_eq!(said(&[]).unwrap().text, "1 series");
+        for (suspicious, words) in [(&["1.2"][..], "images in study 1.2: see"), (&["1.2", "1.3"], "in 2 studies: see")]
+        {
+            let failure = said(suspicious).unwrap_err();
+            assert_eq!((failure.code(), failure.exit_code(), failure.found()), ("suspicious", 1, Some("1 series")));
+            assert!(failure.to_string().contains(words), "{failure}");
+            assert_eq!(failure.to_json()["suspicious"], json!(suspicious));
+        }
     }
 }

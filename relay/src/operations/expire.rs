@@ -56,7 +56,8 @@ impl Refusing for ExpireError {
     fn code(&self) -> &str {
         match self {
             Self::Archive(error) => error.code(),
-            Self::Service(_) | Self::Day => "pickup",
+            Self::Service(_) => "store",
+            Self::Day => "day",
         }
     }
 }
@@ -109,14 +110,54 @@ impl Command for Expire {
         let fate = if *removed { "removed" } else { "would be removed" };
         let mut lines: Vec<String> = studies.iter().map(|study| format!("{study}  {fate}")).collect();
         lines.extend(held.iter().map(|study| format!("{study}  kept: somebody holds it, and it is not withdrawn")));
-        lines.push(format!("{} studies from before {before}", studies.len()));
+        let (all, kept) = (studies.len().saturating_add(held.len()), held.len());
+        let stay = if kept > 0 { format!(", of which {kept} stay") } else { String::new() };
+        lines.push(format!("{all} studies from before {before}{stay}"));
         let answer = Answer { text: lines.join("\n"), json: json!(expired) };
         match digest {
             Some(digest) if !removed => {
                 let many = format!("{} studies", studies.len());
                 Err(unconfirmed("these", &many, digest, confirm.as_deref(), answer))
             }
-            _ => Ok(answer),
+            _ => {
+                let shortfall = (kept > 0).then(|| {
+                    format!(
+                        "{kept} of {all} studies from before {before} were kept: somebody holds them. If one has to go, withdraw it first, with \
+                         `clavicle-relay withdraw STUDY --reason retention`"
+                    )
+                });
+                Failure::unless_all(shortfall, "held", answer)
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What somebody holds was kept, and the command said that all was done.
+    #[test]
+    fn what_is_kept_since_somebody_holds_it_is_not_done() {
+        let of = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let said = |studies: &[&str], held: &[&str], removed: bool| {
+            let digest = (!studies.is_empty()).then(|| "5b1f0c9a77e2".to_owned());
+            let asked = Expire { before: "2016-01-31".to_owned(), confirm: removed.then(|| "5b1f0c9a77e2".to_owned()) };
+            Expire::say(&asked, Expired { studies: of(studies), digest, removed, held: of(held) })
+        };
+        assert!(said(&[], &[], false).is_ok() && said(&["a"], &[], true).is_ok());
+        for (studies, held, removed, code) in [
+            (&[][..], &["b"][..], false, "held"),
+            (&["a"], &["b"], true, "held"),
+            (&["a"], &["b"], false, "confirm"),
+            (&["a"], &[], false, "confirm"),
+        ] {
+            let failure = said(studies, held, removed).unwrap_err();
+            assert_eq!((failure.code(), failure.exit_code()), (code, 1), "{failure}");
+            assert_eq!(failure.to_json()["held"], json!(held));
+        }
+        let both = said(&["a"], &["b"], true).unwrap_err();
+        assert!(both.to_string().starts_with("1 of 2 studies from before 2016-01-31 were kept"), "{both}");
+        assert!(both.found().unwrap().ends_with("2 studies from before 2016-01-31, of which 1 stay"), "{both:?}");
     }
 }

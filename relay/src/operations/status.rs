@@ -9,7 +9,7 @@ use clavicle_ledger::block::Header;
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::time::{Clocks, Timestamp};
+use clavicle_ledger::time::{Clocks, LocalTime, Timestamp};
 use clavicle_ledger::validators::{Validator, ValidatorSet};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -19,6 +19,7 @@ use crate::answer::{Answer, Failure};
 use crate::service::{Service, ServiceError};
 use crate::store::Snapshot;
 use crate::timekeeper::Word;
+use crate::vouching;
 
 /// How long ago the others may have answered, before they are asked anew, in milliseconds.
 const LATELY_MS: u64 = 1_000;
@@ -28,6 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
 /// What two clocks that are right differ by, in milliseconds: the way there and back, and how they are read.
 const SAME_MS: u64 = 100;
+
+/// What is done about an endorsement that is due.
+const ASK_FOR_IT: &str = "ask the keeper of the identity key for the next one: `clavicle-relay checkpoints --request FILE` writes what is to be signed, with \
+                          `clavicle-relay endorse`";
 
 /// Tell how the relay is
 #[derive(Clone, Debug, Args, Serialize, Deserialize)]
@@ -96,6 +101,16 @@ pub struct RelayStatus {
     pub power_reached: u64,
     /// How many more must answer, at least, so that new blocks can be decided; 0 when those who do have more than two thirds of the power.
     pub needed: usize,
+    /// If the keeper of the identity key is to be asked for an endorsement of the checkpoint key now.
+    #[serde(default)]
+    pub endorsement_due: Option<EndorsementDue>,
+}
+
+/// An endorsement that is to be asked for, since the identity key is kept elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EndorsementDue {
+    /// Until when the present one holds, in milliseconds since 1970; nothing when none is in force.
+    pub until_ms: Option<u64>,
 }
 
 /// What the clocks show.
@@ -174,6 +189,7 @@ impl Operation for Status {
         // Whoever decides alone has nobody's word but its own.
         let alone = hospitals.iter().all(|row| row.own || row.power == 0);
         let others = service.timekeeper.others(clocks).filter(|_| !alone);
+        let votes = set.validators.find(&service.member.source).is_some();
         let usage = service.images.archive.usage()?;
         let space = service.images.room.space().map_err(ServiceError::Room)?;
         Ok(RelayStatus {
@@ -208,13 +224,23 @@ impl Operation for Status {
             disk_reserve: space.reserve,
             disk_short: space.free < space.reserve,
             validators: set.validators.len(),
-            votes: set.validators.find(&service.member.source).is_some(),
+            votes,
             power: u64::try_from(set.total_power()).unwrap_or(u64::MAX),
             power_reached: hospitals.iter().filter(|row| row.answers).map(|row| row.power).sum(),
             hospitals,
             needed,
+            endorsement_due: endorsement_due(service).filter(|_| votes && !service.shadow),
         })
     }
+}
+
+/// Whether the identity key has to be asked for, because it does not lie here.
+fn endorsement_due(service: &Service) -> Option<EndorsementDue> {
+    let (book, now) = (&service.member.checkpoints, LocalTime(service.timekeeper.dated(&service.store)));
+    let present = book.endorsement();
+    let is_due = !book.has_identity() && vouching::is_due(present.as_ref(), now);
+    let until_ms = vouching::in_force(present.as_ref(), now).and(present).map(|present| present.endorsement.until.0);
+    is_due.then_some(EndorsementDue { until_ms })
 }
 
 /// Who is connected, and since when an answer counts as one that was given now. Where the last are older, the others are asked, and waited for.
@@ -331,6 +357,7 @@ impl RelayStatus {
     #[must_use]
     pub fn wrong(&self) -> Vec<String> {
         let Self { running, shadow, closed, clock, disk_short, damaged, power, power_reached, needed, .. } = self;
+        let endorsement = self.endorsement_due.filter(|due| due.until_ms.is_none());
         let mut wrong = Vec::new();
         if !running {
             wrong.push(
@@ -366,6 +393,12 @@ impl RelayStatus {
         }
         if *damaged > 0 {
             wrong.push(format!("{damaged} files of the archive were found damaged: see `clavicle-relay check`"));
+        }
+        if endorsement.is_some() {
+            wrong.push(format!(
+                "no endorsement of the checkpoint key is in force, so that wallets which were away for more than 14 days do not count this hospital's \
+                 word: {ASK_FOR_IT}"
+            ));
         }
         wrong
     }
@@ -458,6 +491,9 @@ impl RelayStatus {
                     between(row.off_ms.unwrap_or(0))
                 ));
             }
+        }
+        if let Some(until_ms) = self.endorsement_due.and_then(|due| due.until_ms) {
+            lines.push(format!("endorsed    until {}: {ASK_FOR_IT}", Timestamp(until_ms)));
         }
         lines.push(self.holds());
         lines.join("\n")

@@ -482,6 +482,14 @@ fn every_command_says_what_it_said() {
     all.one(&[&mercy(&["expire", "--before", "2025-01-01", "--confirm"])[..], &[digest.as_str()]].concat());
     study!(both, "remove", "STUDY");
     all.both(&mercy(&["check"]));
+
+    all.remark("Another hospital, and a study of which images are missing.");
+    fs::copy(folder.join("one.json"), folder.join("south/network.json")).unwrap();
+    brain(folder, "gap", 2..=2);
+    brain(folder, "gap", 5..=5);
+    all.one(&["ingest", "--dir", "south", "gap"]);
+    let study = done(folder, &["studies", "--dir", "south"])["studies"][0]["study"].as_str().unwrap().to_owned();
+    all.both(&["completeness", "--dir", "south", &study]);
     hold_against("commands.txt", &all.said);
     hold_codes_against(&all.said);
 }

@@ -14,7 +14,8 @@ use crate::process::{Doing, Said};
 
 /// What a failed command may say when a relay was killed: each of them says to try again, or that nobody is there, or it came right when the source was
 /// back and the others had not told it yet what is newest.
-const PASSES: [&str; 7] = ["unreachable", "not_final", "mailbox", "pickup", "fetch", "refused", "relay"];
+const PASSES: [&str; 9] =
+    ["unreachable", "not_final", "mailbox", "pickup", "fetch", "refused", "relay", "not_asked", "unread"];
 
 /// How often a command is given again before its failure counts.
 const TRIES: usize = 8;

@@ -1,8 +1,11 @@
 //! A refusal leaves nothing behind, and a question is no look.
 
+use clavicle_ledger::encoding;
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::HOUR_MS;
 use clavicle_network::file as network_file;
+use clavicle_relay::control;
+use clavicle_relay::operations::submit::{Submit, Submitted};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::{GrantRequest, HowEnded, Patient};
 use clavicle_wallet::recipient::Recipient;
@@ -11,6 +14,8 @@ use serde_json::Value;
 
 use crate::adversary::now;
 use crate::cluster::{Cluster, brain, in_another_study, slice};
+use crate::people::{PIN, text};
+use crate::process::until;
 
 const MERCY: usize = 0;
 
@@ -26,7 +31,14 @@ fn a_refused_grant_leaves_nothing_behind_and_who_asks_does_not_look() {
     cluster.recipient("rossi");
     let (study, other) = (cluster.ingest(MERCY, "images"), cluster.ingest(MERCY, "other"));
     cluster.pick_up(MERCY, &study, "ana");
-    cluster.pick_up(MERCY, &other, "ana");
+    // Of a visit with one that is hers already only the other is handed over, and that is not all of it.
+    let all = ["pickup", "--dir", "mercy", "--patient", "123565", "--unseen", "--pin", PIN];
+    let code = text(&cluster.hospital(&all)["code"]);
+    let partly = cluster.try_person(&["wallet", "pickup", "--dir", "ana", &code, "--pin", PIN]);
+    let (word, why) = partly.refused();
+    assert!(word == "pickup" && why.starts_with("1 of 2 studies are not yours by this code: one study"), "{why}");
+    let partly = partly.object();
+    assert_eq!((&partly["studies"][0]["study"], &partly["studies"][1]), (&other.as_str().into(), &Value::Null));
 
     // Who asks looks at nothing, and nobody has looked.
     for _ in 0..3 {
@@ -85,10 +97,60 @@ fn a_refused_grant_leaves_nothing_behind_and_who_asks_does_not_look() {
     .unwrap();
     let card = runtime.block_on(may.card(1, 7, "", |_, _| {})).unwrap();
     let brief = runtime.block_on(ana.grant(&own, &card, &short)).unwrap();
-    let over = crate::process::until(
+    let over = until(
         || runtime.block_on(ana.who(&own)).unwrap(),
         |access| access.ended.len() == 2 && access.grants.is_empty(),
     );
     let how = |id| over.ended.iter().find(|one| one.row.grant == id).map(|one| one.how);
     assert_eq!((how(granted.id), how(brief.id)), (Some(HowEnded::Revoked), Some(HowEnded::Over)));
+}
+
+/// One relay refused it, and somebody who had seen it gave it to a hospital once more, when none would refuse it any more. The patient had been told that it was refused, her list of grants
+/// had nothing of it, and it was in force.
+#[test]
+fn a_grant_that_was_refused_and_is_executed_all_the_same_is_listed_and_can_be_ended() {
+    let cluster = Cluster::running();
+    brain(&cluster, "images", 1..=2);
+    cluster.patient("ana");
+    cluster.recipient("lee");
+    let study = cluster.ingest(MERCY, "images");
+    cluster.pick_up(MERCY, &study, "ana");
+    let card = clavicle_letters::code::from_text(&cluster.card("lee")).unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut ana = Patient::open(&cluster.path("ana"), &Passphrase::read(&cluster.path("pw")).unwrap(), now).unwrap();
+    let own = ana.study(&study).unwrap();
+    let request =
+        GrantRequest { for_ms: HOUR_MS, purpose: PurposeOfUse::Treatment, later_revisions: false, staleness_ms: 0 };
+    let signed = runtime.block_on(ana.sign_grant(&own, &card, &request)).unwrap();
+    cluster.hospital(&["suspend", "--dir", "mercy", &study, "--reason", "under-review"]);
+    let refused = runtime.block_on(ana.grant(&own, &card, &request)).err().unwrap();
+    assert!(matches!(refused, WalletError::Rejected(_)), "{refused}");
+    assert!(runtime.block_on(ana.who(&own)).unwrap().grants.is_empty());
+    assert!(ana.grants().unwrap().is_empty() && ana.executed_although_refused().unwrap().is_empty());
+    drop(ana);
+    cluster.hospital(&["resume", "--dir", "mercy", &study]);
+
+    let (socket, again) = (cluster.home(MERCY).socket(), Submit::of(&encoding::encode(&signed.made.envelope)));
+    let submit = || runtime.block_on(control::ask(&socket, &again)).ok();
+    until(submit, |said: &Option<Submitted>| said.as_ref().is_some_and(|said| said.executed_at.is_some()));
+    // What the ledger has is told, by name, and so it is listed: it is in force, and nobody was told of it.
+    let id = signed.id.to_string();
+    let who = || cluster.person(&["wallet", "who", "--dir", "ana", &study]);
+    let said = until(who, |said| said["grants"][0].is_object());
+    assert_eq!((&said["grants"][0]["grant"], &said["grants"][0]["name"]), (&id.as_str().into(), &"Dr lee".into()));
+    assert_eq!((&said["grants"][1], &said["events"]), (&Value::Null, &4.into()), "{said}");
+    let grants = || cluster.person(&["wallet", "grants", "--dir", "ana"])["grants"].take();
+    let listed = grants();
+    assert_eq!((&listed[0]["grant"], &listed[1]), (&id.as_str().into(), &Value::Null), "{listed}");
+    assert!(text(&listed[0]["stage"]).contains("although a hospital refused it, and they were not told"), "{listed}");
+    let inbox = cluster.person(&["recipient", "inbox", "--dir", "lee"]);
+    assert_eq!(inbox["granted"], Value::Array(Vec::new()), "{inbox}");
+
+    // It ends like any other, and is told of afterwards.
+    assert!(cluster.person(&["wallet", "revoke", "--dir", "ana", &id[..12]])["height"].is_u64());
+    let said = who();
+    let ended = &said["ended"][0];
+    assert_eq!((&said["grants"], &ended["grant"]), (&Value::Array(Vec::new()), &id.as_str().into()), "{said}");
+    assert_eq!((&ended["name"], &ended["revoked"]), (&"Dr lee".into(), &true.into()), "{said}");
+    assert!(text(&grants()[0]["stage"]).starts_with("revoked at height"));
 }

@@ -77,9 +77,23 @@ fn everything_comes_back_with_the_words_and_the_network() {
     // The phone is gone, and one of the hospitals does not answer.
     fs::remove_dir_all(cluster.path("ana")).unwrap();
     cluster.kill(NORTH);
-    let said = restore(&cluster, "new");
+    let partly = cluster.try_person(&[
+        "wallet",
+        "restore",
+        "--dir",
+        "new",
+        "--network",
+        "network.json",
+        "--words-file",
+        "words",
+    ]);
+    let (code, why) = partly.refused();
+    assert!(code == "not_told" && why.contains("`clavicle wallet find --dir new`"), "{why}");
+    let said = partly.object();
     assert_eq!((said["on_ledger"].as_u64(), said["new"].as_u64()), (Some(2), Some(1)), "{said}");
     assert_eq!(said["not_told"].as_u64(), Some(1), "{said}");
+    let again = cluster.try_person(&["wallet", "find", "--dir", "new"]);
+    assert_eq!((again.refused().0.as_str(), &again.object()["not_told"]), ("not_told", &1.into()));
     // That it is hers the ledger says; and she need not wait for the hospital to end what she allowed.
     assert_eq!(studies(&cluster, "new"), BTreeSet::from([first.clone(), second.clone()]));
     let (code, _) = cluster

@@ -1,11 +1,14 @@
 //! Two of four hospitals dead: nothing can become final. Whoever waits hears at once for whom, what was signed is kept and becomes final by itself, and a relay that reaches too few says
 //! that it is not well. All of it used to be thirty seconds of silence, and "fresh".
 
+use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
+use clavicle_letters::card::SignedCard;
+use clavicle_letters::code;
 use serde_json::Value;
 
 use crate::cluster::{Cluster, PERSON, brain};
@@ -144,4 +147,31 @@ fn with_two_of_four_dead_it_is_said_at_once_whom_all_wait_for_and_what_was_signe
     assert!(after < SOON, "{after:?}");
     cluster.start(2);
     assert_eq!(waiting.ended(), Some(0));
+}
+
+/// Both hospitals that kept a mailbox were dead: it was said, and the inbox ended as if all of it had been read.
+#[test]
+fn a_mailbox_that_nobody_answers_for_was_not_read() {
+    let mut cluster = Cluster::running();
+    cluster.recipient("rossi");
+    let sources: Vec<String> = (0..4).map(|n| cluster.status(n).unwrap().source).collect();
+    let keepers = |cluster: &Cluster| -> BTreeSet<usize> {
+        let card: SignedCard = code::from_text(&cluster.card("rossi")).unwrap();
+        let relays: Vec<String> = card.card.mailbox.relays.iter().map(ToString::to_string).collect();
+        (0..4).filter(|n| relays.contains(&sources[*n])).collect()
+    };
+    let first = keepers(&cluster);
+    until(|| keepers(&cluster), |other| other.is_disjoint(&first));
+    let inbox = |cluster: &Cluster| cluster.try_person(&["recipient", "inbox", "--dir", "rossi"]);
+    assert_eq!(inbox(&cluster).done()["unread"], 0);
+    first.iter().for_each(|n| cluster.kill(*n));
+    let said = inbox(&cluster);
+    let (code, why) = said.refused();
+    assert!(code == "unread" && why.contains("mailboxes could not be read anywhere"), "{why}");
+    let said = said.object();
+    assert!(said["unread"].as_u64() >= Some(1) && said["granted"].is_array(), "{said}");
+    assert_eq!(said["silent"].as_array().unwrap().len(), 2, "{said}");
+    first.iter().for_each(|n| cluster.start(*n));
+    let all = until(|| inbox(&cluster), |said| said.object()["unread"] == 0);
+    all.done();
 }

@@ -43,6 +43,15 @@ fn who_is_new_to_an_old_network_needs_no_desk() {
         assert_eq!((&row["height"], &row["total_power"]), (&Value::from(1), &Value::from(4)), "{row}");
         assert_eq!(row["endorsed_until_ms"].is_u64(), n != HARBOR, "{row}");
     }
+    // The status of the one whose key lies in a safe says what is to be done, and nobody else's does.
+    let asks = |n: usize| {
+        let said = cluster.try_hospital(&["status", "--dir", HOSPITALS[n]]).object();
+        let wrong = said["wrong"].as_array().unwrap().iter().map(text);
+        let is_wrong = wrong.into_iter().any(|wrong| wrong.contains("`clavicle-relay checkpoints --request FILE`"));
+        assert_eq!(said["endorsement_due"].is_object(), is_wrong, "{said}");
+        is_wrong
+    };
+    assert_eq!([0, 1, 2, HARBOR].map(asks), [false, false, false, true]);
     // The one that lies in a safe is asked, and no other key will do.
     cluster.hospital(&["checkpoints", "--dir", "harbor", "--request", "request"]);
     cluster.hospital(&["endorse", "request", "--identity", "mercy/keys/operational", "--out", "wrong"]);
@@ -56,6 +65,7 @@ fn who_is_new_to_an_old_network_needs_no_desk() {
     assert_eq!(code, "endorsement", "it is another hospital's");
     let row = cluster.hospital(&["checkpoints", "--dir", "harbor", "--endorsed", "endorsed"]);
     assert_eq!(row["endorsed_until_ms"], signed["until_ms"]);
+    assert!(!asks(HARBOR));
     // It vouches at once; the others hear of it when they ask it next.
     vouching(&cluster, HARBOR, 4);
 

@@ -20,6 +20,7 @@ use tracing::debug;
 use super::{OwnStudy, Patient, one};
 use crate::envelope::{self, GrantRequest, Head};
 use crate::error::WalletError;
+use crate::objection;
 use crate::rows::{Held, Made, RefusedGrant, Revoked, Stage};
 use crate::vault::VaultError;
 use crate::wallet::{ReceiptGiven, random};
@@ -74,6 +75,28 @@ impl Patient {
         }
         grants.sort_by_key(|grant| (grant.made.at, grant.id));
         Ok(grants)
+    }
+
+    /// Grants that were refused and came into a block all the same, by what the ledger said last: they are in force, although no letter tells of them.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn executed_although_refused(&self) -> Result<Vec<Granted>, WalletError> {
+        let mut executed = Vec::new();
+        for Granted { id, made, .. } in self.refused_grants()? {
+            let proved = objection::proved(&self.wallet.vault, made.study)?;
+            if let Some(proved) = proved.filter(|proved| proved.record.grants.find(&id).is_some()) {
+                let made = Made { stage: Stage::Final(proved.height), ..made };
+                executed.push(Granted { id, made, revoked: self.revoked(id)? });
+            }
+        }
+        Ok(executed)
+    }
+
+    /// Whether a grant was not known to be final by the time until which it could be.
+    #[must_use]
+    pub fn is_late(&self, grant: &Granted) -> bool {
+        grant.made.stage == Stage::Signed && !self.wallet.ledger.head().is_before(grant.made.envelope.body.submit_by)
     }
 
     /// The one grant whose id begins like this.
@@ -257,6 +280,19 @@ impl Patient {
                 done => debug!(?done, "a letter of before"),
             }
         }
+        // One that came into a block while nobody listened.
+        let late = self
+            .grants()?
+            .into_iter()
+            .filter(|grant| self.is_late(grant) && grant.revoked.is_none() && now < grant.made.terms.expires);
+        for mut grant in late.take(AT_ONCE).collect::<Vec<_>>() {
+            let study = self.study(&grant.made.study.to_string())?;
+            let (record, proven) = self.record(&study).await?;
+            if record.grants.find(&grant.id).is_some() {
+                self.stage(&mut grant, Stage::Final(proven.height))?;
+                self.finish(&study, &mut grant).await?;
+            }
+        }
         let revoked = self.wallet.vault.all::<Revoked>()?.into_iter();
         let due = revoked
             .filter(|(_, revoked)| revoked.final_at.is_none() && head.is_before(revoked.envelope.body.submit_by));
@@ -378,7 +414,15 @@ impl Patient {
         let holder = self.holder(&self.held(grant.study)?)?;
         let body = envelope::revocation(head, random()?, (grant.study, holder.public()), grant.id, grant.submit_by);
         let revoked = Revoked { envelope: body.sign(&chain, &[&holder])?, final_at: None };
-        self.wallet.vault.put(grant.id.as_bytes(), &revoked)?;
+        // One that was refused, and is to be revoked since it came into a block all the same, is one that was made.
+        let made = self.executed_although_refused()?.into_iter().find(|one| one.id == grant.id).map(|one| one.made);
+        self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            if let Some(made) = &made {
+                batch.remove::<RefusedGrant>(grant.id.as_bytes())?;
+                batch.put(grant.id.as_bytes(), made)?;
+            }
+            batch.put(grant.id.as_bytes(), &revoked)
+        })?;
         Ok(revoked)
     }
 

@@ -12,6 +12,7 @@ mod terms;
 mod view;
 mod wallet;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -106,7 +107,7 @@ pub enum WalletCommand {
         words_file: Option<PathBuf>,
         /// Any code from a hospital's desk, where the network file is so old that it is not believed any more
         #[arg(long)]
-        code: Option<String>,
+        code: Option<OsString>,
     },
     /// Find studies that another wallet of the same words picked up
     Find {
@@ -115,7 +116,7 @@ pub enum WalletCommand {
         folder: Folder,
         /// Any code from a hospital's desk, where the wallet was away for so long that it believes nothing any more
         #[arg(long)]
-        code: Option<String>,
+        code: Option<OsString>,
     },
     /// Take hold of the studies of a visit
     Pickup {
@@ -123,7 +124,7 @@ pub enum WalletCommand {
         #[command(flatten)]
         folder: Folder,
         /// The code: a picture, a text file, or `-` to be asked; the code itself can be read in the list of processes
-        code: String,
+        code: OsString,
         /// The PIN that the desk told
         #[command(flatten)]
         pin: Given<PinKind>,
@@ -146,7 +147,7 @@ pub enum WalletCommand {
         study: String,
         /// The recipient's card: a picture, a text file, or the code itself
         #[arg(long)]
-        to: String,
+        to: OsString,
         /// For how long: 30m, 12h, 7d, 4w
         #[arg(long = "for", value_name = "LENGTH")]
         length: Length,

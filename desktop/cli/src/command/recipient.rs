@@ -107,15 +107,18 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
     }
     let (all, new) = (state.received.len(), read.new.len());
     lines.push(format!("{all} studies were granted, {new} of them new; {current} may be used now"));
-    lines.extend(unread(&read));
-    let not_asked = read.not_asked.map(|trouble| trouble.happened);
-    if let Some(why) = &not_asked {
-        lines.push(format!("the ledger could not be asked, and what it said before is shown: {why}"));
-    }
+    // Where each mailbox was read somewhere, who did not answer is a remark.
+    lines.extend(unread(&read).filter(|_| read.unread == 0));
+    let not_asked = read.not_asked.as_ref().map(|trouble| &trouble.happened);
     let json = json!({
         "granted": rows, "new": new, "current": current, "silent": read.silent, "unread": read.unread, "not_asked": not_asked,
     });
-    Ok(Answer { text: lines.join("\n"), json })
+    let not_asked =
+        not_asked.map(|why| format!("the ledger could not be asked, and what it said before is shown: {why}"));
+    let shortfall: Vec<String> = unread(&read).filter(|_| read.unread > 0).into_iter().chain(not_asked).collect();
+    let code = if read.unread > 0 { "unread" } else { "not_asked" };
+    let answer = Answer { text: lines.join("\n"), json };
+    CommandError::unless_all((!shortfall.is_empty()).then(|| shortfall.join("; ")), code, answer)
 }
 
 /// Reads what came and asks what has become of it, and says meanwhile what is being done.
@@ -126,13 +129,14 @@ async fn read_inbox(app: &App) -> Result<InboxRead, CommandError> {
 
 /// What could not be read; nothing, if all was.
 fn unread(InboxRead { silent, unread, mailboxes, .. }: &InboxRead) -> Option<String> {
-    if silent.is_empty() {
-        return None;
-    }
     let what = match unread {
+        0 if silent.is_empty() => return None,
         0 => "each mailbox was read at another hospital, and what these alone keep comes when they answer".to_owned(),
         unread => format!("{unread} of {mailboxes} mailboxes could not be read anywhere"),
     };
+    if silent.is_empty() {
+        return Some(what);
+    }
     Some(format!("no answer from {}: {what}", silent.join(", ")))
 }
 

@@ -1,5 +1,6 @@
 //! `clavicle wallet …`: what a patient does.
 
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -89,7 +90,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         WalletCommand::Who { folder, study } => {
             let app = client::patient(&folder).await?;
             let study = app.subscribe().borrow().study(&study)?.study;
-            Ok(who(study, &client::done(&app, AskWho { study }, "").await?))
+            who(study, &client::done(&app, AskWho { study }, "").await?)
         }
         WalletCommand::Revoke { folder, grant } => revoke(&folder, grant).await,
         WalletCommand::Fetch { folder, study, out } => {
@@ -201,11 +202,11 @@ pub(super) fn made(what: &str, folder: &Folder, words: &clavicle_ledger::derivat
 }
 
 /// The code of a hospital's desk. Its ticket opens a visit, with the PIN that the desk told: the code itself is taken as an argument with a warning.
-fn pickup_code(given: &str) -> Result<PickupCode, CommandError> {
+fn pickup_code(given: &OsStr) -> Result<PickupCode, CommandError> {
     if given == "-" {
         return Ok(code::from_text(&typed("the code")?).map_err(ReadCodeError::from)?);
     }
-    if code::is_code(given) {
+    if given.to_str().is_some_and(code::is_code) {
         let warning = "warning: everybody on this machine can read the code in the list of processes: give a file that holds it, /dev/fd/NUMBER, or - \
                        to be asked";
         complain(warning);
@@ -215,7 +216,7 @@ fn pickup_code(given: &str) -> Result<PickupCode, CommandError> {
 
 async fn pickup(
     folder: &Folder,
-    given: &str,
+    given: &OsStr,
     pin: &Given<PinKind>,
     birth_date: &Given<BirthDateKind>,
 ) -> Result<Answer, CommandError> {
@@ -251,11 +252,19 @@ async fn pickup(
         rows.push(row);
     }
     lines.extend(not_offered.iter().map(|why| format!("not handed over: {why}")));
-    let yours = picked_up.iter().filter(|one| one.failed.is_none()).count();
+    let failed = picked_up.iter().filter_map(|one| one.failed.clone());
+    let why: Vec<String> = failed.chain(not_offered.iter().map(ToString::to_string)).collect();
     let all = picked_up.len() + not_offered.len();
-    lines.push(format!("{yours} of {all} studies are yours, final after {ms} ms"));
+    lines.push(format!("{} of {all} studies are yours by this code, final after {ms} ms", all - why.len()));
     let not_offered: Vec<String> = not_offered.iter().map(ToString::to_string).collect();
-    Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows, "not_offered": not_offered, "ms": ms }) })
+    let json = json!({ "studies": rows, "not_offered": not_offered, "ms": ms });
+    CommandError::unless_all(shortfall(all, &why), "pickup", Answer { text: lines.join("\n"), json })
+}
+
+/// Of a visit, that not all of it is the patient's.
+fn shortfall(all: usize, why: &[String]) -> Option<String> {
+    let first = why.first()?;
+    Some(format!("{} of {all} studies are not yours by this code: {first}", why.len()))
 }
 
 fn picked_up_line(study: &StudyRow, one: &PickedUp) -> String {
@@ -271,18 +280,21 @@ async fn restore(
     folder: &Folder,
     network: &Path,
     words_file: Option<&Path>,
-    code: Option<&str>,
+    code: Option<&OsStr>,
 ) -> Result<Answer, CommandError> {
     let genesis = file::read_genesis(network)?;
     let checkpoint = code.map(pickup_code).transpose()?.map(|code| code.checkpoint);
     let words = words(words_file)?;
     let keys = Arc::new(folder.new_passphrase()?);
     let (app, studies) = App::restore_patient(&folder.dir, keys, genesis, &words, checkpoint.as_ref(), now).await?;
-    let mut answer = found(&app, folder, None).await?;
+    let (mut answer, shortfall) = match found(&app, folder, None).await {
+        Err(CommandError::Found { sentence, answer, .. }) => (*answer, Some(sentence)),
+        found => (found?, None),
+    };
     answer.text = format!("a wallet of your words in {}\n{}", folder.dir.display(), answer.text);
     answer.json["dir"] = json!(path_text(&folder.dir));
     answer.json["on_ledger"] = json!(studies);
-    Ok(answer)
+    CommandError::unless_all(shortfall, "not_told", answer)
 }
 
 /// The 24 words: typed, where they can be seen, since nobody types 24 words blindly.
@@ -325,13 +337,16 @@ async fn found(app: &App, folder: &Folder, checkpoint: Option<Checkpoint>) -> Re
         "{} studies on the ledger are yours: {new} found now, {not_told} not told by their hospitals",
         all.len()
     ));
-    if not_told > 0 {
-        lines.push(format!("To ask for these once more: clavicle wallet find --dir {}", folder.dir.display()));
-    }
-    Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows, "new": new, "not_told": not_told }) })
+    let answer = Answer { text: lines.join("\n"), json: json!({ "studies": rows, "new": new, "not_told": not_told }) };
+    let shortfall = (not_told > 0).then(|| {
+        let many = if not_told == 1 { "1 study is".to_owned() } else { format!("{not_told} studies are") };
+        let again = folder.dir.display();
+        format!("{many} yours, and not told yet what: ask once more later, with `clavicle wallet find --dir {again}`")
+    });
+    CommandError::unless_all(shortfall, "not_told", answer)
 }
 
-async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -> Result<Answer, CommandError> {
+async fn grant(folder: &Folder, study: &str, to: &OsStr, request: &GrantRequest) -> Result<Answer, CommandError> {
     let card: SignedCard = read_code(to)?;
     let app = client::patient(folder).await?;
     let study = app.subscribe().borrow().study(study)?.study;
@@ -356,7 +371,7 @@ async fn grant(folder: &Folder, study: &str, to: &str, request: &GrantRequest) -
     })
 }
 
-fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Answer {
+fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<Answer, CommandError> {
     let Access { height, age_ms, events, grants, ended } = access;
     let mut lines = Vec::new();
     let line = |row: &AccessRow, tense: &str| {
@@ -385,9 +400,9 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Answer {
         }
         lines.extend(looks.iter().map(looks::line));
     }
-    if let Some(trouble) = not_asked {
-        lines.push(format!("the hospital could not be asked who looked, so that the newest may be missing: {trouble}"));
-    }
+    let shortfall = not_asked.as_ref().map(|trouble| {
+        format!("the hospital could not be asked who looked, so that the newest may be missing: {trouble}")
+    });
     let row = |row: &AccessRow| {
         json!({
             "grant": row.grant.to_string(), "grantee": row.grantee.to_string(),
@@ -406,7 +421,7 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Answer {
         "grants": grants.iter().map(row).collect::<Vec<_>>(), "ended": ended.collect::<Vec<_>>(),
         "looked": looks.iter().map(looks::row).collect::<Vec<_>>(), "not_asked": not_asked.as_ref().map(|trouble| &trouble.happened),
     });
-    Answer { text: lines.join("\n"), json }
+    CommandError::unless_all(shortfall, "not_asked", Answer { text: lines.join("\n"), json })
 }
 
 /// The beginning of an id, enough to name it by.
@@ -455,7 +470,13 @@ fn stage(granted: &GrantRow) -> String {
         );
     }
     match granted.stage {
+        Stage::Signed if granted.late => {
+            "not confirmed in time: `who` tells whether it is on the ledger; if it is not, grant it again".to_owned()
+        }
         Stage::Signed => "signed, not final yet".to_owned(),
+        Stage::Final(height) if granted.refused => format!(
+            "final at height {height}, although a hospital refused it, and they were not told: revoke it, or grant it again"
+        ),
         Stage::Final(height) => format!("final at height {height}, not delivered yet"),
         Stage::Delivered(height) => format!("final at height {height}"),
     }

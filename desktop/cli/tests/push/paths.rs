@@ -49,6 +49,16 @@ fn whatever_a_path_is_called_what_was_done_is_answered() {
     let seen = asked(&["view", "CT_small.dcm", "--png", "…"], &name(".png"));
     assert_eq!(seen["png"], "M\u{fffd}ller.png");
 
+    // A code lies in a file that may be called anything: it is read, and here it is none.
+    fs::write(folder.join(name(".png")), "no code").unwrap();
+    for plain in [
+        &["wallet", "pickup", "--dir", "nobody", "…"][..],
+        &["wallet", "grant", "--dir", "nobody", "6e85", "--for", "7d", "--to", "…"],
+        &["wallet", "restore", "--dir", "nobody", "--network", "network.json", "--code", "…"],
+    ] {
+        assert_eq!(ended(plain, &name(".png"), 1)["error"]["code"], "code", "{plain:?}");
+    }
+
     fs::create_dir(folder.join("study")).unwrap();
     fs::rename(folder.join("CT_small.dcm"), folder.join("study/CT_small.dcm")).unwrap();
     fs::write(folder.join("study").join(name(".doc")), "Befund").unwrap();

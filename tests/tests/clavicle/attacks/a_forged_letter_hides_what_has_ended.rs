@@ -99,8 +99,10 @@ fn a_letter_that_the_ledger_does_not_bear_out_is_no_grant_and_hides_none() {
     let study = cluster.ingest(MERCY, "images");
     cluster.pick_up(MERCY, &study, "ana");
     let card = text(&cluster.person(&["recipient", "card", "--dir", "rossi", "--keys", "2"])["code"]);
-    let (genesis, shown) =
-        (network_file::read_genesis(&cluster.path("network.json")).unwrap(), read_code::<SignedCard>(&card).unwrap());
+    let (genesis, shown) = (
+        network_file::read_genesis(&cluster.path("network.json")).unwrap(),
+        read_code::<SignedCard>(card.as_ref()).unwrap(),
+    );
     let mercy = genesis.sources.iter().find(|source| source.announcement.name.as_str() == "mercy hospital").unwrap();
     let mercy = SourceId::of_identity(&genesis.chain_id(), &mercy.identity);
 
