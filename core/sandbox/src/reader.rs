@@ -151,6 +151,15 @@ pub trait Reader: fmt::Debug + Send + Sync {
         ask(self, &DrawPage { number, longest }, file)
     }
 
+    /// Reads the text of the one QR code in an open picture, which may be on no disk. It takes [`TIME`](crate::TIME) and a little more at most.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the file cannot be read; inside, [`PictureError`](clavicle_letters::code::PictureError) when it can, and there is no code.
+    #[cfg(feature = "codes")]
+    fn read_code(&self, file: &File) -> Result<Result<String, clavicle_letters::code::PictureError>, ReadError> {
+        ask(self, &job::ReadCode, file)
+    }
+
     /// Reads what a document of the same study has to say as well as an open file.
     ///
     /// # Errors

@@ -1,6 +1,11 @@
 //! Workers, as a binary has them: this test is started again as its own worker, and so has a `main` of its own.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../letters/tests/photographs/camera.rs"]
+#[allow(dead_code, reason = "it can take more kinds of photographs than are needed here")]
+mod camera;
+#[path = "worker/code.rs"]
+mod code;
 #[path = "worker/pdf.rs"]
 mod pdf;
 
@@ -39,7 +44,7 @@ fn main() {
         Some("--hang") => std::thread::park(),
         _ => {}
     }
-    let tests: [(&str, fn()); 13] = [
+    let tests: [(&str, fn()); 15] = [
         ("a_worker_reads_what_this_process_reads", a_worker_reads_what_this_process_reads),
         ("a_worker_that_ends_costs_one_file_each", a_worker_that_ends_costs_one_file_each),
         ("a_file_that_is_still_being_written_is_left_for_later", a_file_that_is_still_being_written_is_left_for_later),
@@ -53,6 +58,8 @@ fn main() {
         ("a_plain_process_that_hangs_or_dies_costs_one_file", a_plain_process_that_hangs_or_dies_costs_one_file),
         ("pages_are_drawn_as_they_are", pdf::pages_are_drawn_as_they_are),
         ("a_hostile_pdf_costs_itself_alone", pdf::a_hostile_pdf_costs_itself_alone),
+        ("codes_are_read_wherever_pictures_are", code::codes_are_read_wherever_pictures_are),
+        ("a_hostile_picture_costs_itself_alone", code::a_hostile_picture_costs_itself_alone),
     ];
     // Harnesses that list tests, or filter them, find nothing to choose from.
     if std::env::args().any(|argument| argument == "--list") {

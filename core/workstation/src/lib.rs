@@ -6,3 +6,5 @@
 pub mod push;
 pub mod studies;
 mod system;
+
+pub use self::system::of as in_memory;

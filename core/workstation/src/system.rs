@@ -16,7 +16,10 @@ pub(crate) fn blank() -> io::Result<File> {
 }
 
 /// A file in memory with these bytes, which nobody changes who gets hold of it: it is handed to processes that may fall to what is in it.
-pub(crate) fn of(bytes: &mut impl Read) -> io::Result<File> {
+///
+/// # Errors
+/// When there is no such file to be had, or `bytes` end in an error.
+pub fn of(bytes: &mut impl Read) -> io::Result<File> {
     let mut file = blank()?;
     io::copy(bytes, &mut file)?;
     #[cfg(target_os = "linux")]

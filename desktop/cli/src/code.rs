@@ -4,16 +4,12 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::thread;
 use std::time::Duration;
 
-use clavicle_letters::code::{
-    Code, CodeError, MAX_FILE_LEN, PictureError, from_picture, from_text, is_code, is_picture,
-};
-
-/// How long a picture is looked at. What a camera takes is read in a second or two.
-const PATIENCE: Duration = Duration::from_secs(30);
+use clavicle_letters::code::{Code, CodeError, MAX_FILE_LEN, PictureError, from_text, is_code, is_picture};
+use clavicle_sandbox::reader::Reader;
+use clavicle_sandbox::{ReadError, WorkerError};
+use clavicle_workstation::in_memory;
 
 /// Why no code was read from what was given.
 #[derive(Debug, thiserror::Error)]
@@ -35,18 +31,22 @@ pub enum ReadCodeError {
         error: io::Error,
     },
     /// A picture that takes too long.
-    #[error("looking for the code took longer than {} seconds, and was given up; cut the picture to the code", PATIENCE.as_secs())]
-    Late,
+    #[error("looking for the code took longer than {} seconds, and was given up; cut the picture to the code", .0.as_secs())]
+    Late(Duration),
+    /// A picture that took down what read it, or could not be handed to it.
+    #[error("the picture of the code was not read; cut it to the code, or give the code as text")]
+    Unread(#[source] ReadError),
     /// Larger than any code.
     #[error("{0} is larger than 32 MiB, which no code is; give the picture or the text of the code alone")]
     TooLarge(PathBuf),
 }
 
-/// Reads a code from what a person gave: the code itself, or the path of a file with its picture (PNG, JPEG or WebP) or its text.
+/// Reads a code from what a person gave: the code itself, or the path of a file with its picture (PNG, JPEG or WebP) or its text. Anybody may have made a
+/// picture: it is read wherever `reader` has it done, and for so long as that waits.
 ///
 /// # Errors
 /// [`ReadCodeError`].
-pub fn read_code<C: Code>(given: &OsStr) -> Result<C, ReadCodeError> {
+pub fn read_code<C: Code>(given: &OsStr, reader: &dyn Reader) -> Result<C, ReadCodeError> {
     if let Some(given) = given.to_str().filter(|given| is_code(given)) {
         return Ok(from_text(given)?);
     }
@@ -59,22 +59,20 @@ pub fn read_code<C: Code>(given: &OsStr) -> Result<C, ReadCodeError> {
         return Err(ReadCodeError::TooLarge(path.to_owned()));
     }
     if is_picture(&bytes) {
-        return Ok(from_text(&in_time(bytes)?)?);
+        return Ok(from_text(&in_picture(&bytes, reader)?)?);
     }
     let text = String::from_utf8(bytes).map_err(|_| CodeError::NotACode)?;
     Ok(from_text(&text)?)
 }
 
-/// Reads the code in a picture, for so long as anybody waits: somebody may have drawn one that would take for ever.
-fn in_time(picture: Vec<u8>) -> Result<String, ReadCodeError> {
-    let (sender, said) = sync_channel(1);
-    // Given up, it ends with this program.
-    thread::spawn(move || sender.send(from_picture(&picture)));
-    match said.recv_timeout(PATIENCE) {
-        Ok(said) => Ok(said?),
-        Err(RecvTimeoutError::Timeout) => Err(ReadCodeError::Late),
-        Err(RecvTimeoutError::Disconnected) => Err(PictureError::Unreadable.into()),
-    }
+/// The text of the code in a picture. What was given may have been a pipe: a reader is handed a file of the bytes that came.
+fn in_picture(mut bytes: &[u8], reader: &dyn Reader) -> Result<String, ReadCodeError> {
+    let file = in_memory(&mut bytes).map_err(|error| ReadCodeError::Unread(ReadError::Io(error)))?;
+    let read = reader.read_code(&file).map_err(|error| match error {
+        ReadError::Worker(WorkerError::TimedOut(time)) => ReadCodeError::Late(time),
+        other => ReadCodeError::Unread(other),
+    })?;
+    Ok(read?)
 }
 
 #[cfg(test)]
@@ -92,6 +90,7 @@ mod tests {
     use clavicle_letters::identity::Identity;
     use clavicle_letters::mailbox::{Mailbox, Token};
     use clavicle_letters::pickup::PickupCode;
+    use clavicle_sandbox::Here;
 
     use super::*;
 
@@ -125,22 +124,22 @@ mod tests {
         fs::write(path("card.png"), to_png(&text).unwrap()).unwrap();
         fs::write(path("card.txt"), format!("{text}\n")).unwrap();
         for given in [text.clone().into(), text.to_lowercase().into(), path("card.png"), path("card.txt")] {
-            assert_eq!(read_code::<SignedCard>(&given).unwrap(), largest());
+            assert_eq!(read_code::<SignedCard>(&given, &Here).unwrap(), largest());
         }
-        let error = read_code::<PickupCode>(&path("card.png")).unwrap_err();
+        let error = read_code::<PickupCode>(&path("card.png"), &Here).unwrap_err();
         assert!(matches!(error, ReadCodeError::Code(CodeError::OtherKind { found: "a card", .. })));
         #[cfg(unix)]
         {
             use std::os::unix::ffi::OsStrExt as _;
             let latin = folder.path().join(OsStr::from_bytes(b"K\xe4rtchen.png")).into_os_string();
             fs::copy(path("card.png"), &latin).unwrap();
-            assert_eq!(read_code::<SignedCard>(&latin).unwrap(), largest(), "a name that is no text");
+            assert_eq!(read_code::<SignedCard>(&latin, &Here).unwrap(), largest(), "a name that is no text");
         }
         fs::write(path("binary"), [0xff; 100]).unwrap();
-        let error = read_code::<SignedCard>(&path("binary")).unwrap_err();
+        let error = read_code::<SignedCard>(&path("binary"), &Here).unwrap_err();
         assert!(matches!(error, ReadCodeError::Code(CodeError::NotACode)));
-        assert!(matches!(read_code::<SignedCard>(&path("nowhere")), Err(ReadCodeError::File { .. })));
+        assert!(matches!(read_code::<SignedCard>(&path("nowhere"), &Here), Err(ReadCodeError::File { .. })));
         File::create(path("large")).unwrap().set_len(MAX_FILE_LEN as u64 + 1).unwrap();
-        assert!(matches!(read_code::<SignedCard>(&path("large")), Err(ReadCodeError::TooLarge(_))));
+        assert!(matches!(read_code::<SignedCard>(&path("large"), &Here), Err(ReadCodeError::TooLarge(_))));
     }
 }

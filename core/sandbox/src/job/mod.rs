@@ -3,6 +3,8 @@
 //! A job is one file here: what is asked, what is done, what is answered; and one line in the list below. Whoever has it done need not know where:
 //! a [`Reader`](crate::reader::Reader) takes the question there, and brings the answer back.
 
+#[cfg(feature = "codes")]
+mod code;
 mod decode;
 mod head;
 mod inspect;
@@ -19,6 +21,8 @@ use std::io::{self, Read, Seek};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 
+#[cfg(feature = "codes")]
+pub use self::code::ReadCode;
 pub use self::decode::{Decode, DecodeError};
 pub use self::head::Head;
 pub use self::inspect::{Inspect, Inspected};
@@ -41,6 +45,8 @@ fn run<S: Read + Seek>(question: &Question, file: Opened<'_, S>) -> io::Result<V
         Lack::NAME => done::<Lack, S>(question, file),
         List::NAME => done::<List, S>(question, file),
         Pick::NAME => done::<Pick, S>(question, file),
+        #[cfg(feature = "codes")]
+        ReadCode::NAME => done::<ReadCode, S>(question, file),
         ReadReport::NAME => done::<ReadReport, S>(question, file),
         Render::NAME => done::<Render, S>(question, file),
         Seal::NAME => done::<Seal, S>(question, file),

@@ -19,7 +19,7 @@ use clavicle_ledger::id::StudyId;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
-use clavicle_letters::code;
+use clavicle_letters::code::{self, Code};
 use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_network::file;
 use clavicle_wallet::patient::{Access, AccessRow, Found, GrantRequest, HowEnded, Patient, PickedUp, PickupOutcome};
@@ -33,7 +33,7 @@ use super::looks;
 use super::progress;
 use super::recipient::downloaded;
 use super::terms::{ago, moment};
-use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, client};
+use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, client, reader};
 use crate::code::{ReadCodeError, read_code};
 
 /// How long the ledger is asked how studies stand, before what it said earlier is shown.
@@ -211,7 +211,12 @@ fn pickup_code(given: &OsStr) -> Result<PickupCode, CommandError> {
                        to be asked";
         complain(warning);
     }
-    Ok(read_code(given)?)
+    code_of(given)
+}
+
+/// A code that was given, out of a picture by this program's workers.
+fn code_of<C: Code>(given: &OsStr) -> Result<C, CommandError> {
+    Ok(read_code(given, &reader()?)?)
 }
 
 async fn pickup(
@@ -347,7 +352,7 @@ async fn found(app: &App, folder: &Folder, checkpoint: Option<Checkpoint>) -> Re
 }
 
 async fn grant(folder: &Folder, study: &str, to: &OsStr, request: &GrantRequest) -> Result<Answer, CommandError> {
-    let card: SignedCard = read_code(to)?;
+    let card: SignedCard = code_of(to)?;
     let app = client::patient(folder).await?;
     let study = app.subscribe().borrow().study(study)?.study;
     let from = Instant::now();

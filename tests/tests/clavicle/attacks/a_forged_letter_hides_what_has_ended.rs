@@ -18,6 +18,7 @@ use clavicle_letters::letter::{Content, GrantLetter, Letter};
 use clavicle_letters::seal;
 use clavicle_manifest::Uid;
 use clavicle_network::file as network_file;
+use clavicle_sandbox::Here;
 use clavicle_wallet::ledger::Ledger;
 use clavicle_wallet::recipient::Recipient;
 use clavicle_wallet::vault::Passphrase;
@@ -101,7 +102,7 @@ fn a_letter_that_the_ledger_does_not_bear_out_is_no_grant_and_hides_none() {
     let card = text(&cluster.person(&["recipient", "card", "--dir", "rossi", "--keys", "2"])["code"]);
     let (genesis, shown) = (
         network_file::read_genesis(&cluster.path("network.json")).unwrap(),
-        read_code::<SignedCard>(card.as_ref()).unwrap(),
+        read_code::<SignedCard>(card.as_ref(), &Here).unwrap(),
     );
     let mercy = genesis.sources.iter().find(|source| source.announcement.name.as_str() == "mercy hospital").unwrap();
     let mercy = SourceId::of_identity(&genesis.chain_id(), &mercy.identity);

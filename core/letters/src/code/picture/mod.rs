@@ -10,20 +10,83 @@ mod raster;
 mod sight;
 mod views;
 
-use std::error::Error;
+use std::fmt;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use png::{BitDepth, ColorType};
 use qrcode::{Color, EcLevel, QrCode};
 
-use self::raster::{Format, MAX_MEMORY, MAX_SIDE};
+use self::raster::{MAX_MEMORY, MAX_SIDE};
 
 /// Pixels along the side of a module.
 const MODULE_PX: usize = 8;
 /// Modules of white around the code (ISO/IEC 18004 §6.3.8).
 const QUIET_ZONE: usize = 4;
 
+/// The longest text that a QR code holds, in bytes: 2,953 of its own (ISO/IEC 18004 table 7), of which each may be a character of four.
+pub const MAX_TEXT_LEN: usize = 4 * 2_953;
+
+/// What a picture is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[non_exhaustive]
+pub enum PictureFormat {
+    /// AV1 in HEIF.
+    Avif,
+    /// Windows' bitmaps.
+    Bmp,
+    /// GIF.
+    Gif,
+    /// HEVC in HEIF.
+    Heic,
+    /// JPEG.
+    Jpeg,
+    /// JPEG XL.
+    JpegXl,
+    /// No picture, and often taken for one.
+    Pdf,
+    /// PNG.
+    Png,
+    /// A JPEG with samples or sizes that no camera makes.
+    RareJpeg,
+    /// TIFF.
+    Tiff,
+    /// WebP.
+    WebP,
+}
+
+impl fmt::Display for PictureFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Avif => "AVIF",
+            Self::Bmp => "BMP",
+            Self::Gif => "GIF",
+            Self::Heic => "HEIC",
+            Self::Jpeg => "JPEG",
+            Self::JpegXl => "JPEG XL",
+            Self::Pdf => "PDF",
+            Self::Png => "PNG",
+            Self::RareJpeg => "JPEG of a rare kind",
+            Self::Tiff => "TIFF",
+            Self::WebP => "WebP",
+        })
+    }
+}
+
+impl PictureFormat {
+    /// What to do with a picture that is not read.
+    const fn instead(self) -> &'static str {
+        match self {
+            Self::Heic => {
+                "take a screenshot of it, or send it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible, and take it again)"
+            }
+            Self::Pdf => "open it, and take a screenshot of the code",
+            _ => "take a screenshot of it, or save it as PNG or JPEG",
+        }
+    }
+}
+
 /// Why a picture could not be drawn or read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
 #[non_exhaustive]
 pub enum PictureError {
     /// More than the largest QR code holds.
@@ -47,14 +110,11 @@ pub enum PictureError {
     #[error("this is no picture that can be read: PNG, JPEG and WebP are")]
     NoPicture,
     /// A picture that is not read here.
-    #[error("the picture is a {name} file, which is not read here: {}", instead(name))]
-    Format {
-        /// What it is called.
-        name: &'static str,
-    },
+    #[error("the picture is a {name} file, which is not read here: {}", .0.instead(), name = .0)]
+    Format(PictureFormat),
     /// A damaged picture.
     #[error("the picture is a {0} file, and damaged or cut off; save or send it again")]
-    Damaged(&'static str, #[source] Box<dyn Error + Send + Sync>),
+    Damaged(PictureFormat),
     /// No QR code in it.
     #[error(
         "no QR code was found in the picture: take it again, near, sharp, whole, and without a lamp mirrored in it"
@@ -71,23 +131,18 @@ pub enum PictureError {
     /// A QR code that cannot be read.
     #[error("the QR code in the picture cannot be read; take it again, near, straight and sharp")]
     Unreadable,
-}
-
-/// What to do with a picture of a kind that is not read.
-fn instead(format: &str) -> &'static str {
-    match format {
-        "HEIC" => {
-            "take a screenshot of it, or send it as JPEG (on an iPhone: Settings, Camera, Formats, Most Compatible, and take it again)"
-        }
-        "PDF" => "open it, and take a screenshot of the code",
-        _ => "take a screenshot of it, or save it as PNG or JPEG",
-    }
+    /// The file.
+    #[error("the picture cannot be read from the disk")]
+    NotRead,
+    /// A defect.
+    #[error("a defect in the program was met while the picture was read; send it as a screenshot, or the code as text")]
+    Panicked,
 }
 
 /// Whether a file says of itself that it is a picture, whether or not it can be read here.
 #[must_use]
 pub fn is_picture(bytes: &[u8]) -> bool {
-    Format::of(bytes).is_some()
+    PictureFormat::of(bytes).is_some()
 }
 
 /// Draws a text as a QR code, with the stronger error correction if there is room.
@@ -126,7 +181,8 @@ pub fn to_png(text: &str) -> Result<Vec<u8>, PictureError> {
 /// whoever gives it.
 ///
 /// Made for screenshots, scans and photographs; `tests/photographs` shows which. It is looked at in three views at least and eighteen at most, none of them with more than 4,096 pixels
-/// along a side. Somebody may draw one that takes long all the same: whoever reads what strangers give limits the time.
+/// along a side. Somebody may draw one that takes long all the same, and decoders are where hostile bytes do their harm: whoever reads what strangers give has it done
+/// in a place apart, for a limited time (`clavicle-sandbox`).
 ///
 /// # Errors
 /// [`PictureError`].
@@ -313,7 +369,7 @@ mod tests {
     fn what_is_no_picture_of_a_code_is_refused() {
         let png = to_png("CLAVICLE:CARD:AA").unwrap();
         assert!(matches!(from_picture(b"no picture"), Err(PictureError::NoPicture)));
-        assert!(matches!(from_picture(&png[..png.len() / 2]), Err(PictureError::Damaged("PNG", _))));
+        assert!(matches!(from_picture(&png[..png.len() / 2]), Err(PictureError::Damaged(PictureFormat::Png))));
         assert!(matches!(from_picture(&vec![0; MAX_FILE_LEN + 1]), Err(PictureError::TooLarge(_))));
         let white = rewritten(&png, ColorType::Grayscale, BitDepth::Eight, |row| vec![255; row.len()]);
         assert!(matches!(from_picture(&white), Err(PictureError::NoCode)));

@@ -8,7 +8,7 @@ use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
 
-use super::PictureError;
+use super::{PictureError, PictureFormat};
 use crate::code::MAX_FILE_LEN;
 
 /// The widest and highest picture that is looked at, in pixels.
@@ -21,17 +21,7 @@ const MAX_SCANS: usize = 64;
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 const JPEG: &[u8] = b"\xff\xd8\xff";
 
-/// What a file says of itself that it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    Png,
-    Jpeg,
-    WebP,
-    /// A picture that is not read here, and what it is called.
-    Other(&'static str),
-}
-
-impl Format {
+impl PictureFormat {
     /// By the first bytes; none where they are of no picture that is known.
     pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let at = |start: usize, tag: &[u8]| bytes.get(start..).is_some_and(|rest| rest.starts_with(tag));
@@ -46,20 +36,20 @@ impl Format {
             let brands = bytes.get(8..64.min(bytes.len())).unwrap_or_default();
             let is = |names: &[&[u8]]| brands.chunks_exact(4).any(|brand| names.contains(&brand));
             if is(&[b"avif", b"avis"]) {
-                return Some(Self::Other("AVIF"));
+                return Some(Self::Avif);
             }
             let is_heic = is(&[b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"]);
-            return is_heic.then_some(Self::Other("HEIC"));
+            return is_heic.then_some(Self::Heic);
         }
-        let others: [(&[u8], &str); 6] = [
-            (b"GIF8", "GIF"),
-            (b"BM", "BMP"),
-            (b"II*\0", "TIFF"),
-            (b"MM\0*", "TIFF"),
-            (b"%PDF-", "PDF"),
-            (b"\xff\x0a", "JPEG XL"),
+        let others: [(&[u8], Self); 6] = [
+            (b"GIF8", Self::Gif),
+            (b"BM", Self::Bmp),
+            (b"II*\0", Self::Tiff),
+            (b"MM\0*", Self::Tiff),
+            (b"%PDF-", Self::Pdf),
+            (b"\xff\x0a", Self::JpegXl),
         ];
-        others.iter().find(|(tag, _)| at(0, tag)).map(|(_, name)| Self::Other(name))
+        others.iter().find(|(tag, _)| at(0, tag)).map(|(_, format)| *format)
     }
 }
 
@@ -76,11 +66,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Luma, PictureError> {
     if bytes.len() > MAX_FILE_LEN {
         return Err(PictureError::TooLarge(bytes.len()));
     }
-    match Format::of(bytes) {
-        Some(Format::Png) => png(bytes),
-        Some(Format::Jpeg) => jpeg(bytes),
-        Some(Format::WebP) => webp(bytes),
-        Some(Format::Other(name)) => Err(PictureError::Format { name }),
+    match PictureFormat::of(bytes) {
+        Some(PictureFormat::Png) => png(bytes),
+        Some(PictureFormat::Jpeg) => jpeg(bytes),
+        Some(PictureFormat::WebP) => webp(bytes),
+        Some(other) => Err(PictureError::Format(other)),
         None => Err(PictureError::NoPicture),
     }
 }
@@ -100,7 +90,7 @@ fn png(bytes: &[u8]) -> Result<Luma, PictureError> {
     decoder.set_transformations(Transformations::normalize_to_color8());
     decoder.set_ignore_text_chunk(true);
     decoder.set_ignore_iccp_chunk(true);
-    let damaged = |error| PictureError::Damaged("PNG", Box::new(error));
+    let damaged = |_| PictureError::Damaged(PictureFormat::Png);
     let header = decoder.read_header_info().map_err(damaged)?;
     let (width, height) = fits(header.width, header.height, 1)?;
     let mut reader = decoder.read_info().map_err(damaged)?;
@@ -128,10 +118,10 @@ fn jpeg(bytes: &[u8]) -> Result<Luma, PictureError> {
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_max_scans(MAX_SCANS);
-    let damaged = |error| PictureError::Damaged("JPEG", Box::new(error));
+    let damaged = |_| PictureError::Damaged(PictureFormat::Jpeg);
     let mut decoder = JpegDecoder::new_with_options(Cursor::new(bytes), options);
     decoder.decode_headers().map_err(damaged)?;
-    let unread = || PictureError::Format { name: "JPEG of a rare kind" };
+    let unread = || PictureError::Format(PictureFormat::RareJpeg);
     let info = decoder.info().ok_or_else(unread)?;
     // Of a photograph the shades are there as they are; what is printed has four inks, which are mixed first.
     let is_grey = matches!(decoder.input_colorspace(), Some(ColorSpace::YCbCr | ColorSpace::Luma));
@@ -151,7 +141,7 @@ fn jpeg(bytes: &[u8]) -> Result<Luma, PictureError> {
 fn webp(bytes: &[u8]) -> Result<Luma, PictureError> {
     // Samples of a picture, then its colours; of one without loss, those twice.
     const A_PIXEL: u64 = 8;
-    let damaged = |error| PictureError::Damaged("WebP", Box::new(error));
+    let damaged = |_| PictureError::Damaged(PictureFormat::WebP);
     // What is inside may be larger than what is outside says.
     for (width, height) in webp_sizes(bytes) {
         fits(width, height, A_PIXEL)?;
