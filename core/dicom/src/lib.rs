@@ -21,6 +21,8 @@
 //! | [`facts`] | reads the few attributes, each by itself |
 //! | `elements` | walks the sequences of a document that is held in memory |
 //! | [`pick`] | the few attributes that a table of contents holds, and those that say whose it is |
+//! | [`content_tree`] | what a structured report says, item by item |
+//! | [`encapsulated`] | a document in an instance |
 //! | [`references`] | what Key Object Selections, reports and DICOMDIRs say there should be |
 //!
 //! And back:
@@ -49,8 +51,10 @@
 //! ```
 
 pub mod content;
+pub mod content_tree;
 pub mod document;
 mod elements;
+pub mod encapsulated;
 pub mod encode;
 pub mod encoding;
 pub mod facts;

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::Unreadable;
 use clavicle_manifest::Date;
 
 use crate::person::Person;
@@ -29,6 +30,8 @@ pub struct ReportContent {
     pub is_whole: bool,
     /// What is in it and is no text, in words.
     pub enclosed: Vec<String>,
+    /// What it says against itself, that it is not complete or not verified, and who stands by it. To be said before all else.
+    pub warnings: Vec<String>,
 }
 
 /// What a report is to earlier ones. In the order in which one of several statuses counts more.
@@ -123,6 +126,9 @@ pub enum ReportError {
     /// It names too many.
     #[error("it names more than 64 people")]
     TooMany,
+    /// A DICOM document that is none, or a broken one.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
     /// The file.
     #[error("it cannot be read from the disk")]
     NotRead,

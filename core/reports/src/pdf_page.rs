@@ -35,6 +35,9 @@ pub enum PdfError {
     /// This build has no feature `pdf`.
     #[error("this program was built without what draws the pages of a PDF")]
     NoFeature,
+    /// An instance without a PDF in it, or one that cannot be read.
+    #[error("it has no PDF in it that could be read")]
+    NoPdf,
     /// Nothing that could be read.
     #[error("it is no PDF that could be read")]
     NotAPdf,

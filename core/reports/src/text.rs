@@ -34,6 +34,17 @@ pub fn line(text: &str) -> String {
     words.join(" ")
 }
 
+/// A name (PN) as people read it, the family's first: `Rossi, Ana`. Of its groups the first that is not empty.
+#[must_use]
+pub fn person_name(name: &str) -> String {
+    let name = line(name);
+    let group = name.split('=').map(|group| group.trim_matches(['^', ' '])).find(|group| !group.is_empty());
+    let mut parts = group.unwrap_or_default().split('^').map(str::trim).filter(|part| !part.is_empty());
+    let family = parts.next().unwrap_or_default().to_owned();
+    let given: Vec<&str> = parts.collect();
+    if given.is_empty() { family } else { format!("{family}, {}", given.join(" ")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -42,6 +53,11 @@ mod tests {
     fn nothing_that_does_something_to_a_terminal_is_left() {
         assert_eq!(printable("a\u{1b}[31mb\r\nc\rd\u{202e}e\t f \n\n"), ("a[31mb\nc\nde  f".to_owned(), true));
         assert_eq!(line(" CT\n chest\u{7} "), "CT chest");
+        assert_eq!(person_name("Rossi^Ana^^Dr=x"), "Rossi, Ana Dr");
+        assert_eq!(
+            (person_name("=山田^太郎"), person_name("Rossi"), person_name("^^=")),
+            ("山田, 太郎".into(), "Rossi".into(), String::new())
+        );
         let (shown, all) = printable(&"ü".repeat(MAX_TEXT));
         assert!(!all && shown.len() <= MAX_TEXT + 1);
     }

@@ -16,14 +16,16 @@ use clavicle_dicom::references::References;
 use clavicle_dicom::rewrite::{Coercion, Demographics, RewriteError, Rewritten, Syntax};
 use clavicle_manifest::{MAX_INSTANCE_LEN, MediaType};
 use clavicle_pixels::render::{RenderError, Rendered, Wanted};
-use clavicle_reports::{PdfError, PdfPage, ReportContent, ReportError};
+use clavicle_reports::{Document, PdfError, PdfPage, ReportContent, ReportError};
 
 pub use clavicle_pixels::lack::Lack;
 
 pub use self::film::{Film, FrameError};
 pub use self::here::Here;
 use crate::files::{Files, OnDisk};
-use crate::job::{self, DrawPage, Head, Inspect, Inspected, Job, List, Pick, Question, ReadReport, Render, Seal};
+use crate::job::{
+    self, DrawPage, Head, Inspect, Inspected, Job, List, PdfIn, Pick, Question, ReadDocument, ReadReport, Render, Seal,
+};
 use crate::read_error::ReadError;
 use crate::system::state;
 use crate::worker_error::WorkerError;
@@ -143,12 +145,25 @@ pub trait Reader: fmt::Debug + Send + Sync {
         ask(self, &ReadReport { media_type }, file)
     }
 
-    /// Draws a page of an open PDF, which may be on no disk: the one with this number, from one, `longest` pixels along its longer side.
+    /// Draws a page of an open PDF, which may be on no disk and in an instance: the one with this number, from one, `longest` pixels along its longer side.
     ///
     /// # Errors
     /// [`ReadError`] when the file cannot be read; inside, [`PdfError`] when it can, and the page cannot be drawn.
-    fn draw_page(&self, file: &File, number: u32, longest: u32) -> Result<Result<PdfPage, PdfError>, ReadError> {
-        ask(self, &DrawPage { number, longest }, file)
+    fn draw_page(
+        &self,
+        file: &File,
+        pdf_in: PdfIn,
+        (number, longest): (u32, u32),
+    ) -> Result<Result<PdfPage, PdfError>, ReadError> {
+        ask(self, &DrawPage { pdf_in, number, longest }, file)
+    }
+
+    /// Reads what an open instance says that is a document: the words of a structured report, or what else is in it.
+    ///
+    /// # Errors
+    /// [`ReadError`] when the file cannot be read; inside, [`ReportError`] when it can, and is no such document.
+    fn read_document(&self, file: &File) -> Result<Result<Document, ReportError>, ReadError> {
+        ask(self, &ReadDocument, file)
     }
 
     /// Reads the text of the one QR code in an open picture, which may be on no disk. It takes [`TIME`](crate::TIME) and a little more at most.

@@ -11,6 +11,9 @@ use std::io::BufReader;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use clavicle_dicom::document::{Imprint, encapsulated_pdf, text_report};
+use clavicle_dicom::kos::Heading;
+use clavicle_manifest::{Date, Uid};
 use clavicle_phantom::{Kind, Phantom};
 use serde_json::Value;
 
@@ -186,6 +189,61 @@ fn a_report_is_read_and_a_page_of_one_is_drawn() {
     assert_eq!(seen(folder, &["report.pdf", "--frame", "2"])["page"], 2);
     assert!(refused(folder, &["report.pdf", "--frame", "3"]).contains("there are 2"));
     assert!(refused(folder, &["none.json"]).contains("no FHIR DiagnosticReport"));
+}
+
+/// Reports in instances were named, and could not be read.
+#[test]
+fn reports_that_are_instances_are_read_and_their_pages_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let (folder, study) = (folder.path(), folder.path().join("study"));
+    let files = Phantom { slices: 3, size: 64, ..Phantom::of(Kind::HeadMr) }.write(&study).unwrap();
+    let image = File::open(&files[0]).unwrap();
+    let len = image.metadata().unwrap().len();
+    let heading = Heading::read(image, len).unwrap();
+    let uid = |number: u32| Uid::new(&format!("2.25.{number}")).unwrap();
+    let imprint = |number: u32| Imprint {
+        sop_instance_uid: uid(number),
+        series_instance_uid: uid(number + 1),
+        title: "Letter".to_owned(),
+        written: Date::new(2026, 5, 3).map(|day| (day, (14, 10, 0))),
+        is_complete: false,
+    };
+    fs::write(study.join("letter.dcm"), encapsulated_pdf(&heading, &imprint(10), PDF.as_bytes())).unwrap();
+    fs::write(study.join("words.dcm"), text_report(&heading, &imprint(20), "No acute finding.")).unwrap();
+
+    // All of them are taken, and shown.
+    let found = seen(folder, &["study"]);
+    let reports = found["reports"].as_array().unwrap();
+    let of = |kind: &str| reports.iter().filter(|row| row["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!((reports.len(), of("PDF in DICOM").len(), of("structured report").len()), (3, 1, 2), "{found}");
+    assert!(of("PDF in DICOM")[0]["not_shown"].as_str().unwrap().starts_with("2 pages"), "{found}");
+    let texts: Vec<&str> = of("structured report").iter().map(|row| row["text"].as_str().unwrap()).collect();
+    let (made, words) = if texts[0].contains("white matter") { (texts[0], texts[1]) } else { (texts[1], texts[0]) };
+    assert!(words.ends_with("No acute finding."), "{words}");
+    // Images are named as people name them.
+    let named = made.split_once("inferred from Source of Measurement: series 1, image ").unwrap().1;
+    assert!(named.contains("; series 2, image ") && !made.contains("not here"), "{made}");
+    let all = &found["accounting"];
+    assert_eq!((all["given"].as_u64(), all["rest"].as_array().unwrap().len()), (all["taken"].as_u64(), 0), "{all}");
+
+    // One by one.
+    let said = seen(folder, &["study/words.dcm"]);
+    assert_eq!((&said["kind"], &said["text"]), (&"structured report".into(), &words.into()), "{said}");
+    let warnings = said["warnings"].as_array().unwrap();
+    let warns = |what: &str| warnings.iter().any(|one| one.as_str().unwrap().starts_with(what));
+    assert!(warns("NOT COMPLETE") && warns("NOT VERIFIED"), "{said}");
+    let text = String::from_utf8(view(folder, &["study/words.dcm"]).stdout).unwrap();
+    assert!(text.find("NOT COMPLETE").unwrap() < text.find("No acute finding.").unwrap(), "{text}");
+    assert!(refused(folder, &["study/words.dcm", "--png", "words.png"]).contains("is text"));
+    let said = seen(folder, &["study/letter.dcm", "--png", "page.png", "--side", "400"]);
+    assert_eq!((&said["page"], &said["pages"]), (&1.into(), &2.into()), "{said}");
+    assert_eq!(png(&folder.join("page.png")), (200, 400, 1, true));
+    assert_eq!(seen(folder, &["study/letter.dcm", "--frame", "2"])["page"], 2);
+    assert!(refused(folder, &["study/letter.dcm", "--frame", "3"]).contains("there are 2"));
+
+    // What is none.
+    fs::write(study.join("none.dcm"), encapsulated_pdf(&heading, &imprint(30), b"no PDF")).unwrap();
+    assert!(refused(folder, &["study/none.dcm"]).contains("no PDF that could be read"));
 }
 
 /// What was skipped, twice there or contradicted was counted at best, and all was said to be well.

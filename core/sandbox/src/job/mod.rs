@@ -6,6 +6,7 @@
 #[cfg(feature = "codes")]
 mod code;
 mod decode;
+mod document;
 mod head;
 mod inspect;
 mod lack;
@@ -24,12 +25,13 @@ use borsh::{BorshDeserialize, BorshSerialize};
 #[cfg(feature = "codes")]
 pub use self::code::ReadCode;
 pub use self::decode::{Decode, DecodeError};
+pub use self::document::ReadDocument;
 pub use self::head::Head;
 pub use self::inspect::{Inspect, Inspected};
 pub use self::lack::Lack;
 pub use self::list::List;
 pub use self::open::{Kept, Opened};
-pub use self::pdf::DrawPage;
+pub use self::pdf::{DrawPage, PdfIn};
 pub use self::pick::Pick;
 pub use self::render::Render;
 pub use self::report::ReadReport;
@@ -47,6 +49,7 @@ fn run<S: Read + Seek>(question: &Question, file: Opened<'_, S>) -> io::Result<V
         Pick::NAME => done::<Pick, S>(question, file),
         #[cfg(feature = "codes")]
         ReadCode::NAME => done::<ReadCode, S>(question, file),
+        ReadDocument::NAME => done::<ReadDocument, S>(question, file),
         ReadReport::NAME => done::<ReadReport, S>(question, file),
         Render::NAME => done::<Render, S>(question, file),
         Seal::NAME => done::<Seal, S>(question, file),

@@ -4,13 +4,25 @@ use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_dicom::encapsulated;
 use clavicle_reports::{MAX_PDF, MAX_SIDE, PdfError, PdfPage};
 
 use super::{Job, Opened};
 
+/// Where a PDF is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum PdfIn {
+    /// It is the file.
+    File,
+    /// It is in an instance, which is the file.
+    Instance,
+}
+
 /// A page of a PDF as a picture.
 #[derive(Clone, Copy, Debug, BorshSerialize, BorshDeserialize)]
 pub struct DrawPage {
+    /// Where the PDF is.
+    pub pdf_in: PdfIn,
     /// The page's number, from one.
     pub number: u32,
     /// Pixels along its longer side, at most.
@@ -25,15 +37,18 @@ impl Job for DrawPage {
 
     fn run<S: Read + Seek>(self, file: Opened<'_, S>) -> Self::Sent {
         let (mut source, len) = file.whole();
-        if len > MAX_PDF {
-            return Err(PdfError::TooLarge);
-        }
-        let mut bytes = Vec::new();
         // The place in a file is shared with everybody who has it open.
-        let read = source.rewind().and_then(|()| source.take(MAX_PDF + 1).read_to_end(&mut bytes));
-        if read.is_err() {
-            return Err(PdfError::NotRead);
-        }
+        source.rewind().map_err(|_| PdfError::NotRead)?;
+        let bytes = match self.pdf_in {
+            PdfIn::File if len > MAX_PDF => return Err(PdfError::TooLarge),
+            PdfIn::File => {
+                let mut bytes = Vec::new();
+                source.take(MAX_PDF + 1).read_to_end(&mut bytes).map_err(|_| PdfError::NotRead)?;
+                bytes
+            }
+            PdfIn::Instance if len > MAX_PDF + (1 << 20) => return Err(PdfError::TooLarge),
+            PdfIn::Instance => encapsulated::read(source, len, MAX_PDF).ok().flatten().ok_or(PdfError::NoPdf)?,
+        };
         panic::catch_unwind(AssertUnwindSafe(|| self.draw(bytes))).unwrap_or(Err(PdfError::Panicked))
     }
 

@@ -5,6 +5,7 @@ use std::io::{Seek as _, Write as _};
 use std::time::{Duration, Instant};
 
 use clavicle_reports::{MAX_SIDE, PdfError, PdfPage};
+use clavicle_sandbox::job::PdfIn;
 use clavicle_sandbox::{ReadError, Reader, WorkerError, Workers};
 
 /// A PDF of these objects, numbered from one, of which the first is the catalogue.
@@ -46,7 +47,7 @@ fn drawn(reader: &dyn Reader, bytes: &[u8], number: u32, longest: u32) -> Result
     let mut file: File = tempfile::tempfile().unwrap();
     file.write_all(bytes).unwrap();
     file.rewind().unwrap();
-    reader.draw_page(&file, number, longest)
+    reader.draw_page(&file, PdfIn::File, (number, longest))
 }
 
 pub(super) fn pages_are_drawn_as_they_are() {

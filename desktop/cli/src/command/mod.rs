@@ -413,6 +413,8 @@ impl CommandError {
                 ViewError::Render { .. }
                 | ViewError::Nothing(_)
                 | ViewError::NotHere(_)
+                | ViewError::Document { .. }
+                | ViewError::IsText
                 | ViewError::Page { .. }
                 | ViewError::Report { .. },
             ) => "not_shown",

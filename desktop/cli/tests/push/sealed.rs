@@ -217,14 +217,26 @@ fn reports_are_read_where_they_lie_sealed_the_newest_first() {
     let wallet = Wallet::of(&visit.images(), &all, 0);
     let said = wallet.done("view", &[]);
     let rows = said["reports"].as_array().unwrap();
-    let of = |name: &str| rows.iter().map(|row| row[name].as_str().unwrap_or_default()).collect::<Vec<_>>();
     // The structured report among the images is listed, too.
     assert_eq!(rows.len(), 5, "{said}");
-    let texts: Vec<_> = of("text").into_iter().filter(|text| !text.is_empty()).collect();
+    let is_attached = |row: &&Value| row["kind"] != "structured report" && row["text"].is_string();
+    let attached: Vec<&Value> = rows.iter().filter(is_attached).collect();
+    let texts: Vec<_> = attached.iter().map(|row| row["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["(addendum):\nNew.", "Between.", "Old."], "{said}");
-    let stages: Vec<_> = rows.iter().filter(|row| row["text"].is_string()).map(|row| row["stage"].clone()).collect();
+    let stages: Vec<_> = attached.iter().map(|row| row["stage"].clone()).collect();
     assert_eq!(stages, ["addendum", "final", "final"], "{said}");
-    assert!(of("kind").contains(&"DICOM"), "{said}");
+    // In words, with the images that it names by their numbers, and what speaks against it.
+    let report = rows.iter().find(|row| row["kind"] == "structured report").unwrap();
+    let text = report["text"].as_str().unwrap();
+    assert!(
+        text.contains("Findings:\n  Finding: In the white matter") && text.contains("; series 2, image "),
+        "{text}"
+    );
+    assert!(report["warnings"][0].as_str().unwrap().starts_with("NOT VERIFIED"), "{report}");
+    let number = report["number"].to_string();
+    let alone = wallet.done("view", &["--report", &number]);
+    assert_eq!(alone["text"], report["text"], "{alone}");
+    assert!(!wallet.asked("view", &["--report", &number, "--png", "words.png"]).status.success());
     // Who it is about, as the images say.
     assert!(said["about"]["id"].as_str().is_some_and(|id| !id.is_empty()), "{said}");
     let number = rows.iter().find(|row| row["kind"] == "PDF").unwrap()["number"].to_string();

@@ -1,9 +1,12 @@
 //! `view`: looks at DICOM files on this machine. What is wrong with them costs a worker at most.
 
+mod document;
 mod report;
 mod sheet;
 mod study;
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,13 +14,15 @@ use std::str::FromStr;
 
 use clavicle_command::file::{Readers, path_text, write_new};
 use clavicle_command::said::sentences;
-use clavicle_imaging::accounting::{FileFate, FileRow};
+use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
 use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::encoding::Text;
+use clavicle_manifest::Uid;
 use clavicle_pixels::geometry::{Slice, order};
 use clavicle_pixels::picture::{CT, Picture, Pixels, Window};
 use clavicle_pixels::render::{About, RenderError, Rendered, Wanted, Windowing};
+use clavicle_reports::structured::InstanceName;
 use clavicle_reports::{PdfError, ReportError};
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::Workers;
@@ -39,6 +44,9 @@ const FRAME_MS: u64 = 100;
 /// Pixels along a side of a picture on a sheet, unless it is said.
 const SIDE: u32 = 256;
 
+/// Most reports of a folder that are shown at once.
+const MOST_DOCUMENTS: usize = 64;
+
 /// Said wherever pictures leave this program.
 const NOT_FOR_DIAGNOSIS: &str = "Not for diagnosis: 8 bits, in one window, on a screen that nobody has checked.";
 
@@ -50,7 +58,7 @@ pub struct ViewArguments {
     /// How it is to be shown
     #[command(flatten)]
     pub look: Look,
-    /// Which frame, from 1; the one in the middle without it. Of a PDF which page
+    /// Which frame, from 1; the one in the middle without it. Of a PDF, also one in an instance, which page
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "cine")]
     pub frame: Option<u32>,
     /// Write all frames, as a film (an animated PNG)
@@ -162,6 +170,17 @@ pub enum ViewError {
         #[source]
         error: ReportError,
     },
+    /// A document in an instance that cannot be shown.
+    #[error("{path} cannot be shown: {why}")]
+    Document {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
+    /// A picture of words.
+    #[error("the report is text, of which no picture is drawn: leave out --png")]
+    IsText,
     /// A page that cannot be drawn.
     #[error("page {page} of {path} cannot be shown")]
     Page {
@@ -178,7 +197,7 @@ pub enum ViewError {
     NoReport(u32),
     /// One that is not to be shown alone.
     #[error(
-        "report {0} cannot be shown by itself: it did not arrive, or is a DICOM document, which a viewer of such shows"
+        "report {0} cannot be shown by itself: it did not arrive, or is neither text nor a PDF; export it to see it"
     )]
     NotHere(u32),
     /// The folder.
@@ -287,6 +306,11 @@ fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comman
         side: arguments.look.side,
     };
     let facts = reader.inspect_one(&path).ok().map(|seen| seen.facts);
+    if let Some(class) = facts.as_ref().map(|facts| facts.sop_class_uid).filter(document::is_document)
+        && !arguments.cine
+    {
+        return Ok(report::instance(&path, &class, (&arguments.look, arguments.frame.unwrap_or(1)), reader)?);
+    }
     let rendered = if arguments.cine { first_of_film(reader, &path, &wanted) } else { render(reader, &path, &wanted) };
     let Rendered { picture, about } = rendered?;
     let mut bad_frames = Vec::new();
@@ -381,6 +405,8 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
         }));
         lines.push(line);
     }
+    let (read, reports) = documents(&intake, &mut accounting, reader);
+    lines.extend(read);
     lines.extend(intake.repairs().iter().map(|(repair, files)| format!("in {files} files {repair}")));
     if let Some(png) = &arguments.look.png {
         let sheet = drawn.sheet(&arguments.look, &arguments.path)?;
@@ -390,10 +416,56 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
     lines.extend(accounting.lines());
     lines.extend(said(arguments.look.png.as_deref()));
     let json = json!({
-        "series": rows, "accounting": accounting, "png": arguments.look.png.as_deref().map(path_text),
+        "series": rows, "reports": reports, "accounting": accounting, "png": arguments.look.png.as_deref().map(path_text),
     });
     let answer = Answer { text: lines.join("\n"), json };
     CommandError::unless_all(accounting.shortfall("taken"), "incomplete", answer)
+}
+
+/// The documents among the instances of a folder, the newest first. One that cannot be read is named in the accounting as well.
+fn documents(intake: &Intake, accounting: &mut Accounting, reader: &dyn Reader) -> (Vec<String>, Vec<Value>) {
+    let series = || intake.studies.iter().flat_map(|study| &study.series);
+    let all = || series().flat_map(|series| series.instances.iter().map(move |one| (series, one)));
+    let documents = || all().map(|(_, one)| one).filter(|one| document::is_document(&one.instance.sop_class_uid));
+    let named: BTreeMap<Uid, InstanceName> = all()
+        .map(|(series, one)| {
+            let name = InstanceName { series: series.number, number: one.place.instance_number };
+            (one.instance.sop_instance_uid, name)
+        })
+        .collect();
+    let name = |wanted: &[Uid]| wanted.iter().filter_map(|uid| Some((*uid, *named.get(uid)?))).collect();
+    let mut read = Vec::new();
+    for one in documents().take(MOST_DOCUMENTS) {
+        let opened = OnDisk.open(&one.path).map_err(|error| error.to_string());
+        match opened.and_then(|file| {
+            let read = document::read(&file, &one.instance.sop_class_uid, reader, &name)?;
+            Ok((read, file))
+        }) {
+            Ok((document, file)) => read.push((&one.path, document, file)),
+            Err(why) => accounting.besides.push(FileRow::new(&one.path, FileFate::Unreadable, why)),
+        }
+    }
+    read.sort_by_key(|(_, document, _)| Reverse(document.content.written));
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    for (path, document, file) in read {
+        let title = if document.content.title.is_empty() { "report" } else { &document.content.title };
+        let how = format!("view {} --frame 1 --png FILE", path.display());
+        let instead = document::instead(&document, &file, reader, &how);
+        let heading = report::heading(title, document.kind, &document.content);
+        lines.push(match &instead {
+            None => format!("{heading}, {}:\n{}", path.display(), report::body(&document.content)),
+            Some(instead) => format!("{heading}, {}: {instead}", path.display()),
+        });
+        let mut row = report::row(title, document.kind, Some(&document.content));
+        row["file"] = json!(path_text(path));
+        row["not_shown"] = json!(instead);
+        rows.push(row);
+    }
+    let more = documents().count().saturating_sub(MOST_DOCUMENTS);
+    if more > 0 {
+        lines.push(format!("{more} more reports are in the folder, which are read one by one by their files"));
+    }
+    (lines, rows)
 }
 
 /// The instance in the middle, as the slices lie in the patient; by their numbers where they do not lie one behind the other.

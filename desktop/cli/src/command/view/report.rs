@@ -1,16 +1,19 @@
-//! Reports that are no DICOM, looked at: HL7, FHIR and text as text, of a PDF one page as a picture.
+//! Reports, looked at: HL7, FHIR and text as text, of a PDF one page as a picture; and documents in instances, which are read by [`document`](super::document).
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clavicle_command::file::path_text;
-use clavicle_manifest::MediaType;
+use clavicle_manifest::{MediaType, Uid};
 use clavicle_pixels::picture::{Picture, Pixels};
 use clavicle_reports::{PdfPage, ReportContent, Stage};
+use clavicle_sandbox::job::PdfIn;
 use clavicle_sandbox::reader::Reader;
 use clavicle_sandbox::{Files as _, OnDisk, ReadError};
 use serde_json::{Value, json};
 
+use super::document::{self, Held, ReadDocument};
 use super::{Look, ViewError, encoded, said, write};
 use crate::command::Answer;
 
@@ -60,16 +63,53 @@ pub(super) fn file(
     let file = OnDisk.open(path).map_err(unread)?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     if media_type == MediaType::Pdf {
-        return drawn(&file, &name, (look, page), reader);
+        return drawn((&file, PdfIn::File), &name, (look, page), reader);
     }
+    is_no_text_drawn(look)?;
     let read = reader.read_report(&file, media_type).map_err(unread)?;
     let read = read.map_err(|error| ViewError::Report { path: path.to_owned(), error })?;
-    Ok(words(&name, media_type, &read))
+    Ok(words(&name, name_of(media_type), &read))
+}
+
+/// A document in an instance.
+pub(super) fn instance(
+    path: &Path,
+    sop_class_uid: &Uid,
+    (look, page): (&Look, u32),
+    reader: &dyn Reader,
+) -> Result<Answer, ViewError> {
+    let file = OnDisk.open(path).map_err(|reason| ViewError::File { path: path.to_owned(), reason })?;
+    let read = document::read(&file, sop_class_uid, reader, &|_| BTreeMap::new());
+    let read = read.map_err(|why| ViewError::Document { path: path.to_owned(), why })?;
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let title = if read.content.title.is_empty() { &name } else { &read.content.title };
+    one_document(&read, &file, title, (look, page), reader).unwrap_or_else(|| {
+        Err(ViewError::Document { path: path.to_owned(), why: "it holds neither text nor a PDF".to_owned() })
+    })
+}
+
+/// A document by itself: its words, or a page of it; none if it has neither.
+pub(super) fn one_document(
+    read: &ReadDocument,
+    file: &File,
+    title: &str,
+    (look, page): (&Look, u32),
+    reader: &dyn Reader,
+) -> Option<Result<Answer, ViewError>> {
+    match read.held {
+        Held::Words => Some(is_no_text_drawn(look).map(|()| words(title, read.kind, &read.content))),
+        Held::Pdf => Some(drawn((file, PdfIn::Instance), title, (look, page), reader)),
+        Held::Other => None,
+    }
+}
+
+/// Refuses to draw words.
+pub(super) fn is_no_text_drawn(look: &Look) -> Result<(), ViewError> {
+    if look.png.is_some() { Err(ViewError::IsText) } else { Ok(()) }
 }
 
 /// The words of a report.
-pub(super) fn words(title: &str, media_type: MediaType, read: &ReportContent) -> Answer {
-    let kind = name_of(media_type);
+pub(super) fn words(title: &str, kind: &str, read: &ReportContent) -> Answer {
     let mut json = row(title, kind, Some(read));
     json["png"] = json!(None::<&Path>.map(path_text));
     Answer { text: format!("{}:\n{}", heading(title, kind, read), body(read)), json }
@@ -77,7 +117,7 @@ pub(super) fn words(title: &str, media_type: MediaType, read: &ReportContent) ->
 
 /// A page of a PDF, into a picture if one is to be written.
 pub(super) fn drawn(
-    file: &File,
+    (file, pdf_in): (&File, PdfIn),
     title: &str,
     (look, page): (&Look, u32),
     reader: &dyn Reader,
@@ -85,7 +125,7 @@ pub(super) fn drawn(
     let path = || PathBuf::from(title);
     // Without a picture it is only looked at whether there could be one.
     let longest = if look.png.is_some() { look.side.unwrap_or(LONGEST) } else { 1 };
-    let drawn = reader.draw_page(file, page, longest);
+    let drawn = reader.draw_page(file, pdf_in, (page, longest));
     let drawn = drawn.map_err(|reason| ViewError::File { path: path(), reason })?;
     let PdfPage { pages, width, height, rgb } = drawn.map_err(|error| ViewError::Page { path: path(), page, error })?;
     let mut lines = vec![format!("{title}: PDF, page {page} of {pages}")];
@@ -102,8 +142,8 @@ pub(super) fn drawn(
 }
 
 /// How many pages a PDF has, or why that cannot be said.
-pub(super) fn pages_of(file: &File, reader: &dyn Reader) -> Result<u32, String> {
-    let drawn = reader.draw_page(file, 1, 1).map_err(|error: ReadError| error.to_string())?;
+pub(super) fn pages_of(file: &File, pdf_in: PdfIn, reader: &dyn Reader) -> Result<u32, String> {
+    let drawn = reader.draw_page(file, pdf_in, (1, 1)).map_err(|error: ReadError| error.to_string())?;
     drawn.map(|page| page.pages).map_err(|error| error.to_string())
 }
 
@@ -120,7 +160,8 @@ pub(super) fn heading(title: &str, kind: &str, read: &ReportContent) -> String {
 
 /// What a report says, and what of it cannot be shown here.
 pub(super) fn body(read: &ReportContent) -> String {
-    let mut said = read.text.clone();
+    let mut said: String = read.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    said.push_str(&read.text);
     if !read.is_whole {
         said.push_str("\n… and more: export it to read all of it");
     }
@@ -135,6 +176,6 @@ pub(super) fn row(title: &str, kind: &str, read: Option<&ReportContent>) -> Valu
     json!({
         "title": title, "kind": kind, "written": clavicle_reports::when(read, title).map(|when| when.to_string()),
         "stage": read.map(|read| read.stage.to_string()), "text": read.map(|read| read.text.as_str()),
-        "enclosed": read.map(|read| &read.enclosed),
+        "enclosed": read.map(|read| &read.enclosed), "warnings": read.map(|read| &read.warnings),
     })
 }

@@ -1,25 +1,31 @@
 //! A study in a wallet, looked at without a file: bytes are opened into memory alone.
 
 use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clavicle_command::file::path_text;
 use clavicle_dicom::facts::Patient;
-use clavicle_dicom::kind::Kind;
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_letters::about::About;
-use clavicle_manifest::{Attachment, Instance, MediaType};
+use clavicle_manifest::{Attachment, Instance, MediaType, Uid};
 use clavicle_network::transfer::Item;
 use clavicle_pixels::geometry::{Slice, order};
 use clavicle_pixels::render::{RenderError, Rendered};
-use clavicle_reports::{Moment, ReportContent, ReportError, of_document};
+use clavicle_reports::structured::InstanceName;
+use clavicle_reports::{Moment, ReportContent, ReportError};
 use clavicle_sandbox::Workers;
+use clavicle_sandbox::job::PdfIn;
 use clavicle_sandbox::reader::Reader;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::export::names;
+use dicom_dictionary_std::tags;
 use serde_json::{Value, json};
 
-use super::report::{ReportArguments, body, drawn, heading, name_of, pages_of, row, words};
+use super::document::{self, ReadDocument, Whose, instead, is_document};
+use super::report::{
+    ReportArguments, body, drawn, heading, is_no_text_drawn, name_of, one_document, pages_of, row, words,
+};
 use super::{Drawn, Look, ViewError, encoded, said, write};
 use crate::command::wallet::about_row;
 use crate::command::{Answer, CommandError};
@@ -152,7 +158,7 @@ fn reports(images: &Images, reader: &dyn Reader) -> Result<(Vec<String>, Vec<Val
     for (number, (_, report)) in (1..).zip(listed(images, reader)?) {
         let (said, mut row) = match report {
             Listed::Attachment(attachment, read) => attached(images, attachment, read, (number, reader))?,
-            Listed::Document(instance, read) => document(instance, &read),
+            Listed::Document(instance, read) => document_row(images, instance, read, (number, reader))?,
         };
         row["number"] = json!(number);
         lines.push(format!("[{number}] {said}"));
@@ -170,8 +176,15 @@ fn one_report(
 ) -> Result<Answer, ViewError> {
     let at = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
     let found = listed(images, reader)?.into_iter().nth(at).ok_or(ViewError::NoReport(number))?;
-    let (Listed::Attachment(attachment, read), _) = (found.1, found.0) else {
-        return Err(ViewError::NotHere(number));
+    let (attachment, read) = match found {
+        (_, Listed::Attachment(attachment, read)) => (attachment, read),
+        (_, Listed::Document(instance, read)) => {
+            let path = || PathBuf::from(format!("report {number}"));
+            let read = read.map_err(|why| ViewError::Document { path: path(), why })?;
+            let file = opened(images, &Item::Instance(instance)).map_err(ViewError::Cache)?;
+            let title = if read.content.title.is_empty() { "report" } else { &read.content.title };
+            return one_document(&read, &file, title, (look, page), reader).unwrap_or(Err(ViewError::NotHere(number)));
+        }
     };
     let item = Item::Attachment(attachment);
     if !images.has(&item) {
@@ -179,22 +192,30 @@ fn one_report(
     }
     let (title, path) = (title_of(attachment), || PathBuf::from(title_of(attachment)));
     match read {
-        Some(Ok(read)) => Ok(words(title, attachment.media_type, &read)),
+        Some(Ok(read)) => is_no_text_drawn(look).map(|()| words(title, name_of(attachment.media_type), &read)),
         Some(Err(error)) => Err(ViewError::Report { path: path(), error }),
-        None => drawn(&opened(images, &item).map_err(ViewError::Cache)?, title, (look, page), reader),
+        None => {
+            let file = opened(images, &item).map_err(ViewError::Cache)?;
+            drawn((&file, PdfIn::File), title, (look, page), reader)
+        }
     }
 }
 
-/// A report of a study.
+/// A report of a study. What it says of its patient was held against the images.
 enum Listed<'a> {
     /// One that is no DICOM, and what it says; nothing of a PDF, and of what did not arrive.
     Attachment(&'a Attachment, Option<Result<ReportContent, ReportError>>),
-    /// A DICOM document, and what it says of itself.
-    Document(&'a Instance, ReportContent),
+    /// A DICOM document, and what it says, or why it cannot be read.
+    Document(&'a Instance, Result<ReadDocument, String>),
 }
 
 /// The reports, the newest first.
 fn listed<'a>(images: &'a Images, reader: &dyn Reader) -> Result<Vec<(Option<Moment>, Listed<'a>)>, ViewError> {
+    let whose = whose(images, reader);
+    let checked = |content: &mut ReportContent| {
+        let objections = whose.as_ref().map(|whose| whose.objections(content)).unwrap_or_default();
+        content.warnings.splice(..0, objections);
+    };
     let mut all = Vec::new();
     for attachment in images.listing().attachments() {
         let item = Item::Attachment(attachment);
@@ -203,23 +224,51 @@ fn listed<'a>(images: &'a Images, reader: &dyn Reader) -> Result<Vec<(Option<Mom
         } else {
             let file = opened(images, &item).map_err(ViewError::Cache)?;
             // A worker that ended on it is no more than a report that cannot be read.
-            Some(reader.read_report(&file, attachment.media_type).unwrap_or(Err(ReportError::Panicked)))
+            let mut read = reader.read_report(&file, attachment.media_type).unwrap_or(Err(ReportError::Panicked));
+            read.iter_mut().for_each(checked);
+            Some(read)
         };
         let content = read.as_ref().and_then(|read| read.as_ref().ok());
         all.push((clavicle_reports::when(content, attachment.title.as_str()), Listed::Attachment(attachment, read)));
     }
+    let name = |wanted: &[Uid]| names_of(images, wanted, reader);
     let instances = images.listing().series().into_iter().flat_map(|series| &series.instances);
-    for one in instances.filter(|one| matches!(Kind::of(one.sop_class_uid.as_str()), Kind::Report | Kind::Document)) {
+    for one in instances.filter(|one| is_document(&one.sop_class_uid)) {
         let item = Item::Instance(one);
         if !images.has(&item) {
             continue;
         }
         let file = opened(images, &item).map_err(ViewError::Cache)?;
-        let read = reader.pick_open(&file).map(|picked| of_document(&picked)).unwrap_or_default();
-        all.push((read.written, Listed::Document(one, read)));
+        let mut read = document::read(&file, &one.sop_class_uid, reader, &name);
+        read.iter_mut().for_each(|read| checked(&mut read.content));
+        let written = read.as_ref().ok().and_then(|read| read.content.written);
+        all.push((written, Listed::Document(one, read)));
     }
     all.sort_by_key(|(when, _)| Reverse(*when));
     Ok(all)
+}
+
+/// Who the images are of, as the first says it that is one.
+fn whose(images: &Images, reader: &dyn Reader) -> Option<Whose> {
+    let all = images.listing().series().into_iter().flat_map(|series| &series.instances);
+    let mut there = all.filter(|one| one.frames > 0 && !is_document(&one.sop_class_uid)).map(Item::Instance);
+    let item = there.find(|item| images.has(item))?;
+    reader.pick_open(&opened(images, &item).ok()?).ok().map(|picked| Whose::of(&picked))
+}
+
+/// What people call these instances, of those that the study has. One that did not arrive has no number that could be looked up.
+fn names_of(images: &Images, wanted: &[Uid], reader: &dyn Reader) -> BTreeMap<Uid, InstanceName> {
+    let mut names = BTreeMap::new();
+    for series in images.listing().series() {
+        for one in series.instances.iter().filter(|one| wanted.contains(&one.sop_instance_uid)) {
+            let item = Item::Instance(one);
+            let picked = images.has(&item).then(|| opened(images, &item).ok()).flatten();
+            let picked = picked.and_then(|file| reader.pick_open(&file).ok());
+            let number = picked.and_then(|picked| picked.text(tags::INSTANCE_NUMBER)?.trim().parse().ok());
+            names.insert(one.sop_instance_uid, InstanceName { series: series.number, number });
+        }
+    }
+    names
 }
 
 fn title_of(attachment: &Attachment) -> &str {
@@ -242,7 +291,7 @@ fn attached(
             let file = opened(images, &item).map_err(ViewError::Cache)?;
             (
                 None,
-                Some(match pages_of(&file, reader) {
+                Some(match pages_of(&file, PdfIn::File, reader) {
                     Ok(pages) => format!("{pages} pages; --report {number} --page 1 --png FILE draws one"),
                     Err(why) => format!("{why}; export it to read it"),
                 }),
@@ -259,14 +308,36 @@ fn attached(
     Ok((said, row))
 }
 
-/// A report that is a DICOM document: what it says of itself.
-fn document(instance: &Instance, read: &ReportContent) -> (String, Value) {
-    let title = if read.title.is_empty() { "report" } else { read.title.as_str() };
-    let why = "push or export it to read it";
-    let said = format!("{}: {why}", heading(title, "DICOM", read));
-    let mut row = row(title, "DICOM", Some(read));
-    row["text"] = Value::Null;
+/// A report that is a DICOM document: its words, or what stands in their place.
+fn document_row(
+    images: &Images,
+    instance: &Instance,
+    read: Result<ReadDocument, String>,
+    (number, reader): (u32, &dyn Reader),
+) -> Result<(String, Value), ViewError> {
+    let (said, mut row, not_shown) = match read {
+        Ok(read) => {
+            let title = if read.content.title.is_empty() { "report" } else { &read.content.title };
+            let file = opened(images, &Item::Instance(instance)).map_err(ViewError::Cache)?;
+            let instead = instead(&read, &file, reader, &format!("--report {number} --page 1 --png FILE"));
+            let heading = heading(title, read.kind, &read.content);
+            let warnings = &read.content.warnings;
+            let said = match &instead {
+                None => format!("{heading}:\n{}", body(&read.content)),
+                Some(instead) if warnings.is_empty() => format!("{heading}: {instead}"),
+                Some(instead) => format!("{heading}: {instead}\n{}", warnings.join("\n")),
+            };
+            (said, row(title, read.kind, Some(&read.content)), instead)
+        }
+        Err(why) => {
+            let why = format!("{why}; export it to read it");
+            (format!("report: DICOM, {} bytes; {why}", instance.size), row("report", "DICOM", None), Some(why))
+        }
+    };
+    if not_shown.is_some() {
+        row["text"] = Value::Null;
+    }
     row["bytes"] = json!(instance.size);
-    row["not_shown"] = json!(why);
-    (said, row)
+    row["not_shown"] = json!(not_shown);
+    Ok((said, row))
 }
