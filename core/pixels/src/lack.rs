@@ -1,16 +1,32 @@
 //! Lack: what an image's pixels are short of, by what it says of itself.
 //!
 //! It is for whoever asks whether images are whole and shows none. Frames are held against Number of Frames, native ones against their size, and encapsulated ones
-//! against how a codestream ends. What this build cannot decode is not called short of anything, and that nothing is found promises no picture.
+//! against how a codestream ends; films against what they are packed in. What nothing tells of, a film in no container or what this build cannot decode, is called
+//! untold, and neither whole nor short of anything. That nothing is found promises no picture.
 
-use std::io::{Read, Seek};
+use std::io::{Read, Seek, SeekFrom};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_dicom::facts::shown;
+use clavicle_dicom::scan;
+use clavicle_dicom::scanned::Pixels;
 use clavicle_ledger::encoding::Text;
+use dicom_dictionary_std::tags;
 
-use crate::codec::CodecError;
+use crate::codec::{CodecError, SyntaxError};
+use crate::film::{FilmEnd, end_of};
 use crate::frames::{Frames, FramesError};
+
+/// Whether the pixels of an image are all there.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Wholeness {
+    /// They are, as far as can be told without a picture; or it has none to be short of.
+    Whole,
+    /// They are not.
+    Lacking(Lack),
+    /// Nothing tells, for this reason.
+    Untold(Text<1024>),
+}
 
 /// What an image's pixels are short of. Frames are counted from 1, as people do.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
@@ -44,6 +60,9 @@ pub enum Lack {
     /// A frame that ends too early.
     #[error("frame {0} was cut off")]
     CutOff(u64),
+    /// A film that ends too early.
+    #[error("the film was cut off")]
+    FilmCutOff,
     /// Pixels that mean nothing.
     #[error("{0}")]
     Unclear(Text<1024>),
@@ -58,8 +77,10 @@ pub enum Lack {
 /// Why nothing is said of a lack: there is none, or it is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Looked {
-    /// It has no pixels to be short of, or this build cannot tell.
+    /// It has no pixels to be short of.
     NothingToSay,
+    /// This build cannot tell, for this reason.
+    Untold(Text<1024>),
     /// It is short of something.
     Lacks(Lack),
 }
@@ -67,14 +88,50 @@ pub enum Looked {
 impl From<FramesError> for Looked {
     fn from(error: FramesError) -> Self {
         Self::Lacks(match error {
-            FramesError::NoImage(_)
-            | FramesError::Codec(CodecError::NotBuilt { .. } | CodecError::Syntax(_) | CodecError::Layout(_)) => {
-                return Self::NothingToSay;
-            }
+            FramesError::NoImage(_) => return Self::NothingToSay,
+            FramesError::Codec(
+                error @ (CodecError::NotBuilt { .. } | CodecError::Syntax(_) | CodecError::Layout(_)),
+            ) => return Self::Untold(shown(error.to_string())),
             FramesError::NoPixels => Lack::NoPixels,
             FramesError::Unclear { fragments, frames } => Lack::Fragments { fragments: fragments as u64, frames },
             other => Lack::Unclear(shown(other.to_string())),
         })
+    }
+}
+
+/// Looks whether the pixels of an instance of `len` bytes are all there.
+pub fn wholeness<S: Read + Seek>(mut source: S, len: u64) -> Wholeness {
+    let looked = match Frames::read(&mut source, len).map(|mut frames| lack(&mut frames)) {
+        Ok(looked) => looked,
+        Err(FramesError::Codec(CodecError::Syntax(error @ SyntaxError::Film { .. }))) => film(source, len, &error),
+        Err(error) => Err(error.into()),
+    };
+    match looked {
+        Ok(()) | Err(Looked::NothingToSay) => Wholeness::Whole,
+        Err(Looked::Lacks(lack)) => Wholeness::Lacking(lack),
+        Err(Looked::Untold(why)) => Wholeness::Untold(why),
+    }
+}
+
+/// What a film is short of.
+fn film<S: Read + Seek>(mut source: S, len: u64, error: &SyntaxError) -> Result<(), Looked> {
+    let io = |_| Looked::from(FramesError::Io);
+    source.seek(SeekFrom::Start(0)).map_err(io)?;
+    let scanned = scan::scan(&mut source, len).map_err(|error| Looked::from(FramesError::from(error)))?;
+    let frames = scanned.kept(tags::NUMBER_OF_FRAMES).and_then(|value| str::from_utf8(value).ok());
+    if frames.and_then(|text| text.trim_matches([' ', '\0']).parse::<u32>().ok()) == Some(0) {
+        return Err(Looked::Lacks(Lack::NoFrames));
+    }
+    let fragments = match scanned.pixels {
+        Some((_, Pixels::Encapsulated { fragments, .. })) => fragments,
+        Some((_, Pixels::Native { .. })) => return Err(FramesError::NotAsSaid.into()),
+        None => return Err(FramesError::NoPixels.into()),
+    };
+    match end_of(&mut source, &fragments) {
+        FilmEnd::Whole => Ok(()),
+        FilmEnd::Empty => Err(FramesError::NoPixels.into()),
+        FilmEnd::CutOff => Err(Looked::Lacks(Lack::FilmCutOff)),
+        FilmEnd::Untold => Err(Looked::Untold(shown(error.to_string()))),
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`codec`] | decodes one |
 //! | [`lossless`] | the digest of pixels that were compressed without loss |
 //! | [`lack`] | what an image's pixels are short of, by what it says of itself |
+//! | `film` | how a film ends, by what it is packed in |
 //! | [`picture`] | makes of a frame what a person sees |
 //! | [`geometry`] | says where it lies in the patient |
 //! | [`render`] | a picture that is wanted, and what there is to know of it |
@@ -30,6 +31,7 @@
 //! ```
 
 pub mod codec;
+mod film;
 pub mod frames;
 pub mod geometry;
 pub mod lack;

@@ -18,7 +18,7 @@ use clavicle_manifest::{MAX_INSTANCE_LEN, MediaType};
 use clavicle_pixels::render::{RenderError, Rendered, Wanted};
 use clavicle_reports::{Document, PdfError, PdfPage, ReportContent, ReportError};
 
-pub use clavicle_pixels::lack::Lack;
+pub use clavicle_pixels::lack::{Lack, Wholeness};
 
 pub use self::film::{Film, FrameError};
 pub use self::here::Here;
@@ -113,12 +113,12 @@ pub trait Reader: fmt::Debug + Send + Sync {
         Ok(ask(self, &List, file)??)
     }
 
-    /// What the pixels of an open image are short of, if anything.
+    /// Whether the pixels of an open image are all there.
     ///
     /// # Errors
     /// [`ReadError`].
-    fn lack_open(&self, file: &File) -> Result<Option<Lack>, ReadError> {
-        ask(self, &job::Lack, file)
+    fn wholeness_open(&self, file: &File) -> Result<Wholeness, ReadError> {
+        ask(self, &job::Wholeness, file)
     }
 
     /// Reads what a table of contents has to say of an open file, and what says whose it is.

@@ -28,7 +28,7 @@ use clavicle_dicom::references::{Reference, lists_others};
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
 use clavicle_sandbox::hands::each;
-use clavicle_sandbox::reader::{Lack, Reader};
+use clavicle_sandbox::reader::{Lack, Reader, Wholeness};
 use clavicle_sandbox::{Files, OnDisk};
 
 use crate::intake::{InstanceIntake, Intake, Quarantined, SeriesIntake, StudyIntake};
@@ -89,6 +89,8 @@ pub struct SeriesCompleteness {
     pub stacks: Vec<Stack>,
     /// Instances whose pixels are not all there.
     pub lacking: Vec<Lacking>,
+    /// Instances of which nothing tells whether they are: films without a container, as a rule. It speaks neither for missing images nor against.
+    pub untold: Vec<Untold>,
     /// Instances that are listed and not there.
     pub absent: Vec<Absent>,
 }
@@ -102,6 +104,17 @@ pub struct Lacking {
     pub instance_number: Option<i32>,
     /// What is missing.
     pub lack: Lack,
+}
+
+/// An instance of which nothing tells whether its pixels are all there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Untold {
+    /// SOP Instance UID.
+    pub sop_instance_uid: Uid,
+    /// Instance Number (0020,0013).
+    pub instance_number: Option<i32>,
+    /// Why.
+    pub why: Text<1024>,
 }
 
 /// An instance that is listed and not there.
@@ -155,9 +168,9 @@ impl Completeness {
         for (_, one) in absent.into_inner().unwrap_or_else(PoisonError::into_inner).into_values() {
             of_series.entry(one.series_instance_uid).or_default().push(one);
         }
-        let mut lacking = lacking(files, intake, reader);
+        let mut not_whole = not_whole(files, intake, reader);
         let mut studies: Vec<StudyCompleteness> =
-            intake.studies.iter().map(|study| StudyCompleteness::of(study, &mut of_series, &mut lacking)).collect();
+            intake.studies.iter().map(|study| StudyCompleteness::of(study, &mut of_series, &mut not_whole)).collect();
         let mut elsewhere = Vec::new();
         for one in of_series.into_values().flatten() {
             let study = studies.binary_search_by_key(&one.study_instance_uid, |study| Some(study.study_instance_uid));
@@ -184,11 +197,11 @@ impl StudyCompleteness {
     fn of(
         study: &StudyIntake,
         absent: &mut BTreeMap<Option<Uid>, Vec<Absent>>,
-        lacking: &mut BTreeMap<PathBuf, Lack>,
+        not_whole: &mut BTreeMap<PathBuf, Wholeness>,
     ) -> Self {
         let places = study.series.iter().flat_map(|series| &series.instances).map(|one| one.place);
         let said = places.filter_map(|place| place.study_related_instances).max();
-        let series = study.series.iter().map(|series| SeriesCompleteness::of(series, absent, lacking)).collect();
+        let series = study.series.iter().map(|series| SeriesCompleteness::of(series, absent, not_whole)).collect();
         let uid = study.study_instance_uid;
         Self { study_instance_uid: uid, instances: study.instances(), said, series, absent: Vec::new() }
     }
@@ -205,13 +218,17 @@ impl SeriesCompleteness {
     fn of(
         series: &SeriesIntake,
         absent: &mut BTreeMap<Option<Uid>, Vec<Absent>>,
-        lacking: &mut BTreeMap<PathBuf, Lack>,
+        not_whole: &mut BTreeMap<PathBuf, Wholeness>,
     ) -> Self {
-        let lacking = series.instances.iter().filter_map(|one| {
-            let lack = lacking.remove(&one.path)?;
+        let (mut lacking, mut untold) = (Vec::new(), Vec::new());
+        for one in &series.instances {
             let (sop_instance_uid, instance_number) = (one.instance.sop_instance_uid, one.place.instance_number);
-            Some(Lacking { sop_instance_uid, instance_number, lack })
-        });
+            match not_whole.remove(&one.path) {
+                None | Some(Wholeness::Whole) => {}
+                Some(Wholeness::Lacking(lack)) => lacking.push(Lacking { sop_instance_uid, instance_number, lack }),
+                Some(Wholeness::Untold(why)) => untold.push(Untold { sop_instance_uid, instance_number, why }),
+            }
+        }
         let places: Vec<InstancePosition> = series.instances.iter().map(|one| one.place).collect();
         let uid = series.series_instance_uid;
         Self {
@@ -223,7 +240,8 @@ impl SeriesCompleteness {
             said: places.iter().filter_map(|place| place.series_related_instances).max(),
             numbers: Numbers::of(&places),
             stacks: Stack::all_of(&places),
-            lacking: lacking.collect(),
+            lacking,
+            untold,
             absent: absent.remove(&Some(uid)).unwrap_or_default(),
         }
     }
@@ -238,19 +256,20 @@ impl SeriesCompleteness {
     }
 }
 
-/// What the pixels of each file are short of, of those that are short of anything.
-fn lacking(files: &dyn Files, intake: &Intake, reader: &dyn Reader) -> BTreeMap<PathBuf, Lack> {
+/// Of each file whose pixels are not all there, or of which nothing tells.
+fn not_whole(files: &dyn Files, intake: &Intake, reader: &dyn Reader) -> BTreeMap<PathBuf, Wholeness> {
     let series = intake.studies.iter().flat_map(|study| &study.series);
     let is_image =
         |one: &&InstanceIntake| one.instance.frames > 0 || Kind::of(one.instance.sop_class_uid.as_str()) == Kind::Image;
     let images: Vec<&PathBuf> =
         series.flat_map(|series| &series.instances).filter(is_image).map(|one| &one.path).collect();
-    let outcomes = each(&images, files.at_once(), |path: &&PathBuf| reader.lack_open(&files.open(path)?), &|_| {});
-    let lacks = images.into_iter().zip(outcomes).filter_map(|(path, outcome)| {
-        let lack = outcome.unwrap_or_else(|reason| Some(Lack::Unread(shown(reason.to_string()))))?;
-        Some((path.clone(), lack))
-    });
-    lacks.collect()
+    let look = |path: &&PathBuf| {
+        let looked = files.open(path).and_then(|file| reader.wholeness_open(&file));
+        looked.unwrap_or_else(|reason| Wholeness::Lacking(Lack::Unread(shown(reason.to_string()))))
+    };
+    let outcomes = each(&images, files.at_once(), look, &|_| {});
+    let all = images.into_iter().cloned().zip(outcomes);
+    all.filter(|(_, wholeness)| *wholeness != Wholeness::Whole).collect()
 }
 
 fn is_less(there: usize, said: Option<u32>) -> bool {

@@ -3,7 +3,9 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
-use super::{Absent, Completeness, Gap, Lacking, Run, SeriesCompleteness, StudyCompleteness};
+use clavicle_manifest::Uid;
+
+use super::{Absent, Completeness, Gap, Lacking, Run, SeriesCompleteness, StudyCompleteness, Untold};
 
 /// Most of a kind that are named; the others are counted.
 const MOST_NAMED: usize = 5;
@@ -48,12 +50,20 @@ fn absent(all: &[Absent]) -> Option<String> {
 }
 
 fn lacking(all: &[Lacking]) -> Option<String> {
-    let name = |one: &Lacking| {
-        let number = one.instance_number.map_or_else(|| one.sop_instance_uid.to_string(), |number| number.to_string());
-        format!("{number} ({})", one.lack)
-    };
+    let name = |one: &Lacking| format!("{} ({})", number(one.instance_number, &one.sop_instance_uid), one.lack);
     (!all.is_empty())
         .then(|| format!("pixels are not all there in {}: Instance Number {}", instances(all.len()), named(all, name)))
+}
+
+fn untold(all: &[Untold]) -> Option<String> {
+    let name = |one: &Untold| format!("{} ({})", number(one.instance_number, &one.sop_instance_uid), one.why);
+    let of = instances(all.len());
+    (!all.is_empty())
+        .then(|| format!("nothing tells whether pixels are all there in {of}: Instance Number {}", named(all, name)))
+}
+
+fn number(number: Option<i32>, sop_instance_uid: &Uid) -> String {
+    number.map_or_else(|| sop_instance_uid.to_string(), |number| number.to_string())
 }
 
 fn said(there: usize, said: Option<u32>, of: &str) -> Option<String> {
@@ -99,7 +109,7 @@ impl Display for SeriesCompleteness {
                 write!(f, "; fewer slices than elsewhere at {} mm", named(&stack.thin, run))?;
             }
         }
-        if let Some(sentence) = lacking(&self.lacking) {
+        for sentence in lacking(&self.lacking).into_iter().chain(untold(&self.untold)) {
             write!(f, "; {sentence}")?;
         }
         let said = said(self.instances, self.said, "0020,1209");

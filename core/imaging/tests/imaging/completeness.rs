@@ -216,3 +216,22 @@ fn a_series_whose_pixels_are_not_all_there_does_not_pass() {
     // The others say that nothing speaks for missing images.
     assert!(!less.studies[0].series.iter().find(|series| series.number == Some(1)).unwrap().is_suspicious());
 }
+
+/// Films passed for complete, and nobody had looked.
+#[test]
+fn of_a_film_in_no_container_it_is_said_that_nothing_tells() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bytes = fs::read(pydicom().join("test_files/SC_rgb_jpeg_dcmtk.dcm")).unwrap();
+    // The same bytes, said to be MPEG-2.
+    let [jpeg, film] = [&b"UI\x16\x001.2.840.10008.1.2.4.50"[..], b"UI\x18\x001.2.840.10008.1.2.4.100\0"];
+    let at = bytes.windows(jpeg.len()).position(|some| some == jpeg).unwrap();
+    bytes.splice(at..at + jpeg.len(), film.iter().copied());
+    let len = u32::from_le_bytes(*bytes[140..].first_chunk().unwrap()) + 2;
+    bytes[140..144].copy_from_slice(&len.to_le_bytes());
+    fs::write(folder.path().join("film.dcm"), bytes).unwrap();
+    let said = looked_at(folder.path());
+    let series = &said.studies[0].series[0];
+    assert_eq!((series.lacking.len(), series.untold.len()), (0, 1), "{said}");
+    let sentence = "nothing tells whether pixels are all there in 1 instance: Instance Number ";
+    assert!(said.to_string().contains(sentence) && said.to_string().contains("it is a film in MPEG-2"), "{said}");
+}

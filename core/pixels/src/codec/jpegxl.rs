@@ -1,6 +1,6 @@
 //! JPEG XL (ISO/IEC 18181) by `jxl-oxide`, which counts what it sets aside and stops at a limit.
 
-use jxl_oxide::{AllocTracker, JxlImage, JxlThreadPool};
+use jxl_oxide::{AllocTracker, InitializeResult, JxlImage, JxlThreadPool};
 
 use super::{Codec, CodecError, Decoded, Layout, PhotometricInterpretation, check_dimensions, widen};
 
@@ -8,6 +8,20 @@ use super::{Codec, CodecError, Decoded, Layout, PhotometricInterpretation, check
 const PER_SAMPLE: usize = 64;
 /// Bytes that it may set aside for an image of any size.
 const AT_LEAST: usize = 8 << 20;
+
+/// Whether a codestream ends before it should. It says how long each of its parts is, so that nothing has to be decoded for it.
+pub(super) fn is_cut_off(frame: &[u8], layout: &Layout) -> Result<bool, CodecError> {
+    let damaged = |_| CodecError::Damaged { codec: Codec::JpegXl, what: "it breaks the standard" };
+    let mut begun = JxlImage::builder()
+        .pool(JxlThreadPool::none())
+        .alloc_tracker(AllocTracker::with_limit(AT_LEAST + PER_SAMPLE * layout.count()))
+        .build_uninit();
+    begun.feed_bytes(frame).map_err(damaged)?;
+    Ok(match begun.try_init().map_err(damaged)? {
+        InitializeResult::NeedMoreData(_) => true,
+        InitializeResult::Initialized(image) => !image.is_loading_done(),
+    })
+}
 
 pub(super) fn decode(frame: &[u8], layout: &Layout) -> Result<Decoded, CodecError> {
     let codec = Codec::JpegXl;

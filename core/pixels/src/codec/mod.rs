@@ -127,6 +127,24 @@ pub fn decode(transfer_syntax: &Uid, frame: &[u8], layout: &Layout) -> Result<De
         .unwrap_or(Err(CodecError::Panicked))
 }
 
+/// Whether a codestream of JPEG XL ends before it should.
+///
+/// # Errors
+/// [`CodecError`].
+pub(crate) fn is_jpegxl_cut_off(transfer_syntax: &Uid, frame: &[u8], layout: &Layout) -> Result<bool, CodecError> {
+    layout.check()?;
+    #[cfg(feature = "jpegxl")]
+    {
+        let _ = transfer_syntax;
+        panic::catch_unwind(AssertUnwindSafe(|| jpegxl::is_cut_off(frame, layout))).unwrap_or(Err(CodecError::Panicked))
+    }
+    #[cfg(not(feature = "jpegxl"))]
+    {
+        let _ = frame;
+        Err(CodecError::NotBuilt { codec: Codec::JpegXl, uid: *transfer_syntax })
+    }
+}
+
 fn by_syntax(syntax: &TransferSyntax, uid: &Uid, frame: &[u8], layout: &Layout) -> Result<Decoded, CodecError> {
     match syntax {
         TransferSyntax::Native { big_endian } => native::decode(frame, layout, *big_endian),

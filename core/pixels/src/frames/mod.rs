@@ -241,7 +241,7 @@ impl<S: Read + Seek> Frames<S> {
     }
 
     /// Whether a frame, counted from 0, ends before it should. Native ones are measured. A codestream of the JPEG family ends with a marker, and what is
-    /// encoded in a simpler way is decoded. Of films and JPEG XL nothing is known.
+    /// encoded in a simpler way is decoded. One of JPEG XL says how long its parts are. Films have no frames here: see [`lack`](crate::lack).
     ///
     /// # Errors
     /// [`FramesError`].
@@ -289,6 +289,10 @@ impl<S: Read + Seek> Frames<S> {
                 Err(FramesError::Codec(_)) => Ok(true),
                 Err(error) => Err(error),
             },
+            Codec::JpegXl => {
+                let encoded = self.encoded(frame)?;
+                Ok(codec::is_jpegxl_cut_off(&self.transfer_syntax_uid, &encoded, &self.layout)?)
+            }
             _ => Ok(false),
         }
     }

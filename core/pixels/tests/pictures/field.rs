@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use clavicle_dicom::rewrite::Syntax;
 use clavicle_pixels::frames::Frames;
-use clavicle_pixels::lack::{self, Lack, Looked};
+use clavicle_pixels::lack::{Lack, Wholeness, wholeness};
 use clavicle_pixels::picture::{Pixels, View, picture};
 use clavicle_pixels::render::{Remark, Wanted, Windowing, render};
 use clavicle_sandbox::reader::{Here, Reader as _};
@@ -291,10 +291,10 @@ fn segmented_palettes_of_eight_bits_are_of_bytes() {
 }
 
 fn lack_of(bytes: &[u8]) -> Option<Lack> {
-    let read = Frames::read(Cursor::new(bytes), bytes.len() as u64);
-    match read.map_err(Looked::from).and_then(|mut frames| lack::lack(&mut frames)) {
-        Ok(()) | Err(Looked::NothingToSay) => None,
-        Err(Looked::Lacks(lack)) => Some(lack),
+    match wholeness(Cursor::new(bytes), bytes.len() as u64) {
+        Wholeness::Whole => None,
+        Wholeness::Lacking(lack) => Some(lack),
+        Wholeness::Untold(why) => panic!("{why}"),
     }
 }
 
@@ -334,4 +334,46 @@ fn what_pixels_are_short_of_is_found_without_a_picture() {
     let whole = [&begin()[..], &[0xff, 0xd9]].concat();
     let of_two = fragments(JPEG, grey(), Some("2"), &[], &[whole, begin()]);
     assert_eq!(lack_of(&of_two), Some(Lack::CutOff(2)));
+}
+
+/// Films were never looked into, and nobody was told.
+#[test]
+fn a_film_that_was_cut_off_is_found_and_what_nothing_tells_of_is_said() {
+    const MPEG2: &str = "1.2.840.10008.1.2.4.100";
+    const MPEG4: &str = "1.2.840.10008.1.2.4.102";
+    const HEVC: &str = "1.2.840.10008.1.2.4.107";
+    let of = |syntax: &'static str, all: &[&[u8]]| {
+        let all: Vec<Vec<u8>> = all.iter().map(|one| one.to_vec()).collect();
+        let bytes = fragments(syntax, grey(), Some("9"), &[], &all);
+        wholeness(Cursor::new(&bytes), bytes.len() as u64)
+    };
+    let cut_off = Wholeness::Lacking(Lack::FilmCutOff);
+    let untold = |wholeness: Wholeness| matches!(wholeness, Wholeness::Untold(why) if why.as_str().contains("film"));
+    let boxed = |kind: &[u8; 4], body: &[u8]| [&(body.len() as u32 + 8).to_be_bytes()[..], kind, body].concat();
+    let [brand, index, data] = [boxed(b"ftyp", b"isom\0\0\0\0"), boxed(b"moov", &[1; 40]), boxed(b"mdat", &[2; 200])];
+    let whole = [&brand[..], &data, &index].concat();
+    // Wherever the index is, in however many fragments, padded or not, with a length of 64 bits or none.
+    assert_eq!(of(MPEG4, &[&whole]), Wholeness::Whole);
+    assert_eq!(of(HEVC, &[&[&brand[..], &index, &data, &[0, 0]].concat()]), Wholeness::Whole);
+    assert_eq!(of(MPEG4, &[&whole[..10], &whole[10..30], &[], &whole[30..]]), Wholeness::Whole);
+    let long = [&1_u32.to_be_bytes()[..], b"mdat", &216_u64.to_be_bytes(), &[2; 200]].concat();
+    assert_eq!(of(MPEG4, &[&[&brand[..], &index, &long].concat()]), Wholeness::Whole);
+    let open = [&0_u32.to_be_bytes()[..], b"mdat", &[2; 200]].concat();
+    assert_eq!(of(MPEG4, &[&[&brand[..], &index, &open].concat()]), Wholeness::Whole);
+    for end in [16, 22, 100, whole.len() - 48, whole.len() - 10] {
+        assert_eq!(of(MPEG4, &[&whole[..end]]), cut_off, "{end}");
+    }
+    // Packets of a transport stream.
+    let packets: Vec<u8> = (0..4 * 188).map(|at| if at % 188 == 0 { 0x47 } else { 0 }).collect();
+    assert!(untold(of(MPEG2, &[&packets])) && untold(of(HEVC, &[&packets])));
+    assert_eq!(of(MPEG4, &[&packets[..4 * 188 - 60]]), cut_off);
+    // Without a container: MPEG-2 has an end, the others have none.
+    let bare = [&[0, 0, 1, 0xb3][..], &[7; 60]].concat();
+    assert!(untold(of(MPEG2, &[&bare])) && untold(of(MPEG4, &[&[0, 0, 0, 1, 0x67, 1, 2, 3, 4, 5]])));
+    assert_eq!(of(MPEG2, &[&bare, &[0, 0, 1, 0xb7]]), Wholeness::Whole);
+    // Nothing at all.
+    let nothing: [&[&[u8]]; 2] = [&[], &[&[]]];
+    for empty in nothing {
+        assert_eq!(of(MPEG4, empty), Wholeness::Lacking(Lack::NoPixels));
+    }
 }

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::Path;
 
+use clavicle_pixels::lack::{Lack, Wholeness, wholeness};
 use openjph_core::codestream::Codestream;
 use openjph_core::file::MemOutfile;
 use openjph_core::types::{Point, Size};
@@ -127,5 +128,31 @@ fn jpeg_xl() {
         let ours = samples(&mut open_file(&path).unwrap(), 0).unwrap();
         let most = ours.iter().zip(&scene).map(|(ours, wanted)| (ours - f64::from(*wanted)).abs()).fold(0.0, f64::max);
         assert!(ours.len() == scene.len() && most == 0.0, "{bits} bits, {count} samples: {most} apart");
+    }
+}
+
+/// Of codestreams of JPEG XL nobody asked whether they were whole.
+#[test]
+fn a_codestream_of_jpeg_xl_that_ends_too_early_is_cut_off() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, coded) = (folder.path().join("scene.pgm"), folder.path().join("scene.jxl"));
+    let (rows, columns) = (300, 280);
+    let pixels = bytes(&scene(rows, columns, 8, 1), 8);
+    fs::write(&plain, [format!("P5\n{columns} {rows}\n255\n").as_bytes(), &pixels].concat()).unwrap();
+    let image = Image { transfer_syntax: "1.2.840.10008.1.2.4.110", ..Image::grey(rows, columns, 8, 8) };
+    // Bare, and in a container.
+    for container in ["--container=0", "--container=1"] {
+        run("cjxl", &[&plain, &coded, &"-d", &"0", &container, &"--quiet"]);
+        let whole = fs::read(&coded).unwrap();
+        let seen = |codestream: &[u8]| {
+            let file = image.encapsulated(codestream);
+            wholeness(std::io::Cursor::new(&file), file.len() as u64)
+        };
+        assert_eq!(seen(&whole), Wholeness::Whole, "{container}");
+        for end in [12, whole.len() / 4, whole.len() / 2, whole.len() * 9 / 10, whole.len() - 4] {
+            let end = end.next_multiple_of(2).min(whole.len() - 2);
+            let seen = seen(&whole[..end]);
+            assert!(matches!(seen, Wholeness::Lacking(Lack::CutOff(1))), "{container} {end}: {seen:?}");
+        }
     }
 }

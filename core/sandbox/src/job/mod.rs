@@ -9,7 +9,6 @@ mod decode;
 mod document;
 mod head;
 mod inspect;
-mod lack;
 mod list;
 mod open;
 mod pdf;
@@ -17,6 +16,7 @@ mod pick;
 mod render;
 mod report;
 mod seal;
+mod wholeness;
 
 use std::io::{self, Read, Seek};
 
@@ -28,7 +28,6 @@ pub use self::decode::{Decode, DecodeError};
 pub use self::document::ReadDocument;
 pub use self::head::Head;
 pub use self::inspect::{Inspect, Inspected};
-pub use self::lack::Lack;
 pub use self::list::List;
 pub use self::open::{Kept, Opened};
 pub use self::pdf::{DrawPage, PdfIn};
@@ -36,6 +35,7 @@ pub use self::pick::Pick;
 pub use self::render::Render;
 pub use self::report::ReadReport;
 pub use self::seal::Seal;
+pub use self::wholeness::Wholeness;
 
 /// The list of jobs: a worker does these, and no others.
 fn run<S: Read + Seek>(question: &Question, file: Opened<'_, S>) -> io::Result<Vec<u8>> {
@@ -44,7 +44,6 @@ fn run<S: Read + Seek>(question: &Question, file: Opened<'_, S>) -> io::Result<V
         DrawPage::NAME => done::<DrawPage, S>(question, file),
         Head::NAME => done::<Head, S>(question, file),
         Inspect::NAME => done::<Inspect, S>(question, file),
-        Lack::NAME => done::<Lack, S>(question, file),
         List::NAME => done::<List, S>(question, file),
         Pick::NAME => done::<Pick, S>(question, file),
         #[cfg(feature = "codes")]
@@ -53,6 +52,7 @@ fn run<S: Read + Seek>(question: &Question, file: Opened<'_, S>) -> io::Result<V
         ReadReport::NAME => done::<ReadReport, S>(question, file),
         Render::NAME => done::<Render, S>(question, file),
         Seal::NAME => done::<Seal, S>(question, file),
+        Wholeness::NAME => done::<Wholeness, S>(question, file),
         _ => Err(io::ErrorKind::InvalidData.into()),
     }
 }
