@@ -14,7 +14,10 @@ def number(value):
 
 def attributes(dataset):
     keep = {}
-    for name in ("WindowCenter", "WindowWidth", "PixelSpacing", "ImagePositionPatient", "Rows", "Columns"):
+    for name in (
+        "WindowCenter", "WindowWidth", "PixelSpacing", "ImagePositionPatient", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
+        "BitsStored", "PixelRepresentation", "PlanarConfiguration", "NumberOfFrames",
+    ):
         value = dataset.get(name)
         if value not in (None, ""):
             keep[name] = number(value)

@@ -3,8 +3,11 @@
 #![expect(unreachable_pub, reason = "nobody uses a test binary")]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "../../../imaging/tests/imaging/damaged.rs"]
+mod damaged;
 mod dcmtk;
 mod field;
+mod harmed;
 mod made;
 mod oracle;
 mod other;

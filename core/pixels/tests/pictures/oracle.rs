@@ -53,11 +53,15 @@ impl Oracle {
     }
 
     pub fn ask(&mut self, path: &Path) -> Answer {
-        writeln!(self.questions, "{}", path.display()).unwrap();
-        self.questions.flush().unwrap();
+        self.asked(path).expect("pydicom ended")
+    }
+
+    /// What it says; none when it ended on the file.
+    pub fn asked(&mut self, path: &Path) -> Option<Answer> {
+        writeln!(self.questions, "{}", path.display()).and_then(|()| self.questions.flush()).ok()?;
         let mut line = String::new();
         self.answers.read_line(&mut line).unwrap();
-        let head: serde_json::Value = serde_json::from_str(&line).expect("pydicom ended");
+        let head: serde_json::Value = serde_json::from_str(&line).ok()?;
         let mut answer = Answer { error: None, numbers: BTreeMap::new(), texts: BTreeMap::new(), samples: Vec::new() };
         for (name, value) in head.as_object().unwrap() {
             match value {
@@ -83,7 +87,7 @@ impl Oracle {
                 .map(|eight| if is_float { f64::from_le_bytes(*eight) } else { i64::from_le_bytes(*eight) as f64 })
                 .collect();
         }
-        answer
+        Some(answer)
     }
 }
 
