@@ -13,7 +13,7 @@ use redb::{Database, MultimapTableDefinition, ReadableTable, TableDefinition};
 
 use super::index::INDEX;
 use super::{ArchiveError, Entry};
-use crate::store::StoreError;
+use crate::store::{self, StoreError};
 
 pub(super) const STUDIES: TableDefinition<'_, &[u8; 32], &[u8]> = TableDefinition::new("studies_v3");
 pub(super) const BY_UID: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("by_uid_v1");
@@ -78,7 +78,7 @@ impl Catalogued {
 
 /// Opens a catalogue, or makes it, with all tables, so that reading need not know which came when.
 pub(super) fn open(path: &Path) -> Result<Database, ArchiveError> {
-    let catalogue = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+    let catalogue = store::database(path, CACHE_BYTES)?;
     let transaction = catalogue.begin_write()?;
     transaction.open_table(STUDIES)?;
     transaction.open_table(BY_UID)?;

@@ -88,7 +88,7 @@ impl ChainStore {
     /// # Panics
     /// When [`Genesis::check`] was not heeded.
     pub fn open(path: &Path, genesis: &Genesis) -> Result<Self, StoreError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
+        let database = super::database(path, CACHE_BYTES)?;
         let store = Self { database, changes: watch::Sender::new(0) };
         if !store.is_begun(genesis)? {
             store.begin(genesis)?;

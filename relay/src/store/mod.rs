@@ -24,6 +24,7 @@ pub use self::proposals::ProposalStore;
 pub use self::receipts::{Receipts, ReceiptsError};
 pub use self::seen::{Remembered, Seen, SeenError};
 
+use std::fs;
 use std::io::{self, ErrorKind};
 use std::panic::Location;
 use std::path::Path;
@@ -32,6 +33,7 @@ use clavicle_ledger::encoding::{self, DecodeError, Wire};
 use redb::{Database, WriteTransaction};
 
 use crate::made::StoreName;
+use crate::replace;
 
 /// Why the store failed. Never a statement about a block, a transaction or a peer: the relay stops, or is told to.
 #[derive(Debug, thiserror::Error)]
@@ -148,6 +150,24 @@ const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// The memory that a small store may use for its cache.
 const SMALL_CACHE_BYTES: usize = 2 * 1024 * 1024;
 
+/// Opens a database at `path`, or makes it. redb writes its mark last, and opens nothing that has content and no mark: a new one gets its name when
+/// it is whole, so that whoever is killed meanwhile can begin anew.
+pub(crate) fn database(path: &Path, cache_bytes: usize) -> Result<Database, redb::Error> {
+    let mut builder = Database::builder();
+    builder.set_cache_size(cache_bytes);
+    if !path.try_exists().map_err(redb::Error::Io)? {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".part");
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(redb::Error::Io(error)),
+            Ok(()) | Err(_) => {}
+        }
+        drop(builder.create(&beside)?);
+        replace::rename(Path::new(&beside), path).map_err(redb::Error::Io)?;
+    }
+    Ok(builder.create(path)?)
+}
+
 /// Opens a small store at `path`, or makes it, with the tables that `tables` opens.
 #[track_caller]
 fn open_small(
@@ -156,7 +176,7 @@ fn open_small(
 ) -> Result<Database, StoreError> {
     let place = Location::caller();
     let opened = || -> Result<Database, redb::Error> {
-        let database = Database::builder().set_cache_size(SMALL_CACHE_BYTES).create(path)?;
+        let database = database(path, SMALL_CACHE_BYTES)?;
         let mut transaction = database.begin_write()?;
         transaction.set_quick_repair(true);
         // Every table is there from the start, so that reading need not know which came when.
@@ -186,6 +206,17 @@ fn read_row<T: Wire>(bytes: &[u8]) -> Result<T, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_killed_while_making_a_store_makes_it_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, beside) = (folder.path().join("seen.redb"), folder.path().join("seen.redb.part"));
+        // As redb leaves one before its mark.
+        fs::write(&beside, [0; 8_192]).unwrap();
+        drop(seen::Seen::open(&path).unwrap());
+        assert!(path.exists() && !beside.exists());
+        drop(seen::Seen::open(&path).unwrap());
+    }
 
     /// One said that "the store" was damaged, of ten.
     #[test]

@@ -34,7 +34,7 @@ impl ProposalStore {
     /// # Errors
     /// [`StoreError`].
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let database = Database::builder().set_cache_size(CACHE_BYTES / 4).create(path)?;
+        let database = super::database(path, CACHE_BYTES / 4)?;
         let transaction = database.begin_write()?;
         transaction.open_table(BLOCKS)?;
         transaction.open_table(ROUNDS)?;

@@ -215,6 +215,13 @@ struct Tally(Database);
 
 impl Tally {
     fn open(path: &Path) -> Self {
+        // A kill while a database is made leaves one that does not open: it gets its name when it is whole.
+        if !path.exists() {
+            let beside = path.with_extension("part");
+            drop(std::fs::remove_file(&beside));
+            drop(Database::create(&beside).unwrap());
+            std::fs::rename(&beside, path).unwrap();
+        }
         let database = Database::create(path).unwrap();
         let transaction = database.begin_write().unwrap();
         transaction.open_table(TAKEN).unwrap();

@@ -25,7 +25,7 @@ pub use self::passphrase::{Passphrase, PassphraseError};
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::{self, Wire};
@@ -73,7 +73,7 @@ impl Vault {
         }
         let fresh = !rows_file.exists();
         let file = owners(OpenOptions::new().read(true).write(true).create(true)).open(&rows_file);
-        let file = file.map_err(|error| file_error(&rows_file, error))?;
+        let file = file.and_then(begun_anew).map_err(|error| file_error(&rows_file, error))?;
         let database = Builder::new().set_cache_size(CACHE_BYTES).create_file(file);
         let database = database.map_err(VaultError::from).map_err(|error| match error {
             VaultError::Database(_) if !fresh => VaultError::KeyLost(folder.to_owned()),
@@ -253,6 +253,21 @@ fn get<T: Row>(
 
 fn decode<T: Row>(value: &[u8]) -> Result<T, VaultError> {
     encoding::decode(value).map_err(|error| VaultError::Damaged { what: "a row", error: Some(error) })
+}
+
+/// The file of the rows, emptied where somebody was killed while making it: redb writes its mark last, and opens nothing that has content and no mark.
+fn begun_anew(file: File) -> io::Result<File> {
+    // Whoever has it is making it, or has made it.
+    if file.try_lock().is_ok() {
+        let mut mark = Vec::new();
+        (&file).take(8).read_to_end(&mut mark)?;
+        if mark.iter().all(|byte| *byte == 0) {
+            file.set_len(0)?;
+        }
+        (&file).rewind()?;
+        file.unlock()?;
+    }
+    Ok(file)
 }
 
 /// Writes a file that is whole or not there.

@@ -64,6 +64,20 @@ fn what_was_kept_is_there_after_opening_with_the_passphrase_and_no_other() {
     assert_eq!(format!("{vault:?}"), "Vault(…)");
 }
 
+#[test]
+fn who_is_killed_while_making_the_rows_makes_them_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows = folder.path().join("vault.redb");
+    // As redb leaves it before its mark.
+    fs::write(&rows, [0; 8192]).unwrap();
+    let vault = Vault::create(folder.path(), &passphrase(LONG)).unwrap();
+    vault.put(b"1", &note("one")).unwrap();
+    drop(vault);
+    // Rows are not taken for that.
+    fs::remove_file(folder.path().join(passphrase(LONG).file_name())).unwrap();
+    assert!(matches!(Vault::create(folder.path(), &passphrase(LONG)), Err(VaultError::KeyLost(_))));
+}
+
 /// What a platform keeps, in a file of its own.
 struct Held([u8; 32]);
 
