@@ -56,7 +56,8 @@ pub enum Event {
         /// Its number.
         id: CommandId,
     },
-    /// What is under way cannot become final, since too few hospitals answer: who does not. With nothing, enough do again.
+    /// What is under way cannot become final, since too few hospitals answer: who does not. With nothing,
+    /// enough do again.
     Silent(Option<Silence>),
     /// The wallet was away for so long that it believed nothing any more, and has found its way back by itself.
     Woken(Woken),
@@ -110,7 +111,8 @@ impl App {
         Ok(Self::start(Owner::Patient(aside(move || Patient::open(&folder, &*keys, clock)).await?)))
     }
 
-    /// Makes a recipient's wallet in a new folder, and gives the words to be written down. The name stands on its cards.
+    /// Makes a recipient's wallet in a new folder, and gives the words to be written down. The name stands on
+    /// its cards.
     ///
     /// # Errors
     /// [`Trouble`].
@@ -139,8 +141,9 @@ impl App {
         Ok(Self::start(Owner::Recipient(aside(move || Recipient::open(&folder, &*keys, clock)).await?)))
     }
 
-    /// Makes a patient's wallet of its words, and says how many studies the ledger has for them; [`FindStudies`](crate::FindStudies) brings these in.
-    /// `checkpoint` is where to begin if the network is so old that its genesis is not believed any more: of a code that a hospital handed over.
+    /// Makes a patient's wallet of its words, and says how many studies the ledger has for them;
+    /// [`FindStudies`](crate::FindStudies) brings these in. `checkpoint` is where to begin if the network is
+    /// so old that its genesis is not believed any more: of a code that a hospital handed over.
     ///
     /// # Errors
     /// [`Trouble`]; nothing is made then.
@@ -215,8 +218,8 @@ impl App {
         self.events.subscribe()
     }
 
-    /// Closes the wallet, whoever else has a handle, and returns when nothing holds its folder any more. What is under way is cancelled: nothing of
-    /// it is lost.
+    /// Closes the wallet, whoever else has a handle, and returns when nothing holds its folder any more. What
+    /// is under way is cancelled: nothing of it is lost.
     pub async fn close(self) {
         self.closing.cancel();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -320,7 +323,8 @@ impl Actor {
                 }
             }
         }
-        // What waits, and what still comes, is told by its end being dropped. Fetches end as cancelled ones do: what they have is settled, and the folder is free.
+        // What waits, and what still comes, is told by its end being dropped. Fetches end as cancelled ones
+        // do: what they have is settled, and the folder is free.
         drop(orders);
         self.waiting.clear();
         for row in self.under_way.values() {

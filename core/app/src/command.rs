@@ -98,7 +98,8 @@ commands! {
         checkpoint: Option<Checkpoint>,
     } -> Vec<Found>;
 
-    /// A patient asks the ledger how the studies stand. Why not all of it could be asked: what was said before still stands.
+    /// A patient asks the ledger how the studies stand. Why not all of it could be asked: what was said
+    /// before still stands.
     AskStudies {} -> Option<Trouble>;
 
     /// A patient lets somebody fetch a study.
@@ -178,7 +179,8 @@ impl Command {
         matches!(self, Self::FetchOwn(_) | Self::FetchGranted(_))
     }
 
-    /// Whether it is stopped for what goes before others, and begun again afterwards: nobody is asked for anything twice by that.
+    /// Whether it is stopped for what goes before others, and begun again afterwards: nobody is asked for
+    /// anything twice by that.
     pub(crate) const fn gives_way(&self) -> bool {
         matches!(
             self,

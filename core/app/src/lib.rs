@@ -1,7 +1,8 @@
 //! The application without a screen: what a phone, a desktop and the command line have in common.
 //!
-//! One task owns a wallet. Whoever shows something [`send`](App::send)s it commands, [`subscribe`](App::subscribe)s to its [`State`], which is
-//! what a screen shows, and may listen to [`Event`]s. Nobody else touches the wallet.
+//! One task owns a wallet. Whoever shows something [`send`](App::send)s it commands,
+//! [`subscribe`](App::subscribe)s to its [`State`], which is what a screen shows, and may listen to
+//! [`Event`]s. Nobody else touches the wallet.
 //!
 //! ```text
 //! screen ── send(GrantStudy { … }) ──►  ┌───────────────┐
@@ -11,9 +12,10 @@
 //!                                        fetches, tasks of their own
 //! ```
 //!
-//! Commands are done one after another, fetches beside them. A revocation waits for nothing that can be begun again: what is under way gives
-//! way to it and is begun again after it. Every command can be cancelled, and may be dropped at any instant: what a wallet does it writes down
-//! before it does it, so that a cancelled command is as safe as a killed one, and goes on where it stopped when it is asked for again.
+//! Commands are done one after another, fetches beside them. A revocation waits for nothing that can be begun
+//! again: what is under way gives way to it and is begun again after it. Every command can be cancelled, and
+//! may be dropped at any instant: what a wallet does it writes down before it does it, so that a cancelled
+//! command is as safe as a killed one, and goes on where it stopped when it is asked for again.
 //!
 //! It knows no screen, no command line and no operating system; what it says to people is in [`Trouble`].
 //!

@@ -54,8 +54,9 @@ impl State {
         one(begin, self.studies.iter(), |row, begin| row.study.to_string().starts_with(begin))
     }
 
-    /// The one that was granted on the study, or by the grant, whose id begins like this. Of several grants on one study the newest counts that the
-    /// ledger bears out, or else the newest: a letter anybody can write.
+    /// The one that was granted on the study, or by the grant, whose id begins like this. Of several grants
+    /// on one study the newest counts that the ledger bears out, or else the newest: a letter anybody can
+    /// write.
     ///
     /// # Errors
     /// [`Trouble`], when there is none, or more than one.

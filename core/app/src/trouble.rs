@@ -66,9 +66,11 @@ impl TroubleKind {
 pub struct Trouble {
     /// Of which kind it is.
     pub kind: TroubleKind,
-    /// What happened, in sentences. Where the wallet knows better than [`TroubleKind::advice`] what to do, it says so here.
+    /// What happened, in sentences. Where the wallet knows better than [`TroubleKind::advice`] what to do, it
+    /// says so here.
     pub happened: String,
-    /// What to report: a word for programs and the fault's name, `unreachable.NoRelay`. The same for the same fault, and nothing of a person's.
+    /// What to report: a word for programs and the fault's name, `unreachable.NoRelay`. The same for the same
+    /// fault, and nothing of a person's.
     pub support: String,
     word: &'static str,
 }
@@ -154,7 +156,8 @@ pub fn sentences(error: &dyn Error) -> String {
     text
 }
 
-/// What a fault is called in the code, and within it one below: no more, since what stands further in is about somebody.
+/// What a fault is called in the code, and within it one below: no more, since what stands further in is
+/// about somebody.
 fn name(error: &WalletError) -> String {
     let debug = format!("{error:?}");
     let is_letter = |c: char| c.is_ascii_alphanumeric();
