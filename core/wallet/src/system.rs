@@ -1,6 +1,6 @@
 //! What differs from one operating system to the other: whose a file is, and how much is forced to the disk. Nothing else in this crate asks for the system.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::Path;
 
@@ -16,10 +16,10 @@ pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.is_dir() {
         return make_private(folder);
     }
-    let mut builder = DirBuilder::new();
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    return std::os::unix::fs::DirBuilderExt::mode(&mut fs::DirBuilder::new(), 0o700).create(folder);
+    #[cfg(not(unix))]
+    fs::create_dir(folder)
 }
 
 /// Takes others' rights to a folder away, where it has any: what is in it is sealed, and nobody else's all the same.
