@@ -1,6 +1,10 @@
 //! A relay's stores as an earlier version left them: each opens, and says what it said.
 
+use std::fs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use clavicle_ledger::encoding::Text;
 use clavicle_ledger::id::StudyId;
@@ -8,7 +12,7 @@ use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::file::read_genesis;
 use clavicle_relay::archive::{Archive, Sought};
-use clavicle_relay::home::Home;
+use clavicle_relay::home::{Home, IntakeSettings, Listen, Settings};
 use clavicle_relay::keys::desk_key;
 use clavicle_relay::store::mailboxes::{Limits, Mailboxes};
 use clavicle_relay::store::pickups::State;
@@ -17,6 +21,7 @@ use clavicle_samples::packed;
 use serde_json::Value;
 
 use super::ingest::done;
+use super::reception::{STUDIES, Shadow};
 
 struct Unpacked {
     folder: tempfile::TempDir,
@@ -125,6 +130,54 @@ fn the_proposals() {
     }
     proposals.forget(next).unwrap();
     assert_eq!(proposals.at(next).unwrap(), []);
+}
+
+/// What it voted for stays; and where one byte of that is another, it votes no more.
+#[test]
+fn the_log_of_its_votes() {
+    let unpacked = Unpacked::new();
+    let (home, settings) = (&unpacked.home, unpacked.home.settings().unwrap());
+    let here = |at: SocketAddr| SocketAddr::new([127, 94, 3, 2].into(), at.port());
+    let Listen { consensus, network, transfer } = settings.listen;
+    let listen = Listen { consensus: here(consensus), network: here(network), transfer: here(transfer) };
+    let intake = IntakeSettings { dicom: None, ..settings.intake.clone() };
+    home.write_settings(&Settings { listen, intake, ..settings }).unwrap();
+    let run = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
+        command.args(["run", "--dir", "mercy"]).current_dir(unpacked.folder.path());
+        command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+    let was = fs::read(home.log_file()).unwrap();
+    assert!(was.len() > 100, "there are votes in it");
+    let (mut running, end) = (run(), Instant::now() + Duration::from_secs(60));
+    // Alone of two it decides nothing, and goes on at the height for which it has voted.
+    while !home.is_served() {
+        assert!(running.try_wait().unwrap().is_none() && Instant::now() < end, "it does not open them");
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+    running.kill().unwrap();
+    running.wait().unwrap();
+    assert_eq!(json(packed::STATUS)["height"], unpacked.chain().head().unwrap().height);
+    assert!(fs::read(home.log_file()).unwrap().starts_with(&was), "its votes are forgotten");
+    let mut altered = was.clone();
+    altered[70] ^= 1;
+    fs::write(home.log_file(), &altered).unwrap();
+    assert_eq!(run().wait().unwrap().code(), Some(78));
+}
+
+#[test]
+fn what_was_received_and_not_taken_in_yet() {
+    let folder = tempfile::tempdir().unwrap();
+    packed::unpack(packed::INCOMING, folder.path()).unwrap();
+    let incoming = folder.path().join("mercy/incoming");
+    let waiting = |end: &str| {
+        let names = fs::read_dir(&incoming).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.filter(|name| name.ends_with(end)).count()
+    };
+    assert_eq!((waiting(".dcm"), waiting(".from")), (2, 2));
+    let shadow = Shadow::over(folder, 21_107);
+    let studies = shadow.until(&STUDIES, |said| said["studies"][0]["instances"] == 2 && waiting(".dcm") == 0);
+    assert_eq!(studies["studies"].as_array().unwrap().len(), 1, "{studies}");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use serde_json::Value;
 use crate::ingest::{done, in_part, refused, relay};
 
 /// A relay that runs as a shadow in a folder of its own; killed when dropped.
-struct Shadow {
+pub(crate) struct Shadow {
     folder: tempfile::TempDir,
     port: u16,
     running: Option<Child>,
@@ -27,7 +27,12 @@ impl Shadow {
         let at = format!("127.0.0.1:{port}");
         let init = ["init", "--dir", "mercy", "--name", "Mercy", "--dicom", &at, "--watch", "watched"];
         done(folder.path(), &[&init, more].concat());
-        done(folder.path(), &["genesis", "--out", "network.json", "mercy/source.json"]);
+        done(folder.path(), &["genesis", "--out", "mercy/network.json", "mercy/source.json"]);
+        Self::over(folder, port)
+    }
+
+    /// Over a relay's folder, `mercy` in this one, which listens at this port.
+    pub(crate) fn over(folder: tempfile::TempDir, port: u16) -> Self {
         let mut shadow = Self { folder, port, running: None };
         shadow.start();
         shadow
@@ -35,7 +40,7 @@ impl Shadow {
 
     fn start(&mut self) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_clavicle-relay"));
-        command.args(["run", "--dir", "mercy", "--network", "network.json", "--shadow"]);
+        command.args(["run", "--dir", "mercy", "--shadow"]);
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.path().join("log")).unwrap();
         command.current_dir(self.folder.path()).stdout(Stdio::piped()).stderr(log).env("NO_COLOR", "1");
         let mut child = command.spawn().unwrap();
@@ -78,7 +83,7 @@ impl Shadow {
     }
 
     /// Asks until the answer is as wanted.
-    fn until(&self, arguments: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn until(&self, arguments: &[&str], wanted: impl Fn(&Value) -> bool) -> Value {
         let from = Instant::now();
         loop {
             let answer = self.asked(arguments);
@@ -99,7 +104,7 @@ impl Drop for Shadow {
     }
 }
 
-const STUDIES: [&str; 3] = ["studies", "--dir", "mercy"];
+pub(crate) const STUDIES: [&str; 3] = ["studies", "--dir", "mercy"];
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     clavicle_imaging::walk::files(folder).unwrap().0
