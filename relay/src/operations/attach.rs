@@ -13,7 +13,7 @@ use super::reports::{document, images_of, is_document, report_that_begins, rows_
 use super::studies_named::entry_that_begins;
 use super::{Command, NoFolder, NotFound, Operation, short};
 use crate::answer::{Answer, Failure, Refusing};
-use crate::archive::{ArchiveError, Origin};
+use crate::archive::{ArchiveError, Entry, Origin, Taken};
 use crate::service::Service;
 
 /// Attach a report to a study: text, .pdf, .hl7, FHIR .json, or a DICOM document (.dcm)
@@ -141,7 +141,7 @@ impl Operation for Attach {
 
 impl Attach {
     /// Takes a DICOM document in, which is an instance of the study it says it is of.
-    fn document(self, service: &Service, entry: &crate::archive::Entry) -> Result<Attached, AttachRefused> {
+    fn document(self, service: &Service, entry: &Entry) -> Result<Attached, AttachRefused> {
         let Self { report, .. } = self;
         let header = entry.manifest.manifest.header();
         let intake = Intake::of_files(vec![report.clone()], &*service.images.reader);
@@ -176,7 +176,7 @@ impl Attach {
             report: report.clone(),
             why: "the study has other bytes under its SOP Instance UID; see `clavicle-relay contradictions`".to_owned(),
         })?;
-        let known = matches!(taken, crate::archive::Taken::Known(_));
+        let known = matches!(taken, Taken::Known(_));
         Ok(Attached {
             study: header.study.to_string(),
             known,

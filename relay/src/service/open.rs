@@ -25,7 +25,7 @@ use crate::quarantine::Quarantine;
 use crate::refusals::Refusals;
 use crate::room::Room;
 use crate::store::mailboxes::Limits;
-use crate::store::receipts::Signer;
+use crate::store::receipts::ReceiptSigner;
 use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, Seen, StoreError};
 use crate::submission::Submission;
 use crate::timekeeper::Timekeeper;
@@ -159,7 +159,7 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
     let chain = genesis.chain_id();
     let source = SourceId::of_identity(&chain, &keys.identity.public());
     let store = Arc::new(opened(home.chain_file(), |path| ChainStore::open(path, &genesis))?);
-    let signer = Signer { chain, source, key: keys.operational.clone() };
+    let signer = ReceiptSigner { chain, source, key: keys.operational.clone() };
     let receipts = Arc::new(opened(home.receipts_file(), |path| Receipts::open(path, signer))?);
     let timekeeper = Arc::new(Timekeeper::new(edge.clocks));
     let member = Arc::new(Member {

@@ -105,7 +105,7 @@ impl Default for Limits {
 
 /// Who writes receipts.
 #[derive(Clone, Debug)]
-pub struct Signer {
+pub struct ReceiptSigner {
     /// The network.
     pub chain: ChainId,
     /// The source.
@@ -117,7 +117,7 @@ pub struct Signer {
 /// The receipts of this source. Shared.
 pub struct Receipts {
     database: Arc<Database>,
-    signer: Signer,
+    signer: ReceiptSigner,
     queue: Option<SyncSender<Work>>,
     writer: Option<JoinHandle<()>>,
     crowded: Arc<Notify>,
@@ -196,7 +196,7 @@ impl Receipts {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open(path: &Path, signer: Signer) -> Result<Self, StoreError> {
+    pub fn open(path: &Path, signer: ReceiptSigner) -> Result<Self, StoreError> {
         Self::open_with(path, signer, Limits::default())
     }
 
@@ -204,7 +204,7 @@ impl Receipts {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn open_with(path: &Path, signer: Signer, limits: Limits) -> Result<Self, StoreError> {
+    pub fn open_with(path: &Path, signer: ReceiptSigner, limits: Limits) -> Result<Self, StoreError> {
         let database = open_small(path, |transaction| {
             transaction.open_table(BOOKS)?;
             transaction.open_table(RECEIPTS)?;
@@ -325,7 +325,7 @@ impl Receipts {
 
     /// Who signs here.
     #[must_use]
-    pub const fn signer(&self) -> &Signer {
+    pub const fn signer(&self) -> &ReceiptSigner {
         &self.signer
     }
 

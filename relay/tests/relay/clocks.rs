@@ -36,7 +36,7 @@ use clavicle_relay::room::{DiskSettings, Room};
 use clavicle_relay::service::{Images, Records, Service};
 use clavicle_relay::store::mailboxes::{LONGEST_MS, Limits};
 use clavicle_relay::store::pickups::SealingKey;
-use clavicle_relay::store::receipts::Signer;
+use clavicle_relay::store::receipts::ReceiptSigner;
 use clavicle_relay::store::{ChainStore, Issue, Mailboxes, Notices, Pickups, Receipts, Seen, Visit};
 use clavicle_relay::submission::Submission;
 use clavicle_relay::timekeeper::Timekeeper;
@@ -60,7 +60,7 @@ pub(crate) fn service(
     let (chain, source) = (genesis.chain_id(), source_id(&genesis, number));
     let store = Arc::new(ChainStore::open(&at("chain"), &genesis).unwrap());
     let operational = secret(&format!("operational {number}"));
-    let signer = Signer { chain, source, key: operational.clone() };
+    let signer = ReceiptSigner { chain, source, key: operational.clone() };
     let receipts = Arc::new(Receipts::open(&at("receipts"), signer).unwrap());
     let checkpoints = Arc::new(CheckpointBook::open(folder).unwrap());
     let (name, genesis, timekeeper) = ("mercy".into(), Arc::new(genesis), Arc::new(timekeeper));

@@ -54,7 +54,7 @@ impl Hospital {
         let (folder, genesis) = (tempfile::tempdir().unwrap(), genesis("test"));
         let at = |name: &str| folder.path().join(name);
         let (chain, source, operational) = (genesis.chain_id(), source_id(&genesis, 0), secret("operational 0"));
-        let signer = receipts::Signer { chain, source, key: operational.clone() };
+        let signer = receipts::ReceiptSigner { chain, source, key: operational.clone() };
         let store = Arc::new(ChainStore::open(&at("chain"), &genesis).unwrap());
         let genesis = Arc::new(genesis);
         let checkpoints = Arc::new(CheckpointBook::open(folder.path()).unwrap());

@@ -23,7 +23,7 @@ use clavicle_relay::anchoring::Anchors;
 use clavicle_relay::journal::{Consumer, Watch, follow};
 use clavicle_relay::notices::Changes;
 use clavicle_relay::store::notices::Copy;
-use clavicle_relay::store::receipts::Signer;
+use clavicle_relay::store::receipts::ReceiptSigner;
 use clavicle_relay::store::{ChainStore, Notices, Receipts, StoreError};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, TableDefinition, TableHandle as _};
 
@@ -375,7 +375,7 @@ fn killed_at_random_instants_a_consumer_loses_nothing_and_takes_nothing_twice() 
 /// The receipts of the one source there is.
 fn receipts(folder: &Path, genesis: &Genesis) -> Receipts {
     let (chain, source) = (genesis.chain_id(), source_id(genesis, 0));
-    Receipts::open(&folder.join("receipts"), Signer { chain, source, key: secret("operational 0") }).unwrap()
+    Receipts::open(&folder.join("receipts"), ReceiptSigner { chain, source, key: secret("operational 0") }).unwrap()
 }
 
 /// The anchor that is due next, as a relay signs it.

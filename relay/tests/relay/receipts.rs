@@ -17,7 +17,7 @@ use clavicle_ledger::study::MAX_GRANTS;
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{DAY_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
-use clavicle_relay::store::receipts::{CROWDED, KeptAnchor, Limits, MAX_ANCHORED, Signer};
+use clavicle_relay::store::receipts::{CROWDED, KeptAnchor, Limits, MAX_ANCHORED, ReceiptSigner};
 use clavicle_relay::store::{ChainStore, Receipts, ReceiptsError};
 
 use crate::chain::{genesis, next_block, secret, source_id, study};
@@ -45,7 +45,7 @@ impl Source {
 
     fn open(&self, path: &std::path::Path) -> Receipts {
         let key = secret("operational 0");
-        let signer = Signer { chain: self.chain(), source: source_id(&self.genesis, 0), key };
+        let signer = ReceiptSigner { chain: self.chain(), source: source_id(&self.genesis, 0), key };
         Receipts::open_with(path, signer, self.limits).unwrap()
     }
 

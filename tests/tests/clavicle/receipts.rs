@@ -7,7 +7,7 @@ use clavicle_ledger::id::SourceId;
 use clavicle_ledger::receipt::{Entry, SignedReceipt, Statement};
 use clavicle_network::file as network_file;
 use clavicle_relay::keys::Keys;
-use clavicle_relay::store::receipts::Signer;
+use clavicle_relay::store::receipts::ReceiptSigner;
 use clavicle_relay::store::{ChainStore, Receipts};
 use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::Patient;
@@ -64,7 +64,7 @@ fn a_revocation_has_a_receipt_that_is_anchored_kept_and_believed() {
     let home = cluster.home(MERCY);
     let keys = Keys::read(&home.keys_folder()).unwrap();
     let (chain, source) = (genesis.chain_id(), SourceId::of_identity(&genesis.chain_id(), &keys.identity.public()));
-    let signer = Signer { chain, source, key: keys.operational };
+    let signer = ReceiptSigner { chain, source, key: keys.operational };
     let receipts = Receipts::open(&home.receipts_file(), signer).unwrap();
     let store = ChainStore::open(&home.chain_file(), &genesis).unwrap();
     let passphrase = Passphrase::read(&cluster.path("pw")).unwrap();

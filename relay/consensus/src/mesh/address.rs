@@ -10,7 +10,7 @@ const MAX_RESOLVED: usize = 4;
 
 /// A host and a TCP port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Address {
+pub(crate) struct ListenAddress {
     host: Host,
     port: u16,
 }
@@ -28,7 +28,7 @@ enum Family {
     V6,
 }
 
-impl Address {
+impl ListenAddress {
     /// Reads one. What follows the port (`/p2p/…`) is not looked at: who is there is proven with a consensus key.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut words = text.split('/');
@@ -86,7 +86,7 @@ mod tests {
 
     #[test]
     fn an_address_is_a_host_and_a_tcp_port_and_nothing_else() {
-        let socket = |text: &str| Address::parse(text).unwrap().socket().map(|socket| socket.to_string());
+        let socket = |text: &str| ListenAddress::parse(text).unwrap().socket().map(|socket| socket.to_string());
         assert_eq!(socket("/ip4/127.0.0.1/tcp/26656").as_deref(), Some("127.0.0.1:26656"));
         assert_eq!(socket("/ip6/::1/tcp/1/p2p/12D3KooW").as_deref(), Some("[::1]:1"));
         assert_eq!(socket("/dns4/mercy.example/tcp/26656"), None);
@@ -100,13 +100,13 @@ mod tests {
             "/dns4//tcp/1",
             "/ip4/127.0.0.1/tcp/65536",
         ] {
-            assert_eq!(Address::parse(wrong), None, "{wrong}");
+            assert_eq!(ListenAddress::parse(wrong), None, "{wrong}");
         }
     }
 
     #[test]
     fn a_validators_own_address_is_known_again_also_in_ipv6_form() {
-        let address = Address::parse("/ip4/192.0.2.1/tcp/26656").unwrap();
+        let address = ListenAddress::parse("/ip4/192.0.2.1/tcp/26656").unwrap();
         assert!(address.is_at("192.0.2.1".parse().unwrap()) && address.is_at("::ffff:192.0.2.1".parse().unwrap()));
         assert!(!address.is_at("192.0.2.2".parse().unwrap()));
     }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::mesh::address::Address;
+use crate::mesh::address::ListenAddress;
 use crate::mesh::door;
 use crate::mesh::frame::{self, Kind, ReadError};
 use crate::mesh::proof::{Proof, Proven};
@@ -121,7 +121,7 @@ impl Dials {
 /// Tries each address in turn.
 async fn reach(
     source: SourceId,
-    addresses: &[Address],
+    addresses: &[ListenAddress],
     proof: &Proof,
     roster: &watch::Receiver<Arc<Roster>>,
 ) -> Result<Proven, DialError> {
@@ -137,7 +137,7 @@ async fn reach(
 
 async fn connect(
     source: SourceId,
-    address: &Address,
+    address: &ListenAddress,
     proof: &Proof,
     roster: &watch::Receiver<Arc<Roster>>,
 ) -> Result<Proven, DialError> {

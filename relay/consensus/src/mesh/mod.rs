@@ -46,6 +46,6 @@ mod link;
 mod proof;
 mod roster;
 
-pub(crate) use self::address::Address as ListenAddress;
+pub(crate) use self::address::ListenAddress;
 pub(crate) use self::hub::{Mesh, Own, Start, start};
 pub(crate) use self::roster::Roster;

@@ -8,14 +8,14 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::validators::ValidatorSet;
 
 use crate::application::Neighbour;
-use crate::mesh::address::Address;
+use crate::mesh::address::ListenAddress;
 
 /// The validators by key, with where they listen. Made anew after each block.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Roster {
     /// Whose key it is, and how much voting power it has now.
     keys: BTreeMap<Key, (SourceId, u64)>,
-    addresses: BTreeMap<SourceId, Vec<Address>>,
+    addresses: BTreeMap<SourceId, Vec<ListenAddress>>,
     power: u128,
 }
 
@@ -29,7 +29,7 @@ impl Roster {
             if let Some(key) = upcoming {
                 keys.entry(key).or_insert((source, 0));
             }
-            addresses.insert(source, listening.iter().filter_map(|address| Address::parse(address)).collect());
+            addresses.insert(source, listening.iter().filter_map(|address| ListenAddress::parse(address)).collect());
         }
         Self { keys, addresses, power: set.total_power() }
     }
@@ -45,7 +45,7 @@ impl Roster {
     }
 
     /// Those who have a key here and are not `own`, with where they listen.
-    pub(crate) fn others(&self, own: SourceId) -> impl Iterator<Item = (SourceId, &[Address])> {
+    pub(crate) fn others(&self, own: SourceId) -> impl Iterator<Item = (SourceId, &[ListenAddress])> {
         let has_key = |source: &SourceId| self.keys.values().any(|(of, _)| of == source);
         let others = self.addresses.iter().filter(move |(source, _)| **source != own && has_key(source));
         others.map(|(source, addresses)| (*source, addresses.as_slice()))

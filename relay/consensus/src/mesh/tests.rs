@@ -18,7 +18,7 @@ use tokio::time::{sleep, timeout};
 
 use super::*;
 use crate::application::Neighbour;
-use crate::context::{Address as SourceAddress, Sig, Vote};
+use crate::context::{Address, Sig, Vote};
 
 const CHAIN: ChainId = ChainId::from_bytes([7; 32]);
 /// Longer than anything here takes.
@@ -119,7 +119,7 @@ fn vote(round: u32) -> SignedMessage<Network, Vote> {
         height: At(1),
         round: Round::new(round),
         block: NilOrVal::Nil,
-        validator: SourceAddress(source(1)),
+        validator: Address(source(1)),
     };
     SignedMessage::new(message, Sig(Signature::from_bytes([1; 64])))
 }

@@ -13,8 +13,8 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
 use super::row::{Book, ReceiptRow};
 use super::{
-    ACCESSES, BOOKS, COUNTS, CROWDED, Limits, NEXT, ORDER, RECEIPTS, REFUSED, REFUSED_DAY, REVOCATIONS, ReceiptsError,
-    Signer, UNANCHORED,
+    ACCESSES, BOOKS, COUNTS, CROWDED, Limits, NEXT, ORDER, RECEIPTS, REFUSED, REFUSED_DAY, REVOCATIONS, ReceiptSigner,
+    ReceiptsError, UNANCHORED,
 };
 use crate::seldom::seldom;
 use crate::store::{StoreError, begin_write, read_row};
@@ -53,7 +53,7 @@ pub(super) enum Task {
 
 pub(super) struct Writer {
     pub(super) database: Arc<Database>,
-    pub(super) signer: Signer,
+    pub(super) signer: ReceiptSigner,
     pub(super) limits: Limits,
     pub(super) queued: Receiver<Work>,
     pub(super) crowded: Arc<Notify>,
@@ -236,7 +236,7 @@ impl<'a> Page<'a> {
         entry: Entry,
         blinding: [u8; 32],
     ) -> Result<SignedReceipt, StoreError> {
-        let Signer { chain, source, key } = &self.writer.signer;
+        let ReceiptSigner { chain, source, key } = &self.writer.signer;
         let Tip { next: sequence, last: previous, at: before } = book.tip;
         let receipt = Receipt {
             source: *source,
