@@ -262,6 +262,7 @@ impl Order {
     fn study(&self) -> Option<StudyId> {
         match &self.command {
             Command::GrantStudy(of) => Some(of.study),
+            Command::GrantInvited(of) => Some(of.study),
             Command::AskWho(of) => Some(of.study),
             Command::FetchOwn(of) => Some(of.study),
             Command::ForgetCopy(of) => Some(of.study),

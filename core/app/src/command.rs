@@ -8,11 +8,15 @@ use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::time::Height;
 use clavicle_letters::card::SignedCard;
+use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::pickup::PickupCode;
+use clavicle_letters::transcript::InvitationId;
+use clavicle_letters::words::FourWords;
 use clavicle_wallet::download::Downloaded;
-use clavicle_wallet::patient::{Access, Found, GrantRequest, Granted, Look, PickupOutcome};
+use clavicle_wallet::patient::{Access, Found, GrantRequest, Granted, Look, PickupOutcome, Way};
 use zeroize::Zeroizing;
 
+use crate::invitation::{AnswerRow, InvitationRow};
 use crate::trouble::Trouble;
 
 /// Something that can be asked of a wallet, and what it gives.
@@ -33,7 +37,6 @@ macro_rules! commands {
         }
 
         /// What was done.
-        #[expect(clippy::large_enum_variant, reason = "there is one at a time, on its way to whoever asked")]
         pub enum Done {
             $($(#[$doc])* $name($done),)*
         }
@@ -112,6 +115,38 @@ commands! {
         request: GrantRequest,
     } -> Granted;
 
+    /// A patient makes an Invitation, to be shown to somebody who is to be let in. One that nobody has answered yet is that one again.
+    Invite {
+        /// How it is shown.
+        way: Way,
+        /// For how many minutes it is good.
+        minutes: u64,
+    } -> InvitationRow;
+
+    /// A patient looks once whether somebody has answered.
+    LookForAnswer {
+        /// Which Invitation.
+        invitation: InvitationId,
+    } -> InvitationRow;
+
+    /// A patient picks the words that the other screen shows. Others than the right ones void the Invitation.
+    PickWords {
+        /// Of which Invitation.
+        invitation: InvitationId,
+        /// The words; nothing, if the other screen shows none of the choices.
+        words: Option<FourWords>,
+    } -> InvitationRow;
+
+    /// A patient lets whoever answered fetch a study, once the words were picked. From afar, and to a name that nobody checked, within narrow limits.
+    GrantInvited {
+        /// By which Invitation.
+        invitation: InvitationId,
+        /// Which study.
+        study: StudyId,
+        /// On which terms.
+        request: GrantRequest,
+    } -> Granted;
+
     /// A patient's wallet gives what was signed and is not final yet to the hospitals again.
     BringIn {} -> ();
 
@@ -144,6 +179,24 @@ commands! {
         /// What is asked for, in a few words.
         wish: String,
     } -> SignedCard;
+
+    /// A recipient answers a patient's Invitation. Asked for once more it is the same answer.
+    AnswerInvitation {
+        /// The Invitation.
+        invitation: SignedInvitation,
+        /// How many studies can be granted to the card that is sent.
+        keys: usize,
+        /// For how many days it is good.
+        days: u64,
+        /// What is asked for, in a few words.
+        wish: String,
+    } -> AnswerRow;
+
+    /// A recipient looks once whether the patient's device has taken its answer, and there are words to compare.
+    LookForOpening {
+        /// Which Invitation.
+        invitation: InvitationId,
+    } -> AnswerRow;
 
     /// A recipient reads what came, and asks the ledger what has become of it all.
     ReadInbox {} -> InboxRead;
@@ -186,6 +239,9 @@ impl Command {
             self,
             Self::FindStudies(_)
                 | Self::GrantStudy(_)
+                | Self::GrantInvited(_)
+                | Self::LookForAnswer(_)
+                | Self::LookForOpening(_)
                 | Self::AskStudies(_)
                 | Self::AskWho(_)
                 | Self::BringIn(_)

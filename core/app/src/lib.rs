@@ -45,6 +45,7 @@
 
 mod actor;
 mod command;
+mod invitation;
 mod owner;
 mod running;
 mod state;
@@ -52,9 +53,11 @@ mod trouble;
 
 pub use self::actor::{App, Event};
 pub use self::command::{
-    Ask, AskStudies, AskWho, BringIn, Command, Done, FetchGranted, FetchOwn, FindStudies, ForgetCopy, GrantStudy,
-    InboxRead, PickUp, ReadInbox, RevokeGrant, RevokedGrant, ShowCard, WhoHas,
+    AnswerInvitation, Ask, AskStudies, AskWho, BringIn, Command, Done, FetchGranted, FetchOwn, FindStudies, ForgetCopy,
+    GrantInvited, GrantStudy, InboxRead, Invite, LookForAnswer, LookForOpening, PickUp, PickWords, ReadInbox,
+    RevokeGrant, RevokedGrant, ShowCard, WhoHas,
 };
+pub use self::invitation::{AnswerRow, InvitationRow, InvitationStage, WhoAnswered};
 pub use self::running::{CommandId, Running};
 pub use self::state::{GrantRow, Person, ReceivedRow, RunningRow, State, StudyRow};
 pub use self::trouble::{Trouble, TroubleKind, sentences};

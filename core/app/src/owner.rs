@@ -12,6 +12,7 @@ use clavicle_wallet::patient::Patient;
 use clavicle_wallet::recipient::Recipient;
 
 use crate::command::{Command, Done, InboxRead, RevokedGrant, WhoHas};
+use crate::invitation::{AnswerRow, InvitationRow};
 use crate::state::{Person, State, of_patient, of_recipient};
 use crate::trouble::Trouble;
 
@@ -95,6 +96,15 @@ async fn of_a_patient(
             let study = own(patient, of.study)?;
             Done::GrantStudy(patient.grant(&study, &of.card, &of.request).await?)
         }
+        Command::Invite(of) => Done::Invite(InvitationRow::of(&patient.invite(of.way, of.minutes, tell).await?)),
+        Command::LookForAnswer(of) => {
+            Done::LookForAnswer(InvitationRow::of(&patient.look_for_answer(of.invitation).await?))
+        }
+        Command::PickWords(of) => Done::PickWords(InvitationRow::of(&patient.pick(of.invitation, of.words).await?)),
+        Command::GrantInvited(of) => {
+            let study = own(patient, of.study)?;
+            Done::GrantInvited(patient.grant_invited(of.invitation, &study, &of.request).await?)
+        }
         Command::AskWho(of) => {
             let study = own(patient, of.study)?;
             patient.bring_in().await?;
@@ -119,7 +129,11 @@ async fn of_a_patient(
             return Ok(Step::Fetch(patient.begin_fetch(&study, of.out.as_deref()).await?));
         }
         Command::ForgetCopy(of) => Done::ForgetCopy(patient.forget(&own(patient, of.study)?)?),
-        Command::ShowCard(_) | Command::ReadInbox(_) | Command::FetchGranted(_) => {
+        Command::ShowCard(_)
+        | Command::AnswerInvitation(_)
+        | Command::LookForOpening(_)
+        | Command::ReadInbox(_)
+        | Command::FetchGranted(_) => {
             return Err(WalletError::OtherKind { is: "patient", needed: "recipient" });
         }
     }))
@@ -133,6 +147,13 @@ async fn of_a_recipient(
 ) -> Result<Step, WalletError> {
     Ok(Step::Done(match command {
         Command::ShowCard(of) => Done::ShowCard(recipient.card(of.keys, of.days, &of.wish, teller(control)).await?),
+        Command::AnswerInvitation(of) => {
+            let made = recipient.answer(&of.invitation, of.keys, of.days, &of.wish, teller(control)).await?;
+            Done::AnswerInvitation(AnswerRow::of(&made))
+        }
+        Command::LookForOpening(of) => {
+            Done::LookForOpening(AnswerRow::of(&recipient.look_for_opening(of.invitation).await?))
+        }
         Command::ReadInbox(_) => Done::ReadInbox(read_inbox(recipient, control).await?),
         Command::FetchGranted(of) => {
             let granted = recipient.granted(&of.grant.to_string())?;
@@ -146,6 +167,10 @@ async fn of_a_recipient(
         | Command::FindStudies(_)
         | Command::AskStudies(_)
         | Command::GrantStudy(_)
+        | Command::Invite(_)
+        | Command::LookForAnswer(_)
+        | Command::PickWords(_)
+        | Command::GrantInvited(_)
         | Command::AskWho(_)
         | Command::BringIn(_)
         | Command::RevokeGrant(_)

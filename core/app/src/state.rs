@@ -15,6 +15,7 @@ use clavicle_wallet::recipient::{CopyState, Recipient};
 use clavicle_wallet::rows::{InSpiteOf, Noticed, Stage, Summary};
 use clavicle_wallet::{Silence, WalletError};
 
+use crate::invitation::{AnswerRow, InvitationRow};
 use crate::running::CommandId;
 use crate::trouble::Trouble;
 
@@ -39,6 +40,10 @@ pub struct State {
     pub grants: Vec<GrantRow>,
     /// What a recipient was granted, the earliest first.
     pub received: Vec<ReceivedRow>,
+    /// The Invitations that a patient showed, the earliest first.
+    pub invitations: Vec<InvitationRow>,
+    /// The Invitations that a recipient answered, the earliest first.
+    pub answers: Vec<AnswerRow>,
     /// What is under way, or waits for its turn.
     pub running: Vec<RunningRow>,
     /// Who does not answer, while what is under way waits for so many that it cannot become final.
@@ -147,6 +152,8 @@ pub struct ReceivedRow {
     pub description: String,
     /// Who it is about, as the granter was told.
     pub about: Option<About>,
+    /// From when.
+    pub begins: Timestamp,
     /// Until when.
     pub expires: Timestamp,
     /// What for.
@@ -248,7 +255,8 @@ pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
     let refused = patient.executed_although_refused()?;
     let refused = refused.iter().map(|one| GrantRow { refused: true, ..GrantRow::of(one) });
     let grants = made.chain(refused).collect();
-    Ok(State { person: Person::Patient, studies, grants, ..State::default() })
+    let invitations = patient.invitations()?.iter().map(InvitationRow::of).collect();
+    Ok(State { person: Person::Patient, studies, grants, invitations, ..State::default() })
 }
 
 /// What there is of a recipient's.
@@ -263,6 +271,7 @@ pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> 
             study_instance_uid: of.study_instance_uid.to_string(),
             description: of.description.to_string(),
             about: recipient.about(&granted)?,
+            begins: of.terms.not_before,
             expires: of.terms.expires,
             purpose: of.terms.purpose,
             objection: recipient.objection(&granted)?,
@@ -271,5 +280,6 @@ pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> 
             in_spite_of: recipient.noted(study)?,
         });
     }
-    Ok(State { person: Person::Recipient, received, ..State::default() })
+    let answers = recipient.answers()?.iter().map(AnswerRow::of).collect();
+    Ok(State { person: Person::Recipient, received, answers, ..State::default() })
 }

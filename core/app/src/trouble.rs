@@ -130,14 +130,15 @@ impl From<WalletError> for Trouble {
             "fetch" if matches!(error, WalletError::Fetch(FetchError::Unreachable(_) | FetchError::Broken)) => {
                 TroubleKind::Offline
             }
-            "not_final" | "unfinished" | "mailbox" => TroubleKind::NotFinal,
-            "expired" | "altered" | "pickup" | "card" | "network" | "terms" | "name" | "kind" => TroubleKind::Code,
+            "not_final" | "unfinished" | "mailbox" | "not_compared" | "not_yet" => TroubleKind::NotFinal,
+            "expired" | "altered" | "pickup" | "card" | "invitation" | "limits" | "network" | "terms" | "name"
+            | "kind" => TroubleKind::Code,
             "ended" => TroubleKind::Ended,
             "refused" | "rejected" => TroubleKind::Refused,
             "study" | "not_told" => TroubleKind::Study,
             "not_found" | "not_fetched" => TroubleKind::NotFound,
             "vault" | "file" => TroubleKind::Storage,
-            "proof" | "receipts" | "fetch" => TroubleKind::Untrusted,
+            "proof" | "receipts" | "fetch" | "void" => TroubleKind::Untrusted,
             _ => TroubleKind::Defect,
         };
         Self { kind, happened: sentences(&error), support: format!("{word}.{}", name(&error)), word }

@@ -148,8 +148,8 @@ pub struct Answer {
     pub nonce: Nonce,
 }
 
-/// An answer that holds together: made by [`Answer::check`] and nothing else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An answer that holds together: made by [`Answer::check`] and nothing else. (A vault that keeps it gives it back.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct CheckedAnswer {
     invitation: InvitationId,
     digest: AnswerDigest,

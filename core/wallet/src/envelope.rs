@@ -48,10 +48,12 @@
 //! | the question | one study, one transaction, or all keys with one beginning | which study is asked about |
 //! | the question which block is vouched for | nothing, always the same | that somebody has not looked for more than 14 days |
 //! | mailbox: key, token | one of each for a card | which card: both relays that keep it |
-//! | mailbox: until | time of the newest proven header, thirty days on, up to midnight UTC ([`Head::kept_until`]) | the day |
+//! | mailbox: until | time of the newest proven header, thirty days on, up to midnight UTC ([`Head::kept_until`]); of an Invitation one day | the day, and whether it is an Invitation's |
 //! | mailbox: work | a number of ten minutes that the relay gave, random bytes, and what was found | nothing |
 //! | collection | the relay's challenge, the names of both ends; no time of the wallet's | nothing |
 //! | message | one of four lengths; deposited when its grant is final | which grant: see the limits |
+//!
+//! To whoever is shown an Invitation, or photographs it: its end, by the device's clock up to a whole minute.
 //!
 //! To the source alone: the time in a hello, the key that fetches, the transfer's address. Under the seal of a
 //! letter: when it was written, by the device's clock; to its reader alone.
@@ -137,6 +139,8 @@ pub struct GrantRequest {
     pub later_revisions: bool,
     /// For how long the grant stays good while the source cannot reach the ledger, in milliseconds.
     pub staleness_ms: u64,
+    /// How long it is until it begins, in milliseconds: until then it can be ended before anything was fetched.
+    pub begins_in_ms: u64,
 }
 
 /// The Terms of a grant of all of a study in this edition, from now on.
@@ -146,7 +150,7 @@ pub(crate) fn terms(
     (revision, manifest_root): (u32, ManifestRoot),
     request: &GrantRequest,
 ) -> Terms {
-    let from = head.time.timestamp();
+    let from = head.time.timestamp().plus(request.begins_in_ms);
     Terms {
         not_before: from,
         expires: from.plus(request.for_ms),

@@ -14,6 +14,7 @@ use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::StatelessError;
 use clavicle_ledger::tree::ProofError;
 use clavicle_letters::card::CardError;
+use clavicle_letters::invitation::InvitationError;
 use clavicle_letters::seal::SealError;
 use clavicle_manifest::VerifyError;
 use clavicle_network::endpoint::EndpointError;
@@ -214,6 +215,62 @@ pub enum WalletError {
          and ask the hospital why"
     )]
     ReceiptsChanged(u64),
+    /// See [`InvitationError`].
+    #[error(transparent)]
+    Invitation(#[from] InvitationError),
+    /// No such Invitation.
+    #[error("this wallet has no such invitation, or it ended long ago; make a new one, or ask for it")]
+    NoInvitation,
+    /// An Invitation whose mailbox is nowhere.
+    #[error(
+        "the invitation's mailbox is kept by hospitals that the network does not have, so that no answer would arrive: ask the patient for \
+         another invitation"
+    )]
+    UnknownInvitation,
+    /// Nobody answered.
+    #[error("nobody has answered the invitation while it was good; show a new one")]
+    InvitationOver,
+    /// The patient's device did not take the answer.
+    #[error(
+        "the patient's device has not taken the answer while the invitation was good: it was closed, or somebody else has answered too. Nothing \
+         was granted by it; ask the patient for a new invitation"
+    )]
+    InvitationUnopened,
+    /// Two have answered.
+    #[error(
+        "two different answers came to this invitation, so that somebody else has seen the code. It is void, and nothing was granted by it: show a \
+         new one, so that only the right person sees it"
+    )]
+    SecondAnswer,
+    /// Other words.
+    #[error(
+        "these are not the words: somebody may be between the two devices. The invitation is void, and nothing was granted by it: show a new one to \
+         the person you mean"
+    )]
+    WordsDiffer,
+    /// Nobody to compare with.
+    #[error("nobody has answered the invitation yet, so that there are no words to compare")]
+    NotAnswered,
+    /// The words were not picked.
+    #[error(
+        "the four words have not been compared yet, and nothing is granted before: pick those that the other screen shows"
+    )]
+    NotPicked,
+    /// The answer could not be left.
+    #[error("no relay that keeps the invitation's mailbox took the answer; asked for again, it is left there")]
+    NotAnsweredYet,
+    /// What opens the Invitation could not be left.
+    #[error("somebody has answered, and could not be told so; asked for again, it goes on where it stopped")]
+    NotOpened,
+    /// More than somebody from afar gets whom nobody has checked.
+    #[error(
+        "nobody has checked this name, and they are not here: they may have one study, for 24 hours at most. Ask them for a card that a hospital \
+         vouches for, or let them in face to face"
+    )]
+    FarTooMuch,
+    /// A grant that has not begun.
+    #[error("it begins at {0}; nothing can be fetched before")]
+    GrantNotYet(Timestamp),
     /// A grant that ends before it begins.
     #[error("the grant would have ended already")]
     TooShort,
@@ -322,6 +379,15 @@ impl WalletError {
                 "pickup"
             }
             Self::Card(_) | Self::CardUsedUp | Self::UnknownRelays => "card",
+            Self::Invitation(_)
+            | Self::NoInvitation
+            | Self::UnknownInvitation
+            | Self::InvitationOver
+            | Self::InvitationUnopened => "invitation",
+            Self::SecondAnswer | Self::WordsDiffer => "void",
+            Self::NotAnswered | Self::NotPicked | Self::NotAnsweredYet | Self::NotOpened => "not_compared",
+            Self::FarTooMuch => "limits",
+            Self::GrantNotYet(_) => "not_yet",
             Self::Unfinished(_) => "unfinished",
             Self::Seal(_) | Self::NotDelivered | Self::NoMailbox => "mailbox",
             Self::NoStudy(_) | Self::NoGrant(_) | Self::Ambiguous { .. } => "not_found",

@@ -9,17 +9,19 @@ use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::encoding::{Ascending, Bytes, Text};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{GrantId, SourceId, StudyId};
-use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Standing, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, LocalTime, Timestamp};
 use clavicle_letters::about::About;
-use clavicle_letters::card::{Card, Credential, MAX_GRANTEES, SignedCard};
+use clavicle_letters::card::{Card, Credential, MAX_GRANTEES, SignedCard, TOLERANCE_MS};
 use clavicle_letters::identity::Identity;
-use clavicle_letters::letter::{Content, Notice};
+use clavicle_letters::invitation::{Answer, Opening, SignedInvitation};
+use clavicle_letters::letter::{Content, Letter, Notice};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_letters::seal;
+use clavicle_letters::transcript::{InvitationId, Nonce};
 use clavicle_network::message::MAX_DEPOSITS;
 use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::{FetchError, Progress, Reach};
@@ -32,7 +34,7 @@ use crate::error::{OwnText, WalletError};
 use crate::ledger::{Collect, Keep, Proven, Woken};
 use crate::objection::{self, Objection};
 use crate::patient::one;
-use crate::rows::{CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
+use crate::rows::{AnswerMade, AnswerStage, CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
 use crate::vault::{KeyStore, VaultError};
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 
@@ -216,6 +218,144 @@ impl Recipient {
         Ok(card)
     }
 
+    /// The Invitations that were answered, the earliest first.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn answers(&self) -> Result<Vec<AnswerMade>, WalletError> {
+        let mut all: Vec<AnswerMade> =
+            self.wallet.vault.all::<AnswerMade>()?.into_iter().map(|(_, made)| made).collect();
+        all.sort_by_key(|made| (made.at, made.id()));
+        Ok(all)
+    }
+
+    /// Answers an Invitation with a card of fresh keys. Asked for once more it is the same answer, whatever else is said: another would void the Invitation.
+    /// `progress` is told how far the card's mailbox is.
+    ///
+    /// # Errors
+    /// [`WalletError`]; the same again goes on where it stopped.
+    pub async fn answer(
+        &mut self,
+        invitation: &SignedInvitation,
+        keys: usize,
+        days: u64,
+        wish: &str,
+        progress: impl Fn(usize, usize),
+    ) -> Result<AnswerMade, WalletError> {
+        let (chain, id) = (self.wallet.chain(), invitation.invitation.id());
+        let before = self.wallet.vault.get::<AnswerMade>(id.as_bytes())?;
+        if let Some(made) = before.as_ref().filter(|made| made.words().is_some()) {
+            return Ok(made.clone());
+        }
+        let shown = invitation.verify(&chain, self.wallet.now())?;
+        let relays: Vec<SourceId> = shown.mailbox.relays.iter().copied().collect();
+        if !relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
+            self.wallet.ledger.look_up(&relays).await;
+        }
+        if !relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
+            return Err(WalletError::UnknownInvitation);
+        }
+        let mut made = match before {
+            Some(made) => made,
+            None => {
+                let card = self.card(keys, days, wish, progress).await?;
+                let answer = Answer { invitation: id, card, nonce: Nonce::from_bytes(random()?) };
+                let made = AnswerMade {
+                    invitation: invitation.clone(),
+                    answer,
+                    at: self.wallet.now(),
+                    stage: AnswerStage::Made,
+                };
+                // Before anybody sees it.
+                self.wallet.vault.put(id.as_bytes(), &made)?;
+                made
+            }
+        };
+        if made.stage == AnswerStage::Made {
+            let sealed = self.sealed_answer(&made)?;
+            let Mailbox { key, token, .. } = &shown.mailbox;
+            let taken = self.wallet.ledger.deposit(&relays, *key, *token, &sealed).await;
+            self.wallet.keep_directory()?;
+            if taken == 0 {
+                return Err(WalletError::NotAnsweredYet);
+            }
+            made.stage = AnswerStage::Sent;
+            self.wallet.vault.put(id.as_bytes(), &made)?;
+        }
+        Ok(made)
+    }
+
+    fn sealed_answer(&self, made: &AnswerMade) -> Result<Vec<u8>, WalletError> {
+        let key = self.wallet.key(Branch::Mailbox, self.shown(made)?.mailbox)?;
+        let letter = Letter {
+            chain: self.wallet.chain(),
+            to: made.invitation.invitation.recipient,
+            from: key.public(),
+            sent: self.wallet.now(),
+            content: Content::Answer(Box::new(made.answer.clone())),
+        };
+        Ok(seal::seal(&letter, &key)?)
+    }
+
+    /// The card that an Invitation was answered with.
+    fn shown(&self, made: &AnswerMade) -> Result<Shown, WalletError> {
+        self.wallet.vault.get(made.answer.card.card.mailbox.key.as_bytes())?.ok_or(WalletError::NoInvitation)
+    }
+
+    /// Looks once whether the patient's device has taken the answer: then there are words to compare.
+    ///
+    /// # Errors
+    /// [`WalletError::InvitationUnopened`] and others; the same again looks once more.
+    pub async fn look_for_opening(&mut self, id: InvitationId) -> Result<AnswerMade, WalletError> {
+        let made = |recipient: &Self| {
+            recipient.wallet.vault.get::<AnswerMade>(id.as_bytes())?.ok_or(WalletError::NoInvitation)
+        };
+        let before = made(self)?;
+        if before.words().is_some() {
+            return Ok(before);
+        }
+        let cards = [self.shown(&before)?];
+        let key = self.wallet.key(Branch::Mailbox, cards[0].mailbox)?;
+        let mailbox = [Collect { key, relays: cards[0].card.card.mailbox.relays.iter().copied().collect() }];
+        let (mut new, mut notices) = (Vec::new(), Vec::new());
+        let mut came = Came { recipient: &*self, cards: &cards, new: &mut new, notices: &mut notices };
+        let collected = self.wallet.ledger.collect(&mailbox, &mut came, &mut |_, _| {}).await?;
+        self.keep_notices(notices).await?;
+        let after = made(self)?;
+        if after.words().is_some() {
+            return Ok(after);
+        }
+        if collected.reached.is_empty() {
+            return Err(WalletError::NoRelay(collected.silent.into_values().flatten().next()));
+        }
+        let expires = after.invitation.invitation.expires;
+        if self.wallet.now() > expires.plus(2 * TOLERANCE_MS) {
+            Err(WalletError::InvitationUnopened)
+        } else {
+            Ok(after)
+        }
+    }
+
+    /// Keeps the words that an opening brings, if it opens an Invitation that was answered with this card.
+    fn take_opening(&self, shown: &Shown, opening: &Opening, from: &Key) -> Result<(), WalletError> {
+        let id = opening.invitation;
+        let Some(mut made) = self.wallet.vault.get::<AnswerMade>(id.as_bytes())? else {
+            debug!("what opens an invitation that was not answered");
+            return Ok(());
+        };
+        match opening.check(&made.invitation.invitation, &made.answer, from) {
+            Ok(comparison) if made.answer.card == shown.card => {
+                made.stage = AnswerStage::Opened(comparison.words());
+                Ok(self.wallet.vault.put(id.as_bytes(), &made)?)
+            }
+            Ok(_) => Ok(()),
+            Err(error) => {
+                debug!(%error, "what does not open an invitation");
+                Ok(())
+            }
+        }
+    }
+
     /// Reads what came to the mailboxes of all cards, and gives what is new. What cannot be read is thrown away: somebody else sealed it, or it was
     /// altered. All relays are asked at once, and who does not answer keeps nobody waiting whose mailboxes others keep as well. `progress` is told how
     /// many mailboxes were reached, and of how many.
@@ -285,8 +425,12 @@ impl Recipient {
                 }
                 return Ok(None);
             }
-            Content::Answer(_) | Content::Opening(_) => {
-                debug!("a letter about an invitation that this wallet did not answer");
+            Content::Opening(opening) => {
+                self.take_opening(shown, opening, &letter.from)?;
+                return Ok(None);
+            }
+            Content::Answer(_) => {
+                debug!("an answer to an invitation, in the mailbox of a card");
                 return Ok(None);
             }
         };
@@ -547,6 +691,9 @@ impl Recipient {
         let now = self.wallet.now().max(time.timestamp());
         if now >= terms.expires {
             return Err(WalletError::GrantOver(terms.expires));
+        }
+        if now < terms.not_before {
+            return Err(WalletError::GrantNotYet(terms.not_before));
         }
         record.permits(Deed::GranteeFetch, time).map_err(WalletError::Standing)?;
         let live = record.grants.find(&granted.id).filter(|grant| grant.is_live(BlockTime(now)));

@@ -14,10 +14,13 @@ use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, Height, Timestamp};
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
 use clavicle_letters::about::About;
-use clavicle_letters::card::{MAX_GRANTEES, SignedCard};
+use clavicle_letters::card::{MAX_GRANTEES, SignedCard, TOLERANCE_MS};
 use clavicle_letters::identity::Identity;
+use clavicle_letters::invitation::{Answer, CheckedAnswer, SignedInvitation};
 use clavicle_letters::letter::Notice;
 use clavicle_letters::pickup::PickupCode;
+use clavicle_letters::transcript::{InvitationId, Nonce};
+use clavicle_letters::words::{Comparison, FourWords};
 use clavicle_manifest::{Date, Manifest, StoredDigest, Uid};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
@@ -175,6 +178,139 @@ pub struct Shown {
     pub kept_until: Timestamp,
     /// Whether something was fetched with its keys: then its mailbox is kept for longer than the card is good for.
     pub has_copy: bool,
+}
+
+/// How an Invitation is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Way {
+    /// To somebody who is there.
+    FaceToFace,
+    /// By a link, with the words over the telephone.
+    FromAfar,
+}
+
+/// How far an Invitation is that a patient showed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum InvitedStage {
+    /// Nobody has answered.
+    Shown,
+    /// Somebody has: this side is bound to that answer.
+    Answered,
+    /// And was told the nonce: the other screen shows the words, or will.
+    Opened,
+    /// The patient has picked the right words.
+    Picked,
+    /// Something was granted by it.
+    Granted,
+    /// Nothing is granted by it any more.
+    Void(Voided),
+}
+
+/// Why an Invitation is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum Voided {
+    /// Two have answered it.
+    SecondAnswer,
+    /// The patient picked other words.
+    WordsDiffer,
+}
+
+/// An answer that an Invitation is bound to.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Accepted {
+    /// What it says.
+    pub answer: Answer,
+    /// That it holds together.
+    pub checked: CheckedAnswer,
+}
+
+/// An Invitation that a patient showed. By its id.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Invited {
+    /// The Invitation.
+    pub invitation: SignedInvitation,
+    /// What it commits to.
+    pub nonce: Nonce,
+    /// The seed of its mailbox's key.
+    pub seed: [u8; 32],
+    /// What opens answers to it.
+    pub identity: Identity,
+    /// How it is shown.
+    pub way: Way,
+    /// When it was made.
+    pub at: Timestamp,
+    /// The answer that it is bound to.
+    pub accepted: Option<Accepted>,
+    /// How far it is.
+    pub stage: InvitedStage,
+}
+
+impl Invited {
+    /// What it is known by.
+    #[must_use]
+    pub fn id(&self) -> InvitationId {
+        self.invitation.invitation.id()
+    }
+
+    /// The card of whoever answered.
+    #[must_use]
+    pub fn card(&self) -> Option<&SignedCard> {
+        self.accepted.as_ref().map(|accepted| &accepted.answer.card)
+    }
+
+    /// What the patient compares, once somebody has answered and was told the nonce.
+    #[must_use]
+    pub fn comparison(&self) -> Option<Comparison> {
+        let accepted = self.accepted.as_ref().filter(|_| self.stage != InvitedStage::Answered)?;
+        Some(accepted.checked.compare(&self.invitation.invitation.chain, &self.nonce))
+    }
+
+    /// Whether it can be answered no more.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now > self.invitation.invitation.expires.plus(TOLERANCE_MS)
+    }
+}
+
+/// How far an answer to an Invitation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub enum AnswerStage {
+    /// Made, perhaps sent.
+    Made,
+    /// In the Invitation's mailbox.
+    Sent,
+    /// The patient's device has taken it: these are the words.
+    Opened(FourWords),
+}
+
+/// An Invitation that a recipient answered. By its id.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct AnswerMade {
+    /// The Invitation.
+    pub invitation: SignedInvitation,
+    /// The answer.
+    pub answer: Answer,
+    /// When it was made.
+    pub at: Timestamp,
+    /// How far it is.
+    pub stage: AnswerStage,
+}
+
+impl AnswerMade {
+    /// What the Invitation is known by.
+    #[must_use]
+    pub fn id(&self) -> InvitationId {
+        self.answer.invitation
+    }
+
+    /// The words, once they are known.
+    #[must_use]
+    pub const fn words(&self) -> Option<FourWords> {
+        match self.stage {
+            AnswerStage::Opened(words) => Some(words),
+            AnswerStage::Made | AnswerStage::Sent => None,
+        }
+    }
 }
 
 /// A notice of what became of a study, signed by its source. By the study's id.
@@ -355,6 +491,8 @@ rows! {
     RefusedClaim, "claim-refused", "a claim that was refused", MAX_ENVELOPE_LEN + 1024;
     Revoked, "revoked", "a grant that was revoked", MAX_ENVELOPE_LEN + 9;
     Shown, "card", "a card that was shown", 4 * 1024;
+    Invited, "invited", "an invitation that was shown", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;
+    AnswerMade, "answer", "an invitation that was answered", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;
     CopyOf, "copy", "a copy that was made", 64;
     Proved, "proved", "a study as it was proven", Study::MAX_LEN + 16;
     InSpiteOf, "in_spite_of", "a copy's use in spite of something", 32 + 2 * (4 + 512) + 8;

@@ -28,40 +28,45 @@ use crate::people::PIN;
 use crate::process::PATIENCE;
 
 const MERCY: usize = 0;
-const REQUEST: GrantRequest =
-    GrantRequest { for_ms: 7 * DAY_MS, purpose: PurposeOfUse::Treatment, later_revisions: true, staleness_ms: 0 };
+pub(crate) const REQUEST: GrantRequest = GrantRequest {
+    for_ms: 7 * DAY_MS,
+    purpose: PurposeOfUse::Treatment,
+    later_revisions: true,
+    staleness_ms: 0,
+    begins_in_ms: 0,
+};
 /// Instants at which something is cancelled, in milliseconds after it was asked for.
 const INSTANTS: [u64; 5] = [0, 1, 5, 20, 60];
 
 #[expect(clippy::disallowed_methods, reason = "people have clocks")]
-fn clock() -> LocalTime {
+pub(crate) fn clock() -> LocalTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     LocalTime(Timestamp(since.as_millis().try_into().unwrap()))
 }
 
-fn keys() -> Arc<dyn KeyStore> {
+pub(crate) fn keys() -> Arc<dyn KeyStore> {
     Arc::new(Passphrase::new("four words of one person".to_owned()).unwrap())
 }
 
-async fn soon<T>(what: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(what: impl Future<Output = T>) -> T {
     timeout(PATIENCE, what).await.expect("it did not happen in time")
 }
 
 /// Waits for a command that is to be done.
-async fn done<C: clavicle_app::Ask>(running: Result<Running<C>, Trouble>) -> C::Done {
+pub(crate) async fn done<C: clavicle_app::Ask>(running: Result<Running<C>, Trouble>) -> C::Done {
     soon(running.unwrap().ended()).await.unwrap()
 }
 
 /// Four hospitals, and somebody's study at the first.
-struct World {
-    cluster: Cluster,
+pub(crate) struct World {
+    pub(crate) cluster: Cluster,
     genesis: Genesis,
-    study: StudyId,
+    pub(crate) study: StudyId,
     code: PickupCode,
 }
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let cluster = Cluster::running();
         brain(&cluster, "images", 1..=6);
         let study = cluster.ingest(MERCY, "images");
@@ -70,18 +75,23 @@ impl World {
         Self { cluster, genesis, study: study.parse_id(), code }
     }
 
-    async fn patient(&self, name: &str) -> App {
+    pub(crate) async fn patient(&self, name: &str) -> App {
         let folder = self.cluster.path(name);
         soon(App::create_patient(&folder, keys(), self.genesis.clone(), clock)).await.unwrap().0
     }
 
-    async fn recipient(&self, name: &str) -> App {
+    pub(crate) async fn recipient(&self, name: &str) -> App {
+        self.recipient_at(name, clock).await
+    }
+
+    /// One with this clock.
+    pub(crate) async fn recipient_at(&self, name: &str, clock: fn() -> LocalTime) -> App {
         let folder = self.cluster.path(name);
         let (app, _) = soon(App::create_recipient(&folder, keys(), self.genesis.clone(), name, clock)).await.unwrap();
         app
     }
 
-    fn pick_up(&self) -> PickUp {
+    pub(crate) fn pick_up(&self) -> PickUp {
         PickUp { code: self.code.clone(), answer: PIN.to_owned().into() }
     }
 
@@ -198,33 +208,35 @@ async fn read_while_it_comes(rossi: &App, grant: GrantId, original: &Path) {
     assert!(images.is_whole() && whole.borrow().len() == 6);
 }
 
+/// Asks for something, cancels it at several instants, asks again each time, and at last lets it be done.
+pub(crate) async fn at_any_instant<C: clavicle_app::Ask>(app: &App, command: impl Fn() -> C) -> C::Done {
+    for ms in INSTANTS {
+        let running = app.send(command()).unwrap();
+        let (control, mut ended) = (running.control().clone(), Box::pin(running.ended()));
+        if let Ok(ended) = timeout(Duration::from_millis(ms), &mut ended).await {
+            return ended.unwrap();
+        }
+        control.cancel();
+        match soon(ended).await {
+            Ok(done) => return done,
+            Err(trouble) => assert_eq!(trouble.kind, TroubleKind::Cancelled, "{trouble:?}"),
+        }
+    }
+    soon(app.send(command()).unwrap().ended()).await.unwrap()
+}
+
 #[tokio::test]
 async fn whatever_is_cancelled_at_whatever_instant_is_done_once_when_it_is_asked_for_again() {
     let world = World::new();
     let (ana, rossi) = (world.patient("ana").await, world.recipient("rossi").await);
-    async fn cancelled<C: clavicle_app::Ask>(app: &App, command: impl Fn() -> C) -> C::Done {
-        for ms in INSTANTS {
-            let running = app.send(command()).unwrap();
-            let (control, mut ended) = (running.control().clone(), Box::pin(running.ended()));
-            if let Ok(ended) = timeout(Duration::from_millis(ms), &mut ended).await {
-                return ended.unwrap();
-            }
-            control.cancel();
-            match soon(ended).await {
-                Ok(done) => return done,
-                Err(trouble) => assert_eq!(trouble.kind, TroubleKind::Cancelled, "{trouble:?}"),
-            }
-        }
-        soon(app.send(command()).unwrap().ended()).await.unwrap()
-    }
-    cancelled(&ana, || world.pick_up()).await;
+    at_any_instant(&ana, || world.pick_up()).await;
     assert_eq!(ana.subscribe().borrow().studies.len(), 1);
-    let card = cancelled(&rossi, card).await;
-    cancelled(&ana, || world.grant(&card)).await;
-    let who = cancelled(&ana, || AskWho { study: world.study }).await;
+    let card = at_any_instant(&rossi, card).await;
+    at_any_instant(&ana, || world.grant(&card)).await;
+    let who = at_any_instant(&ana, || AskWho { study: world.study }).await;
     assert_eq!(who.access.grants.len(), 1, "granted once");
     let grant = who.access.grants[0].grant;
-    cancelled(&rossi, || ReadInbox {}).await;
+    at_any_instant(&rossi, || ReadInbox {}).await;
     assert_eq!(rossi.subscribe().borrow().received.len(), 1);
 
     // Nothing half is visible: no file, and no copy, until it was fetched whole.
@@ -236,11 +248,11 @@ async fn whatever_is_cancelled_at_whatever_instant_is_done_once_when_it_is_asked
     fetching.control().cancel();
     assert_eq!(soon(fetching.ended()).await.unwrap_err().kind, TroubleKind::Cancelled);
     assert!(!out.exists() && rossi.subscribe().borrow().received[0].copy.is_none());
-    let fetched = cancelled(&rossi, || FetchGranted { grant, out: Some(out.clone()) }).await;
+    let fetched = at_any_instant(&rossi, || FetchGranted { grant, out: Some(out.clone()) }).await;
     assert!(fetched.comparison.is_complete() && fetched.folder.is_some(), "{fetched:?}");
-    assert!(cancelled(&ana, || FetchOwn { study: world.study, out: None }).await.comparison.is_complete());
+    assert!(at_any_instant(&ana, || FetchOwn { study: world.study, out: None }).await.comparison.is_complete());
 
-    cancelled(&ana, || RevokeGrant { grant: grant.to_string() }).await;
+    at_any_instant(&ana, || RevokeGrant { grant: grant.to_string() }).await;
     let who = done(ana.send(AskWho { study: world.study })).await;
     assert!(who.access.grants.is_empty());
     ana.close().await;

@@ -47,6 +47,8 @@
 //! | whoever filled one mailbox leaves a letter in each of many, and is forgotten | `whoever_took_much_of_one_thing_is_remembered_whatever_it_takes_of_others` in `relay/src/store/mailboxes/shares.rs` |
 //! | a study with the UIDs `..` writes its images outside the folder it is fetched into | `core/manifest/tests/manifest/wrong.rs` |
 //! | an object with a modality in letters that are no ASCII ends every wallet that picks up its study, or is restored | `a_modality_that_is_not_ascii_…`, `core/wallet/src/rows.rs`; `a_code_is_ascii_whatever_escapes_are_in_it`, `core/imaging/tests/imaging/hostile.rs` |
+//! | who photographs an Invitation answers it too; who sits between the two devices shows each an Invitation or an answer of his own | `invitation.rs` |
+//! | words are ground until both sides' are the same | `core/letters/src/invitation/tests.rs` |
 //! | of two cards in a picture one is granted to, in silence | `core/letters/src/code/picture.rs` |
 //! | a picture or another file takes the place of a person's own, also through a link | `core/command/src/file.rs`, `desktop/cli/tests/view.rs` |
 //! | images land in an archive under an id that somebody else has there | `desktop/cli/tests/push/coerced.rs` |

@@ -11,6 +11,7 @@ mod handed_on;
 #[expect(dead_code, reason = "a listener is fed otherwise than a decoder")]
 mod hostile;
 mod image;
+mod invitation;
 mod killed;
 mod moves;
 mod notices;

@@ -12,7 +12,7 @@
 mod picture;
 
 #[cfg(feature = "pictures")]
-pub use self::picture::{MAX_TEXT_LEN, PictureError, PictureFormat, from_picture, is_picture, to_png};
+pub use self::picture::{MAX_TEXT_LEN, PictureError, PictureFormat, from_picture, is_picture, to_blocks, to_png};
 
 use clavicle_ledger::encoding::{self, DecodeError, Wire};
 use data_encoding::BASE32_NOPAD;

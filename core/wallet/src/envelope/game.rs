@@ -223,6 +223,7 @@ impl Day {
             purpose: PurposeOfUse::Treatment,
             later_revisions: true,
             staleness_ms: 0,
+            begins_in_ms: 0,
         };
         let terms = terms(head, self.dice.bytes(), (0, ManifestRoot::from_bytes([8; 32])), &request);
         let body = grant(head, self.dice.bytes(), &CHAIN, study, grantee, &terms);

@@ -27,6 +27,8 @@ use crate::wallet::{ReceiptGiven, random};
 
 /// How long a command that is about something else brings in what is not final yet.
 const BRING_IN: Duration = Duration::from_secs(3);
+/// From when on a grant begins later, and not now, in milliseconds: clocks differ.
+const LATER_MS: u64 = 30 * 60 * 1000;
 /// How many grants and revocations are brought in by one command, each.
 const AT_ONCE: usize = 8;
 
@@ -471,7 +473,7 @@ fn check_rules(
     request: &GrantRequest,
 ) -> Result<(), WalletError> {
     let refuse = |why: GrantError| Err(WalletError::Rejected(why.to_string()));
-    let given = head.time.timestamp().plus(request.for_ms).day_rounded_up();
+    let given = head.time.timestamp().plus(request.begins_in_ms).plus(request.for_ms).day_rounded_up();
     let latest = now.timestamp().day().plus(parameters.max_grant_days);
     if given > latest {
         return refuse(GrantError::TooLong { given, latest });
@@ -494,4 +496,5 @@ fn is_asked(grant: &Granted, request: &GrantRequest) -> bool {
         && terms.purpose == request.purpose
         && terms.later_revisions == request.later_revisions
         && terms.staleness_ms == request.staleness_ms
+        && (terms.not_before.since(*at) > LATER_MS) == (request.begins_in_ms > LATER_MS)
 }

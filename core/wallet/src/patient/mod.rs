@@ -5,6 +5,7 @@
 
 mod access;
 mod grant;
+mod invite;
 mod pickup;
 mod receipts;
 mod restore;
@@ -21,6 +22,7 @@ use clavicle_ledger::time::LocalTime;
 
 pub use self::access::{Access, AccessRow, EndedRow, HowEnded};
 pub use self::grant::{Granted, Revocable};
+pub use self::invite::{FAR_BEGINS_MS, FAR_MS, MAX_INVITATION_MINUTES, is_verified};
 pub use self::pickup::{PickedUp, PickupOutcome};
 pub use self::receipts::Look;
 pub use self::restore::{Found, Restored};
@@ -29,7 +31,7 @@ use crate::error::WalletError;
 use crate::ledger::{Proven, Told, Woken};
 use crate::objection;
 use crate::rows::Held;
-pub use crate::rows::MAX_RUNS;
+pub use crate::rows::{MAX_RUNS, Way};
 use crate::vault::KeyStore;
 use crate::wallet::{Kind, Wallet};
 

@@ -3,6 +3,7 @@
 mod client;
 mod export;
 mod images;
+mod invite;
 mod looks;
 mod personal;
 mod progress;
@@ -23,6 +24,7 @@ use clavicle_command::said::sentences;
 use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::derivation::WordsError;
 use clavicle_letters::code::PictureError;
+use clavicle_letters::words::FourWordsError;
 use clavicle_network::file::NetworkFileError;
 use clavicle_sandbox::Workers;
 use clavicle_wallet::WalletError;
@@ -35,6 +37,7 @@ use clavicle_workstation::push::PushError;
 
 pub use self::export::{ExportArguments, ExportError, MediumArguments};
 pub use self::images::{ImagesCommand, StudyArguments, UseArguments};
+pub use self::invite::{AnswerArguments, InviteArguments};
 pub use self::personal::{
     BirthDateKind, PassphraseKind, PatientBirthDateKind, PatientIdKind, PatientNameKind, PinKind,
 };
@@ -161,6 +164,11 @@ pub enum WalletCommand {
         #[arg(long, value_name = "LENGTH")]
         offline: Option<Length>,
     },
+    /// Let somebody in who is not known yet: show an invitation, compare four words, and let them fetch a study
+    ///
+    /// They scan the code, or are sent it, and their screen shows four words. You pick these among four; whoever sits in between cannot know them. The
+    /// same command goes on where it stopped.
+    Invite(Box<InviteArguments>),
     /// List the grants that were made
     Grants {
         /// Which wallet
@@ -234,6 +242,8 @@ pub enum RecipientCommand {
         #[arg(long, default_value = "")]
         wish: String,
     },
+    /// Answer a patient's invitation, and show four words, which the patient picks among others
+    Answer(AnswerArguments),
     /// Read what came, and list what was granted
     Inbox {
         /// Which wallet
@@ -295,6 +305,17 @@ pub enum CommandError {
     /// See [`PictureError`].
     #[error(transparent)]
     Picture(#[from] PictureError),
+    /// No four words.
+    #[error(transparent)]
+    FourWords(#[from] FourWordsError),
+    /// Nobody picked.
+    #[error(
+        "no words were picked, and nothing is granted before; give --words with the four that the other screen shows"
+    )]
+    NoPick,
+    /// Not signed after all.
+    #[error("nothing was signed. The invitation stays as it is: the same command asks again")]
+    NotSigned,
     /// What the code asks for.
     #[error("the code asks for {0}")]
     NoAnswer(&'static str),
@@ -399,6 +420,7 @@ impl CommandError {
             Self::NetworkFile(_) | Self::File { .. } => "file",
             Self::Passphrase(_) | Self::NoPassphrase(_) | Self::PassphrasesDiffer => "passphrase",
             Self::Words(_) | Self::NoWords(_) => "words",
+            Self::FourWords(_) | Self::NoPick | Self::NotSigned => "not_compared",
             Self::Code(_) | Self::Picture(_) => "code",
             Self::NoAnswer(_) | Self::Unanswered { .. } => "answer",
             Self::Given(_) | Self::Told { .. } => "given",

@@ -21,6 +21,7 @@ use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
 use super::images::{Against, Kept, forgotten, noted};
+use super::invite;
 use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{about_line, about_row, made, short};
@@ -37,6 +38,7 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
         RecipientCommand::Card { folder, png, keys, days, wish } => {
             card(&folder, png.as_deref(), usize::from(keys), days, &wish).await
         }
+        RecipientCommand::Answer(of) => invite::answer(&of).await,
         RecipientCommand::Inbox { folder } => inbox(&folder).await,
         RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), out.as_deref()).await,
         RecipientCommand::Images(command) => {
@@ -377,8 +379,9 @@ fn told_row(told: &Noticed) -> Value {
 }
 
 fn line(granted: &ReceivedRow) -> String {
+    let begins = if now().0 < granted.begins { format!("from {} ", moment(granted.begins)) } else { String::new() };
     format!(
-        "{}  grant {}  until {}  {}  {}",
+        "{}  grant {}  {begins}until {}  {}  {}",
         short(&granted.study.to_string()),
         short(&granted.grant.to_string()),
         moment(granted.expires),
@@ -390,7 +393,7 @@ fn line(granted: &ReceivedRow) -> String {
 fn row(granted: &ReceivedRow) -> Value {
     json!({
         "study": granted.study.to_string(), "grant": granted.grant.to_string(),
-        "study_instance_uid": granted.study_instance_uid, "description": granted.description,
+        "study_instance_uid": granted.study_instance_uid, "description": granted.description, "begins_ms": granted.begins.0,
         "source": granted.source.to_string(), "expires_ms": granted.expires.0, "purpose": granted.purpose.code(),
     })
 }

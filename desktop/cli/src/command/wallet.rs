@@ -29,6 +29,7 @@ use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use super::images::{Against, Kept, forgotten, noted};
+use super::invite;
 use super::looks;
 use super::progress;
 use super::recipient::downloaded;
@@ -74,9 +75,11 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
                 purpose: purpose.into(),
                 later_revisions: !this_revision_only,
                 staleness_ms: offline.map_or(0, |length| length.ms),
+                begins_in_ms: 0,
             };
             grant(&folder, &study, &to, &request).await
         }
+        WalletCommand::Invite(of) => invite::invite(&of).await,
         WalletCommand::Grants { folder } => {
             let app = client::patient(&folder).await?;
             client::done(&app, BringIn {}, "").await?;
@@ -215,7 +218,7 @@ fn pickup_code(given: &OsStr) -> Result<PickupCode, CommandError> {
 }
 
 /// A code that was given, out of a picture by this program's workers.
-fn code_of<C: Code>(given: &OsStr) -> Result<C, CommandError> {
+pub(super) fn code_of<C: Code>(given: &OsStr) -> Result<C, CommandError> {
     Ok(read_code(given, &reader()?)?)
 }
 

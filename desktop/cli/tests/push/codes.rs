@@ -17,15 +17,17 @@ const README: &str = include_str!("../../README.md");
 /// The port that the README has for an archive.
 const PORT: &str = "11112";
 /// What is only done where hospitals answer: that it then ends with 0 is shown with four of them, in `tests/tests/clavicle`.
-const WITH_HOSPITALS: [&str; 9] = [
+const WITH_HOSPITALS: [&str; 11] = [
     "wallet restore",
     "wallet find",
     "wallet pickup",
     "wallet grant",
+    "wallet invite",
     "wallet who",
     "wallet revoke",
     "wallet fetch",
     "recipient card",
+    "recipient answer",
     "recipient fetch",
 ];
 /// What a recipient does with a study that was granted, as a patient does with one of their own.

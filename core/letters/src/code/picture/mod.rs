@@ -145,14 +145,49 @@ pub fn is_picture(bytes: &[u8]) -> bool {
     PictureFormat::of(bytes).is_some()
 }
 
+/// A text as a QR code, with the stronger error correction if there is room.
+fn drawn(text: &str) -> Result<QrCode, PictureError> {
+    QrCode::with_error_correction_level(text, EcLevel::M)
+        .or_else(|_| QrCode::with_error_correction_level(text, EcLevel::L))
+        .map_err(|_| PictureError::TooLong(text.len()))
+}
+
+/// Draws a text as a QR code in letters, two rows of modules to a line, for a terminal of any colours: what is light is drawn, what is dark is not, and
+/// readers take a code the other way round too.
+///
+/// # Errors
+/// [`PictureError::TooLong`].
+pub fn to_blocks(text: &str) -> Result<String, PictureError> {
+    /// Modules of white around the code: fewer than the standard has, so that more codes fit a terminal of 80 columns.
+    const AROUND: usize = 2;
+    let code = drawn(text)?;
+    let (width, colors) = (code.width(), code.to_colors());
+    let is_light = |x: usize, y: usize| {
+        let inside = x.checked_sub(AROUND).zip(y.checked_sub(AROUND)).filter(|(x, y)| *x < width && *y < width);
+        inside.is_none_or(|(x, y)| colors[y * width + x] == Color::Light)
+    };
+    let side = width + 2 * AROUND;
+    let mut lines = String::with_capacity(side * (side + 2) * 2);
+    for y in (0..side).step_by(2) {
+        for x in 0..side {
+            lines.push(match (is_light(x, y), y + 1 < side && is_light(x, y + 1)) {
+                (true, true) => '\u{2588}',
+                (true, false) => '\u{2580}',
+                (false, true) => '\u{2584}',
+                (false, false) => ' ',
+            });
+        }
+        lines.push('\n');
+    }
+    Ok(lines)
+}
+
 /// Draws a text as a QR code, with the stronger error correction if there is room.
 ///
 /// # Errors
 /// [`PictureError::TooLong`].
 pub fn to_png(text: &str) -> Result<Vec<u8>, PictureError> {
-    let code = QrCode::with_error_correction_level(text, EcLevel::M)
-        .or_else(|_| QrCode::with_error_correction_level(text, EcLevel::L))
-        .map_err(|_| PictureError::TooLong(text.len()))?;
+    let code = drawn(text)?;
     let side = (code.width() + 2 * QUIET_ZONE) * MODULE_PX;
     let mut pixels = vec![0xff; side * side];
     for (at, color) in code.to_colors().into_iter().enumerate() {
