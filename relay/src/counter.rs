@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use clavicle_dicom::facts::Patient;
+use clavicle_ledger::action::RecoverStudy;
 use clavicle_ledger::confirm::Unconfirmed;
 use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
-use clavicle_ledger::study::Standing;
+use clavicle_ledger::study::{Deed, Standing};
 use clavicle_ledger::time::{BlockTime, LocalTime};
 use clavicle_ledger::transaction::{Action, Envelope, Signatures};
 use clavicle_letters::about::About;
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 use crate::archive::{Archive, ArchiveError, Catalogued, Sought};
 use crate::desk::sentence;
 use crate::member::Member;
+use crate::recoveries::{Recoveries, RecoveryAct, RecoveryLine};
 use crate::seldom::seldom;
 use crate::store::{PickupRefused, Pickups, Snapshot, StoreError, Told, Visit};
 use crate::submission::{From, Submission};
@@ -33,6 +35,8 @@ pub struct RelayCounter {
     pub archive: Arc<Archive>,
     /// Takes transactions in.
     pub submission: Arc<Submission>,
+    /// What is given back.
+    pub recoveries: Arc<Recoveries>,
     /// Held while a claim is kept, co-signed and submitted, so that none takes another's back.
     pub claiming: Mutex<()>,
 }
@@ -48,6 +52,12 @@ enum NotSigned {
     Open,
     #[error("another wallet is about to hold the study: ask the desk if that was not you")]
     Claimed,
+    #[error(
+        "this code gives studies back whose key was lost: it is taken with `recover`, and studies of a visit with `pickup`"
+    )]
+    OtherCode,
+    #[error("the hospital's record cannot be written")]
+    Record(#[source] std::io::Error),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
@@ -94,9 +104,9 @@ const MAX_VISIT: usize = 1_000;
 /// [`ArchiveError`].
 pub fn studies_of(archive: &Archive, visit: &Visit) -> Result<Vec<Catalogued>, ArchiveError> {
     let sought = match visit {
-        Visit::Study(id) => return Ok(archive.catalogued(*id)?.into_iter().collect()),
+        Visit::Study(id) | Visit::RecoverStudy(id) => return Ok(archive.catalogued(*id)?.into_iter().collect()),
         Visit::Accession(number) => Sought::Accession(number),
-        Visit::Patient(id) => Sought::Patient { id, issuer: None },
+        Visit::Patient(id) | Visit::RecoverPatient(id) => Sought::Patient { id, issuer: None },
     };
     let found = archive.seek(sought, MAX_VISIT)?;
     if found.more {
@@ -144,7 +154,20 @@ impl RelayCounter {
         let now = snapshot.head()?.time;
         for study in studies.into_iter().take(MAX_OFFERS) {
             let Catalogued { study: id, patient, salt, claimed, newest, .. } = study;
-            if let Some(why) = self.why_not(&snapshot, id, remote, now)? {
+            if visit.is_recovery() {
+                let Some(record) = snapshot.study(id)? else { continue };
+                match record.permits(Deed::RecoverStudy, now) {
+                    Ok(()) => {}
+                    Err(Standing::Withdrawn(reason)) => {
+                        offers.not_offered.push(NotOffered::Withdrawn(reason));
+                        continue;
+                    }
+                    Err(_) => {
+                        offers.not_offered.push(NotOffered::Frozen);
+                        continue;
+                    }
+                }
+            } else if let Some(why) = self.why_not(&snapshot, id, remote, now)? {
                 offers.not_offered.push(why);
                 continue;
             }
@@ -180,9 +203,21 @@ impl RelayCounter {
         Ok((!shown).then_some(NotOffered::Held))
     }
 
-    fn sign(&self, remote: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), NotSigned> {
+    fn sign(
+        &self,
+        remote: Key,
+        ticket: TicketHash,
+        offered: &[StudyId],
+        claim: &Claim,
+    ) -> Result<(EnvelopeHash, Envelope), NotSigned> {
         let Claim { body, holder } = claim;
-        let Action::DefineStudy(define) = &body.action else { return Err(NotSigned::NotOffered) };
+        let is_recovery = self.pickups.visit(ticket)?.is_some_and(|visit| visit.is_recovery());
+        let define = match (&body.action, is_recovery) {
+            (Action::RecoverStudy(step), true) => return self.give_back(ticket, offered, claim, step),
+            (Action::DefineStudy(define), false) => define,
+            (Action::RecoverStudy(_), false) | (Action::DefineStudy(_), true) => return Err(NotSigned::OtherCode),
+            _ => return Err(NotSigned::NotOffered),
+        };
         let study = StudyId::of(&self.member.chain, self.member.source, define.digest);
         if !offered.contains(&study) {
             return Err(NotSigned::NotOffered);
@@ -220,6 +255,41 @@ impl RelayCounter {
             self.pickups.release(study, remote)?;
         }
         submitted
+    }
+
+    /// Co-signs a step of a recovery, on record before, and submits it. Whether its time has come the ledger says.
+    fn give_back(
+        &self,
+        ticket: TicketHash,
+        offered: &[StudyId],
+        Claim { body, holder }: &Claim,
+        step: &RecoverStudy,
+    ) -> Result<(EnvelopeHash, Envelope), NotSigned> {
+        if !offered.contains(&step.study) {
+            return Err(NotSigned::NotOffered);
+        }
+        if step.source != self.member.operational.public() {
+            return Err(NotSigned::OtherSource);
+        }
+        let source = self.member.operational.sign(&body.preimage(&self.member.chain));
+        let signatures = Signatures::new(vec![source, *holder]).expect("an envelope has room for two signatures");
+        let envelope = Envelope { body: body.clone(), signatures };
+        envelope.clone().check_stateless(&self.member.chain).map_err(crate::submission::SubmitError::Stateless)?;
+        let line = RecoveryLine {
+            at_ms: self.submission.timekeeper.dated(&self.submission.store).0,
+            act: if step.completes.is_some() { RecoveryAct::Completed } else { RecoveryAct::Asked },
+            studies: vec![step.study.to_string()],
+            by: format!("the wallet with code {}", ticket.to_string().get(..12).unwrap_or_default()),
+            why: None,
+            digest: None,
+            transaction: Some(body.id(&self.member.chain).to_string()),
+        };
+        // The same step given again is the same transaction, and on record already.
+        if self.submission.store.find_envelope(&envelope.hash())?.is_none() {
+            self.recoveries.add(&line).map_err(NotSigned::Record)?;
+        }
+        let taken = self.submission.take(&encoding::encode(&envelope), From::Somebody)?;
+        Ok((taken.envelope, envelope))
     }
 
     fn submit(&self, study: StudyId, envelope: Envelope) -> Result<(EnvelopeHash, Envelope), NotSigned> {
@@ -262,8 +332,14 @@ impl Counter for RelayCounter {
         })
     }
 
-    fn claim(&self, remote: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), Text<256>> {
-        self.sign(remote, offered, claim).map_err(|error| {
+    fn claim(
+        &self,
+        remote: Key,
+        ticket: TicketHash,
+        offered: &[StudyId],
+        claim: &Claim,
+    ) -> Result<(EnvelopeHash, Envelope), Text<256>> {
+        self.sign(remote, ticket, offered, claim).map_err(|error| {
             seldom!(info!(%error, "a claim was not signed"));
             sentence(&error.to_string())
         })

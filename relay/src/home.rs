@@ -17,6 +17,7 @@
 //! seen.redb      revocations that are not in a block yet
 //! notices.redb   who has copies of which study, and where they are told what becomes of it
 //! receipts.redb  who opened which study, and who was refused: to be kept, and to be in the backup
+//! recoveries.jsonl  what was given back to people who lost their keys, who decided it and why: to be kept, and to be in the backup
 //! refusals.jsonl why whoever wanted to fetch was refused, the newest of them, for `explain`; refusals.1.jsonl those before
 //! consensus/     the engine's write-ahead log: never to be deleted, or the relay might vote twice
 //! relay.sock     while it runs: where its operator's commands go
@@ -333,6 +334,12 @@ impl Home {
     #[must_use]
     pub fn refusals_file(&self) -> PathBuf {
         self.0.join("refusals.jsonl")
+    }
+
+    /// The file of what was given back to people who lost their keys.
+    #[must_use]
+    pub fn recoveries_file(&self) -> PathBuf {
+        self.0.join("recoveries.jsonl")
     }
 
     /// The folder of the instances' bytes.

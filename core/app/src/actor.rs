@@ -19,7 +19,7 @@ use clavicle_wallet::download::{ATTEMPTS, Control, Downloaded, StudyFetch};
 use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::patient::Patient;
 use clavicle_wallet::recipient::Recipient;
-use clavicle_wallet::vault::KeyStore;
+use clavicle_wallet::vault::{KeyStore, Vault};
 use clavicle_wallet::{Silence, WalletError};
 use tokio::runtime::Handle;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -157,6 +157,15 @@ impl App {
     ) -> Result<(Self, usize), Trouble> {
         let restored = Box::pin(Patient::restore(folder, &*keys, genesis, words, checkpoint, clock)).await?;
         Ok((Self::start(Owner::Patient(restored.patient)), restored.studies))
+    }
+
+    /// Changes what opens the wallet in a folder, which is open nowhere. From then on the former opens nothing; killed at any instant, one of the two opens it.
+    ///
+    /// # Errors
+    /// [`Trouble`]; then the former opens it.
+    pub async fn change_keys(folder: &Path, former: Arc<dyn KeyStore>, new: Arc<dyn KeyStore>) -> Result<(), Trouble> {
+        let folder = folder.to_owned();
+        aside(move || Ok(Vault::change_keys(&folder, &*former, &*new)?)).await
     }
 
     fn start(mut owner: Owner) -> Self {

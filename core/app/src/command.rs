@@ -2,7 +2,9 @@
 
 use core::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use clavicle_ledger::derivation::Words;
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::receipt::SignedReceipt;
@@ -13,7 +15,10 @@ use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::InvitationId;
 use clavicle_letters::words::FourWords;
 use clavicle_wallet::download::Downloaded;
-use clavicle_wallet::patient::{Access, Found, GrantRequest, Granted, Look, PickupOutcome, Way};
+use clavicle_wallet::patient::{
+    Access, Endings, Found, GrantRequest, Granted, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow, Way, Whose,
+};
+use clavicle_wallet::vault::KeyStore;
 use zeroize::Zeroizing;
 
 use crate::invitation::{AnswerRow, InvitationRow};
@@ -162,6 +167,12 @@ commands! {
         grant: String,
     } -> RevokedGrant;
 
+    /// A patient ends all grants of one person, or of everybody.
+    EndGrants {
+        /// Whose.
+        whose: Whose,
+    } -> Endings;
+
     /// A patient fetches a study of their own.
     FetchOwn {
         /// Which.
@@ -209,6 +220,50 @@ commands! {
         out: Option<PathBuf>,
     } -> Downloaded;
 
+    /// A patient says that the keys are not lost, where a hospital was asked to give studies to another wallet.
+    VetoRecoveries {
+        /// On which study; on all without one.
+        study: Option<StudyId>,
+    } -> Vec<VetoRow>;
+
+    /// A patient takes the next step of getting studies back whose keys were lost, with a code of the desk for that.
+    RecoverStudies {
+        /// The code.
+        code: PickupCode,
+        /// What it asks for.
+        answer: Zeroizing<String>,
+    } -> RecoveryOutcome;
+
+    /// A patient has new words shown, since somebody else may have the old ones; and the places of the three that are asked for then.
+    ShowNewWords {
+        /// What opens the wallet.
+        keys: Arc<dyn KeyStore>,
+    } -> (Words, [u8; 3]);
+
+    /// Three of the new words are told: from then on they are the wallet's.
+    TakeNewWords {
+        /// The three, in their order.
+        words: Zeroizing<String>,
+    } -> ();
+
+    /// A patient's studies go from the keys of words that were given up to keys of those of now.
+    MoveStudies {
+        /// Whether what was allowed on them goes on.
+        keep_grants: bool,
+    } -> Moved;
+
+    /// Three words are told, those of [`State::words_asked`](crate::State), as proof that all are written down.
+    CheckWords {
+        /// The three, in their order.
+        words: Zeroizing<String>,
+    } -> ();
+
+    /// All words are shown, to whoever opens the wallet once more.
+    ShowWords {
+        /// What opens it.
+        keys: Arc<dyn KeyStore>,
+    } -> Words;
+
     /// The images of a study are removed from this wallet; the right to fetch them stays. Whether there were any.
     ForgetCopy {
         /// Of which study.
@@ -219,12 +274,19 @@ commands! {
 impl Command {
     /// Whether it goes before others: somebody wants it to end now.
     pub(crate) const fn is_urgent(&self) -> bool {
-        matches!(self, Self::RevokeGrant(_))
+        matches!(self, Self::RevokeGrant(_) | Self::EndGrants(_) | Self::VetoRecoveries(_))
     }
 
     /// Whether it needs the ledger, so that a wallet that was away for long must find its way back first.
     pub(crate) const fn asks_the_ledger(&self) -> bool {
-        !matches!(self, Self::ForgetCopy(_))
+        !matches!(
+            self,
+            Self::ForgetCopy(_)
+                | Self::CheckWords(_)
+                | Self::ShowWords(_)
+                | Self::ShowNewWords(_)
+                | Self::TakeNewWords(_)
+        )
     }
 
     /// Whether it goes on beside others once it has begun.
@@ -242,6 +304,7 @@ impl Command {
                 | Self::GrantInvited(_)
                 | Self::LookForAnswer(_)
                 | Self::LookForOpening(_)
+                | Self::MoveStudies(_)
                 | Self::AskStudies(_)
                 | Self::AskWho(_)
                 | Self::BringIn(_)

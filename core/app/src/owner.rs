@@ -88,8 +88,7 @@ async fn of_a_patient(
             Done::FindStudies(patient.find(tell).await?)
         }
         Command::AskStudies(_) => {
-            let studies = patient.studies()?;
-            let not_asked = patient.ask_each(&studies, tell).await?;
+            let not_asked = patient.look(tell).await?;
             Done::AskStudies(not_asked.map(Trouble::from))
         }
         Command::GrantStudy(of) => {
@@ -121,6 +120,7 @@ async fn of_a_patient(
             let receipt = patient.revocation_receipt(grant.id)?;
             Done::RevokeGrant(RevokedGrant { grant: grant.id, name, height, receipt })
         }
+        Command::EndGrants(of) => Done::EndGrants(patient.end(&of.whose, tell).await?),
         Command::FetchOwn(of) => {
             let study = own(patient, of.study)?;
             if let Some((fetch, error)) = failed {
@@ -128,6 +128,13 @@ async fn of_a_patient(
             }
             return Ok(Step::Fetch(patient.begin_fetch(&study, of.out.as_deref()).await?));
         }
+        Command::VetoRecoveries(of) => Done::VetoRecoveries(patient.veto(of.study).await?),
+        Command::RecoverStudies(of) => Done::RecoverStudies(patient.recover(&of.code, &of.answer).await?),
+        Command::ShowNewWords(of) => Done::ShowNewWords(patient.new_words(&*of.keys)?),
+        Command::TakeNewWords(of) => Done::TakeNewWords(patient.take_new_words(&of.words)?),
+        Command::MoveStudies(of) => Done::MoveStudies(patient.move_studies(of.keep_grants, tell).await?),
+        Command::CheckWords(of) => Done::CheckWords(patient.check_words(&of.words)?),
+        Command::ShowWords(of) => Done::ShowWords(patient.words(&*of.keys)?),
         Command::ForgetCopy(of) => Done::ForgetCopy(patient.forget(&own(patient, of.study)?)?),
         Command::ShowCard(_)
         | Command::AnswerInvitation(_)
@@ -162,6 +169,8 @@ async fn of_a_recipient(
             }
             return Ok(Step::Fetch(recipient.begin_fetch(&granted, of.out.as_deref()).await?));
         }
+        Command::CheckWords(of) => Done::CheckWords(recipient.check_words(&of.words)?),
+        Command::ShowWords(of) => Done::ShowWords(recipient.words(&*of.keys)?),
         Command::ForgetCopy(of) => Done::ForgetCopy(recipient.forget(of.study)?),
         Command::PickUp(_)
         | Command::FindStudies(_)
@@ -174,6 +183,12 @@ async fn of_a_recipient(
         | Command::AskWho(_)
         | Command::BringIn(_)
         | Command::RevokeGrant(_)
+        | Command::EndGrants(_)
+        | Command::VetoRecoveries(_)
+        | Command::ShowNewWords(_)
+        | Command::TakeNewWords(_)
+        | Command::MoveStudies(_)
+        | Command::RecoverStudies(_)
         | Command::FetchOwn(_) => {
             return Err(WalletError::OtherKind { is: "recipient", needed: "patient" });
         }

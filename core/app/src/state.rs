@@ -10,7 +10,7 @@ use clavicle_letters::about::About;
 use clavicle_network::transfer::Pace;
 use clavicle_wallet::download::{Control, FetchProgress};
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::{Granted, OwnStudy, Patient};
+use clavicle_wallet::patient::{Granted, OwnStudy, Patient, PendingRow};
 use clavicle_wallet::recipient::{CopyState, Recipient};
 use clavicle_wallet::rows::{InSpiteOf, Noticed, Stage, Summary};
 use clavicle_wallet::{Silence, WalletError};
@@ -44,6 +44,20 @@ pub struct State {
     pub invitations: Vec<InvitationRow>,
     /// The Invitations that a recipient answered, the earliest first.
     pub answers: Vec<AnswerRow>,
+    /// What is pending against a patient: studies that a hospital was asked to give to another wallet. To be shown before all else.
+    pub pending: Vec<PendingRow>,
+    /// The studies that a hospital is giving to this wallet, and that are not its yet.
+    pub recovering: Vec<StudyId>,
+    /// How many studies are under words that were given up, and are still to move.
+    pub to_move: usize,
+    /// Whether new words were shown that are not in use yet.
+    pub has_new_words: bool,
+    /// When it was found that this wallet is an older copy of itself, or that another has its number.
+    pub older_copy: Option<Timestamp>,
+    /// Whether it is time to ask the ledger about every study ([`AskStudies`](crate::AskStudies)).
+    pub look_is_due: bool,
+    /// The places of the three words that are to be told; nothing once they were. Until then nothing is protected: a lost device is a lost wallet.
+    pub words_asked: Option<[u8; 3]>,
     /// What is under way, or waits for its turn.
     pub running: Vec<RunningRow>,
     /// Who does not answer, while what is under way waits for so many that it cannot become final.
@@ -256,7 +270,25 @@ pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
     let refused = refused.iter().map(|one| GrantRow { refused: true, ..GrantRow::of(one) });
     let grants = made.chain(refused).collect();
     let invitations = patient.invitations()?.iter().map(InvitationRow::of).collect();
-    Ok(State { person: Person::Patient, studies, grants, invitations, ..State::default() })
+    let words_asked = patient.words_asked()?;
+    let (pending, look_is_due) = (patient.pending_recoveries()?, patient.look_is_due()?);
+    let recovering = patient.recovering()?.into_iter().map(|(study, _)| study).collect();
+    let (to_move, has_new_words) = (patient.count_to_move()?, patient.has_new_words()?);
+    let (older_copy, person) = (patient.older_copy()?, Person::Patient);
+    Ok(State {
+        to_move,
+        has_new_words,
+        older_copy,
+        person,
+        studies,
+        grants,
+        invitations,
+        pending,
+        recovering,
+        look_is_due,
+        words_asked,
+        ..State::default()
+    })
 }
 
 /// What there is of a recipient's.
@@ -281,5 +313,6 @@ pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> 
         });
     }
     let answers = recipient.answers()?.iter().map(AnswerRow::of).collect();
-    Ok(State { person: Person::Recipient, received, answers, ..State::default() })
+    let (words_asked, older_copy) = (recipient.words_asked()?, recipient.older_copy()?);
+    Ok(State { person: Person::Recipient, received, answers, words_asked, older_copy, ..State::default() })
 }

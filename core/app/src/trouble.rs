@@ -125,7 +125,7 @@ impl From<WalletError> for Trouble {
         let kind = match word {
             "cancelled" => TroubleKind::Cancelled,
             "busy" => TroubleKind::Busy,
-            "passphrase" => TroubleKind::Passphrase,
+            "passphrase" | "words" => TroubleKind::Passphrase,
             "unreachable" => TroubleKind::Offline,
             "fetch" if matches!(error, WalletError::Fetch(FetchError::Unreachable(_) | FetchError::Broken)) => {
                 TroubleKind::Offline

@@ -28,6 +28,9 @@
 //! | Grant: request | zeros, always | nothing |
 //! | Revoke: study, revoker, grant | the grant | which grant |
 //! | Revoke: the grant's `submit_by` | the revocation's own, which no grant of before is beyond: the same where the wallet made the grant and where it found it on the ledger | nothing |
+//! | Veto: study, holder, recovery | the study, its holder, and what is pending on it | which study |
+//! | TransferStudy: study, holder, new holder | the study, its holder, and the next of the keys of the new words | which study: see the limits |
+//! | RecoverStudy: study, new holder | the study, and the next of the keys of the wallet that it is given to | which study; nothing of the wallet |
 //! | height, place in the block | the moment at which it was submitted | see the limits |
 //!
 //! What sources add, on the ledger:
@@ -69,6 +72,10 @@
 //!   closer one in more than 99 of 100 cases: of definitions, since the studies of a visit are claimed all at once,
 //!   while somebody waits at the desk; of grants too, since they are given one after another. They are not spread
 //!   over hours: whoever waits would wait for that.
+//! - Whoever ends everything at once, or all of one person's, shows that those grants are one patient's: an end waits
+//!   for nothing, and is not spread.
+//! - Whoever takes new words transfers all studies at once, and shows that they are one patient's: a thief is not
+//!   waited for.
 //! - *How long* somebody grants for is public to the day. Where seven of ten keep to one of five lengths, it tells
 //!   the same visit's grant in 69 of 100 cases.
 //! - *Which source* a study is of is public, and two studies of one source are one person's more often than two of
@@ -81,7 +88,7 @@
 //! - To a relay that keeps a mailbox, the moment of a letter tells the grant that it is about: so it links the
 //!   studies that were granted to one card.
 
-use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
+use clavicle_ledger::action::{DefineStudy, Grant, RecoverStudy, Revoke, TransferStudy, Veto};
 use clavicle_ledger::encoding::Bytes;
 use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, StudyId};
 use clavicle_ledger::key::Key;
@@ -198,6 +205,21 @@ pub(crate) fn revocation(
     let submit_by = head.submit_by();
     let grant_submit_by = known.unwrap_or_default().max(submit_by);
     Body { submit_by, nonce, action: Action::Revoke(Revoke { study, revoker, grant, grant_submit_by }) }
+}
+
+/// The veto of a recovery, by the holder of a study.
+pub(crate) fn veto(head: Head, nonce: [u8; 16], veto: Veto) -> Body {
+    Body { submit_by: head.submit_by(), nonce, action: Action::Veto(veto) }
+}
+
+/// The transfer of a study from one key to another.
+pub(crate) fn transfer(head: Head, nonce: [u8; 16], transfer: TransferStudy) -> Body {
+    Body { submit_by: head.submit_by(), nonce, action: Action::TransferStudy(transfer) }
+}
+
+/// A step of the recovery of a study, to be signed by its source besides.
+pub(crate) fn recovery(head: Head, nonce: [u8; 16], step: RecoverStudy) -> Body {
+    Body { submit_by: head.submit_by(), nonce, action: Action::RecoverStudy(step) }
 }
 
 /// One of several, by chance; none of none. Of up to eight of them none is more likely than another by more than is

@@ -186,6 +186,20 @@ pub enum WalletError {
     /// No such grant.
     #[error("no grant in this wallet begins with {0:?}")]
     NoGrant(String),
+    /// Not the words that were asked for.
+    #[error(
+        "these are not words {}, {} and {} of this wallet; look at what you wrote down. Other words are asked for now", .0[0], .0[1], .0[2]
+    )]
+    OtherWords([u8; 3]),
+    /// No new words were shown.
+    #[error("no new words wait to be taken into use: have them shown first, and write them down")]
+    NoNewWords,
+    /// Nothing to veto.
+    #[error("no hospital was asked to give a study of this wallet to anybody else: there is nothing to veto")]
+    NothingPending,
+    /// Nobody of that name.
+    #[error("nobody called {0:?} was granted anything by this wallet; see the list of grants, or end everything")]
+    NoPerson(String),
     /// More than one.
     #[error("{count} of them begin with {begin:?}; give more of it")]
     Ambiguous {
@@ -366,6 +380,7 @@ impl WalletError {
             Self::Unusable { what: OwnText::Wish, .. } => "wish",
             Self::OtherKind { .. } => "kind",
             Self::NoMoreKeys => "keys",
+            Self::OtherWords(_) | Self::NoNewWords => "words",
             Self::Checkpoint(_) => "checkpoint",
             Self::NoRelay(_) | Self::NoBlock | Self::NoCheckpoint => "unreachable",
             Self::Receipts(_) | Self::ReceiptsChanged(_) => "receipts",
@@ -390,7 +405,9 @@ impl WalletError {
             Self::GrantNotYet(_) => "not_yet",
             Self::Unfinished(_) => "unfinished",
             Self::Seal(_) | Self::NotDelivered | Self::NoMailbox => "mailbox",
-            Self::NoStudy(_) | Self::NoGrant(_) | Self::Ambiguous { .. } => "not_found",
+            Self::NoStudy(_) | Self::NoGrant(_) | Self::NoPerson(_) | Self::NothingPending | Self::Ambiguous { .. } => {
+                "not_found"
+            }
             Self::OtherHolder | Self::NotOnLedger | Self::Standing(_) => "study",
             Self::TooShort => "terms",
             Self::GrantGone { .. } | Self::GrantOver(_) => "ended",

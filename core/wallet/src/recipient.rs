@@ -34,7 +34,9 @@ use crate::error::{OwnText, WalletError};
 use crate::ledger::{Collect, Keep, Proven, Woken};
 use crate::objection::{self, Objection};
 use crate::patient::one;
-use crate::rows::{AnswerMade, AnswerStage, CopyOf, InSpiteOf, Noticed, Numbered, Proved, Received, Shown};
+use crate::rows::{
+    AnswerMade, AnswerStage, CopyOf, InSpiteOf, Noticed, Numbered, OlderCopy, Profile, Proved, Received, Shown,
+};
 use crate::vault::{KeyStore, VaultError};
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 
@@ -145,6 +147,32 @@ impl Recipient {
         Ok(Self { wallet: Wallet::open(folder, keys, Kind::Recipient, clock)? })
     }
 
+    /// The places of the three words, counted from 1, that are to be told so that it is known that they are written down; nothing once they were. Until
+    /// then a lost device is a lost wallet.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn words_asked(&self) -> Result<Option<[u8; 3]>, WalletError> {
+        self.wallet.words_asked()
+    }
+
+    /// Checks these three words, in their order.
+    ///
+    /// # Errors
+    /// [`WalletError::OtherWords`]; others are asked for then.
+    pub fn check_words(&self, typed: &str) -> Result<(), WalletError> {
+        self.wallet.check_words(typed)
+    }
+
+    /// The words, for whoever shows that they may see them.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`], when these keys do not open it.
+    pub fn words(&self, keys: &dyn KeyStore) -> Result<Words, WalletError> {
+        self.wallet.vault.prove(keys)?;
+        self.wallet.words()
+    }
+
     /// Finds the way back by itself, should the network have gone on for so long without this wallet that nothing is believed any more: by a block that
     /// hospitals vouch for. Whatever asks the ledger does so too; who wants to tell calls this first.
     ///
@@ -174,6 +202,7 @@ impl Recipient {
     ) -> Result<SignedCard, WalletError> {
         let count = u32::try_from(keys.clamp(1, MAX_GRANTEES)).unwrap_or(1);
         let wish = usable(OwnText::Wish, wish.trim())?;
+        self.pass_used_mailbox().await?;
         let taken = self.wallet.vault.write(|batch| {
             let card = Wallet::take_numbers(batch, Branch::Card, count)?;
             let mailbox = Wallet::take_numbers(batch, Branch::Mailbox, 1)?;
@@ -354,6 +383,31 @@ impl Recipient {
                 Ok(())
             }
         }
+    }
+
+    /// Looks whether a relay keeps a mailbox of the next key already. Then this vault is an older copy of what there was: cards go on at a number that is drawn
+    /// at random, so that no key is ever shown twice.
+    async fn pass_used_mailbox(&mut self) -> Result<(), WalletError> {
+        let next = self.wallet.profile()?.next_mailbox;
+        if !self.wallet.ledger.has_mailbox(&self.wallet.key(Branch::Mailbox, next)?).await? {
+            return Ok(());
+        }
+        let [card, mailbox] = [elsewhere(random()?), elsewhere(random()?)];
+        let now = self.wallet.now();
+        Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            let Some(mut profile) = batch.get::<Profile>(b"")? else { return Ok(()) };
+            (profile.next_card, profile.next_mailbox) = (card, mailbox);
+            batch.put(b"", &profile)?;
+            batch.put(b"", &OlderCopy { at: now })
+        })?)
+    }
+
+    /// When it was found that this wallet is an older copy of itself.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn older_copy(&self) -> Result<Option<Timestamp>, WalletError> {
+        Ok(self.wallet.vault.get::<OlderCopy>(b"")?.map(|found| found.at))
     }
 
     /// Reads what came to the mailboxes of all cards, and gives what is new. What cannot be read is thrown away: somebody else sealed it, or it was
@@ -906,6 +960,11 @@ impl Recipient {
             reach: None,
         })
     }
+}
+
+/// A number of a key that no wallet comes to by counting, with room above it.
+const fn elsewhere(random: [u8; 4]) -> u32 {
+    (1 << 30) + u32::from_le_bytes(random) % ((1 << 30) - (1 << 20))
 }
 
 /// A text that a person chose, if it can be shown and is not too long.

@@ -43,6 +43,58 @@ pub struct Profile {
     pub name: Vec<u8>,
 }
 
+/// Whether the words were shown to be written down. One row; without it they were not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct WordsCheck {
+    /// The places of the words that are asked for, counted from 1.
+    pub asked: [u8; 3],
+    /// Whether they were told.
+    pub passed: bool,
+}
+
+/// Words that were given up, since somebody else may have them. By their number, high byte first.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, BorshSerialize, BorshDeserialize)]
+pub struct FormerWords {
+    /// Their entropy.
+    pub entropy: [u8; 32],
+}
+
+/// That a study is, or was claimed, under words that were given up. By the study's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct UnderFormer {
+    /// Which.
+    pub words: u32,
+}
+
+/// Words that were shown, and are not in use yet. One row.
+#[derive(Clone, Zeroize, ZeroizeOnDrop, BorshSerialize, BorshDeserialize)]
+pub struct NextWords {
+    /// Their entropy.
+    pub entropy: [u8; 32],
+    /// The places of the three that are asked for.
+    pub asked: [u8; 3],
+}
+
+/// A study on its way to a key of other words. By the study's id.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Moving {
+    /// The number of those words.
+    pub words: u32,
+    /// The device whose key is to hold it.
+    pub device: u32,
+    /// The number of that key.
+    pub holder: u32,
+    /// The signed transfer.
+    pub envelope: Envelope,
+}
+
+/// That the ledger knows keys of this wallet which it does not know itself: it is an older copy, or there is another with its number. One row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OlderCopy {
+    /// When that was found.
+    pub at: Timestamp,
+}
+
 /// The network. One row.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Network {
@@ -141,6 +193,45 @@ pub struct RefusedGrant {
 pub struct RefusedClaim {
     /// What would be kept of the study.
     pub held: Held,
+}
+
+/// A veto that was signed. By the id of the transaction that asked for the recovery.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Vetoed {
+    /// On which study.
+    pub study: StudyId,
+    /// The signed veto.
+    pub envelope: Envelope,
+    /// The height at which it became final, if it has.
+    pub final_at: Option<Height>,
+}
+
+/// A study that a hospital is giving to this wallet, whose key was lost. By the study's id.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Recovering {
+    /// Its source.
+    pub source: SourceId,
+    /// The number of the words of the key that is to hold it.
+    pub words: u32,
+    /// The device whose key is to hold it.
+    pub device: u32,
+    /// The number of that key.
+    pub holder: u32,
+    /// What it is.
+    pub known: Known,
+    /// The transaction that asks for it, without signatures.
+    pub asks: Body,
+    /// The height at which that became final, if it has.
+    pub asked_at: Option<Height>,
+    /// The transaction that completes it, once its time has come.
+    pub completes: Option<Body>,
+}
+
+/// When the ledger was last asked about every study. One row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Looked {
+    /// By this device's clock.
+    pub at: Timestamp,
 }
 
 /// How far a grant is.
@@ -483,12 +574,21 @@ macro_rules! rows {
 
 rows! {
     Profile, "profile", "a wallet's profile", 256;
+    FormerWords, "words-former", "words that were given up", 32;
+    UnderFormer, "under-former", "that a study is under former words", 4;
+    NextWords, "words-next", "words that are not in use yet", 35;
+    Moving, "moving", "a study that moves", MAX_ENVELOPE_LEN + 16;
+    OlderCopy, "older-copy", "that a wallet is an older copy", 8;
+    WordsCheck, "words-check", "a check of a wallet's words", 4;
     Network, "network", "a wallet's network", Genesis::MAX_LEN;
     Begun, "pickup-2", "a pickup that was begun", PickupCode::MAX_LEN + 33;
     Held, "study", "a study that is held", MAX_ENVELOPE_LEN + 1024;
     Made, "made", "a grant that was made", 4 * MAX_ENVELOPE_LEN;
     RefusedGrant, "grant-refused", "a grant that was refused", 4 * MAX_ENVELOPE_LEN;
     RefusedClaim, "claim-refused", "a claim that was refused", MAX_ENVELOPE_LEN + 1024;
+    Vetoed, "vetoed", "a veto", MAX_ENVELOPE_LEN + 64;
+    Recovering, "recovering", "a study that is given back", 2 * MAX_ENVELOPE_LEN + 1024;
+    Looked, "looked", "when the ledger was last asked", 8;
     Revoked, "revoked", "a grant that was revoked", MAX_ENVELOPE_LEN + 9;
     Shown, "card", "a card that was shown", 4 * 1024;
     Invited, "invited", "an invitation that was shown", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;

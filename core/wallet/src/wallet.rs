@@ -29,7 +29,7 @@ use zeroize::Zeroizing;
 
 use crate::error::WalletError;
 use crate::ledger::{Ledger, Proven, Submitted, Woken};
-use crate::rows::{Network, Profile};
+use crate::rows::{FormerWords, Network, Profile, WordsCheck};
 use crate::vault::{Batch, KeyStore, Vault, VaultError};
 
 /// How old a header may be that is not looked up anew, in milliseconds.
@@ -46,6 +46,9 @@ const ASKED_AT_ONCE: usize = 16;
 const WHERE: Duration = Duration::from_secs(1);
 /// How much longer than the network a source may take to give its receipt for a revocation.
 const GIVEN: Duration = Duration::from_secs(1);
+
+/// The words of a wallet.
+const COUNT_OF_WORDS: u8 = 24;
 
 /// A wallet, open.
 #[derive(Debug)]
@@ -153,6 +156,54 @@ impl Wallet {
 
     pub(crate) fn seed(&self) -> Result<Seed, WalletError> {
         Ok(Words::from_entropy(&self.profile()?.entropy).seed())
+    }
+
+    /// How often the words were given up for new ones: the number of those of now.
+    pub(crate) fn words_number(&self) -> Result<u32, WalletError> {
+        Ok(u32::try_from(self.vault.all::<FormerWords>()?.len()).unwrap_or(u32::MAX))
+    }
+
+    /// What the keys of the words with this number come from.
+    pub(crate) fn seed_of(&self, words: u32) -> Result<Seed, WalletError> {
+        match self.vault.get::<FormerWords>(&words.to_be_bytes())? {
+            Some(former) => Ok(Words::from_entropy(&former.entropy).seed()),
+            None => self.seed(),
+        }
+    }
+
+    /// The words.
+    pub(crate) fn words(&self) -> Result<Words, WalletError> {
+        Ok(Words::from_entropy(&self.profile()?.entropy))
+    }
+
+    /// The places of the three words that are asked for, until they were told.
+    pub(crate) fn words_asked(&self) -> Result<Option<[u8; 3]>, WalletError> {
+        let check = match self.vault.get::<WordsCheck>(b"")? {
+            Some(check) => check,
+            None => self.ask_other_words()?,
+        };
+        Ok((!check.passed).then_some(check.asked))
+    }
+
+    /// Checks the words that were asked for. After wrong ones, others are.
+    pub(crate) fn check_words(&self, typed: &str) -> Result<(), WalletError> {
+        let Some(asked) = self.words_asked()? else { return Ok(()) };
+        if !is_told(&self.words()?, asked, typed) {
+            self.ask_other_words()?;
+            return Err(WalletError::OtherWords(asked));
+        }
+        self.words_are_known()
+    }
+
+    /// Takes note that the words are written down somewhere: they were told.
+    pub(crate) fn words_are_known(&self) -> Result<(), WalletError> {
+        Ok(self.vault.put(b"", &WordsCheck { asked: [1, 2, 3], passed: true })?)
+    }
+
+    fn ask_other_words(&self) -> Result<WordsCheck, WalletError> {
+        let check = WordsCheck { asked: three_words()?, passed: false };
+        self.vault.put(b"", &check)?;
+        Ok(check)
     }
 
     /// A key of this wallet, by its number.
@@ -280,37 +331,9 @@ impl Wallet {
         Ok(())
     }
 
-    /// Submits a revocation, and waits until it is final. It is also brought to the study's source itself, over iroh,
-    /// while the relays are asked: so it binds there whether or not a relay is reached, and no flood of what relays
-    /// serve keeps it out. What the source gave for it, not verified yet, stands beside what became of it.
-    pub(crate) async fn revoke(
-        &mut self,
-        envelope: &Envelope,
-        source: SourceId,
-    ) -> (Option<ReceiptGiven>, Result<Height, WalletError>) {
-        // What it learns of newer blocks the other learns too.
-        let mut aside = self.ledger.clone();
-        let mut telling = Box::pin(tell(&mut aside, envelope, source));
-        let (mut told, mut receipt) = (false, None::<ReceiptGiven>);
-        let first = [source];
-        let mut submitting = Box::pin(self.ledger.submit_for_receipt(envelope, &first));
-        let submitted = loop {
-            tokio::select! {
-                submitted = &mut submitting => break submitted,
-                given = &mut telling, if !told => (told, receipt) = (true, given),
-            }
-        };
-        match submitted {
-            Ok(Submitted { height, receipt: given }) => {
-                let mut receipt = given.map(|receipt| ReceiptGiven { receipt, proven: None }).or(receipt);
-                if receipt.is_none() && !told {
-                    // The others were faster than the source, which is being told still.
-                    receipt = timeout(GIVEN, telling).await.ok().flatten();
-                }
-                (receipt, Ok(height))
-            }
-            Err(error) => (if told { receipt } else { telling.await }, Err(error)),
-        }
+    /// See [`revoke`].
+    pub(crate) async fn revoke(&mut self, envelope: &Envelope, source: SourceId) -> Revocation {
+        revoke(&mut self.ledger, envelope, source).await
     }
 
     /// The source's operational key now, and those of these signers that were it formerly, proven.
@@ -339,12 +362,78 @@ impl Wallet {
     }
 }
 
+/// Whether the words at these places are told, in their order.
+pub(crate) fn is_told(words: &Words, places: [u8; 3], typed: &str) -> bool {
+    let (words, lower) = (words.reveal(), Zeroizing::new(typed.to_lowercase()));
+    let all: Vec<&str> = words.split(' ').collect();
+    let right: Vec<&str> = places.iter().filter_map(|at| all.get(usize::from(*at).checked_sub(1)?).copied()).collect();
+    lower.split_whitespace().eq(right)
+}
+
+/// Three places of a wallet's words, by chance.
+pub(crate) fn three_words() -> Result<[u8; 3], WalletError> {
+    Ok(three_of(COUNT_OF_WORDS, random()?))
+}
+
+/// Three different places of so many, counted from 1, in order.
+fn three_of(count: u8, random: [u8; 8]) -> [u8; 3] {
+    let mut left: Vec<u8> = (1..=count).collect();
+    let mut random = u64::from_le_bytes(random);
+    let mut three = [0; 3];
+    for one in &mut three {
+        let len = left.len() as u64;
+        *one = left.swap_remove(usize::try_from(random % len).unwrap_or(0));
+        random /= len;
+    }
+    three.sort_unstable();
+    three
+}
+
 /// A source in proven rows, with its operational key now.
 pub(crate) fn source_in(proven: &Proven, id: SourceId) -> Result<(Source, Key), WalletError> {
     let epoch = proven.rows.head()?.epoch;
     let source = proven.rows.source(id)?.ok_or(WalletError::NoSource)?;
     let operational = source.keys_in(epoch).operational;
     Ok((source, operational))
+}
+
+/// What the source gave for a revocation, not verified yet, and what became of it.
+pub(crate) type Revocation = (Option<ReceiptGiven>, Result<Height, WalletError>);
+
+/// Submits a revocation, and waits until it is final. It is also brought to the study's source itself, over iroh,
+/// while the relays are asked: so it binds there whether or not a relay is reached, and no flood of what relays
+/// serve keeps it out. What the source gave for it, not verified yet, stands beside what became of it.
+pub(crate) async fn revoke(ledger: &mut Ledger, envelope: &Envelope, source: SourceId) -> Revocation {
+    // What it learns of newer blocks the other learns too.
+    let mut aside = ledger.clone();
+    let mut telling = Box::pin(tell(&mut aside, envelope, source));
+    let (mut told, mut receipt) = (false, None::<ReceiptGiven>);
+    let first = [source];
+    let mut submitting = Box::pin(ledger.submit_for_receipt(envelope, &first));
+    let submitted = loop {
+        tokio::select! {
+            submitted = &mut submitting => break submitted,
+            given = &mut telling, if !told => (told, receipt) = (true, given),
+        }
+    };
+    match submitted {
+        Ok(Submitted { height, receipt: given }) => {
+            let mut receipt = given.map(|receipt| ReceiptGiven { receipt, proven: None }).or(receipt);
+            if receipt.is_none() && !told {
+                // The others were faster than the source, which is being told still.
+                receipt = timeout(GIVEN, telling).await.ok().flatten();
+            }
+            (receipt, Ok(height))
+        }
+        Err(error) => (if told { receipt } else { telling.await }, Err(error)),
+    }
+}
+
+/// Gives a revocation to relays and to its source once, and does not wait until it is final.
+pub(crate) async fn hand_over(ledger: &mut Ledger, envelope: &Envelope, source: SourceId) -> Revocation {
+    let (mut aside, first) = (ledger.clone(), [source]);
+    let (receipt, offered) = tokio::join!(tell(&mut aside, envelope, source), ledger.offer(envelope, &first));
+    (receipt, offered.and_then(|height| height.ok_or(WalletError::NotFinal)))
 }
 
 /// A receipt that was given for a revocation, not verified.
@@ -391,4 +480,20 @@ pub(crate) const fn damaged() -> WalletError {
 
 pub(crate) fn random<const LEN: usize>() -> Result<[u8; LEN], WalletError> {
     random::random().map_err(WalletError::Random)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::three_of;
+
+    #[test]
+    fn three_different_words_are_asked_for_and_any_may_be() {
+        let mut seen = std::collections::BTreeSet::new();
+        for number in 0..4_000u64 {
+            let three = three_of(24, (number * 0x9e37_79b9_7f4a_7c15).to_le_bytes());
+            assert!(three[0] >= 1 && three[0] < three[1] && three[1] < three[2] && three[2] <= 24, "{three:?}");
+            seen.extend(three);
+        }
+        assert_eq!(seen.len(), 24);
+    }
 }

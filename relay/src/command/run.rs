@@ -360,6 +360,7 @@ async fn start_server(
         pickups: Arc::clone(&service.records.pickups),
         archive: Arc::clone(&service.images.archive),
         submission: Arc::clone(&service.submission),
+        recoveries: Arc::clone(&service.records.recoveries),
         claiming: Mutex::default(),
     };
     let at = settings.listen.transfer;

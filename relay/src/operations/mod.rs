@@ -95,6 +95,8 @@ operations! {
         contradictions::Contradictions,
         pickup::Pickup,
         pickups::Pickups,
+        recover::Recover,
+        recoveries::Recoveries,
         explain::Explain,
         audit::Audit,
         status::Status,

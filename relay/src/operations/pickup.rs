@@ -311,7 +311,7 @@ impl Operation for Pickup {
 }
 
 /// A digest of whom a code would be for, and of what: whoever confirms it has seen these, and no others.
-fn digest_of(patient: &Patient, studies: &[Catalogued]) -> String {
+pub(super) fn digest_of(patient: &Patient, studies: &[Catalogued]) -> String {
     let mut digest = ListDigest::new();
     digest.add([blake3::hash(&encoding::encode(patient)).as_bytes()]);
     for study in studies {
@@ -383,27 +383,30 @@ impl Command for Pickup {
 }
 
 /// Writes the code into a picture.
-fn draw(code: &str, path: &Path) -> Result<(), Failure> {
+pub(super) fn draw(code: &str, path: &Path) -> Result<(), Failure> {
     let picture = clavicle_letters::code::to_png(code)?;
     // It holds the ticket.
     let written = write_new(path, &picture, Readers::Owner);
     Ok(written.map_err(|error| PngError::Picture { path: path.to_owned(), error })?)
 }
 
-fn visit_of(service: &Service, request: &VisitRequest) -> Result<Visit, PickupError> {
-    // Studies without a number have nothing in common.
-    let number = |text: &str| match text.trim() {
+/// A number that studies have in common: those without one have nothing.
+pub(super) fn number_of(text: &str) -> Result<Text<256>, PickupError> {
+    match text.trim() {
         "" => Err(PickupError::Number),
         text => Text::new(text).map_err(|_| PickupError::Number),
-    };
+    }
+}
+
+fn visit_of(service: &Service, request: &VisitRequest) -> Result<Visit, PickupError> {
     Ok(match request {
-        VisitRequest::Accession(accession) => Visit::Accession(number(accession)?),
-        VisitRequest::Patient(patient) => Visit::Patient(number(patient)?),
+        VisitRequest::Accession(accession) => Visit::Accession(number_of(accession)?),
+        VisitRequest::Patient(patient) => Visit::Patient(number_of(patient)?),
         VisitRequest::Study(begin) => Visit::Study(study_that_begins(&service.images.archive, begin)?),
     })
 }
 
-fn code_of(
+pub(super) fn code_of(
     service: &Service,
     ticket: Ticket,
     question: Question,

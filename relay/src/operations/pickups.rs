@@ -27,6 +27,9 @@ pub struct PickupRow {
     pub expires_ms: u64,
     /// Wrong answers since the last right one.
     pub wrong: u8,
+    /// Whether with it studies are given back whose key was lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub recovery: bool,
     /// How it stands: open, claimed, dead, void, expired, or outdated by an upgrade of the relay.
     pub state: String,
 }
@@ -72,10 +75,11 @@ impl PickupRow {
             State::Outdated => "outdated",
         };
         Self {
+            recovery: visit.is_recovery(),
             visit: match visit {
                 Visit::Accession(number) => VisitRequest::Accession(number.to_string()),
-                Visit::Patient(id) => VisitRequest::Patient(id.to_string()),
-                Visit::Study(id) => VisitRequest::Study(id.to_string()),
+                Visit::Patient(id) | Visit::RecoverPatient(id) => VisitRequest::Patient(id.to_string()),
+                Visit::Study(id) | Visit::RecoverStudy(id) => VisitRequest::Study(id.to_string()),
             },
             issued_ms: issued.0.0,
             expires_ms: expires.0,
@@ -86,7 +90,7 @@ impl PickupRow {
 
     /// The pickup in a line for a person.
     fn line(&self) -> String {
-        let Self { visit, issued_ms, expires_ms, wrong, state } = self;
+        let Self { visit, issued_ms, expires_ms, wrong, recovery, state } = self;
         let visit = match visit {
             VisitRequest::Accession(number) => format!("accession {number}"),
             VisitRequest::Patient(id) => format!("patient {id}"),
@@ -98,6 +102,7 @@ impl PickupRow {
             1 => "  1 wrong answer".to_owned(),
             more => format!("  {more} wrong answers"),
         };
-        format!("{state:<8} {visit:<32} given out {issued}, good until {expires}{wrong}")
+        let recovery = if *recovery { "  to give back" } else { "" };
+        format!("{state:<8} {visit:<32} given out {issued}, good until {expires}{wrong}{recovery}")
     }
 }

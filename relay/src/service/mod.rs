@@ -15,6 +15,7 @@ use crate::ending::{of_io, of_state};
 use crate::home::ReceiptSettings;
 use crate::member::Member;
 use crate::quarantine::Quarantine;
+use crate::recoveries::Recoveries;
 use crate::refusals::Refusals;
 use crate::room::{DiskSettings, Room};
 use crate::store::{ChainStore, Mailboxes, Notices, Pickups, Receipts, StoreError};
@@ -78,6 +79,8 @@ pub struct Records {
     pub notices: Arc<Notices>,
     /// Why the gate said no.
     pub refusals: Arc<Refusals>,
+    /// What was given back to people who lost their keys.
+    pub recoveries: Arc<Recoveries>,
 }
 
 /// Why a relay could not answer.

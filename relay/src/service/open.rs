@@ -22,6 +22,7 @@ use crate::member::Member;
 use crate::mempool::Mempool;
 use crate::private::{self, PrivateError};
 use crate::quarantine::Quarantine;
+use crate::recoveries::Recoveries;
 use crate::refusals::Refusals;
 use crate::room::Room;
 use crate::store::mailboxes::Limits;
@@ -217,6 +218,7 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
             Refusals::open(&home.refusals_file())
                 .map_err(|error| OpenError::Folder { path: home.refusals_file(), error })?,
         ),
+        recoveries: Arc::new(Recoveries::at(home.recoveries_file())),
     };
     made.finish(home, &StoreName::SERVICE, (edge.now)())?;
     let submission = Arc::new(submission);

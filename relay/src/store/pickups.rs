@@ -67,6 +67,18 @@ pub enum Visit {
     Patient(Text<256>),
     /// This one.
     Study(StudyId),
+    /// Those of the patient with this Patient ID that somebody holds: given back, since the key was lost.
+    RecoverPatient(Text<256>),
+    /// This one, given back.
+    RecoverStudy(StudyId),
+}
+
+impl Visit {
+    /// Whether studies are given back with it.
+    #[must_use]
+    pub const fn is_recovery(&self) -> bool {
+        matches!(self, Self::RecoverPatient(_) | Self::RecoverStudy(_))
+    }
 }
 
 impl Wire for Visit {
@@ -80,6 +92,8 @@ impl fmt::Debug for Visit {
             Self::Accession(_) => f.write_str("Accession(…)"),
             Self::Patient(_) => f.write_str("Patient(…)"),
             Self::Study(study) => f.debug_tuple("Study").field(study).finish(),
+            Self::RecoverPatient(_) => f.write_str("RecoverPatient(…)"),
+            Self::RecoverStudy(study) => f.debug_tuple("RecoverStudy").field(study).finish(),
         }
     }
 }
@@ -321,6 +335,16 @@ impl Pickups {
         row.may_be_answered(remote, now)?;
         let sealed = row.sealed.ok_or(PickupRefused::Outdated)?;
         self.key.open(ticket, &sealed).ok_or(PickupRefused::Sealed)
+    }
+
+    /// Which studies a ticket is for, if it was issued here and is kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn visit(&self, ticket: TicketHash) -> Result<Option<Visit>, StoreError> {
+        let table = self.database.begin_read()?.open_table(PICKUPS)?;
+        let row = table.get(ticket.as_bytes())?;
+        row.map(|row| read_row::<Row>(row.value()).map(|row| row.visit)).transpose()
     }
 
     /// Judges whether the endpoint `remote` has shown that it `knows` the secret of a ticket, and counts it. Which studies it opens.

@@ -32,6 +32,7 @@ use clavicle_relay::operations::Operation as _;
 use clavicle_relay::operations::explain::Explain;
 use clavicle_relay::operations::status::Status;
 use clavicle_relay::quarantine::Quarantine;
+use clavicle_relay::recoveries::Recoveries;
 use clavicle_relay::room::{DiskSettings, Room};
 use clavicle_relay::service::{Images, Records, Service};
 use clavicle_relay::store::mailboxes::{LONGEST_MS, Limits};
@@ -91,6 +92,7 @@ pub(crate) fn service(
         settings: ReceiptSettings::default(),
         notices: Arc::new(Notices::open(&at("notices")).unwrap()),
         refusals: Arc::default(),
+        recoveries: Arc::new(Recoveries::at(at("recoveries"))),
     };
     Service { member, store, submission, images, records, clock, timekeeper, shadow: false }
 }
@@ -350,6 +352,7 @@ fn a_pickup_that_has_ended_does_not_open_when_the_clock_is_set_back() {
         pickups: Arc::clone(&mercy.service.records.pickups),
         archive: Arc::clone(&mercy.service.images.archive),
         submission: Arc::clone(&mercy.service.submission),
+        recoveries: Arc::clone(&mercy.service.records.recoveries),
         claiming: Mutex::default(),
     };
     let (ticket, ana) = (Ticket([2; 32]), secret("ana").public());

@@ -20,6 +20,7 @@ use clavicle_relay::counter::RelayCounter;
 use clavicle_relay::home::Home;
 use clavicle_relay::member::Member;
 use clavicle_relay::mempool::Mempool;
+use clavicle_relay::recoveries::Recoveries;
 use clavicle_relay::store::pickups::SealingKey;
 use clavicle_relay::store::{ChainStore, Issue, Pickups, Receipts, Seen, Visit, receipts};
 use clavicle_relay::submission::Submission;
@@ -86,6 +87,7 @@ impl Hospital {
             pickups: Arc::new(Pickups::open(&at("pickups"), SealingKey::from_bytes(Zeroizing::new([9; 32]))).unwrap()),
             archive: Arc::new(archive),
             submission: Arc::new(submission),
+            recoveries: Arc::new(Recoveries::at(at("recoveries.jsonl"))),
             claiming: Mutex::default(),
         };
         Self { _folder: folder, counter, study }

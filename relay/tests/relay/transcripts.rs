@@ -357,6 +357,9 @@ fn every_command_says_what_it_said() {
     all.both(&mercy(&["pickup", "--accession", " ", "--pin-file", "pin"]));
     all.both(&mercy(&["pickup", "--patient", "nobody", "--pin-file", "pin"]));
     all.both(&mercy(&["pickups"]));
+    study!(both, "recover", "--study", "STUDY", "--pin-file", "pin", "--why", "lost", "--by", "Ann");
+    all.both(&mercy(&["recoveries"]));
+    all.one(&["recoveries", "--dir", "nowhere"]);
     study!(both, "remove", "STUDY");
     study!(both, "remove", "STUDY", "--confirm", "7");
     all.both(&mercy(&["remove", "nothing"]));

@@ -13,6 +13,7 @@ mod hostile;
 mod image;
 mod invitation;
 mod killed;
+mod lost;
 mod moves;
 mod notices;
 #[path = "../../../desktop/cli/tests/push/orthanc.rs"]

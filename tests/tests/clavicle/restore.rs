@@ -49,7 +49,7 @@ fn holders(cluster: &Cluster, dir: &str) -> Vec<[u8; 32]> {
     let passphrase = Passphrase::read(&cluster.path("pw")).unwrap();
     let wallet = Patient::open(&cluster.path(dir), &passphrase, now).unwrap();
     let studies = wallet.studies().unwrap();
-    studies.iter().map(|study| *wallet.holder(&study.held).unwrap().public().as_bytes()).collect()
+    studies.iter().map(|study| *wallet.holder(study).unwrap().public().as_bytes()).collect()
 }
 
 /// What is in the files of a folder and of those below.

@@ -32,7 +32,9 @@ impl Heard {
         let mut child = command.spawn().unwrap();
         let (sender, lines) = sync_channel(64);
         let from = BufReader::new(child.stderr.take().unwrap());
-        std::thread::spawn(move || from.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        // That nobody has typed its words yet is said before all else.
+        let lines_of = from.lines().map_while(Result::ok).filter(|line| !line.starts_with("note: this wallet is not"));
+        std::thread::spawn(move || { lines_of }.try_for_each(|line| sender.send(line)));
         Self { child, lines, began: Instant::now() }
     }
 

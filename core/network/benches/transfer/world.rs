@@ -403,7 +403,13 @@ impl Counter for Closed {
         Err(Denied::NoPickup)
     }
 
-    fn claim(&self, _: Key, _: &[StudyId], _: &pickup::Claim) -> Result<(EnvelopeHash, Envelope), Text<256>> {
+    fn claim(
+        &self,
+        _: Key,
+        _: TicketHash,
+        _: &[StudyId],
+        _: &pickup::Claim,
+    ) -> Result<(EnvelopeHash, Envelope), Text<256>> {
         Err(Text::default())
     }
 

@@ -65,12 +65,19 @@ pub trait Counter: Send + Sync + 'static {
     /// [`Denied`].
     fn open(&self, remote: Key, ticket: TicketHash, knows: bool) -> Result<Offers, Denied>;
 
-    /// Co-signs the definition of a study that was `offered` to the wallet with this key, and submits it. One that was submitted before is
+    /// Co-signs the definition of a study that was `offered` on this ticket to the wallet with this key, or a step of its recovery, where the ticket is for
+    /// that, and submits it. One that was submitted before is
     /// submitted again, and comes to the same envelope.
     ///
     /// # Errors
     /// Why not, in words for the patient.
-    fn claim(&self, remote: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), Text<256>>;
+    fn claim(
+        &self,
+        remote: Key,
+        ticket: TicketHash,
+        offered: &[StudyId],
+        claim: &Claim,
+    ) -> Result<(EnvelopeHash, Envelope), Text<256>>;
 
     /// Whether a transaction is final, and the proof.
     fn included(&self, envelope: &EnvelopeHash) -> Option<Included>;
@@ -126,6 +133,7 @@ enum Broken {
 
 /// Whoever has shown that it knows the answer, and what is offered on it.
 struct Greeted {
+    ticket: TicketHash,
     send: SendStream,
     receive: RecvStream,
     /// What shows that this source knows it too, and tells what follows.
@@ -187,7 +195,7 @@ async fn greet(connection: &Connection, pickups: &Pickups) -> Result<Option<Gree
         Ok((offered, frames, not_offered)) => {
             let offers = u32::try_from(frames.len()).unwrap_or(u32::MAX);
             let judged = Judged::Proven { tag: own, offers, not_offered: List::of(not_offered) };
-            Ok(Some(Greeted { send, receive, judged, offered, frames }))
+            Ok(Some(Greeted { ticket, send, receive, judged, offered, frames }))
         }
         Err(denied) => {
             write_message(&mut send, &Judged::Denied(denied), STALLED).await?;
@@ -208,7 +216,7 @@ fn meet(bond: &Bond, secret: &Secret, other: Share) -> Result<(Share, Confirmati
 
 /// Offers, and answers what is claimed.
 async fn claims(connection: &Connection, greeted: Greeted, pickups: &Pickups) -> Result<(), Broken> {
-    let Greeted { mut send, mut receive, judged, offered, frames } = greeted;
+    let Greeted { ticket, mut send, mut receive, judged, offered, frames } = greeted;
     let remote = remote_key(connection);
     write_message(&mut send, &judged, STALLED).await?;
     for frame in frames {
@@ -216,7 +224,7 @@ async fn claims(connection: &Connection, greeted: Greeted, pickups: &Pickups) ->
     }
     let claims: Claims = read_message(&mut receive, PATIENCE).await?;
     let submitted = decide(pickups, move |counter| {
-        claims.into_vec().iter().map(|claim| counter.claim(remote, &offered, claim)).collect::<Vec<_>>()
+        claims.into_vec().iter().map(|claim| counter.claim(remote, ticket, &offered, claim)).collect::<Vec<_>>()
     })
     .await?;
     let end = Instant::now() + FINAL;

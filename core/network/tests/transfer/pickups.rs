@@ -96,7 +96,13 @@ impl Counter for Desk {
         Ok(Offers { offered, not_offered: vec![NotOffered::Held] })
     }
 
-    fn claim(&self, _: Key, offered: &[StudyId], claim: &Claim) -> Result<(EnvelopeHash, Envelope), Text<256>> {
+    fn claim(
+        &self,
+        _: Key,
+        _: TicketHash,
+        offered: &[StudyId],
+        claim: &Claim,
+    ) -> Result<(EnvelopeHash, Envelope), Text<256>> {
         let Claim { body, holder } = claim;
         let Action::DefineStudy(define) = &body.action else { return Err(Text::new("no definition").unwrap()) };
         let study = StudyId::of(&self.hospital.chain, self.hospital.id, define.digest);

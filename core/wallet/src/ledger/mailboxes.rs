@@ -297,6 +297,30 @@ impl Ledger {
         Ok(Request::Mailbox(Box::new(MailboxRequest::Collect(collection.sign(&self.chain, turn.key)))))
     }
 
+    /// Whether a relay, of so many as are asked, keeps a mailbox of this key. Nothing of what is in it goes. What none answers is taken for no.
+    ///
+    /// # Errors
+    /// [`WalletError`], of the system.
+    pub(crate) async fn has_mailbox(&self, key: &SecretKey) -> Result<bool, WalletError> {
+        let relays = self.relays()?;
+        let mut asked = FuturesUnordered::<BoxFuture<'_, _>>::new();
+        for relay in relays.iter().take(AT_ONCE) {
+            asked.push(Box::pin(async move {
+                let mut client = self.connect(relay).await?;
+                self.ask_messages(&mut client, relay.source, key, Ascending::new()).await
+            }));
+        }
+        let mut until = None;
+        while let Some(answer) = by(until, asked.next()).await.flatten() {
+            match answer {
+                Ok(Response::Mailbox(MailboxResponse::Messages(_))) => return Ok(true),
+                Ok(_) => until = until.or_else(|| Some(Instant::now() + GRACE)),
+                Err(error) => debug!(%error, "a relay does not answer"),
+            }
+        }
+        Ok(false)
+    }
+
     /// Acknowledges messages, and asks for those that are left.
     async fn ask_messages(
         &self,

@@ -131,7 +131,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError`]: why it cannot be fetched, from the ledger.
     pub async fn begin_fetch(&mut self, study: &OwnStudy, out: Option<&Path>) -> Result<StudyFetch, WalletError> {
-        let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
+        let (download, key) = (self.download(study).await?, self.holder(study)?);
         Ok(self.wallet.fetch(download, key, out))
     }
 
@@ -182,7 +182,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError`].
     pub async fn look_up(&mut self, study: &OwnStudy) -> Result<(), WalletError> {
-        let (download, key) = (self.download(study).await?, self.holder(&study.held)?);
+        let (download, key) = (self.download(study).await?, self.holder(study)?);
         let (endpoint, mut asking) = Box::pin(self.wallet.ask_receipts(download, &key)).await?;
         let mut from = self.receipts_from(study)?;
         loop {
@@ -273,7 +273,7 @@ impl Patient {
     /// [`WalletError`].
     pub fn objection(&self, study: &OwnStudy) -> Result<Option<Objection>, WalletError> {
         let proved = objection::proved(&self.wallet.vault, study.id)?;
-        Ok(objection::to_holder(proved.as_ref(), &self.holder(&study.held)?.public()))
+        Ok(objection::to_holder(proved.as_ref(), &self.holder(study)?.public()))
     }
 
     /// Why a copy of a study is not to be used although the study is: there is another revision by now. By what the ledger said last.

@@ -1,5 +1,6 @@
 //! Granting and revoking: signed, kept, final, told.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clavicle_ledger::action::GrantError;
@@ -10,7 +11,7 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::{Capacity, Deed, MAX_HOLDER_GRANTS, Study};
 use clavicle_ledger::time::{BlockTime, Height, Timestamp};
-use clavicle_ledger::transaction::Action;
+use clavicle_ledger::transaction::{Action, Envelope};
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::letter::{Content, GrantLetter, Letter};
 use clavicle_letters::seal;
@@ -21,9 +22,9 @@ use super::{OwnStudy, Patient, one};
 use crate::envelope::{self, GrantRequest, Head};
 use crate::error::WalletError;
 use crate::objection;
-use crate::rows::{Held, Made, RefusedGrant, Revoked, Stage};
+use crate::rows::{Held, Made, Proved, RefusedGrant, Revoked, Stage};
 use crate::vault::VaultError;
-use crate::wallet::{ReceiptGiven, random};
+use crate::wallet::{ReceiptGiven, Revocation, random};
 
 /// How long a command that is about something else brings in what is not final yet.
 const BRING_IN: Duration = Duration::from_secs(3);
@@ -61,6 +62,13 @@ impl From<&Granted> for Revocable {
         let made = &granted.made;
         let name = Some(made.card.card.name.clone());
         Self { id: granted.id, study: made.study, name, submit_by: Some(made.envelope.body.submit_by) }
+    }
+}
+
+impl Revocable {
+    /// One that is on the ledger already.
+    pub(super) const fn of_ledger(id: GrantId, study: StudyId, name: Option<Text<64>>) -> Self {
+        Self { id, study, name, submit_by: None }
     }
 }
 
@@ -135,8 +143,18 @@ impl Patient {
             return Err(WalletError::UnknownRelays);
         }
         let mut grants = self.grants()?;
-        let same =
-            |grant: &&Granted| grant.made.study == study.id && grant.made.card == *card && grant.revoked.is_none();
+        // One that the ledger showed, and does not show any more, has ended: another device revoked it, or it went with a transfer.
+        let proved = objection::proved(&self.wallet.vault, study.id)?;
+        let has_gone = |grant: &Granted| match grant.made.stage {
+            Stage::Signed => false,
+            Stage::Final(at) | Stage::Delivered(at) => {
+                proved.as_ref().is_some_and(|it| it.height >= at && it.record.grants.find(&grant.id).is_none())
+            }
+        };
+        let same = |grant: &&Granted| {
+            let of = &grant.made;
+            of.study == study.id && of.card == *card && grant.revoked.is_none() && !has_gone(grant)
+        };
         // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
         let is_finished = |grant: &&Granted| {
             matches!(grant.made.stage, Stage::Delivered(_))
@@ -172,10 +190,17 @@ impl Patient {
                 Err(WalletError::Unfinished(unfinished.id))
             };
         }
+        // Nor is one taken that the ledger has on another study: another device may have granted, and this vault be an older copy.
+        let mut elsewhere = BTreeSet::<Key>::new();
+        for (id, proved) in self.wallet.vault.all::<Proved>()? {
+            if id.as_slice() != study.id.as_bytes() {
+                elsewhere.extend(proved.record.grants.iter().map(|grant| grant.grantee));
+            }
+        }
         // A key that relays have seen for a study is that study's, whatever became of the grant: no key ever stands on two.
         let seen = |key: &Key| {
             let of_refused = refused.iter().filter(|one| one.made.grantee == *key && one.made.study != study.id);
-            grants.iter().any(|grant| grant.made.grantee == *key) || of_refused.count() > 0
+            grants.iter().any(|grant| grant.made.grantee == *key) || of_refused.count() > 0 || elsewhere.contains(key)
         };
         let seen_here = |key: &&Key| refused.iter().any(|one| one.made.grantee == **key);
         let unused: Vec<Key> = shown.grantees.iter().filter(|key| !seen(key)).copied().collect();
@@ -189,7 +214,7 @@ impl Patient {
         // What the hospitals would refuse is not signed: then nobody has seen the key, and it is as good as before.
         check_rules(&record, &proven.rows.rules()?.parameters, time, head, request)?;
         let terms = envelope::terms(head, random()?, (record.revision, record.manifest_root), request);
-        let holder = self.holder(&study.held)?;
+        let holder = self.holder(study)?;
         let body = envelope::grant(head, random()?, &chain, (study.id, holder.public()), grantee, &terms);
         let id = GrantId::from(body.id(&chain));
         let envelope = body.sign(&chain, &[&holder])?;
@@ -336,7 +361,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError`].
     pub fn letter(&self, study: &OwnStudy, grant: &Granted) -> Result<Vec<u8>, WalletError> {
-        let holder = self.holder(&study.held)?;
+        let holder = self.holder(study)?;
         let known = study.held.known.as_ref().ok_or(WalletError::NotTold)?;
         let content = GrantLetter {
             envelope: grant.made.envelope.clone(),
@@ -377,7 +402,7 @@ impl Patient {
         let mut all = Vec::new();
         for (id, revoked) in self.wallet.vault.all::<Revoked>()? {
             if let (Ok(id), Action::Revoke(revoke)) = (id.try_into(), &revoked.envelope.body.action) {
-                all.push(Revocable { id: GrantId::from_bytes(id), study: revoke.study, name: None, submit_by: None });
+                all.push(Revocable::of_ledger(GrantId::from_bytes(id), revoke.study, None));
             }
         }
         for study in self.studies()?.into_iter().filter(|study| study.held.final_at.is_some()) {
@@ -389,7 +414,7 @@ impl Patient {
             let of = study.id;
             let known: Vec<GrantId> = all.iter().map(|grant| grant.id).collect();
             let new = grants.into_iter().filter(|row| !known.contains(&row.grant));
-            all.extend(new.map(|row| Revocable { id: row.grant, study: of, name: row.name, submit_by: None }));
+            all.extend(new.map(|row| Revocable::of_ledger(row.grant, of, row.name)));
         }
         one(begin, all, |grant, begin| grant.id.to_string().starts_with(begin), WalletError::NoGrant)
     }
@@ -407,25 +432,43 @@ impl Patient {
     /// # Errors
     /// [`WalletError`].
     pub fn sign_revocation(&self, grant: &Revocable) -> Result<Revoked, WalletError> {
+        let mut signed = self.sign_revocations(core::slice::from_ref(grant))?;
+        signed.pop().ok_or(WalletError::Defect)
+    }
+
+    /// The same of several, in their order: all of them are kept, or none.
+    pub(super) fn sign_revocations(&self, grants: &[Revocable]) -> Result<Vec<Revoked>, WalletError> {
         let (chain, head) = (self.wallet.chain(), self.wallet.ledger.head());
-        let before = self.revoked(grant.id)?;
-        let stands = |before: &Revoked| before.final_at.is_some() || head.is_before(before.envelope.body.submit_by);
-        if let Some(before) = before.filter(stands) {
-            return Ok(before);
-        }
-        let holder = self.holder(&self.held(grant.study)?)?;
-        let body = envelope::revocation(head, random()?, (grant.study, holder.public()), grant.id, grant.submit_by);
-        let revoked = Revoked { envelope: body.sign(&chain, &[&holder])?, final_at: None };
-        // One that was refused, and is to be revoked since it came into a block all the same, is one that was made.
-        let made = self.executed_although_refused()?.into_iter().find(|one| one.id == grant.id).map(|one| one.made);
-        self.wallet.vault.write(|batch| -> Result<(), VaultError> {
-            if let Some(made) = &made {
-                batch.remove::<RefusedGrant>(grant.id.as_bytes())?;
-                batch.put(grant.id.as_bytes(), made)?;
+        let (mut all, mut new) = (Vec::new(), Vec::new());
+        for grant in grants {
+            let holder = self.holder(&OwnStudy { id: grant.study, held: self.held(grant.study)? })?;
+            let stands = |before: &Revoked| {
+                before.final_at.is_some()
+                    || head.is_before(before.envelope.body.submit_by) && is_by(&before.envelope, &holder.public())
+            };
+            if let Some(before) = self.revoked(grant.id)?.filter(stands) {
+                all.push(before);
+                continue;
             }
-            batch.put(grant.id.as_bytes(), &revoked)
-        })?;
-        Ok(revoked)
+            let body = envelope::revocation(head, random()?, (grant.study, holder.public()), grant.id, grant.submit_by);
+            let revoked = Revoked { envelope: body.sign(&chain, &[&holder])?, final_at: None };
+            new.push((grant.id, revoked.clone()));
+            all.push(revoked);
+        }
+        // One that was refused, and is to be revoked since it came into a block all the same, is one that was made.
+        let refused = self.executed_although_refused()?;
+        let made = refused.iter().filter(|one| new.iter().any(|(id, _)| *id == one.id));
+        let made: Vec<&Granted> = made.collect();
+        if !new.is_empty() {
+            self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+                for one in &made {
+                    batch.remove::<RefusedGrant>(one.id.as_bytes())?;
+                    batch.put(one.id.as_bytes(), &one.made)?;
+                }
+                new.iter().try_for_each(|(id, revoked)| batch.put(id.as_bytes(), revoked))
+            })?;
+        }
+        Ok(all)
     }
 
     /// Revokes, and returns when the revocation is final. The source is told first, over libp2p and over iroh at once:
@@ -435,33 +478,50 @@ impl Patient {
     /// [`WalletError`]; the same again goes on where it stopped.
     pub async fn revoke(&mut self, grant: &Revocable) -> Result<Height, WalletError> {
         self.wallet.refresh_head().await;
-        let mut revoked = self.sign_revocation(grant)?;
+        let revoked = self.sign_revocation(grant)?;
         if let Some(height) = revoked.final_at {
             return Ok(height);
         }
         let held = self.held(grant.study)?;
-        let (receipt, submitted) = self.wallet.revoke(&revoked.envelope, held.source).await;
+        let came = self.wallet.revoke(&revoked.envelope, held.source).await;
         self.wallet.keep_light()?;
+        self.settle_revocation(grant, &held, revoked, came).await
+    }
+
+    /// Keeps what became of a revocation.
+    pub(super) async fn settle_revocation(
+        &mut self,
+        grant: &Revocable,
+        held: &Held,
+        revoked: Revoked,
+        (receipt, submitted): Revocation,
+    ) -> Result<Height, WalletError> {
         let height = match submitted {
             Ok(height) => height,
             // That it serves no more is said on the source's own word alone: by the key that the ledger says is its.
             Err(error) => {
                 let Some(ReceiptGiven { receipt, proven: Some(key) }) = receipt else { return Err(error) };
-                let is_kept = self.keep_bound_by(grant, &held, receipt, &[key])?;
+                let is_kept = self.keep_bound_by(grant, held, receipt, &[key])?;
                 return Err(if is_kept { WalletError::OnlyTold(Box::new(error)) } else { error });
             }
         };
         if let Some(ReceiptGiven { receipt, .. }) = receipt {
-            self.keep_bound(grant, &held, receipt).await?;
+            self.keep_bound(grant, held, receipt).await?;
         }
-        revoked.final_at = Some(height);
-        self.wallet.vault.put(grant.id.as_bytes(), &revoked)?;
+        if revoked.final_at.is_none() {
+            self.wallet.vault.put(grant.id.as_bytes(), &Revoked { final_at: Some(height), ..revoked })?;
+        }
         Ok(height)
     }
 
-    fn held(&self, study: StudyId) -> Result<Held, WalletError> {
+    pub(super) fn held(&self, study: StudyId) -> Result<Held, WalletError> {
         self.wallet.vault.get(study.as_bytes())?.ok_or_else(|| WalletError::NoStudy(study.to_string()))
     }
+}
+
+/// Whether a revocation is signed by this key: of one that was signed before a study was transferred the hospitals take none.
+fn is_by(envelope: &Envelope, holder: &Key) -> bool {
+    matches!(&envelope.body.action, Action::Revoke(revoke) if revoke.revoker == *holder)
 }
 
 /// Refuses what the hospitals would, by the rules and the study as they are proven.

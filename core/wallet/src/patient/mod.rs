@@ -4,10 +4,13 @@
 //! for again: with the same keys, and the same signed transaction.
 
 mod access;
+mod ending;
 mod grant;
 mod invite;
 mod pickup;
 mod receipts;
+mod recovery;
+mod renewal;
 mod restore;
 
 use std::path::Path;
@@ -21,16 +24,19 @@ use clavicle_ledger::study::Study;
 use clavicle_ledger::time::LocalTime;
 
 pub use self::access::{Access, AccessRow, EndedRow, HowEnded};
+pub use self::ending::{EndOutcome, EndingRow, Endings, Whose};
 pub use self::grant::{Granted, Revocable};
 pub use self::invite::{FAR_BEGINS_MS, FAR_MS, MAX_INVITATION_MINUTES, is_verified};
 pub use self::pickup::{PickedUp, PickupOutcome};
 pub use self::receipts::Look;
+pub use self::recovery::{PendingRow, RecoveredStudy, RecoveryOutcome, RecoveryStep, VetoRow};
+pub use self::renewal::Moved;
 pub use self::restore::{Found, Restored};
 pub use crate::envelope::GrantRequest;
 use crate::error::WalletError;
 use crate::ledger::{Proven, Told, Woken};
 use crate::objection;
-use crate::rows::Held;
+use crate::rows::{Held, UnderFormer};
 pub use crate::rows::{MAX_RUNS, Way};
 use crate::vault::KeyStore;
 use crate::wallet::{Kind, Wallet};
@@ -73,6 +79,32 @@ impl Patient {
         Ok(Self { wallet: Wallet::open(folder, keys, Kind::Patient, clock)? })
     }
 
+    /// The places of the three words, counted from 1, that are to be told so that it is known that they are written down; nothing once they were. Until
+    /// then a lost device is a lost wallet.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn words_asked(&self) -> Result<Option<[u8; 3]>, WalletError> {
+        self.wallet.words_asked()
+    }
+
+    /// Checks these three words, in their order.
+    ///
+    /// # Errors
+    /// [`WalletError::OtherWords`]; others are asked for then.
+    pub fn check_words(&self, typed: &str) -> Result<(), WalletError> {
+        self.wallet.check_words(typed)
+    }
+
+    /// The words, for whoever shows that they may see them.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`], when these keys do not open it.
+    pub fn words(&self, keys: &dyn KeyStore) -> Result<Words, WalletError> {
+        self.wallet.vault.prove(keys)?;
+        self.wallet.words()
+    }
+
     /// Has somebody told at once when too few hospitals answer for what is submitted to become final, and, with nothing, when enough do again.
     pub fn tell(&mut self, told: Told) {
         self.wallet.ledger.tell(told);
@@ -111,8 +143,13 @@ impl Patient {
     ///
     /// # Errors
     /// [`WalletError`].
-    pub fn holder(&self, held: &Held) -> Result<SecretKey, WalletError> {
-        self.wallet.seed()?.derive_key(held.device, Branch::Study, held.holder).ok_or(WalletError::NoMoreKeys)
+    pub fn holder(&self, study: &OwnStudy) -> Result<SecretKey, WalletError> {
+        let OwnStudy { id, held } = study;
+        let seed = match self.wallet.vault.get::<UnderFormer>(id.as_bytes())? {
+            Some(under) => self.wallet.seed_of(under.words)?,
+            None => self.wallet.seed()?,
+        };
+        seed.derive_key(held.device, Branch::Study, held.holder).ok_or(WalletError::NoMoreKeys)
     }
 
     /// A study's record as the ledger has it now, if it is still this wallet's.
@@ -120,7 +157,7 @@ impl Patient {
         if study.held.final_at.is_none() {
             return Err(WalletError::StudyNotFinal);
         }
-        let holder = self.holder(&study.held)?.public();
+        let holder = self.holder(study)?.public();
         self.record_of(study.id, study.held.source, &holder).await
     }
 

@@ -52,6 +52,16 @@ impl Patient {
     /// # Errors
     /// [`WalletError`]; the same code goes on where it stopped.
     pub async fn pick_up(&mut self, code: &PickupCode, answer: &str) -> Result<PickupOutcome, WalletError> {
+        let (operational, endpoint, opened) = self.open_visit(code, answer).await?;
+        self.take_hold(code.source, operational, &endpoint, opened).await
+    }
+
+    /// Comes to the hospital of a code, and has each side show the other that it knows the answer. The hospital's operational key, and what it offers.
+    pub(super) async fn open_visit(
+        &mut self,
+        code: &PickupCode,
+        answer: &str,
+    ) -> Result<(Key, Endpoint, Opened), WalletError> {
         let now = self.wallet.now();
         if code.chain != self.wallet.chain() {
             return Err(WalletError::OtherNetwork);
@@ -92,7 +102,7 @@ impl Patient {
         };
         begun.runs = 0;
         self.keep_begun(&begun)?;
-        self.take_hold(code.source, operational, &endpoint, opened).await
+        Ok((operational, endpoint, opened))
     }
 
     /// Claims what is offered, and returns when it is final.
@@ -166,7 +176,12 @@ impl Patient {
     }
 
     /// Whether an offer is what the source signed: its root.
-    fn verify_offer(&self, source: SourceId, operational: &Key, offer: &Offered) -> Result<ManifestRoot, WalletError> {
+    pub(super) fn verify_offer(
+        &self,
+        source: SourceId,
+        operational: &Key,
+        offer: &Offered,
+    ) -> Result<ManifestRoot, WalletError> {
         let chain = self.wallet.chain();
         let header = offer.manifest.manifest.header();
         if header.source != source || !header.is_of(&chain, &offer.salt) {
@@ -198,7 +213,7 @@ impl Patient {
     /// A study that was refused is not this wallet's, and nothing of it is among those that are. Its claim is kept apart for as long as it may come into a
     /// block all the same, as one does that the hospitals had not agreed on yet: then the same code goes on with it.
     async fn let_go(&mut self, study: &OwnStudy) -> Result<(), WalletError> {
-        let holder = self.holder(&study.held)?.public();
+        let holder = self.holder(study)?.public();
         // When nobody says what the ledger has, it may come.
         let record = match self.wallet.rows(&[StateKey::Study(study.id)]).await {
             Ok(proven) => proven.rows.study(study.id)?,
@@ -288,7 +303,7 @@ impl Patient {
     /// The claim of a study, unless another device made it.
     fn claim_of(&self, study: &OwnStudy) -> Result<Option<Claim>, WalletError> {
         let Some(body) = study.held.claim.clone() else { return Ok(None) };
-        let holder = self.holder(&study.held)?.sign(&body.preimage(&self.wallet.chain()));
+        let holder = self.holder(study)?.sign(&body.preimage(&self.wallet.chain()));
         Ok(Some(Claim { body, holder }))
     }
 

@@ -4,8 +4,8 @@
 //! sources tell whoever has the key. Relays are asked for all keys that begin alike, so that they cannot tell which of them are one person's.
 //!
 //! A wallet that is restored is a device of its own: it uses keys under a number that no study is held under yet, so that two wallets of the
-//! same words never take the same key for two studies. Should two be restored at the same time, the one that comes later passes over
-//! what the other has used.
+//! same words never take the same key for two studies. Should two be restored at the same time, the one that comes later finds on the ledger what the
+//! other has used, and takes another number; and so does a wallet whose folder was put back from an older copy, whichever device it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -17,7 +17,7 @@ use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{Checkpoint, LightClient};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
-use clavicle_ledger::time::LocalTime;
+use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::message::{Holding, Prefix};
 use clavicle_network::pickup::MAX_OFFERS;
 use futures_util::StreamExt as _;
@@ -28,7 +28,7 @@ use super::Patient;
 use super::access::own_download;
 use crate::error::WalletError;
 use crate::ledger::Ledger;
-use crate::rows::{Held, Known, Profile, Summary};
+use crate::rows::{Held, Known, OlderCopy, Profile, Summary, UnderFormer};
 use crate::vault::{KeyStore, VaultError};
 use crate::wallet::Wallet;
 
@@ -93,6 +93,7 @@ impl Patient {
         // Never the first: of that one a wallet may be left that has held nothing yet.
         let device = places.iter().map(|place| place.device).max().unwrap_or(0).saturating_add(1);
         let wallet = Wallet::make(folder, keys, genesis, ledger, (words, device), "")?;
+        wallet.words_are_known()?;
         Ok(Restored { patient: Self { wallet }, studies: places.len() })
     }
 
@@ -109,10 +110,11 @@ impl Patient {
         for (done, place) in (1..).zip(places) {
             let before = self.wallet.vault.get::<Held>(place.study.as_bytes())?;
             let known = before.is_some_and(|held| held.final_at.is_some() && held.known.is_some());
-            let found = if known { Some(Found::Known(place.study)) } else { Box::pin(self.take(&place)).await? };
+            let found = if known { Some(Found::Known(place.study)) } else { Box::pin(self.take(&place, None)).await? };
             all.extend(found);
             progress(done, count);
         }
+        self.wallet.vault.remove::<OlderCopy>(b"")?;
         Ok(all)
     }
 
@@ -126,8 +128,10 @@ impl Patient {
     }
 
     /// Keeps that a study is the patient's, and what it is as soon as its source tells. Nothing, if it is not theirs: only a relay's word said so.
-    async fn take(&mut self, place: &Place) -> Result<Option<Found>, WalletError> {
-        let key = self.wallet.seed()?.derive_key(place.device, Branch::Study, place.number);
+    /// The key is of the words of now, or of former ones with this number.
+    async fn take(&mut self, place: &Place, former: Option<u32>) -> Result<Option<Found>, WalletError> {
+        let seed = former.map_or_else(|| self.wallet.seed(), |words| self.wallet.seed_of(words))?;
+        let key = seed.derive_key(place.device, Branch::Study, place.number);
         let key: SecretKey = key.ok_or(WalletError::NoMoreKeys)?;
         let proven = match self.wallet.rows(&[StateKey::Study(place.study)]).await {
             Ok(proven) => proven,
@@ -152,7 +156,13 @@ impl Patient {
             // Whom it is granted to can be seen, and revoked, all the same.
             Err(error) => Found::NotTold(place.study, error),
         };
-        self.wallet.vault.put(place.study.as_bytes(), &held)?;
+        self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            batch.put(place.study.as_bytes(), &held)?;
+            match former {
+                Some(words) => batch.put(place.study.as_bytes(), &UnderFormer { words }),
+                None => batch.remove::<UnderFormer>(place.study.as_bytes()).map(drop),
+            }
+        })?;
         Ok(Some(found))
     }
 
@@ -173,27 +183,47 @@ impl Patient {
         Ok(Known { salt: offer.salt.clone(), summary: Summary::of(manifest) })
     }
 
-    /// Passes over the next `count` keys as far as another device of the same number has used them.
-    pub(super) async fn pass_used_keys(&mut self, count: usize) -> Result<(), WalletError> {
-        let profile = self.wallet.profile()?;
-        // The first device is made with the words, and cannot be made twice.
-        if profile.device == 0 {
-            return Ok(());
-        }
-        let mut search = Search::new(&self.wallet.ledger, self.wallet.seed()?);
-        let (mut next, count) = (profile.next_study, u32::try_from(count).unwrap_or(u32::MAX));
-        // From the one after the last that holds something on.
-        while let Some(used) = search.held(profile.device, next..next.saturating_add(count)).await?.pop() {
-            next = used.number.saturating_add(1);
-        }
-        if next > profile.next_study {
-            self.wallet.vault.write(|batch| -> Result<(), VaultError> {
-                let Some(mut profile) = batch.get::<Profile>(b"")? else { return Ok(()) };
-                profile.next_study = profile.next_study.max(next);
-                batch.put(b"", &profile)
-            })?;
+    /// Looks for studies that other devices picked up under words that were given up: they are to move as well.
+    pub(super) async fn find_former(&mut self) -> Result<(), WalletError> {
+        for words in 0..self.wallet.words_number()? {
+            let places = Search::new(&self.wallet.ledger, self.wallet.seed_of(words)?).all().await?;
+            for place in places {
+                if self.wallet.vault.get::<Held>(place.study.as_bytes())?.is_none() {
+                    Box::pin(self.take(&place, Some(words))).await?;
+                }
+            }
         }
         Ok(())
+    }
+
+    /// Looks whether the ledger has studies under the next `count` keys. Then this vault is an older copy of what there was, or another device took the same
+    /// number: this one takes another number before it uses a key, so that none is ever derived for two studies.
+    pub(super) async fn pass_used_keys(&mut self, count: usize) -> Result<(), WalletError> {
+        let profile = self.wallet.profile()?;
+        let mut search = Search::new(&self.wallet.ledger, self.wallet.seed()?);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let next = profile.next_study;
+        if search.held(profile.device, next..next.saturating_add(count)).await?.is_empty() {
+            return Ok(());
+        }
+        let used = search.all().await?;
+        let device = used.iter().map(|place| place.device).max().unwrap_or(0).max(profile.device).saturating_add(1);
+        let now = self.wallet.now();
+        Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            let Some(mut profile) = batch.get::<Profile>(b"")? else { return Ok(()) };
+            (profile.device, profile.next_study) = (device, 0);
+            batch.put(b"", &profile)?;
+            batch.put(b"", &OlderCopy { at: now })
+        })?)
+    }
+
+    /// When it was found that this wallet is an older copy of itself, or that another has its number; nothing once it was searched for what is not in it
+    /// ([`Patient::find`]).
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn older_copy(&self) -> Result<Option<Timestamp>, WalletError> {
+        Ok(self.wallet.vault.get::<OlderCopy>(b"")?.map(|found| found.at))
     }
 }
 

@@ -28,6 +28,12 @@ pub enum VaultError {
         "{0} holds a vault.age without its vault.redb: what was kept is not there. Restore vault.redb from a backup"
     )]
     RowsLost(PathBuf),
+    /// A key's file of before the passphrase was changed.
+    #[error(
+        "the key's file in {0} is of before the passphrase was changed, and opens nothing any more; nothing was changed. Restore the whole folder \
+         from one backup"
+    )]
+    FormerKey(PathBuf),
     /// A new one that could be guessed.
     #[error(transparent)]
     Weak(PassphraseError),

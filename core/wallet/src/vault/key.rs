@@ -45,6 +45,12 @@ impl DataKey {
         Self { names: derive("clavicle 2026 vault row names"), values: derive("clavicle 2026 vault row values") }
     }
 
+    /// Whether it is this one.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        // Compared as hashes are: in constant time.
+        blake3::Hash::from_bytes(*self.names) == blake3::Hash::from_bytes(*other.names)
+    }
+
     pub(super) fn name(&self, kind: &str, id: &[u8]) -> RowName {
         let mut hasher = blake3::Hasher::new_keyed(&self.names);
         hasher.update(&[kind_len(kind)]).update(kind.as_bytes()).update(id);

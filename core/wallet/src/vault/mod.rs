@@ -4,11 +4,17 @@
 //! vault.age      32 random bytes, the data key, sealed by a passphrase (age, scrypt); another key store has another file
 //! vault.redb
 //!   rows_v1      row name (32) ─► nonce (24) ‖ XChaCha20-Poly1305 of kind, id and value
+//!   key_v1       () ─► BLAKE3 of the key's file that is in force (32), once it was changed
 //! ```
 //!
 //! A row's name is a keyed hash of its kind and id, so that the file tells how many rows there are and how long each is, and
 //! nothing else. The name is bound into the row's encryption, so that rows cannot be swapped. Whoever can write
 //! the file can still put an older state of it back, or take rows away; this is not noticed here.
+//!
+//! When the passphrase is changed there is a new data key, too: its file is written beside, then every row anew in one commit that also says which
+//! file is in force, and then the file takes the place of the former. Whoever opens a vault in between finishes that, or takes it back: one
+//! passphrase opens it, and never none. With the former one nothing opens any more, whatever copy of its file there is. (What a disk has not written
+//! over yet is another matter, and a copy of the whole folder opens as ever.)
 //!
 //! Every commit is on the disk when it returns; a process killed at any instant finds the last commit, whole.
 //!
@@ -30,12 +36,14 @@ use std::path::{Path, PathBuf};
 
 use clavicle_ledger::encoding::{self, Wire};
 use redb::{Builder, Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
+use tracing::debug;
 
 use self::error::{damaged_row, file_error};
 use self::key::{DataKey, PlainRow, RowName};
 use crate::system::{make_folder, make_private, owners, sync_names};
 
 const ROWS: TableDefinition<'_, &RowName, &[u8]> = TableDefinition::new("rows_v1");
+const IN_FORCE: TableDefinition<'_, (), &[u8; 32]> = TableDefinition::new("key_v1");
 /// The memory that the vault may use for its cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// The longest `vault.age` that is read, in bytes. It is some 200 bytes long.
@@ -100,13 +108,9 @@ impl Vault {
     /// [`VaultError`].
     pub fn open(folder: &Path, keys: &dyn KeyStore) -> Result<Self, VaultError> {
         let (key_file, rows_file) = (folder.join(keys.file_name()), folder.join("vault.redb"));
-        let mut sealed = Vec::new();
-        match File::open(&key_file).and_then(|file| file.take(MAX_KEY_FILE_LEN).read_to_end(&mut sealed)) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Err(VaultError::NotThere(folder.to_owned()));
-            }
-            Err(error) => return Err(file_error(&key_file, error)),
+        // A change to another key store may have broken off before the file had its name.
+        if !key_file.exists() && !beside(&key_file, ".next").exists() {
+            return Err(VaultError::NotThere(folder.to_owned()));
         }
         if !rows_file.exists() {
             return Err(VaultError::RowsLost(folder.to_owned()));
@@ -114,8 +118,67 @@ impl Vault {
         make_private(folder).map_err(|error| file_error(folder, error))?;
         // Before the key, so that nobody waits for an answer that does not matter.
         let database = Builder::new().set_cache_size(CACHE_BYTES).open(&rows_file)?;
+        let in_force = in_force(&database)?;
+        settle_change(folder, &key_file, in_force).map_err(|error| file_error(&key_file, error))?;
+        let sealed = read_key_file(&key_file)?;
+        if in_force.is_some_and(|in_force| in_force != hash(&sealed)) {
+            return Err(VaultError::FormerKey(folder.to_owned()));
+        }
         let key = DataKey::open(&sealed, keys)?;
         Ok(Self { folder: folder.to_owned(), key, database })
+    }
+
+    /// Changes what opens the vault in `folder`: from here on the new opens it, and the former does not. Killed at any instant, one of the two does.
+    ///
+    /// # Errors
+    /// [`VaultError`]; then the former opens it.
+    pub fn change_keys(folder: &Path, former: &dyn KeyStore, new: &dyn KeyStore) -> Result<(), VaultError> {
+        new.check_new()?;
+        let mut vault = Self::open(folder, former)?;
+        let key_file = folder.join(new.file_name());
+        let (key, sealed) = DataKey::create(new)?;
+        let next = beside(&key_file, ".next");
+        write_at_once(folder, &next, &sealed).map_err(|error| file_error(&next, error))?;
+        let mut transaction = vault.database.begin_write()?;
+        transaction.set_quick_repair(true);
+        {
+            let mut rows = transaction.open_table(ROWS)?;
+            let mut anew = Vec::new();
+            for entry in rows.iter()? {
+                let (name, stored) = entry?;
+                let row = vault.key.decrypt(name.value(), stored.value()).ok_or_else(damaged_row)?;
+                let (kind, id, _) = row.parts().ok_or_else(damaged_row)?;
+                let kind = std::str::from_utf8(kind).map_err(|_| damaged_row())?;
+                let name = key.name(kind, id);
+                anew.push((name, key.encrypt(&name, &row)?));
+            }
+            rows.retain(|_, _| false)?;
+            for (name, stored) in &anew {
+                rows.insert(name, stored.as_slice())?;
+            }
+            transaction.open_table(IN_FORCE)?.insert((), &hash(&sealed))?;
+        }
+        transaction.commit()?;
+        // Whoever opens it next would do the same.
+        settle_change(folder, &key_file, Some(hash(&sealed))).map_err(|error| file_error(&key_file, error))?;
+        if former.file_name() != new.file_name() {
+            let former = folder.join(former.file_name());
+            fs::remove_file(&former).map_err(|error| file_error(&former, error))?;
+        }
+        // So that less is left in the file of what the former key opens. It is no failure if it cannot be.
+        if let Err(error) = vault.database.compact() {
+            debug!(%error, "the vault's file was not made smaller");
+        }
+        Ok(())
+    }
+
+    /// Whether these keys open this vault: asked again before something that not everybody who finds it open may do.
+    ///
+    /// # Errors
+    /// [`VaultError`]: above all that they do not.
+    pub fn prove(&self, keys: &dyn KeyStore) -> Result<(), VaultError> {
+        let key = DataKey::open(&read_key_file(&self.folder.join(keys.file_name()))?, keys)?;
+        if key.is(&self.key) { Ok(()) } else { Err(VaultError::FormerKey(self.folder.clone())) }
     }
 
     /// Where it is.
@@ -270,11 +333,49 @@ fn begun_anew(file: File) -> io::Result<File> {
     Ok(file)
 }
 
+/// Which key's file is in force, where it was ever changed: its hash.
+fn in_force(database: &Database) -> Result<Option<[u8; 32]>, VaultError> {
+    match database.begin_read()?.open_table(IN_FORCE) {
+        Ok(table) => Ok(table.get(())?.map(|hash| *hash.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Finishes a change of the key that broke off after its commit, or takes one back that broke off before.
+fn settle_change(folder: &Path, key_file: &Path, in_force: Option<[u8; 32]>) -> io::Result<()> {
+    let next = beside(key_file, ".next");
+    match fs::read(&next) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(sealed) if in_force == Some(hash(&sealed)) => fs::rename(&next, key_file)?,
+        Ok(_) => fs::remove_file(&next)?,
+    }
+    sync_names(folder)
+}
+
+fn hash(sealed: &[u8]) -> [u8; 32] {
+    *blake3::hash(sealed).as_bytes()
+}
+
+fn read_key_file(path: &Path) -> Result<Vec<u8>, VaultError> {
+    let mut sealed = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_KEY_FILE_LEN).read_to_end(&mut sealed))
+        .map_err(|error| file_error(path, error))?;
+    Ok(sealed)
+}
+
+/// The path of a file beside another.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(ending);
+    PathBuf::from(beside)
+}
+
 /// Writes a file that is whole or not there.
 fn write_at_once(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut beside = path.as_os_str().to_owned();
-    beside.push(".new");
-    let beside = PathBuf::from(beside);
+    let beside = beside(path, ".new");
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -114,6 +114,51 @@ fn a_vault_is_opened_by_the_key_store_that_made_it() {
 }
 
 #[test]
+fn a_changed_passphrase_opens_everything_and_the_former_nothing_whatever_is_put_back() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("ana");
+    let (old, new) = (passphrase(LONG), passphrase("velvet otter drinks quarry"));
+    let vault = Vault::create(&folder, &old).unwrap();
+    vault.write(|batch| (0..200u8).try_for_each(|id| batch.put(&[id], &note(&id.to_string())))).unwrap();
+    vault.prove(&old).unwrap();
+    assert!(matches!(vault.prove(&new), Err(VaultError::WrongPassphrase)));
+    assert!(matches!(Vault::change_keys(&folder, &old, &new), Err(VaultError::InUse)));
+    drop(vault);
+    assert!(matches!(Vault::change_keys(&folder, &old, &passphrase("a")), Err(VaultError::Weak(_))));
+    assert!(matches!(Vault::change_keys(&folder, &new, &old), Err(VaultError::WrongPassphrase)));
+    let (key_file, next) = (folder.join("vault.age"), folder.join("vault.age.next"));
+    let former = fs::read(&key_file).unwrap();
+    // Broken off before the commit: it is as if nothing had been asked.
+    fs::write(&next, "whatever").unwrap();
+    assert_eq!(Vault::open(&folder, &old).unwrap().all::<Note>().unwrap().len(), 200);
+    assert!(!next.exists());
+
+    Vault::change_keys(&folder, &old, &new).unwrap();
+    assert!(!next.exists());
+    let is_changed = || {
+        assert!(matches!(Vault::open(&folder, &old), Err(VaultError::WrongPassphrase)));
+        let vault = Vault::open(&folder, &new).unwrap();
+        let rows = vault.all::<Note>().unwrap();
+        assert!(rows.len() == 200 && rows.iter().all(|(id, row)| *row == note(&id[0].to_string())));
+        assert_eq!(vault.get(&[7]).unwrap(), Some(note("7")));
+    };
+    is_changed();
+    // Broken off after the commit: the next to open it finishes.
+    fs::rename(&key_file, &next).unwrap();
+    fs::write(&key_file, &former).unwrap();
+    is_changed();
+    assert!(!next.exists());
+    // The former file put back opens nothing, and is told from a wrong passphrase.
+    let current = fs::read(&key_file).unwrap();
+    fs::write(&key_file, &former).unwrap();
+    for passphrase in [&old, &new] {
+        assert!(matches!(Vault::open(&folder, passphrase), Err(VaultError::FormerKey(_))));
+    }
+    fs::write(&key_file, current).unwrap();
+    is_changed();
+}
+
+#[test]
 fn a_vault_that_was_made_with_a_letter_opens_and_a_new_one_is_not_made() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("ana");

@@ -41,7 +41,7 @@ fn a_patients_wallet_with_its_copy() {
     let studies = patient.studies().unwrap();
     let [study] = &studies[..] else { panic!("{} studies", studies.len()) };
     assert_eq!(was["studies"][0]["study"], study.id.to_string());
-    patient.holder(&study.held).unwrap();
+    patient.holder(study).unwrap();
     is_whole(&patient.images(study).unwrap());
 
     let all = patient.grants().unwrap();

@@ -1,14 +1,17 @@
 //! What patients and recipients can say.
 
 mod client;
+mod ending;
 mod export;
 mod images;
 mod invite;
+mod keeping;
 mod looks;
 mod personal;
 mod progress;
 mod push;
 mod recipient;
+mod recovery;
 mod terms;
 mod view;
 mod wallet;
@@ -35,13 +38,17 @@ use serde_json::{Value, json};
 use crate::code::ReadCodeError;
 use clavicle_workstation::push::PushError;
 
+pub use self::ending::EndArguments;
 pub use self::export::{ExportArguments, ExportError, MediumArguments};
 pub use self::images::{ImagesCommand, StudyArguments, UseArguments};
 pub use self::invite::{AnswerArguments, InviteArguments};
+pub use self::keeping::WordsArguments;
 pub use self::personal::{
-    BirthDateKind, PassphraseKind, PatientBirthDateKind, PatientIdKind, PatientNameKind, PinKind,
+    BirthDateKind, NewPassphraseKind, PassphraseKind, PatientBirthDateKind, PatientIdKind, PatientNameKind, PinKind,
+    ThreeWordsKind, WordsKind,
 };
 pub use self::push::{PushArguments, PushOptions};
+pub use self::recovery::AnyFolder;
 pub use self::terms::{Length, Purpose};
 pub use self::view::{Look, ReportArguments, ViewArguments, ViewError, WindowArgument};
 
@@ -60,9 +67,8 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// A patient's wallet: pick studies up, grant them, revoke, look
-    #[command(subcommand)]
-    Wallet(WalletCommand),
+    /// A patient's wallet: pick studies up, grant them, revoke, look; what waits for an answer, without more
+    Wallet(WalletArguments),
     /// A recipient: show a card, read what came, fetch
     #[command(subcommand)]
     Recipient(RecipientCommand),
@@ -85,6 +91,18 @@ pub struct Folder {
     pub passphrase: Given<PassphraseKind>,
 }
 
+/// What a patient asks for; without it, what waits for an answer.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct WalletArguments {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Option<WalletCommand>,
+    /// Which wallet
+    #[command(flatten)]
+    pub folder: AnyFolder,
+}
+
 /// What a patient can do.
 #[derive(Debug, Subcommand)]
 pub enum WalletCommand {
@@ -105,9 +123,9 @@ pub enum WalletCommand {
         /// The network's network.json
         #[arg(long)]
         network: PathBuf,
-        /// A file that holds the words; they are asked for without one
-        #[arg(long, value_name = "FILE")]
-        words_file: Option<PathBuf>,
+        /// Its words
+        #[command(flatten)]
+        words: Given<WordsKind>,
         /// Any code from a hospital's desk, where the network file is so old that it is not believed any more
         #[arg(long)]
         code: Option<OsString>,
@@ -183,13 +201,66 @@ pub enum WalletCommand {
         /// The study, by the beginning of its id
         study: String,
     },
-    /// End a grant; the hospital stops serving at once
+    /// End a grant, all of one person's, or everything; the hospitals stop serving at once
     Revoke {
         /// Which wallet
         #[command(flatten)]
         folder: Folder,
-        /// The grant, by the beginning of its id
-        grant: String,
+        /// What is to end
+        #[command(flatten)]
+        end: EndArguments,
+    },
+    /// Say that this wallet is not lost, where a hospital was asked to give studies of it to another
+    Veto {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study, by the beginning of its id; all of them without one
+        study: Option<String>,
+    },
+    /// Get studies back whose wallet and words are lost, with a code of the hospital's desk for that; twice, three days apart
+    Recover {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The code: a picture, a text file, or `-` to be asked; the code itself can be read in the list of processes
+        code: OsString,
+        /// The PIN that the desk told
+        #[command(flatten)]
+        pin: Given<PinKind>,
+    },
+    /// Tell whether the 24 words are written down, check three of them, or show them
+    Words {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// What is done with them
+        #[command(flatten)]
+        words: WordsArguments,
+    },
+    /// Take new words, since somebody may have the old ones or an open phone: every study moves to them, and what was allowed ends
+    NewWords {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// Type the three words of the new ones that are asked for, unseen: then they are taken into use
+        #[arg(long)]
+        check: bool,
+        /// The three words of the new ones that are asked for, in their order
+        #[command(flatten)]
+        three: Given<ThreeWordsKind>,
+        /// Let go on what was allowed before: only where nobody else had the old words
+        #[arg(long)]
+        keep_grants: bool,
+    },
+    /// Change the passphrase; the 24 words stay
+    Passphrase {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The new one
+        #[command(flatten)]
+        new: Given<NewPassphraseKind>,
     },
     /// Fetch a study of one's own, verified
     Fetch {
@@ -250,6 +321,24 @@ pub enum RecipientCommand {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Tell whether the 24 words are written down, check three of them, or show them
+    Words {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// What is done with them
+        #[command(flatten)]
+        words: WordsArguments,
+    },
+    /// Change the passphrase; the 24 words stay
+    Passphrase {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The new one
+        #[command(flatten)]
+        new: Given<NewPassphraseKind>,
+    },
     /// Fetch what was granted, verified
     Fetch {
         /// Which wallet
@@ -291,11 +380,16 @@ pub enum CommandError {
     #[error(transparent)]
     NoPassphrase(GivenError),
     /// Nobody typed the words.
-    #[error("no words were typed; give --words-file where there is no terminal")]
-    NoWords(#[source] std::io::Error),
+    #[error(transparent)]
+    NoWords(GivenError),
     /// See [`WordsError`].
     #[error(transparent)]
     Words(#[from] WordsError),
+    /// No wallet, or several.
+    #[error(
+        "which wallet is meant is not said: give --dir, or set CLAVICLE_WALLET. What can be done: clavicle wallet --help"
+    )]
+    WhichWallet,
     /// Typed differently.
     #[error("the two passphrases differ; nothing was made")]
     PassphrasesDiffer,
@@ -421,6 +515,7 @@ impl CommandError {
             Self::Passphrase(_) | Self::NoPassphrase(_) | Self::PassphrasesDiffer => "passphrase",
             Self::Words(_) | Self::NoWords(_) => "words",
             Self::FourWords(_) | Self::NoPick | Self::NotSigned => "not_compared",
+            Self::WhichWallet => "wallet",
             Self::Code(_) | Self::Picture(_) => "code",
             Self::NoAnswer(_) | Self::Unanswered { .. } => "answer",
             Self::Given(_) | Self::Told { .. } => "given",
@@ -504,7 +599,8 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(CommandError::Runtime)?;
     runtime.block_on(async {
         match command {
-            Command::Wallet(command) => Box::pin(wallet::run(command)).await,
+            Command::Wallet(WalletArguments { command: Some(command), .. }) => Box::pin(wallet::run(command)).await,
+            Command::Wallet(WalletArguments { command: None, folder }) => Box::pin(recovery::waits(folder)).await,
             Command::Recipient(command) => Box::pin(recipient::run(command)).await,
             Command::Push(arguments) => Box::pin(push::run(*arguments)).await,
             Command::Export(arguments) => export::run(&arguments),

@@ -24,6 +24,15 @@ kinds! {
     /// What opens a wallet.
     PassphraseKind: None, "passphrase-file", "passphrase-fd", Some("CLAVICLE_PASSPHRASE_FILE"), None,
         "the passphrase", "The passphrase of the wallet";
+    /// What is to open a wallet from now on.
+    NewPassphraseKind: None, "new-passphrase-file", "new-passphrase-fd", None, None,
+        "the new passphrase", "The passphrase that is to open the wallet from now on";
+    /// The words of a wallet.
+    WordsKind: None, "words-file", "words-fd", None, None,
+        "the 24 words", "The 24 words of the wallet; they are asked for, unseen, without one";
+    /// Three of them.
+    ThreeWordsKind: None, "words-file", "words-fd", None, None,
+        "the three words", "The three words that are asked for, in their order";
     /// The answer to a code that asks for a PIN.
     PinKind: Some("pin"), "pin-file", "pin-fd", None, Some("answer"), "the PIN", "The PIN that the desk told";
     /// The answer to a code that asks for a date of birth.

@@ -22,6 +22,7 @@ use serde_json::{Value, json};
 
 use super::images::{Against, Kept, forgotten, noted};
 use super::invite;
+use super::keeping;
 use super::progress::{self, size};
 use super::terms::moment;
 use super::wallet::{about_line, about_row, made, short};
@@ -33,8 +34,12 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             let genesis = file::read_genesis(&network)?;
             let keys = Arc::new(folder.new_passphrase()?);
             let (_, words) = App::create_recipient(&folder.dir, keys, genesis, &name, now).await?;
-            Ok(made("a new recipient", &folder, &words))
+            Ok(made(("recipient", "a new recipient"), &folder, &words))
         }
+        RecipientCommand::Words { folder, words } => {
+            keeping::words(client::recipient(&folder).await?, &folder, &words).await
+        }
+        RecipientCommand::Passphrase { folder, new } => keeping::passphrase(&folder, &new).await,
         RecipientCommand::Card { folder, png, keys, days, wish } => {
             card(&folder, png.as_deref(), usize::from(keys), days, &wish).await
         }
@@ -64,7 +69,9 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
 }
 
 fn open(folder: &Folder) -> Result<Recipient, CommandError> {
-    Ok(Recipient::open(&folder.dir, &folder.passphrase()?, now)?)
+    let recipient = Recipient::open(&folder.dir, &folder.passphrase()?, now)?;
+    client::of_words(recipient.words_asked()?);
+    Ok(recipient)
 }
 
 /// The wallet, which finds its way back by itself where it was away for long.

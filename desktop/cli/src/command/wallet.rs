@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, GrantRow, GrantStudy, PickUp, RevokeGrant,
-    RevokedGrant, StudyRow, WhoHas,
+    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, GrantRow, GrantStudy, PickUp, State, StudyRow,
+    WhoHas,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, typed};
 use clavicle_command::said::{complain, sentences};
 use clavicle_ledger::derivation::Words;
-use clavicle_ledger::encoding;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::light::Checkpoint;
 use clavicle_letters::about::About;
@@ -26,21 +25,23 @@ use clavicle_wallet::patient::{Access, AccessRow, Found, GrantRequest, HowEnded,
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 use tokio::time::timeout;
-use zeroize::Zeroizing;
 
+use super::ending::revoke;
 use super::images::{Against, Kept, forgotten, noted};
 use super::invite;
+use super::keeping::{self, numbered};
 use super::looks;
 use super::progress;
 use super::recipient::downloaded;
+use super::recovery;
 use super::terms::{ago, moment};
-use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, client, reader};
+use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, WordsKind, client, reader};
 use crate::code::{ReadCodeError, read_code};
 
 /// How long the ledger is asked how studies stand, before what it said earlier is shown.
 const ASKED: Duration = Duration::from_secs(10);
 /// Whoever another wallet granted to.
-const UNNAMED: &str = "somebody this wallet did not grant to";
+pub(super) const UNNAMED: &str = "somebody this wallet did not grant to";
 
 pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> {
     match command {
@@ -48,11 +49,20 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let genesis = file::read_genesis(&network)?;
             let keys = Arc::new(folder.new_passphrase()?);
             let (_, words) = App::create_patient(&folder.dir, keys, genesis, now).await?;
-            Ok(made("a new wallet", &folder, &words))
+            Ok(made(("wallet", "a new wallet"), &folder, &words))
         }
-        WalletCommand::Restore { folder, network, words_file, code } => {
-            restore(&folder, &network, words_file.as_deref(), code.as_deref()).await
+        WalletCommand::Restore { folder, network, words, code } => {
+            restore(&folder, &network, &words, code.as_deref()).await
         }
+        WalletCommand::Veto { folder, study } => recovery::veto(&folder, study.as_deref()).await,
+        WalletCommand::Recover { folder, code, pin } => recovery::recover(&folder, &code, &pin).await,
+        WalletCommand::NewWords { folder, check, three, keep_grants } => {
+            keeping::new_words(&folder, check, &three, keep_grants).await
+        }
+        WalletCommand::Words { folder, words } => {
+            keeping::words(client::patient(&folder).await?, &folder, &words).await
+        }
+        WalletCommand::Passphrase { folder, new } => keeping::passphrase(&folder, &new).await,
         WalletCommand::Find { folder, code } => {
             let app = client::patient(&folder).await?;
             let code = code.as_deref().map(pickup_code).transpose()?;
@@ -95,7 +105,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let study = app.subscribe().borrow().study(&study)?.study;
             who(study, &client::done(&app, AskWho { study }, "").await?)
         }
-        WalletCommand::Revoke { folder, grant } => revoke(&folder, grant).await,
+        WalletCommand::Revoke { folder, end } => revoke(&folder, end).await,
         WalletCommand::Fetch { folder, study, out } => {
             let app = client::patient(&folder).await?;
             let study = app.subscribe().borrow().study(&study)?.study;
@@ -150,28 +160,6 @@ fn studies(all: &[StudyRow], not_asked: Option<&str>) -> Answer {
     Answer { text: lines.join("\n"), json: json!({ "studies": rows, "not_asked": not_asked }) }
 }
 
-async fn revoke(folder: &Folder, grant: String) -> Result<Answer, CommandError> {
-    let app = client::patient(folder).await?;
-    let from = Instant::now();
-    let RevokedGrant { grant, name, height, receipt } = client::done(&app, RevokeGrant { grant }, "").await?;
-    let ms = from.elapsed().as_millis();
-    let name = name.as_deref().unwrap_or(UNNAMED);
-    let since = receipt.as_ref().map(|receipt| receipt.receipt.at);
-    let told = since.map_or_else(
-        || "no receipt: the hospital was not reached directly, and stops serving when it sees the ledger".to_owned(),
-        |since| format!("receipt: the hospital has stopped serving since {since}"),
-    );
-    Ok(Answer {
-        text: format!(
-            "revoked: {name} can no longer fetch; final at height {height} after {ms} ms\n{told}\nWhat was fetched before stays with them."
-        ),
-        json: json!({
-            "grant": grant.to_string(), "height": height, "ms": ms, "stopped_ms": since.map(|since| since.0),
-            "receipt": receipt.map(|receipt| encoding::Hex(&encoding::encode(&receipt)).to_string()),
-        }),
-    })
-}
-
 /// Who a study is about, in a line below it.
 pub(super) fn about_line(about: &About) -> String {
     format!("              {about}")
@@ -185,27 +173,29 @@ pub(super) fn about_row(about: Option<&About>) -> Value {
 
 fn open(folder: &Folder) -> Result<Patient, CommandError> {
     let mut patient = Patient::open(&folder.dir, &folder.passphrase()?, now)?;
+    client::of_words(patient.words_asked()?);
+    recovery::warn(&State { pending: patient.pending_recoveries()?, ..State::default() }, &folder.dir);
     patient.tell(Arc::new(client::of_silence));
     Ok(patient)
 }
 
 /// What is said of a new wallet: the words, once.
-pub(super) fn made(what: &str, folder: &Folder, words: &clavicle_ledger::derivation::Words) -> Answer {
+pub(super) fn made((kind, what): (&str, &str), folder: &Folder, words: &clavicle_ledger::derivation::Words) -> Answer {
     let words = words.reveal();
-    let numbered: Vec<String> = (1..).zip(words.split(' ')).map(|(n, word)| format!("{n:>2} {word:<10}")).collect();
-    let rows: Vec<String> = numbered.chunks(6).map(|row| row.join(" ").trim_end().to_owned()).collect();
     Answer {
         text: format!(
-            "{what} in {}\nThese words are the wallet. Write them down, and show them to nobody; they are not shown again.\n\n{}",
+            "{what} in {}\nThese words are the wallet. Write them down on paper, and show them to nobody: nobody can give them to you again if this device is \
+             lost.\n\n{}\n\nThe wallet is protected once you have typed three of them: clavicle {kind} words --dir {} --check",
             folder.dir.display(),
-            rows.join("\n")
+            numbered(&words),
+            folder.dir.display()
         ),
         json: json!({ "dir": path_text(&folder.dir), "words": words.as_str() }),
     }
 }
 
 /// The code of a hospital's desk. Its ticket opens a visit, with the PIN that the desk told: the code itself is taken as an argument with a warning.
-fn pickup_code(given: &OsStr) -> Result<PickupCode, CommandError> {
+pub(super) fn pickup_code(given: &OsStr) -> Result<PickupCode, CommandError> {
     if given == "-" {
         return Ok(code::from_text(&typed("the code")?).map_err(ReadCodeError::from)?);
     }
@@ -287,12 +277,12 @@ fn picked_up_line(study: &StudyRow, one: &PickedUp) -> String {
 async fn restore(
     folder: &Folder,
     network: &Path,
-    words_file: Option<&Path>,
+    words: &Given<WordsKind>,
     code: Option<&OsStr>,
 ) -> Result<Answer, CommandError> {
     let genesis = file::read_genesis(network)?;
     let checkpoint = code.map(pickup_code).transpose()?.map(|code| code.checkpoint);
-    let words = words(words_file)?;
+    let words = Words::parse(&words.ask().map_err(CommandError::NoWords)?)?;
     let keys = Arc::new(folder.new_passphrase()?);
     let (app, studies) = App::restore_patient(&folder.dir, keys, genesis, &words, checkpoint.as_ref(), now).await?;
     let (mut answer, shortfall) = match found(&app, folder, None).await {
@@ -303,21 +293,6 @@ async fn restore(
     answer.json["dir"] = json!(path_text(&folder.dir));
     answer.json["on_ledger"] = json!(studies);
     CommandError::unless_all(shortfall, "not_told", answer)
-}
-
-/// The 24 words: typed, where they can be seen, since nobody types 24 words blindly.
-fn words(file: Option<&Path>) -> Result<Words, CommandError> {
-    let typed = match file {
-        Some(path) => {
-            std::fs::read_to_string(path).map_err(|error| CommandError::File { path: path.to_owned(), error })
-        }
-        None => {
-            complain("The 24 words, on one line:");
-            let mut line = String::new();
-            std::io::stdin().read_line(&mut line).map(|_| line).map_err(CommandError::NoWords)
-        }
-    };
-    Ok(Words::parse(&Zeroizing::new(typed?))?)
 }
 
 /// Looks for the studies of the wallet's words.

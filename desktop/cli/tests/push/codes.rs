@@ -21,6 +21,8 @@ const WITH_HOSPITALS: [&str; 11] = [
     "wallet restore",
     "wallet find",
     "wallet pickup",
+    "wallet veto",
+    "wallet recover",
     "wallet grant",
     "wallet invite",
     "wallet who",
@@ -66,6 +68,7 @@ fn lay_out(folder: &Path, files: &[std::path::PathBuf]) {
     }
     let (images, _) = walk::files(&folder.join("lost/ST000001")).unwrap();
     fs::remove_file(&images[0]).unwrap();
+    fs::write(folder.join("weak"), "a\n").unwrap();
     network_file::write_genesis(&folder.join("network.json"), &genesis()).unwrap();
 }
 
