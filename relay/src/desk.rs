@@ -22,8 +22,9 @@ use crate::challenge::{Challenger, Connection};
 use crate::member::Member;
 use crate::room::Room;
 use crate::seldom::seldom;
+use crate::service::Records;
 use crate::store::mailboxes::KeptBy;
-use crate::store::{ChainStore, MailboxError, Mailboxes, StoreError};
+use crate::store::{ChainStore, MailboxError, StoreError};
 use crate::submission::{Fate, From, Submission, SubmitError};
 use crate::timekeeper::Timekeeper;
 
@@ -35,8 +36,8 @@ pub struct RelayDesk {
     pub network: Key,
     /// Takes transactions in.
     pub submission: Arc<Submission>,
-    /// The mailboxes kept here.
-    pub mailboxes: Arc<Mailboxes>,
+    /// What is kept of and for people: mailboxes, and whom this source vouches for.
+    pub records: Records,
     /// What is to be signed in collections.
     pub challenger: Challenger,
     /// The disk that letters are kept on.
@@ -97,6 +98,7 @@ impl RelayDesk {
                 Response::Newest(Box::new(newest.sign(&self.member.chain, &self.member.operational)))
             }
             Query::Checkpoints => Response::Checkpoints(List::of(self.member.checkpoints.all())),
+            Query::Credential(person) => Response::Credential(self.records.credentials.vouching(&person).map(Box::new)),
             // The node answers these itself, and only to relays.
             Query::Waiting | Query::Envelopes(_) => Response::Unavailable,
         })
@@ -168,11 +170,11 @@ impl RelayDesk {
                 // How long it is kept must not follow from a clock that was set ahead.
                 let now = LocalTime(self.timekeeper.dated(self.store()));
                 let by = KeptBy { chain: self.member.chain, relay: self.member.source, relay_peer: self.network };
-                let opened = self.mailboxes.open_box(&opening, work.as_deref(), &by, from, now);
+                let opened = self.records.mailboxes.open_box(&opening, work.as_deref(), &by, from, now);
                 opened.map(|()| MailboxResponse::Done)
             }
             MailboxRequest::Deposit { mailbox, token, sealed } => {
-                let deposited = self.mailboxes.deposit(&mailbox, &token, sealed.as_slice(), from, now);
+                let deposited = self.records.mailboxes.deposit(&mailbox, &token, sealed.as_slice(), from, now);
                 deposited.map(|()| MailboxResponse::Done)
             }
             MailboxRequest::Challenge => Ok(MailboxResponse::Challenge(self.challenger.challenge(&asker, now))),
@@ -180,7 +182,7 @@ impl RelayDesk {
                 let connection =
                     Connection { chain: self.member.chain, relay: self.member.source, relay_peer: self.network, asker };
                 match self.challenger.check(&signed, &connection, now) {
-                    Ok(()) => self.mailboxes.collect(&signed.collection, now).map(MailboxResponse::Messages),
+                    Ok(()) => self.records.mailboxes.collect(&signed.collection, now).map(MailboxResponse::Messages),
                     Err(refusal) => Ok(MailboxResponse::Refused(refusal)),
                 }
             }

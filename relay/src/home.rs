@@ -10,6 +10,7 @@
 //! incoming/      objects that were received and are not in the archive yet
 //! quarantine/    files that came by themselves and cannot be taken in, each with the reason
 //! quarantine.jsonl  what was released from there and deleted, by whom and why: to be kept, and to be in the backup
+//! credentials.jsonl whom the hospital vouches for, and for whom no more: to be kept, and to be in the backup
 //! chain.redb     the chain
 //! proposals.redb blocks that are not decided yet
 //! mailboxes.redb other people's messages, sealed
@@ -328,6 +329,12 @@ impl Home {
     #[must_use]
     pub fn quarantine_folder(&self) -> PathBuf {
         self.0.join("quarantine")
+    }
+
+    /// The file of whom the hospital vouches for.
+    #[must_use]
+    pub fn credentials_file(&self) -> PathBuf {
+        self.0.join("credentials.jsonl")
     }
 
     /// The file of why whoever wanted to fetch was refused.

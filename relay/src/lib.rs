@@ -15,6 +15,8 @@ pub mod command;
 pub mod confirming;
 pub mod control;
 pub mod counter;
+mod credential_lists;
+pub mod credentials;
 pub mod desk;
 pub mod directory;
 pub mod ending;

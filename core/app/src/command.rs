@@ -10,14 +10,18 @@ use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::time::Height;
 use clavicle_letters::card::SignedCard;
+use clavicle_letters::credential::SignedCredentialRequest;
 use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::InvitationId;
+use clavicle_letters::verdict::Verdict;
 use clavicle_letters::words::FourWords;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::patient::{
-    Access, Endings, Found, GrantRequest, Granted, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow, Way, Whose,
+    Access, Endings, Found, GrantRequest, Granted, Introduced, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow,
+    Way, Whose,
 };
+use clavicle_wallet::recipient::OwnStanding;
 use clavicle_wallet::vault::KeyStore;
 use zeroize::Zeroizing;
 
@@ -118,6 +122,8 @@ commands! {
         card: SignedCard,
         /// On which terms.
         request: GrantRequest,
+        /// Whether the patient has read what stands beside the name, and lets them in although a credential has ended or the name is otherwise than before.
+        all_the_same: bool,
     } -> Granted;
 
     /// A patient makes an Invitation, to be shown to somebody who is to be let in. One that nobody has answered yet is that one again.
@@ -151,6 +157,12 @@ commands! {
         /// On which terms.
         request: GrantRequest,
     } -> Granted;
+
+    /// A patient looks at a card: who shows it, and who vouches for that.
+    LookAtCard {
+        /// Which.
+        card: SignedCard,
+    } -> Introduced;
 
     /// A patient's wallet gives what was signed and is not final yet to the hospitals again.
     BringIn {} -> ();
@@ -208,6 +220,15 @@ commands! {
         /// Which Invitation.
         invitation: InvitationId,
     } -> AnswerRow;
+
+    /// A recipient asks a hospital to vouch for it: what is to be given to the hospital.
+    RequestCredential {
+        /// The hospital, by its name or the beginning of its id.
+        hospital: String,
+    } -> SignedCredentialRequest;
+
+    /// A recipient asks what others see beside its name.
+    AskStanding {} -> OwnStanding;
 
     /// A recipient reads what came, and asks the ledger what has become of it all.
     ReadInbox {} -> InboxRead;
@@ -305,6 +326,8 @@ impl Command {
                 | Self::LookForAnswer(_)
                 | Self::LookForOpening(_)
                 | Self::MoveStudies(_)
+                | Self::LookAtCard(_)
+                | Self::AskStanding(_)
                 | Self::AskStudies(_)
                 | Self::AskWho(_)
                 | Self::BringIn(_)
@@ -340,6 +363,8 @@ pub struct RevokedGrant {
     pub grant: GrantId,
     /// To whom it was, in their own words; nothing when another wallet granted.
     pub name: Option<String>,
+    /// What stood beside that name.
+    pub verdict: Option<Verdict>,
     /// At which height that became final.
     pub height: Height,
     /// The hospital's word that it serves no more, if it was reached itself.

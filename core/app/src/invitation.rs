@@ -3,6 +3,7 @@
 use clavicle_ledger::time::Timestamp;
 use clavicle_letters::code;
 use clavicle_letters::transcript::InvitationId;
+use clavicle_letters::verdict::{Unverified, Verdict};
 use clavicle_letters::words::{CHOICES, FourWords};
 use clavicle_wallet::patient::{Way, is_verified};
 use clavicle_wallet::rows::{AnswerMade, Invited, InvitedStage, Voided};
@@ -55,8 +56,8 @@ pub struct WhoAnswered {
     pub name: String,
     /// What they ask for.
     pub wish: String,
-    /// Whether anybody vouches for the name.
-    pub is_verified: bool,
+    /// What stands beside the name.
+    pub verdict: Verdict,
 }
 
 /// An Invitation that a patient showed.
@@ -87,7 +88,7 @@ impl InvitationRow {
         let who = invited.card().map(|card| WhoAnswered {
             name: card.card.name.to_string(),
             wish: card.card.wish.to_string(),
-            is_verified: is_verified(card),
+            verdict: invited.verdict.clone().unwrap_or(Verdict::Unverified(Unverified::NotRead)),
         });
         Self {
             id: invited.id(),
@@ -104,7 +105,7 @@ impl InvitationRow {
                 InvitedStage::Void(Voided::WordsDiffer) => InvitationStage::WordsDiffer,
             },
             choices: invited.comparison().map(|comparison| *comparison.choices()),
-            is_narrow: invited.way == Way::FromAfar && !who.as_ref().is_some_and(|who| who.is_verified),
+            is_narrow: invited.way == Way::FromAfar && !is_verified(invited),
             who,
         }
     }
@@ -118,7 +119,7 @@ impl InvitationRow {
     /// Whether anybody vouches for the name.
     #[must_use]
     pub fn is_verified(&self) -> bool {
-        self.who.as_ref().is_some_and(|who| who.is_verified)
+        self.who.as_ref().is_some_and(|who| matches!(who.verdict, Verdict::Verified(_)))
     }
 }
 

@@ -53,10 +53,10 @@ mod trouble;
 
 pub use self::actor::{App, Event};
 pub use self::command::{
-    AnswerInvitation, Ask, AskStudies, AskWho, BringIn, CheckWords, Command, Done, EndGrants, FetchGranted, FetchOwn,
-    FindStudies, ForgetCopy, GrantInvited, GrantStudy, InboxRead, Invite, LookForAnswer, LookForOpening, MoveStudies,
-    PickUp, PickWords, ReadInbox, RecoverStudies, RevokeGrant, RevokedGrant, ShowCard, ShowNewWords, ShowWords,
-    TakeNewWords, VetoRecoveries, WhoHas,
+    AnswerInvitation, Ask, AskStanding, AskStudies, AskWho, BringIn, CheckWords, Command, Done, EndGrants, FetchGranted,
+    FetchOwn, FindStudies, ForgetCopy, GrantInvited, GrantStudy, InboxRead, Invite, LookAtCard, LookForAnswer,
+    LookForOpening, MoveStudies, PickUp, PickWords, ReadInbox, RecoverStudies, RequestCredential, RevokeGrant,
+    RevokedGrant, ShowCard, ShowNewWords, ShowWords, TakeNewWords, VetoRecoveries, WhoHas,
 };
 pub use self::invitation::{AnswerRow, InvitationRow, InvitationStage, WhoAnswered};
 pub use self::running::{CommandId, Running};

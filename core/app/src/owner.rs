@@ -93,7 +93,7 @@ async fn of_a_patient(
         }
         Command::GrantStudy(of) => {
             let study = own(patient, of.study)?;
-            Done::GrantStudy(patient.grant(&study, &of.card, &of.request).await?)
+            Done::GrantStudy(patient.grant(&study, &of.card, &of.request, of.all_the_same).await?)
         }
         Command::Invite(of) => Done::Invite(InvitationRow::of(&patient.invite(of.way, of.minutes, tell).await?)),
         Command::LookForAnswer(of) => {
@@ -104,6 +104,7 @@ async fn of_a_patient(
             let study = own(patient, of.study)?;
             Done::GrantInvited(patient.grant_invited(of.invitation, &study, &of.request).await?)
         }
+        Command::LookAtCard(of) => Done::LookAtCard(patient.introduce(&of.card).await?),
         Command::AskWho(of) => {
             let study = own(patient, of.study)?;
             patient.bring_in().await?;
@@ -118,7 +119,8 @@ async fn of_a_patient(
             let height = patient.revoke(&grant).await?;
             let name = grant.name.as_ref().map(ToString::to_string);
             let receipt = patient.revocation_receipt(grant.id)?;
-            Done::RevokeGrant(RevokedGrant { grant: grant.id, name, height, receipt })
+            let verdict = grant.verdict.clone();
+            Done::RevokeGrant(RevokedGrant { grant: grant.id, name, verdict, height, receipt })
         }
         Command::EndGrants(of) => Done::EndGrants(patient.end(&of.whose, tell).await?),
         Command::FetchOwn(of) => {
@@ -139,6 +141,8 @@ async fn of_a_patient(
         Command::ShowCard(_)
         | Command::AnswerInvitation(_)
         | Command::LookForOpening(_)
+        | Command::RequestCredential(_)
+        | Command::AskStanding(_)
         | Command::ReadInbox(_)
         | Command::FetchGranted(_) => {
             return Err(WalletError::OtherKind { is: "patient", needed: "recipient" });
@@ -161,6 +165,8 @@ async fn of_a_recipient(
         Command::LookForOpening(of) => {
             Done::LookForOpening(AnswerRow::of(&recipient.look_for_opening(of.invitation).await?))
         }
+        Command::RequestCredential(of) => Done::RequestCredential(recipient.request_credential(&of.hospital).await?),
+        Command::AskStanding(_) => Done::AskStanding(recipient.standing().await?),
         Command::ReadInbox(_) => Done::ReadInbox(read_inbox(recipient, control).await?),
         Command::FetchGranted(of) => {
             let granted = recipient.granted(&of.grant.to_string())?;
@@ -180,6 +186,7 @@ async fn of_a_recipient(
         | Command::LookForAnswer(_)
         | Command::PickWords(_)
         | Command::GrantInvited(_)
+        | Command::LookAtCard(_)
         | Command::AskWho(_)
         | Command::BringIn(_)
         | Command::RevokeGrant(_)

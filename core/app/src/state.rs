@@ -7,6 +7,7 @@ use clavicle_ledger::study::Standing;
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::about::About;
+use clavicle_letters::verdict::Verdict;
 use clavicle_network::transfer::Pace;
 use clavicle_wallet::download::{Control, FetchProgress};
 use clavicle_wallet::objection::Objection;
@@ -137,6 +138,8 @@ pub struct GrantRow {
     pub study: StudyId,
     /// To whom, in their own words.
     pub name: String,
+    /// What stands beside that name: as it was granted to, and whether that credential's time is over since.
+    pub verdict: Verdict,
     /// Until when.
     pub expires: Timestamp,
     /// What for.
@@ -242,7 +245,8 @@ impl GrantRow {
         Self {
             grant: *id,
             study: made.study,
-            name: made.card.card.name.to_string(),
+            name: made.card.name.to_string(),
+            verdict: made.card.verdict(),
             expires: made.terms.expires,
             purpose: made.terms.purpose,
             stage: made.stage,

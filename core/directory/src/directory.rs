@@ -87,6 +87,11 @@ impl Directory {
         self.listings.find(source)
     }
 
+    /// Every source that is known to be admitted, wherever it is.
+    pub fn sources(&self) -> impl Iterator<Item = SourceId> + '_ {
+        self.listings.iter().map(|listing| listing.source).chain(self.awaited.iter().copied())
+    }
+
     /// Everybody whose place is known, in the order of their ids.
     pub fn iter(&self) -> impl Iterator<Item = &Listing> {
         self.listings.iter()

@@ -6,7 +6,8 @@
 //! ```text
 //! words ─ seed ─ m / "clav"' / device' ┬ 0' study   / n'   holder keys, one per study
 //!                                      ├ 1' card    / n'   grantee keys, fresh for every card
-//!                                      └ 2' mailbox / n'   mailbox keys
+//!                                      ├ 2' mailbox / n'   mailbox keys
+//!                                      └ 3' person  / n'   long-term keys: whom organisations vouch for
 //! ```
 
 use alloc::string::{String, ToString as _};
@@ -111,6 +112,8 @@ pub enum Branch {
     Card = 1,
     /// Mailbox keys.
     Mailbox = 2,
+    /// Long-term keys. A recipient's is number 0 of device 0, on whichever device: it is what organisations vouch for.
+    Person = 3,
 }
 
 /// 64 bytes at the root of a key tree. Wiped when dropped.

@@ -95,7 +95,13 @@ tags! {
     /// The root over the receipts of an anchor.
     ANCHOR_ROOT = "clavicle/anroo/1";
     /// A visiting card.
-    CARD = "clavicle/cards/1";
+    CARD = "clavicle/cards/2";
+    /// An organisation's word on who somebody is.
+    CREDENTIAL = "clavicle/crede/1";
+    /// The credentials that an organisation has ended.
+    ENDED_CREDENTIALS = "clavicle/endcr/1";
+    /// Somebody asks an organisation for its word.
+    CREDENTIAL_REQUEST = "clavicle/crreq/1";
     /// An Invitation; its hash is the Invitation's id.
     INVITATION = "clavicle/invit/1";
     /// What an Invitation commits to.

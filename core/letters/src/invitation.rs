@@ -189,7 +189,7 @@ impl Answer {
         if *to != id {
             return Err(AnswerError::OtherInvitation);
         }
-        if card.verify(chain, now)?.mailbox.key != *from {
+        if card.verify(chain, now)?.mailbox != *from {
             return Err(AnswerError::OtherSender);
         }
         Ok(CheckedAnswer { invitation: id, digest: self.digest(chain) })

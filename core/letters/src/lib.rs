@@ -6,6 +6,10 @@
 //! | [`mailbox`] | where such messages are left |
 //! | [`pickup`] | what a hospital hands over: the code with which a patient takes hold of the studies of a visit |
 //! | [`card`] | who a recipient is, which keys it fetches with, where messages reach it |
+//! | [`credential`] | an organisation's word on who somebody is, and what it has ended |
+//! | [`introduction`] | a credential as it lies at a relay, for whoever has the card |
+//! | [`verdict`] | whether anybody vouches for a name: what stands beside it everywhere |
+//! | [`name`] | a name as it is shown, so that it fools nobody |
 //! | [`invitation`] | what a patient shows, so that a recipient introduces itself; the answer, and what opens it |
 //! | [`transcript`] | what went between the two, as hashes |
 //! | [`words`] | four words that both sides compare, so that nobody stands in between |
@@ -20,34 +24,28 @@
 //!
 //! ```
 //! use clavicle_ledger::encoding::{Ascending, Text};
-//! use clavicle_ledger::id::{BlockId, ChainId, SourceId};
+//! use clavicle_ledger::id::{ChainId, SourceId};
 //! use clavicle_ledger::key::SecretKey;
-//! use clavicle_ledger::light::Checkpoint;
 //! use clavicle_ledger::time::{HOUR_MS, Timestamp};
-//! use clavicle_letters::card::{Card, Credential, SignedCard};
-//! use clavicle_letters::mailbox::{Mailbox, Token};
+//! use clavicle_letters::card::{Card, Minute, NetworkMark, RelayMark, SignedCard};
 //! use clavicle_letters::{code, identity::Identity};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! // A recipient shows a card…
 //! let (chain, now) = (ChainId::from_bytes([1; 32]), Timestamp(1_790_000_000_000));
-//! let (grantee, mailbox) = (SecretKey::from_bytes(&[2; 32]), SecretKey::from_bytes(&[3; 32]));
+//! let (person, grantee, mailbox) = (SecretKey::from_bytes(&[2; 32]), SecretKey::from_bytes(&[3; 32]), SecretKey::from_bytes(&[4; 32]));
 //! let card = Card {
-//!     chain,
+//!     network: NetworkMark::from(&chain),
+//!     person: person.public(),
 //!     name: Text::new("Dr Rossi")?,
-//!     credential: Credential::Unverified,
 //!     grantees: Ascending::from_items(vec![grantee.public()])?,
-//!     mailbox: Mailbox {
-//!         key: mailbox.public(),
-//!         relays: Ascending::from_items(vec![SourceId::from_bytes([4; 32])])?,
-//!         token: Token([5; 16]),
-//!     },
+//!     mailbox: mailbox.public(),
+//!     relays: Ascending::from_items(vec![RelayMark::from(&SourceId::from_bytes([4; 32]))])?,
 //!     recipient: Identity::generate()?.recipient(),
 //!     wish: Text::new("brain MR, five years")?,
-//!     checkpoint: Checkpoint { height: 9, block: BlockId::from_bytes([6; 32]) },
-//!     expires: now.plus(HOUR_MS),
+//!     expires: Minute::of(now.plus(HOUR_MS)),
 //! };
-//! let text = code::to_text(&card.sign(&grantee)?);
+//! let text = code::to_text(&card.sign(&chain, &person)?);
 //!
 //! // …and a patient reads it.
 //! let signed: SignedCard = code::from_text(&text)?;
@@ -59,12 +57,16 @@
 pub mod about;
 pub mod card;
 pub mod code;
+pub mod credential;
 pub mod identity;
+pub mod introduction;
 pub mod invitation;
 pub mod letter;
 pub mod mailbox;
+pub mod name;
 pub mod pickup;
 pub mod random;
 pub mod seal;
 pub mod transcript;
+pub mod verdict;
 pub mod words;

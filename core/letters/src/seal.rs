@@ -116,7 +116,7 @@ pub fn seal(letter: &Letter, key: &SecretKey) -> Result<Vec<u8>, SealError> {
 }
 
 /// Pads and encrypts. How much there is to pad is known only when age has written its header, whose length varies.
-fn encrypt(recipient: &age::x25519::Recipient, plain: &mut Vec<u8>) -> Vec<u8> {
+pub(crate) fn encrypt(recipient: &age::x25519::Recipient, plain: &mut Vec<u8>) -> Vec<u8> {
     const WRITTEN: &str = "memory takes what is written";
     let encryptor = age::Encryptor::with_recipients(iter::once(recipient as _)).expect("one recipient is given");
     let written = Cell::new(0);
@@ -178,7 +178,7 @@ pub fn open(sealed: &[u8], identity: &Identity, chain: &ChainId) -> Result<Lette
     Ok(letter)
 }
 
-fn decrypt(sealed: &[u8], identity: &Identity) -> Result<Zeroizing<Vec<u8>>, OpenError> {
+pub(crate) fn decrypt(sealed: &[u8], identity: &Identity) -> Result<Zeroizing<Vec<u8>>, OpenError> {
     let identity = identity.to_age();
     let decryptor = age::Decryptor::new_buffered(sealed).map_err(|_| OpenError::Damaged)?;
     let reader = decryptor.decrypt(iter::once(&identity as _)).map_err(|error| match error {

@@ -9,6 +9,7 @@ use clavicle_ledger::light::{Checkpoint, Endorsement, SignedCheckpoint};
 use clavicle_ledger::receipt::{Entry, Receipt, SignedReceipt};
 use clavicle_ledger::time::{BlockTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_letters::credential::{Credential, CredentialNumber, EndedCredentials, Issuer, Role, Vouching};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_manifest::{Header, Manifest, Nonce, SignedManifest, Uid};
 
@@ -112,10 +113,28 @@ fn requests() {
         Request::Query(Query::Holders(Prefix::of(&key(9).public(), 13))),
         Request::Query(Query::Blocks { from: 3, offset: 7 }),
         Request::Query(Query::Checkpoints),
+        Request::Query(Query::Credential(key(9).public())),
         Request::Mailbox(Box::new(MailboxRequest::Open { opening, work: None })),
         Request::Mailbox(Box::new(MailboxRequest::Deposit { mailbox: key(6).public(), token: Token([1; 16]), sealed })),
         Request::Mailbox(Box::new(MailboxRequest::Collect(collection))),
     ]);
+}
+
+fn vouching() -> Vouching {
+    let by = Issuer::Source(SOURCE);
+    let credential = Credential {
+        by,
+        person: key(9).public(),
+        name: Text::new("Dr Rossi").unwrap(),
+        role: Role::Physician,
+        specialty: Text::default(),
+        from: Timestamp(1),
+        until: Timestamp(2),
+        number: CredentialNumber(3),
+    };
+    let ended = Ascending::from_items(vec![CredentialNumber(1)]).unwrap();
+    let list = EndedCredentials { by, number: 4, at: Timestamp(5), before: CredentialNumber(1), ended };
+    Vouching { credential: credential.sign(&CHAIN, &key(5)), ended: list.sign(&CHAIN, &key(5)) }
 }
 
 #[test]
@@ -136,6 +155,7 @@ fn responses() {
         Response::Bound { verdict: Verdict::Waits, receipt: Box::new(receipt()) },
         Response::Blocks(List::of([block])),
         Response::Checkpoints(List::of([checkpoint()])),
+        Response::Credential(Some(Box::new(vouching()))),
         Response::Mailbox(MailboxResponse::Messages(List::of([letter]))),
     ]);
 }

@@ -18,6 +18,7 @@ use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_ledger::transaction::{Envelope, MAX_ENVELOPE_LEN};
 use clavicle_ledger::tree::StateProof;
 use clavicle_ledger::validators::ValidatorSet;
+use clavicle_letters::credential::Vouching;
 use clavicle_letters::mailbox::{MAX_SEALED_LEN, Token};
 
 use crate::work::{Price, Work};
@@ -91,6 +92,8 @@ pub enum Query {
     Newest(Inquiry),
     /// The newest blocks that sources vouch for: whoever was away too long goes on from one.
     Checkpoints,
+    /// What this source says of whoever has this long-term key. Asked by that person's wallet alone, which shows the answer to others.
+    Credential(Key),
 }
 
 /// A [`StateKey`] in a list.
@@ -181,6 +184,9 @@ pub enum Response {
     Newest(Box<SignedNewest>),
     /// To [`Query::Checkpoints`]. What they are worth, only who has believed something can tell.
     Checkpoints(List<SignedCheckpoint, MAX_CHECKPOINTS>),
+    /// To [`Query::Credential`]: its credential, signed just now, and the newest list of those that were ended. None where the source vouches for nobody
+    /// with that key.
+    Credential(Option<Box<Vouching>>),
 }
 
 /// What became of a transaction.

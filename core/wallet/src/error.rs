@@ -14,8 +14,10 @@ use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::StatelessError;
 use clavicle_ledger::tree::ProofError;
 use clavicle_letters::card::CardError;
+use clavicle_letters::credential::CredentialRequestError;
 use clavicle_letters::invitation::InvitationError;
 use clavicle_letters::seal::SealError;
+use clavicle_letters::verdict::Unverified;
 use clavicle_manifest::VerifyError;
 use clavicle_network::endpoint::EndpointError;
 use clavicle_network::pack::PackError;
@@ -160,6 +162,24 @@ pub enum WalletError {
         "the card's mailbox is kept by hospitals that the network does not have, so that no letter would arrive: ask for another card"
     )]
     UnknownRelays,
+    /// Somebody to be let in only by whoever says so once more.
+    #[error("nothing was granted. {0}. If you are sure who this is, say that you let them in all the same")]
+    SecondLook(String),
+    /// No such hospital.
+    #[error("no hospital of the network is called {0:?}, or has an id that begins so; see the network's file")]
+    NoSuchSource(String),
+    /// Nobody was asked.
+    #[error("nobody was asked to vouch for this wallet: write a request first, and give it to your hospital")]
+    NobodyAsked,
+    /// The hospital has not answered.
+    #[error("{0} does not vouch for this wallet, or not yet: ask whoever you gave the request to")]
+    NotVouchedFor(String),
+    /// A file that is no introduction of this wallet's.
+    #[error("what was given does not introduce this wallet: {0}")]
+    NotIntroduced(Unverified),
+    /// See [`CredentialRequestError`].
+    #[error(transparent)]
+    CredentialRequest(#[from] CredentialRequestError),
     /// All keys of the card are used.
     #[error("every key on this card was granted something already; ask for a new card")]
     CardUsedUp,
@@ -403,6 +423,12 @@ impl WalletError {
             Self::NotAnswered | Self::NotPicked | Self::NotAnsweredYet | Self::NotOpened => "not_compared",
             Self::FarTooMuch => "limits",
             Self::GrantNotYet(_) => "not_yet",
+            Self::SecondLook(_) => "second_look",
+            Self::NoSuchSource(_)
+            | Self::NobodyAsked
+            | Self::NotVouchedFor(_)
+            | Self::NotIntroduced(_)
+            | Self::CredentialRequest(_) => "credential",
             Self::Unfinished(_) => "unfinished",
             Self::Seal(_) | Self::NotDelivered | Self::NoMailbox => "mailbox",
             Self::NoStudy(_) | Self::NoGrant(_) | Self::NoPerson(_) | Self::NothingPending | Self::Ambiguous { .. } => {

@@ -19,6 +19,7 @@ mod believing;
 mod following;
 mod mailboxes;
 mod submitting;
+mod vouching;
 mod waking;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -39,7 +39,7 @@
 //! let card: SignedCard = code::from_text(shown)?;
 //! let (for_ms, purpose) = (7 * DAY_MS, PurposeOfUse::Treatment);
 //! let request = GrantRequest { for_ms, purpose, later_revisions: true, staleness_ms: 0, begins_in_ms: 0 };
-//! ana.grant(&visit.studies[0].study, &card, &request).await?;
+//! ana.grant(&visit.studies[0].study, &card, &request, false).await?;
 //! # Ok(())
 //! # }
 //! ```

@@ -1,27 +1,29 @@
 //! What a recipient does: show a card, read what came, fetch.
 
+mod credential;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::Duration;
 
 use clavicle_ledger::authorise::{Actor, Claim};
 use clavicle_ledger::derivation::{Branch, Words};
-use clavicle_ledger::encoding::{Ascending, Bytes, Text};
+use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Standing, Study};
 use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, LocalTime, Timestamp};
 use clavicle_letters::about::About;
-use clavicle_letters::card::{Card, Credential, MAX_GRANTEES, SignedCard, TOLERANCE_MS};
+use clavicle_letters::card::{Card, MAX_GRANTEES, Minute, NetworkMark, RelayMark, SignedCard, TOLERANCE_MS};
 use clavicle_letters::identity::Identity;
 use clavicle_letters::invitation::{Answer, Opening, SignedInvitation};
 use clavicle_letters::letter::{Content, Letter, Notice};
-use clavicle_letters::mailbox::{Mailbox, Token};
+use clavicle_letters::mailbox::Mailbox;
 use clavicle_letters::seal;
 use clavicle_letters::transcript::{InvitationId, Nonce};
+use clavicle_letters::verdict::{Unverified, Verdict};
 use clavicle_network::message::MAX_DEPOSITS;
 use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::{FetchError, Progress, Reach};
@@ -35,10 +37,12 @@ use crate::ledger::{Collect, Keep, Proven, Woken};
 use crate::objection::{self, Objection};
 use crate::patient::one;
 use crate::rows::{
-    AnswerMade, AnswerStage, CopyOf, InSpiteOf, Noticed, Numbered, OlderCopy, Profile, Proved, Received, Shown,
+    AnswerMade, AnswerStage, CopyOf, InSpiteOf, KeptCard, Noticed, Numbered, OlderCopy, Profile, Proved, Received, Shown,
 };
 use crate::vault::{KeyStore, VaultError};
-use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
+use crate::wallet::{Kind, Wallet, damaged, served_at, source_in};
+
+pub use self::credential::OwnStanding;
 
 /// How long after its letter relays may be behind a grant that the letter says is final, in milliseconds.
 const BEHIND_MS: u64 = 10_000;
@@ -214,36 +218,35 @@ impl Recipient {
             let key = self.wallet.key(Branch::Card, number)?.public();
             grantees.insert(Numbered { key, number }).map_err(|_| WalletError::Defect)?;
         }
-        // A block that is known to be decided, for whoever reads the card.
         self.wallet.rows(&[StateKey::Head]).await?;
-        let checkpoint = Checkpoint::of(self.wallet.ledger.light().newest());
         let head = self.wallet.ledger.head();
         // The same for all cards, and as long as can be: something may have to be told of a copy.
         let (expires, kept_until) = (head.kept_until(days.clamp(1, MAX_CARD_DAYS)), head.kept_until(MAX_CARD_DAYS));
-        let (key, token) = (self.wallet.key(Branch::Mailbox, mailbox)?, Token(random()?));
+        let (key, identity) =
+            (self.wallet.key(Branch::Mailbox, mailbox)?, Identity::generate().map_err(WalletError::Random)?);
+        let token = Card::token(&key.public(), &identity.recipient());
         let relays = self.wallet.ledger.open_mailbox(&key, token, kept_until, KEPT_BY, progress).await?;
-        let identity = Identity::generate().map_err(WalletError::Random)?;
+        let relays = Ascending::from_items(relays).map_err(|_| WalletError::Defect)?;
         let keys: Vec<_> = grantees.iter().map(|numbered| numbered.key).collect();
+        let (chain, person) = (self.wallet.chain(), self.person()?);
         let card = Card {
-            chain: self.wallet.chain(),
+            network: NetworkMark::from(&chain),
+            person: person.public(),
             name: self.name()?,
-            credential: Credential::Unverified,
             grantees: Ascending::from_items(keys).map_err(|_| WalletError::Defect)?,
-            mailbox: Mailbox {
-                key: key.public(),
-                relays: Ascending::from_items(relays).map_err(|_| WalletError::Defect)?,
-                token,
-            },
+            mailbox: key.public(),
+            relays: Ascending::from_items(relays.iter().map(RelayMark::from).collect())
+                .map_err(|_| WalletError::Defect)?,
             recipient: identity.recipient(),
             wish,
-            checkpoint,
-            expires,
+            expires: Minute::of(expires),
         };
-        let signer = grantees.iter().next().map_or(first, |numbered| numbered.number);
-        let card = card.sign(&self.wallet.key(Branch::Card, signer)?)?;
-        let shown = Shown { card: card.clone(), grantees, mailbox, identity, kept_until, has_copy: false };
+        let card = card.sign(&chain, &person)?;
+        let kept = KeptCard::of(chain, &card, relays, Verdict::Unverified(Unverified::Nobody));
+        let shown = Shown { card: kept, grantees, mailbox, identity, kept_until, has_copy: false };
         // Before anybody sees it.
         self.keep_shown(&shown)?;
+        self.introduce(&card.card, &shown.card.mailbox).await?;
         Ok(card)
     }
 
@@ -328,7 +331,7 @@ impl Recipient {
 
     /// The card that an Invitation was answered with.
     fn shown(&self, made: &AnswerMade) -> Result<Shown, WalletError> {
-        self.wallet.vault.get(made.answer.card.card.mailbox.key.as_bytes())?.ok_or(WalletError::NoInvitation)
+        self.wallet.vault.get(made.answer.card.card.mailbox.as_bytes())?.ok_or(WalletError::NoInvitation)
     }
 
     /// Looks once whether the patient's device has taken the answer: then there are words to compare.
@@ -345,7 +348,7 @@ impl Recipient {
         }
         let cards = [self.shown(&before)?];
         let key = self.wallet.key(Branch::Mailbox, cards[0].mailbox)?;
-        let mailbox = [Collect { key, relays: cards[0].card.card.mailbox.relays.iter().copied().collect() }];
+        let mailbox = [Collect { key, relays: cards[0].card.mailbox.relays.iter().copied().collect() }];
         let (mut new, mut notices) = (Vec::new(), Vec::new());
         let mut came = Came { recipient: &*self, cards: &cards, new: &mut new, notices: &mut notices };
         let collected = self.wallet.ledger.collect(&mailbox, &mut came, &mut |_, _| {}).await?;
@@ -422,7 +425,7 @@ impl Recipient {
         cards.retain(|shown| now <= shown.kept_until);
         let mailbox = |shown: &Shown| {
             let key = self.wallet.key(Branch::Mailbox, shown.mailbox)?;
-            Ok(Collect { key, relays: shown.card.card.mailbox.relays.iter().copied().collect() })
+            Ok(Collect { key, relays: shown.card.mailbox.relays.iter().copied().collect() })
         };
         let mut mailboxes = cards.iter().map(mailbox).collect::<Result<Vec<_>, WalletError>>()?;
         let (mut new, mut notices) = (Vec::new(), Vec::new());
@@ -629,7 +632,7 @@ impl Recipient {
         }
         // Not being told is better than waiting for what does not answer.
         timeout(NOT_LONG, self.keep_reachable(&mut shown)).await.unwrap_or(Ok(()))?;
-        let card = &shown.card.card;
+        let card = &shown.card;
         let reach = Reach { mailbox: card.mailbox.clone(), recipient: *card.recipient.as_bytes() };
         Ok((self.wallet.now() <= shown.kept_until).then_some(reach))
     }
@@ -643,7 +646,7 @@ impl Recipient {
         self.wallet.refresh_head().await;
         let (key, until) =
             (self.wallet.key(Branch::Mailbox, shown.mailbox)?, self.wallet.ledger.head().kept_until(MAX_CARD_DAYS));
-        if self.wallet.ledger.keep_mailbox(&key, &shown.card.card.mailbox, until).await > 0 {
+        if self.wallet.ledger.keep_mailbox(&key, &shown.card.mailbox, until).await > 0 {
             shown.kept_until = until;
             self.keep_shown(shown)?;
         }
@@ -651,7 +654,7 @@ impl Recipient {
     }
 
     fn keep_shown(&self, shown: &Shown) -> Result<(), WalletError> {
-        Ok(self.wallet.vault.put(shown.card.card.mailbox.key.as_bytes(), shown)?)
+        Ok(self.wallet.vault.put(shown.card.mailbox.key.as_bytes(), shown)?)
     }
 
     /// Everything that was granted to this recipient, the earliest first.
@@ -948,7 +951,7 @@ impl Recipient {
         let Received { study, source: source_id, terms, .. } = &granted.received;
         let (source, operational) = source_in(proven, *source_id)?;
         let name = self.name()?;
-        let actor = Actor { name: usable(OwnText::Name, name.as_str())?, credential: Bytes::default() };
+        let actor = Actor { name: usable(OwnText::Name, name.as_str())?, credential: self.spoken_credential()? };
         Ok(Download {
             study: *study,
             source: *source_id,

@@ -4,9 +4,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_directory::Directory;
 use clavicle_ledger::encoding::{Ascending, Text, Wire};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::{GrantId, ManifestRoot, SourceId, StudyId};
-use clavicle_ledger::key::{Key, SecretKey};
-use clavicle_ledger::light::{Identities, LightClient};
+use clavicle_ledger::id::{BlockId, ChainId, GrantId, ManifestRoot, SourceId, StudyId};
+use clavicle_ledger::key::{Key, SecretKey, Signature};
+use clavicle_ledger::light::{Checkpoint, Identities, LightClient};
 use clavicle_ledger::receipt::{SignedReceipt, Tip};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::study::Study;
@@ -14,12 +14,15 @@ use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, Height, Timestamp};
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
 use clavicle_letters::about::About;
-use clavicle_letters::card::{MAX_GRANTEES, SignedCard, TOLERANCE_MS};
-use clavicle_letters::identity::Identity;
+use clavicle_letters::card::{MAX_CARD_RELAYS, MAX_GRANTEES, SignedCard, TOLERANCE_MS};
+use clavicle_letters::credential::{Introduction, Issuer};
+use clavicle_letters::identity::{Identity, Recipient};
 use clavicle_letters::invitation::{Answer, CheckedAnswer, SignedInvitation};
 use clavicle_letters::letter::Notice;
+use clavicle_letters::mailbox::Mailbox;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::{InvitationId, Nonce};
+use clavicle_letters::verdict::{Unverified, Verdict};
 use clavicle_letters::words::{Comparison, FourWords};
 use clavicle_manifest::{Date, Manifest, StoredDigest, Uid};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -167,8 +170,8 @@ pub struct Held {
 pub struct Made {
     /// On which study.
     pub study: StudyId,
-    /// To whom, as they said.
-    pub card: SignedCard,
+    /// To whom, as they said, and what stood beside it.
+    pub card: KeptCard,
     /// To which of the card's keys.
     pub grantee: Key,
     /// On which terms.
@@ -232,6 +235,97 @@ pub struct Recovering {
 pub struct Looked {
     /// By this device's clock.
     pub at: Timestamp,
+/// A card with all that its short form leaves out. It lies as cards of the first version did, so that those are read.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct KeptCard {
+    /// The network.
+    pub chain: ChainId,
+    /// As the recipient calls itself.
+    pub name: Text<64>,
+    /// Whose it is, and who vouched for that.
+    pub shown_by: ShownBy,
+    /// Keys to fetch with.
+    pub grantees: Ascending<Key, MAX_GRANTEES>,
+    /// Where messages are left.
+    pub mailbox: Mailbox,
+    /// Whom they are sealed to.
+    pub recipient: Recipient,
+    /// What is asked for, in the recipient's words.
+    pub wish: Text<128>,
+    /// A block that cards of the first version named.
+    pub checkpoint: Checkpoint,
+    /// Until when the card is good.
+    pub expires: Timestamp,
+    /// The card's signature, by which it is known again.
+    pub signature: Signature,
+}
+
+/// Whose a card is.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum ShownBy {
+    /// Cards of the first version do not say.
+    Somebody = 0,
+    /// Whoever has a long-term key.
+    Person {
+        /// The key.
+        key: Key,
+        /// What stood beside the name when the card was looked at.
+        verdict: Verdict,
+    } = 1,
+}
+
+impl KeptCard {
+    /// A card whose mailbox is kept by these sources, with what was to be said of it.
+    #[must_use]
+    pub fn of(
+        chain: ChainId,
+        shown: &SignedCard,
+        relays: Ascending<SourceId, MAX_CARD_RELAYS>,
+        verdict: Verdict,
+    ) -> Self {
+        let SignedCard { card, signature } = shown;
+        Self {
+            chain,
+            name: card.name.clone(),
+            shown_by: ShownBy::Person { key: card.person, verdict },
+            grantees: card.grantees.clone(),
+            mailbox: card.mailbox(relays),
+            recipient: card.recipient,
+            wish: card.wish.clone(),
+            checkpoint: Checkpoint { height: 0, block: BlockId::from_bytes([0; 32]) },
+            expires: card.expires.timestamp(),
+            signature: *signature,
+        }
+    }
+
+    /// The long-term key of whoever showed it.
+    #[must_use]
+    pub const fn person(&self) -> Option<&Key> {
+        match &self.shown_by {
+            ShownBy::Somebody => None,
+            ShownBy::Person { key, .. } => Some(key),
+        }
+    }
+
+    /// What stood beside the name when the card was looked at.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match &self.shown_by {
+            ShownBy::Somebody => Verdict::Unverified(Unverified::Nobody),
+            ShownBy::Person { verdict, .. } => verdict.clone(),
+        }
+    }
+}
+
+/// Who was asked to vouch for this recipient, and the word that was given. One row.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OwnCredential {
+    /// Who was asked.
+    pub of: Issuer,
+    /// What they gave, with the newest list.
+    pub introduction: Option<Introduction>,
 }
 
 /// How far a grant is.
@@ -258,7 +352,7 @@ pub struct Revoked {
 #[derive(Clone, BorshSerialize, BorshDeserialize)]
 pub struct Shown {
     /// The card.
-    pub card: SignedCard,
+    pub card: KeptCard,
     /// The numbers of its grantee keys.
     pub grantees: Ascending<Numbered, MAX_GRANTEES>,
     /// The number of its mailbox's key.
@@ -332,6 +426,8 @@ pub struct Invited {
     pub at: Timestamp,
     /// The answer that it is bound to.
     pub accepted: Option<Accepted>,
+    /// What stands beside the name of whoever answered, once it was looked up.
+    pub verdict: Option<Verdict>,
     /// How far it is.
     pub stage: InvitedStage,
 }
@@ -591,7 +687,7 @@ rows! {
     Looked, "looked", "when the ledger was last asked", 8;
     Revoked, "revoked", "a grant that was revoked", MAX_ENVELOPE_LEN + 9;
     Shown, "card", "a card that was shown", 4 * 1024;
-    Invited, "invited", "an invitation that was shown", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;
+    Invited, "invited-2", "an invitation that was shown", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 2 * 1024;
     AnswerMade, "answer", "an invitation that was answered", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;
     CopyOf, "copy", "a copy that was made", 64;
     Proved, "proved", "a study as it was proven", Study::MAX_LEN + 16;
@@ -601,6 +697,7 @@ rows! {
     KeptReceipt, "receipt", "a kept receipt", SignedReceipt::MAX_LEN + 9;
     Noticed, "notice", "a source's notice", 512;
     Received, "received", "a grant that was received", 8 * 1024;
+    OwnCredential, "credential", "who vouches for this wallet", 64 + Introduction::MAX_LEN;
 }
 
 /// Who a study is about. By the study's id, as its source told at the pickup; of what was granted by the grant's id, as the granter told: anybody can

@@ -219,6 +219,8 @@ impl Wallet {
             Branch::Study => &mut profile.next_study,
             Branch::Card => &mut profile.next_card,
             Branch::Mailbox => &mut profile.next_mailbox,
+            // There is one, for ever.
+            Branch::Person => return Ok(None),
         };
         let first = *next;
         let Some(after) = first.checked_add(count) else { return Ok(None) };

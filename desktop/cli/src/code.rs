@@ -81,14 +81,12 @@ mod tests {
     use std::fs;
 
     use clavicle_ledger::encoding::{Ascending, Text};
-    use clavicle_ledger::id::{BlockId, ChainId, SourceId};
+    use clavicle_ledger::id::{ChainId, SourceId};
     use clavicle_ledger::key::SecretKey;
-    use clavicle_ledger::light::Checkpoint;
     use clavicle_ledger::time::Timestamp;
-    use clavicle_letters::card::{Card, Credential, SignedCard};
+    use clavicle_letters::card::{Card, Minute, NetworkMark, RelayMark, SignedCard};
     use clavicle_letters::code::{to_png, to_text};
     use clavicle_letters::identity::Identity;
-    use clavicle_letters::mailbox::{Mailbox, Token};
     use clavicle_letters::pickup::PickupCode;
     use clavicle_sandbox::Here;
 
@@ -96,24 +94,20 @@ mod tests {
 
     /// As large as a card can be.
     fn largest() -> SignedCard {
-        let mut keys = [10, 11, 12, 13, 14, 15, 16, 17].map(|number| SecretKey::from_bytes(&[number; 32]));
-        keys.sort_by_key(SecretKey::public);
+        let (chain, secret) = (ChainId::from_bytes([1; 32]), |number: u8| SecretKey::from_bytes(&[number; 32]));
+        let relays = [7, 8].map(|n| RelayMark::from(&SourceId::from_bytes([n; 32])));
         let card = Card {
-            chain: ChainId::from_bytes([1; 32]),
+            network: NetworkMark::from(&chain),
+            person: secret(40).public(),
             name: Text::new("ü".repeat(32)).unwrap(),
-            credential: Credential::Unverified,
-            grantees: Ascending::from_items(keys.iter().map(SecretKey::public).collect()).unwrap(),
-            mailbox: Mailbox {
-                key: SecretKey::from_bytes(&[2; 32]).public(),
-                relays: Ascending::from_items([7, 8].map(|n| SourceId::from_bytes([n; 32])).into()).unwrap(),
-                token: Token([5; 16]),
-            },
+            grantees: Ascending::from_items((10..18).map(|n| secret(n).public()).collect()).unwrap(),
+            mailbox: secret(2).public(),
+            relays: Ascending::from_items(relays.into()).unwrap(),
             recipient: Identity::from_bytes(&[3; 32]).recipient(),
             wish: Text::new("w".repeat(128)).unwrap(),
-            checkpoint: Checkpoint { height: 9, block: BlockId::from_bytes([6; 32]) },
-            expires: Timestamp(1_790_000_000_000),
+            expires: Minute::of(Timestamp(1_790_000_000_000)),
         };
-        card.sign(&keys[0]).unwrap()
+        card.sign(&chain, &secret(40)).unwrap()
     }
 
     #[test]

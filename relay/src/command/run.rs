@@ -49,7 +49,7 @@ use crate::store::{ProposalStore, StoreError};
 use crate::submission::Running;
 use crate::tasks::Tasks;
 use crate::upkeep::{self, Publication, Settling};
-use crate::{confirming, notices, vouching};
+use crate::{confirming, credential_lists, notices, vouching};
 use clavicle_network::file as network_file;
 
 /// What a relay writes to its log unless RUST_LOG says otherwise: its own words, and of others only what went wrong.
@@ -287,6 +287,7 @@ fn start_tasks(tasks: &Tasks, service: &Service, node: &Node, identity: Option<S
     tasks.start("journal", |stop| journal::run(service.clone(), reactions, stop));
     tasks.start("upkeep", |stop| upkeep::run(service.clone(), stop));
     tasks.start("notices", |stop| notices::run(service.clone(), tell, stop));
+    tasks.start("credentials", |stop| credential_lists::run(service.clone(), stop));
     tasks.start("vouching", |stop| vouching::run(service.clone(), identity, stop));
     // From here on no clock is believed before others have answered.
     service.timekeeper.ask();
@@ -318,7 +319,7 @@ fn desk(service: &Service, keys: &Keys) -> Result<Arc<dyn Desk>, CommandError> {
         member: Arc::clone(&service.member),
         network: keys.network.public(),
         submission: Arc::clone(&service.submission),
-        mailboxes: Arc::clone(&service.records.mailboxes),
+        records: service.records.clone(),
         challenger: Challenger::new(secret),
         room: service.images.room.clone(),
         clock: service.clock,

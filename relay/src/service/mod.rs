@@ -11,6 +11,7 @@ use clavicle_sandbox::reader::Reader;
 
 use crate::answer::Refusing;
 use crate::archive::{Archive, ArchiveError};
+use crate::credentials::Credentials;
 use crate::ending::{of_io, of_state};
 use crate::home::ReceiptSettings;
 use crate::member::Member;
@@ -81,6 +82,8 @@ pub struct Records {
     pub refusals: Arc<Refusals>,
     /// What was given back to people who lost their keys.
     pub recoveries: Arc<Recoveries>,
+    /// Whom the hospital vouches for.
+    pub credentials: Arc<Credentials>,
 }
 
 /// Why a relay could not answer.

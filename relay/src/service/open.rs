@@ -14,6 +14,7 @@ use super::{Images, Records, Service};
 use crate::answer::Refusing;
 use crate::archive::{Archive, ArchiveError, LocalDisk};
 use crate::checkpoints::CheckpointBook;
+use crate::credentials::{Credentials, CredentialsError};
 use crate::ending::{BUSY, FAILED, SYSTEM};
 use crate::home::{Home, HomeError};
 use crate::keys::{Keys, KeysError, desk_key};
@@ -65,6 +66,9 @@ pub enum OpenError {
         #[source]
         error: Box<OpenError>,
     },
+    /// See [`CredentialsError`].
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// A folder that is none.
     #[error("{path} cannot be opened")]
     Folder {
@@ -92,6 +96,7 @@ impl Refusing for OpenError {
             Self::Made(error) => error.code(),
             Self::Store(error) => error.code(),
             Self::Archive(error) => error.code(),
+            Self::Credentials(error) => error.code(),
             Self::Unopened { .. } => "store",
             Self::Folder { .. } => "folder",
             Self::Workers(_) => "system",
@@ -108,6 +113,7 @@ impl Refusing for OpenError {
             Self::Made(error) => error.exit_code(),
             Self::Store(error) => error.exit_code(),
             Self::Archive(error) => error.exit_code(),
+            Self::Credentials(error) => error.exit_code(),
             Self::Unopened { error, .. } => error.exit_code(),
             Self::Folder { .. } => FAILED,
             Self::Workers(_) => SYSTEM,
@@ -219,6 +225,7 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
                 .map_err(|error| OpenError::Folder { path: home.refusals_file(), error })?,
         ),
         recoveries: Arc::new(Recoveries::at(home.recoveries_file())),
+        credentials: Arc::new(Credentials::open(&home.credentials_file(), Arc::clone(&member), (edge.now)().0)?),
     };
     made.finish(home, &StoreName::SERVICE, (edge.now)())?;
     let submission = Arc::new(submission);

@@ -23,6 +23,7 @@ use clavicle_relay::archive::Archive;
 use clavicle_relay::challenge::Challenger;
 use clavicle_relay::checkpoints::CheckpointBook;
 use clavicle_relay::counter::RelayCounter;
+use clavicle_relay::credentials::Credentials;
 use clavicle_relay::desk::RelayDesk;
 use clavicle_relay::gate::RelayGate;
 use clavicle_relay::home::{Home, ReceiptSettings};
@@ -93,6 +94,7 @@ pub(crate) fn service(
         notices: Arc::new(Notices::open(&at("notices")).unwrap()),
         refusals: Arc::default(),
         recoveries: Arc::new(Recoveries::at(at("recoveries"))),
+        credentials: Arc::new(Credentials::open(&at("credentials"), Arc::clone(&member), clock().0).unwrap()),
     };
     Service { member, store, submission, images, records, clock, timekeeper, shadow: false }
 }
@@ -194,7 +196,7 @@ impl Hospital {
             member: Arc::clone(member),
             network: secret("network 0").public(),
             submission: Arc::clone(submission),
-            mailboxes: Arc::clone(&records.mailboxes),
+            records: records.clone(),
             challenger: Challenger::new([1; 32]),
             room: self.service.images.room.clone(),
             clock: || LocalTime(Timestamp(0)),

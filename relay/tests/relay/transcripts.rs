@@ -435,6 +435,11 @@ fn every_command_says_what_it_said() {
     {
         all.both(&mercy(&[word]));
     }
+    fs::write(folder.join("none.request"), "this is no request").unwrap();
+    all.both(&mercy(&["credential", "--for", "none.request", "--role", "physician", "--by", "Ann"]));
+    all.both(&mercy(&["credential-end", "7", "--why", "left the hospital", "--by", "Ann"]));
+    all.both(&mercy(&["credentials"]));
+    all.both(&["credentials", "--dir", "nowhere"]);
     all.without_numbers(&mercy(&["report"]));
     all.without_numbers(&mercy(&["report", "--proof", "epoch.record"]));
     all.both(&mercy(&["report", "--epoch", "7"]));

@@ -150,7 +150,7 @@ impl Story<'_> {
         let card: SignedCard = scanned(&picture)?;
         let (for_ms, purpose) = (7 * DAY_MS, PurposeOfUse::Treatment);
         let request = GrantRequest { for_ms, purpose, later_revisions: true, staleness_ms: 0, begins_in_ms: 0 };
-        let made = ana.grant(study, &card, &request).await?;
+        let made = ana.grant(study, &card, &request, false).await?;
         let Stage::Delivered(height) = made.made.stage else { return Err(WalletError::NotDelivered.into()) };
         let text = format!("Ana lets Dr Rossi fetch for 7 days: final at height {height} and proven, a letter left.");
         self.telling.done(&text, json!({ "grant": made.id.to_string(), "height": height }));

@@ -96,7 +96,7 @@ impl World {
     }
 
     fn grant(&self, card: &SignedCard) -> GrantStudy {
-        GrantStudy { study: self.study, card: card.clone(), request: REQUEST }
+        GrantStudy { study: self.study, card: card.clone(), request: REQUEST, all_the_same: false }
     }
 }
 

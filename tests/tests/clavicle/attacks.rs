@@ -62,6 +62,10 @@
 //! | an image is left out of what is pushed or exported, and all is said to be well | `an_image_that_is_left_out_…`, `desktop/cli/tests/push/export.rs` |
 //! | another patient's report is attached to a study, or a code is given out for the wrong Patient ID | `relay/tests/relay/reports.rs`; `real_files_are_picked_up_by_…`, `session.rs` |
 //! | a PDF loops, nests, or is a country wide, and takes whoever looks at it down | `core/sandbox/tests/worker/pdf.rs` |
+//! | somebody else's credential beside a card; one whose time is over; one that was ended, with whatever list; a list of before the end, shown for ever | `core/letters/src/verdict.rs` |
+//! | the word of a hospital that is suspended or was taken over; a key that was stolen and replaced signs on; a member vouches for somebody | `core/letters/src/verdict.rs` |
+//! | a name that says it is verified, draws over what stands beside it, or looks like one that is known | `core/letters/src/name.rs`, `verdict.rs`; `somebody_is_let_in_as_who_they_are_not` |
+//! | the record of whom a hospital has ended is lost, and they are vouched for again | `relay/src/credentials.rs` |
 //! | a passphrase of one letter seals a new vault | `core/wallet/src/vault/tests.rs` |
 
 mod a_copy_is_used_that_is_another_patients_or_has_ended;
@@ -78,4 +82,5 @@ mod a_thief_has_the_words_or_the_open_phone;
 mod an_older_copy_of_a_wallet_is_put_back;
 mod another_user_of_the_machine_reads_what_a_relay_or_a_wallet_keeps;
 mod bytes_that_no_honest_peer_sends_come_to_every_listener;
+mod somebody_is_let_in_as_who_they_are_not;
 mod two_hospitals_overwrite_each_others_images;

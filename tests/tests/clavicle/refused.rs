@@ -73,17 +73,17 @@ fn a_refused_grant_leaves_nothing_behind_and_who_asks_does_not_look() {
         staleness_ms: 0,
         begins_in_ms: 0,
     };
-    let signed = runtime.block_on(ana.sign_grant(&own, &card, &request)).unwrap();
+    let signed = runtime.block_on(ana.sign_grant(&own, &card, &request, false)).unwrap();
     cluster.hospital(&["suspend", "--dir", "mercy", &study, "--reason", "under-review"]);
-    let refused = runtime.block_on(ana.grant(&own, &card, &request)).err().unwrap();
+    let refused = runtime.block_on(ana.grant(&own, &card, &request, false)).err().unwrap();
     assert!(matches!(refused, WalletError::Rejected(_)), "{refused}");
     assert!(ana.grants().unwrap().is_empty());
     cluster.hospital(&["resume", "--dir", "mercy", &study]);
     // At once, and on other terms.
     let other_terms = GrantRequest { for_ms: HOUR_MS / 2, ..request.clone() };
-    let granted = runtime.block_on(ana.grant(&own, &card, &other_terms)).unwrap();
+    let granted = runtime.block_on(ana.grant(&own, &card, &other_terms, false)).unwrap();
     assert_eq!(granted.made.grantee, signed.made.grantee, "the key is as good as before, on this study");
-    let second = runtime.block_on(ana.grant(&of_other, &card, &request)).unwrap();
+    let second = runtime.block_on(ana.grant(&of_other, &card, &request, false)).unwrap();
     assert_ne!(second.made.grantee, granted.made.grantee, "and on no other");
     assert_eq!(ana.grants().unwrap().len(), 2);
 
@@ -101,7 +101,7 @@ fn a_refused_grant_leaves_nothing_behind_and_who_asks_does_not_look() {
     )
     .unwrap();
     let card = runtime.block_on(may.card(1, 7, "", |_, _| {})).unwrap();
-    let brief = runtime.block_on(ana.grant(&own, &card, &short)).unwrap();
+    let brief = runtime.block_on(ana.grant(&own, &card, &short, false)).unwrap();
     let over = until(
         || runtime.block_on(ana.who(&own)).unwrap(),
         |access| access.ended.len() == 2 && access.grants.is_empty(),
@@ -131,9 +131,9 @@ fn a_grant_that_was_refused_and_is_executed_all_the_same_is_listed_and_can_be_en
         staleness_ms: 0,
         begins_in_ms: 0,
     };
-    let signed = runtime.block_on(ana.sign_grant(&own, &card, &request)).unwrap();
+    let signed = runtime.block_on(ana.sign_grant(&own, &card, &request, false)).unwrap();
     cluster.hospital(&["suspend", "--dir", "mercy", &study, "--reason", "under-review"]);
-    let refused = runtime.block_on(ana.grant(&own, &card, &request)).err().unwrap();
+    let refused = runtime.block_on(ana.grant(&own, &card, &request, false)).err().unwrap();
     assert!(matches!(refused, WalletError::Rejected(_)), "{refused}");
     assert!(runtime.block_on(ana.who(&own)).unwrap().grants.is_empty());
     assert!(ana.grants().unwrap().is_empty() && ana.executed_although_refused().unwrap().is_empty());

@@ -133,11 +133,17 @@ fn the_whole_session_works_as_people_type_it() {
     let said = shell.says(r#"clavicle recipient init --dir rossi --network network.json --name "Dr Rossi""#);
     assert_says(&said, &["a new recipient in rossi"]);
     let said = shell.says("clavicle recipient card --dir rossi --png card.png");
-    assert_says(&said, &["a card of Dr Rossi, for one study", "it is in card.png"]);
+    assert_says(
+        &said,
+        &["a card of “Dr Rossi” (unverified: nobody vouches for this name), for one study", "it is in card.png"],
+    );
     let line =
         "clavicle wallet grant --dir ana STUDY --to card.png --for 7d --purpose treatment    # returns when final";
     let said = shell.says(&line.replace("STUDY", &study[..12]));
-    assert_says(&said, &["granted to Dr Rossi", "final at height", "and delivered"]);
+    assert_says(
+        &said,
+        &["granted to “Dr Rossi” (unverified: nobody vouches for this name)", "final at height", "and delivered"],
+    );
     let said = shell.says(
         "clavicle recipient inbox --dir rossi ; clavicle recipient fetch --dir rossi --out images/   # verified; 214 of 214",
     );
@@ -151,10 +157,18 @@ fn the_whole_session_works_as_people_type_it() {
 
     let line = "clavicle wallet who --dir ana STUDY            # who has access; who looked, when, with proofs";
     let said = shell.says(&line.replace("STUDY", &study[..12]));
-    assert_says(&said, &["Dr Rossi until", "TREAT", "nobody else; proven at height", "2 transactions so far"]);
+    assert_says(
+        &said,
+        &[
+            "“Dr Rossi” (unverified: nobody vouches for this name) until",
+            "TREAT",
+            "nobody else; proven at height",
+            "2 transactions so far",
+        ],
+    );
     let looked = [
         "who looked, as the hospital wrote it down:",
-        "Dr Rossi opened it for TREAT",
+        "“Dr Rossi” (unverified: nobody vouches for this name) opened it for TREAT",
         "signed by both",
         "finished: 21 items",
     ];
@@ -162,7 +176,10 @@ fn the_whole_session_works_as_people_type_it() {
     let who = shell.answers(&format!("clavicle wallet who --dir ana {study}"));
     let grant = text(&who["grants"][0]["grant"]);
     let said = shell.says(&"clavicle wallet revoke --dir ana GRANT".replace("GRANT", &grant[..12]));
-    assert_says(&said, &["revoked: Dr Rossi can no longer fetch; final at height"]);
+    assert_says(
+        &said,
+        &["revoked: “Dr Rossi” (unverified: nobody vouches for this name) can no longer fetch; final at height"],
+    );
     let line = "clavicle recipient fetch --dir rossi --out again/    # refused; says why, locally";
     let refused = shell.run(line);
     assert_eq!(refused.code, Some(1), "{refused:?}");

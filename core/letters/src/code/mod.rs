@@ -37,7 +37,7 @@ impl Code for PickupCode {
 }
 
 impl Code for SignedCard {
-    const KIND: &'static str = "CARD";
+    const KIND: &'static str = "CARD2";
 }
 
 impl Code for SignedInvitation {
@@ -45,10 +45,11 @@ impl Code for SignedInvitation {
 }
 
 /// Every kind there is: its word in the code, and what a person calls it.
-const KINDS: [(&str, &str); 3] = [
+const KINDS: [(&str, &str); 4] = [
     (PickupCode::KIND, <PickupCode as Wire>::NAME),
     (SignedCard::KIND, <SignedCard as Wire>::NAME),
     (SignedInvitation::KIND, <SignedInvitation as Wire>::NAME),
+    ("CARD", "a card of an earlier version, which is good no more: ask for a new one"),
 ];
 
 /// Why a text was not read as a code.

@@ -3,12 +3,11 @@
 use std::cell::Cell;
 
 use clavicle_ledger::encoding::{self, Ascending, Text};
-use clavicle_ledger::id::{BlockId, SourceId};
-use clavicle_ledger::light::Checkpoint;
+use clavicle_ledger::id::SourceId;
 
 use super::*;
 use crate::card::tests::CHAIN;
-use crate::card::{Card, Credential};
+use crate::card::{Card, Minute, NetworkMark, RelayMark};
 use crate::code::{self, CodeError};
 use crate::identity::Identity;
 use crate::mailbox::Token;
@@ -49,17 +48,17 @@ fn signed(edit: impl FnOnce(&mut Invitation)) -> SignedInvitation {
 /// A card of somebody whose keys have this number.
 fn card(number: u8) -> SignedCard {
     let card = Card {
-        chain: CHAIN,
+        network: NetworkMark::from(&CHAIN),
+        person: secret(number + 50).public(),
         name: Text::new("Dr Rossi").unwrap(),
-        credential: Credential::Unverified,
         grantees: Ascending::from_items(vec![secret(number).public()]).unwrap(),
-        mailbox: mailbox(number + 100),
+        mailbox: secret(number + 100).public(),
+        relays: Ascending::from_items(vec![RelayMark::from(&SourceId::from_bytes([4; 32]))]).unwrap(),
         recipient: Identity::from_bytes(&[number; 32]).recipient(),
         wish: Text::new("brain MR").unwrap(),
-        checkpoint: Checkpoint { height: 9, block: BlockId::from_bytes([6; 32]) },
-        expires: NOW.plus(HOUR_MS),
+        expires: Minute::of(NOW.plus(HOUR_MS)),
     };
-    card.sign(&secret(number)).unwrap()
+    card.sign(&CHAIN, &secret(number + 50)).unwrap()
 }
 
 fn answer(to: &Invitation, number: u8) -> Answer {

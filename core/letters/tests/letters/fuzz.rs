@@ -6,13 +6,17 @@ use std::fs;
 use clavicle_ledger::encoding::{self, Wire};
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::code::{self, Code};
+use clavicle_letters::credential::{Introduction, SignedCredentialRequest};
 use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::letter::Letter;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::seal;
 
 use crate::hostile::{MAX_RESIDENT_KIB, feed, peak_kib, rounds, said};
-use crate::vectors::{CHAIN, answered, card, folder, invitation, letter, named, notice, opened, pickup, recipient};
+use crate::vectors::{
+    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, named, notice, opened, pickup,
+    recipient,
+};
 
 fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
     if let Ok(value) = encoding::decode::<T>(bytes) {
@@ -34,6 +38,13 @@ fn cards() {
     feed("card", &cards.each_ref().map(encoding::encode), accepts_only_what_it_gives_back::<SignedCard>);
     let texts = cards.each_ref().map(|card| code::to_text(card).into_bytes());
     feed("card's code", &texts, reads_only_what_it_writes::<SignedCard>);
+}
+
+#[test]
+fn introductions() {
+    feed("introduction", &[encoding::encode(&introduction())], accepts_only_what_it_gives_back::<Introduction>);
+    let request = [encoding::encode(&credential_request())];
+    feed("credential's request", &request, accepts_only_what_it_gives_back::<SignedCredentialRequest>);
 }
 
 #[test]

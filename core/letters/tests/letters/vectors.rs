@@ -19,8 +19,12 @@ use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_letters::about::About;
-use clavicle_letters::card::{Card, Credential, SignedCard};
+use clavicle_letters::card::{Card, Minute, NetworkMark, RelayMark, SignedCard};
 use clavicle_letters::code;
+use clavicle_letters::credential::{
+    Credential, CredentialNumber, CredentialRequest, EndedCredentials, Introduction, Issuer, Role,
+    SignedCredentialRequest, Vouching,
+};
 use clavicle_letters::identity::Identity;
 use clavicle_letters::invitation::{Answer, Invitation, SignedInvitation};
 use clavicle_letters::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts};
@@ -44,24 +48,50 @@ pub(crate) fn recipient() -> Identity {
 
 /// A card with these grantee keys.
 pub(crate) fn card(numbers: std::ops::Range<u8>, name: &str, wish: &str, relays: &[u8]) -> SignedCard {
-    let mut keys: Vec<SecretKey> = numbers.map(secret).collect();
-    keys.sort_by_key(SecretKey::public);
+    let relays = relays.iter().map(|n| RelayMark::from(&SourceId::from_bytes([*n; 32])));
     let card = Card {
-        chain: CHAIN,
+        network: NetworkMark::from(&CHAIN),
+        person: secret(40).public(),
         name: Text::new(name).unwrap(),
-        credential: Credential::Unverified,
-        grantees: Ascending::from_items(keys.iter().map(SecretKey::public).collect::<Vec<Key>>()).unwrap(),
-        mailbox: Mailbox {
-            key: secret(2).public(),
-            relays: Ascending::from_items(relays.iter().map(|n| SourceId::from_bytes([*n; 32])).collect()).unwrap(),
-            token: Token([5; 16]),
-        },
+        grantees: Ascending::from_items(numbers.map(|number| secret(number).public()).collect::<Vec<Key>>()).unwrap(),
+        mailbox: secret(2).public(),
+        relays: Ascending::from_items(relays.collect()).unwrap(),
         recipient: recipient().recipient(),
         wish: Text::new(wish).unwrap(),
-        checkpoint: CHECKPOINT,
-        expires: NOW,
+        expires: Minute::of(NOW),
     };
-    card.sign(&keys[0]).unwrap()
+    card.sign(&CHAIN, &secret(40)).unwrap()
+}
+
+/// What a hospital says of whoever shows these cards, as a member of a practice.
+pub(crate) fn introduction() -> Introduction {
+    let (source, by) = (Issuer::Source(SourceId::from_bytes([4; 32])), Issuer::Practice(secret(41).public()));
+    let vouching = |by, person, name: &str, role, issuer: &SecretKey| {
+        let credential = Credential {
+            by,
+            person,
+            name: Text::new(name).unwrap(),
+            role,
+            specialty: Text::new("radiology").unwrap(),
+            from: NOW,
+            until: NOW.plus(365 * DAY_MS),
+            number: CredentialNumber(NOW.0),
+        };
+        let ended = Ascending::from_items(vec![CredentialNumber(3), CredentialNumber(9)]).unwrap();
+        let ended = EndedCredentials { by, number: 2, at: NOW, before: CredentialNumber(1), ended };
+        Vouching { credential: credential.sign(&CHAIN, issuer), ended: ended.sign(&CHAIN, issuer) }
+    };
+    Introduction {
+        first: vouching(source, secret(41).public(), "Lake practice", Role::Practice, &secret(50)),
+        second: Some(vouching(by, secret(40).public(), "Dr Rossi", Role::Physician, &secret(41))),
+    }
+}
+
+/// The request for it.
+pub(crate) fn credential_request() -> SignedCredentialRequest {
+    let of = Issuer::Practice(secret(41).public());
+    let (name, person) = (Text::new("Dr Rossi").unwrap(), secret(40).public());
+    CredentialRequest { chain: CHAIN, of, name, person }.sign(&secret(40))
 }
 
 pub(crate) fn pickup() -> PickupCode {
@@ -204,6 +234,8 @@ fn what_is_signed_and_shown_is_as_on_disk() {
         assert_eq!(card.verify(&CHAIN, NOW), Ok(&card.card));
         text += &line("card", &card, &code::to_text(&card));
     }
+    text += &line("introduction", &introduction(), "");
+    text += &line("credential_request", &credential_request(), "");
     text += &line("pickup", &pickup(), &code::to_text(&pickup()));
     text += &line("identity", &recipient(), &recipient().recipient().to_string());
     text += &line("letter", &letter(), "");

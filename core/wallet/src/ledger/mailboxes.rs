@@ -322,7 +322,7 @@ impl Ledger {
     }
 
     /// Acknowledges messages, and asks for those that are left.
-    async fn ask_messages(
+    pub(super) async fn ask_messages(
         &self,
         client: &mut Client,
         relay: SourceId,

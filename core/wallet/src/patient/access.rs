@@ -11,6 +11,7 @@ use clavicle_ledger::study::{Deed, Study};
 use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
 use clavicle_letters::about::About;
+use clavicle_letters::verdict::Verdict;
 use clavicle_network::transfer::{FetchError, Progress};
 
 use super::{Granted, OwnStudy, Patient};
@@ -64,6 +65,8 @@ pub struct AccessRow {
     pub grantee: Key,
     /// Who showed that key, in their own words; nothing when another than this wallet granted.
     pub name: Option<Text<64>>,
+    /// What stands beside that name: as it was granted to, and whether that credential's time is over since.
+    pub verdict: Option<Verdict>,
     /// Until when, exactly; the ledger has only the day.
     pub expires: Option<Timestamp>,
     /// The first day on which it is over.
@@ -96,7 +99,8 @@ impl Patient {
                 expires: terms.map(|terms| terms.expires),
                 purpose: terms.map(|terms| terms.purpose),
                 expiry_day: grant.expiry_day,
-                name: made.map(|made| made.card.card.name),
+                verdict: made.as_ref().map(|made| made.card.verdict().as_of(now.timestamp())),
+                name: made.map(|made| made.card.name),
             };
             // The ledger has it to the end of its last day; the source serves it to the moment that its Terms say.
             if row.expires.is_some_and(|expires| expires <= now.timestamp()) {
@@ -119,7 +123,8 @@ impl Patient {
                 expires: Some(made.terms.expires),
                 purpose: Some(made.terms.purpose),
                 expiry_day: made.terms.expires.day_rounded_up(),
-                name: Some(made.card.card.name),
+                verdict: Some(made.card.verdict().as_of(now.timestamp())),
+                name: Some(made.card.name),
             };
             ended.push(EndedRow { row, how: if is_over { HowEnded::Over } else { HowEnded::Revoked } });
         }

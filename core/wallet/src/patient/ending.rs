@@ -11,6 +11,7 @@ use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{BlockTime, Height};
 use clavicle_ledger::transaction::Action;
+use clavicle_letters::verdict::Verdict;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -43,6 +44,8 @@ pub struct EndingRow {
     pub study: StudyId,
     /// To whom it was, in their own words; nothing when another wallet granted.
     pub name: Option<Text<64>>,
+    /// What stood beside the name.
+    pub verdict: Option<Verdict>,
     /// What became of it.
     pub outcome: EndOutcome,
 }
@@ -131,11 +134,11 @@ impl Patient {
         for (study, (_, grants)) in &mut live {
             grants.retain(|grant| handled.insert(*grant));
             for grant in grants.iter() {
-                let name = self.name_of(*grant)?;
-                match (whose, &name) {
+                let to = self.given_to(*grant)?;
+                match (whose, &to) {
                     (Whose::Named(_), None) => unnamed += 1,
-                    (Whose::Named(asked), Some(name)) if !is_called(name.as_str(), asked) => {}
-                    _ => others.push(Revocable::of_ledger(*grant, *study, name)),
+                    (Whose::Named(asked), Some((name, _))) if !is_called(name.as_str(), asked) => {}
+                    _ => others.push(Revocable::of_ledger(*grant, *study, to)),
                 }
             }
         }
@@ -153,7 +156,7 @@ impl Patient {
         if let Whose::Named(asked) = whose {
             let refused = self.wallet.vault.all::<RefusedGrant>()?;
             let mut names = grants.iter().map(|grant| &grant.made).chain(refused.iter().map(|(_, one)| &one.made));
-            if !names.any(|made| is_asked(made.card.card.name.as_str())) {
+            if !names.any(|made| is_asked(made.card.name.as_str())) {
                 return Err(WalletError::NoPerson(asked.clone()));
             }
         }
@@ -164,7 +167,7 @@ impl Patient {
             let may_be_live = head.time.timestamp() < terms.expires
                 && (*stage != Stage::Signed || head.is_before(envelope.body.submit_by));
             let has_ended = grant.revoked.as_ref().is_some_and(|revoked| revoked.final_at.is_some());
-            if is_asked(card.card.name.as_str()) && !has_ended && (may_be_live || grant.revoked.is_some()) {
+            if is_asked(card.name.as_str()) && !has_ended && (may_be_live || grant.revoked.is_some()) {
                 known.push(Revocable::from(&grant));
             }
         }
@@ -195,12 +198,12 @@ impl Patient {
     }
 
     /// Whoever a grant is to, by this wallet's own record of it.
-    fn name_of(&self, grant: GrantId) -> Result<Option<Text<64>>, WalletError> {
+    fn given_to(&self, grant: GrantId) -> Result<Option<(Text<64>, Verdict)>, WalletError> {
         let made = match self.wallet.vault.get::<Made>(grant.as_bytes())? {
             Some(made) => Some(made),
             None => self.wallet.vault.get::<RefusedGrant>(grant.as_bytes())?.map(|refused| refused.made),
         };
-        Ok(made.map(|made| made.card.card.name))
+        Ok(made.map(|made| (made.card.name.clone(), made.card.verdict())))
     }
 
     /// The live grants on each study, as far as the ledger answers, and at which height.
@@ -271,7 +274,8 @@ impl Patient {
                 Err(WalletError::NotFinal | WalletError::TooFew(_) | WalletError::NoRelay(_) | WalletError::NoBlock)
             );
             let outcome = self.outcome(&grant, &held, revoked, (receipt, submitted)).await?;
-            rows.push(EndingRow { grant: grant.id, study: grant.study, name: grant.name, outcome });
+            let Revocable { id, study, name, verdict, .. } = grant;
+            rows.push(EndingRow { grant: id, study, name, verdict, outcome });
             progress(rows.len(), count);
         }
         self.wallet.keep_light()?;

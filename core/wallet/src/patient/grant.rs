@@ -15,6 +15,7 @@ use clavicle_ledger::transaction::{Action, Envelope};
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::letter::{Content, GrantLetter, Letter};
 use clavicle_letters::seal;
+use clavicle_letters::verdict::Verdict;
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -22,7 +23,7 @@ use super::{OwnStudy, Patient, one};
 use crate::envelope::{self, GrantRequest, Head};
 use crate::error::WalletError;
 use crate::objection;
-use crate::rows::{Held, Made, Proved, RefusedGrant, Revoked, Stage};
+use crate::rows::{Held, KeptCard, Made, Proved, RefusedGrant, Revoked, Stage};
 use crate::vault::VaultError;
 use crate::wallet::{ReceiptGiven, Revocation, random};
 
@@ -53,6 +54,8 @@ pub struct Revocable {
     pub study: StudyId,
     /// Who showed the card that it is to, in their own words; nothing when another wallet granted.
     pub name: Option<Text<64>>,
+    /// What stood beside the name; nothing when another wallet granted.
+    pub verdict: Option<Verdict>,
     /// Until when it could come into a block; nothing when it has.
     submit_by: Option<Timestamp>,
 }
@@ -60,15 +63,16 @@ pub struct Revocable {
 impl From<&Granted> for Revocable {
     fn from(granted: &Granted) -> Self {
         let made = &granted.made;
-        let name = Some(made.card.card.name.clone());
-        Self { id: granted.id, study: made.study, name, submit_by: Some(made.envelope.body.submit_by) }
+        let (name, verdict) = (Some(made.card.name.clone()), Some(made.card.verdict()));
+        Self { id: granted.id, study: made.study, name, verdict, submit_by: Some(made.envelope.body.submit_by) }
     }
 }
 
 impl Revocable {
     /// One that is on the ledger already.
-    pub(super) const fn of_ledger(id: GrantId, study: StudyId, name: Option<Text<64>>) -> Self {
-        Self { id, study, name, submit_by: None }
+    pub(super) fn of_ledger(id: GrantId, study: StudyId, to: Option<(Text<64>, Verdict)>) -> Self {
+        let (name, verdict) = to.unzip();
+        Self { id, study, name, verdict, submit_by: None }
     }
 }
 
@@ -127,6 +131,7 @@ impl Patient {
         study: &OwnStudy,
         card: &SignedCard,
         request: &GrantRequest,
+        all_the_same: bool,
     ) -> Result<Granted, WalletError> {
         let (chain, now) = (self.wallet.chain(), self.wallet.now());
         // Without it whoever is granted could not be told what to fetch.
@@ -134,14 +139,6 @@ impl Patient {
             return Err(WalletError::NotTold);
         }
         let shown = card.verify(&chain, now)?;
-        let relays: Vec<SourceId> = shown.mailbox.relays.iter().copied().collect();
-        if !relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
-            self.wallet.ledger.look_up(&relays).await;
-        }
-        // A letter could be left nowhere.
-        if !relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
-            return Err(WalletError::UnknownRelays);
-        }
         let mut grants = self.grants()?;
         // One that the ledger showed, and does not show any more, has ended: another device revoked it, or it went with a transfer.
         let proved = objection::proved(&self.wallet.vault, study.id)?;
@@ -152,8 +149,8 @@ impl Patient {
             }
         };
         let same = |grant: &&Granted| {
-            let of = &grant.made;
-            of.study == study.id && of.card == *card && grant.revoked.is_none() && !has_gone(grant)
+            let Made { study: of, card: to, .. } = &grant.made;
+            *of == study.id && to.signature == card.signature && grant.revoked.is_none() && !has_gone(grant)
         };
         // Whoever asks once more for a finished one has not seen the answer: killed after the last step, say.
         let is_finished = |grant: &&Granted| {
@@ -163,6 +160,10 @@ impl Patient {
         };
         if let Some(finished) = grants.iter().filter(same).find(is_finished) {
             return Ok(finished.clone());
+        }
+        let introduced = self.introduce(card).await?;
+        if introduced.verdict.needs_a_second_look() && !all_the_same {
+            return Err(WalletError::SecondLook(introduced.verdict.beside(introduced.name.as_str())));
         }
         let (record, proven) = self.record(study).await?;
         let (time, head) = (proven.rows.head()?.time, self.wallet.ledger.head());
@@ -218,13 +219,14 @@ impl Patient {
         let body = envelope::grant(head, random()?, &chain, (study.id, holder.public()), grantee, &terms);
         let id = GrantId::from(body.id(&chain));
         let envelope = body.sign(&chain, &[&holder])?;
-        let made =
-            Made { study: study.id, card: card.clone(), grantee, terms, envelope, at: now, stage: Stage::Signed };
+        let card = KeptCard::of(chain, card, introduced.relays, introduced.verdict);
+        let made = Made { study: study.id, card, grantee, terms, envelope, at: now, stage: Stage::Signed };
         self.wallet.vault.put(id.as_bytes(), &made)?;
         Ok(Granted { id, made, revoked: None })
     }
 
-    /// Grants, and returns when the grant is final and its letter is in the recipient's mailbox.
+    /// Grants, and returns when the grant is final and its letter is in the recipient's mailbox. `all_the_same` says that whoever grants has read what stands
+    /// beside the name ([`Patient::introduce`]): without it a credential that has ended and a name that is otherwise than before are refused.
     ///
     /// # Errors
     /// [`WalletError`]; the same again goes on where it stopped.
@@ -233,8 +235,9 @@ impl Patient {
         study: &OwnStudy,
         card: &SignedCard,
         request: &GrantRequest,
+        all_the_same: bool,
     ) -> Result<Granted, WalletError> {
-        let mut grant = self.sign_grant(study, card, request).await?;
+        let mut grant = self.sign_grant(study, card, request, all_the_same).await?;
         self.finish(study, &mut grant).await?;
         Ok(grant)
     }
@@ -255,7 +258,7 @@ impl Patient {
             }
         };
         let sealed = self.letter(study, grant)?;
-        let mailbox = &grant.made.card.card.mailbox;
+        let mailbox = &grant.made.card.mailbox;
         let relays: Vec<SourceId> = mailbox.relays.iter().copied().collect();
         let taken = self.wallet.ledger.deposit(&relays, mailbox.key, mailbox.token, &sealed).await;
         self.wallet.keep_directory()?;
@@ -378,7 +381,7 @@ impl Patient {
         };
         let letter = Letter {
             chain: self.wallet.chain(),
-            to: grant.made.card.card.recipient,
+            to: grant.made.card.recipient,
             from: holder.public(),
             sent: self.wallet.now(),
             content: match self.about(study.id)? {
@@ -414,7 +417,7 @@ impl Patient {
             let of = study.id;
             let known: Vec<GrantId> = all.iter().map(|grant| grant.id).collect();
             let new = grants.into_iter().filter(|row| !known.contains(&row.grant));
-            all.extend(new.map(|row| Revocable::of_ledger(row.grant, of, row.name)));
+            all.extend(new.map(|row| Revocable::of_ledger(row.grant, of, row.name.zip(row.verdict))));
         }
         one(begin, all, |grant, begin| grant.id.to_string().starts_with(begin), WalletError::NoGrant)
     }

@@ -14,13 +14,14 @@ use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
-use clavicle_letters::card::{Credential, SignedCard, TOLERANCE_MS};
+use clavicle_letters::card::TOLERANCE_MS;
 use clavicle_letters::identity::Identity;
 use clavicle_letters::invitation::{Invitation, MAX_INVITATION_MS};
 use clavicle_letters::letter::{Content, Letter};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_letters::seal;
 use clavicle_letters::transcript::{InvitationId, Nonce};
+use clavicle_letters::verdict::{Unverified, Verdict};
 use clavicle_letters::words::FourWords;
 use tracing::debug;
 
@@ -153,8 +154,17 @@ impl Patient {
         };
         let invitation = invitation.sign(&key)?;
         let at = self.wallet.now();
-        let invited =
-            Invited { invitation, nonce, seed, identity, way, at, accepted: None, stage: InvitedStage::Shown };
+        let invited = Invited {
+            invitation,
+            nonce,
+            seed,
+            identity,
+            way,
+            at,
+            accepted: None,
+            verdict: None,
+            stage: InvitedStage::Shown,
+        };
         // Before anybody sees it.
         self.keep_invited(&invited)?;
         Ok(invited)
@@ -175,10 +185,22 @@ impl Patient {
         if invited.stage == InvitedStage::Answered {
             self.open_to(&mut invited).await?;
         }
+        self.introduce_invited(&mut invited).await?;
         if invited.stage == InvitedStage::Shown && invited.is_over(self.wallet.now()) {
             return Err(WalletError::InvitationOver);
         }
         Ok(invited)
+    }
+
+    /// Looks once who vouches for whoever answered. What could not be looked up is looked up the next time.
+    async fn introduce_invited(&mut self, invited: &mut Invited) -> Result<(), WalletError> {
+        let Some(card) = invited.card().filter(|_| invited.verdict.is_none()).cloned() else { return Ok(()) };
+        let verdict = self.introduce(&card).await?.verdict;
+        if verdict == Verdict::Unverified(Unverified::NotRead) {
+            return Ok(());
+        }
+        invited.verdict = Some(verdict);
+        self.keep_invited(invited)
     }
 
     async fn collect_answers(&mut self, invited: &mut Invited) -> Result<(), WalletError> {
@@ -196,17 +218,19 @@ impl Patient {
     /// Opens the nonce to whoever answered. From the moment at which the answer is in the vault this side is bound to it.
     async fn open_to(&mut self, invited: &mut Invited) -> Result<(), WalletError> {
         let Some(Accepted { answer, checked }) = &invited.accepted else { return Err(WalletError::NotAnswered) };
-        let (key, card) = (SecretKey::from_bytes(&invited.seed), &answer.card.card);
+        let (key, card) = (SecretKey::from_bytes(&invited.seed), answer.card.card.clone());
+        let opening = checked.open(&invited.nonce);
         let letter = Letter {
             chain: self.wallet.chain(),
             to: card.recipient,
             from: key.public(),
             sent: self.wallet.now(),
-            content: Content::Opening(checked.open(&invited.nonce)),
+            content: Content::Opening(opening),
         };
         let sealed = seal::seal(&letter, &key)?;
-        let relays: Vec<SourceId> = card.mailbox.relays.iter().copied().collect();
-        let taken = self.wallet.ledger.deposit(&relays, card.mailbox.key, card.mailbox.token, &sealed).await;
+        let mailbox = card.mailbox(self.relays_of(&card).await?);
+        let relays: Vec<SourceId> = mailbox.relays.iter().copied().collect();
+        let taken = self.wallet.ledger.deposit(&relays, mailbox.key, mailbox.token, &sealed).await;
         self.wallet.keep_directory()?;
         if taken == 0 {
             return Err(WalletError::NotOpened);
@@ -241,8 +265,10 @@ impl Patient {
     /// # Errors
     /// [`WalletError::FarTooMuch`] when it asks for more.
     pub fn within_limits(&self, invited: &Invited, request: &GrantRequest) -> Result<GrantRequest, WalletError> {
-        let Some(card) = invited.card() else { return Err(WalletError::NotAnswered) };
-        if invited.way != Way::FromAfar || is_verified(card) {
+        if invited.card().is_none() {
+            return Err(WalletError::NotAnswered);
+        }
+        if invited.way != Way::FromAfar || is_verified(invited) {
             return Ok(request.clone());
         }
         if request.for_ms > FAR_MS {
@@ -267,14 +293,15 @@ impl Patient {
             return Err(WalletError::NotPicked);
         };
         let request = self.within_limits(&invited, request)?;
-        if invited.way == Way::FromAfar && !is_verified(card) {
+        if invited.way == Way::FromAfar && !is_verified(&invited) {
             let others = self.grants()?;
-            if others.iter().any(|grant| grant.made.card == *card && grant.made.study != study.id) {
+            if others.iter().any(|grant| grant.made.card.signature == card.signature && grant.made.study != study.id) {
                 return Err(WalletError::FarTooMuch);
             }
         }
         let card = card.clone();
-        let granted = self.grant(study, &card, &request).await?;
+        // Who it is was said before the words were picked, and the patient has looked at them: that is the second look.
+        let granted = self.grant(study, &card, &request, true).await?;
         invited.stage = InvitedStage::Granted;
         self.keep_invited(&invited)?;
         Ok(granted)
@@ -285,10 +312,10 @@ impl Patient {
     }
 }
 
-/// Whether somebody vouches for the name on a card.
+/// Whether somebody vouches for the name of whoever answered.
 #[must_use]
-pub fn is_verified(card: &SignedCard) -> bool {
-    !matches!(card.card.credential, Credential::Unverified)
+pub fn is_verified(invited: &Invited) -> bool {
+    matches!(invited.verdict, Some(Verdict::Verified(_)))
 }
 
 /// Refuses to go on with an Invitation that is void.

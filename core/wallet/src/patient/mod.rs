@@ -6,6 +6,7 @@
 mod access;
 mod ending;
 mod grant;
+mod introduce;
 mod invite;
 mod pickup;
 mod receipts;
@@ -26,6 +27,7 @@ use clavicle_ledger::time::LocalTime;
 pub use self::access::{Access, AccessRow, EndedRow, HowEnded};
 pub use self::ending::{EndOutcome, EndingRow, Endings, Whose};
 pub use self::grant::{Granted, Revocable};
+pub use self::introduce::Introduced;
 pub use self::invite::{FAR_BEGINS_MS, FAR_MS, MAX_INVITATION_MINUTES, is_verified};
 pub use self::pickup::{PickedUp, PickupOutcome};
 pub use self::receipts::Look;
@@ -45,6 +47,14 @@ use crate::wallet::{Kind, Wallet};
 #[derive(Debug)]
 pub struct Patient {
     wallet: Wallet,
+    /// The card that was looked at last.
+    looked: Option<Box<Introduced>>,
+}
+
+impl Patient {
+    const fn of(wallet: Wallet) -> Self {
+        Self { wallet, looked: None }
+    }
 }
 
 /// A study of the patient's.
@@ -68,7 +78,7 @@ impl Patient {
         clock: fn() -> LocalTime,
     ) -> Result<(Self, Words), WalletError> {
         let (wallet, words) = Wallet::create(folder, keys, genesis, "", clock)?;
-        Ok((Self { wallet }, words))
+        Ok((Self::of(wallet), words))
     }
 
     /// Opens a patient's wallet.
@@ -76,7 +86,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError`].
     pub fn open(folder: &Path, keys: &dyn KeyStore, clock: fn() -> LocalTime) -> Result<Self, WalletError> {
-        Ok(Self { wallet: Wallet::open(folder, keys, Kind::Patient, clock)? })
+        Ok(Self::of(Wallet::open(folder, keys, Kind::Patient, clock)?))
     }
 
     /// The places of the three words, counted from 1, that are to be told so that it is known that they are written down; nothing once they were. Until

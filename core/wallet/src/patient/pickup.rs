@@ -404,7 +404,7 @@ mod tests {
         let ledger = Ledger::new(&genesis, LightClient::from_genesis(&genesis), || LocalTime(Timestamp(1)));
         let (passphrase, words) =
             (Passphrase::new("four words of it".to_owned()).unwrap(), Words::from_entropy(&[1; 32]));
-        Patient { wallet: Wallet::make(folder, &passphrase, genesis, ledger, (&words, 0), "").unwrap() }
+        Patient::of(Wallet::make(folder, &passphrase, genesis, ledger, (&words, 0), "").unwrap())
     }
 
     /// A study that the hospital did not hand over was listed as the wallet's, for ever.

@@ -7,6 +7,7 @@ use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::receipt::{Entry, SignedReceipt, Stated, Statement, Tip};
 use clavicle_ledger::time::Height;
+use clavicle_letters::verdict::Verdict;
 use tracing::warn;
 
 use super::{OwnStudy, Patient, Revocable};
@@ -22,6 +23,8 @@ pub struct Look {
     pub anchored_at: Option<Height>,
     /// Who showed the card that the grant is to, in their own words; nothing when another than this wallet granted, or nobody did.
     pub name: Option<String>,
+    /// What stood beside that name when it was granted to.
+    pub verdict: Option<Verdict>,
 }
 
 impl Patient {
@@ -99,7 +102,8 @@ impl Patient {
         for KeptReceipt { receipt, anchored_at } in self.kept(study.id)? {
             let grant = receipt.receipt.grant();
             let made = grant.map(|grant| self.wallet.vault.get::<Made>(grant.as_bytes())).transpose()?.flatten();
-            looks.push(Look { receipt, anchored_at, name: made.map(|made| made.card.card.name.to_string()) });
+            let verdict = made.as_ref().map(|made| made.card.verdict());
+            looks.push(Look { receipt, anchored_at, name: made.map(|made| made.card.name.to_string()), verdict });
         }
         Ok(looks)
     }

@@ -94,7 +94,7 @@ impl Patient {
         let device = places.iter().map(|place| place.device).max().unwrap_or(0).saturating_add(1);
         let wallet = Wallet::make(folder, keys, genesis, ledger, (words, device), "")?;
         wallet.words_are_known()?;
-        Ok(Restored { patient: Self { wallet }, studies: places.len() })
+        Ok(Restored { patient: Self::of(wallet), studies: places.len() })
     }
 
     /// Looks for all studies that the ledger has for the wallet's words, whichever device picked them up, and asks the sources of those that are

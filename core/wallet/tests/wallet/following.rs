@@ -27,10 +27,10 @@ use clavicle_ledger::transaction::{Action, Body};
 use clavicle_ledger::tree::prove;
 use clavicle_ledger::validators::{Validator, ValidatorSet};
 use clavicle_ledger::vote::{Vote, VoteKind};
-use clavicle_letters::card::{Card, Credential, SignedCard};
+use clavicle_letters::card::{Card, Minute, NetworkMark, RelayMark, SignedCard};
 use clavicle_letters::identity::Identity;
-use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_letters::pickup::{PickupCode, Question, Ticket};
+use clavicle_letters::verdict::{self, Unverified};
 use clavicle_manifest::Uid;
 use clavicle_network::endpoint::bind;
 use clavicle_network::message::{Decided, Holding, List, ProvenRows, Query, Request, Response, RowKey, Verdict};
@@ -41,7 +41,7 @@ use clavicle_wallet::WalletError;
 use clavicle_wallet::ledger::{Ledger, Woken};
 use clavicle_wallet::patient::{GrantRequest, Granted, MAX_RUNS, OwnStudy, Patient, Revocable};
 use clavicle_wallet::recipient::Recipient;
-use clavicle_wallet::rows::{Held, Known, Made, Stage, Summary};
+use clavicle_wallet::rows::{Held, KeptCard, Known, Made, Stage, Summary};
 use clavicle_wallet::vault::{Passphrase, Vault};
 use tokio::time::timeout;
 
@@ -400,23 +400,25 @@ fn code(network: &Network, checkpoint: Checkpoint) -> PickupCode {
     }
 }
 
-fn card(network: &Network, checkpoint: Checkpoint) -> SignedCard {
+fn card(network: &Network) -> SignedCard {
     let card = Card {
-        chain: network.chain,
+        network: NetworkMark::from(&network.chain),
+        person: secret("rossi").public(),
         name: Text::new("Dr Rossi").unwrap(),
-        credential: Credential::Unverified,
         grantees: Ascending::from_items(vec![secret("grantee").public()]).unwrap(),
-        mailbox: Mailbox {
-            key: secret("mailbox").public(),
-            relays: Ascending::from_items(vec![network.source(0)]).unwrap(),
-            token: Token([5; 16]),
-        },
+        mailbox: secret("mailbox").public(),
+        relays: Ascending::from_items(vec![RelayMark::from(&network.source(0))]).unwrap(),
         recipient: Identity::generate().unwrap().recipient(),
         wish: Text::new("brain MR").unwrap(),
-        checkpoint,
-        expires: Timestamp(NOW + 1_000),
+        expires: Minute::of(Timestamp(NOW + 60_000)),
     };
-    card.sign(&secret("grantee")).unwrap()
+    card.sign(&network.chain, &secret("rossi")).unwrap()
+}
+
+/// A card as it is kept whose mailbox these sources keep.
+fn kept(network: &Network, shown: &SignedCard, relays: &[SourceId]) -> KeptCard {
+    let relays = Ascending::from_items(relays.to_vec()).unwrap();
+    KeptCard::of(network.chain, shown, relays, verdict::Verdict::Unverified(Unverified::Nobody))
 }
 
 /// A study that the wallet holds, as far as it knows.
@@ -466,9 +468,9 @@ async fn a_new_wallet_on_an_old_network_starts_from_a_hospitals_code_and_from_no
         staleness_ms: 0,
         begins_in_ms: 0,
     };
-    // Whoever shows a card is a stranger: the block it names, true as it is, leads nowhere.
-    let (study, card) = (held(&network), card(&network, checkpoint));
-    let stranger = patient.sign_grant(&study, &card, &request).await.map(drop).unwrap_err();
+    // Whoever shows a card is a stranger, and leads nowhere.
+    let (study, card) = (held(&network), card(&network));
+    let stranger = patient.sign_grant(&study, &card, &request, false).await.map(drop).unwrap_err();
     let nobody = CheckpointError::TooLittlePower { power: 0, total: 4, why: None };
     assert!(matches!(stranger, WalletError::Checkpoint(error) if error == nobody), "{stranger}");
     // Nor does a code whose block is another.
@@ -485,7 +487,7 @@ async fn a_new_wallet_on_an_old_network_starts_from_a_hospitals_code_and_from_no
     let mut patient = Patient::open(folder.path(), &passphrase(), clock).unwrap();
     let found = patient.pick_up(&code(&network, other), "").await.map(drop).unwrap_err();
     assert!(matches!(found, WalletError::NoSource), "{found}");
-    let unknown = patient.sign_grant(&study, &card, &request).await.map(drop).unwrap_err();
+    let unknown = patient.sign_grant(&study, &card, &request, false).await.map(drop).unwrap_err();
     assert!(matches!(unknown, WalletError::NotOnLedger), "{unknown}");
     // What a code or a card says and the ledger knows, the ledger says.
     let true_code = code(&network, checkpoint);
@@ -498,9 +500,9 @@ async fn a_new_wallet_on_an_old_network_starts_from_a_hospitals_code_and_from_no
         assert!(matches!(refused, WalletError::OtherPlace), "{refused}");
     }
     let mut nowhere = card.card;
-    nowhere.mailbox.relays = Ascending::from_items(vec![SourceId::from_bytes([9; 32])]).unwrap();
-    let nowhere = nowhere.sign(&secret("grantee")).unwrap();
-    let refused = patient.sign_grant(&study, &nowhere, &request).await.map(drop).unwrap_err();
+    nowhere.relays = Ascending::from_items(vec![RelayMark::from(&SourceId::from_bytes([9; 32]))]).unwrap();
+    let nowhere = nowhere.sign(&network.chain, &secret("rossi")).unwrap();
+    let refused = patient.sign_grant(&study, &nowhere, &request, false).await.map(drop).unwrap_err();
     assert!(matches!(refused, WalletError::UnknownRelays), "{refused}");
 }
 
@@ -583,7 +585,7 @@ async fn nobody_but_the_source_says_that_it_serves_no_more() {
         note: Bytes::default(),
         blinding: [6; 32],
     };
-    let (chain, source, shown) = (network.chain, network.source(0), card(&network, checkpoint));
+    let (chain, source, shown) = (network.chain, network.source(0), card(&network));
     let grant = |number: u8| {
         let grantee = secret("grantee").public();
         let grant = Grant {
@@ -598,7 +600,7 @@ async fn nobody_but_the_source_says_that_it_serves_no_more() {
         let id = GrantId::from(body.id(&chain));
         let made = Made {
             study: study.id,
-            card: shown.clone(),
+            card: kept(&network, &shown, &[source]),
             grantee,
             terms: terms.clone(),
             envelope: body.sign(&chain, &[&secret("holder")]).unwrap(),

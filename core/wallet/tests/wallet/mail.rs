@@ -123,20 +123,13 @@ async fn relay(network: &Network, at: usize, desk: Slow) -> (Node, Arc<Slow>) {
 /// Somebody who has shown so many cards, whose mailboxes the first two hospitals keep.
 fn shown(network: &Network, folder: &std::path::Path, cards: u32) -> Recipient {
     let (_, words) = Recipient::create(folder, &passphrase(), network.genesis.clone(), "Dr Rossi", clock).unwrap();
-    let checkpoint = Checkpoint::of(&network.newest);
     Vault::open(folder, &passphrase())
         .unwrap()
         .write(|batch| {
             for mailbox in 0..cards {
                 let key = words.seed().derive_key(0, Branch::Mailbox, mailbox).unwrap().public();
-                let mut card = card(network, checkpoint);
-                card.card.mailbox.key = key;
-                card.card.mailbox.relays = Ascending::from_items({
-                    let mut relays = vec![network.source(0), network.source(1)];
-                    relays.sort_unstable();
-                    relays
-                })
-                .unwrap();
+                let mut card = kept(network, &card(network), &[network.source(0), network.source(1)]);
+                card.mailbox.key = key;
                 let grantees = Ascending::from_items(vec![Numbered { key: secret("grantee").public(), number: 0 }]);
                 let shown = Shown {
                     card,

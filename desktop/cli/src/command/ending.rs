@@ -11,7 +11,7 @@ use clavicle_wallet::patient::{EndOutcome, EndingRow, Endings, Whose};
 use serde_json::{Value, json};
 
 use super::recovery::warn;
-use super::wallet::{UNNAMED, short};
+use super::wallet::{named, short, verdict_row};
 use super::{Answer, CommandError, Folder, client};
 
 /// What is to end.
@@ -40,16 +40,16 @@ async fn one(folder: &Folder, grant: String) -> Result<Answer, CommandError> {
     let app = client::patient_at_once(folder).await?;
     warn(&app.subscribe().borrow(), &folder.dir);
     let from = Instant::now();
-    let RevokedGrant { grant, name, height, receipt } = client::done(&app, RevokeGrant { grant }, "").await?;
+    let RevokedGrant { grant, name, verdict, height, receipt } = client::done(&app, RevokeGrant { grant }, "").await?;
     let ms = from.elapsed().as_millis();
-    let name = name.as_deref().unwrap_or(UNNAMED);
+    let said = named(name.as_deref(), verdict.as_ref());
     Ok(Answer {
         text: format!(
-            "revoked: {name} can no longer fetch; final at height {height} after {ms} ms\n{}\nWhat was fetched before stays with them.",
+            "revoked: {said} can no longer fetch; final at height {height} after {ms} ms\n{}\nWhat was fetched before stays with them.",
             told(receipt.as_ref())
         ),
         json: json!({
-            "grant": grant.to_string(), "height": height, "ms": ms,
+            "grant": grant.to_string(), "name": name, "verdict": verdict_row(verdict.as_ref()), "height": height, "ms": ms,
             "stopped_ms": receipt.as_ref().map(|receipt| receipt.receipt.at.0), "receipt": receipt.as_ref().map(hex),
         }),
     })
@@ -109,8 +109,8 @@ fn told(receipt: Option<&SignedReceipt>) -> String {
     )
 }
 
-fn line(EndingRow { grant, study, name, outcome }: &EndingRow) -> String {
-    let name = name.as_ref().map_or(UNNAMED, |name| name.as_str());
+fn line(EndingRow { grant, study, name, verdict, outcome }: &EndingRow) -> String {
+    let name = named(name.as_ref().map(|name| name.as_str()), verdict.as_ref());
     let how = match outcome {
         EndOutcome::Final { height, receipt } => format!("ended, final at height {height}; {}", told(receipt.as_ref())),
         EndOutcome::Before { height } => format!("had ended before, as of height {height}"),
@@ -123,7 +123,7 @@ fn line(EndingRow { grant, study, name, outcome }: &EndingRow) -> String {
     format!("{}  study {}  {name}: {how}", short(&grant.to_string()), short(&study.to_string()))
 }
 
-fn row(EndingRow { grant, study, name, outcome }: &EndingRow) -> Value {
+fn row(EndingRow { grant, study, name, verdict, outcome }: &EndingRow) -> Value {
     let (state, height, receipt, why) = match outcome {
         EndOutcome::Final { height, receipt } => ("ended", Some(*height), receipt.as_ref(), None),
         EndOutcome::Before { height } => ("ended_before", Some(*height), None, None),
@@ -131,7 +131,7 @@ fn row(EndingRow { grant, study, name, outcome }: &EndingRow) -> Value {
         EndOutcome::Waiting(why) => ("waiting", None, None, Some(sentences(why))),
     };
     json!({
-        "grant": grant.to_string(), "study": study.to_string(), "to": name.as_ref().map(|name| name.as_str()), "state": state,
+        "grant": grant.to_string(), "study": study.to_string(), "to": name.as_ref().map(|name| name.as_str()), "verdict": verdict_row(verdict.as_ref()), "state": state,
         "height": height, "stopped_ms": receipt.map(|receipt| receipt.receipt.at.0), "receipt": receipt.map(hex), "why": why,
     })
 }

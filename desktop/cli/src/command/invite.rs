@@ -15,6 +15,7 @@ use clavicle_command::said::complain;
 use clavicle_ledger::id::StudyId;
 use clavicle_letters::code;
 use clavicle_letters::invitation::SignedInvitation;
+use clavicle_letters::name::quoted;
 use clavicle_letters::words::FourWords;
 use clavicle_wallet::patient::{FAR_MS, GrantRequest, MAX_INVITATION_MINUTES, Way};
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ use tokio::time::sleep;
 
 use super::progress::doing;
 use super::terms::{Length, Purpose, moment};
-use super::wallet::{code_of, short};
+use super::wallet::{code_of, named, short, verdict_row};
 use super::{Answer, CommandError, Folder, can_write, client, write_picture};
 
 /// How long is waited between two looks.
@@ -194,7 +195,7 @@ async fn picked(app: &App, of: &InviteArguments, row: InvitationRow) -> Result<I
     let words = match &of.words {
         Some(words) => FourWords::parse(words)?,
         None => {
-            complain(&format!("{} answers, and shows four words. Which ones?", row.name()));
+            complain(&format!("{} answers, and shows four words. Which ones?", quoted(row.name())));
             for (number, words) in (1..).zip(&choices) {
                 complain(&format!("  {number}  {words}"));
             }
@@ -254,7 +255,11 @@ async fn grant(app: &App, of: &InviteArguments, row: &InvitationRow, study: Stud
     } else {
         String::new()
     };
-    let text = format!("granted to {} until {}\ngrant {id}{begins}", row.name(), moment(terms.expires));
+    let text = format!(
+        "granted to {} until {}\ngrant {id}{begins}",
+        granted.made.card.verdict().beside(row.name()),
+        moment(terms.expires)
+    );
     let json = json!({
         "invitation": json_of(row), "grant": id, "study": study.to_string(), "to": row.name(),
         "begins_ms": terms.not_before.0, "expires_ms": terms.expires.0,
@@ -265,12 +270,10 @@ async fn grant(app: &App, of: &InviteArguments, row: &InvitationRow, study: Stud
 /// Who it is, in their own words, and whether anybody says the same.
 fn who(row: &InvitationRow) -> String {
     let wish = row.who.as_ref().map_or("", |who| who.wish.as_str());
-    let wish = if wish.is_empty() { String::new() } else { format!("\nThey ask for: {wish}") };
-    format!(
-        "{}. {}{wish}",
-        row.name(),
-        if row.is_verified() { "Vouched for." } else { "Nobody has checked this name." }
-    )
+    let wish = if wish.is_empty() { String::new() } else { format!("\nThey ask for: {}", quoted(wish)) };
+    let checked = if row.is_verified() { "" } else { " Nobody has checked this name." };
+    let name = named(Some(row.name()), row.who.as_ref().map(|who| &who.verdict));
+    format!("{name}.{checked}{wish}")
 }
 
 /// What would be granted, until when, and what that cannot prevent.
@@ -299,7 +302,7 @@ fn json_of(row: &InvitationRow) -> Value {
     json!({
         "invitation": row.id.to_string(), "code": row.code, "expires_ms": row.expires.0, "stage": row.stage.code(),
         "name": row.who.as_ref().map(|who| who.name.as_str()), "wish": row.who.as_ref().map(|who| who.wish.as_str()),
-        "verified": row.is_verified(),
+        "verified": row.is_verified(), "verdict": verdict_row(row.who.as_ref().map(|who| &who.verdict)),
     })
 }
 

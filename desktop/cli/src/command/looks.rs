@@ -1,10 +1,11 @@
 //! Who looked: receipts in lines for a person, and for programs.
 
 use clavicle_ledger::receipt::{Closed, End, Entry, Opened, ReceiptClaim, Refused};
+use clavicle_letters::name::quoted;
 use clavicle_wallet::patient::Look;
 use serde_json::{Value, json};
 
-use super::wallet::short;
+use super::wallet::{named, short, verdict_row};
 
 /// A receipt in a line.
 pub(super) fn line(look: &Look) -> String {
@@ -24,7 +25,10 @@ pub(super) fn line(look: &Look) -> String {
 
 /// What happened.
 fn what(look: &Look) -> String {
-    let name = |key: String| look.name.clone().unwrap_or_else(|| format!("the key {}", short(&key)));
+    let name = |key: String| match &look.name {
+        Some(name) => named(Some(name), look.verdict.as_ref()),
+        None => format!("the key {}", short(&key)),
+    };
     match &look.receipt.receipt.entry {
         Entry::Opened(opened) => {
             let Opened { remote, claim, actor, .. } = &**opened;
@@ -35,7 +39,10 @@ fn what(look: &Look) -> String {
                     format!("{} opened it for {}{emergency}", name(remote.to_string()), purpose.code())
                 }
             };
-            actor.as_ref().map_or_else(|| who.clone(), |actor| format!("{who} ({})", actor.name))
+            // Whoever opens something says who they are once more.
+            let other =
+                actor.as_ref().map(|actor| actor.name.as_str()).filter(|called| look.name.as_deref() != Some(called));
+            other.map_or_else(|| who.clone(), |called| format!("{who}, as {}", quoted(called)))
         }
         Entry::Closed(Closed { opened, items, bytes, end }) => {
             let end = match end {
@@ -73,7 +80,7 @@ pub(super) fn row(look: &Look) -> Value {
     json!({
         "sequence": receipt.sequence, "at_ms": receipt.at.0, "what": kind, "sentence": what(look),
         "key": key.map(|key| key.to_string()), "grant": receipt.grant().map(|grant| grant.to_string()),
-        "name": look.name, "actor": actor, "purpose": purpose, "unlisted": receipt.unlisted,
+        "name": look.name, "verdict": verdict_row(look.verdict.as_ref()), "actor": actor, "purpose": purpose, "unlisted": receipt.unlisted,
         "countersigned": receipt.countersigner().map(|_| look.receipt.countersignature.is_some()),
         "anchored_at": look.anchored_at,
     })

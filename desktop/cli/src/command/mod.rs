@@ -181,6 +181,17 @@ pub enum WalletCommand {
         /// For how long the grant stays good while the hospital cannot reach the others: 30m, at most 24h
         #[arg(long, value_name = "LENGTH")]
         offline: Option<Length>,
+        /// Let them in although their credential has ended, or they are otherwise than when they were let in before: if you are sure who they are
+        #[arg(long)]
+        all_the_same: bool,
+    },
+    /// Tell who shows a card, and who vouches for them; nothing is granted
+    Card {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The card: a picture, a text file, or the code itself
+        card: OsString,
     },
     /// Let somebody in who is not known yet: show an invitation, compare four words, and let them fetch a study
     ///
@@ -315,6 +326,24 @@ pub enum RecipientCommand {
     },
     /// Answer a patient's invitation, and show four words, which the patient picks among others
     Answer(AnswerArguments),
+    /// Ask a hospital to vouch for you: write the request that its staff is to be given
+    RequestCredential {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The hospital, by its name or the beginning of its id
+        #[arg(long, value_name = "HOSPITAL")]
+        of: String,
+        /// The file to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Tell what patients see beside your name
+    Show {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Read what came, and list what was granted
     Inbox {
         /// Which wallet

@@ -4,19 +4,24 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use clavicle_app::{App, FetchGranted, ForgetCopy, InboxRead, ReadInbox, ReceivedRow, ShowCard, Trouble, TroubleKind};
+use clavicle_app::{
+    App, AskStanding, FetchGranted, ForgetCopy, InboxRead, ReadInbox, ReceivedRow, RequestCredential, ShowCard,
+    Trouble, TroubleKind,
+};
 use clavicle_command::clock::now;
-use clavicle_command::file::path_text;
+use clavicle_command::file::{Readers, is_free, path_text, write_new};
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
+use clavicle_ledger::encoding;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_letters::code;
 use clavicle_letters::letter::{Notice, NoticeCounts};
+use clavicle_letters::name::quoted;
 use clavicle_network::file;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
+use clavicle_wallet::recipient::{CopyState, Granted, OwnStanding, Recipient};
 use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
@@ -25,7 +30,7 @@ use super::invite;
 use super::keeping;
 use super::progress::{self, size};
 use super::terms::moment;
-use super::wallet::{about_line, about_row, made, short};
+use super::wallet::{about_line, about_row, made, named, short, verdict_row};
 use super::{Answer, CommandError, Folder, RecipientCommand, can_write, client, write_picture};
 
 pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
@@ -44,6 +49,8 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             card(&folder, png.as_deref(), usize::from(keys), days, &wish).await
         }
         RecipientCommand::Answer(of) => invite::answer(&of).await,
+        RecipientCommand::RequestCredential { folder, of, out } => request_credential(&folder, of, &out).await,
+        RecipientCommand::Show { folder } => show(&folder).await,
         RecipientCommand::Inbox { folder } => inbox(&folder).await,
         RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), out.as_deref()).await,
         RecipientCommand::Images(command) => {
@@ -152,11 +159,14 @@ fn unread(InboxRead { silent, unread, mailboxes, .. }: &InboxRead) -> Option<Str
 async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish: &str) -> Result<Answer, CommandError> {
     can_write(png)?;
     let command = ShowCard { keys, days, wish: wish.to_owned() };
-    let card = client::done(&client::recipient(folder).await?, command, "parts of the work for a mailbox").await?;
+    let app = client::recipient(folder).await?;
+    let card = client::done(&app, command, "parts of the work for a mailbox").await?;
+    // What the hospital says was asked just now, and is said again without asking.
+    let verdict = client::done(&app, AskStanding {}, "").await.ok().map(|standing| standing.verdict);
     let text = code::to_text(&card);
-    let until = moment(card.card.expires);
-    let mut json =
-        json!({ "code": text, "name": card.card.name.as_str(), "expires_ms": card.card.expires.0, "keys": keys });
+    let (expires, name) = (card.card.expires.timestamp(), card.card.name.as_str());
+    let until = moment(expires);
+    let mut json = json!({ "code": text, "name": name, "verdict": verdict_row(verdict.as_ref()), "expires_ms": expires.0, "keys": keys });
     let shown = match png {
         None => text,
         Some(path) => {
@@ -166,7 +176,39 @@ async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish:
         }
     };
     let studies = if keys == 1 { "one study".to_owned() } else { format!("{keys} studies") };
-    Ok(Answer { text: format!("a card of {}, for {studies}, good until {until}\n{shown}", card.card.name), json })
+    Ok(Answer {
+        text: format!("a card of {}, for {studies}, good until {until}\n{shown}", named(Some(name), verdict.as_ref())),
+        json,
+    })
+}
+
+/// Writes what a hospital is to be given, so that it vouches.
+async fn request_credential(folder: &Folder, hospital: String, out: &Path) -> Result<Answer, CommandError> {
+    let unwritten = |error| CommandError::File { path: out.to_owned(), error };
+    is_free(out).map_err(unwritten)?;
+    let app = client::recipient(folder).await?;
+    let request = client::done(&app, RequestCredential { hospital: hospital.clone() }, "").await?;
+    write_new(out, &encoding::encode(&request), Readers::Usual).map_err(unwritten)?;
+    let (name, person) = (request.request.name.as_str(), request.request.person.to_string());
+    let text = format!(
+        "a request of {} to {} is in {}\nGive it to its staff, and the first 12 letters of your key with it, by another way: {}\nThey say: clavicle-relay credential --for FILE --role ROLE",
+        quoted(name),
+        quoted(&hospital),
+        out.display(),
+        short(&person)
+    );
+    Ok(Answer { text, json: json!({ "request": path_text(out), "name": name, "person": person }) })
+}
+
+/// What patients see beside this name.
+async fn show(folder: &Folder) -> Result<Answer, CommandError> {
+    let app = client::recipient(folder).await?;
+    let OwnStanding { name, verdict, list_of } = client::done(&app, AskStanding {}, "").await?;
+    let list = list_of.map_or_else(String::new, |at| format!("\nby a list of {at}, which counts for a day"));
+    Ok(Answer {
+        text: format!("{}{list}", verdict.beside(name.as_str())),
+        json: json!({ "name": name.as_str(), "verdict": verdict_row(Some(&verdict)), "list_ms": list_of.map(|at| at.0) }),
+    })
 }
 
 /// What there is of a study. It is fetched only where something is missing, or the ledger has another revision: each fetch leaves a receipt.

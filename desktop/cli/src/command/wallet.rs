@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, GrantRow, GrantStudy, PickUp, State, StudyRow,
-    WhoHas,
+    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, GrantRow, GrantStudy, LookAtCard, PickUp, State,
+    StudyRow, WhoHas,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
@@ -19,9 +19,13 @@ use clavicle_ledger::light::Checkpoint;
 use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::code::{self, Code};
+use clavicle_letters::name::quoted;
 use clavicle_letters::pickup::{PickupCode, Question};
+use clavicle_letters::verdict::Verdict;
 use clavicle_network::file;
-use clavicle_wallet::patient::{Access, AccessRow, Found, GrantRequest, HowEnded, Patient, PickedUp, PickupOutcome};
+use clavicle_wallet::patient::{
+    Access, AccessRow, Found, GrantRequest, HowEnded, Introduced, Patient, PickedUp, PickupOutcome,
+};
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -79,7 +83,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             };
             Ok(studies(&app.subscribe().borrow().studies, not_asked.as_deref()))
         }
-        WalletCommand::Grant { folder, study, to, length, purpose, this_revision_only, offline } => {
+        WalletCommand::Grant { folder, study, to, length, purpose, this_revision_only, offline, all_the_same } => {
             let request = GrantRequest {
                 for_ms: length.ms,
                 purpose: purpose.into(),
@@ -87,9 +91,10 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
                 staleness_ms: offline.map_or(0, |length| length.ms),
                 begins_in_ms: 0,
             };
-            grant(&folder, &study, &to, &request).await
+            grant(&folder, &study, &to, &request, all_the_same).await
         }
         WalletCommand::Invite(of) => invite::invite(&of).await,
+        WalletCommand::Card { folder, card } => look_at_card(&folder, &card).await,
         WalletCommand::Grants { folder } => {
             let app = client::patient(&folder).await?;
             client::done(&app, BringIn {}, "").await?;
@@ -329,12 +334,62 @@ async fn found(app: &App, folder: &Folder, checkpoint: Option<Checkpoint>) -> Re
     CommandError::unless_all(shortfall, "not_told", answer)
 }
 
-async fn grant(folder: &Folder, study: &str, to: &OsStr, request: &GrantRequest) -> Result<Answer, CommandError> {
+/// Who shows a card, before anything is granted.
+async fn look_at_card(folder: &Folder, card: &OsStr) -> Result<Answer, CommandError> {
+    let card: SignedCard = code_of(card)?;
+    let expires = card.card.expires.timestamp();
+    let app = client::patient(folder).await?;
+    let Introduced { name, wish, verdict, .. } = client::done(&app, LookAtCard { card }, "").await?;
+    let mut lines = vec![format!("a card of {}", verdict.beside(name.as_str()))];
+    if !wish.as_str().is_empty() {
+        lines.push(format!("asks for {}", quoted(wish.as_str())));
+    }
+    lines.push(format!("good until {}", moment(expires)));
+    let json = json!({
+        "name": name.as_str(), "wish": wish.as_str(), "verdict": verdict_row(Some(&verdict)), "expires_ms": expires.0,
+    });
+    Ok(Answer { text: lines.join("\n"), json })
+}
+
+/// What stands beside a name, for programs.
+pub(super) fn verdict_row(verdict: Option<&Verdict>) -> Value {
+    let Some(verdict) = verdict else { return Value::Null };
+    let vouched = verdict.vouched();
+    json!({
+        "is": verdict.word(), "sentence": verdict.sentence(),
+        "by": vouched.map(|vouched| vouched.practice.as_ref().unwrap_or(&vouched.source_name).as_str()),
+        "by_practice": vouched.is_some_and(|vouched| vouched.practice.is_some()),
+        "source": vouched.map(|vouched| vouched.source.to_string()),
+        "role": vouched.map(|vouched| vouched.role.word()),
+        "specialty": vouched.map(|vouched| vouched.specialty.as_str()),
+        "until_ms": vouched.map(|vouched| vouched.until.0),
+    })
+}
+
+/// A name with what stands beside it; whoever another wallet granted to has none.
+pub(super) fn named(name: Option<&str>, verdict: Option<&Verdict>) -> String {
+    match (name, verdict) {
+        (Some(name), Some(verdict)) => verdict.beside(name),
+        (Some(name), None) => quoted(name),
+        (None, _) => UNNAMED.to_owned(),
+    }
+}
+
+async fn grant(
+    folder: &Folder,
+    study: &str,
+    to: &OsStr,
+    request: &GrantRequest,
+    all_the_same: bool,
+) -> Result<Answer, CommandError> {
     let card: SignedCard = code_of(to)?;
     let app = client::patient(folder).await?;
     let study = app.subscribe().borrow().study(study)?.study;
+    let Introduced { name, verdict, .. } = client::done(&app, LookAtCard { card: card.clone() }, "").await?;
+    complain(&format!("to be let in: {}", verdict.beside(name.as_str())));
     let from = Instant::now();
-    let granted = client::done(&app, GrantStudy { study, card, request: request.clone() }, "").await?;
+    let command = GrantStudy { study, card, request: request.clone(), all_the_same };
+    let granted = client::done(&app, command, "").await?;
     let ms = from.elapsed().as_millis();
     let made = &granted.made;
     let height = match made.stage {
@@ -342,14 +397,16 @@ async fn grant(folder: &Folder, study: &str, to: &OsStr, request: &GrantRequest)
         Stage::Signed => None,
     };
     let at = height.map_or_else(String::new, |height| format!(" at height {height}"));
-    let (id, name, expires) = (granted.id.to_string(), &made.card.card.name, moment(made.terms.expires));
+    let (id, name, expires) = (granted.id.to_string(), &made.card.name, moment(made.terms.expires));
+    let verdict = made.card.verdict();
     Ok(Answer {
         text: format!(
-            "granted to {name} (unverified: nobody vouches for this name) until {expires}\ngrant {id}\nfinal{at} and delivered after {ms} ms"
+            "granted to {} until {expires}\ngrant {id}\nfinal{at} and delivered after {ms} ms",
+            verdict.beside(name.as_str())
         ),
         json: json!({
-            "grant": id, "study": study.to_string(), "to": name.as_str(), "expires_ms": made.terms.expires.0,
-            "height": height, "ms": ms,
+            "grant": id, "study": study.to_string(), "to": name.as_str(), "verdict": verdict_row(Some(&verdict)),
+            "expires_ms": made.terms.expires.0, "height": height, "ms": ms,
         }),
     })
 }
@@ -358,7 +415,7 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<A
     let Access { height, age_ms, events, grants, ended } = access;
     let mut lines = Vec::new();
     let line = |row: &AccessRow, tense: &str| {
-        let name = row.name.as_ref().map_or(UNNAMED, |name| name.as_str());
+        let name = named(row.name.as_ref().map(|name| name.as_str()), row.verdict.as_ref());
         let until = row.expires.map_or_else(|| row.expiry_day.to_string(), moment);
         let purpose = row.purpose.map_or("", |purpose| purpose.code());
         format!("{}  {name} {tense} {until}  {purpose}", short(&row.grant.to_string()))
@@ -389,7 +446,7 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<A
     let row = |row: &AccessRow| {
         json!({
             "grant": row.grant.to_string(), "grantee": row.grantee.to_string(),
-            "name": row.name.as_ref().map(|name| name.as_str()),
+            "name": row.name.as_ref().map(|name| name.as_str()), "verdict": verdict_row(row.verdict.as_ref()),
             "expires_ms": row.expires.map(|expires| expires.0), "expiry_day": row.expiry_day.to_string(),
             "purpose": row.purpose.map(|purpose| purpose.code()),
         })
@@ -470,7 +527,7 @@ fn grant_line(granted: &GrantRow) -> String {
         "{}  study {}  {} until {}  {}",
         short(&granted.grant.to_string()),
         short(&granted.study.to_string()),
-        granted.name,
+        granted.verdict.as_of(now().0).beside(&granted.name),
         moment(granted.expires),
         stage(granted)
     )
@@ -479,6 +536,6 @@ fn grant_line(granted: &GrantRow) -> String {
 fn grant_row(granted: &GrantRow) -> Value {
     json!({
         "grant": granted.grant.to_string(), "study": granted.study.to_string(), "to": granted.name,
-        "expires_ms": granted.expires.0, "purpose": granted.purpose.code(), "stage": stage(granted),
+        "verdict": verdict_row(Some(&granted.verdict.as_of(now().0))), "expires_ms": granted.expires.0, "purpose": granted.purpose.code(), "stage": stage(granted),
     })
 }

@@ -17,7 +17,7 @@ const README: &str = include_str!("../../README.md");
 /// The port that the README has for an archive.
 const PORT: &str = "11112";
 /// What is only done where hospitals answer: that it then ends with 0 is shown with four of them, in `tests/tests/clavicle`.
-const WITH_HOSPITALS: [&str; 11] = [
+const WITH_HOSPITALS: [&str; 13] = [
     "wallet restore",
     "wallet find",
     "wallet pickup",
@@ -25,11 +25,13 @@ const WITH_HOSPITALS: [&str; 11] = [
     "wallet recover",
     "wallet grant",
     "wallet invite",
+    "wallet card",
     "wallet who",
     "wallet revoke",
     "wallet fetch",
     "recipient card",
     "recipient answer",
+    "recipient request-credential",
     "recipient fetch",
 ];
 /// What a recipient does with a study that was granted, as a patient does with one of their own.

@@ -93,11 +93,11 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
     };
 
     // Signed, and given to nobody yet, as when there is no network; and revoked before anybody has seen it.
-    let granted = ana.sign_grant(&study, &card, &request).await.unwrap();
+    let granted = ana.sign_grant(&study, &card, &request, false).await.unwrap();
     // Asked for in the same words it is that one again; in others it is not, and does not go on in secret.
-    assert_eq!(ana.sign_grant(&study, &card, &request).await.unwrap().id, granted.id);
+    assert_eq!(ana.sign_grant(&study, &card, &request, false).await.unwrap().id, granted.id);
     let shorter = GrantRequest { for_ms: HOUR_MS / 2, ..request.clone() };
-    let refused = ana.sign_grant(&study, &card, &shorter).await.err().unwrap();
+    let refused = ana.sign_grant(&study, &card, &shorter, false).await.err().unwrap();
     assert!(refused.to_string().contains("begun on other terms and is not finished"), "{refused}");
     ana.revoke(&Revocable::from(&granted)).await.unwrap();
     let revocation = ana.revoked(granted.id).unwrap().unwrap().envelope;
@@ -109,7 +109,7 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
     assert!(ana.who(&study).await.unwrap().grants.is_empty());
 
     // Another one, delivered as it should be, to see that the rest is right; then revoked as people do.
-    let granted = ana.grant(&study, &card, &request).await.unwrap();
+    let granted = ana.grant(&study, &card, &request, false).await.unwrap();
     assert_eq!(ana.who(&study).await.unwrap().grants.len(), 1);
     let came = rossi.read_mail(|_, _| {}).await.unwrap().new;
     assert_eq!(came.iter().map(|granted| granted.id).collect::<Vec<_>>(), [granted.id]);

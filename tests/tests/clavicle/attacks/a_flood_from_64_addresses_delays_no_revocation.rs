@@ -229,7 +229,7 @@ impl Person {
             begins_in_ms: 0,
         };
         let from = Instant::now();
-        let granted = self.runtime.block_on(self.patient.grant(&study, card, &request)).unwrap();
+        let granted = self.runtime.block_on(self.patient.grant(&study, card, &request, false)).unwrap();
         let granting = from.elapsed();
         let from = Instant::now();
         self.runtime.block_on(self.patient.revoke(&Revocable::from(&granted))).unwrap();

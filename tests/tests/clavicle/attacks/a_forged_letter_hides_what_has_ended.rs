@@ -13,7 +13,7 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{DAY_MS, Height};
 use clavicle_ledger::transaction::{Action, Body};
-use clavicle_letters::card::SignedCard;
+use clavicle_letters::card::{Card, SignedCard};
 use clavicle_letters::letter::{Content, GrantLetter, Letter};
 use clavicle_letters::seal;
 use clavicle_manifest::Uid;
@@ -84,10 +84,12 @@ fn forge(genesis: &Genesis, card: &SignedCard, (source, salt, uid): (SourceId, S
         })),
     };
     let sealed = seal::seal(&letter, &thief).unwrap();
-    let (mailbox, mut ledger) = (&card.card.mailbox, Ledger::new(genesis, LightClient::from_genesis(genesis), now));
-    let relays: Vec<SourceId> = mailbox.relays.iter().copied().collect();
+    let (card, mut ledger) = (&card.card, Ledger::new(genesis, LightClient::from_genesis(genesis), now));
+    let sources = genesis.sources.iter().map(|source| SourceId::of_identity(&chain, &source.identity));
+    let relays: Vec<SourceId> = sources.filter(|source| card.relays.iter().any(|relay| relay.is_of(source))).collect();
+    let token = Card::token(&card.mailbox, &card.recipient);
     let runtime = tokio::runtime::Runtime::new().unwrap();
-    assert!(runtime.block_on(ledger.deposit(&relays, mailbox.key, mailbox.token, &sealed)) > 0);
+    assert!(runtime.block_on(ledger.deposit(&relays, card.mailbox, token, &sealed)) > 0);
     id
 }
 

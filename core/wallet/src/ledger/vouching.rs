@@ -1,0 +1,83 @@
+//! Who shows a card, as relays and a hospital's own relay say it. Nothing of it is believed here.
+
+use clavicle_ledger::encoding::{Ascending, Bytes};
+use clavicle_ledger::id::SourceId;
+use clavicle_ledger::key::{Key, SecretKey};
+use clavicle_letters::card::RelayMark;
+use clavicle_letters::credential::Vouching;
+use clavicle_network::message::{MailboxResponse, Query, Request, Response};
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::Ledger;
+use super::asking::{GRACE, by};
+use crate::error::WalletError;
+
+impl Ledger {
+    /// The sources that these marks on a card are of, as far as they are known.
+    pub(crate) fn marked(&self, marks: &[RelayMark]) -> Vec<SourceId> {
+        self.directory.sources().filter(|source| marks.iter().any(|mark| mark.is_of(source))).collect()
+    }
+
+    /// The source that is called so, or whose id begins so.
+    pub(crate) fn source_called(&self, name: &str) -> Option<SourceId> {
+        let name = name.trim();
+        let mut found = self.directory.sources().filter(|source| {
+            self.name(source).eq_ignore_ascii_case(name)
+                || name.len() >= 8 && source.to_string().starts_with(&name.to_ascii_lowercase())
+        });
+        found.next().filter(|_| found.next().is_none())
+    }
+
+    /// Asks a source's own relay what it says of a person: its credential and the newest list. Nothing, where it vouches for nobody of that key.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub(crate) async fn vouching(
+        &mut self,
+        source: &SourceId,
+        person: Key,
+    ) -> Result<Option<Box<Vouching>>, WalletError> {
+        let mut client = self.reach(source).await?;
+        let asked = client.ask(Request::Query(Query::Credential(person))).await;
+        match asked.map_err(|error| WalletError::NoRelay(Some(error)))? {
+            Response::Credential(vouching) => Ok(vouching),
+            _ => Err(WalletError::OtherAnswer),
+        }
+    }
+
+    /// What lies in a mailbox at these relays; it stays there. Nothing, where none of them answers.
+    pub(crate) async fn look_into(&self, relays: &[SourceId], key: &SecretKey) -> Option<Vec<Vec<u8>>> {
+        let mut asking: FuturesUnordered<_> = relays.iter().map(|source| self.look_at(source, key)).collect();
+        let (mut until, mut answered) = (None, None);
+        while let Some(found) = by(until, asking.next()).await.flatten() {
+            match found {
+                Some(found) if !found.is_empty() => return Some(found),
+                Some(none) => {
+                    answered = Some(none);
+                    until = until.or_else(|| Some(Instant::now() + GRACE));
+                }
+                None => {}
+            }
+        }
+        answered
+    }
+
+    /// What lies in a mailbox at one relay.
+    async fn look_at(&self, source: &SourceId, key: &SecretKey) -> Option<Vec<Vec<u8>>> {
+        let mut client = self.connect(&self.relay(source)?).await.ok()?;
+        match self.ask_messages(&mut client, *source, key, Ascending::new()).await {
+            Ok(Response::Mailbox(MailboxResponse::Messages(messages))) => {
+                Some(messages.into_vec().into_iter().map(Bytes::into_vec).collect())
+            }
+            // Nobody has opened it.
+            Ok(Response::Mailbox(MailboxResponse::Refused(_))) => Some(Vec::new()),
+            answer => {
+                debug!(?answer, "a relay does not say what lies in a mailbox");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Who vouches for a recipient: asked for, fetched with the newest list, and shown with each card.
+
+use std::time::Duration;
+
+use clavicle_ledger::derivation::Branch;
+use clavicle_ledger::encoding::{self, Bytes, Text};
+use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::state::{ReadRows as _, StateKey};
+use clavicle_ledger::time::Timestamp;
+use clavicle_letters::card::Card;
+use clavicle_letters::credential::{CredentialRequest, Introduction, Issuer, SignedCredentialRequest, Vouching};
+use clavicle_letters::introduction;
+use clavicle_letters::mailbox::Mailbox;
+use clavicle_letters::verdict::{ProvenSource, Unverified, Verdict};
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::Recipient;
+use crate::error::WalletError;
+use crate::rows::OwnCredential;
+
+/// How long a hospital may take to say its word anew when a card is made.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What others see beside this recipient's name.
+#[derive(Clone, Debug)]
+pub struct OwnStanding {
+    /// The name on its cards.
+    pub name: Text<64>,
+    /// What stands beside it.
+    pub verdict: Verdict,
+    /// Of when the list is that was brought; nothing where nobody vouches.
+    pub list_of: Option<Timestamp>,
+}
+
+impl Recipient {
+    /// The long-term key: the same on every device of the same words.
+    pub(super) fn person(&self) -> Result<SecretKey, WalletError> {
+        self.wallet.seed()?.derive_key(0, Branch::Person, 0).ok_or(WalletError::NoMoreKeys)
+    }
+
+    /// Asks a hospital, by its name or the beginning of its id, for its word: what is to be given to it.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn request_credential(&mut self, hospital: &str) -> Result<SignedCredentialRequest, WalletError> {
+        if self.wallet.ledger.source_called(hospital).is_none() {
+            self.wallet.ledger.look_up(&[]).await;
+        }
+        let source = self.wallet.ledger.source_called(hospital);
+        let of = Issuer::Source(source.ok_or_else(|| WalletError::NoSuchSource(hospital.to_owned()))?);
+        let key = self.person()?;
+        let request =
+            CredentialRequest { chain: self.wallet.chain(), of, name: self.name()?, person: key.public() }.sign(&key);
+        // What another gave is good until this one answers.
+        let introduction = self.wallet.vault.get::<OwnCredential>(b"")?.and_then(|before| before.introduction);
+        self.wallet.vault.put(b"", &OwnCredential { of, introduction })?;
+        Ok(request)
+    }
+
+    /// Fetches the hospital's word with its newest list, if one was asked for it.
+    ///
+    /// # Errors
+    /// [`WalletError`]; then what it said before is kept.
+    pub async fn renew_credential(&mut self) -> Result<(), WalletError> {
+        let own = self.wallet.vault.get::<OwnCredential>(b"")?.ok_or(WalletError::NobodyAsked)?;
+        let Issuer::Source(source) = own.of else { return Ok(()) };
+        let person = self.person()?.public();
+        let Some(first) = self.wallet.ledger.vouching(&source, person).await? else {
+            return Err(WalletError::NotVouchedFor(self.wallet.ledger.name(&source)));
+        };
+        self.take_introduction(Introduction { first: *first, second: None }).await
+    }
+
+    /// Takes an introduction of this wallet.
+    async fn take_introduction(&mut self, introduction: Introduction) -> Result<(), WalletError> {
+        // That one has ended, or needs a newer list, is this wallet's all the same.
+        if let Verdict::Unverified(
+            why @ (Unverified::OtherPerson
+            | Unverified::OtherName
+            | Unverified::ChainTooLong
+            | Unverified::NotAPractice
+            | Unverified::NoSuchSource
+            | Unverified::Forged),
+        ) = self.judged(&introduction).await?
+        {
+            return Err(WalletError::NotIntroduced(why));
+        }
+        let of = introduction.credential().by;
+        Ok(self.wallet.vault.put(b"", &OwnCredential { of, introduction: Some(introduction) })?)
+    }
+
+    /// What others see beside this wallet's name now.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn standing(&mut self) -> Result<OwnStanding, WalletError> {
+        let renewed = timeout(SOON, self.renew_credential()).await;
+        debug!(?renewed, "what the hospital says of this wallet");
+        let introduction = self.introduction()?;
+        let (verdict, list_of) = match &introduction {
+            None => (Verdict::Unverified(Unverified::Nobody), None),
+            Some(introduction) => (self.judged(introduction).await?, Some(introduction.first.ended.list.at)),
+        };
+        Ok(OwnStanding { name: self.name()?, verdict, list_of })
+    }
+
+    /// The credential as it stands in receipts: without a list, and nothing where nobody vouches.
+    pub(super) fn spoken_credential(&self) -> Result<Bytes<1024>, WalletError> {
+        let introduction = self.introduction()?;
+        let credential = introduction.as_ref().map(|introduction| {
+            let Vouching { credential, ended: _ } = introduction.second.as_ref().unwrap_or(&introduction.first);
+            encoding::encode(credential)
+        });
+        Ok(credential.and_then(|bytes| Bytes::new(bytes).ok()).unwrap_or_default())
+    }
+
+    fn introduction(&self) -> Result<Option<Introduction>, WalletError> {
+        Ok(self.wallet.vault.get::<OwnCredential>(b"")?.and_then(|own| own.introduction))
+    }
+
+    async fn judged(&mut self, introduction: &Introduction) -> Result<Verdict, WalletError> {
+        let Some(id) = introduction.source() else { return Ok(Verdict::Unverified(Unverified::ChainTooLong)) };
+        let proven = self.wallet.rows(&[StateKey::Head, StateKey::Source(id)]).await?;
+        let row = proven.rows.source(id)?;
+        let source = ProvenSource { id, row: row.as_ref(), epoch: proven.rows.head()?.epoch };
+        let (chain, person, name) = (self.wallet.chain(), self.person()?.public(), self.name()?);
+        Ok(introduction.judge(&chain, source, (&person, name.as_str()), self.wallet.now()))
+    }
+
+    /// Leaves what introduces this wallet where whoever has the card finds it, if anybody vouches for it. A card without it can be used: nobody vouches then.
+    pub(super) async fn introduce(&mut self, card: &Card, mailbox: &Mailbox) -> Result<(), WalletError> {
+        let renewed = timeout(SOON, self.renew_credential()).await;
+        debug!(?renewed, "what the hospital says of this wallet");
+        let Some(introduction) = self.introduction()? else { return Ok(()) };
+        let place = card.introduction_box();
+        let Ok(sealed) = introduction::seal(&introduction, &place) else { return Ok(()) };
+        let (key, until) = (place.key.public(), card.expires.timestamp());
+        let lies = Mailbox { key, relays: mailbox.relays.clone(), token: place.token };
+        let relays: Vec<_> = lies.relays.iter().copied().collect();
+        let opened = self.wallet.ledger.keep_mailbox(&place.key, &lies, until).await;
+        let left = self.wallet.ledger.deposit(&relays, key, place.token, &sealed).await;
+        debug!(opened, left, "where a card's credential lies");
+        Ok(())
+    }
+}
