@@ -7,11 +7,9 @@ use std::sync::Arc;
 use clavicle_ledger::authorise::{Authorisation, Refused, SignedHello, View, authorise};
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::{Key, Signature};
-use clavicle_ledger::receipt::{
-    Closed, End, Entry, Opened, RefusalReason, Refused as RefusedEntry, SignedReceipt, Statement,
-};
+use clavicle_ledger::receipt::{Closed, End, Entry, RefusalReason, Refused as RefusedEntry, SignedReceipt, Statement};
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::terms::SeriesScope;
+use clavicle_ledger::terms::{SeriesScope, Terms};
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
 use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
@@ -22,6 +20,7 @@ use crate::member::Member;
 use crate::refusals::Refusals;
 use crate::seldom::seldom;
 use crate::store::notices::Copy;
+use crate::store::receipts::AskedOpening;
 use crate::store::{ChainStore, Notices, Receipts, ReceiptsError, Seen, Snapshot, StoreError};
 use crate::submission::is_kept_by;
 use crate::timekeeper::Timekeeper;
@@ -57,6 +56,8 @@ enum No {
     ManifestMissing,
     #[error("it could not be written down that somebody was let in: {0}")]
     NotWritten(ReceiptsError),
+    #[error("the study was opened as often as the terms of the grant allow")]
+    UsedUp,
     #[error("the grant names series that the study does not have any more")]
     SeriesGone,
     #[error("more revocations of this study were seen than can be kept: nobody it was granted to is served")]
@@ -141,7 +142,7 @@ impl RelayGate {
             No::ManifestMissing | No::Full => {
                 seldom!(error!(reason = %no, "refused somebody whom the ledger lets fetch"));
             }
-            No::Refused(_) | No::SeriesGone => {}
+            No::Refused(_) | No::SeriesGone | No::UsedUp => {}
         }
         self.refusals.keep(self.clock(), key, asked, no.to_string())
     }
@@ -159,6 +160,7 @@ impl No {
             Self::Refused(refused) => refused.into(),
             Self::Archive(_) | Self::NotWritten(_) | Self::ManifestMissing | Self::Full => RefusalReason::Unavailable,
             Self::SeriesGone => RefusalReason::SeriesGone,
+            Self::UsedUp => RefusalReason::Openings,
         }
     }
 }
@@ -202,12 +204,23 @@ impl Gate for RelayGate {
     ) -> BoxFuture<'a, Result<SignedReceipt, Reference>> {
         Box::pin(async move {
             let (study, remote) = (authorisation.study(), authorisation.remote());
-            let opened = Opened::of(&self.member.chain, remote, hello, authorisation.current());
-            let written =
-                async { self.receipts.append(study, self.dated(), Entry::Opened(Box::new(opened)))?.done().await };
-            written
-                .await
-                .map_err(|error| self.keep(remote, (Some(study), authorisation.grant()), &No::NotWritten(error)))
+            let entry = Entry::opens(&self.member.chain, remote, hello, authorisation.current());
+            let asked = AskedOpening {
+                most: authorisation.terms().and_then(Terms::openings),
+                resumes: hello.hello.resumes,
+                until: authorisation.until().unwrap_or_default(),
+            };
+            let written = async { self.receipts.open_study(study, self.dated(), entry, asked)?.done().await };
+            written.await.map_err(|error| {
+                let no = match error {
+                    ReceiptsError::NoOpeningLeft => No::UsedUp,
+                    error => No::NotWritten(error),
+                };
+                if matches!(no, No::UsedUp) {
+                    self.write_down(remote, (study, authorisation.grant()), &no);
+                }
+                self.keep(remote, (Some(study), authorisation.grant()), &no)
+            })
         })
     }
 
@@ -237,7 +250,7 @@ impl Gate for RelayGate {
     fn tell<'a>(&'a self, opened: &'a SignedReceipt, whole: bool, reach: Reach) -> BoxFuture<'a, Result<(), BoxError>> {
         Box::pin(async move {
             let study = opened.receipt.study;
-            let Entry::Opened(entry) = &opened.receipt.entry else {
+            let Some(entry) = opened.receipt.entry.opened() else {
                 return Err("nobody was let in by this receipt".into());
             };
             let (notices, key) = (Arc::clone(&self.notices), entry.remote);

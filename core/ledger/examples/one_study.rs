@@ -109,7 +109,7 @@ impl Network {
         let confirmed = alone.ok_or(Unconfirmed::SinceStart).and_then(|alone| alone.at(clocks));
         let view =
             View { state: &self.state, source: self.source, highest_seen: now, confirmed, seen_revocations: &none };
-        let hello = Hello { source: self.source, study, claim, actor: None, at: now };
+        let hello = Hello::new(self.source, study, claim, now);
         authorise(&view, LocalTime(now), key.public(), &hello.sign(&self.header.chain, key))
     }
 }
@@ -160,6 +160,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         emergency: false,
         note: Bytes::default(),
         blinding: random()?,
+        conditions: None,
     };
     let grant = Grant {
         study,

@@ -16,7 +16,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use crate::confirm::{Confirmed, Unconfirmed};
 use crate::domain::{self, Tag};
 use crate::encoding::{Bytes, Text, Wire};
-use crate::id::{ChainId, GrantId, HelloDigest, ManifestRoot, SeriesId, SourceId, StudyId};
+use crate::id::{
+    ChainId, CredentialDigest, GrantId, HelloDigest, ManifestRoot, ReceiptDigest, SeriesId, SourceId, StudyId,
+};
 use crate::key::{Key, SecretKey, Signature, SignatureError};
 use crate::state::{Head, ReadError, ReadRows as _, Rules, StateReader};
 use crate::study::{Capacity, Deed, DelegateRole, Grave, LiveGrant, Standing, Study};
@@ -35,12 +37,26 @@ pub struct Hello {
     pub claim: Claim,
     /// Who is acting, when an institution or a practice is the grantee.
     pub actor: Option<Actor>,
+    /// Why, and with whom, if it is an emergency.
+    pub emergency: Option<Emergency>,
+    /// The receipt of an opening that broke off and is gone on with. Where the source does not let it go on, this is a new opening.
+    pub resumes: Option<ReceiptDigest>,
     /// When, by the sender's clock.
     pub at: Timestamp,
 }
 
+/// What is said of an emergency.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Emergency {
+    /// Why the patient could not be asked, in the words of who acts.
+    pub reason: Text<256>,
+    /// A second person who stands for it.
+    pub second: Option<Actor>,
+}
+
 /// By what right a study is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[expect(clippy::large_enum_variant, reason = "there is one in a hello, and nearly always a grant's")]
 pub enum Claim {
     /// It is one's own.
     Holder,
@@ -62,6 +78,15 @@ pub struct Actor {
     pub credential: Bytes<1024>,
 }
 
+impl Actor {
+    /// The digest of the credential, as a receipt names it; none where none is shown.
+    #[must_use]
+    pub fn credential_digest(&self, chain: &ChainId) -> Option<CredentialDigest> {
+        let shown = !self.credential.as_slice().is_empty();
+        shown.then(|| CredentialDigest::from_bytes(domain::digest(Tag::CREDENTIAL_SHOWN, chain, &self.credential)))
+    }
+}
+
 /// A hello with the signature of the key that the connection was made with.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct SignedHello {
@@ -69,9 +94,36 @@ pub struct SignedHello {
     pub hello: Hello,
     /// By whom: the remote key.
     pub signature: Signature,
+    /// By the person who acts, with a key of their own.
+    pub member: Option<MemberSignature>,
+    /// By the second person, in an emergency.
+    pub second: Option<MemberSignature>,
+}
+
+/// A person's signature under a hello.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct MemberSignature {
+    /// The person's own key, which their credential names.
+    pub key: Key,
+    /// The signature.
+    pub signature: Signature,
 }
 
 impl SignedHello {
+    /// The same, signed by the person who acts as well.
+    #[must_use]
+    pub fn with_member(self, chain: &ChainId, key: &SecretKey) -> Self {
+        let member = Some(self.hello.sign_as_member(chain, key));
+        Self { member, ..self }
+    }
+
+    /// The same, signed by the second person of an emergency as well.
+    #[must_use]
+    pub fn with_second(self, chain: &ChainId, key: &SecretKey) -> Self {
+        let second = Some(self.hello.sign_as_member(chain, key));
+        Self { second, ..self }
+    }
+
     /// Its digest, as the receipt names it.
     #[must_use]
     pub fn digest(&self, chain: &ChainId) -> HelloDigest {
@@ -81,15 +133,26 @@ impl SignedHello {
 
 impl Wire for SignedHello {
     const NAME: &'static str = "a hello";
-    const MAX_LEN: usize = 4 * 1024;
+    const MAX_LEN: usize = 6 * 1024;
 }
 
 impl Hello {
+    /// What the study's holder or somebody whom it was granted to says who acts for nobody else, and not in an emergency.
+    #[must_use]
+    pub const fn new(source: SourceId, study: StudyId, claim: Claim, at: Timestamp) -> Self {
+        Self { source, study, claim, actor: None, emergency: None, resumes: None, at }
+    }
+
+    fn sign_as_member(&self, chain: &ChainId, key: &SecretKey) -> MemberSignature {
+        let signature = key.sign(&domain::preimage(Tag::MEMBER, chain, self));
+        MemberSignature { key: key.public(), signature }
+    }
+
     /// Signs the hello with the key of the endpoint it will be said from.
     #[must_use]
     pub fn sign(self, chain: &ChainId, key: &SecretKey) -> SignedHello {
         let signature = key.sign(&domain::preimage(Tag::HELLO, chain, &self));
-        SignedHello { hello: self, signature }
+        SignedHello { hello: self, signature, member: None, second: None }
     }
 }
 
@@ -214,6 +277,9 @@ pub enum Refused<E> {
     /// Not signed by the key of the connection.
     #[error("the hello is not signed by the key of the connection: {0}")]
     Signature(SignatureError),
+    /// Not signed by the person who is said to act.
+    #[error("the hello is not signed by the person it names: {0}")]
+    Member(SignatureError),
     /// Said at another time.
     #[error("the hello is {off_ms} ms off this source's clock: it is a replay, or a clock is wrong")]
     HelloTime {
@@ -293,6 +359,14 @@ pub enum Refused<E> {
     /// An emergency that is none, or a hidden one.
     #[error("the terms and the delegation disagree on whether this is an emergency")]
     Emergency,
+    /// Nobody who may act.
+    #[error("the terms ask that a person signs who shows a credential, and nobody did")]
+    NoMember,
+    /// An emergency without a reason, or a reason without an emergency.
+    #[error(
+        "an emergency is opened with a reason, by a person who signs for it and shows a credential; nothing else is"
+    )]
+    NoReason,
     /// No series at all.
     #[error("the terms name no series")]
     EmptyScope,
@@ -317,7 +391,7 @@ pub fn authorise<S: StateReader>(
     remote: Key,
     hello: &SignedHello,
 ) -> Result<Authorisation, Refused<S::Error>> {
-    let SignedHello { hello: said, signature } = hello;
+    let SignedHello { hello: said, signature, member, second } = hello;
     let (rules, head) = (view.state.rules()?, view.state.head()?);
 
     // Signature. The hello's own time only keeps old ones from being used again.
@@ -325,11 +399,40 @@ pub fn authorise<S: StateReader>(
         return Err(Refused::OtherSource);
     }
     signature.verify(&remote, &domain::preimage(Tag::HELLO, &rules.chain, said)).map_err(Refused::Signature)?;
+    for MemberSignature { key, signature } in [member, second].into_iter().flatten() {
+        signature.verify(key, &domain::preimage(Tag::MEMBER, &rules.chain, said)).map_err(Refused::Member)?;
+    }
     let off_ms = said.at.0.abs_diff(clock.0.0);
     if off_ms > rules.parameters.hello_window_ms {
         return Err(Refused::HelloTime { off_ms });
     }
-    decide(view, (&rules, &head), clock, remote, said.study, &said.claim)
+    let authorisation = decide(view, (&rules, &head), clock, remote, said.study, &said.claim)?;
+    check_who(&rules.chain, hello, authorisation.terms())?;
+    Ok(authorisation)
+}
+
+/// Whether those who act are the ones that the Terms ask for. What their credentials are worth, the source's own gate judges.
+fn check_who<E>(chain: &ChainId, hello: &SignedHello, terms: Option<&Terms>) -> Result<(), Refused<E>> {
+    let SignedHello { hello: Hello { actor, emergency, .. }, signature: _, member, second } = hello;
+    let shows = |actor: &Option<Actor>| actor.as_ref().is_some_and(|actor| actor.credential_digest(chain).is_some());
+    let acts = member.is_some() && shows(actor);
+    if terms.is_some_and(|terms| terms.members_of().is_some()) && !acts {
+        return Err(Refused::NoMember);
+    }
+    match emergency {
+        None if terms.is_some_and(|terms| terms.emergency) || second.is_some() => Err(Refused::NoReason),
+        None => Ok(()),
+        Some(Emergency { reason, second: other }) => {
+            let is_one = terms.is_some_and(|terms| terms.emergency) && !reason.as_str().trim().is_empty() && acts;
+            // Two are two persons, each with a signature and a credential.
+            let is_two = match (second, other) {
+                (None, None) => true,
+                (Some(one), Some(_)) => shows(other) && member.is_some_and(|member| member.key != one.key),
+                _ => false,
+            };
+            if is_one && is_two { Ok(()) } else { Err(Refused::NoReason) }
+        }
+    }
 }
 
 /// All that is decided by the view and the clock, and so again whenever they change.

@@ -64,6 +64,8 @@ tags! {
     STUDY_ID = "clavicle/study/1";
     /// The commitment of a Grant to its Terms.
     TERMS = "clavicle/terms/1";
+    /// The commitment of a Grant to its Terms, when these have conditions.
+    TERMS_2 = "clavicle/terms/2";
     /// One step of a study's running event hash.
     EVENT = "clavicle/event/1";
     /// A block header; its hash is the block's id and the value agreed on.
@@ -85,9 +87,13 @@ tags! {
     /// A source's word on which block is the newest that it has, to one that asked just now.
     NEWEST = "clavicle/newes/1";
     /// The opening message of a fetch.
-    HELLO = "clavicle/hello/1";
+    HELLO = "clavicle/hello/2";
+    /// The signature of a person who acts for a grantee, under the opening message of a fetch.
+    MEMBER = "clavicle/membe/1";
+    /// A credential as it was shown.
+    CREDENTIAL_SHOWN = "clavicle/crsho/1";
     /// What a receipt says of the opening message of a fetch.
-    HELLO_DIGEST = "clavicle/hedig/1";
+    HELLO_DIGEST = "clavicle/hedig/2";
     /// A receipt; its hash is the receipt's digest.
     RECEIPT = "clavicle/recei/1";
     /// A recipient's signature on a receipt's digest.

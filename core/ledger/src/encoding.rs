@@ -67,6 +67,9 @@ pub enum Fault {
     /// An enum's tag that means nothing here, or a flag that is neither 0 nor 1.
     #[error("a choice in it is unknown; a newer version may read it")]
     UnknownChoice,
+    /// A later version of a format than this software knows.
+    #[error("it is of a version that is unknown; a newer version may read it")]
+    UnknownVersion,
     /// Readable, but not the one encoding of its value.
     #[error("it is not in its one canonical form")]
     NotCanonical,
@@ -74,12 +77,13 @@ pub enum Fault {
 
 impl Fault {
     /// Those that a type of ours raises while it is read, and what stands for each in borsh's error, which can hold a text only.
-    const RAISED: [(Self, &str); 6] = [
+    const RAISED: [(Self, &str); 7] = [
         (Self::TooMany, "too many"),
         (Self::NotAscending, "not ascending"),
         (Self::BadText, "bad text"),
         (Self::NotAUid, "not a UID"),
         (Self::UnknownAlgorithm, "unknown algorithm"),
+        (Self::UnknownVersion, "unknown version"),
         (Self::NotCanonical, "not canonical"),
     ];
 

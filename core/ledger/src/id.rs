@@ -80,6 +80,10 @@ hash_types! {
     ReceiptDigest, "a receipt's digest";
     /// The signed opening message of a fetch.
     HelloDigest, "a hello's digest";
+    /// A credential, as it was shown when a study was opened.
+    CredentialDigest, "a credential's digest";
+    /// What was said at one stage of an alert.
+    AlertDigest, "an alert's digest";
     /// A source, from the identity key it was admitted with; it stays when keys change.
     SourceId, "a source id";
     /// The Merkle root of a manifest: everything a source says is in a study.

@@ -258,6 +258,7 @@ pub(crate) mod tests {
             emergency: false,
             note: Bytes::default(),
             blinding: [6; 32],
+            conditions: None,
         }
     }
 

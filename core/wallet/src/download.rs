@@ -29,7 +29,7 @@ use tokio::sync::watch;
 use crate::cache::Images;
 use crate::error::WalletError;
 use crate::export::There;
-use crate::rows::{Cached, CopyOf};
+use crate::rows::{Cached, CopyOf, OpeningOf};
 use crate::vault::Vault;
 use crate::wallet::Wallet;
 use crate::{cache, export};
@@ -204,13 +204,28 @@ impl StudyFetch {
     /// Connects to the source, is let in, and verifies what is offered.
     pub(crate) async fn knock(&self) -> Result<(Endpoint, Verified), WalletError> {
         let Download { study, source, remote, operational, record, claim, actor, reach } = self.download.clone();
+        let grant = match &claim {
+            Claim::Holder => None,
+            Claim::Grant { grant, .. } => Some(*grant),
+        };
+        // What broke off is gone on with: it is not opened once more.
+        let before = grant.map(|grant| self.vault.get::<OpeningOf>(grant.as_bytes())).transpose()?.flatten();
+        let resumes = before.filter(|opening| !opening.is_finished).map(|opening| opening.receipt);
         let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
         // An endpoint of its own for each study and time: two at once would link what they fetch.
         let endpoint = bind_towards(&self.key, to).await?;
         let at = (self.clock)().0;
-        let hello = Hello { source, study, claim, actor, at }.sign(&self.chain, &self.key);
+        let hello = Hello { actor, resumes, ..Hello::new(source, study, claim, at) }.sign(&self.chain, &self.key);
         let fetch = transfer::connect(&endpoint, &remote, &hello).await?;
         let mut verified = fetch.verify(&self.chain, study, &record, &operational, &self.key)?;
+        // Before anything is asked for: what was counted is not lost.
+        if let (Some(grant), Some(opening)) = (grant, verified.receipt().receipt.entry.opening()) {
+            let receipt = &verified.receipt().receipt;
+            let first = before.filter(|_| opening.resumes.is_some()).map(|before| (before.receipt, before.at));
+            let (digest, at) = first.unwrap_or_else(|| (receipt.digest(&self.chain), receipt.at));
+            let row = OpeningOf { receipt: digest, number: opening.number, is_finished: false, at };
+            self.vault.put(grant.as_bytes(), &row)?;
+        }
         if let Some(reach) = reach {
             verified.tell(reach).await?;
         }
@@ -305,6 +320,11 @@ impl StudyFetch {
         let (pack, got) = fetched.await?;
         verified.close().await;
         endpoint.close().await;
+        if let Claim::Grant { grant, .. } = &self.download.claim
+            && let Some(opening) = self.vault.get::<OpeningOf>(grant.as_bytes())?
+        {
+            self.vault.put(grant.as_bytes(), &OpeningOf { is_finished: true, ..opening })?;
+        }
         let (out, root, at) = (self.out.clone(), self.root(), (self.clock)().0);
         self.aside(move |vault| {
             let arrived = Arrived { study, cached, pack, offer, got, there, out, before, bytes };
@@ -380,7 +400,7 @@ impl Wallet {
         let Download { study, source, remote, claim, actor, .. } = download;
         let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
         let endpoint = bind_towards(key, to).await?;
-        let hello = Hello { source, study, claim, actor, at: self.now() }.sign(&self.chain(), key);
+        let hello = Hello { actor, ..Hello::new(source, study, claim, self.now()) }.sign(&self.chain(), key);
         let asking = Asking::connect(&endpoint, &remote, &hello).await?;
         Ok((endpoint, asking))
     }

@@ -170,6 +170,7 @@ pub(crate) fn terms(
         emergency: false,
         note: Bytes::default(),
         blinding,
+        conditions: None,
     }
 }
 

@@ -282,6 +282,7 @@ pub(crate) mod tests {
                 emergency: false,
                 note: Bytes::default(),
                 blinding: [0; 32],
+                conditions: None,
             },
             final_at: 8,
             at: NOW,

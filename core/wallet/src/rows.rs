@@ -4,7 +4,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_directory::Directory;
 use clavicle_ledger::encoding::{Ascending, Text, Wire};
 use clavicle_ledger::genesis::Genesis;
-use clavicle_ledger::id::{BlockId, ChainId, GrantId, ManifestRoot, SourceId, StudyId};
+use clavicle_ledger::id::{BlockId, ChainId, GrantId, ManifestRoot, ReceiptDigest, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::light::{Checkpoint, Identities, LightClient};
 use clavicle_ledger::receipt::{SignedReceipt, Tip};
@@ -584,6 +584,19 @@ pub struct CopyOf {
     pub at: Timestamp,
 }
 
+/// The newest opening of a study with a grant that was received, as its source counted it. By the grant's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OpeningOf {
+    /// The receipt with which it began.
+    pub receipt: ReceiptDigest,
+    /// Which opening it is: the first is 1.
+    pub number: u32,
+    /// Whether all that was wanted came. Else it is gone on with, which is none more.
+    pub is_finished: bool,
+    /// When it began, by the source's clock.
+    pub at: Timestamp,
+}
+
 /// A study as the ledger last proved it, to be held against copies of it. By the study's id.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Proved {
@@ -690,6 +703,7 @@ rows! {
     Invited, "invited-2", "an invitation that was shown", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 2 * 1024;
     AnswerMade, "answer", "an invitation that was answered", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;
     CopyOf, "copy", "a copy that was made", 64;
+    OpeningOf, "opening", "an opening of a study", 32 + 4 + 1 + 8;
     Proved, "proved", "a study as it was proven", Study::MAX_LEN + 16;
     InSpiteOf, "in_spite_of", "a copy's use in spite of something", 32 + 2 * (4 + 512) + 8;
     Cached, "cached", "a study that was fetched", 256;

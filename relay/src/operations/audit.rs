@@ -6,7 +6,7 @@ use clap::Args;
 use clavicle_ledger::block::Header;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::Key;
-use clavicle_ledger::receipt::{Closed, End, Entry, Opened, ReceiptClaim, Stated, Tip};
+use clavicle_ledger::receipt::{Closed, End, Entry, Opened, Opening, ReceiptClaim, Stated, Tip};
 use clavicle_ledger::source::KeyRole;
 use clavicle_ledger::state::{ReadError, ReadRows as _, StateKey};
 use clavicle_ledger::time::Timestamp;
@@ -236,9 +236,9 @@ impl AuditedReceipts {
         self.unlisted = self.unlisted.saturating_add(receipt.receipt.unlisted);
         self.countersigned += u64::from(receipt.countersignature.is_some());
         match &receipt.receipt.entry {
-            Entry::Opened(_) => self.opened += 1,
+            Entry::Opened(_) | Entry::Opening(_) | Entry::EmergencyOpening(..) => self.opened += 1,
             Entry::Refused(_) => self.refused += 1,
-            Entry::Closed(_) | Entry::RevocationSeen { .. } => {}
+            Entry::Closed(_) | Entry::RevocationSeen { .. } | Entry::Alerted { .. } | Entry::Restored { .. } => {}
         }
     }
 
@@ -309,6 +309,22 @@ impl AuditRow {
         };
         match &said.entry {
             Entry::Opened(opened) => row.opened(opened),
+            Entry::Opening(opening) => row.opening(opening),
+            Entry::EmergencyOpening(opening, stated) => {
+                row.opening(opening);
+                let second = stated.second.as_ref().map(|second| format!(", with {}", second.name)).unwrap_or_default();
+                row.sentence = format!("{}{second}; the reason given: {}", row.sentence, stated.reason);
+            }
+            Entry::Alerted { stage, digest: _ } => {
+                "alerted".clone_into(&mut row.what);
+                row.sentence = format!("an alert about a finding was {}", stage.code());
+            }
+            Entry::Restored { copied } => {
+                "restored".clone_into(&mut row.what);
+                row.sentence = format!(
+                    "the receipts were put back from a copy of {copied}: what was written since may be missing"
+                );
+            }
             Entry::Closed(closed) => row.closed(*closed),
             Entry::Refused(refused) => {
                 "refused".clone_into(&mut row.what);
@@ -323,6 +339,17 @@ impl AuditRow {
             }
         }
         row
+    }
+
+    fn opening(&mut self, Opening { opened, number, resumes, member, credential: _ }: &Opening) {
+        self.opened(opened);
+        let which = match (number, resumes) {
+            (0, _) => String::new(),
+            (number, None) => format!(", opening {number}"),
+            (number, Some(before)) => format!(", opening {number} gone on with, which began with {before}"),
+        };
+        let member = member.map(|key| format!(", signed by {}", short(&key.to_string()))).unwrap_or_default();
+        self.sentence = format!("{}{which}{member}", self.sentence);
     }
 
     fn opened(&mut self, opened: &Opened) {

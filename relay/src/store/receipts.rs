@@ -6,6 +6,7 @@
 //! order_v1        number                     ─► study (32), sequence, digest (32)      as they were written, whichever study
 //! revocations_v1  study (32), grant (32)     ─► sequence of the receipt that says its revocation was seen
 //! accesses_v1     study (32), grant (32)     ─► how often it was opened with that grant on the day of the study's book
+//! openings_v1     study (32), grant (32)     ─► how often it was opened with that grant, and which openings may be gone on with
 //! anchors_v1      sequence of the anchor     ─► its first number, how many, the transaction, its height
 //! runs_v1         first number of an anchor  ─► sequence of the anchor
 //! counts_v1       name                       ─► the next number; the next that no anchor has; refusals of a day
@@ -19,6 +20,12 @@
 //! A receipt is on the disk before a byte is sent, and a thousand recipients may come in a moment. One thread writes, and takes all that has
 //! queued meanwhile into one commit: however many come, they wait for one commit that is under way and for their own. Which receipt is
 //! the next of a study is decided there, and nowhere else.
+//!
+//! # Openings are counted where they are written
+//!
+//! Terms may say how often a study is opened. The count is in the commit that the receipt is in, by the one writer: of two that come at once for the
+//! last opening one has it, and a relay that is killed has both or neither. An opening that was not finished is gone on with for a day by who names
+//! its receipt; that is none more. Counts are kept while the grant can live.
 //!
 //! # What keeps it bounded
 //!
@@ -37,7 +44,7 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use clavicle_ledger::id::{ChainId, GrantId, SourceId, StudyId};
+use clavicle_ledger::id::{ChainId, GrantId, ReceiptDigest, SourceId, StudyId};
 use clavicle_ledger::key::{SecretKey, Signature, SignatureError};
 use clavicle_ledger::receipt::{Entry, Refused, SignedReceipt};
 use clavicle_ledger::study::MAX_GRANTS;
@@ -56,6 +63,7 @@ const RECEIPTS: TableDefinition<'_, (&[u8; 32], u64), &[u8]> = TableDefinition::
 const ORDER: TableDefinition<'_, u64, (&[u8; 32], u64, &[u8; 32])> = TableDefinition::new("order_v1");
 const REVOCATIONS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), u64> = TableDefinition::new("revocations_v1");
 const ACCESSES: TableDefinition<'_, (&[u8; 32], &[u8; 32]), u32> = TableDefinition::new("accesses_v1");
+const OPENINGS: TableDefinition<'_, (&[u8; 32], &[u8; 32]), &[u8]> = TableDefinition::new("openings_v1");
 const ANCHORS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("anchors_v1");
 const RUNS: TableDefinition<'_, u64, u64> = TableDefinition::new("runs_v1");
 const COUNTS: TableDefinition<'_, &str, u64> = TableDefinition::new("counts_v1");
@@ -103,6 +111,17 @@ impl Default for Limits {
     }
 }
 
+/// What is asked of an opening that is to be written down.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AskedOpening {
+    /// How many openings the grant allows; none is as many as wanted.
+    pub most: Option<u32>,
+    /// The receipt of an opening that is to be gone on with.
+    pub resumes: Option<ReceiptDigest>,
+    /// When the grant ends.
+    pub until: Timestamp,
+}
+
 /// Who writes receipts.
 #[derive(Clone, Debug)]
 pub struct ReceiptSigner {
@@ -142,6 +161,9 @@ pub enum ReceiptsError {
         "the study was opened as often today as it may be by its holder, with this grant, or with all grants; it is served again tomorrow"
     )]
     TooMany,
+    /// As often as the terms allow.
+    #[error("the study was opened as often as the terms of the grant allow")]
+    NoOpeningLeft,
     /// The system gave no random bytes.
     #[error("the system's random generator failed")]
     Random(#[source] getrandom::Error),
@@ -211,6 +233,7 @@ impl Receipts {
             transaction.open_table(ORDER)?;
             transaction.open_table(REVOCATIONS)?;
             transaction.open_table(ACCESSES)?;
+            transaction.open_table(OPENINGS)?;
             transaction.open_table(ANCHORS)?;
             transaction.open_table(RUNS)?;
             transaction.open_table(COUNTS).map(drop)
@@ -243,9 +266,23 @@ impl Receipts {
     /// # Errors
     /// [`ReceiptsError`]; others come with the [`Writing`].
     pub fn append(&self, study: StudyId, at: Timestamp, entry: Entry) -> Result<Writing, ReceiptsError> {
+        self.open_study(study, at, entry, AskedOpening::default())
+    }
+
+    /// Writes down that a study was opened, and counts it, in one step. Which opening it is stands in the receipt then.
+    ///
+    /// # Errors
+    /// [`ReceiptsError`]; others come with the [`Writing`]: [`ReceiptsError::NoOpeningLeft`].
+    pub fn open_study(
+        &self,
+        study: StudyId,
+        at: Timestamp,
+        entry: Entry,
+        asked: AskedOpening,
+    ) -> Result<Writing, ReceiptsError> {
         let (told, writing) = oneshot::channel();
         self.queue(Work {
-            task: Task::Append { study, at, entry, blinding: random().map_err(ReceiptsError::Random)? },
+            task: Task::Append { study, at, entry, asked, blinding: random().map_err(ReceiptsError::Random)? },
             told: Some(told),
         })?;
         Ok(Writing(writing))

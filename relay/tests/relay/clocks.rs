@@ -177,7 +177,7 @@ impl Hospital {
     /// Why the holder is refused, who always is: by the images alone, which this hospital does not have, if by nothing else.
     fn refused(&self) -> String {
         let (source, at) = (self.service.member.source, self.now());
-        let hello = Hello { source, study: self.study, claim: Claim::Holder, actor: None, at };
+        let hello = Hello::new(source, self.study, Claim::Holder, at);
         let hello = hello.sign(&self.service.member.chain, &secret("holder"));
         let reference = self.gate.admit(secret("holder").public(), &hello).unwrap_err();
         let closed = Status {}.work(&self.service).unwrap().closed;

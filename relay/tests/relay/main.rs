@@ -15,6 +15,7 @@ mod journal;
 mod keeper;
 mod mailboxes;
 mod notices;
+mod openings;
 mod packed;
 mod pickups;
 mod publication;

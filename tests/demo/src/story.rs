@@ -264,7 +264,7 @@ impl Story<'_> {
         let (received, chain) = (&granted.received, self.genesis.chain_id());
         let claim = Claim::Grant { grant: granted.id, terms: received.terms.clone() };
         let (source, study) = (received.source, received.study);
-        let hello = Hello { source, study, claim, actor: None, at: (self.clock)().0 };
+        let hello = Hello::new(source, study, claim, (self.clock)().0);
         let endpoint = bind_towards(key, *at.addresses.first().ok_or(WalletError::NoSource)?).await?;
         let answer = transfer::connect(&endpoint, at, &hello.sign(&chain, key)).await;
         endpoint.close().await;

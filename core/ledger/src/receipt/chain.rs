@@ -49,7 +49,7 @@ pub enum ChainError {
     #[error("receipt {0} is from before the one that it follows")]
     Time(u64),
     /// An end without a beginning.
-    #[error("receipt {0} says that something ended that had not begun")]
+    #[error("receipt {0} ends, or goes on with, what had not begun")]
     NotOpened(u64),
 }
 
@@ -90,7 +90,11 @@ impl Tip {
         if *at < self.at {
             return Err(ChainError::Time(*sequence));
         }
-        if matches!(entry, Entry::Closed(closed) if closed.opened >= *sequence) {
+        let before = match entry {
+            Entry::Closed(closed) => Some(closed.opened),
+            entry => entry.opening().and_then(|opening| opening.resumes),
+        };
+        if before.is_some_and(|before| before >= *sequence) {
             return Err(ChainError::NotOpened(*sequence));
         }
         let next = sequence.checked_add(1).ok_or(ChainError::Sequence { given: *sequence, due: self.next })?;

@@ -33,11 +33,13 @@ pub use self::statement::{
 };
 use crate::authorise::{Actor, Claim, SignedHello};
 use crate::domain::{self, Tag};
-use crate::encoding::Wire;
-use crate::id::{ChainId, GrantId, HelloDigest, ManifestRoot, ReceiptDigest, SourceId, StudyId};
+use crate::encoding::{Text, Wire};
+use crate::id::{
+    AlertDigest, ChainId, CredentialDigest, GrantId, HelloDigest, ManifestRoot, ReceiptDigest, SourceId, StudyId,
+};
 use crate::key::{Key, SecretKey, Signature, SignatureError};
 use crate::terms::PurposeOfUse;
-use crate::time::Timestamp;
+use crate::time::{DAY_MS, Timestamp};
 
 /// One thing that happened to a study at its source.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -76,6 +78,184 @@ pub enum Entry {
         /// Which grant ends.
         grant: GrantId,
     },
+    /// Somebody was let in; since openings are counted, in place of [`Entry::Opened`].
+    Opening(Box<Opening>),
+    /// Somebody was let in by an emergency card.
+    EmergencyOpening(Box<Opening>, Box<EmergencyStated>),
+    /// An alert about a finding has come to a stage.
+    Alerted {
+        /// Which.
+        stage: AlertStage,
+        /// Of what was said then, which those know who were told.
+        digest: AlertDigest,
+    },
+    /// The source's receipts were put back from a copy: what was written between then and now may be missing.
+    Restored {
+        /// When the copy was made.
+        copied: Timestamp,
+    },
+}
+
+/// For how long an opening that was not finished can be gone on with, in milliseconds.
+pub const RESUMED_WITHIN_MS: u64 = DAY_MS;
+
+/// Somebody was let in, with what is counted and who signed.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Opening {
+    /// Who, by what right, to what.
+    pub opened: Opened,
+    /// Which opening on this grant it is: the first is 1. 0 where none are counted: by the holder.
+    pub number: u32,
+    /// The receipt of the same opening that this goes on with; none where it begins.
+    pub resumes: Option<u64>,
+    /// The key of the person who acted and signed.
+    pub member: Option<Key>,
+    /// The credential that was shown.
+    pub credential: Option<CredentialDigest>,
+}
+
+/// What was said of an emergency.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct EmergencyStated {
+    /// The reason.
+    pub reason: Text<256>,
+    /// The second person; without one somebody else is to look at the case afterwards.
+    pub second: Option<Second>,
+}
+
+/// The second person of an emergency.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Second {
+    /// The key that signed.
+    pub key: Key,
+    /// The name, as they said.
+    pub name: Text<128>,
+    /// The credential that was shown.
+    pub credential: Option<CredentialDigest>,
+}
+
+/// How far an alert is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+pub enum AlertStage {
+    /// Somebody found something that cannot wait.
+    Raised,
+    /// It was sent to somebody.
+    Sent,
+    /// A mailbox has it.
+    Stored,
+    /// A device has it.
+    Delivered,
+    /// A person looked at it.
+    Opened,
+    /// A person took it on.
+    Acknowledged,
+    /// A person did not take it on, and said who will.
+    Declined,
+    /// The next in line is told.
+    Escalated,
+    /// Somebody was called, and read it back.
+    Called,
+    /// What it says was corrected.
+    Corrected,
+    /// It was none.
+    Withdrawn,
+    /// What was to follow is due.
+    FollowUpDue,
+    /// It was acted on.
+    Acted,
+    /// Nothing is left to do.
+    Closed,
+}
+
+impl AlertStage {
+    /// Every stage.
+    pub const ALL: [Self; 14] = [
+        Self::Raised,
+        Self::Sent,
+        Self::Stored,
+        Self::Delivered,
+        Self::Opened,
+        Self::Acknowledged,
+        Self::Declined,
+        Self::Escalated,
+        Self::Called,
+        Self::Corrected,
+        Self::Withdrawn,
+        Self::FollowUpDue,
+        Self::Acted,
+        Self::Closed,
+    ];
+
+    /// A word for programs.
+    #[must_use]
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::Raised => "raised",
+            Self::Sent => "sent",
+            Self::Stored => "stored",
+            Self::Delivered => "delivered",
+            Self::Opened => "opened",
+            Self::Acknowledged => "acknowledged",
+            Self::Declined => "declined",
+            Self::Escalated => "escalated",
+            Self::Called => "called",
+            Self::Corrected => "corrected",
+            Self::Withdrawn => "withdrawn",
+            Self::FollowUpDue => "follow-up due",
+            Self::Acted => "acted on",
+            Self::Closed => "closed",
+        }
+    }
+}
+
+impl Entry {
+    /// Who was let in, if somebody was, by whichever version of receipts.
+    #[must_use]
+    pub fn opened(&self) -> Option<&Opened> {
+        match self {
+            Self::Opened(opened) => Some(opened),
+            _ => self.opening().map(|opening| &opening.opened),
+        }
+    }
+
+    /// The opening with what is counted, if it is one that says so.
+    #[must_use]
+    pub fn opening(&self) -> Option<&Opening> {
+        match self {
+            Self::Opening(opening) | Self::EmergencyOpening(opening, _) => Some(opening),
+            _ => None,
+        }
+    }
+
+    /// The same, to count it.
+    pub fn opening_mut(&mut self) -> Option<&mut Opening> {
+        match self {
+            Self::Opening(opening) | Self::EmergencyOpening(opening, _) => Some(opening),
+            _ => None,
+        }
+    }
+
+    /// What is written down when `remote`, which said `hello`, is let in to this revision with this root. Which opening it is, and whether it goes
+    /// on with another, is found out when it is written.
+    #[must_use]
+    pub fn opens(chain: &ChainId, remote: Key, hello: &SignedHello, current: (u32, ManifestRoot)) -> Self {
+        let digest = |actor: &Option<Actor>| actor.as_ref().and_then(|actor| actor.credential_digest(chain));
+        let said = &hello.hello;
+        let opening = Box::new(Opening {
+            opened: Opened::of(chain, remote, hello, current),
+            number: 0,
+            resumes: None,
+            member: hello.member.map(|member| member.key),
+            credential: digest(&said.actor),
+        });
+        let Some(emergency) = &said.emergency else { return Self::Opening(opening) };
+        let second = hello.second.zip(emergency.second.as_ref()).map(|(signed, actor)| Second {
+            key: signed.key,
+            name: actor.name.clone(),
+            credential: digest(&emergency.second),
+        });
+        Self::EmergencyOpening(opening, Box::new(EmergencyStated { reason: emergency.reason.clone(), second }))
+    }
 }
 
 /// Somebody was let in.
@@ -109,6 +289,17 @@ pub enum ReceiptClaim {
         /// Granted from an emergency card.
         emergency: bool,
     },
+}
+
+impl ReceiptClaim {
+    /// The grant, if it is one.
+    #[must_use]
+    pub const fn grant(self) -> Option<GrantId> {
+        match self {
+            Self::Holder => None,
+            Self::Grant { grant, .. } => Some(grant),
+        }
+    }
 }
 
 /// Nothing more is sent.
@@ -212,23 +403,16 @@ impl Receipt {
     #[must_use]
     pub fn grant(&self) -> Option<GrantId> {
         match &self.entry {
-            Entry::Opened(opened) => match opened.claim {
-                ReceiptClaim::Holder => None,
-                ReceiptClaim::Grant { grant, .. } => Some(grant),
-            },
-            Entry::Closed(_) => None,
             Entry::Refused(refused) => refused.grant,
             Entry::RevocationSeen { grant } => Some(*grant),
+            entry => entry.opened().and_then(|opened| opened.claim.grant()),
         }
     }
 
     /// Who signs it beside the source: whoever was let in.
     #[must_use]
-    pub const fn countersigner(&self) -> Option<Key> {
-        match &self.entry {
-            Entry::Opened(opened) => Some(opened.remote),
-            Entry::Closed(_) | Entry::Refused(_) | Entry::RevocationSeen { .. } => None,
-        }
+    pub fn countersigner(&self) -> Option<Key> {
+        self.entry.opened().map(|opened| opened.remote)
     }
 }
 

@@ -33,6 +33,10 @@ pub enum RefusalReason {
     Status,
     /// A revocation was seen that is not in a block yet.
     RevocationSeen,
+    /// Nobody who may act signed for it.
+    Member,
+    /// It was opened as often as the terms allow.
+    Openings,
 }
 
 impl<E> From<&Refused<E>> for RefusalReason {
@@ -45,7 +49,10 @@ impl<E> From<&Refused<E>> for RefusalReason {
             | Refused::Stale { .. }
             | Refused::UnknownStudy
             | Refused::NotOurStudy => Self::Unavailable,
-            Refused::OtherSource | Refused::Signature(_) | Refused::HelloTime { .. } => Self::Hello,
+            Refused::OtherSource | Refused::Signature(_) | Refused::Member(_) | Refused::HelloTime { .. } => {
+                Self::Hello
+            }
+            Refused::NoMember | Refused::NoReason => Self::Member,
             Refused::NotHolder => Self::NotHolder,
             Refused::NoGrant => Self::NoGrant,
             Refused::NotGrantee => Self::NotGrantee,
@@ -79,6 +86,8 @@ impl fmt::Display for RefusalReason {
             Self::SeriesGone => "the series it names were not in the study any more",
             Self::Status => "the study was not served",
             Self::RevocationSeen => "the grant was revoked",
+            Self::Member => "nobody who may act for them signed for it, or gave the reason for an emergency",
+            Self::Openings => "it had been opened as often as the terms allow",
         })
     }
 }

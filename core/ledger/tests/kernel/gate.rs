@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use clavicle_ledger::action::NewStatus;
 use clavicle_ledger::authorise::{
-    Actor, Authorisation, Claim, Hello, Refused, SeenRevocation, SignedHello, View, authorise, seen_revocation,
+    Actor, Authorisation, Claim, Emergency, Hello, Refused, SeenRevocation, SignedHello, View, authorise,
+    seen_revocation,
 };
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Fault, Text};
 use clavicle_ledger::genesis::Parameters;
@@ -12,7 +13,7 @@ use clavicle_ledger::id::{GrantId, ManifestRoot, SeriesId, SourceId};
 use clavicle_ledger::key::{SecretKey, SignatureError};
 use clavicle_ledger::state::{ReadError, StateKey};
 use clavicle_ledger::study::{Capacity, DelegateRole, Grave, Reason, Standing};
-use clavicle_ledger::terms::{SeriesScope, Terms};
+use clavicle_ledger::terms::{Conditions, SeriesScope, Terms};
 use clavicle_ledger::time::{Day, LocalTime, Timestamp};
 
 use crate::world::{DAY, Granted, World, delegate, grant, revise, revoke, secret};
@@ -46,6 +47,25 @@ impl Scene {
     fn hello(&self, granted: &Granted) -> Hello {
         self.world.hello(granted.study, granted.claim())
     }
+}
+
+impl Scene {
+    /// The hello of somebody who shows a credential, in an emergency for this reason.
+    fn stated(&self, granted: &Granted, reason: Option<&str>) -> SignedHello {
+        let emergency = reason.map(|reason| Emergency { reason: Text::new(reason).unwrap(), second: None });
+        let hello = Hello { actor: Some(actor(b"credential")), emergency, ..self.hello(granted) };
+        hello.sign(&self.world.chain, &self.grantee)
+    }
+
+    fn decided(&self, hello: &SignedHello) -> Verdict {
+        let none = BTreeSet::new();
+        authorise(&self.world.view(&none), LocalTime(self.world.now()), self.grantee.public(), hello).map(drop)
+    }
+}
+
+/// Somebody who shows this credential.
+fn actor(credential: &[u8]) -> Actor {
+    Actor { name: Text::new("Dr Rossi").unwrap(), credential: Bytes::new(credential.to_vec()).unwrap() }
 }
 
 type Verdict = Result<(), Refused<std::convert::Infallible>>;
@@ -126,8 +146,8 @@ fn a_hello_too_long_is_not_even_read() {
     let granted = scene.grant(scene.world.terms(DAY));
     let bytes = encoding::encode(&scene.hello(&granted).sign(&scene.world.chain, &scene.grantee));
     assert!(encoding::decode::<SignedHello>(&bytes).is_ok());
-    let fault = encoding::decode::<SignedHello>(&[bytes.as_slice(), &[0; 4096]].concat()).unwrap_err().fault;
-    assert_eq!(fault, Fault::TooLong { len: bytes.len() + 4096, max: 4096 });
+    let fault = encoding::decode::<SignedHello>(&[bytes.as_slice(), &[0; 6144]].concat()).unwrap_err().fault;
+    assert_eq!(fault, Fault::TooLong { len: bytes.len() + 6144, max: 6144 });
 }
 
 #[test]
@@ -255,7 +275,10 @@ fn care_team_and_emergency_grants_are_brief_and_say_what_they_are() {
     let grantee = scene.grantee.public();
     let by = |scene: &mut Scene, who: &str, terms: Terms| {
         let granted = scene.world.grant(scene.world.id(1), &secret(who), &grantee, terms).unwrap();
-        let answer = verdict(scene, &granted);
+        let signed = scene
+            .stated(&granted, granted.terms.emergency.then_some("unconscious"))
+            .with_member(&scene.world.chain, &secret("member"));
+        let answer = scene.decided(&signed);
         scene.world.revoke(scene.world.id(1), &secret(who), granted.grant).unwrap();
         answer
     };
@@ -274,6 +297,83 @@ fn care_team_and_emergency_grants_are_brief_and_say_what_they_are() {
     assert_eq!(by(&mut scene, "holder", terms), Err(Refused::Emergency));
     let terms = Terms { expires: scene.world.now().plus(20 * DAY), ..brief(&scene) };
     assert_eq!(by(&mut scene, "helper", terms), Ok(()));
+}
+
+/// What was signed before there were conditions opens as it did, and conditions are signed for like all the rest.
+#[test]
+fn terms_without_conditions_stay_good_and_no_version_passes_for_the_other() {
+    let mut scene = scene();
+    let before = scene.grant(scene.world.terms(3 * DAY));
+    assert_eq!(verdict(&scene, &before), Ok(()));
+    let with = |terms: &Terms, conditions| Terms { conditions, ..terms.clone() };
+    let none_asked = Granted { terms: with(&before.terms, Some(Conditions::default())), ..before.clone() };
+    assert_eq!(verdict(&scene, &none_asked), Err(Refused::OtherTerms));
+    scene.grantee = secret("second");
+    let conditions = Conditions { openings: Some(2), view_only: true, ..Conditions::default() };
+    let counted = scene.grant(with(&scene.world.terms(3 * DAY), Some(conditions.clone())));
+    assert_eq!(verdict(&scene, &counted), Ok(()));
+    for other in [None, Some(Conditions { openings: None, ..conditions.clone() }), Some(Conditions::default())] {
+        let wider = Granted { terms: with(&counted.terms, other), ..counted.clone() };
+        assert_eq!(verdict(&scene, &wider), Err(Refused::OtherTerms));
+    }
+    // Both are read back as they were signed.
+    for terms in [&before.terms, &counted.terms] {
+        assert_eq!(encoding::decode::<Terms>(&encoding::encode(terms)).as_ref(), Ok(terms));
+    }
+    let mut bytes = encoding::encode(&before.terms);
+    assert_eq!(bytes[7], 0);
+    bytes[7] = 3;
+    assert_eq!(encoding::decode::<Terms>(&bytes).unwrap_err().fault, Fault::UnknownVersion);
+}
+
+#[test]
+fn where_a_member_is_asked_for_one_signs_and_shows_a_credential() {
+    let mut scene = scene();
+    let conditions = Conditions { members_of: Some(secret("team").public()), ..Conditions::default() };
+    let granted = scene.grant(Terms { conditions: Some(conditions), ..scene.world.terms(3 * DAY) });
+    let (chain, member) = (scene.world.chain, secret("member"));
+    let signed = scene.stated(&granted, None);
+    assert_eq!(scene.decided(&signed), Err(Refused::NoMember));
+    assert_eq!(scene.decided(&signed.clone().with_member(&chain, &member)), Ok(()));
+    // Without a credential, and under another hello.
+    let bare = scene.hello(&granted).sign(&chain, &scene.grantee).with_member(&chain, &member);
+    assert_eq!(scene.decided(&bare), Err(Refused::NoMember));
+    let copied = SignedHello { member: bare.member, ..signed.clone() };
+    assert_eq!(scene.decided(&copied), Err(Refused::Member(SignatureError::Wrong)));
+    // By the key of the connection, in the member's name.
+    let mut forged = signed.with_member(&chain, &scene.grantee);
+    forged.member.as_mut().unwrap().key = member.public();
+    assert_eq!(scene.decided(&forged), Err(Refused::Member(SignatureError::Wrong)));
+    // A second person stands for an emergency and for nothing else.
+    let two = scene.stated(&granted, None).with_member(&chain, &member).with_second(&chain, &secret("second"));
+    assert_eq!(scene.decided(&two), Err(Refused::NoReason));
+}
+
+#[test]
+fn an_emergency_has_a_reason_and_one_or_two_who_sign_for_it() {
+    let mut scene = scene();
+    let terms = Terms { emergency: true, ..scene.world.terms(DAY) };
+    let id = scene.world.id(1);
+    let granted = scene.world.grant(id, &secret("card"), &scene.grantee.public(), terms).unwrap();
+    let (chain, member) = (scene.world.chain, secret("member"));
+    let stated = |reason| scene.stated(&granted, reason);
+    assert_eq!(scene.decided(&stated(Some("unconscious")).with_member(&chain, &member)), Ok(()));
+    assert_eq!(scene.decided(&stated(Some("unconscious"))), Err(Refused::NoReason));
+    assert_eq!(scene.decided(&stated(Some("  ")).with_member(&chain, &member)), Err(Refused::NoReason));
+    assert_eq!(scene.decided(&stated(None).with_member(&chain, &member)), Err(Refused::NoReason));
+    let two = |second: &[u8], key: &SecretKey| {
+        let emergency = Emergency { reason: Text::new("unconscious").unwrap(), second: Some(actor(second)) };
+        let hello = Hello { emergency: Some(emergency), ..stated(None).hello };
+        let signed = hello.sign(&chain, &scene.grantee).with_member(&chain, &member);
+        (scene.decided(&signed), scene.decided(&signed.with_second(&chain, key)))
+    };
+    assert_eq!(two(b"another", &secret("second")), (Err(Refused::NoReason), Ok(())));
+    assert_eq!(two(b"", &secret("second")).1, Err(Refused::NoReason), "who shows nothing is nobody");
+    assert_eq!(two(b"another", &member).1, Err(Refused::NoReason), "one person is not two");
+    // Nothing else is opened as an emergency, not by the holder either.
+    let hello =
+        Hello { emergency: stated(Some("unconscious")).hello.emergency, ..scene.world.hello(id, Claim::Holder) };
+    assert_eq!(scene.world.fetch(hello, &scene.holder).unwrap_err(), Refused::NoReason);
 }
 
 #[test]

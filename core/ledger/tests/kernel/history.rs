@@ -12,7 +12,7 @@ use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::source::{Source, SourceKind};
 use clavicle_ledger::state::{ReadRows as _, StateKey, Upgrade};
 use clavicle_ledger::study::{Delegate, DelegateRole, Powers, Reason, Status};
-use clavicle_ledger::terms::Terms;
+use clavicle_ledger::terms::{Conditions, Terms};
 use clavicle_ledger::time::{DAY_MS, Day, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Verified};
 use clavicle_ledger::vote::VoteKind;
@@ -513,12 +513,16 @@ impl History {
         let seen = self.world.seen(study);
         let (revision, manifest_root) =
             seen.map_or((0, ManifestRoot::from_bytes([0; 32])), |study| (study.revision, study.manifest_root));
+        let blinding: [u8; 32] = self.dice.bytes();
+        // Of either version.
+        let conditions = Conditions { openings: Some(u32::from(blinding[1])), ..Conditions::default() };
         let terms = Terms {
             not_before: self.world.now(),
             expires: expiry_day.start(),
             revision,
             manifest_root,
-            blinding: self.dice.bytes(),
+            blinding,
+            conditions: blinding[0].is_multiple_of(2).then_some(conditions),
             ..self.world.terms(0)
         };
         let action = Grant {

@@ -5,13 +5,15 @@ use clavicle_ledger::authorise::{Actor, Refused as GateRefused};
 use clavicle_ledger::block::{InclusionError, prove_inclusion};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire as _};
 use clavicle_ledger::genesis::Parameters;
-use clavicle_ledger::id::{GrantId, HelloDigest, ManifestRoot, ReceiptDigest, SourceId, StudyId};
+use clavicle_ledger::id::{
+    AlertDigest, CredentialDigest, GrantId, HelloDigest, ManifestRoot, ReceiptDigest, SourceId, StudyId,
+};
 use clavicle_ledger::key::{Key, SecretKey, SignatureError};
 use clavicle_ledger::light::{LightClient, LightError};
 use clavicle_ledger::receipt::{
-    Anchored, ChainError, Closed, End, Entry, Inclusion, MAX_STATED, NotIncluded, Opened, ProvenAnchor, Receipt,
-    ReceiptClaim, ReceiptError, RefusalReason, Refused, SignedReceipt, Stated, Statement, StatementError, Tip,
-    UnprovenAnchor, anchor_root,
+    AlertStage, Anchored, ChainError, Closed, EmergencyStated, End, Entry, Inclusion, MAX_STATED, NotIncluded, Opened,
+    Opening, ProvenAnchor, Receipt, ReceiptClaim, ReceiptError, RefusalReason, Refused, Second, SignedReceipt, Stated,
+    Statement, StatementError, Tip, UnprovenAnchor, anchor_root,
 };
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::terms::PurposeOfUse;
@@ -43,6 +45,23 @@ impl Book {
         let reason = RefusalReason::RevocationSeen;
         book.write(Entry::Refused(Refused { remote: secret("grantee").public(), grant: Some(grant), reason }));
         book.write(Entry::RevocationSeen { grant });
+        let granted = ReceiptClaim::Grant { grant, purpose, emergency: false };
+        book.write(opening(granted, 1, None));
+        book.write(Entry::Closed(Closed { opened: 5, items: 3, bytes: 1_000_000, end: End::Broken }));
+        book.write(opening(granted, 1, Some(5)));
+        let stated = EmergencyStated {
+            reason: Text::new("unconscious after a fall").unwrap(),
+            second: Some(Second {
+                key: secret("second").public(),
+                name: Text::new("Dr Bianchi").unwrap(),
+                credential: Some(CredentialDigest::from_bytes([11; 32])),
+            }),
+        };
+        let granted = ReceiptClaim::Grant { grant, purpose: PurposeOfUse::EmergencyTreatment, emergency: true };
+        let Entry::Opening(inner) = opening(granted, 2, None) else { panic!() };
+        book.write(Entry::EmergencyOpening(inner, Box::new(stated)));
+        book.write(Entry::Alerted { stage: AlertStage::Acknowledged, digest: AlertDigest::from_bytes([12; 32]) });
+        book.write(Entry::Restored { copied: Timestamp(1_790_000_000_000) });
         book.receipts[0] = book.countersigned(0, &book.source_key());
         book.anchor();
         book
@@ -154,6 +173,18 @@ impl Book {
     }
 }
 
+/// An opening with this number, by the grantee and a member who signed.
+fn opening(claim: ReceiptClaim, number: u32, resumes: Option<u64>) -> Entry {
+    let Entry::Opened(opened) = opened(&secret("grantee"), claim) else { panic!() };
+    Entry::Opening(Box::new(Opening {
+        opened: *opened,
+        number,
+        resumes,
+        member: Some(secret("member").public()),
+        credential: Some(CredentialDigest::from_bytes([10; 32])),
+    }))
+}
+
 fn opened(remote: &SecretKey, claim: ReceiptClaim) -> Entry {
     Entry::Opened(Box::new(Opened {
         remote: remote.public(),
@@ -175,12 +206,12 @@ fn both_sides_sign_and_a_phone_believes_what_is_anchored() {
     assert_eq!(book.verify(&statement), Ok(book.tip()));
     let client = book.client();
     let keys = [book.signer().public()];
-    for sequence in 0..5 {
+    for sequence in 0..11 {
         let single = statement.single(sequence).unwrap();
         let believed = |header: &_| client.newest() == header;
         assert_eq!(single.verify(&book.world.chain, book.source(), &keys, believed), Ok(1));
     }
-    assert_eq!(statement.single(5), None);
+    assert_eq!(statement.single(11), None);
 }
 
 #[test]
@@ -233,6 +264,10 @@ fn nothing_is_left_out_put_in_or_changed_without_its_showing() {
     assert!(follow(after(2), &same_time).is_ok());
     let ended = Entry::Closed(Closed { opened: 2, items: 0, bytes: 0, end: End::Broken });
     assert_eq!(follow(after(2), &Receipt { entry: ended, ..receipt(2) }), Err(ChainError::NotOpened(2)));
+    let granted =
+        ReceiptClaim::Grant { grant: GrantId::from_bytes([8; 32]), purpose: PurposeOfUse::Legal, emergency: false };
+    let ahead = Receipt { entry: opening(granted, 1, Some(2)), ..receipt(2) };
+    assert_eq!(follow(after(2), &ahead), Err(ChainError::NotOpened(2)));
     assert_eq!(follow(after(2), &Receipt { study: book.world.id(2), ..receipt(2) }), Err(ChainError::OtherStudy));
     let source = hospitals()[1].id(&chain);
     assert_eq!(follow(after(2), &Receipt { source, ..receipt(2) }), Err(ChainError::OtherSource));
@@ -285,7 +320,7 @@ fn a_statement_with_one_thing_wrong_is_not_believed() {
     // What is known already is not gone through again.
     let about = (book.source(), book.study());
     let again = good.verify(&book.world.chain, about, book.tip(), &[hashes[0]], |header| client.newest() == header);
-    assert_eq!(again, Err(StatementError::Chain(ChainError::Sequence { given: 0, due: 5 })));
+    assert_eq!(again, Err(StatementError::Chain(ChainError::Sequence { given: 0, due: 11 })));
 }
 
 /// A header from before a change of validators is still the network's, for what happened once.
@@ -337,6 +372,9 @@ fn every_refusal_has_its_code() {
     assert_eq!(code(GateRefused::ClockBehind { behind_ms: 1 }), RefusalReason::Unavailable);
     assert_eq!(code(GateRefused::Signature(SignatureError::Wrong)), RefusalReason::Hello);
     assert_eq!(code(GateRefused::OtherTerms), RefusalReason::Terms);
+    assert_eq!(code(GateRefused::Member(SignatureError::Wrong)), RefusalReason::Hello);
+    assert_eq!(code(GateRefused::NoMember), RefusalReason::Member);
+    assert_eq!(code(GateRefused::NoReason), RefusalReason::Member);
 }
 
 #[test]
@@ -346,8 +384,13 @@ fn the_longest_receipt_fits() {
     let Entry::Opened(inner) = opened(&secret("grantee"), ReceiptClaim::Holder) else { panic!() };
     let grant = GrantId::from_bytes([8; 32]);
     let claim = ReceiptClaim::Grant { grant, purpose: PurposeOfUse::Legal, emergency: true };
-    let longest = Opened { actor: Some(actor), claim, ..*inner };
-    let signed = book.next(Entry::Opened(Box::new(longest))).sign(&book.world.chain, &book.signer());
+    let opened = Opened { actor: Some(actor), claim, ..*inner };
+    let (key, credential) = (secret("member").public(), Some(CredentialDigest::from_bytes([1; 32])));
+    let longest = Opening { opened, number: u32::MAX, resumes: Some(0), member: Some(key), credential };
+    let second = Some(Second { key, name: Text::new("x".repeat(128)).unwrap(), credential });
+    let stated = EmergencyStated { reason: Text::new("x".repeat(256)).unwrap(), second };
+    let longest = Entry::EmergencyOpening(Box::new(longest), Box::new(stated));
+    let signed = book.next(longest).sign(&book.world.chain, &book.signer());
     let digest = signed.receipt.digest(&book.world.chain);
     let countersignature = Some(digest.countersign(&book.world.chain, &secret("grantee")));
     let bytes = encoding::encode(&SignedReceipt { countersignature, ..signed });

@@ -13,7 +13,7 @@ use clavicle_ledger::action::{
     Anchor, Conflict, Content, Delegate, Evidence, NewStatus, RecoverStudy, Signed, TransferStudy, Undelegate, Veto,
     Vote as Casting,
 };
-use clavicle_ledger::authorise::{Actor, Claim, Hello, SignedHello};
+use clavicle_ledger::authorise::{Actor, Claim, Emergency, Hello, SignedHello};
 use clavicle_ledger::ballot::Ballot;
 use clavicle_ledger::block::{Block, CommitCertificate, Header, InclusionProof, prove_inclusion};
 use clavicle_ledger::confirm::{Inquiry, Newest, SignedNewest};
@@ -21,7 +21,7 @@ use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::domain::{self, Tag};
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Text, Wire};
 use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
-use clavicle_ledger::id::{AnchorRoot, BlockId, EventHash, GrantId, SeriesId, StudyId, TxId};
+use clavicle_ledger::id::{AnchorRoot, BlockId, EventHash, GrantId, ReceiptDigest, SeriesId, StudyId, TxId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::light::{
     CertifiedHeader, Checkpoint, Endorsement, Identities, LightClient, MAX_ENDORSEMENT_MS, ProvenIdentity,
@@ -36,7 +36,7 @@ use clavicle_ledger::snapshot::{Chunk, Import, Skeleton};
 use clavicle_ledger::source::{Activity, KeyRole, KeyUse, Registered, Roster, Source, SourceKind};
 use clavicle_ledger::state::{Due, Ending, Head, ReadRows as _, ReplayMark, Rules, SlotHead, StateKey, Upgrade};
 use clavicle_ledger::study::{Capacity, DelegateRole, Grave, PendingRecovery, Reason, Status, Study, Tombstone};
-use clavicle_ledger::terms::{SeriesScope, Terms};
+use clavicle_ledger::terms::{Conditions, DataUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_ledger::tree::{KeyHash, Page, PagePath, Proof, StateProof, TreeReader as _, prove};
@@ -281,13 +281,40 @@ fn accepted() -> Vec<Vector> {
     out.value("candidate", &Candidate::sign(source, &mercy.secrets()).unwrap(), "");
     out.value("genesis", &world.genesis, format!("chain {chain}"));
     out.value("header", &Header::genesis(&world.genesis), format!("block {}", Header::genesis(&world.genesis).id()));
-    out.value("terms", &terms, format!("commitment {}", terms.commitment(&chain, id, &secret("grantee").public())));
+    let grantee = secret("grantee").public();
+    out.value("terms", &terms, format!("commitment {}", terms.commitment(&chain, id, &grantee)));
+    for (what, conditions) in [
+        ("with conditions, all as before", Conditions::default()),
+        (
+            "with every condition",
+            Conditions {
+                openings: Some(3),
+                view_only: true,
+                members_of: Some(secret("team").public()),
+                data_use: Ascending::from_items(vec![DataUse::NonCommercial, DataUse::GeneralResearch]).unwrap(),
+            },
+        ),
+    ] {
+        let terms = Terms { conditions: Some(conditions), ..terms.clone() };
+        out.value("terms", &terms, format!("{what}, commitment {}", terms.commitment(&chain, id, &grantee)));
+    }
     for (name, envelope) in &envelopes {
         let verified = envelope.clone().check_stateless(&chain).unwrap();
         out.value("body", &envelope.body, format!("{name} preimage {}", hex(&envelope.body.preimage(&chain))));
         out.value("envelope", envelope, format!("{name} tx {} envelope {}", verified.id(), verified.hash()));
     }
     out.value("hello", &hello, "");
+    let preimage = hex(&domain::preimage(Tag::MEMBER, &chain, &hello.hello));
+    let signed = hello.clone().with_member(&chain, &secret("member"));
+    out.value("hello", &signed, format!("digest {}, member preimage {preimage}", signed.digest(&chain)));
+    let second = Actor { name: Text::new("Dr Bianchi").unwrap(), credential: Bytes::new(vec![3, 4]).unwrap() };
+    let shown = second.credential_digest(&chain).unwrap();
+    let emergency = Emergency { reason: Text::new("unconscious after a fall").unwrap(), second: Some(second) };
+    let hello =
+        Hello { emergency: Some(emergency), resumes: Some(ReceiptDigest::from_bytes([13; 32])), ..hello.hello.clone() };
+    let hello = hello.sign(&chain, &secret("grantee"));
+    let hello = hello.with_member(&chain, &secret("member")).with_second(&chain, &secret("second"));
+    out.value("hello", &hello, format!("of an emergency, the second credential {shown}"));
 
     let mercy = world.hospitals[0].id(&chain);
     let stluke = world.hospitals[1].id(&chain);
@@ -439,6 +466,11 @@ fn receipts(out: &mut Accepted) {
             Entry::Closed(_) => "closed",
             Entry::Refused(_) => "refused",
             Entry::RevocationSeen { .. } => "revocation seen",
+            Entry::Opening(opening) if opening.resumes.is_some() => "gone on with",
+            Entry::Opening(_) => "opening",
+            Entry::EmergencyOpening(..) => "emergency opening",
+            Entry::Alerted { .. } => "alerted",
+            Entry::Restored { .. } => "restored",
         };
         let preimage = hex(&domain::preimage(Tag::RECEIPT, &chain, &signed.receipt));
         out.value("receipt", &signed.receipt, format!("{what}, digest {}", signed.receipt.digest(&chain)));
@@ -612,6 +644,46 @@ fn rejected() -> Vec<Vector> {
         let envelope = body.sign(&world.chain, &[&holder, voter]).unwrap();
         add("envelope", what, encoding::encode(&envelope));
     }
+
+    // Terms of a version that is not known, and what no version of them has.
+    let terms =
+        Terms { conditions: Some(Conditions { openings: Some(3), ..Conditions::default() }), ..world.terms(DAY) };
+    let terms = encoding::encode(&terms);
+    for version in [1, 3, 255] {
+        add("terms", &format!("version {version}"), edited(&terms, &|bytes| bytes[7] = version));
+    }
+    add("terms", "version 1, with conditions", edited(&terms, &|bytes| bytes[7] = 0));
+    add("terms", "conditions cut off", terms[..terms.len() - 1].to_vec());
+    add("terms", "trailing byte", edited(&terms, &|bytes| bytes.push(0)));
+    // openings (5), view only (1), members of (1), count of data uses (4)
+    let at = terms.len() - 11;
+    add("terms", "openings neither there nor not", edited(&terms, &|bytes| bytes[at] = 2));
+    add("terms", "a view that is neither only nor not", edited(&terms, &|bytes| bytes[at + 5] = 2));
+    add(
+        "terms",
+        "a data use without a meaning",
+        edited(&terms, &|bytes| {
+            *bytes.iter_mut().nth_back(3).unwrap() = 1;
+            bytes.push(5);
+        }),
+    );
+    add(
+        "terms",
+        "data uses out of order",
+        edited(&terms, &|bytes| {
+            *bytes.iter_mut().nth_back(3).unwrap() = 2;
+            bytes.extend([42, 6]);
+        }),
+    );
+
+    // A receipt of a kind, and an alert at a stage, without a meaning.
+    let book = Book::with_one_of_everything();
+    let receipt = |at: usize| encoding::encode(&book.receipts[at].receipt);
+    // source (32), signer (33), study (32), sequence (8), previous (32), at (8), unlisted (8)
+    let kind_at = 153;
+    add("receipt", "a kind without a meaning", edited(&receipt(4), &|bytes| bytes[kind_at] = 8));
+    add("receipt", "a stage without a meaning", edited(&receipt(9), &|bytes| bytes[kind_at + 1] = 14));
+    add("receipt", "an opening cut off", receipt(5)[..receipt(5).len() - 1].to_vec());
 
     // Lists out of order, in a record and in a scope.
     let validators = encoding::encode(&world.state.validators().unwrap());

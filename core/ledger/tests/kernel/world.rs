@@ -301,6 +301,7 @@ impl World {
             emergency: false,
             note: Bytes::default(),
             blinding: [5; 32],
+            conditions: None,
         }
     }
 
@@ -331,7 +332,7 @@ impl World {
     }
 
     pub fn hello(&self, study: StudyId, claim: Claim) -> Hello {
-        Hello { source: self.hospitals[0].id(&self.chain), study, claim, actor: None, at: self.now() }
+        Hello::new(self.hospitals[0].id(&self.chain), study, claim, self.now())
     }
 }
 

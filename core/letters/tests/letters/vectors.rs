@@ -123,6 +123,7 @@ pub(crate) fn letter() -> Letter {
         emergency: false,
         note: Bytes::default(),
         blinding: [6; 32],
+        conditions: None,
     };
     let grant = Grant {
         study,

@@ -15,7 +15,7 @@ use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, GrantId, ReceiptDigest, RequestDigest, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
-use clavicle_ledger::receipt::{End, Entry, Opened, Receipt, ReceiptClaim, SignedReceipt, Statement};
+use clavicle_ledger::receipt::{End, Entry, Receipt, ReceiptClaim, SignedReceipt, Statement};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _};
@@ -124,7 +124,7 @@ impl Hospital {
 
     /// Takes note of one more who was let in, and revokes it if it is its turn.
     fn count(&self, study: StudyId, opened: &Entry) {
-        let (Some(every), Entry::Opened(opened)) = (self.revoke_every, opened) else { return };
+        let (Some(every), Some(opened)) = (self.revoke_every, opened.opened()) else { return };
         let ReceiptClaim::Grant { grant, .. } = opened.claim else { return };
         {
             let mut revoked = self.revoked.lock().unwrap();
@@ -234,6 +234,7 @@ impl Hospital {
             emergency: false,
             note: Bytes::default(),
             blinding: [5; 32],
+            conditions: None,
         }
     }
 
@@ -282,7 +283,7 @@ impl Hospital {
 
     pub(crate) fn hello(&self, grantee: &Grantee) -> SignedHello {
         let claim = Claim::Grant { grant: grantee.grant, terms: grantee.terms.clone() };
-        let hello = Hello { source: self.id, study: grantee.study, claim, actor: None, at: self.now() };
+        let hello = Hello::new(self.id, grantee.study, claim, self.now());
         hello.sign(&self.chain, &grantee.key)
     }
 
@@ -315,7 +316,10 @@ impl Gate for Hospital {
         authorisation: &'a Authorisation,
         hello: &'a SignedHello,
     ) -> BoxFuture<'a, Result<SignedReceipt, Reference>> {
-        let opened = Opened::of(&self.chain, authorisation.remote(), hello, authorisation.current());
+        let mut entry = Entry::opens(&self.chain, authorisation.remote(), hello, authorisation.current());
+        if let Some(opening) = entry.opening_mut() {
+            opening.number = u32::from(authorisation.grant().is_some());
+        }
         let receipt = Receipt {
             source: self.id,
             signer: self.operational.public(),
@@ -324,7 +328,7 @@ impl Gate for Hospital {
             previous: ReceiptDigest::NONE,
             at: self.now(),
             unlisted: 0,
-            entry: Entry::Opened(Box::new(opened)),
+            entry,
             blinding: [3; 32],
         };
         let signed = receipt.sign(&self.chain, &self.operational);

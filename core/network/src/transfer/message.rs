@@ -16,7 +16,7 @@ use clavicle_manifest::{
 use crate::message::List;
 
 /// The protocol, as iroh negotiates it.
-pub const PROTOCOL: &[u8] = b"clavicle/transfer/1";
+pub const PROTOCOL: &[u8] = b"clavicle/transfer/2";
 
 /// Most places in one list of wants.
 pub const MAX_WANTS: usize = 4_096;

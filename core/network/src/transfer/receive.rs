@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clavicle_ledger::authorise::SignedHello;
-use clavicle_ledger::id::{ChainId, StudyId};
+use clavicle_ledger::authorise::{Claim, SignedHello};
+use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
-use clavicle_ledger::receipt::{Entry, Opened, SignedReceipt, Statement};
+use clavicle_ledger::receipt::{Entry, SignedReceipt, Statement};
 use clavicle_ledger::study::Study;
 use clavicle_manifest::{MAX_SUBTREES, StoredDigest, Subtrees, VerifyError};
 use iroh::Endpoint;
@@ -205,9 +205,9 @@ impl Fetch {
             Listing::Part(signed) => signed.verify_is(chain, operational, &record.manifest_root)?,
         }
         let receipt = &self.receipt.receipt;
-        let opened = Opened::of(chain, key.public(), &self.hello, (record.revision, record.manifest_root));
         let is_signed = self.receipt.verify(chain, self.hello.hello.source, &[*operational]).is_ok();
-        if !is_signed || receipt.study != study || receipt.entry != Entry::Opened(Box::new(opened)) {
+        let current = (record.revision, record.manifest_root);
+        if !is_signed || receipt.study != study || !is_due(chain, key.public(), &self.hello, current, &receipt.entry) {
             return Err(FetchError::Receipt);
         }
         let countersignature = Some(receipt.digest(chain).countersign(chain, key));
@@ -215,7 +215,28 @@ impl Fetch {
     }
 }
 
+/// Whether a receipt says what was said, and counts as the terms do: which opening it is the source knows.
+fn is_due(chain: &ChainId, remote: Key, hello: &SignedHello, current: (u32, ManifestRoot), written: &Entry) -> bool {
+    let mut due = Entry::opens(chain, remote, hello, current);
+    let (Some(opening), Some(said)) = (due.opening_mut(), written.opening()) else { return false };
+    (opening.number, opening.resumes) = (said.number, said.resumes);
+    let is_counted = match &hello.hello.claim {
+        Claim::Holder => said.number == 0 && said.resumes.is_none(),
+        Claim::Grant { terms, .. } => {
+            let most = terms.openings().unwrap_or(u32::MAX);
+            (1..=most).contains(&said.number) && (said.resumes.is_none() || hello.hello.resumes.is_some())
+        }
+    };
+    is_counted && due == *written
+}
+
 impl Verified {
+    /// The source's receipt of this opening.
+    #[must_use]
+    pub const fn receipt(&self) -> &SignedReceipt {
+        &self.fetch.receipt
+    }
+
     /// What there is.
     #[must_use]
     pub const fn offer(&self) -> &Offer {

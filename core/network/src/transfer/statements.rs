@@ -32,7 +32,7 @@ use crate::endpoint::{self, MessageError, Remote, read_message, remote_key, writ
 use crate::places::{Account, Place, REPLACED};
 
 /// The protocol, as iroh negotiates it.
-pub const STATEMENTS: &[u8] = b"clavicle/receipts/1";
+pub const STATEMENTS: &[u8] = b"clavicle/receipts/2";
 
 /// Receipts from this sequence on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]

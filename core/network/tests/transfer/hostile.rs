@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use clavicle_ledger::encoding;
-use clavicle_ledger::id::{ReceiptDigest, SourceId};
-use clavicle_ledger::receipt::{Entry, Opened, Receipt, ReceiptClaim};
+use clavicle_ledger::id::{CredentialDigest, ReceiptDigest, SourceId};
+use clavicle_ledger::receipt::{Entry, Opened, Opening, Receipt, ReceiptClaim};
 use clavicle_manifest::StoredHasher;
 use clavicle_network::endpoint::{Remote, bind, bind_towards};
 use clavicle_network::pack::{Pack, PackError, PackKey};
@@ -80,14 +80,10 @@ fn welcome(scene: &Scene, grantee: &Grantee, harm: impl FnOnce(&mut Receipt)) ->
         previous: ReceiptDigest::from_bytes([1; 32]),
         at: hospital.now(),
         unlisted: 0,
-        entry: Entry::Opened(Box::new(Opened::of(
-            &hospital.chain,
-            grantee.key.public(),
-            &scene.hello(grantee),
-            current,
-        ))),
+        entry: Entry::opens(&hospital.chain, grantee.key.public(), &scene.hello(grantee), current),
         blinding: [3; 32],
     };
+    receipt.entry.opening_mut().unwrap().number = 1;
     harm(&mut receipt);
     let receipt = receipt.sign(&hospital.chain, &hospital.operational);
     [&[1][..], &encoding::encode(&receipt), &encoding::encode(&hospital.offer(1))].concat()
@@ -98,11 +94,13 @@ fn welcome(scene: &Scene, grantee: &Grantee, harm: impl FnOnce(&mut Receipt)) ->
 async fn a_receipt_that_says_something_else_is_not_signed() {
     let scene = Scene::new().await;
     let (grantee, other) = (scene.grantee("grantee"), scene.grantee("other"));
-    let opened = |receipt: &mut Receipt, change: &dyn Fn(&mut Opened)| {
-        let Entry::Opened(opened) = &mut receipt.entry else { panic!() };
-        change(opened);
+    let opening = |receipt: &mut Receipt, change: &dyn Fn(&mut Opening)| {
+        change(receipt.entry.opening_mut().unwrap());
     };
-    let harms: [&dyn Fn(&mut Receipt); 7] = [
+    let opened = |receipt: &mut Receipt, change: &dyn Fn(&mut Opened)| {
+        opening(receipt, &|opening| change(&mut opening.opened));
+    };
+    let harms: [&dyn Fn(&mut Receipt); 12] = [
         &|receipt| receipt.study = scene.hospital.offer(2).manifest.header().study,
         &|receipt| receipt.source = SourceId::from_bytes([9; 32]),
         &|receipt| receipt.signer = other.key.public(),
@@ -110,6 +108,13 @@ async fn a_receipt_that_says_something_else_is_not_signed() {
         &|receipt| opened(receipt, &|opened| opened.claim = ReceiptClaim::Holder),
         &|receipt| opened(receipt, &|opened| opened.revision = 1),
         &|receipt| receipt.entry = Entry::RevocationSeen { grant: grantee.grant },
+        // As receipts were before openings were counted.
+        &|receipt| receipt.entry = Entry::Opened(Box::new(receipt.entry.opened().unwrap().clone())),
+        // Not counted, gone on with where nothing was to be, by somebody who did not sign.
+        &|receipt| opening(receipt, &|opening| opening.number = 0),
+        &|receipt| opening(receipt, &|opening| opening.resumes = Some(3)),
+        &|receipt| opening(receipt, &|opening| opening.member = Some(other.key.public())),
+        &|receipt| opening(receipt, &|opening| opening.credential = Some(CredentialDigest::from_bytes([1; 32]))),
     ];
     for harm in harms {
         let liar = Liar::new(framed(&welcome(&scene, &grantee, harm)), Vec::new(), false).await;

@@ -35,7 +35,9 @@ async fn who_fetches_is_written_down_and_signed_by_both_and_how_much() {
     soon(verified.fetch(pack(folder.path()), &[REPORT, LARGE, SMALL], |_| ())).await.unwrap();
     verified.close().await;
     let receipts = written(&scene, 2).await;
-    let Entry::Opened(opened) = &receipts[0].receipt.entry else { panic!("{receipts:?}") };
+    let opening = receipts[0].receipt.entry.opening().unwrap();
+    assert_eq!((opening.number, opening.resumes), (1, None));
+    let opened = &opening.opened;
     assert_eq!(opened.remote, grantee.key.public());
     assert!(matches!(opened.claim, ReceiptClaim::Grant { grant, .. } if grant == grantee.grant));
     assert!(receipts[0].countersignature.is_some());
@@ -144,7 +146,7 @@ async fn who_asks_for_receipts_alone_is_told_them_and_not_written_down() {
     let hospital = &scene.hospital;
     for _ in 0..3 {
         let claim = Claim::Holder;
-        let hello = Hello { source: hospital.id, study: scene.study, claim, actor: None, at: hospital.now() };
+        let hello = Hello::new(hospital.id, scene.study, claim, hospital.now());
         let endpoint = scene.endpoint(&hospital.holder).await;
         let hello = hello.sign(&hospital.chain, &hospital.holder);
         let mut asking = soon(Asking::connect(&endpoint, &scene.remote(), &hello)).await.unwrap();

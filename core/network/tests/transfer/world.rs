@@ -18,7 +18,7 @@ use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, GrantId, ReceiptDigest, RequestDigest, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
-use clavicle_ledger::receipt::{Closed, End, Entry, Opened, Receipt, SignedReceipt, Stated, Statement};
+use clavicle_ledger::receipt::{Closed, End, Entry, Receipt, SignedReceipt, Stated, Statement};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _};
@@ -363,6 +363,7 @@ impl Hospital {
             emergency: false,
             note: Bytes::default(),
             blinding: [5; 32],
+            conditions: None,
         }
     }
 
@@ -436,8 +437,9 @@ impl Gate for Hospital {
         authorisation: &'a Authorisation,
         hello: &'a SignedHello,
     ) -> BoxFuture<'a, Result<SignedReceipt, Reference>> {
-        let opened = Opened::of(&self.chain, authorisation.remote(), hello, authorisation.current());
-        let written = self.write(authorisation.study(), Entry::Opened(Box::new(opened)));
+        let mut entry = Entry::opens(&self.chain, authorisation.remote(), hello, authorisation.current());
+        entry.opening_mut().unwrap().number = u32::from(authorisation.grant().is_some());
+        let written = self.write(authorisation.study(), entry);
         if self.restless.load(Ordering::SeqCst) {
             self.stir();
         }
@@ -566,7 +568,7 @@ impl Scene {
     pub fn hello(&self, grantee: &Grantee) -> SignedHello {
         let Grantee { key, study, grant, terms } = grantee;
         let claim = Claim::Grant { grant: *grant, terms: terms.clone() };
-        let hello = Hello { source: self.hospital.id, study: *study, claim, actor: None, at: self.hospital.now() };
+        let hello = Hello::new(self.hospital.id, *study, claim, self.hospital.now());
         hello.sign(&self.hospital.chain, key)
     }
 
@@ -595,7 +597,7 @@ impl Scene {
     /// Connects as the holder, without any grant.
     pub async fn verified_holder(&self) -> (Endpoint, Verified) {
         let (key, source, at) = (&self.hospital.holder, self.hospital.id, self.hospital.now());
-        let hello = Hello { source, study: self.study, claim: Claim::Holder, actor: None, at };
+        let hello = Hello::new(source, self.study, Claim::Holder, at);
         let endpoint = self.endpoint(key).await;
         let hello = hello.sign(&self.hospital.chain, key);
         let fetch = soon(transfer::connect(&endpoint, &self.remote(), &hello)).await.unwrap();

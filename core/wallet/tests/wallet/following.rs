@@ -584,6 +584,7 @@ async fn nobody_but_the_source_says_that_it_serves_no_more() {
         emergency: false,
         note: Bytes::default(),
         blinding: [6; 32],
+        conditions: None,
     };
     let (chain, source, shown) = (network.chain, network.source(0), card(&network));
     let grant = |number: u8| {

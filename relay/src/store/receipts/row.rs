@@ -1,8 +1,9 @@
 //! The rows of the receipts' file.
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use clavicle_ledger::encoding::Wire;
-use clavicle_ledger::receipt::{SignedReceipt, Tip};
+use clavicle_ledger::encoding::{Ascending, Entry, Wire};
+use clavicle_ledger::id::ReceiptDigest;
+use clavicle_ledger::receipt::{RESUMED_WITHIN_MS, SignedReceipt, Tip};
 use clavicle_ledger::time::{Day, Height, Timestamp};
 use clavicle_ledger::transaction::Envelope;
 
@@ -47,6 +48,57 @@ impl Book {
 impl Wire for Book {
     const NAME: &'static str = "how far a study's receipts are";
     const MAX_LEN: usize = Tip::MAX_LEN + 8 + 4 + 16;
+}
+
+/// How many openings that were not finished are remembered of one grant: more devices at once than anybody has.
+const MAX_UNFINISHED: usize = 8;
+
+/// How often a study was opened with one grant.
+#[derive(Clone, Debug, Default, BorshSerialize, BorshDeserialize)]
+pub(super) struct OpeningsRow {
+    pub(super) count: u32,
+    /// When the grant ends.
+    pub(super) until: Timestamp,
+    /// Those that may be gone on with, the earliest first.
+    pub(super) unfinished: Ascending<Unfinished, MAX_UNFINISHED>,
+}
+
+/// An opening that may be gone on with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub(super) struct Unfinished {
+    pub(super) sequence: u64,
+    pub(super) digest: ReceiptDigest,
+    pub(super) number: u32,
+    pub(super) at: Timestamp,
+}
+
+impl Entry for Unfinished {
+    type Key = u64;
+    fn key(&self) -> &u64 {
+        &self.sequence
+    }
+}
+
+impl OpeningsRow {
+    /// The one with this receipt, if it may still be gone on with at this time.
+    pub(super) fn goes_on(&self, receipt: &ReceiptDigest, at: Timestamp) -> Option<Unfinished> {
+        let mut unfinished = self.unfinished.iter();
+        unfinished.find(|one| one.digest == *receipt && at.since(one.at) < RESUMED_WITHIN_MS).copied()
+    }
+
+    /// Remembers one more; the earliest is forgotten where there are too many.
+    pub(super) fn begin(&mut self, one: Unfinished) {
+        let over = self.unfinished.len() >= MAX_UNFINISHED;
+        if let Some(first) = self.unfinished.first().map(|first| first.sequence).filter(|_| over) {
+            self.unfinished.remove(&first);
+        }
+        self.unfinished.insert(one).ok();
+    }
+}
+
+impl Wire for OpeningsRow {
+    const NAME: &'static str = "how often a study was opened";
+    const MAX_LEN: usize = 4 + 8 + 4 + MAX_UNFINISHED * (8 + 32 + 4 + 8);
 }
 
 /// An anchor as it is kept.

@@ -6,15 +6,15 @@ use std::sync::mpsc::Receiver;
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::Signature;
-use clavicle_ledger::receipt::{Entry, Receipt, ReceiptClaim, Refused, SignedReceipt, Tip};
-use clavicle_ledger::time::Timestamp;
+use clavicle_ledger::receipt::{Closed, End, Entry, Opening, Receipt, ReceiptClaim, Refused, SignedReceipt, Tip};
+use clavicle_ledger::time::{DAY_MS, Timestamp};
 use redb::{Database, ReadableTable as _, Table, WriteTransaction};
 use tokio::sync::{Notify, OwnedSemaphorePermit, oneshot};
 
-use super::row::{Book, ReceiptRow};
+use super::row::{Book, OpeningsRow, ReceiptRow, Unfinished};
 use super::{
-    ACCESSES, BOOKS, COUNTS, CROWDED, Limits, NEXT, ORDER, RECEIPTS, REFUSED, REFUSED_DAY, REVOCATIONS, ReceiptSigner,
-    ReceiptsError, UNANCHORED,
+    ACCESSES, AskedOpening, BOOKS, COUNTS, CROWDED, Limits, NEXT, OPENINGS, ORDER, RECEIPTS, REFUSED, REFUSED_DAY,
+    REVOCATIONS, ReceiptSigner, ReceiptsError, UNANCHORED,
 };
 use crate::seldom::seldom;
 use crate::store::{StoreError, begin_write, read_row};
@@ -33,6 +33,7 @@ pub(super) enum Task {
         study: StudyId,
         at: Timestamp,
         entry: Entry,
+        asked: AskedOpening,
         blinding: [u8; 32],
     },
     Refuse {
@@ -120,6 +121,7 @@ struct Page<'a> {
     order: Table<'a, u64, (&'static [u8; 32], u64, &'static [u8; 32])>,
     revocations: Table<'a, (&'static [u8; 32], &'static [u8; 32]), u64>,
     accesses: Table<'a, (&'static [u8; 32], &'static [u8; 32]), u32>,
+    openings: Table<'a, (&'static [u8; 32], &'static [u8; 32]), &'static [u8]>,
     counts: Table<'a, &'static str, u64>,
     next: u64,
     /// Whether anything is to be written.
@@ -137,6 +139,7 @@ impl<'a> Page<'a> {
             order: transaction.open_table(ORDER)?,
             revocations: transaction.open_table(REVOCATIONS)?,
             accesses: transaction.open_table(ACCESSES)?,
+            openings: transaction.open_table(OPENINGS)?,
             counts,
             next,
             changed: false,
@@ -152,7 +155,7 @@ impl<'a> Page<'a> {
 
     fn take(&mut self, task: Task) -> Result<Done, StoreError> {
         match task {
-            Task::Append { study, at, entry, blinding } => self.append(study, at, entry, blinding),
+            Task::Append { study, at, entry, asked, blinding } => self.append(study, at, (entry, asked), blinding),
             Task::Refuse { study, at, refused, blinding, ours, _room } => {
                 if ours() {
                     self.refuse(study, at, refused, blinding)
@@ -171,7 +174,10 @@ impl<'a> Page<'a> {
         let book = before.on(at.day());
         if book.day != before.day {
             let of_study = (study.as_bytes(), &[0; 32])..=(study.as_bytes(), &[u8::MAX; 32]);
-            self.accesses.retain_in(of_study, |_, _| false)?;
+            self.accesses.retain_in(of_study.clone(), |_, _| false)?;
+            // A day more: the gate decides by another clock than this.
+            let over = |row: &[u8]| read_row::<OpeningsRow>(row).is_ok_and(|row| row.until.plus(DAY_MS) < at);
+            self.openings.retain_in(of_study, |_, row| !over(row))?;
         }
         Ok(book)
     }
@@ -193,11 +199,20 @@ impl<'a> Page<'a> {
         Ok(())
     }
 
-    fn append(&mut self, study: StudyId, at: Timestamp, entry: Entry, blinding: [u8; 32]) -> Result<Done, StoreError> {
+    fn append(
+        &mut self,
+        study: StudyId,
+        at: Timestamp,
+        (mut entry, asked): (Entry, AskedOpening),
+        blinding: [u8; 32],
+    ) -> Result<Done, StoreError> {
         let (mut book, limits) = (self.book(study, at)?, self.writer.limits);
+        let by = entry.opened().map(|opened| opened.claim);
         let (counted, most) = match &entry {
-            Entry::Opened(opened) if opened.claim == ReceiptClaim::Holder => (&mut book.by_holder, limits.by_holder),
-            Entry::Opened(_) => (&mut book.by_grantees, limits.by_grantees),
+            Entry::Opened(_) | Entry::Opening(_) | Entry::EmergencyOpening(..) => match by {
+                Some(ReceiptClaim::Grant { .. }) => (&mut book.by_grantees, limits.by_grantees),
+                _ => (&mut book.by_holder, limits.by_holder),
+            },
             Entry::RevocationSeen { grant } => {
                 let known = self.revocations.get((study.as_bytes(), grant.as_bytes()))?.map(|known| known.value());
                 if let Some(sequence) = known {
@@ -206,25 +221,87 @@ impl<'a> Page<'a> {
                 (&mut book.revocations, limits.revocations)
             }
             Entry::Refused(_) => (&mut book.refusals, limits.refusals),
-            // As many as were opened.
-            Entry::Closed(_) => (&mut 0, u32::MAX),
+            // As many as were opened, or as this source itself has a reason for.
+            Entry::Closed(_) | Entry::Alerted { .. } | Entry::Restored { .. } => (&mut 0, u32::MAX),
         };
         if *counted >= most {
             return Ok(Err(ReceiptsError::TooMany));
         }
         *counted = counted.saturating_add(1);
-        if let Entry::Opened(opened) = &entry
-            && let ReceiptClaim::Grant { grant, .. } = opened.claim
+        let grant = by.and_then(ReceiptClaim::grant);
+        let mut openings = match (entry.opening_mut(), grant) {
+            (Some(opening), Some(grant)) => match self.count(study, grant, opening, (at, asked))? {
+                Some(row) => Some((grant, row)),
+                None => return Ok(Err(ReceiptsError::NoOpeningLeft)),
+            },
+            _ => None,
+        };
+        if let Some(grant) = grant
             && !self.one_more_access(study, grant)?
         {
             return Ok(Err(ReceiptsError::TooMany));
         }
-        if let Entry::RevocationSeen { grant } = &entry {
-            self.revocations.insert((study.as_bytes(), grant.as_bytes()), book.tip.next)?;
+        match &entry {
+            Entry::RevocationSeen { grant } => {
+                self.revocations.insert((study.as_bytes(), grant.as_bytes()), book.tip.next)?;
+            }
+            Entry::Closed(Closed { opened, end: End::Finished, .. }) => self.finish_opening(study, *opened)?,
+            _ => {}
         }
+        let begins = entry.opening().filter(|opening| opening.resumes.is_none()).map(|opening| opening.number);
         let signed = self.write(study, &mut book, at, entry, blinding)?;
+        if let Some((grant, row)) = &mut openings {
+            if let Some(number) = begins {
+                let Receipt { sequence, at, .. } = signed.receipt;
+                row.begin(Unfinished { sequence, digest: book.tip.last, number, at });
+            }
+            let row = encoding::encode(row);
+            self.openings.insert((study.as_bytes(), grant.as_bytes()), row.as_slice())?;
+        }
         self.keep(study, &book)?;
         Ok(Ok(Some(signed)))
+    }
+
+    /// Says in an opening which one it is: one more, or one that it goes on with. What is to be kept then; nothing, where no more may be.
+    fn count(
+        &self,
+        study: StudyId,
+        grant: GrantId,
+        opening: &mut Opening,
+        (at, asked): (Timestamp, AskedOpening),
+    ) -> Result<Option<OpeningsRow>, StoreError> {
+        let AskedOpening { most, resumes, until } = asked;
+        let mut row = self.openings_of(study, grant)?.unwrap_or_default();
+        row.until = row.until.max(until);
+        if let Some(before) = resumes.and_then(|receipt| row.goes_on(&receipt, at)) {
+            (opening.number, opening.resumes) = (before.number, Some(before.sequence));
+            return Ok(Some(row));
+        }
+        if most.is_some_and(|most| row.count >= most) {
+            return Ok(None);
+        }
+        row.count = row.count.saturating_add(1);
+        (opening.number, opening.resumes) = (row.count, None);
+        Ok(Some(row))
+    }
+
+    /// An opening that was finished is not gone on with.
+    fn finish_opening(&mut self, study: StudyId, opened: u64) -> Result<(), StoreError> {
+        let Some(row) = self.row(study, opened)? else { return Ok(()) };
+        let Receipt { entry, .. } = row.signed.receipt;
+        let Some(opening) = entry.opening() else { return Ok(()) };
+        let Some(grant) = opening.opened.claim.grant() else { return Ok(()) };
+        let Some(mut openings) = self.openings_of(study, grant)? else { return Ok(()) };
+        if openings.unfinished.remove(&opening.resumes.unwrap_or(opened)).is_some() {
+            let openings = encoding::encode(&openings);
+            self.openings.insert((study.as_bytes(), grant.as_bytes()), openings.as_slice())?;
+        }
+        Ok(())
+    }
+
+    fn openings_of(&self, study: StudyId, grant: GrantId) -> Result<Option<OpeningsRow>, StoreError> {
+        let row = self.openings.get((study.as_bytes(), grant.as_bytes()))?;
+        row.map(|row| read_row(row.value())).transpose()
     }
 
     /// The next receipt of a study.

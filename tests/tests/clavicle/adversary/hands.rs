@@ -167,6 +167,7 @@ impl Ground {
             emergency: false,
             note: Bytes::default(),
             blinding: *self.key().public().as_bytes(),
+            conditions: None,
         };
         change(&mut terms);
         let action = Action::Grant(Grant {
@@ -202,7 +203,7 @@ impl Ground {
 
     /// What is said to the source for a study, now.
     pub(super) fn hello(&self, study: StudyId, claim: Right) -> Hello {
-        Hello { source: self.hospitals[SOURCE].id, study, claim, actor: None, at: now().0 }
+        Hello::new(self.hospitals[SOURCE].id, study, claim, now().0)
     }
 
     /// What the grantee says, now.

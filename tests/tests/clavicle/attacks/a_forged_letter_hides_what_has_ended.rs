@@ -57,6 +57,7 @@ fn forge(genesis: &Genesis, card: &SignedCard, (source, salt, uid): (SourceId, S
         emergency: false,
         note: Bytes::default(),
         blinding: [6; 32],
+        conditions: None,
     };
     let grant = Grant {
         study,

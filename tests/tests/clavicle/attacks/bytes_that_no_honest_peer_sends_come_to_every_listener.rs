@@ -210,13 +210,7 @@ fn at_the_endpoint() {
     // And in each protocol, within a connection of its own.
     let chain = scene.chain();
     let source_id = SourceId::of_identity(&chain, &keys.identity.public());
-    let hello = Hello {
-        source: source_id,
-        study: StudyId::from_bytes([1; 32]),
-        claim: Claim::Holder,
-        actor: None,
-        at: now().0,
-    };
+    let hello = Hello::new(source_id, StudyId::from_bytes([1; 32]), Claim::Holder, now().0);
     let hello = framed(&encoding::encode(&hello.sign(&chain, &SecretKey::from_bytes(&[2; 32]))));
     let envelope = framed(&define(&scene.cluster, MERCY, 2));
     let protocols = [

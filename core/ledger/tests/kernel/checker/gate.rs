@@ -99,7 +99,7 @@ impl<'a> Gate<'a> {
                         }
                     };
                     let study = self.scenario.study;
-                    let hello = Hello { source, study, claim, actor: None, at: hour(hour_of(now)) };
+                    let hello = Hello::new(source, study, claim, hour(hour_of(now)));
                     hello.sign(&self.scenario.chain, &who.secret())
                 });
                 subject.authorise(&view, LocalTime(now), self.keys[&self.claims[index].who], hello)

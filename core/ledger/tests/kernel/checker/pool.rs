@@ -12,7 +12,7 @@ use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::study::DelegateRole;
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::terms::{Conditions, PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Verified};
 
@@ -329,5 +329,7 @@ fn terms(no: No, expires: Timestamp) -> Terms {
         emergency: false,
         note: Bytes::default(),
         blinding: [no; 32],
+        // Of either version.
+        conditions: no.is_multiple_of(2).then(|| Conditions { openings: Some(u32::from(no)), ..Conditions::default() }),
     }
 }
