@@ -274,6 +274,8 @@ impl Order {
             Command::GrantInvited(of) => Some(of.study),
             Command::AskWho(of) => Some(of.study),
             Command::FetchOwn(of) => Some(of.study),
+            Command::OpenOwn(of) => Some(of.study),
+            Command::NoteUse(of) => Some(of.study),
             Command::ForgetCopy(of) => Some(of.study),
             _ => None,
         }
@@ -448,20 +450,16 @@ impl Actor {
         let Some((mut order, fetch, fetched)) = fetched else { return };
         self.under_way.remove(&order.id);
         match fetched {
-            Ok(downloaded) => {
-                let done = match &order.command {
-                    Command::FetchGranted(_) => Done::FetchGranted(downloaded),
-                    _ => Done::FetchOwn(downloaded),
-                };
-                self.end(order, Ok(done));
-            }
             // Nobody need ask the ledger why.
             Err(error @ WalletError::Fetch(FetchError::Cancelled)) => self.end(order, Err(error.into())),
-            Err(error) if order.attempt >= ATTEMPTS => self.end(order, Err(error.into())),
-            Err(error) => {
+            Err(error) if order.attempt < ATTEMPTS => {
                 order.attempt = order.attempt.saturating_add(1);
                 order.failed = Some((fetch, error));
                 self.waiting.push_back(order);
+            }
+            fetched => {
+                let done = self.owner.fetched(&order.command, fetched);
+                self.end(order, done.map_err(Trouble::from));
             }
         }
     }

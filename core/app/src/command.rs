@@ -8,7 +8,8 @@ use clavicle_ledger::derivation::Words;
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::receipt::SignedReceipt;
-use clavicle_ledger::time::Height;
+use clavicle_ledger::time::{Height, Timestamp};
+use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::credential::SignedCredentialRequest;
 use clavicle_letters::invitation::SignedInvitation;
@@ -16,7 +17,10 @@ use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::InvitationId;
 use clavicle_letters::verdict::Verdict;
 use clavicle_letters::words::FourWords;
+use clavicle_manifest::Comparison;
+use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::Downloaded;
+use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{
     Access, Endings, Found, GrantRequest, Granted, Introduced, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow,
     Way, Whose,
@@ -26,6 +30,7 @@ use clavicle_wallet::vault::KeyStore;
 use zeroize::Zeroizing;
 
 use crate::invitation::{AnswerRow, InvitationRow};
+use crate::state::Person;
 use crate::trouble::Trouble;
 
 /// Something that can be asked of a wallet, and what it gives.
@@ -285,6 +290,28 @@ commands! {
         keys: Arc<dyn KeyStore>,
     } -> Words;
 
+    /// A patient opens a study of their own: fetched as far as it can be, since a report may have come since.
+    OpenOwn {
+        /// Which.
+        study: StudyId,
+    } -> OpenStudy;
+
+    /// A recipient opens what was granted. It is fetched only where something is missing, or the ledger has another revision: each fetch leaves a receipt.
+    OpenGranted {
+        /// How the id of the study or of the grant begins. Of several letters about a study the one counts that the ledger bears out, which is asked first.
+        begin: String,
+    } -> OpenStudy;
+
+    /// The images of a study are used in spite of something, and that is written down: before they are.
+    NoteUse {
+        /// Of which study.
+        study: StudyId,
+        /// What is done with them.
+        what: String,
+        /// In spite of what.
+        why: Objection,
+    } -> ();
+
     /// The images of a study are removed from this wallet; the right to fetch them stays. Whether there were any.
     ForgetCopy {
         /// Of which study.
@@ -303,6 +330,7 @@ impl Command {
         !matches!(
             self,
             Self::ForgetCopy(_)
+                | Self::NoteUse(_)
                 | Self::CheckWords(_)
                 | Self::ShowWords(_)
                 | Self::ShowNewWords(_)
@@ -312,7 +340,7 @@ impl Command {
 
     /// Whether it goes on beside others once it has begun.
     pub(crate) const fn is_fetch(&self) -> bool {
-        matches!(self, Self::FetchOwn(_) | Self::FetchGranted(_))
+        matches!(self, Self::FetchOwn(_) | Self::FetchGranted(_) | Self::OpenOwn(_) | Self::OpenGranted(_))
     }
 
     /// Whether it is stopped for what goes before others, and begun again afterwards: nobody is asked for
@@ -334,6 +362,8 @@ impl Command {
                 | Self::ReadInbox(_)
                 | Self::FetchOwn(_)
                 | Self::FetchGranted(_)
+                | Self::OpenOwn(_)
+                | Self::OpenGranted(_)
         )
     }
 }
@@ -354,6 +384,32 @@ pub struct WhoHas {
     pub looks: Vec<Look>,
     /// Why the newest of that may be missing.
     pub not_asked: Option<Trouble>,
+}
+
+/// A study of a wallet, open: its images, which are read from here on without the wallet, and what is to be known before they are used.
+pub struct OpenStudy {
+    /// Which.
+    pub study: StudyId,
+    /// Whose wallet it is in.
+    pub person: Person,
+    /// What is there of it.
+    pub images: Images,
+    /// Who it is about, as was told without the images.
+    pub about: Option<About>,
+    /// Why it is not to be used.
+    pub objection: Option<Objection>,
+    /// When the ledger last said how it stands.
+    pub asked_at: Option<Timestamp>,
+    /// What a fetch just now brought, against what was signed.
+    pub fetched: Option<Comparison>,
+    /// Why nothing could be fetched or asked just now, so that there may be more than is here.
+    pub not_asked: Option<Trouble>,
+}
+
+impl fmt::Debug for OpenStudy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OpenStudy").field("study", &self.study).finish_non_exhaustive()
+    }
 }
 
 /// A grant that was ended.

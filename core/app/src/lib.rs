@@ -55,8 +55,9 @@ pub use self::actor::{App, Event};
 pub use self::command::{
     AnswerInvitation, Ask, AskStanding, AskStudies, AskWho, BringIn, CheckWords, Command, Done, EndGrants, FetchGranted,
     FetchOwn, FindStudies, ForgetCopy, GrantInvited, GrantStudy, InboxRead, Invite, LookAtCard, LookForAnswer,
-    LookForOpening, MoveStudies, PickUp, PickWords, ReadInbox, RecoverStudies, RequestCredential, RevokeGrant,
-    RevokedGrant, ShowCard, ShowNewWords, ShowWords, TakeNewWords, VetoRecoveries, WhoHas,
+    LookForOpening, MoveStudies, NoteUse, OpenGranted, OpenOwn, OpenStudy, PickUp, PickWords, ReadInbox, RecoverStudies,
+    RequestCredential, RevokeGrant, RevokedGrant, ShowCard, ShowNewWords, ShowWords, TakeNewWords, VetoRecoveries,
+    WhoHas,
 };
 pub use self::invitation::{AnswerRow, InvitationRow, InvitationStage, WhoAnswered};
 pub use self::running::{CommandId, Running};

@@ -1,17 +1,20 @@
 //! The wallet, and what each command does with it.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use clavicle_ledger::id::StudyId;
-use clavicle_network::transfer::BoxFuture;
+use clavicle_manifest::Comparison;
+use clavicle_network::transfer::{BoxFuture, FetchError};
 use clavicle_wallet::WalletError;
-use clavicle_wallet::download::{Control, StudyFetch};
+use clavicle_wallet::cache::Images;
+use clavicle_wallet::download::{Control, Downloaded, StudyFetch};
 use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::Patient;
-use clavicle_wallet::recipient::Recipient;
+use clavicle_wallet::patient::{OwnStudy, Patient};
+use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 
-use crate::command::{Command, Done, InboxRead, RevokedGrant, WhoHas};
+use crate::command::{Command, Done, InboxRead, OpenStudy, RevokedGrant, WhoHas};
 use crate::invitation::{AnswerRow, InvitationRow};
 use crate::state::{Person, State, of_patient, of_recipient};
 use crate::trouble::Trouble;
@@ -63,6 +66,94 @@ impl Owner {
             Self::Recipient(recipient) => Box::pin(of_a_recipient(recipient, command, failed, control)),
         }
     }
+}
+
+impl Owner {
+    /// What a fetch that came to its end is to whoever asked for it.
+    pub(crate) fn fetched(
+        &self,
+        command: &Command,
+        fetched: Result<Downloaded, WalletError>,
+    ) -> Result<Done, WalletError> {
+        match (self, command) {
+            (Self::Patient(patient), Command::OpenOwn(of)) => {
+                let study = patient.study(&of.study.to_string())?;
+                Ok(Done::OpenOwn(own_opened(patient, &study, Brought::after(fetched))?))
+            }
+            (Self::Recipient(recipient), Command::OpenGranted(of)) => {
+                let granted = recipient.granted(&of.begin)?;
+                Ok(Done::OpenGranted(granted_opened(recipient, &granted, Brought::after(fetched))?))
+            }
+            (Self::Recipient(_), _) => fetched.map(Done::FetchGranted),
+            (Self::Patient(_), _) => fetched.map(Done::FetchOwn),
+        }
+    }
+}
+
+/// What is known of a study's images besides those that are there.
+#[derive(Default)]
+struct Brought {
+    fetched: Option<Comparison>,
+    not_asked: Option<WalletError>,
+}
+
+impl Brought {
+    fn after(fetched: Result<Downloaded, WalletError>) -> Self {
+        match fetched {
+            Ok(fetched) => Self { fetched: Some(fetched.comparison), not_asked: None },
+            Err(error) => Self { fetched: None, not_asked: Some(error) },
+        }
+    }
+
+    /// The images, or why there are none: that nothing could be fetched says more than that nothing was.
+    fn with(self, images: Result<Images, WalletError>) -> Result<(Images, Self), WalletError> {
+        match (images, self) {
+            (Err(WalletError::NotFetched), Self { not_asked: Some(error), .. }) => Err(error),
+            (images, brought) => Ok((images?, brought)),
+        }
+    }
+
+    /// That the source refuses it, and tells nobody why, speaks against using it, too.
+    fn refused(&self) -> Option<Objection> {
+        matches!(self.not_asked, Some(WalletError::Fetch(FetchError::Refused(_)))).then_some(Objection::Refused)
+    }
+}
+
+fn own_opened(patient: &Patient, study: &OwnStudy, brought: Brought) -> Result<OpenStudy, WalletError> {
+    let (images, brought) = brought.with(patient.images(study))?;
+    let objection = match patient.objection(study)? {
+        None => patient.objection_to_copy(study)?,
+        objection => objection,
+    };
+    Ok(OpenStudy {
+        study: study.id,
+        person: Person::Patient,
+        images,
+        about: patient.about(study.id)?,
+        objection: objection.or(brought.refused()),
+        asked_at: patient.asked_at(study)?,
+        fetched: brought.fetched,
+        not_asked: brought.not_asked.map(Trouble::from),
+    })
+}
+
+fn granted_opened(recipient: &Recipient, granted: &Granted, brought: Brought) -> Result<OpenStudy, WalletError> {
+    let study = granted.received.study;
+    let (images, brought) = brought.with(recipient.images(study))?;
+    let objection = match recipient.objection(granted)? {
+        None => recipient.objection_to_copy(study)?,
+        objection => objection,
+    };
+    Ok(OpenStudy {
+        study,
+        person: Person::Recipient,
+        images,
+        about: recipient.about(granted)?,
+        objection: objection.or(brought.refused()),
+        asked_at: recipient.asked_at(study)?,
+        fetched: brought.fetched,
+        not_asked: brought.not_asked.map(Trouble::from),
+    })
 }
 
 /// What says how far something is.
@@ -125,10 +216,7 @@ async fn of_a_patient(
         Command::EndGrants(of) => Done::EndGrants(patient.end(&of.whose, tell).await?),
         Command::FetchOwn(of) => {
             let study = own(patient, of.study)?;
-            if let Some((fetch, error)) = failed {
-                patient.fetch_failed(&study, &fetch, error).await?;
-            }
-            return Ok(Step::Fetch(patient.begin_fetch(&study, of.out.as_deref()).await?));
+            return Ok(Step::Fetch(begin_own(patient, &study, failed, of.out.as_deref()).await?));
         }
         Command::VetoRecoveries(of) => Done::VetoRecoveries(patient.veto(of.study).await?),
         Command::RecoverStudies(of) => Done::RecoverStudies(patient.recover(&of.code, &of.answer).await?),
@@ -137,6 +225,14 @@ async fn of_a_patient(
         Command::MoveStudies(of) => Done::MoveStudies(patient.move_studies(of.keep_grants, tell).await?),
         Command::CheckWords(of) => Done::CheckWords(patient.check_words(&of.words)?),
         Command::ShowWords(of) => Done::ShowWords(patient.words(&*of.keys)?),
+        Command::OpenOwn(of) => {
+            let study = own(patient, of.study)?;
+            match begin_own(patient, &study, failed, None).await {
+                Ok(fetch) => return Ok(Step::Fetch(fetch)),
+                Err(error) => Done::OpenOwn(own_opened(patient, &study, Brought::after(Err(error)))?),
+            }
+        }
+        Command::NoteUse(of) => Done::NoteUse(patient.note(&own(patient, of.study)?, &of.what, &of.why)?),
         Command::ForgetCopy(of) => Done::ForgetCopy(patient.forget(&own(patient, of.study)?)?),
         Command::ShowCard(_)
         | Command::AnswerInvitation(_)
@@ -144,10 +240,24 @@ async fn of_a_patient(
         | Command::RequestCredential(_)
         | Command::AskStanding(_)
         | Command::ReadInbox(_)
-        | Command::FetchGranted(_) => {
+        | Command::FetchGranted(_)
+        | Command::OpenGranted(_) => {
             return Err(WalletError::OtherKind { is: "patient", needed: "recipient" });
         }
     }))
+}
+
+/// Begins a fetch of one's own study, once more where it may be.
+async fn begin_own(
+    patient: &mut Patient,
+    study: &OwnStudy,
+    failed: Option<Failed>,
+    out: Option<&Path>,
+) -> Result<StudyFetch, WalletError> {
+    if let Some((fetch, error)) = failed {
+        patient.fetch_failed(study, &fetch, error).await?;
+    }
+    patient.begin_fetch(study, out).await
 }
 
 async fn of_a_recipient(
@@ -170,13 +280,28 @@ async fn of_a_recipient(
         Command::ReadInbox(_) => Done::ReadInbox(read_inbox(recipient, control).await?),
         Command::FetchGranted(of) => {
             let granted = recipient.granted(&of.grant.to_string())?;
-            if let Some((fetch, error)) = failed {
-                recipient.fetch_failed(&granted, &fetch, error).await?;
-            }
-            return Ok(Step::Fetch(recipient.begin_fetch(&granted, of.out.as_deref()).await?));
+            return Ok(Step::Fetch(begin_granted(recipient, &granted, failed, of.out.as_deref()).await?));
         }
         Command::CheckWords(of) => Done::CheckWords(recipient.check_words(&of.words)?),
         Command::ShowWords(of) => Done::ShowWords(recipient.words(&*of.keys)?),
+        Command::OpenGranted(of) => {
+            let (granted, brought) = if failed.is_some() {
+                (recipient.granted(&of.begin)?, None)
+            } else {
+                let granted = recipient.granted_now(&of.begin).await?;
+                let brought = is_here(recipient, &granted).await?;
+                (granted, brought)
+            };
+            let brought = match brought {
+                Some(brought) => brought,
+                None => match begin_granted(recipient, &granted, failed, None).await {
+                    Ok(fetch) => return Ok(Step::Fetch(fetch)),
+                    Err(error) => Brought::after(Err(error)),
+                },
+            };
+            Done::OpenGranted(granted_opened(recipient, &granted, brought)?)
+        }
+        Command::NoteUse(of) => Done::NoteUse(recipient.note(of.study, &of.what, &of.why)?),
         Command::ForgetCopy(of) => Done::ForgetCopy(recipient.forget(of.study)?),
         Command::PickUp(_)
         | Command::FindStudies(_)
@@ -196,10 +321,37 @@ async fn of_a_recipient(
         | Command::TakeNewWords(_)
         | Command::MoveStudies(_)
         | Command::RecoverStudies(_)
-        | Command::FetchOwn(_) => {
+        | Command::FetchOwn(_)
+        | Command::OpenOwn(_) => {
             return Err(WalletError::OtherKind { is: "recipient", needed: "patient" });
         }
     }))
+}
+
+/// Begins a fetch of what was granted, once more where it may be.
+async fn begin_granted(
+    recipient: &mut Recipient,
+    granted: &Granted,
+    failed: Option<Failed>,
+    out: Option<&Path>,
+) -> Result<StudyFetch, WalletError> {
+    if let Some((fetch, error)) = failed {
+        recipient.fetch_failed(granted, &fetch, error).await?;
+    }
+    recipient.begin_fetch(granted, out).await
+}
+
+/// Whether all of a study is here as it is by the ledger, or as far as that can be asked; nothing when it is to be fetched.
+async fn is_here(recipient: &mut Recipient, granted: &Granted) -> Result<Option<Brought>, WalletError> {
+    let study = granted.received.study;
+    if !recipient.images(study).is_ok_and(|images| images.is_whole()) {
+        return Ok(None);
+    }
+    match recipient.ask(study).await {
+        Err(error @ WalletError::Vault(_)) => Err(error),
+        Err(error) => Ok(Some(Brought::after(Err(error)))),
+        Ok(()) => Ok((recipient.copy(study)? == Some(CopyState::Current)).then(Brought::default)),
+    }
 }
 
 /// Reads what came, and asks the ledger what has become of all of it that may still be of use.

@@ -16,6 +16,7 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::export::names;
 
 use crate::system;
+use crate::usage::UsableStudy;
 
 /// How many bytes of instances are in memory at a time while they are read, but for one that is larger by itself.
 const MOST_BYTES: u64 = 256 << 20;
@@ -51,7 +52,8 @@ impl<'a> Studies<'a> {
 
     /// The study that was fetched, reports included. Its files have the names that `fetch` would give them.
     #[must_use]
-    pub fn in_wallet(images: &'a Images, reader: &dyn Reader) -> Self {
+    pub fn in_wallet(study: &'a UsableStudy, reader: &dyn Reader) -> Self {
+        let images = study.images();
         let listing = images.listing();
         let all = names(listing).into_iter().zip(listing.items());
         let (there, missing): (BTreeMap<_, _>, BTreeMap<_, _>) = all.partition(|(_, item)| images.has(item));
@@ -108,8 +110,7 @@ impl<'a> Studies<'a> {
 }
 
 /// Whether it is a file that was read, and is named like a report.
-#[must_use]
-pub fn is_report(one: &Quarantined) -> bool {
+pub(crate) fn is_report(one: &Quarantined) -> bool {
     let extension = one.path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
     matches!(one.reason, Reason::Read(ReadError::Unreadable(_)))
         && REPORTS.contains(&extension.to_ascii_lowercase().as_str())

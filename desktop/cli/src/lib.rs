@@ -1,6 +1,6 @@
 //! The command line of patients and recipients.
 //!
-//! [`command`] says what can be asked for; what is done is in [`clavicle_wallet`]. Everything takes `--json` and then answers with one
+//! [`command`] says what can be asked for; what is done is in [`clavicle_app`] and [`clavicle_workstation`]. Everything takes `--json` and then answers with one
 //! object, errors too.
 
 pub mod code;

@@ -83,7 +83,7 @@ pub enum PushError {
     OtherPersons(Vec<PatientDifference>),
     /// Somebody else's study.
     #[error(
-        "this may be another patient's study: {}. Nothing was sent. If it is the same person nevertheless, give --accept-mismatch",
+        "this may be another patient's study: {}. Nothing was sent",
         .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
     )]
     Mismatch(Vec<Difference>),
@@ -101,8 +101,7 @@ pub enum PushError {
     Destination(#[from] DestinationError),
     /// Another machine, and no TLS.
     #[error(
-        "{0} is another machine, and everybody on the way there could read along and change what is sent; nothing was sent. Use https://, or give \
-         --without-tls"
+        "{0} is another machine, and everybody on the way there could read along and change what is sent; nothing was sent. Use https://"
     )]
     WithoutTls(Destination),
     /// Nobody there to send to.

@@ -99,7 +99,7 @@ async fn wait<C: Ask>(mut events: Receiver<Event>, running: Running<C>, what: &s
 }
 
 /// Says at once that too few hospitals answer, and when that is over.
-pub(super) fn of_silence(silence: Option<&Silence>) {
+fn of_silence(silence: Option<&Silence>) {
     complain(&silence.map_or_else(
         || "enough hospitals answer again".to_owned(),
         |silence| format!("{silence}. What was signed is kept, and given to them again by itself"),
@@ -117,7 +117,7 @@ pub(super) fn of_words(asked: Option<[u8; 3]>) {
 }
 
 /// Says that a wallet found its way back.
-pub(super) fn of_waking(Woken { away_ms, height }: Woken) {
+fn of_waking(Woken { away_ms, height }: Woken) {
     let days = away_ms / DAY_MS;
     complain(&format!(
         "note: nothing was heard of this network for {days} days; its hospitals vouch for block {height}, and this wallet goes on from there"

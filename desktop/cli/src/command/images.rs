@@ -1,27 +1,18 @@
 //! `clavicle wallet …` and `clavicle recipient …` on the images of a study: they lie sealed in the wallet, and are looked at, written and sent
 //! from there.
 
-use std::time::Duration;
-
+use clavicle_app::{App, OpenStudy};
 use clavicle_command::said::complain;
 use clavicle_dicom::rewrite::Coercion;
-use clavicle_ledger::study::Standing;
-use clavicle_ledger::time::Timestamp;
-use clavicle_letters::about::About;
-use clavicle_network::transfer::FetchError;
-use clavicle_wallet::WalletError;
-use clavicle_wallet::cache::Images;
-use clavicle_wallet::download::Downloaded;
-use clavicle_wallet::objection::Objection;
 use clavicle_wallet::rows::InSpiteOf;
+use clavicle_workstation::studies::Studies;
+use clavicle_workstation::usage::{UsableStudy, Usage};
 use serde_json::{Value, json};
 
 use super::export::{MediumArguments, export};
 use super::push::{PushOptions, push};
-use super::recipient::downloaded;
 use super::terms::moment;
 use super::{Answer, CommandError, Folder, Look, ReportArguments, can_write, reader, view};
-use clavicle_workstation::studies::Studies;
 
 /// Which study of which wallet.
 #[derive(Debug, clap::Args)]
@@ -79,50 +70,8 @@ pub enum ImagesCommand {
     },
 }
 
-/// What a wallet has of a study.
-pub(super) struct Kept {
-    images: Images,
-    /// Why it may not be all of it.
-    not_asked: Option<CommandError>,
-}
-
-/// What speaks against using it, and since when that is known.
-pub(super) struct Against {
-    pub(super) objection: Option<Objection>,
-    pub(super) asked_at: Option<Timestamp>,
-    /// Who it is about, as was told without the images.
-    pub(super) about: Option<About>,
-}
-
 /// What was looked at before anything is fetched: a push knows whose the study is to be.
 pub(super) struct Ready(Option<Coercion>);
-
-impl Kept {
-    /// All of it, as far as the ledger knows.
-    pub(super) const fn whole(images: Images) -> Self {
-        Self { images, not_asked: None }
-    }
-
-    /// What was there before, since it could not be asked whether there is more.
-    pub(super) const fn unasked(images: Images, why: CommandError) -> Self {
-        Self { images, not_asked: Some(why) }
-    }
-
-    /// What a fetch has brought, or what was there before it.
-    pub(super) fn after(
-        fetched: Result<Downloaded, WalletError>,
-        images: Result<Images, WalletError>,
-    ) -> Result<Self, CommandError> {
-        let not_asked = match fetched {
-            Ok(fetched) => downloaded(&[fetched], Duration::ZERO).err(),
-            Err(error) => Some(error.into()),
-        };
-        match (images, not_asked) {
-            (Err(WalletError::NotFetched), Some(error)) => Err(error),
-            (images, not_asked) => Ok(Self { images: images?, not_asked }),
-        }
-    }
-}
 
 impl ImagesCommand {
     /// Of which study.
@@ -136,15 +85,12 @@ impl ImagesCommand {
         of.in_spite_of
     }
 
-    /// What is done, in a word for a sentence, and in full to be kept.
-    fn what(&self) -> (&'static str, String) {
+    /// What is done with it.
+    fn usage(&self) -> Usage<'_> {
         match self {
-            Self::View { look, .. } => {
-                let into = look.png.as_ref().map_or_else(String::new, |png| format!(", into {}", png.display()));
-                ("viewing it", format!("viewed{into}"))
-            }
-            Self::Export { medium, .. } => ("exporting it", format!("exported to {}", medium.out.display())),
-            Self::Push { options, .. } => ("pushing it", format!("pushed to {}", options.to)),
+            Self::View { look, .. } => Usage::View { into: look.png.as_deref() },
+            Self::Export { medium, .. } => Usage::Export { out: &medium.out },
+            Self::Push { options, .. } => Usage::Push { to: &options.to },
         }
     }
 
@@ -157,45 +103,22 @@ impl ImagesCommand {
         }
     }
 
-    /// Does it with what there is, if nothing speaks against it; `is_own` says that it is the patient's wallet. What is done in spite of something
-    /// `note` writes down first.
-    pub(super) async fn run(
-        &self,
-        Ready(coercion): Ready,
-        kept: Kept,
-        (known, is_own): (Against, bool),
-        note: impl FnOnce(&str, &Objection) -> Result<(), WalletError>,
-    ) -> Result<Answer, CommandError> {
-        let Kept { images, not_asked } = kept;
-        let is_refused = matches!(&not_asked, Some(CommandError::Wallet(WalletError::Fetch(FetchError::Refused(_)))));
-        let objection = known.objection.or(is_refused.then_some(Objection::Refused));
-        let (what, in_full) = self.what();
-        if let Some(objection) = objection {
-            // Patients may look at what is suspended: the hospital goes on serving it to them. What was replaced anybody may, once that is said.
-            let may_look = matches!(self, Self::View { .. })
-                && match objection {
-                    Objection::Standing(Standing::Suspended(_)) => is_own,
-                    Objection::Replaced { .. } => true,
-                    _ => false,
-                };
-            if objection.is_wrong_patient() {
-                return Err(CommandError::WrongPatient { objection });
-            } else if self.in_spite_of() {
-                note(&in_full, &objection)?;
-            } else if !may_look {
-                return Err(CommandError::Objection { what, objection });
-            }
-            complain(&format!("warning: {objection}; {what} all the same"));
+    /// Does it with what there is of a study, if it may be used.
+    pub(super) async fn run(&self, Ready(coercion): Ready, app: &App, open: OpenStudy) -> Result<Answer, CommandError> {
+        let usage = self.usage();
+        let study = UsableStudy::permit(app, open, usage, self.in_spite_of()).await?;
+        if let Some(objection) = study.in_spite_of() {
+            complain(&format!("warning: {objection}; {} all the same", usage.what()));
         }
         let done = match self {
-            Self::View { look, which, .. } => view::study(&images, known.about.as_ref(), (look, *which)),
+            Self::View { look, which, .. } => view::study(study.images(), study.about(), (look, *which)),
             Self::Export { medium, .. } => {
                 let reader = reader()?;
-                export(&Studies::in_wallet(&images, &reader), &reader, medium)
+                export(&Studies::in_wallet(&study, &reader), &reader, medium)
             }
             Self::Push { options, .. } => {
                 let reader = reader()?;
-                push(Studies::in_wallet(&images, &reader), &reader, options, coercion).await
+                push(Studies::in_wallet(&study, &reader), &reader, options, coercion).await
             }
         };
         // What is not all of it is told with the same remarks.
@@ -203,19 +126,20 @@ impl ImagesCommand {
             Err(CommandError::Found { code, sentence, answer }) => (*answer, Some((code, sentence))),
             done => (done?, None),
         };
-        if let Some(objection) = &objection {
+        if let Some(objection) = study.in_spite_of() {
             answer.text.push_str(&format!("\nin spite of this: {objection}"));
         }
-        answer.json["in_spite_of"] = json!(objection.map(|objection| objection.to_string()));
-        if let Some(error) = &not_asked {
-            answer.text.push_str(&format!("\nthis may not be all of it: {}", error.sentences()));
-            answer.text.push_str(&known.asked_at.map_or_else(
+        answer.json["in_spite_of"] = json!(study.in_spite_of().map(|objection| objection.to_string()));
+        let not_asked = study.shortfall();
+        if let Some(why) = &not_asked {
+            answer.text.push_str(&format!("\nthis may not be all of it: {why}"));
+            answer.text.push_str(&study.asked_at().map_or_else(
                 || "\nwhether it may still be used could not be asked, and is not known".to_owned(),
                 |at| format!("\nwhether it may still be used is known as of {}", moment(at)),
             ));
         }
-        answer.json["not_asked"] = json!(not_asked.map(|error| error.sentences()));
-        answer.json["asked_at_ms"] = json!(known.asked_at.map(|at| at.0));
+        answer.json["not_asked"] = json!(not_asked);
+        answer.json["asked_at_ms"] = json!(study.asked_at().map(|at| at.0));
         match shortfall {
             None => Ok(answer),
             Some((code, sentence)) => Err(CommandError::Found { code, sentence, answer: Box::new(answer) }),

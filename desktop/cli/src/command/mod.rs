@@ -36,10 +36,12 @@ use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
 
 use crate::code::ReadCodeError;
+use clavicle_workstation::export::ExportError;
 use clavicle_workstation::push::PushError;
+use clavicle_workstation::usage::UsageError;
 
 pub use self::ending::EndArguments;
-pub use self::export::{ExportArguments, ExportError, MediumArguments};
+pub use self::export::{ExportArguments, MediumArguments};
 pub use self::images::{ImagesCommand, StudyArguments, UseArguments};
 pub use self::invite::{AnswerArguments, InviteArguments};
 pub use self::keeping::WordsArguments;
@@ -515,7 +517,13 @@ pub enum CommandError {
     Export(#[from] ExportError),
     /// See [`PushError`].
     #[error(transparent)]
-    Push(#[from] PushError),
+    Push(PushError),
+    /// [`PushError::Mismatch`], and what may be said then.
+    #[error("{0}. If it is the same person nevertheless, give --accept-mismatch")]
+    Mismatch(PushError),
+    /// [`PushError::WithoutTls`], and what may be said then.
+    #[error("{0}, or give --without-tls")]
+    WithoutTls(PushError),
     /// A file that is given.
     #[error("{path} could not be read")]
     Unread {
@@ -531,6 +539,26 @@ pub enum CommandError {
     /// The system gave no thread or timer.
     #[error("the system gave no thread or timer to run with")]
     Runtime(#[source] std::io::Error),
+}
+
+impl From<PushError> for CommandError {
+    fn from(error: PushError) -> Self {
+        match error {
+            PushError::Mismatch(_) => Self::Mismatch(error),
+            PushError::WithoutTls(_) => Self::WithoutTls(error),
+            error => Self::Push(error),
+        }
+    }
+}
+
+impl From<UsageError> for CommandError {
+    fn from(error: UsageError) -> Self {
+        match error {
+            UsageError::WrongPatient(objection) => Self::WrongPatient { objection },
+            UsageError::Objection { what, objection } => Self::Objection { what, objection },
+            UsageError::Note(trouble) => Self::App(trouble),
+        }
+    }
 }
 
 impl CommandError {
@@ -551,7 +579,7 @@ impl CommandError {
             Self::Whose => "patient_id",
             Self::Objection { objection, .. } | Self::WrongPatient { objection } => objection.code(),
             Self::Found { code, .. } => code,
-            Self::Push(PushError::WithoutTls(_)) => "without_tls",
+            Self::WithoutTls(_) => "without_tls",
             Self::NothingFetched(_) => "refused",
             Self::NothingGranted => "not_found",
             Self::View(ViewError::Window { .. } | ViewError::WithoutPng) => "window",
@@ -565,7 +593,7 @@ impl CommandError {
                 | ViewError::Report { .. },
             ) => "not_shown",
             Self::View(ViewError::NoReport(_)) => "not_found",
-            Self::Push(PushError::Mismatch(_) | PushError::OtherPatients(_) | PushError::OtherPersons(_)) => "mismatch",
+            Self::Mismatch(_) | Self::Push(PushError::OtherPatients(_) | PushError::OtherPersons(_)) => "mismatch",
             Self::Push(PushError::Unreachable(_) | PushError::Destination(_)) => "unreachable",
             Self::Push(_) | Self::Folder(_) | Self::Unread { .. } => "file",
             Self::Export(ExportError::Exists(_)) => "exists",

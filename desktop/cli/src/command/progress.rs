@@ -5,7 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use clavicle_command::said::complain;
-use clavicle_network::transfer::Progress;
 
 /// How often a line is written anew at most.
 const OFTEN: Duration = Duration::from_millis(100);
@@ -54,12 +53,6 @@ pub(super) fn doing(what: &str) {
 pub(super) fn counted(what: &'static str) -> impl Fn(usize, usize) + Sync {
     let line = Line::new();
     move |done, all| line.is_at(done, all, || format!("{done} of {all} {what}"))
-}
-
-/// How far a fetch is.
-pub(super) fn of_fetch() -> impl FnMut(Progress, usize) {
-    let line = Line::new();
-    move |so_far, all| line.is_at(so_far.items, all, || format!("{} of {all}, {}", so_far.items, size(so_far.bytes)))
 }
 
 /// Bytes as a person reads them.

@@ -9,12 +9,12 @@ use clavicle_dimse::AeTitle;
 use clavicle_ledger::time::LocalTime;
 use clavicle_manifest::Date;
 use clavicle_sandbox::reader::Reader;
+use clavicle_workstation::push::{Destination, Push, Pushed};
+use clavicle_workstation::studies::Studies;
 use serde_json::json;
 
 use super::progress::counted;
 use super::{Answer, CommandError, PatientBirthDateKind, PatientIdKind, PatientNameKind, reader};
-use clavicle_workstation::push::{Destination, Push, Pushed};
-use clavicle_workstation::studies::Studies;
 
 /// The longest id or name that DICOM allows (LO, a component group of PN).
 const MOST_LETTERS: usize = 64;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStanding, FetchGranted, ForgetCopy, InboxRead, ReadInbox, ReceivedRow, RequestCredential, ShowCard,
+    App, AskStanding, FetchGranted, ForgetCopy, InboxRead, OpenGranted, ReadInbox, ReceivedRow, RequestCredential, ShowCard,
     Trouble, TroubleKind,
 };
 use clavicle_command::clock::now;
@@ -21,11 +21,11 @@ use clavicle_network::file;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::recipient::{CopyState, Granted, OwnStanding, Recipient};
+use clavicle_wallet::recipient::{CopyState, OwnStanding};
 use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
-use super::images::{Against, Kept, forgotten, noted};
+use super::images::{forgotten, noted};
 use super::invite;
 use super::keeping;
 use super::progress::{self, size};
@@ -56,16 +56,9 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
         RecipientCommand::Images(command) => {
             let of = command.study();
             let ready = command.ready()?;
-            let mut recipient = awake(&of.folder).await?;
-            let granted = recipient.granted_now(&of.study).await?;
-            let study = granted.received.study;
-            let kept = kept(&mut recipient, &granted).await?;
-            let objection = match recipient.objection(&granted)? {
-                None => recipient.objection_to_copy(study)?,
-                objection => objection,
-            };
-            let known = Against { objection, asked_at: recipient.asked_at(study)?, about: recipient.about(&granted)? };
-            command.run(ready, kept, (known, false), |what, why| recipient.note(study, what, why)).await
+            let app = client::recipient(&of.folder).await?;
+            let open = client::done(&app, OpenGranted { begin: of.study.clone() }, "images").await?;
+            command.run(ready, &app, open).await
         }
         RecipientCommand::Forget(of) => {
             let app = client::recipient(&of.folder).await?;
@@ -73,21 +66,6 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             Ok(forgotten(client::done(&app, ForgetCopy { study }, "").await?))
         }
     }
-}
-
-fn open(folder: &Folder) -> Result<Recipient, CommandError> {
-    let recipient = Recipient::open(&folder.dir, &folder.passphrase()?, now)?;
-    client::of_words(recipient.words_asked()?);
-    Ok(recipient)
-}
-
-/// The wallet, which finds its way back by itself where it was away for long.
-async fn awake(folder: &Folder) -> Result<Recipient, CommandError> {
-    let mut recipient = open(folder)?;
-    if let Ok(Some(woken)) = recipient.wake().await {
-        client::of_waking(woken);
-    }
-    Ok(recipient)
 }
 
 /// What came, and what has become of all that was granted.
@@ -209,23 +187,6 @@ async fn show(folder: &Folder) -> Result<Answer, CommandError> {
         text: format!("{}{list}", verdict.beside(name.as_str())),
         json: json!({ "name": name.as_str(), "verdict": verdict_row(Some(&verdict)), "list_ms": list_of.map(|at| at.0) }),
     })
-}
-
-/// What there is of a study. It is fetched only where something is missing, or the ledger has another revision: each fetch leaves a receipt.
-async fn kept(recipient: &mut Recipient, granted: &Granted) -> Result<Kept, CommandError> {
-    let study = granted.received.study;
-    if let Ok(images) = recipient.images(study)
-        && images.is_whole()
-    {
-        match recipient.ask(study).await {
-            Err(error @ WalletError::Vault(_)) => return Err(error.into()),
-            Err(error) => return Ok(Kept::unasked(images, error.into())),
-            Ok(()) if recipient.copy(study)? == Some(CopyState::Current) => return Ok(Kept::whole(images)),
-            Ok(()) => {}
-        }
-    }
-    let fetched = recipient.fetch(granted, None, progress::of_fetch()).await;
-    Kept::after(fetched, recipient.images(study))
 }
 
 async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Result<Answer, CommandError> {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, GrantRow, GrantStudy, LookAtCard, PickUp, State,
+    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, GrantRow, GrantStudy, LookAtCard, OpenOwn, PickUp,
     StudyRow, WhoHas,
 };
 use clavicle_command::clock::now;
@@ -24,18 +24,17 @@ use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_letters::verdict::Verdict;
 use clavicle_network::file;
 use clavicle_wallet::patient::{
-    Access, AccessRow, Found, GrantRequest, HowEnded, Introduced, Patient, PickedUp, PickupOutcome,
+    Access, AccessRow, Found, GrantRequest, HowEnded, Introduced, PickedUp, PickupOutcome,
 };
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use super::ending::revoke;
-use super::images::{Against, Kept, forgotten, noted};
+use super::images::{forgotten, noted};
 use super::invite;
 use super::keeping::{self, numbered};
 use super::looks;
-use super::progress;
 use super::recipient::downloaded;
 use super::recovery;
 use super::terms::{ago, moment};
@@ -121,20 +120,10 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         WalletCommand::Images(command) => {
             let of = command.study();
             let ready = command.ready()?;
-            let mut patient = open(&of.folder)?;
-            if let Ok(Some(woken)) = patient.wake().await {
-                client::of_waking(woken);
-            }
-            let study = patient.study(&of.study)?;
-            // A report may have come since. What is there already does not come again, and is at hand also where nobody can be asked.
-            let fetched = patient.fetch(&study, None, progress::of_fetch()).await;
-            let kept = Kept::after(fetched, patient.images(&study))?;
-            let objection = match patient.objection(&study)? {
-                None => patient.objection_to_copy(&study)?,
-                objection => objection,
-            };
-            let known = Against { objection, asked_at: patient.asked_at(&study)?, about: patient.about(study.id)? };
-            command.run(ready, kept, (known, true), |what, why| patient.note(&study, what, why)).await
+            let app = client::patient(&of.folder).await?;
+            let study = app.subscribe().borrow().study(&of.study)?.study;
+            let open = client::done(&app, OpenOwn { study }, "images").await?;
+            command.run(ready, &app, open).await
         }
         WalletCommand::Forget(of) => {
             let app = client::patient(&of.folder).await?;
@@ -174,14 +163,6 @@ pub(super) fn about_row(about: Option<&About>) -> Value {
     about.map_or(Value::Null, |About { name, birth_date }| {
         json!({ "name": name.as_str(), "birth_date": birth_date.map(|date| date.to_string()) })
     })
-}
-
-fn open(folder: &Folder) -> Result<Patient, CommandError> {
-    let mut patient = Patient::open(&folder.dir, &folder.passphrase()?, now)?;
-    client::of_words(patient.words_asked()?);
-    recovery::warn(&State { pending: patient.pending_recoveries()?, ..State::default() }, &folder.dir);
-    patient.tell(Arc::new(client::of_silence));
-    Ok(patient)
 }
 
 /// What is said of a new wallet: the words, once.

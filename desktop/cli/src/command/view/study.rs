@@ -19,6 +19,7 @@ use clavicle_sandbox::job::PdfIn;
 use clavicle_sandbox::reader::Reader;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::export::names;
+use clavicle_workstation::studies::opened;
 use dicom_dictionary_std::tags;
 use serde_json::{Value, json};
 
@@ -29,7 +30,6 @@ use super::report::{
 use super::{Drawn, Look, ViewError, encoded, said, write};
 use crate::command::wallet::about_row;
 use crate::command::{Answer, CommandError};
-use clavicle_workstation::studies::opened;
 
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
 pub(in crate::command) fn study(
