@@ -22,15 +22,14 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{
-    Access, Endings, Found, GrantRequest, Granted, Introduced, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow,
-    Way, Whose,
+    Access, Endings, GrantRequest, Granted, Introduced, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow, Way, Whose,
 };
 use clavicle_wallet::recipient::OwnStanding;
 use clavicle_wallet::vault::KeyStore;
 use zeroize::Zeroizing;
 
 use crate::invitation::{AnswerRow, InvitationRow};
-use crate::state::Person;
+use crate::person::Person;
 use crate::trouble::Trouble;
 
 /// Something that can be asked of a wallet, and what it gives.
@@ -113,7 +112,7 @@ commands! {
     FindStudies {
         /// Where to begin, if nothing is believed any more: of a code that a hospital handed over.
         checkpoint: Option<Checkpoint>,
-    } -> Vec<Found>;
+    } -> Vec<FoundStudy>;
 
     /// A patient asks the ledger how the studies stand. Why not all of it could be asked: what was said
     /// before still stands.
@@ -384,6 +383,17 @@ pub struct WhoHas {
     pub looks: Vec<Look>,
     /// Why the newest of that may be missing.
     pub not_asked: Option<Trouble>,
+}
+
+/// A study that the ledger has for the words of a wallet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FoundStudy {
+    /// It was not in the wallet, and is now.
+    New(StudyId),
+    /// It was in the wallet already.
+    Known(StudyId),
+    /// It cannot be said yet what it is: why.
+    NotTold(StudyId, Trouble),
 }
 
 /// A study of a wallet, open: its images, which are read from here on without the wallet, and what is to be known before they are used.

@@ -47,6 +47,7 @@ mod actor;
 mod command;
 mod invitation;
 mod owner;
+mod person;
 mod running;
 mod state;
 mod trouble;
@@ -54,12 +55,13 @@ mod trouble;
 pub use self::actor::{App, Event};
 pub use self::command::{
     AnswerInvitation, Ask, AskStanding, AskStudies, AskWho, BringIn, CheckWords, Command, Done, EndGrants, FetchGranted,
-    FetchOwn, FindStudies, ForgetCopy, GrantInvited, GrantStudy, InboxRead, Invite, LookAtCard, LookForAnswer,
-    LookForOpening, MoveStudies, NoteUse, OpenGranted, OpenOwn, OpenStudy, PickUp, PickWords, ReadInbox, RecoverStudies,
-    RequestCredential, RevokeGrant, RevokedGrant, ShowCard, ShowNewWords, ShowWords, TakeNewWords, VetoRecoveries,
-    WhoHas,
+    FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantInvited, GrantStudy, InboxRead, Invite, LookAtCard,
+    LookForAnswer, LookForOpening, MoveStudies, NoteUse, OpenGranted, OpenOwn, OpenStudy, PickUp, PickWords, ReadInbox,
+    RecoverStudies, RequestCredential, RevokeGrant, RevokedGrant, ShowCard, ShowNewWords, ShowWords, TakeNewWords,
+    VetoRecoveries, WhoHas,
 };
 pub use self::invitation::{AnswerRow, InvitationRow, InvitationStage, WhoAnswered};
+pub use self::person::Person;
 pub use self::running::{CommandId, Running};
-pub use self::state::{GrantRow, Person, ReceivedRow, RunningRow, State, StudyRow};
+pub use self::state::{GrantRow, ReceivedRow, RunningRow, State, StudyRow};
 pub use self::trouble::{Trouble, TroubleKind, sentences};

@@ -11,12 +11,13 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::{Control, Downloaded, StudyFetch};
 use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::{OwnStudy, Patient};
+use clavicle_wallet::patient::{Found, OwnStudy, Patient};
 use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 
-use crate::command::{Command, Done, InboxRead, OpenStudy, RevokedGrant, WhoHas};
+use crate::command::{Command, Done, FoundStudy, InboxRead, OpenStudy, RevokedGrant, WhoHas};
 use crate::invitation::{AnswerRow, InvitationRow};
-use crate::state::{Person, State, of_patient, of_recipient};
+use crate::person::Person;
+use crate::state::{State, of_patient, of_recipient};
 use crate::trouble::Trouble;
 
 /// Whose wallet it is, and the wallet.
@@ -176,7 +177,7 @@ async fn of_a_patient(
             if let Some(checkpoint) = &of.checkpoint {
                 patient.renew(checkpoint).await?;
             }
-            Done::FindStudies(patient.find(tell).await?)
+            Done::FindStudies(patient.find(tell).await?.into_iter().map(found).collect())
         }
         Command::AskStudies(_) => {
             let not_asked = patient.look(tell).await?;
@@ -245,6 +246,14 @@ async fn of_a_patient(
             return Err(WalletError::OtherKind { is: "patient", needed: "recipient" });
         }
     }))
+}
+
+fn found(found: Found) -> FoundStudy {
+    match found {
+        Found::New(id) => FoundStudy::New(id),
+        Found::Known(id) => FoundStudy::Known(id),
+        Found::NotTold(id, error) => FoundStudy::NotTold(id, error.into()),
+    }
 }
 
 /// Begins a fetch of one's own study, once more where it may be.

@@ -16,19 +16,11 @@ use clavicle_wallet::recipient::{CopyState, Recipient};
 use clavicle_wallet::rows::{InSpiteOf, Noticed, Stage, Summary};
 use clavicle_wallet::{Silence, WalletError};
 
+use crate::command::InboxRead;
 use crate::invitation::{AnswerRow, InvitationRow};
+use crate::person::Person;
 use crate::running::CommandId;
-use crate::trouble::Trouble;
-
-/// Whose wallet it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Person {
-    /// A patient's.
-    #[default]
-    Patient,
-    /// A recipient's.
-    Recipient,
-}
+use crate::trouble::{Trouble, TroubleKind};
 
 /// All that a screen shows of a wallet, as it is now. It is for eyes, and for no log.
 #[derive(Clone, Default)]
@@ -186,6 +178,24 @@ pub struct ReceivedRow {
 }
 
 impl ReceivedRow {
+    /// Why it need not be asked for: the ledger has just said that it is over, or nobody answers at all. `read` is what reading the inbox came to, if it
+    /// came to anything.
+    #[must_use]
+    pub fn ended(&self, read: Option<&InboxRead>) -> Option<Trouble> {
+        if read.is_some_and(|read| read.unknown.contains(&self.study)) {
+            return Some(WalletError::NotOnLedger.into());
+        }
+        let error = match (self.objection, read.and_then(|read| read.not_asked.as_ref())) {
+            (_, Some(trouble)) if trouble.kind == TroubleKind::Offline => return Some(trouble.clone()),
+            (_, Some(_)) => return None,
+            (Some(Objection::Standing(standing)), None) => WalletError::Standing(standing),
+            (Some(Objection::GrantOver(at)), None) => WalletError::GrantOver(at),
+            (Some(Objection::GrantGone { height }), None) => WalletError::GrantGone { height },
+            _ => return None,
+        };
+        Some(error.into())
+    }
+
     /// Whether a copy was suspended or withdrawn by the hospital.
     #[must_use]
     pub const fn standing(&self) -> Option<Standing> {

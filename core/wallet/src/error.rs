@@ -1,5 +1,6 @@
 //! Why something a person asked for was not done.
 
+use std::error::Error;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -82,15 +83,9 @@ pub enum WalletError {
          the clock is right"
     )]
     Checkpoint(#[source] CheckpointError),
-    /// A row that is not proven.
+    /// A relay's proof that does not hold: of a row or its absence, of an inclusion, or of something else than was asked for.
     #[error("a relay's proof does not hold; it was not believed")]
-    Proof(#[from] ProofError),
-    /// An inclusion that is not proven.
-    #[error("a relay's proof of inclusion does not hold; it was not believed")]
-    Inclusion(#[from] InclusionError),
-    /// A row that was not asked for, or cannot be read.
-    #[error("a relay's answer does not hold what was asked for")]
-    Rows(#[from] ReadError<NotProven>),
+    Proof(#[source] Box<dyn Error + Send + Sync>),
     /// A relay answered something else.
     #[error("a relay answered something else than it was asked")]
     OtherAnswer,
@@ -343,6 +338,19 @@ pub enum WalletError {
     },
 }
 
+/// For each kind of proof: nobody does anything else about one than about another.
+macro_rules! proofs {
+    ($($fault:ty),*) => {$(
+        impl From<$fault> for WalletError {
+            fn from(fault: $fault) -> Self {
+                Self::Proof(Box::new(fault))
+            }
+        }
+    )*};
+}
+
+proofs!(ProofError, InclusionError, ReadError<NotProven>);
+
 /// A text that a person chooses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OwnText {
@@ -404,7 +412,7 @@ impl WalletError {
             Self::Checkpoint(_) => "checkpoint",
             Self::NoRelay(_) | Self::NoBlock | Self::NoCheckpoint => "unreachable",
             Self::Receipts(_) | Self::ReceiptsChanged(_) => "receipts",
-            Self::Light(_) | Self::Proof(_) | Self::Inclusion(_) | Self::Rows(_) | Self::OtherAnswer => "proof",
+            Self::Light(_) | Self::Proof(_) | Self::OtherAnswer => "proof",
             Self::Rejected(_) | Self::Stateless(_) => "rejected",
             Self::NotFinal | Self::TooFew(_) | Self::OnlyTold(_) | Self::StudyNotFinal => "not_final",
             Self::NotTold => "not_told",

@@ -38,6 +38,7 @@
 //!
 //! These compute, read and write where they are called: a window calls them from a thread of their own.
 
+mod destination;
 pub mod export;
 pub mod push;
 pub mod studies;

@@ -9,7 +9,7 @@ use clavicle_letters::about::About;
 use clavicle_wallet::cache::Images;
 use clavicle_wallet::objection::Objection;
 
-use crate::push::Destination;
+use crate::destination::Destination;
 
 /// What is to be done with a study.
 #[derive(Clone, Copy, Debug)]

@@ -29,7 +29,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::destination::Url;
+use crate::destination::Url;
 
 /// The longest answer read, in bytes.
 const MAX_ANSWER: usize = 16 << 20;

@@ -5,7 +5,6 @@
 //! send anything when the patient that was told is not the study's.
 
 mod answer;
-mod destination;
 mod http;
 mod reports;
 mod store;
@@ -28,8 +27,8 @@ use clavicle_sandbox::reader::{Reader, RewriteFileError};
 use crate::studies::{Studies, is_report};
 use crate::system;
 
-pub use self::destination::{Destination, DestinationError};
 pub use self::http::HttpError;
+pub use crate::destination::{Destination, DestinationError};
 
 /// Where studies are to be pushed, and how.
 #[derive(Debug)]

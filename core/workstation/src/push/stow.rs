@@ -11,9 +11,9 @@ use tokio_rustls::TlsConnector;
 use clavicle_dicom::rewrite::Syntax;
 
 use super::answer::{Answer, SYNTAX_NOT_SUPPORTED, sentence};
-use super::destination::Url;
 use super::http::{HttpError, Over, Pieces, post, secure};
 use super::{Item, PrepareError, PushError, Sending};
+use crate::destination::Url;
 
 /// Most bytes and instances of a request. An instance that is larger goes by itself.
 const MOST_BYTES: u64 = 64 << 20;

@@ -30,7 +30,6 @@ use clavicle_letters::code::PictureError;
 use clavicle_letters::words::FourWordsError;
 use clavicle_network::file::NetworkFileError;
 use clavicle_sandbox::Workers;
-use clavicle_wallet::WalletError;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::vault::{Passphrase, PassphraseError};
 use serde_json::{Value, json};
@@ -395,9 +394,6 @@ pub enum CommandError {
     /// See [`Trouble`].
     #[error(transparent)]
     App(#[from] Trouble),
-    /// See [`WalletError`].
-    #[error(transparent)]
-    Wallet(#[from] WalletError),
     /// See [`NetworkFileError`].
     #[error(transparent)]
     NetworkFile(#[from] NetworkFileError),
@@ -567,7 +563,6 @@ impl CommandError {
     pub const fn code(&self) -> &'static str {
         match self {
             Self::App(trouble) => trouble.word(),
-            Self::Wallet(error) => error.code(),
             Self::NetworkFile(_) | Self::File { .. } => "file",
             Self::Passphrase(_) | Self::NoPassphrase(_) | Self::PassphrasesDiffer => "passphrase",
             Self::Words(_) | Self::NoWords(_) => "words",

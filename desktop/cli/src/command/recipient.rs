@@ -5,20 +5,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStanding, FetchGranted, ForgetCopy, InboxRead, OpenGranted, ReadInbox, ReceivedRow, RequestCredential, ShowCard,
-    Trouble, TroubleKind,
+    App, AskStanding, FetchGranted, ForgetCopy, InboxRead, OpenGranted, ReadInbox, ReceivedRow, RequestCredential,
+    ShowCard,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::{Readers, is_free, path_text, write_new};
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_ledger::encoding;
-use clavicle_ledger::id::StudyId;
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_letters::code;
 use clavicle_letters::letter::{Notice, NoticeCounts};
 use clavicle_letters::name::quoted;
 use clavicle_network::file;
-use clavicle_wallet::WalletError;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::recipient::{CopyState, OwnStanding};
@@ -201,10 +199,7 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
             None => state.received.clone(),
         }
     };
-    let (unknown, silent, not_asked) = match &read {
-        Ok(read) => (read.unknown.as_slice(), unread(read), read.not_asked.as_ref()),
-        Err(_) => (&[][..], None, None),
-    };
+    let silent = read.as_ref().ok().and_then(unread);
     if wanted.is_empty() {
         read?;
         return Err(CommandError::NothingGranted);
@@ -213,7 +208,7 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
     let (mut fetched, mut failed) = (Vec::new(), Vec::new());
     for (number, granted) in wanted.iter().enumerate() {
         if study.is_none()
-            && let Some(ended) = known_end(granted, unknown, not_asked)
+            && let Some(ended) = granted.ended(read.as_ref().ok())
         {
             failed.push((granted, ended));
             continue;
@@ -253,21 +248,6 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
         reasons.first().map(|first| format!("{} of {} studies were not fetched. {first}", reasons.len(), wanted.len()));
     let said: Vec<String> = failed.into_iter().chain(shortfall).collect();
     CommandError::unless_all((!said.is_empty()).then(|| said.join("; ")), "incomplete", answer)
-}
-
-/// Why something is not fetched, where the ledger has just said it, or nobody answers at all; so what has ended costs no question more.
-fn known_end(granted: &ReceivedRow, unknown: &[StudyId], not_asked: Option<&Trouble>) -> Option<Trouble> {
-    if unknown.contains(&granted.study) {
-        return Some(WalletError::NotOnLedger.into());
-    }
-    match (granted.objection, not_asked) {
-        (_, Some(trouble)) if trouble.kind == TroubleKind::Offline => Some(trouble.clone()),
-        (_, Some(_)) => None,
-        (Some(Objection::Standing(standing)), None) => Some(WalletError::Standing(standing).into()),
-        (Some(Objection::GrantOver(at)), None) => Some(WalletError::GrantOver(at).into()),
-        (Some(Objection::GrantGone { height }), None) => Some(WalletError::GrantGone { height }.into()),
-        _ => None,
-    }
 }
 
 /// Tells what was fetched; an error, when not all of it is as it was signed.

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, GrantRow, GrantStudy, LookAtCard, OpenOwn, PickUp,
-    StudyRow, WhoHas,
+    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantRow, GrantStudy, LookAtCard,
+    OpenOwn, PickUp, StudyRow, WhoHas,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, typed};
-use clavicle_command::said::{complain, sentences};
+use clavicle_command::said::complain;
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::light::Checkpoint;
@@ -23,9 +23,7 @@ use clavicle_letters::name::quoted;
 use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_letters::verdict::Verdict;
 use clavicle_network::file;
-use clavicle_wallet::patient::{
-    Access, AccessRow, Found, GrantRequest, HowEnded, Introduced, PickedUp, PickupOutcome,
-};
+use clavicle_wallet::patient::{Access, AccessRow, GrantRequest, HowEnded, Introduced, PickedUp, PickupOutcome};
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -289,19 +287,19 @@ async fn found(app: &App, folder: &Folder, checkpoint: Option<Checkpoint>) -> Re
     let (mut lines, mut rows, mut not_told) = (Vec::new(), Vec::new(), 0);
     for one in &all {
         match one {
-            Found::New(id) | Found::Known(id) => {
+            FoundStudy::New(id) | FoundStudy::Known(id) => {
                 let study = state.study(&id.to_string())?;
                 lines.push(study_line(study));
                 rows.push(study_row(study));
             }
-            Found::NotTold(id, error) => {
+            FoundStudy::NotTold(id, trouble) => {
                 not_told += 1;
-                lines.push(format!("{}  {}", short(&id.to_string()), sentences(error)));
-                rows.push(json!({ "study": id.to_string(), "not_told": sentences(error) }));
+                lines.push(format!("{}  {}", short(&id.to_string()), trouble));
+                rows.push(json!({ "study": id.to_string(), "not_told": trouble.happened }));
             }
         }
     }
-    let new = all.iter().filter(|one| matches!(one, Found::New(_))).count();
+    let new = all.iter().filter(|one| matches!(one, FoundStudy::New(_))).count();
     lines.push(format!(
         "{} studies on the ledger are yours: {new} found now, {not_told} not told by their hospitals",
         all.len()

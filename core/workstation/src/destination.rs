@@ -25,11 +25,11 @@ pub enum Destination {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     /// Whether over TLS.
-    pub(super) is_secure: bool,
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub(crate) is_secure: bool,
+    pub(crate) host: String,
+    pub(crate) port: u16,
     /// Without a slash at its end.
-    pub(super) path: String,
+    pub(crate) path: String,
 }
 
 /// Why a text names no archive.
@@ -93,7 +93,7 @@ fn host_and_port(authority: &str) -> Result<(String, Option<u16>), DestinationEr
 
 impl Url {
     /// As the Host header has it.
-    pub(super) fn authority(&self) -> String {
+    pub(crate) fn authority(&self) -> String {
         let Self { is_secure, host, port, .. } = self;
         let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
         if *port == if *is_secure { 443 } else { 80 } { host } else { format!("{host}:{port}") }
