@@ -13,16 +13,26 @@ pub enum Readers {
     Owner,
 }
 
-/// Refuses a name that something has already: before work is done that would be for nothing.
+/// Refuses a name that something has already, and one in a folder that is none: before work is done that would be for nothing.
 ///
 /// # Errors
-/// [`io::ErrorKind::AlreadyExists`].
+/// [`io::ErrorKind::AlreadyExists`], [`io::ErrorKind::NotFound`].
 pub fn is_free(path: &Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-        Ok(_) => Err(taken()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error),
+        Ok(_) => return Err(taken()),
     }
+    if folder_of(path).is_dir() { Ok(()) } else { Err(nowhere()) }
+}
+
+/// The folder that a file is, or would be, in.
+fn folder_of(path: &Path) -> PathBuf {
+    path.parent().filter(|folder| *folder != Path::new("")).map_or_else(|| PathBuf::from("."), Into::into)
+}
+
+fn nowhere() -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, "there is no such folder; make it first, or choose another place")
 }
 
 /// Writes a new file. What has its name already stays as it is, a link, too; if that holds the same bytes, all is well.
@@ -30,7 +40,10 @@ pub fn is_free(path: &Path) -> io::Result<()> {
 /// # Errors
 /// [`io::ErrorKind::AlreadyExists`] when it is something else, and what the system says.
 pub fn write_new(path: &Path, bytes: &[u8], readers: Readers) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| *folder != Path::new("")).map_or_else(|| PathBuf::from("."), Into::into);
+    let folder = folder_of(path);
+    if !folder.is_dir() {
+        return Err(nowhere());
+    }
     let mut builder = tempfile::Builder::new();
     builder.prefix(".clavicle-coming-");
     #[cfg(unix)]
@@ -88,6 +101,13 @@ mod tests {
             assert_eq!(write_new(&path, other, Readers::Usual).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         }
         assert!(is_free(&path).is_err() && is_free(&folder.path().join("two")).is_ok());
+        // A code was given out, and the one before it void, when it turned out that the folder for its picture is not there.
+        let nowhere = folder.path().join("nowhere/two");
+        for refused in [is_free(&nowhere), write_new(&nowhere, b"mine", Readers::Usual)] {
+            let refused = refused.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::NotFound);
+            assert!(refused.to_string().starts_with("there is no such folder"), "{refused}");
+        }
         assert_eq!(fs::read(&path).unwrap(), b"mine");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
     }

@@ -22,6 +22,12 @@ pub fn complain(text: &str) {
     writeln!(io::stderr(), "{text}").ok();
 }
 
+/// So many of something, by its right name: `many(1, "study", "studies")`.
+#[must_use]
+pub fn many(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// An error and what caused it, in one sentence after another.
 #[must_use]
 pub fn sentences(error: &dyn Error) -> String {

@@ -186,7 +186,14 @@ impl Accounting {
             said.push(format!("{} of {} files are not {done} ({counts})", open.len(), self.given));
         }
         if !self.besides.is_empty() {
-            said.push(format!("besides: {}", Self::counts(self.besides.iter())));
+            let counts = Self::counts(self.besides.iter());
+            // A table of contents and a copy are nothing that is wanting.
+            let all = if open.is_empty() {
+                format!("all files are {done} that are there, but: {counts}")
+            } else {
+                format!("besides: {counts}")
+            };
+            said.push(all);
         }
         let worst = open.into_iter().chain(&self.besides).min_by_key(|row| row.fate)?;
         Some(format!("{}. {}", said.join("; "), worst.said()))
@@ -223,7 +230,10 @@ mod tests {
         assert!(all.is_all_done() && all.shortfall("taken").is_none());
         all.besides.push(FileRow::new("IM7", FileFate::Missing, "DICOMDIR lists it"));
         assert!(!all.is_all_done());
-        assert_eq!(all.shortfall("taken").unwrap(), "besides: 1 missing. IM7: DICOMDIR lists it");
+        assert_eq!(
+            all.shortfall("taken").unwrap(),
+            "all files are taken that are there, but: 1 missing. IM7: DICOMDIR lists it"
+        );
     }
 
     #[test]

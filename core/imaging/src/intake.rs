@@ -394,7 +394,11 @@ impl Intake {
                 let why = format!("it is a DICOMDIR, a table of contents, and lists {listed} files");
                 FileRow::new(&one.path, FileFate::Contents, why)
             }
-            None => FileRow::new(&one.path, FileFate::Contents, Unreadable::Directory),
+            // Nothing of what it lists was given.
+            None => {
+                let why = format!("{}: give the folder that it lies in", Unreadable::Directory);
+                FileRow::new(&one.path, FileFate::Skipped, why)
+            }
         }));
         all.besides.extend(self.not_there.iter().map(|one| {
             let of = one.listed_by.display();

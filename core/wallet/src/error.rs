@@ -90,7 +90,7 @@ pub enum WalletError {
     #[error("a relay answered something else than it was asked")]
     OtherAnswer,
     /// The hospitals refused it.
-    #[error("the hospitals refused it: {0}")]
+    #[error("the hospitals do not allow it: {0}")]
     Rejected(String),
     /// Not final yet.
     #[error(
@@ -199,7 +199,7 @@ pub enum WalletError {
     #[error("no study in this wallet begins with {0:?}; see the list of studies")]
     NoStudy(String),
     /// No such grant.
-    #[error("no grant in this wallet begins with {0:?}")]
+    #[error("no grant in this wallet begins with {0:?}; see the list of grants")]
     NoGrant(String),
     /// Not the words that were asked for.
     #[error(

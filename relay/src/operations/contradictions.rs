@@ -35,6 +35,9 @@ pub struct ContradictionRow {
     pub how: String,
     /// When they came, in milliseconds since 1970.
     pub came_ms: u64,
+    /// Whether they are an instance of this study, and another study has an instance of that name.
+    #[serde(default)]
+    pub in_two_studies: bool,
 }
 
 impl Operation for Contradictions {
@@ -58,6 +61,7 @@ impl Operation for Contradictions {
                 size: one.size,
                 how: one.how.to_string(),
                 came_ms: one.came.0,
+                in_two_studies: false,
             }));
             let shared = service.images.archive.shared_names(study)?;
             rows.extend(shared.into_iter().map(|one| ContradictionRow {
@@ -68,6 +72,7 @@ impl Operation for Contradictions {
                 size: one.size,
                 how: in_both(&entry.manifest.manifest.header().study_instance_uid, &one.other_study_instance_uid),
                 came_ms: entry.grown.0,
+                in_two_studies: true,
             }));
         }
         Ok(rows)
@@ -83,11 +88,21 @@ impl Command for Contradictions {
 
     fn say(_: &Self, rows: Vec<ContradictionRow>) -> Result<Answer, Failure> {
         let mut lines: Vec<String> = rows.iter().map(ContradictionRow::line).collect();
-        lines.push(match rows.len() {
-            0 => "nothing contradicts anything".to_owned(),
-            1 => "1 file contradicts an instance; the study has what came first, and both are kept".to_owned(),
-            more => format!("{more} files contradict instances; the studies have what came first, and all are kept"),
-        });
+        let in_two = rows.iter().filter(|row| row.in_two_studies).count();
+        match rows.len() - in_two {
+            0 if in_two == 0 => lines.push("nothing contradicts anything".to_owned()),
+            0 => {}
+            1 => lines
+                .push("1 file contradicts an instance; the study has what came first, and both are kept".to_owned()),
+            more => lines
+                .push(format!("{more} files contradict instances; the studies have what came first, and all are kept")),
+        }
+        if in_two > 0 {
+            lines.push(format!(
+                "{in_two} instances have the name of one in another study, and are listed with both studies; each study has its own. If one of two studies \
+                 is a wrong copy, `clavicle-relay remove` takes it out"
+            ));
+        }
         Ok(Answer { text: lines.join("\n"), json: json!({ "contradictions": rows }) })
     }
 }
@@ -97,5 +112,34 @@ impl ContradictionRow {
         let Self { study, sop_instance_uid, path, how, came_ms, .. } = self;
         let day = Timestamp(*came_ms).day();
         format!("{}  {sop_instance_uid}  came {day}  {how}  {}", short(study), path.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of two studies with the same names it was said that they have what came first.
+    #[test]
+    fn what_is_in_two_studies_did_not_come_second() {
+        let said = |shared: &[bool]| {
+            let row = |in_two_studies: &bool| ContradictionRow {
+                study: "6e85".to_owned(),
+                sop_instance_uid: "1.2".to_owned(),
+                stored: "5b1f".to_owned(),
+                path: PathBuf::from("archive/5b/1f"),
+                size: 1,
+                how: "as it is".to_owned(),
+                came_ms: 0,
+                in_two_studies: *in_two_studies,
+            };
+            let rows = shared.iter().map(row).collect();
+            Contradictions::say(&Contradictions {}, rows).unwrap().text
+        };
+        assert_eq!(said(&[]), "nothing contradicts anything");
+        assert!(said(&[true, true]).contains("\n2 instances have the name of one in another study"));
+        assert!(!said(&[true, true]).contains("what came first"));
+        assert!(said(&[false]).ends_with("the study has what came first, and both are kept"));
+        assert!(said(&[false, true, false]).contains("2 files contradict instances"));
     }
 }

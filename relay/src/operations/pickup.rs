@@ -374,6 +374,14 @@ impl Command for Pickup {
         let asked =
             if question == "pin" { "the PIN, to be told apart from the code" } else { "the patient's date of birth" };
         lines.push(format!("a pickup for {} studies, good for {hours} hours; asks for {asked}", studies.len()));
+        // Such a code still lets a wallet in that was away for long, and so it is given out.
+        let kept_back = listed.iter().filter(|row| !row.is_handed_over()).count();
+        if kept_back > 0 {
+            lines.push(format!(
+                "not handed over by it, while somebody holds it or it is not served: {kept_back} of them"
+            ));
+        }
+        json["not_handed_over"] = json!(kept_back);
         if *voided > 0 {
             lines.push(format!("{voided} earlier pickups for the same visit are void now"));
         }

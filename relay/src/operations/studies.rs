@@ -184,6 +184,11 @@ impl StudyRow {
         }
     }
 
+    /// Whether a pickup gives it to somebody.
+    pub(super) fn is_handed_over(&self) -> bool {
+        !self.claimed && self.standing.as_deref().is_none_or(|standing| standing == "active")
+    }
+
     /// The study in a line for a person.
     pub(super) fn line(&self) -> String {
         let Self {

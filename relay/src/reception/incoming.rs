@@ -3,8 +3,9 @@
 //! Beside each object stands who sent it, `….from`: should a kill come before it is taken in or put aside, that is not forgotten.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -31,8 +32,12 @@ struct Counted {
     shares: Shares,
     /// What was acknowledged.
     day: DayShares,
-    /// Whose each file is, as far as known.
-    files: BTreeMap<PathBuf, (Option<Sender>, u64)>,
+    /// Whose each file is, as far as known, by its name in the folder: whoever receives objects and whoever gathers them may call the folder differently.
+    files: BTreeMap<OsString, (Option<Sender>, u64)>,
+}
+
+fn name_of(path: &Path) -> OsString {
+    path.file_name().unwrap_or_default().to_owned()
 }
 
 impl Incoming {
@@ -53,7 +58,7 @@ impl Incoming {
             let said = fs::read_to_string(path.with_extension(FROM)).ok();
             let sender = said.and_then(|line| Sender::of_line(line.trim_end_matches('\n')));
             counted.shares.add(sender.as_ref(), size);
-            counted.files.insert(path, (sender, size));
+            counted.files.insert(name_of(&path), (sender, size));
         }
         Self { room, counted: Mutex::new(counted) }
     }
@@ -76,7 +81,7 @@ impl Incoming {
         drop(fs::write(path.with_extension(FROM), format!("{}\n", sender.line())));
         let mut counted = self.counted();
         counted.shares.add(Some(&sender), bytes);
-        counted.files.insert(path.to_owned(), (Some(sender), bytes));
+        counted.files.insert(name_of(path), (Some(sender), bytes));
     }
 
     /// A sender was told that its object is taken in.
@@ -86,13 +91,13 @@ impl Incoming {
 
     /// Whose a file is, as far as known.
     pub(super) fn sender(&self, path: &Path) -> Option<Sender> {
-        self.counted().files.get(path)?.0.clone()
+        self.counted().files.get(&name_of(path))?.0.clone()
     }
 
     /// A file waits no more.
     pub(super) fn gone(&self, path: &Path) {
         let mut counted = self.counted();
-        if let Some((sender, bytes)) = counted.files.remove(path) {
+        if let Some((sender, bytes)) = counted.files.remove(&name_of(path)) {
             counted.shares.remove(sender.as_ref(), bytes);
         }
         drop(counted);
@@ -180,5 +185,26 @@ mod tests {
         fs::remove_file(&one).unwrap();
         incoming.gone(&one);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    /// A relay whose `--dir` was relative forgot who sent what, and counted what it had taken in as waiting, until nobody had room any more.
+    #[test]
+    fn the_folder_may_be_called_differently_by_who_receives_and_who_gathers() {
+        let folder = tempfile::tempdir().unwrap();
+        let room = Room::at(folder.path(), &DiskSettings { reserve_mib: Some(0), ..DiskSettings::default() });
+        let spool = folder.path().join("incoming");
+        fs::create_dir(&spool).unwrap();
+        let (received, gathered) = (spool.join("1.dcm"), folder.path().join("incoming/../incoming/1.dcm"));
+        let sender = Sender::new(IpAddr::from([10, 0, 0, 7]), "CT 1");
+        let incoming = Arc::new(Incoming::open(&spool, 4 * LEAST, room));
+        for _ in 0..64 {
+            fs::write(&received, "x").unwrap();
+            let arrival = incoming.arriving(sender.clone());
+            drop(arrival.unwrap_or_else(|why| panic!("it is as if earlier ones waited: {why:?}")));
+            incoming.came(&received, sender.clone(), LEAST);
+            assert_eq!(incoming.sender(&gathered), Some(sender.clone()));
+            incoming.gone(&gathered);
+        }
+        assert_eq!(incoming.sender(&received), None);
     }
 }

@@ -292,7 +292,7 @@ fn a_copy_under_another_study_is_said_when_it_comes_and_found_again() {
         assert!(row["fate"] == "contradicts" && why.contains(&copied) && why.contains("12439"), "{row}");
     }
     let message = taken["error"]["message"].as_str().unwrap();
-    assert!(message.starts_with("besides: 3 contradictions. "), "{message}");
+    assert!(message.starts_with("all files are taken that are there, but: 3 contradictions. "), "{message}");
     // Found again at any time, from either side, and said again when it comes again.
     let listed = done(folder, &["contradictions", "--dir", "mercy"]);
     assert_eq!(listed["contradictions"].as_array().unwrap().len(), 6, "{listed}");

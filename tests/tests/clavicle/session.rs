@@ -147,7 +147,7 @@ fn the_whole_session_works_as_people_type_it() {
     let said = shell.says(
         "clavicle recipient inbox --dir rossi ; clavicle recipient fetch --dir rossi --out images/   # verified; 214 of 214",
     );
-    assert_says(&said, &["1 studies were granted, 1 of them new", "20 of 20 instances as signed", "verified; 5.1 MB"]);
+    assert_says(&said, &["1 study was granted, 1 of them new", "20 of 20 instances as signed", "verified; 5.1 MB"]);
     for number in 1..=20 {
         let (name, _) = slice(number);
         let sent = fs::read(dicom.join(name)).unwrap();
@@ -161,14 +161,14 @@ fn the_whole_session_works_as_people_type_it() {
         &said,
         &[
             "“Dr Rossi” (unverified: nobody vouches for this name) until",
-            "TREAT",
+            "UTC  treatment",
             "nobody else; proven at height",
             "2 transactions so far",
         ],
     );
     let looked = [
         "who looked, as the hospital wrote it down:",
-        "“Dr Rossi” (unverified: nobody vouches for this name) opened it for TREAT",
+        "“Dr Rossi” (unverified: nobody vouches for this name) opened it for treatment",
         "signed by both",
         "finished: 21 items",
     ];

@@ -100,7 +100,10 @@ fn a_copy_under_another_study_is_no_less_than_a_contradiction() {
     assert_eq!((all.taken, all.rest.len(), all.besides.len()), (2, 0, 1));
     let row = &all.besides[0];
     assert!(row.fate == FileFate::Contradicts && row.why.contains("1.2.3") && row.why.contains("1.2.9"), "{row:?}");
-    assert!(all.shortfall("taken").unwrap().starts_with("besides: 1 contradiction. "), "{all:?}");
+    assert!(
+        all.shortfall("taken").unwrap().starts_with("all files are taken that are there, but: 1 contradiction. "),
+        "{all:?}"
+    );
 }
 
 /// One after the other, and nothing below.
@@ -134,6 +137,10 @@ fn what_a_medium_lists_is_looked_for_and_what_it_does_not_list_is_taken() {
     fs::write(root.join("DICOMDIR"), dicomdir(&listed, in_a_row)).unwrap();
     let (intake, all) = account(root);
     assert_eq!((all.given, all.taken), (7, 5));
+    // By itself it is nothing that could be taken, and it was said that all was done.
+    let (_, alone) = account(&root.join("DICOMDIR"));
+    assert_eq!((alone.given, alone.taken, alone.rest[0].fate), (1, 0, FileFate::Skipped));
+    assert!(alone.shortfall("taken").unwrap().ends_with("give the folder that it lies in"), "{alone:?}");
     let wanted = [
         ("DICOMDIR", FileFate::Contents),
         ("IMAGES/IM4", FileFate::Missing),

@@ -37,15 +37,13 @@ const MOST_AHEAD: usize = 256;
 #[non_exhaustive]
 pub enum FetchError {
     /// Nobody there.
-    #[error("the source cannot be reached at {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))]
+    #[error("the hospital that has the study cannot be reached; try again later, or from another network")]
     Unreachable(Vec<SocketAddr>),
     /// No.
-    #[error("the source refused{}", .0.map(|reference| format!("; its operator can look up why under {reference}")).unwrap_or_default())]
+    #[error("the hospital refused{}", .0.map(|reference| format!("; its operator can look up why under {reference}")).unwrap_or_default())]
     Refused(Option<Reference>),
     /// No more.
-    #[error(
-        "the source stopped sending: the grant was revoked or has ended, or the source cannot reach the ledger any more"
-    )]
+    #[error("the hospital stopped sending: the grant was revoked or has ended, or it cannot reach the ledger any more")]
     Ended,
     /// Another revision.
     #[error("the study was revised meanwhile; what has arrived is kept, try again")]
@@ -54,19 +52,19 @@ pub enum FetchError {
     #[error("it was cancelled; what has arrived is kept, and does not come again")]
     Cancelled,
     /// The connection.
-    #[error("the connection to the source broke; what has arrived is kept, try again")]
+    #[error("the connection to the hospital broke; what has arrived is kept, try again")]
     Broken,
     /// Not as the protocol goes.
-    #[error("the source does not keep to the protocol: {0}")]
+    #[error("the hospital does not keep to the protocol: {0}")]
     Protocol(&'static str),
     /// Another study.
-    #[error("the source sent the manifest of another study, or another revision than the one on the ledger")]
+    #[error("the hospital sent the manifest of another study, or another revision than the one on the ledger")]
     OtherStudy,
     /// Not the manifest on the ledger.
-    #[error("the source's manifest is not to be believed")]
+    #[error("the hospital's manifest is not to be believed")]
     Manifest(#[from] VerifyError),
     /// The receipt says something else.
-    #[error("the source's receipt does not say what happened; nothing was fetched")]
+    #[error("the hospital's receipt does not say what happened; nothing was fetched")]
     Receipt,
     /// This side's disk.
     #[error(transparent)]

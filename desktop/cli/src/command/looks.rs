@@ -5,6 +5,7 @@ use clavicle_letters::name::quoted;
 use clavicle_wallet::patient::Look;
 use serde_json::{Value, json};
 
+use super::terms::purpose_said;
 use super::wallet::{named, short, verdict_row};
 
 /// A receipt in a line.
@@ -68,7 +69,7 @@ fn opened_by(opened: &Opened, look: &Look, name: impl Fn(String) -> String) -> S
         ReceiptClaim::Holder => "you opened it".to_owned(),
         ReceiptClaim::Grant { purpose, emergency, .. } => {
             let emergency = if *emergency { ", in an emergency" } else { "" };
-            format!("{} opened it for {}{emergency}", name(remote.to_string()), purpose.code())
+            format!("{} opened it for {}{emergency}", name(remote.to_string()), purpose_said(*purpose))
         }
     };
     // Whoever opens something says who they are once more.

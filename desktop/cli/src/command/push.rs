@@ -186,7 +186,8 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
     let done = format!("stored in {to}");
     lines.push(format!("{stored} instances {done}{conversion}"));
     if *reports > 0 {
-        lines.push(format!("{reports} of them are reports: a PDF in an instance, a text as a structured report"));
+        lines
+            .push(format!("{reports} of them are reports: text goes as a structured report, a PDF within an instance"));
     }
     lines.push(accounting.summary("stored"));
     lines.extend(accounting.lines());

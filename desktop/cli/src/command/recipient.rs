@@ -1,5 +1,6 @@
 //! `clavicle recipient …`: what a recipient does.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use clavicle_app::{
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::{Readers, is_free, path_text, write_new};
+use clavicle_command::said::many;
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_ledger::encoding;
 use clavicle_ledger::study::{Standing, Status};
@@ -27,7 +29,7 @@ use super::images::{forgotten, noted};
 use super::invite;
 use super::keeping;
 use super::progress::{self, size};
-use super::terms::moment;
+use super::terms::{moment, purpose_said};
 use super::wallet::{about_line, about_row, made, named, short, verdict_row};
 use super::{Answer, CommandError, Folder, RecipientCommand, can_write, client, write_picture};
 
@@ -98,7 +100,16 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         rows.push(row);
     }
     let (all, new) = (state.received.len(), read.new.len());
-    lines.push(format!("{all} studies were granted, {new} of them new; {current} may be used now"));
+    let studies: BTreeSet<StudyId> = state.received.iter().map(|granted| granted.study).collect();
+    lines.push(match studies.len() {
+        studies if studies == all => {
+            format!("{} granted, {new} of them new; {current} may be used now", many(all, "study was", "studies were"))
+        }
+        studies => format!(
+            "{} granted, by {all} grants, {new} of them new; {current} may be used now",
+            many(studies, "study was", "studies were")
+        ),
+    });
     // Where each mailbox was read somewhere, who did not answer is a remark.
     lines.extend(unread(&read).filter(|_| read.unread == 0));
     let not_asked = read.not_asked.as_ref().map(|trouble| &trouble.happened);
@@ -255,7 +266,11 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
     let ms = took.as_millis();
     let (mut lines, mut rows, mut short) = (Vec::new(), Vec::<Value>::new(), Vec::new());
     for one in all {
-        let before = if one.before > 0 { format!(" ({} were there before)", one.before) } else { String::new() };
+        let before = if one.before > 0 {
+            format!(" ({} there before)", many(one.before, "file was", "files were"))
+        } else {
+            String::new()
+        };
         let place = one
             .folder
             .as_ref()
@@ -375,7 +390,7 @@ fn line(granted: &ReceivedRow) -> String {
         short(&granted.study.to_string()),
         short(&granted.grant.to_string()),
         moment(granted.expires),
-        granted.purpose.code(),
+        purpose_said(granted.purpose),
         granted.description
     )
 }

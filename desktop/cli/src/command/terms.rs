@@ -72,6 +72,21 @@ impl From<Purpose> for PurposeOfUse {
     }
 }
 
+/// What a study is fetched for, as a patient says it.
+pub(crate) const fn purpose_said(purpose: PurposeOfUse) -> &'static str {
+    match purpose {
+        PurposeOfUse::Treatment => "treatment",
+        PurposeOfUse::EmergencyTreatment => "emergency treatment",
+        PurposeOfUse::CareManagement => "care management",
+        PurposeOfUse::Payment => "payment",
+        PurposeOfUse::Operations => "the clinic's own work",
+        PurposeOfUse::Research => "research",
+        PurposeOfUse::PatientRequested => "a wish of the patient",
+        PurposeOfUse::PublicHealth => "public health",
+        PurposeOfUse::Legal => "legal reasons",
+    }
+}
+
 /// A moment to the minute, `2026-11-28 07:15 UTC`.
 pub(crate) fn moment(at: Timestamp) -> String {
     let minutes = at.0 % DAY_MS / 60_000;

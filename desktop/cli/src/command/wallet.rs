@@ -12,7 +12,7 @@ use clavicle_app::{
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, typed};
-use clavicle_command::said::complain;
+use clavicle_command::said::{complain, many};
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::light::Checkpoint;
@@ -35,7 +35,7 @@ use super::keeping::{self, numbered};
 use super::looks;
 use super::recipient::downloaded;
 use super::recovery;
-use super::terms::{ago, moment};
+use super::terms::{ago, moment, purpose_said};
 use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, WordsKind, client, reader};
 use crate::code::{ReadCodeError, read_code};
 
@@ -98,7 +98,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let state = app.subscribe();
             let grants = &state.borrow().grants;
             let mut lines: Vec<String> = grants.iter().map(grant_line).collect();
-            lines.push(format!("{} grants", grants.len()));
+            lines.push(many(grants.len(), "grant", "grants"));
             let rows: Vec<Value> = grants.iter().map(grant_row).collect();
             Ok(Answer { text: lines.join("\n"), json: json!({ "grants": rows }) })
         }
@@ -145,7 +145,7 @@ fn studies(all: &[StudyRow], not_asked: Option<&str>) -> Answer {
         row["in_spite_of"] = used_rows;
         rows.push(row);
     }
-    lines.push(format!("{} studies", all.len()));
+    lines.push(many(all.len(), "study", "studies"));
     if let Some(why) = not_asked {
         lines.push(format!("the ledger could not be asked, and what it said before is shown: {why}"));
     }
@@ -306,7 +306,7 @@ async fn found(app: &App, folder: &Folder, checkpoint: Option<Checkpoint>) -> Re
     ));
     let answer = Answer { text: lines.join("\n"), json: json!({ "studies": rows, "new": new, "not_told": not_told }) };
     let shortfall = (not_told > 0).then(|| {
-        let many = if not_told == 1 { "1 study is".to_owned() } else { format!("{not_told} studies are") };
+        let many = many(not_told, "study is", "studies are");
         let again = folder.dir.display();
         format!("{many} yours, and not told yet what: ask once more later, with `clavicle wallet find --dir {again}`")
     });
@@ -396,12 +396,16 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<A
     let line = |row: &AccessRow, tense: &str| {
         let name = named(row.name.as_ref().map(|name| name.as_str()), row.verdict.as_ref());
         let until = row.expires.map_or_else(|| row.expiry_day.to_string(), moment);
-        let purpose = row.purpose.map_or("", |purpose| purpose.code());
+        let purpose = row.purpose.map_or("", purpose_said);
         format!("{}  {name} {tense} {until}  {purpose}", short(&row.grant.to_string()))
     };
     lines.extend(grants.iter().map(|row| line(row, "until")));
     let nobody = if grants.is_empty() { "nobody but you has access to this study" } else { "nobody else" };
-    lines.push(format!("{nobody}; proven at height {height}, {} old; {events} transactions so far", ago(*age_ms)));
+    lines.push(format!(
+        "{nobody}; proven at height {height}, {} old; {} so far",
+        ago(*age_ms),
+        many(usize::try_from(*events).unwrap_or(usize::MAX), "transaction", "transactions")
+    ));
     if !ended.is_empty() {
         lines.push("ended, and nobody fetches by them any more:".to_owned());
         lines.extend(ended.iter().map(|one| match one.how {
