@@ -20,6 +20,7 @@ use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_network::message::{Holding, Prefix};
 use clavicle_network::pickup::MAX_OFFERS;
+use clavicle_network::transfer::FetchError;
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
@@ -106,11 +107,15 @@ impl Patient {
         // A relay that is behind would prove that a study is not there yet.
         self.wallet.catch_up().await?;
         let places = Search::new(&self.wallet.ledger, self.wallet.seed()?).all().await?;
-        let (mut all, count) = (Vec::new(), places.len());
+        let (mut all, count, mut silent) = (Vec::new(), places.len(), BTreeSet::new());
         for (done, place) in (1..).zip(places) {
             let before = self.wallet.vault.get::<Held>(place.study.as_bytes())?;
             let known = before.is_some_and(|held| held.final_at.is_some() && held.known.is_some());
-            let found = if known { Some(Found::Known(place.study)) } else { Box::pin(self.take(&place, None)).await? };
+            let found = if known {
+                Some(Found::Known(place.study))
+            } else {
+                Box::pin(self.take(&place, None, &mut silent)).await?
+            };
             all.extend(found);
             progress(done, count);
         }
@@ -128,8 +133,13 @@ impl Patient {
     }
 
     /// Keeps that a study is the patient's, and what it is as soon as its source tells. Nothing, if it is not theirs: only a relay's word said so.
-    /// The key is of the words of now, or of former ones with this number.
-    async fn take(&mut self, place: &Place, former: Option<u32>) -> Result<Option<Found>, WalletError> {
+    /// The key is of the words of now, or of former ones with this number. A source that is `silent` is not waited for once more.
+    async fn take(
+        &mut self,
+        place: &Place,
+        former: Option<u32>,
+        silent: &mut BTreeSet<SourceId>,
+    ) -> Result<Option<Found>, WalletError> {
         let seed = former.map_or_else(|| self.wallet.seed(), |words| self.wallet.seed_of(words))?;
         let key = seed.derive_key(place.device, Branch::Study, place.number);
         let key: SecretKey = key.ok_or(WalletError::NoMoreKeys)?;
@@ -147,7 +157,14 @@ impl Patient {
             claim: None,
             final_at: Some(proven.height),
         };
-        let told = self.ask_what_it_is(place.study, record.source, &key).await;
+        let told = if silent.contains(&record.source) {
+            Err(FetchError::Unreachable(Vec::new()).into())
+        } else {
+            self.ask_what_it_is(place.study, record.source, &key).await
+        };
+        if matches!(told, Err(WalletError::Fetch(FetchError::Unreachable(_)))) {
+            silent.insert(record.source);
+        }
         let found = match told {
             Ok(known) => {
                 held.known = Some(known);
@@ -185,11 +202,12 @@ impl Patient {
 
     /// Looks for studies that other devices picked up under words that were given up: they are to move as well.
     pub(super) async fn find_former(&mut self) -> Result<(), WalletError> {
+        let mut silent = BTreeSet::new();
         for words in 0..self.wallet.words_number()? {
             let places = Search::new(&self.wallet.ledger, self.wallet.seed_of(words)?).all().await?;
             for place in places {
                 if self.wallet.vault.get::<Held>(place.study.as_bytes())?.is_none() {
-                    Box::pin(self.take(&place, Some(words))).await?;
+                    Box::pin(self.take(&place, Some(words), &mut silent)).await?;
                 }
             }
         }

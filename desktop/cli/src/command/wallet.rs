@@ -41,6 +41,8 @@ use crate::code::{ReadCodeError, read_code};
 
 /// How long the ledger is asked how studies stand, before what it said earlier is shown.
 const ASKED: Duration = Duration::from_secs(10);
+/// What is done while nothing else can be said.
+const LOOKING: &str = "looking for your studies, and asking their hospitals what they are; one that does not answer is waited for";
 /// Whoever another wallet granted to.
 pub(super) const UNNAMED: &str = "somebody this wallet did not grant to";
 
@@ -66,6 +68,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
         WalletCommand::Passphrase { folder, new } => keeping::passphrase(&folder, &new).await,
         WalletCommand::Find { folder, code } => {
             let app = client::patient(&folder).await?;
+            progress::doing(LOOKING);
             let code = code.as_deref().map(pickup_code).transpose()?;
             found(&app, &folder, code.map(|code| code.checkpoint)).await
         }
@@ -268,6 +271,7 @@ async fn restore(
     let checkpoint = code.map(pickup_code).transpose()?.map(|code| code.checkpoint);
     let words = Words::parse(&words.ask().map_err(CommandError::NoWords)?)?;
     let keys = Arc::new(folder.new_passphrase()?);
+    progress::doing(LOOKING);
     let (app, studies) = App::restore_patient(&folder.dir, keys, genesis, &words, checkpoint.as_ref(), now).await?;
     let (mut answer, shortfall) = match found(&app, folder, None).await {
         Err(CommandError::Found { sentence, answer, .. }) => (*answer, Some(sentence)),
