@@ -8,7 +8,7 @@ use clavicle_ledger::action::{
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, Refused, SeenRevocation, View, authorise};
 use clavicle_ledger::block::{self, Applied, Block, CommitCertificate, Header};
 use clavicle_ledger::confirm::{Confirmed, Unconfirmed};
-use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
+use clavicle_ledger::encoding::{self, Ascending, Text};
 use clavicle_ledger::execute::{self, Proposal, Rejection};
 use clavicle_ledger::genesis::{Candidate, Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{BlockId, ChainId, GrantId, ManifestRoot, RequestDigest, SourceId, StudyDigest, StudyId};
@@ -17,11 +17,12 @@ use clavicle_ledger::light::{CertifiedHeader, ValidatorChange};
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _, Rules, StateKey};
 use clavicle_ledger::study::{Delegate, DelegateRole, Powers, Study};
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, DAY_MS, Day, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope, Verified};
 use clavicle_ledger::validators::ValidatorSet;
 use clavicle_ledger::vote::{RoundProposal, Vote, VoteKind};
+use clavicle_samples::terms::terms;
 
 /// Noon on 2026-11-21, UTC.
 pub const START: u64 = 1_795_262_400_000;
@@ -289,20 +290,7 @@ impl World {
 
     /// Terms that begin now and last `ms`, for everything in the study.
     pub fn terms(&self, ms: u64) -> Terms {
-        Terms {
-            not_before: self.now(),
-            expires: self.now().plus(ms),
-            series: SeriesScope::All,
-            purpose: PurposeOfUse::Treatment,
-            revision: 0,
-            manifest_root: ManifestRoot::from_bytes([0; 32]),
-            later_revisions: true,
-            staleness_ms: 0,
-            emergency: false,
-            note: Bytes::default(),
-            blinding: [5; 32],
-            conditions: None,
-        }
+        terms(self.now(), self.now().plus(ms), ManifestRoot::from_bytes([0; 32]))
     }
 
     /// Asks the first hospital's gate, its clock at the newest block's time.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use clavicle_ledger::action::{DefineStudy, Grant};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SeenRevocation, SignedHello, View, authorise};
 use clavicle_ledger::confirm::{Confirmed, Unconfirmed};
-use clavicle_ledger::encoding::{Ascending, Bytes, Text};
+use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, EnvelopeHash, GrantId, ReceiptDigest, RequestDigest, SourceId, StudyId};
@@ -20,13 +20,14 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _};
 use clavicle_ledger::study::{Capacity, Grave, Study};
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_manifest::{Header, Instance, Manifest, Nonce, Series, StoredDigest, StoredHasher, Subtrees, Uid};
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{self, Counter, Denied, Offers, Secret, TicketHash};
 use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
+use clavicle_samples::terms::terms;
 use tokio::sync::watch;
 
 use crate::study::Shape;
@@ -222,20 +223,7 @@ impl Hospital {
     }
 
     fn terms(&self, study: StudyId) -> Terms {
-        Terms {
-            not_before: NOW,
-            expires: NOW.plus(DAY_MS),
-            series: SeriesScope::All,
-            purpose: PurposeOfUse::Treatment,
-            revision: 0,
-            manifest_root: self.record(study).manifest_root,
-            later_revisions: true,
-            staleness_ms: 0,
-            emergency: false,
-            note: Bytes::default(),
-            blinding: [5; 32],
-            conditions: None,
-        }
+        terms(NOW, NOW.plus(DAY_MS), self.record(study).manifest_root)
     }
 
     fn grant(&self, study: StudyId, grantee: &Key, terms: &Terms) -> Action {

@@ -13,7 +13,7 @@ use borsh::BorshDeserialize as _;
 use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
 use clavicle_ledger::authorise::{Authorisation, Claim, Hello, SignedHello, View, authorise};
 use clavicle_ledger::confirm::{Confirmed, Unconfirmed};
-use clavicle_ledger::encoding::{self, Ascending, Bytes, Text};
+use clavicle_ledger::encoding::{self, Ascending, Text};
 use clavicle_ledger::execute;
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, GrantId, ReceiptDigest, RequestDigest, SourceId, StudyId};
@@ -23,7 +23,7 @@ use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _};
 use clavicle_ledger::study::Study;
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_manifest::{
@@ -38,6 +38,7 @@ use clavicle_network::transfer::{
     Verified,
 };
 use clavicle_network::{Limits, Server, swarm};
+use clavicle_samples::terms::terms;
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream};
 use iroh::{Endpoint, EndpointAddr, EndpointId};
 use tempfile::TempDir;
@@ -351,20 +352,7 @@ impl Hospital {
 
     /// Terms for everything in the study, until a day from now.
     pub fn terms(&self, study: StudyId) -> Terms {
-        Terms {
-            not_before: self.now(),
-            expires: self.now().plus(DAY_MS),
-            series: SeriesScope::All,
-            purpose: PurposeOfUse::Treatment,
-            revision: 0,
-            manifest_root: self.record(study).manifest_root,
-            later_revisions: true,
-            staleness_ms: 0,
-            emergency: false,
-            note: Bytes::default(),
-            blinding: [5; 32],
-            conditions: None,
-        }
+        terms(self.now(), self.now().plus(DAY_MS), self.record(study).manifest_root)
     }
 
     pub fn grant(&self, study: StudyId, grantee: &Key) -> (GrantId, Terms) {

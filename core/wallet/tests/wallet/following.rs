@@ -7,7 +7,7 @@ use std::time::Duration;
 use clavicle_ledger::action::{DefineStudy, Grant};
 use clavicle_ledger::block::{CommitCertificate, Header};
 use clavicle_ledger::derivation::{Branch, Words};
-use clavicle_ledger::encoding::{Ascending, Bytes, Text, encode, from_hex};
+use clavicle_ledger::encoding::{Ascending, Text, encode, from_hex};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{
     BlockId, ChainId, EnvelopeHash, GrantId, ManifestRoot, ReceiptDigest, RequestDigest, SourceId, StudyDigest, StudyId,
@@ -21,7 +21,7 @@ use clavicle_ledger::receipt::{Entry, Receipt, SignedReceipt};
 use clavicle_ledger::salt::Salt;
 use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
 use clavicle_ledger::state::{MemoryState, ReadRows as _, StateKey};
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::terms::PurposeOfUse;
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_ledger::tree::prove;
@@ -37,6 +37,7 @@ use clavicle_network::message::{Decided, Holding, List, ProvenRows, Query, Reque
 use clavicle_network::pickup::{PROTOCOL, PickupError};
 use clavicle_network::revoke;
 use clavicle_network::swarm::{Config, Desk, Node, Received};
+use clavicle_samples::terms::terms;
 use clavicle_wallet::WalletError;
 use clavicle_wallet::ledger::{Ledger, Woken};
 use clavicle_wallet::patient::{GrantRequest, Granted, MAX_RUNS, OwnStudy, Patient, Revocable};
@@ -572,20 +573,7 @@ async fn nobody_but_the_source_says_that_it_serves_no_more() {
     let study = held(&network);
     Vault::open(folder.path(), &passphrase()).unwrap().put(study.id.as_bytes(), &study.held).unwrap();
     let mut patient = Patient::open(folder.path(), &passphrase(), clock).unwrap();
-    let terms = Terms {
-        not_before: Timestamp(NOW),
-        expires: Timestamp(NOW + DAY_MS),
-        series: SeriesScope::All,
-        purpose: PurposeOfUse::Treatment,
-        revision: 0,
-        manifest_root: ManifestRoot::from_bytes([2; 32]),
-        later_revisions: true,
-        staleness_ms: 0,
-        emergency: false,
-        note: Bytes::default(),
-        blinding: [6; 32],
-        conditions: None,
-    };
+    let terms = terms(Timestamp(NOW), Timestamp(NOW + DAY_MS), ManifestRoot::from_bytes([2; 32]));
     let (chain, source, shown) = (network.chain, network.source(0), card(&network));
     let grant = |number: u8| {
         let grantee = secret("grantee").public();

@@ -5,11 +5,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use borsh::BorshDeserialize as _;
 use clavicle_ledger::action::{DefineStudy, Grant, Revoke};
 use clavicle_ledger::authorise::{Claim as Right, Hello, SignedHello};
-use clavicle_ledger::encoding::{self, Ascending, Bytes};
+use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::receipt::SignedReceipt;
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_letters::pickup::PickupCode;
@@ -19,6 +19,7 @@ use clavicle_network::pickup::{
 };
 use clavicle_network::transfer::{self, Item, Offer};
 use clavicle_relay::operations::pickup::VisitRequest;
+use clavicle_samples::terms::terms;
 use iroh::endpoint::{Connection, ConnectionError, QuicTransportConfig, RecvStream, SendStream, VarInt, presets};
 use iroh::{Endpoint, EndpointAddr, EndpointId, RelayMode};
 use tokio::time::timeout;
@@ -156,18 +157,9 @@ impl Ground {
     /// The same, to a key.
     pub(super) fn sign_grant_to(&self, held: &Held, to: &SecretKey, change: impl FnOnce(&mut Terms)) -> Granted {
         let mut terms = Terms {
-            not_before: Timestamp(now().0.0 - 60_000),
-            expires: now().0.plus(HOUR_MS),
-            series: SeriesScope::All,
-            purpose: PurposeOfUse::Treatment,
-            revision: 0,
-            manifest_root: held.root,
             later_revisions: false,
-            staleness_ms: 0,
-            emergency: false,
-            note: Bytes::default(),
             blinding: *self.key().public().as_bytes(),
-            conditions: None,
+            ..terms(Timestamp(now().0.0 - 60_000), now().0.plus(HOUR_MS), held.root)
         };
         change(&mut terms);
         let action = Action::Grant(Grant {

@@ -4,13 +4,12 @@
 
 use clavicle::code::read_code;
 use clavicle_ledger::action::Grant;
-use clavicle_ledger::encoding::{Bytes, Text};
+use clavicle_ledger::encoding::Text;
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{GrantId, ManifestRoot, RequestDigest, SourceId, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::light::LightClient;
 use clavicle_ledger::salt::Salt;
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{DAY_MS, Height};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_letters::card::{Card, SignedCard};
@@ -18,6 +17,7 @@ use clavicle_letters::letter::{Content, GrantLetter, Letter};
 use clavicle_letters::seal;
 use clavicle_manifest::Uid;
 use clavicle_network::file as network_file;
+use clavicle_samples::terms::terms;
 use clavicle_sandbox::Here;
 use clavicle_wallet::ledger::Ledger;
 use clavicle_wallet::recipient::Recipient;
@@ -45,20 +45,7 @@ fn forge(genesis: &Genesis, card: &SignedCard, (source, salt, uid): (SourceId, S
     let (chain, thief) = (genesis.chain_id(), SecretKey::from_bytes(&[77; 32]));
     let study = StudyId::of(&chain, source, salt.study_digest(uid.as_str()));
     let grantee = *card.card.grantees.iter().next().unwrap();
-    let terms = Terms {
-        not_before: now().0,
-        expires: now().0.plus(DAY_MS),
-        series: SeriesScope::All,
-        purpose: PurposeOfUse::Treatment,
-        revision: 0,
-        manifest_root: ManifestRoot::from_bytes([5; 32]),
-        later_revisions: true,
-        staleness_ms: 0,
-        emergency: false,
-        note: Bytes::default(),
-        blinding: [6; 32],
-        conditions: None,
-    };
+    let terms = terms(now().0, now().0.plus(DAY_MS), ManifestRoot::from_bytes([5; 32]));
     let grant = Grant {
         study,
         granter: thief.public(),

@@ -7,14 +7,15 @@ use borsh::BorshSerialize;
 use clavicle_ledger::action::{
     Delegate, NewStatus, RecoverStudy, Revoke, SetStatus, TransferStudy, Undelegate, Veto, Vote,
 };
-use clavicle_ledger::encoding::{Ascending, Bytes, Text};
+use clavicle_ledger::encoding::{Ascending, Text};
 use clavicle_ledger::genesis::{Genesis, GenesisSource, Parameters};
 use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::study::DelegateRole;
-use clavicle_ledger::terms::{Conditions, PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::terms::{Conditions, Terms};
 use clavicle_ledger::time::{BlockTime, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Verified};
+use clavicle_samples::terms as samples;
 
 use crate::world::{self, Hospital, START, secret};
 
@@ -318,18 +319,9 @@ impl Scenario {
 
 fn terms(no: No, expires: Timestamp) -> Terms {
     Terms {
-        not_before: hour(0),
-        expires,
-        series: SeriesScope::All,
-        purpose: PurposeOfUse::Treatment,
-        revision: 0,
-        manifest_root: ManifestRoot::from_bytes([0; 32]),
-        later_revisions: true,
-        staleness_ms: 0,
-        emergency: false,
-        note: Bytes::default(),
         blinding: [no; 32],
         // Of either version.
         conditions: no.is_multiple_of(2).then(|| Conditions { openings: Some(u32::from(no)), ..Conditions::default() }),
+        ..samples::terms(hour(0), expires, ManifestRoot::from_bytes([0; 32]))
     }
 }
