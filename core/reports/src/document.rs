@@ -46,6 +46,8 @@ pub enum Body {
 /// [`ReportError`].
 pub fn of_instance<S: Read + Seek>(mut source: S, len: u64) -> Result<Document, ReportError> {
     let picked = Picked::read(&mut source, len)?;
+    // It is read once more from its beginning.
+    source.rewind().map_err(|_| ReportError::NotRead)?;
     let mut content = read(&picked);
     let class = picked.text(tags::SOP_CLASS_UID).unwrap_or_default();
     let media_type = picked.text(tags::MIME_TYPE_OF_ENCAPSULATED_DOCUMENT).unwrap_or_default().trim().to_lowercase();

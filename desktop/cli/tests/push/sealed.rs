@@ -5,8 +5,10 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use clavicle_dicom::document::{Imprint, encapsulated_pdf};
+use clavicle_dicom::kos::Heading;
 use clavicle_imaging::walk;
-use clavicle_manifest::MediaType;
+use clavicle_manifest::{MediaType, Uid};
 use clavicle_phantom::{Kind, Phantom};
 use clavicle_sandbox::Inspected;
 use serde_json::{Value, json};
@@ -255,4 +257,40 @@ fn reports_are_read_where_they_lie_sealed_the_newest_first() {
     let mut texts: Vec<&str> = texts.trim().lines().collect();
     texts.sort_unstable();
     assert_eq!(texts, ["(addendum):", "Between. 20260202", "New. 20260203", "Old. 20260201"]);
+}
+
+/// A PDF among the images could not be looked at, and nobody said that a report was of somebody else.
+#[test]
+fn a_letter_that_is_an_instance_is_drawn_and_a_report_of_somebody_else_is_called_one() {
+    let visit = Visit::new();
+    let first = &walk::files(&visit.images()).unwrap().0[0];
+    let image = fs::read(first).unwrap();
+    let heading = Heading::read(Cursor::new(&image), image.len() as u64).unwrap();
+    let uid = |number: u32| Uid::new(&format!("2.25.{number}")).unwrap();
+    let imprint = Imprint {
+        sop_instance_uid: uid(10),
+        series_instance_uid: uid(11),
+        title: "Letter".to_owned(),
+        written: None,
+        is_complete: true,
+    };
+    let letter = encapsulated_pdf(&heading, &imprint, crate::PDF.as_bytes());
+    fs::write(visit.images().join("letter.dcm"), letter).unwrap();
+    let other = visit.0.path().join("other.hl7");
+    let said = "MSH|^~\\&|RIS|MERCY|||20260203||ORU^R01|1|P|2.5\rPID|||0815||Smith^Bob\rOBX|1|TX|||Other.||||||F";
+    fs::write(&other, said).unwrap();
+    let wallet = Wallet::of(&visit.images(), &[(&other, MediaType::Hl7V2)], 0);
+    let said = wallet.done("view", &[]);
+    let rows = said["reports"].as_array().unwrap();
+    let of = |kind: &str| rows.iter().find(|row| row["kind"] == kind).unwrap();
+    let warning = of("HL7")["warnings"][0].as_str().unwrap();
+    assert!(warning.starts_with("OF ANOTHER PATIENT") && warning.contains("0815"), "{said}");
+    for kind in ["PDF in DICOM", "structured report"] {
+        let warnings = of(kind)["warnings"].as_array().unwrap();
+        assert!(!warnings.iter().any(|one| one.as_str().unwrap().contains("PATIENT")), "{said}");
+    }
+    let number = of("PDF in DICOM")["number"].to_string();
+    let drawn = wallet.done("view", &["--report", &number, "--page", "2", "--png", "letter.png", "--side", "100"]);
+    assert_eq!((&drawn["page"], &drawn["pages"], &drawn["title"]), (&json!(2), &json!(2), &json!("Letter")), "{drawn}");
+    assert!(wallet.folder().join("letter.png").exists());
 }

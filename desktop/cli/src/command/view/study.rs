@@ -31,6 +31,9 @@ use super::{Drawn, Look, ViewError, encoded, said, write};
 use crate::command::wallet::about_row;
 use crate::command::{Answer, CommandError};
 
+/// Bytes of instances that are opened to learn their numbers, for one report.
+const MOST_FOR_NAMES: u64 = 256 << 20;
+
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
 pub(in crate::command) fn study(
     images: &Images,
@@ -256,13 +259,16 @@ fn whose(images: &Images, reader: &dyn Reader) -> Option<Whose> {
     reader.pick_open(&opened(images, &item).ok()?).ok().map(|picked| Whose::of(&picked))
 }
 
-/// What people call these instances, of those that the study has. One that did not arrive has no number that could be looked up.
+/// What people call these instances, of those that the study has. One that did not arrive has no number that could be looked up, and of very large ones only the
+/// first are opened for it.
 fn names_of(images: &Images, wanted: &[Uid], reader: &dyn Reader) -> BTreeMap<Uid, InstanceName> {
-    let mut names = BTreeMap::new();
+    let (mut names, mut left) = (BTreeMap::new(), MOST_FOR_NAMES);
     for series in images.listing().series() {
         for one in series.instances.iter().filter(|one| wanted.contains(&one.sop_instance_uid)) {
             let item = Item::Instance(one);
-            let picked = images.has(&item).then(|| opened(images, &item).ok()).flatten();
+            let is_opened = images.has(&item) && one.size <= left;
+            left -= if is_opened { one.size } else { 0 };
+            let picked = is_opened.then(|| opened(images, &item).ok()).flatten();
             let picked = picked.and_then(|file| reader.pick_open(&file).ok());
             let number = picked.and_then(|picked| picked.text(tags::INSTANCE_NUMBER)?.trim().parse().ok());
             names.insert(one.sop_instance_uid, InstanceName { series: series.number, number });
