@@ -433,7 +433,7 @@ mod tests {
         let path = folder.path().join("credentials.jsonl");
         let whole = std::fs::read_to_string(&path).unwrap();
         std::fs::write(&path, format!("{whole}{{\"act\":\"ended\",\"numb")).unwrap();
-        assert_eq!(open(folder.path()).unwrap().all(), [issued.clone()]);
+        assert_eq!(open(folder.path()).unwrap().all(), std::slice::from_ref(&issued));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
         let ended = "{\"act\":\"ended\",\"number\":7,\"at_ms\":1,\"by\":\"x\",\"why\":\"y\"}\n";
         for damage in [whole.replacen("begun", "began", 1), format!("{whole}{ended}"), format!("{whole}{whole}")] {

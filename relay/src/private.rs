@@ -54,8 +54,14 @@ pub(crate) fn tighten(home: &Home) -> Result<Vec<PathBuf>, PrivateError> {
     let record = home.quarantine_folder().with_extension("jsonl");
     let refusals = home.refusals_file();
     let before = refusals.with_extension("1.jsonl");
-    let files =
-        home.stores().into_iter().chain([home.settings_file(), home.credentials_file(), record, home.recoveries_file(), refusals, before]);
+    let files = home.stores().into_iter().chain([
+        home.settings_file(),
+        home.credentials_file(),
+        record,
+        home.recoveries_file(),
+        refusals,
+        before,
+    ]);
     let mut tightened = Vec::new();
     for path in folders.into_iter().chain(files) {
         // What is not there yet will be private.

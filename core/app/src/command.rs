@@ -22,7 +22,8 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{
-    Access, Endings, GrantRequest, Granted, Introduced, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow, Way, Whose,
+    Access, Endings, GrantRequest, Granted, Introduced, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow, Way,
+    Whose,
 };
 use clavicle_wallet::recipient::OwnStanding;
 use clavicle_wallet::vault::KeyStore;

@@ -37,10 +37,11 @@ use crate::ledger::{Collect, Keep, Proven, Woken};
 use crate::objection::{self, Objection};
 use crate::patient::one;
 use crate::rows::{
-    AnswerMade, AnswerStage, CopyOf, InSpiteOf, KeptCard, Noticed, Numbered, OlderCopy, Profile, Proved, Received, Shown,
+    AnswerMade, AnswerStage, CopyOf, InSpiteOf, KeptCard, Noticed, Numbered, OlderCopy, Profile, Proved, Received,
+    Shown,
 };
 use crate::vault::{KeyStore, VaultError};
-use crate::wallet::{Kind, Wallet, damaged, served_at, source_in};
+use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
 
 pub use self::credential::OwnStanding;
 
@@ -376,7 +377,7 @@ impl Recipient {
             return Ok(());
         };
         match opening.check(&made.invitation.invitation, &made.answer, from) {
-            Ok(comparison) if made.answer.card == shown.card => {
+            Ok(comparison) if made.answer.card.signature == shown.card.signature => {
                 made.stage = AnswerStage::Opened(comparison.words());
                 Ok(self.wallet.vault.put(id.as_bytes(), &made)?)
             }

@@ -235,6 +235,8 @@ pub struct Recovering {
 pub struct Looked {
     /// By this device's clock.
     pub at: Timestamp,
+}
+
 /// A card with all that its short form leaves out. It lies as cards of the first version did, so that those are read.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct KeptCard {

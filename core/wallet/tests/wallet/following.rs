@@ -566,7 +566,7 @@ async fn nobody_but_the_source_says_that_it_serves_no_more() {
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let served = bind(&secret("mercy transfer 0"), Some(at), &[revoke::PROTOCOL]).await.unwrap();
     let mut network = Network::served(1, 1, Some(served.bound_sockets()[0]));
-    let checkpoint = network.day(&[]);
+    network.day(&[]);
     let folder = tempfile::tempdir().unwrap();
     let (patient, _) = Patient::create(folder.path(), &passphrase(), network.genesis.clone(), clock).unwrap();
     drop(patient);
@@ -575,6 +575,7 @@ async fn nobody_but_the_source_says_that_it_serves_no_more() {
     let mut patient = Patient::open(folder.path(), &passphrase(), clock).unwrap();
     let terms = terms(Timestamp(NOW), Timestamp(NOW + DAY_MS), ManifestRoot::from_bytes([2; 32]));
     let (chain, source, shown) = (network.chain, network.source(0), card(&network));
+    let card = kept(&network, &shown, &[source]);
     let grant = |number: u8| {
         let grantee = secret("grantee").public();
         let grant = Grant {
@@ -589,7 +590,7 @@ async fn nobody_but_the_source_says_that_it_serves_no_more() {
         let id = GrantId::from(body.id(&chain));
         let made = Made {
             study: study.id,
-            card: kept(&network, &shown, &[source]),
+            card: card.clone(),
             grantee,
             terms: terms.clone(),
             envelope: body.sign(&chain, &[&secret("holder")]).unwrap(),

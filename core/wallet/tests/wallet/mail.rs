@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Condvar;
 
 use clavicle_admission::Neighbourhood;
+use clavicle_ledger::encoding::Bytes;
 use clavicle_network::message::{MailboxRequest, MailboxResponse};
 use clavicle_wallet::recipient::Recipient;
 use clavicle_wallet::rows::{Numbered, Shown};

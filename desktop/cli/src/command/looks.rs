@@ -34,7 +34,11 @@ fn what(look: &Look) -> String {
         Entry::Opened(opened) => opened_by(opened, look, name),
         Entry::Opening(opening) => format!("{}{}", opened_by(&opening.opened, look, name), which(opening)),
         Entry::EmergencyOpening(opening, stated) => {
-            let second = stated.second.as_ref().map(|second| format!(" and {}", quoted(second.name.as_str()))).unwrap_or_default();
+            let second = stated
+                .second
+                .as_ref()
+                .map(|second| format!(" and {}", quoted(second.name.as_str())))
+                .unwrap_or_default();
             let (who, which) = (opened_by(&opening.opened, look, name), which(opening));
             format!("{who}{second}{which}; the reason they gave: {}", stated.reason)
         }

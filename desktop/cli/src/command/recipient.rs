@@ -14,6 +14,7 @@ use clavicle_command::file::{Readers, is_free, path_text, write_new};
 use clavicle_command::said::many;
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_ledger::encoding;
+use clavicle_ledger::id::StudyId;
 use clavicle_ledger::study::{Standing, Status};
 use clavicle_letters::code;
 use clavicle_letters::letter::{Notice, NoticeCounts};

@@ -33,6 +33,7 @@ use super::images::{forgotten, noted};
 use super::invite;
 use super::keeping::{self, numbered};
 use super::looks;
+use super::progress;
 use super::recipient::downloaded;
 use super::recovery;
 use super::terms::{ago, moment, purpose_said};
@@ -42,7 +43,8 @@ use crate::code::{ReadCodeError, read_code};
 /// How long the ledger is asked how studies stand, before what it said earlier is shown.
 const ASKED: Duration = Duration::from_secs(10);
 /// What is done while nothing else can be said.
-const LOOKING: &str = "looking for your studies, and asking their hospitals what they are; one that does not answer is waited for";
+const LOOKING: &str =
+    "looking for your studies, and asking their hospitals what they are; one that does not answer is waited for";
 /// Whoever another wallet granted to.
 pub(super) const UNNAMED: &str = "somebody this wallet did not grant to";
 

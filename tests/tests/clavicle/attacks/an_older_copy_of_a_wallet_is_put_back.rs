@@ -61,7 +61,7 @@ fn it_is_noticed_although_nothing_is_picked_up() {
 fn keys_of(card: &str) -> Vec<[u8; 32]> {
     let SignedCard { card, .. } = code::from_text(card).unwrap();
     let grantees = card.grantees.iter().map(|key| *key.as_bytes());
-    grantees.chain([*card.mailbox.key.as_bytes()]).collect()
+    grantees.chain([*card.mailbox.as_bytes()]).collect()
 }
 
 #[test]
