@@ -14,13 +14,19 @@ def number(value):
 
 def attributes(dataset):
     keep = {}
-    for name in (
-        "WindowCenter", "WindowWidth", "PixelSpacing", "ImagePositionPatient", "Rows", "Columns", "SamplesPerPixel", "BitsAllocated",
-        "BitsStored", "PixelRepresentation", "PlanarConfiguration", "NumberOfFrames",
-    ):
+    for name in ("WindowCenter", "WindowWidth", "PixelSpacing", "ImagePositionPatient", "Rows", "Columns"):
         value = dataset.get(name)
         if value not in (None, ""):
             keep[name] = number(value)
+    for name in (
+        "SamplesPerPixel", "BitsAllocated", "BitsStored", "PixelRepresentation", "PlanarConfiguration", "NumberOfFrames",
+    ):
+        try:
+            value = dataset.get(name)
+            if value not in (None, ""):
+                keep[name] = number(value)
+        except (TypeError, ValueError):
+            pass  # what is no number is as good as none
     for name in ("SOPInstanceUID", "FrameOfReferenceUID", "PhotometricInterpretation"):
         value = dataset.get(name)
         if value not in (None, ""):
