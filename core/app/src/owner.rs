@@ -297,9 +297,7 @@ async fn of_a_recipient(
             let (granted, brought) = if failed.is_some() {
                 (recipient.granted(&of.begin)?, None)
             } else {
-                let granted = recipient.granted_now(&of.begin).await?;
-                let brought = is_here(recipient, &granted).await?;
-                (granted, brought)
+                granted_and_here(recipient, &of.begin).await?
             };
             let brought = match brought {
                 Some(brought) => brought,
@@ -348,6 +346,26 @@ async fn begin_granted(
         recipient.fetch_failed(granted, &fetch, error).await?;
     }
     recipient.begin_fetch(granted, out).await
+}
+
+/// What was granted, and what is there of it. Before it is said that nothing was granted, or not any more, what came since is read: it may have been
+/// granted anew.
+async fn granted_and_here(recipient: &mut Recipient, begin: &str) -> Result<(Granted, Option<Brought>), WalletError> {
+    let first = as_known(recipient, begin).await;
+    let may_have_come = match &first {
+        Ok((granted, _)) => recipient.objection(granted)?.is_some(),
+        Err(error) => matches!(error.code(), "not_found" | "ended"),
+    };
+    if may_have_come && recipient.read_mail(|_, _| {}).await.is_ok_and(|mail| !mail.new.is_empty()) {
+        return as_known(recipient, begin).await;
+    }
+    first
+}
+
+async fn as_known(recipient: &mut Recipient, begin: &str) -> Result<(Granted, Option<Brought>), WalletError> {
+    let granted = recipient.granted_now(begin).await?;
+    let brought = is_here(recipient, &granted).await?;
+    Ok((granted, brought))
 }
 
 /// Whether all of a study is here as it is by the ledger, or as far as that can be asked; nothing when it is to be fetched.

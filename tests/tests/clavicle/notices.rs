@@ -59,3 +59,23 @@ fn who_fetched_is_told_of_revision_suspension_and_withdrawal() {
     // Whoever has no copy was told nothing.
     assert_eq!(told(&cluster, "bianchi", |_| true), Value::Null);
 }
+
+/// What was granted anew lay in a mailbox, and whoever looked at the study was told that it had been revoked, and before the first letter that there is no such study.
+#[test]
+fn who_looks_at_a_study_need_not_ask_for_letters_first() {
+    let cluster = Cluster::running();
+    brain(&cluster, "images", 1..=2);
+    cluster.patient("ana");
+    cluster.recipient("rossi");
+    let study = cluster.ingest(MERCY, "images");
+    cluster.pick_up(MERCY, &study, "ana");
+    let view = || cluster.try_person(&["recipient", "view", "--dir", "rossi", &study]);
+    assert_eq!(view().refused().0, "not_found");
+    let first = cluster.grant("ana", &study, &cluster.card("rossi"));
+    view().done();
+    cluster.person(&["wallet", "revoke", "--dir", "ana", &first]);
+    let (code, why) = view().refused();
+    assert!(why.contains("was revoked, replaced, or has ended"), "{code}: {why}");
+    cluster.grant("ana", &study, &cluster.card("rossi"));
+    view().done();
+}
