@@ -108,6 +108,9 @@ fn a_revocation_has_a_receipt_that_is_anchored_kept_and_believed() {
     assert!(looks.iter().all(|look| look.anchored_at.is_some()));
     assert_eq!(ana.receipts_from(&own).unwrap(), looks.len() as u64);
     drop(ana);
-    let who = cluster.person(&["wallet", "who", "--dir", "ana", &study]);
+    // Nobody can be asked any more, and what was kept is told all the same.
+    let who = cluster.try_person(&["wallet", "who", "--dir", "ana", &study]);
+    assert_eq!(who.refused().0, "not_asked");
+    let who = who.object();
     assert_eq!(who["looked"].as_array().unwrap().len(), looks.len(), "{who}");
 }

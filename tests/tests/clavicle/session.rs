@@ -116,9 +116,9 @@ fn the_whole_session_works_as_people_type_it() {
     let said = shell.says("clavicle wallet init --dir ana --network network.json --passphrase-file pw");
     assert_says(&said, &["a new wallet in ana", " 1 ", "24 "]);
     let said = shell.says("clavicle wallet pickup --dir ana pickup.png --pin 4711");
-    assert_says(&said, &["20 instances in   1 series  BRAIN", "1 of 1 studies are yours, final after"]);
+    assert_says(&said, &["20 instances in   1 series  BRAIN", "1 of 1 studies are yours by this code, final after"]);
     let said = shell.says("clavicle wallet studies --dir ana");
-    assert_says(&said, &["20 instances", "1 studies"]);
+    assert_says(&said, &["20 instances", "1 study"]);
     let studies = shell.answers("clavicle wallet studies --dir ana");
     let study = text(&studies["studies"][0]["study"]);
 
@@ -126,7 +126,7 @@ fn the_whole_session_works_as_people_type_it() {
     let said = shell.says(&line.replace("STUDY", &study[..12]));
     assert_says(
         &said,
-        &["1 studies", "MR      20 instances", "No acute finding.", "written to mine.png. Not for diagnosis"],
+        &["1 study", "MR      20 instances", "No acute finding.", "written to mine.png. Not for diagnosis"],
     );
     assert_eq!(&fs::read(shell.cluster.path("mine.png")).unwrap()[1..4], b"PNG");
 
