@@ -7,6 +7,7 @@
 //!                                    │ permit    another patient's: never; withdrawn, ended, replaced: only by an explicit word, and on record
 //!                                    ▼
 //!                                UsableStudy ──► Studies ──► push, export
+//!                                    └────────► sealed, pictures, documents: looked at
 //! a folder ──────────────────────────────────────────┘
 //! ```
 //!
@@ -39,8 +40,11 @@
 //! These compute, read and write where they are called: a window calls them from a thread of their own.
 
 mod destination;
+pub mod documents;
 pub mod export;
+pub mod pictures;
 pub mod push;
+pub mod sealed;
 pub mod studies;
 mod system;
 pub mod usage;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clavicle_app::{
-    App, AskWho, Event, FetchGranted, FetchOwn, ForgetCopy, GrantStudy, PickUp, ReadInbox, RevokeGrant, Running,
-    ShowCard, Trouble, TroubleKind,
+    App, AskWho, Event, FetchGranted, FetchOwn, ForgetCopy, GrantStudy, OpenGranted, OpenOwn, PickUp, ReadInbox,
+    RevokeGrant, Running, ShowCard, Trouble, TroubleKind,
 };
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::{GrantId, StudyId};
@@ -21,6 +21,7 @@ use clavicle_network::transfer::{Item, Pace};
 use clavicle_wallet::patient::GrantRequest;
 use clavicle_wallet::rows::Stage;
 use clavicle_wallet::vault::{KeyStore, Passphrase};
+use clavicle_workstation::usage::{UsableStudy, Usage, UsageError};
 use tokio::time::timeout;
 
 use crate::cluster::{Cluster, brain};
@@ -116,6 +117,25 @@ fn card() -> ShowCard {
     ShowCard { keys: 1, days: 7, wish: "brain MR".to_owned() }
 }
 
+fn open_granted(world: &World) -> OpenGranted {
+    OpenGranted { begin: world.study.to_string() }
+}
+
+/// What a window does as the command line does: a copy of what has ended is used only by an explicit word, and that is on record.
+async fn used_only_in_spite_of_its_end(rossi: &App, world: &World) {
+    let export = Usage::Export { out: Path::new("cd") };
+    let open = done(rossi.send(open_granted(world))).await;
+    assert!(open.images.is_whole());
+    let refused = soon(UsableStudy::permit(rossi, open, export, false)).await.unwrap_err();
+    assert!(matches!(refused, UsageError::Objection { what: "exporting it", .. }), "{refused}");
+    assert!(rossi.subscribe().borrow().received[0].in_spite_of.is_empty());
+    let open = done(rossi.send(open_granted(world))).await;
+    let study = soon(UsableStudy::permit(rossi, open, export, true)).await.unwrap();
+    assert_eq!(study.in_spite_of().unwrap().state(), "ended");
+    let noted = rossi.subscribe().borrow().received[0].in_spite_of.clone();
+    assert!(noted.len() == 1 && noted[0].what.as_str() == "exported to cd");
+}
+
 #[tokio::test]
 async fn a_patient_and_a_recipient_need_nothing_but_commands_and_state() {
     let world = World::new();
@@ -140,6 +160,12 @@ async fn a_patient_and_a_recipient_need_nothing_but_commands_and_state() {
 
     read_while_it_comes(&rossi, granted.id, &world.cluster.path("images")).await;
     assert!(rossi.subscribe().borrow().received[0].copy.is_some());
+    let open = done(rossi.send(open_granted(&world))).await;
+    assert!(open.images.is_whole() && open.objection.is_none() && open.not_asked.is_none());
+    // All of it is here: nothing was fetched, and no receipt says that it was.
+    assert!(open.fetched.is_none());
+    let own = done(ana.send(OpenOwn { study: world.study })).await;
+    assert!(own.images.is_whole() && own.fetched.is_some_and(|fetched| fetched.is_complete()));
 
     let who = done(ana.send(AskWho { study: world.study })).await;
     assert_eq!(who.access.grants.len(), 1);
@@ -158,6 +184,7 @@ async fn a_patient_and_a_recipient_need_nothing_but_commands_and_state() {
     };
     soon(told).await;
     assert_eq!(rossi.subscribe().borrow().received[0].objection.unwrap().state(), "ended");
+    used_only_in_spite_of_its_end(&rossi, &world).await;
     let again = rossi.send(FetchGranted { grant: granted.id, out: None }).unwrap();
     let trouble = soon(again.ended()).await.unwrap_err();
     assert_eq!((trouble.kind, trouble.support.as_str()), (TroubleKind::Ended, "ended.GrantGone"));

@@ -1,8 +1,6 @@
 //! `view`: looks at DICOM files on this machine. What is wrong with them costs a worker at most.
 
-mod document;
 mod report;
-mod sheet;
 mod study;
 
 use std::cmp::Reverse;
@@ -19,8 +17,8 @@ use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
 use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::encoding::Text;
 use clavicle_manifest::Uid;
-use clavicle_pixels::geometry::{Slice, order};
-use clavicle_pixels::picture::{CT, Picture, Pixels, Window};
+use clavicle_pixels::geometry::Slice;
+use clavicle_pixels::picture::{CT, Picture, Window};
 use clavicle_pixels::render::{About, RenderError, Rendered, Wanted, Windowing};
 use clavicle_reports::structured::InstanceName;
 use clavicle_reports::{PdfError, ReportError};
@@ -28,19 +26,16 @@ use clavicle_sandbox::ReadError;
 use clavicle_sandbox::Workers;
 use clavicle_sandbox::reader::Reader;
 use clavicle_sandbox::{Files as _, OnDisk};
+use clavicle_workstation::documents;
+use clavicle_workstation::pictures::{
+    self, DrawError, Drawn, MOST_FRAMES, MOST_ON_SHEET, SheetError, encoded, film, first_frame,
+};
 use serde_json::{Value, json};
 
 pub use self::report::ReportArguments;
-use self::sheet::sheet;
 pub(super) use self::study::study;
 use super::{Answer, CommandError};
 
-/// Most pictures on a sheet.
-const MOST_ON_SHEET: usize = 64;
-/// Most frames of a film.
-const MOST_FRAMES: u32 = 2_000;
-/// How long a frame is shown that does not say it: ten a second.
-const FRAME_MS: u64 = 100;
 /// Pixels along a side of a picture on a sheet, unless it is said.
 const SIDE: u32 = 256;
 
@@ -244,44 +239,12 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// Pictures of series, and what stood in the way of others.
-#[derive(Default)]
-struct Drawn {
-    pictures: Vec<Picture>,
-    /// The windows that images have which do not have the one that was asked for.
-    others: Option<Vec<Text<64>>>,
-}
-
-impl Drawn {
-    /// Takes a picture, or says why there is none.
-    fn take(&mut self, rendered: Result<Rendered, RenderError>) -> Option<String> {
-        match rendered {
-            Ok(rendered) => {
-                self.pictures.push(rendered.picture);
-                None
-            }
-            Err(error) => {
-                if let RenderError::NoSuchWindow { own } = &error {
-                    let others = self.others.get_or_insert_default();
-                    others.extend(own.iter().filter(|name| !others.contains(name)).cloned().collect::<Vec<_>>());
-                }
-                Some(error.to_string())
-            }
-        }
-    }
-
-    fn is_full(&self) -> bool {
-        self.pictures.len() >= MOST_ON_SHEET
-    }
-
-    /// The sheet with all of them. Where there is none, it is said whether that is for the window alone.
-    fn sheet(self, look: &Look, of: &Path) -> Result<Picture, ViewError> {
-        let Self { pictures, others } = self;
-        sheet(&pictures).ok_or_else(|| match others {
-            Some(own) => ViewError::Window { name: look.window_name(), own },
-            None => ViewError::Nothing(of.to_owned()),
-        })
-    }
+/// The sheet with all that was drawn. Where there is none, it is said whether that is for the window alone.
+fn sheet(drawn: Drawn, look: &Look, of: &Path) -> Result<Picture, ViewError> {
+    drawn.sheet().map_err(|error| match error {
+        SheetError::Window { own } => ViewError::Window { name: look.window_name(), own },
+        _ => ViewError::Nothing(of.to_owned()),
+    })
 }
 
 /// Looks.
@@ -306,19 +269,24 @@ fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comman
         side: arguments.look.side,
     };
     let facts = reader.inspect_one(&path).ok().map(|seen| seen.facts);
-    if let Some(class) = facts.as_ref().map(|facts| facts.sop_class_uid).filter(document::is_document)
+    if let Some(class) = facts.as_ref().map(|facts| facts.sop_class_uid).filter(documents::is_document)
         && !arguments.cine
     {
         return Ok(report::instance(&path, &class, (&arguments.look, arguments.frame.unwrap_or(1)), reader)?);
     }
-    let rendered = if arguments.cine { first_of_film(reader, &path, &wanted) } else { render(reader, &path, &wanted) };
+    let rendered = if arguments.cine {
+        first_frame(reader, &path, &wanted).map_err(|error| not_drawn(&path, &wanted, error))
+    } else {
+        render(reader, &path, &wanted)
+    };
     let Rendered { picture, about } = rendered?;
     let mut bad_frames = Vec::new();
     if let Some(png) = &arguments.look.png {
         let bytes = if arguments.cine {
-            let (bytes, broken) = film(reader, &path, &wanted, about.frames)?;
-            bad_frames = broken;
-            bytes
+            let film = film(reader, &path, &wanted, about.frames);
+            let film = film.map_err(|error| not_drawn(&path, &wanted, error))?;
+            bad_frames = film.bad_frames;
+            film.png
         } else {
             encoded(&picture)
         };
@@ -409,7 +377,7 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
     lines.extend(read);
     lines.extend(intake.repairs().iter().map(|(repair, files)| format!("in {files} files {repair}")));
     if let Some(png) = &arguments.look.png {
-        let sheet = drawn.sheet(&arguments.look, &arguments.path)?;
+        let sheet = sheet(drawn, &arguments.look, &arguments.path)?;
         write(png, &encoded(&sheet))?;
     }
     lines.push(format!("{} series; {}", rows.len(), accounting.summary("taken")));
@@ -426,7 +394,7 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
 fn documents(intake: &Intake, accounting: &mut Accounting, reader: &dyn Reader) -> (Vec<String>, Vec<Value>) {
     let series = || intake.studies.iter().flat_map(|study| &study.series);
     let all = || series().flat_map(|series| series.instances.iter().map(move |one| (series, one)));
-    let documents = || all().map(|(_, one)| one).filter(|one| document::is_document(&one.instance.sop_class_uid));
+    let documents = || all().map(|(_, one)| one).filter(|one| documents::is_document(&one.instance.sop_class_uid));
     let named: BTreeMap<Uid, InstanceName> = all()
         .map(|(series, one)| {
             let name = InstanceName { series: series.number, number: one.place.instance_number };
@@ -438,7 +406,7 @@ fn documents(intake: &Intake, accounting: &mut Accounting, reader: &dyn Reader) 
     for one in documents().take(MOST_DOCUMENTS) {
         let opened = OnDisk.open(&one.path).map_err(|error| error.to_string());
         match opened.and_then(|file| {
-            let read = document::read(&file, &one.instance.sop_class_uid, reader, &name)?;
+            let read = documents::read(&file, &one.instance.sop_class_uid, reader, &name)?;
             Ok((read, file))
         }) {
             Ok((document, file)) => read.push((&one.path, document, file)),
@@ -450,7 +418,7 @@ fn documents(intake: &Intake, accounting: &mut Accounting, reader: &dyn Reader) 
     for (path, document, file) in read {
         let title = if document.content.title.is_empty() { "report" } else { &document.content.title };
         let how = format!("view {} --frame 1 --png FILE", path.display());
-        let instead = document::instead(&document, &file, reader, &how);
+        let instead = report::instead(&document, &file, reader, &how);
         let heading = report::heading(title, document.kind, &document.content);
         lines.push(match &instead {
             None => format!("{heading}, {}:\n{}", path.display(), report::body(&document.content)),
@@ -471,8 +439,8 @@ fn documents(intake: &Intake, accounting: &mut Accounting, reader: &dyn Reader) 
 /// The instance in the middle, as the slices lie in the patient; by their numbers where they do not lie one behind the other.
 fn middle(series: &SeriesIntake) -> &Path {
     let slices: Vec<Slice> = series.instances.iter().map(|one| Slice::from(&one.place)).collect();
-    let (places, _) = order(&slices);
-    &series.instances[places[places.len() / 2]].path
+    let at = pictures::middle(&slices).unwrap_or_default();
+    &series.instances[at].path
 }
 
 fn render(reader: &dyn Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
@@ -490,97 +458,22 @@ fn not_rendered(path: &Path, wanted: &Wanted, error: RenderError) -> ViewError {
     }
 }
 
+/// Why there is no picture of a file.
+fn not_drawn(path: &Path, wanted: &Wanted, error: DrawError) -> ViewError {
+    match error {
+        DrawError::Read(reason) => ViewError::File { path: path.to_owned(), reason },
+        DrawError::Render(error) => not_rendered(path, wanted, error),
+        DrawError::Frames(frames) => ViewError::Frames(frames),
+        DrawError::Write(error) => ViewError::Write { path: path.to_owned(), error },
+    }
+}
+
 fn said(png: Option<&Path>) -> Vec<String> {
     png.map(|png| format!("written to {}. {NOT_FOR_DIAGNOSIS}", png.display())).into_iter().collect()
 }
 
-fn encoded(picture: &Picture) -> Vec<u8> {
-    picture.png().expect("a picture has as many pixels as it says, and memory takes what is written")
-}
-
 fn write(path: &Path, bytes: &[u8]) -> Result<(), ViewError> {
     write_new(path, bytes, Readers::Usual).map_err(|error| ViewError::Write { path: path.to_owned(), error })
-}
-
-/// The first frame that can be shown.
-fn first_of_film(reader: &dyn Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {
-    let unread = |reason| ViewError::File { path: path.to_owned(), reason };
-    let file = OnDisk.open(path).map_err(unread)?;
-    let mut open = reader.film(&file).map_err(unread)?;
-    let mut first = None;
-    for frame in 0..MOST_FRAMES {
-        match open.render(&Wanted { frame: Some(frame), ..wanted.clone() }).map_err(unread)? {
-            Ok(rendered) => return Ok(rendered),
-            Err(error) => first = first.or(Some(error)),
-        }
-    }
-    Err(not_rendered(path, wanted, first.unwrap_or(RenderError::Panicked)))
-}
-
-/// Frames that cannot be shown, counted from 1, each with the reason.
-type BadFrames = Vec<(u32, String)>;
-
-/// All frames, one after the other. One that cannot be shown is black, and named; the film goes on.
-fn film(reader: &dyn Reader, path: &Path, wanted: &Wanted, frames: u32) -> Result<(Vec<u8>, BadFrames), ViewError> {
-    if !(2..=MOST_FRAMES).contains(&frames) {
-        return Err(ViewError::Frames(frames));
-    }
-    let broken = |error: png::EncodingError| ViewError::Write { path: path.to_owned(), error: io::Error::other(error) };
-    let unread = |reason| ViewError::File { path: path.to_owned(), reason };
-    let file = OnDisk.open(path).map_err(unread)?;
-    let mut open = reader.film(&file).map_err(unread)?;
-    let mut render = |frame| open.render(&Wanted { frame: Some(frame), ..wanted.clone() }).map_err(unread);
-    // The first that can be shown says how large all are.
-    let mut bad_frames = Vec::new();
-    let mut first = None;
-    for frame in 0..frames {
-        match render(frame)? {
-            Ok(rendered) => {
-                first = Some((frame, rendered));
-                break;
-            }
-            Err(error) if frame + 1 == frames => return Err(ViewError::Render { path: path.to_owned(), error }),
-            Err(error) => bad_frames.push((frame + 1, error.to_string())),
-        }
-    }
-    let (begin, first) = first.ok_or(ViewError::Frames(frames))?;
-    let size = (first.picture.width, first.picture.height);
-    let (Pixels::Grey(pixels) | Pixels::Rgb(pixels)) = &first.picture.pixels;
-    let black = vec![0; pixels.len()];
-    let mut bytes = Vec::new();
-    let mut encoder = png::Encoder::new(&mut bytes, size.0, size.1);
-    encoder.set_color(colour(&first.picture));
-    encoder.set_animated(frames, 0).map_err(broken)?;
-    let mut writer = encoder.write_header().map_err(broken)?;
-    let mut shown = Some(first);
-    for frame in 0..frames {
-        let rendered = match shown.take_if(|_| frame == begin) {
-            Some(first) => Some(first),
-            None if frame < begin => None,
-            None => match render(frame)? {
-                Ok(rendered) => Some(rendered),
-                Err(error) => {
-                    bad_frames.push((frame + 1, error.to_string()));
-                    None
-                }
-            },
-        };
-        let ms = rendered.as_ref().and_then(|rendered| rendered.about.frame_ms).unwrap_or(FRAME_MS);
-        writer.set_frame_delay(u16::try_from(ms).unwrap_or(u16::MAX), 1_000).map_err(broken)?;
-        let pixels = rendered.as_ref().map(|rendered| match &rendered.picture.pixels {
-            Pixels::Grey(pixels) | Pixels::Rgb(pixels) => pixels.as_slice(),
-        });
-        writer.write_image_data(pixels.unwrap_or(&black)).map_err(broken)?;
-    }
-    writer.finish().map_err(broken)?;
-    Ok((bytes, bad_frames))
-}
-
-const fn colour(picture: &Picture) -> png::ColorType {
-    match picture.pixels {
-        Pixels::Grey(_) => png::ColorType::Grayscale,
-        Pixels::Rgb(_) => png::ColorType::Rgb,
-    }
 }
 
 #[cfg(test)]

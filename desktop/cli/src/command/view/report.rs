@@ -1,4 +1,4 @@
-//! Reports, looked at: HL7, FHIR and text as text, of a PDF one page as a picture; and documents in instances, which are read by [`document`](super::document).
+//! Reports, looked at: HL7, FHIR and text as text, of a PDF one page as a picture; and documents in instances, which are read by [`documents`].
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,11 +10,12 @@ use clavicle_pixels::picture::{Picture, Pixels};
 use clavicle_reports::{PdfPage, ReportContent, Stage};
 use clavicle_sandbox::job::PdfIn;
 use clavicle_sandbox::reader::Reader;
-use clavicle_sandbox::{Files as _, OnDisk, ReadError};
+use clavicle_sandbox::{Files as _, OnDisk};
+use clavicle_workstation::documents::{self, Held, ReadDocument, pages_of};
+use clavicle_workstation::pictures::encoded;
 use serde_json::{Value, json};
 
-use super::document::{self, Held, ReadDocument};
-use super::{Look, ViewError, encoded, said, write};
+use super::{Look, ViewError, said, write};
 use crate::command::Answer;
 
 /// Pixels along the longer side of a page, unless it is said: enough to be read.
@@ -79,7 +80,7 @@ pub(super) fn instance(
     reader: &dyn Reader,
 ) -> Result<Answer, ViewError> {
     let file = OnDisk.open(path).map_err(|reason| ViewError::File { path: path.to_owned(), reason })?;
-    let read = document::read(&file, sop_class_uid, reader, &|_| BTreeMap::new());
+    let read = documents::read(&file, sop_class_uid, reader, &|_| BTreeMap::new());
     let read = read.map_err(|why| ViewError::Document { path: path.to_owned(), why })?;
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let title = if read.content.title.is_empty() { &name } else { &read.content.title };
@@ -100,6 +101,18 @@ pub(super) fn one_document(
         Held::Words => Some(is_no_text_drawn(look).map(|()| words(title, read.kind, &read.content))),
         Held::Pdf => Some(drawn((file, PdfIn::Instance), title, (look, page), reader)),
         Held::Other => None,
+    }
+}
+
+/// What stands in place of the words of a document that has none, if that is so.
+pub(super) fn instead(read: &ReadDocument, file: &File, reader: &dyn Reader, how: &str) -> Option<String> {
+    match read.held {
+        Held::Words => None,
+        Held::Pdf => Some(match pages_of(file, PdfIn::Instance, reader) {
+            Ok(pages) => format!("{pages} pages; {how} draws one"),
+            Err(why) => format!("{why}; export it to read it"),
+        }),
+        Held::Other => Some("push or export it to read it".to_owned()),
     }
 }
 
@@ -139,12 +152,6 @@ pub(super) fn drawn(
     json["pages"] = json!(pages);
     json["png"] = json!(look.png.as_deref().map(path_text));
     Ok(Answer { text: lines.join("\n"), json })
-}
-
-/// How many pages a PDF has, or why that cannot be said.
-pub(super) fn pages_of(file: &File, pdf_in: PdfIn, reader: &dyn Reader) -> Result<u32, String> {
-    let drawn = reader.draw_page(file, pdf_in, (1, 1)).map_err(|error: ReadError| error.to_string())?;
-    drawn.map(|page| page.pages).map_err(|error| error.to_string())
 }
 
 /// What stands above a report: what it is called, and what it says of itself.

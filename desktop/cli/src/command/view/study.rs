@@ -1,38 +1,29 @@
 //! A study in a wallet, looked at without a file: bytes are opened into memory alone.
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use clavicle_command::file::path_text;
 use clavicle_dicom::facts::Patient;
-use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_letters::about::About;
-use clavicle_manifest::{Attachment, Instance, MediaType, Uid};
+use clavicle_manifest::{Attachment, Instance};
 use clavicle_network::transfer::Item;
-use clavicle_pixels::geometry::{Slice, order};
-use clavicle_pixels::render::{RenderError, Rendered};
-use clavicle_reports::structured::InstanceName;
-use clavicle_reports::{Moment, ReportContent, ReportError};
+use clavicle_reports::{ReportContent, ReportError};
 use clavicle_sandbox::Workers;
 use clavicle_sandbox::job::PdfIn;
 use clavicle_sandbox::reader::Reader;
 use clavicle_wallet::cache::Images;
-use clavicle_wallet::export::names;
+use clavicle_workstation::documents::{ReadDocument, pages_of};
+use clavicle_workstation::pictures::{Drawn, encoded, of_middle};
+use clavicle_workstation::sealed::{self, SealedReport};
 use clavicle_workstation::studies::opened;
-use dicom_dictionary_std::tags;
 use serde_json::{Value, json};
 
-use super::document::{self, ReadDocument, Whose, instead, is_document};
 use super::report::{
-    ReportArguments, body, drawn, heading, is_no_text_drawn, name_of, one_document, pages_of, row, words,
+    ReportArguments, body, drawn, heading, instead, is_no_text_drawn, name_of, one_document, row, words,
 };
-use super::{Drawn, Look, ViewError, encoded, said, write};
+use super::{Look, ViewError, said, sheet, write};
 use crate::command::wallet::about_row;
 use crate::command::{Answer, CommandError};
-
-/// Bytes of instances that are opened to learn their numbers, for one report.
-const MOST_FOR_NAMES: u64 = 256 << 20;
 
 /// Lists a study's series and its reports, and draws a sheet if that is asked for.
 pub(in crate::command) fn study(
@@ -59,7 +50,8 @@ pub(in crate::command) fn study(
         let missing = if count < all { format!(" of {all}") } else { String::new() };
         let mut line = format!("  {number:>4}  {modality:<4} {count:>5}{missing} instances  {}", series.description);
         if look.png.is_some() && !drawn.is_full() && count > 0 {
-            let why = picture(images, &there, &reader, look).map_or_else(Some, |rendered| drawn.take(rendered));
+            let why =
+                of_middle(images, &there, &reader, &look.on_sheet()).map_or_else(Some, |rendered| drawn.take(rendered));
             line.extend(why.map(|why| format!("  (no picture: {why})")));
         }
         rows.push(json!({
@@ -71,11 +63,11 @@ pub(in crate::command) fn study(
     let (text, reports) = reports(images, &reader)?;
     lines.extend(text);
     if let Some(png) = &look.png {
-        let sheet = drawn.sheet(look, Path::new("the study"))?;
+        let sheet = sheet(drawn, look, Path::new("the study"))?;
         write(png, &encoded(&sheet))?;
     }
     lines.extend(said(look.png.as_deref()));
-    let accounting = accounting(images);
+    let accounting = sealed::accounting(images);
     if !accounting.is_all_done() {
         lines.push(accounting.summary("there"));
         lines.extend(accounting.lines());
@@ -87,30 +79,14 @@ pub(in crate::command) fn study(
     CommandError::unless_all(accounting.shortfall("there"), "incomplete", answer)
 }
 
-/// What is there of all that the study lists.
-fn accounting(images: &Images) -> Accounting {
-    let listing = images.listing();
-    let all = names(listing).into_iter().zip(listing.items());
-    let missing = all.filter(|(_, item)| !images.has(item)).map(|(name, _)| name);
-    let rest: Vec<FileRow> = missing.map(|name| FileRow::new(name, FileFate::Missing, "it did not arrive")).collect();
-    let given = listing.items().len();
-    Accounting { given, taken: given - rest.len(), rest, besides: Vec::new() }
-}
-
 /// Who the study is about: as an image says that is there, or else as was told without one. That both differ is said: somebody is mistaken about a
 /// patient.
 fn about(images: &Images, told: Option<&About>, reader: &dyn Reader) -> (Vec<String>, Value) {
-    let all = images.listing().series().into_iter().flat_map(|series| &series.instances);
-    let mut there = all.map(Item::Instance).filter(|item| images.has(item));
-    let said = there.next().and_then(|item| {
-        let picked = reader.pick_open(&opened(images, &item).ok()?).ok()?;
-        let Patient { id, issuer, name, birth_date } = Patient::of(&picked);
-        Some((About { name, birth_date }, id, issuer))
-    });
-    let Some((about, id, issuer)) = said else {
+    let Some(Patient { id, issuer, name, birth_date }) = sealed::patient(images, reader) else {
         let lines = told.map(|told| format!("about  {told}, as was told: there is no image that says so")).into_iter();
         return (lines.collect(), about_row(told));
     };
+    let about = About { name, birth_date };
     let mut line = format!("about  {about}");
     if !id.as_str().is_empty() {
         line.push_str(&format!(", Patient ID {id}"));
@@ -133,35 +109,13 @@ fn about(images: &Images, told: Option<&About>, reader: &dyn Reader) -> (Vec<Str
     (lines, row)
 }
 
-/// A picture of the slice in the middle, or why it cannot be read.
-fn picture(
-    images: &Images,
-    there: &[&Instance],
-    reader: &dyn Reader,
-    look: &Look,
-) -> Result<Result<Rendered, RenderError>, String> {
-    let open = |instance: &Instance| opened(images, &Item::Instance(instance)).map_err(|error| error.to_string());
-    let middle = if there.len() < 2 {
-        0
-    } else {
-        let slice = |instance: &&Instance| {
-            let seen = reader.inspect_open(&open(instance)?).map_err(|reason| reason.to_string())?;
-            Ok::<_, String>(Slice::from(&seen.facts.place))
-        };
-        let slices = there.iter().map(slice).collect::<Result<Vec<_>, _>>()?;
-        let (places, _) = order(&slices);
-        places[places.len() / 2]
-    };
-    reader.render_open(&open(there[middle])?, &look.on_sheet()).map_err(|reason| reason.to_string())
-}
-
 /// The reports, the newest first; those that do not say when they were written come last. What can be read is shown, of others what they are.
 fn reports(images: &Images, reader: &dyn Reader) -> Result<(Vec<String>, Vec<Value>), ViewError> {
     let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    for (number, (_, report)) in (1..).zip(listed(images, reader)?) {
+    for (number, (_, report)) in (1..).zip(sealed::reports(images, reader).map_err(ViewError::Cache)?) {
         let (said, mut row) = match report {
-            Listed::Attachment(attachment, read) => attached(images, attachment, read, (number, reader))?,
-            Listed::Document(instance, read) => document_row(images, instance, read, (number, reader))?,
+            SealedReport::Attachment(attachment, read) => attached(images, attachment, read, (number, reader))?,
+            SealedReport::Document(instance, read) => document_row(images, instance, read, (number, reader))?,
         };
         row["number"] = json!(number);
         lines.push(format!("[{number}] {said}"));
@@ -178,10 +132,14 @@ fn one_report(
     reader: &dyn Reader,
 ) -> Result<Answer, ViewError> {
     let at = usize::try_from(number).unwrap_or(usize::MAX).saturating_sub(1);
-    let found = listed(images, reader)?.into_iter().nth(at).ok_or(ViewError::NoReport(number))?;
+    let found = sealed::reports(images, reader)
+        .map_err(ViewError::Cache)?
+        .into_iter()
+        .nth(at)
+        .ok_or(ViewError::NoReport(number))?;
     let (attachment, read) = match found {
-        (_, Listed::Attachment(attachment, read)) => (attachment, read),
-        (_, Listed::Document(instance, read)) => {
+        (_, SealedReport::Attachment(attachment, read)) => (attachment, read),
+        (_, SealedReport::Document(instance, read)) => {
             let path = || PathBuf::from(format!("report {number}"));
             let read = read.map_err(|why| ViewError::Document { path: path(), why })?;
             let file = opened(images, &Item::Instance(instance)).map_err(ViewError::Cache)?;
@@ -202,79 +160,6 @@ fn one_report(
             drawn((&file, PdfIn::File), title, (look, page), reader)
         }
     }
-}
-
-/// A report of a study. What it says of its patient was held against the images.
-enum Listed<'a> {
-    /// One that is no DICOM, and what it says; nothing of a PDF, and of what did not arrive.
-    Attachment(&'a Attachment, Option<Result<ReportContent, ReportError>>),
-    /// A DICOM document, and what it says, or why it cannot be read.
-    Document(&'a Instance, Result<ReadDocument, String>),
-}
-
-/// The reports, the newest first.
-fn listed<'a>(images: &'a Images, reader: &dyn Reader) -> Result<Vec<(Option<Moment>, Listed<'a>)>, ViewError> {
-    let whose = whose(images, reader);
-    let checked = |content: &mut ReportContent| {
-        let objections = whose.as_ref().map(|whose| whose.objections(content)).unwrap_or_default();
-        content.warnings.splice(..0, objections);
-    };
-    let mut all = Vec::new();
-    for attachment in images.listing().attachments() {
-        let item = Item::Attachment(attachment);
-        let read = if attachment.media_type == MediaType::Pdf || !images.has(&item) {
-            None
-        } else {
-            let file = opened(images, &item).map_err(ViewError::Cache)?;
-            // A worker that ended on it is no more than a report that cannot be read.
-            let mut read = reader.read_report(&file, attachment.media_type).unwrap_or(Err(ReportError::Panicked));
-            read.iter_mut().for_each(checked);
-            Some(read)
-        };
-        let content = read.as_ref().and_then(|read| read.as_ref().ok());
-        all.push((clavicle_reports::when(content, attachment.title.as_str()), Listed::Attachment(attachment, read)));
-    }
-    let name = |wanted: &[Uid]| names_of(images, wanted, reader);
-    let instances = images.listing().series().into_iter().flat_map(|series| &series.instances);
-    for one in instances.filter(|one| is_document(&one.sop_class_uid)) {
-        let item = Item::Instance(one);
-        if !images.has(&item) {
-            continue;
-        }
-        let file = opened(images, &item).map_err(ViewError::Cache)?;
-        let mut read = document::read(&file, &one.sop_class_uid, reader, &name);
-        read.iter_mut().for_each(|read| checked(&mut read.content));
-        let written = read.as_ref().ok().and_then(|read| read.content.written);
-        all.push((written, Listed::Document(one, read)));
-    }
-    all.sort_by_key(|(when, _)| Reverse(*when));
-    Ok(all)
-}
-
-/// Who the images are of, as the first says it that is one.
-fn whose(images: &Images, reader: &dyn Reader) -> Option<Whose> {
-    let all = images.listing().series().into_iter().flat_map(|series| &series.instances);
-    let mut there = all.filter(|one| one.frames > 0 && !is_document(&one.sop_class_uid)).map(Item::Instance);
-    let item = there.find(|item| images.has(item))?;
-    reader.pick_open(&opened(images, &item).ok()?).ok().map(|picked| Whose::of(&picked))
-}
-
-/// What people call these instances, of those that the study has. One that did not arrive has no number that could be looked up, and of very large ones only the
-/// first are opened for it.
-fn names_of(images: &Images, wanted: &[Uid], reader: &dyn Reader) -> BTreeMap<Uid, InstanceName> {
-    let (mut names, mut left) = (BTreeMap::new(), MOST_FOR_NAMES);
-    for series in images.listing().series() {
-        for one in series.instances.iter().filter(|one| wanted.contains(&one.sop_instance_uid)) {
-            let item = Item::Instance(one);
-            let is_opened = images.has(&item) && one.size <= left;
-            left -= if is_opened { one.size } else { 0 };
-            let picked = is_opened.then(|| opened(images, &item).ok()).flatten();
-            let picked = picked.and_then(|file| reader.pick_open(&file).ok());
-            let number = picked.and_then(|picked| picked.text(tags::INSTANCE_NUMBER)?.trim().parse().ok());
-            names.insert(one.sop_instance_uid, InstanceName { series: series.number, number });
-        }
-    }
-    names
 }
 
 fn title_of(attachment: &Attachment) -> &str {

@@ -13,36 +13,42 @@ use clavicle_reports::{Body, Document, ReportContent};
 use clavicle_sandbox::job::PdfIn;
 use clavicle_sandbox::reader::Reader;
 
-use super::report::pages_of;
-
 /// Most other instances of which a study is asked for their numbers, for one report.
 const MOST_NAMED: usize = 64;
 
 /// A document that was read.
-pub(super) struct ReadDocument {
+#[derive(Debug)]
+pub struct ReadDocument {
     /// What it says of itself, and its words.
-    pub(super) content: ReportContent,
+    pub content: ReportContent,
     /// What it is called.
-    pub(super) kind: &'static str,
+    pub kind: &'static str,
     /// What is in it.
-    pub(super) held: Held,
+    pub held: Held,
 }
 
 /// What is in a document.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Held {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// Words.
     Words,
+    /// A PDF.
     Pdf,
+    /// Neither.
     Other,
 }
 
 /// Whether instances of a SOP class are looked at as reports.
-pub(super) fn is_document(sop_class_uid: &Uid) -> bool {
+#[must_use]
+pub fn is_document(sop_class_uid: &Uid) -> bool {
     matches!(Kind::of(sop_class_uid.as_str()), Kind::Report | Kind::Document | Kind::KeyObjectSelection)
 }
 
-/// Reads a document, or says why not. Other instances are called what `name` calls them.
-pub(super) fn read(
+/// Reads a document. Other instances are called what `name` calls them.
+///
+/// # Errors
+/// A sentence: why it cannot be read.
+pub fn read(
     file: &File,
     sop_class_uid: &Uid,
     reader: &dyn Reader,
@@ -69,32 +75,31 @@ pub(super) fn read(
     Ok(ReadDocument { content, kind, held })
 }
 
-/// What stands in place of the words of a document that has none, if that is so.
-pub(super) fn instead(read: &ReadDocument, file: &File, reader: &dyn Reader, how: &str) -> Option<String> {
-    match read.held {
-        Held::Words => None,
-        Held::Pdf => Some(match pages_of(file, PdfIn::Instance, reader) {
-            Ok(pages) => format!("{pages} pages; {how} draws one"),
-            Err(why) => format!("{why}; export it to read it"),
-        }),
-        Held::Other => Some("push or export it to read it".to_owned()),
-    }
+/// How many pages a PDF has.
+///
+/// # Errors
+/// A sentence: why that cannot be said.
+pub fn pages_of(file: &File, pdf_in: PdfIn, reader: &dyn Reader) -> Result<u32, String> {
+    let drawn = reader.draw_page(file, pdf_in, (1, 1)).map_err(|error| error.to_string())?;
+    drawn.map(|page| page.pages).map_err(|error| error.to_string())
 }
 
 /// Who the images of a study are of, for reports to be held against.
-pub(super) struct Whose {
+pub struct Whose {
     patient: Patient,
     sex: Option<Sex>,
 }
 
 impl Whose {
     /// As an image says it.
-    pub(super) fn of(picked: &Picked) -> Self {
+    #[must_use]
+    pub fn of(picked: &Picked) -> Self {
         Self { patient: Patient::of(picked), sex: Demographics::of(picked).sex }
     }
 
     /// What to say of a report that names somebody else.
-    pub(super) fn objections(&self, report: &ReportContent) -> Vec<String> {
+    #[must_use]
+    pub fn objections(&self, report: &ReportContent) -> Vec<String> {
         let mut all = Vec::new();
         for person in &report.persons {
             let differences = person.against(&self.patient, self.sex).differences;
