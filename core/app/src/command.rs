@@ -22,8 +22,7 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{
-    Access, Endings, GrantRequest, Granted, Introduced, Look, Moved, PickupOutcome, RecoveryOutcome, VetoRow, Way,
-    Whose,
+    Access, Endings, GrantRequest, Granted, Introduced, Look, PickupOutcome, RecoveryOutcome, VetoRow, Way, Whose,
 };
 use clavicle_wallet::recipient::OwnStanding;
 use clavicle_wallet::vault::KeyStore;
@@ -276,7 +275,7 @@ commands! {
     MoveStudies {
         /// Whether what was allowed on them goes on.
         keep_grants: bool,
-    } -> Moved;
+    } -> MovedStudies;
 
     /// Three words are told, those of [`State::words_asked`](crate::State), as proof that all are written down.
     CheckWords {
@@ -395,6 +394,26 @@ pub enum FoundStudy {
     Known(StudyId),
     /// It cannot be said yet what it is: why.
     NotTold(StudyId, Trouble),
+}
+
+/// What moving all studies to new words came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MovedStudies {
+    /// Every study that was under former words, and what became of it.
+    pub rows: Vec<(StudyId, MoveOutcome)>,
+    /// Why it could not be searched for what other devices picked up under the former words.
+    pub not_searched: Option<Trouble>,
+}
+
+/// What became of a study that was to move to new words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MoveOutcome {
+    /// It is under the new words, final at this height.
+    Moved(Height),
+    /// It has another holder by now.
+    OtherHolder,
+    /// It is still under the old words: why.
+    Stays(Trouble),
 }
 
 /// A study of a wallet, open: its images, which are read from here on without the wallet, and what is to be known before they are used.

@@ -56,9 +56,9 @@ pub use self::actor::{App, Event};
 pub use self::command::{
     AnswerInvitation, Ask, AskStanding, AskStudies, AskWho, BringIn, CheckWords, Command, Done, EndGrants,
     FetchGranted, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantInvited, GrantStudy, InboxRead, Invite,
-    LookAtCard, LookForAnswer, LookForOpening, MoveStudies, NoteUse, OpenGranted, OpenOwn, OpenStudy, PickUp,
-    PickWords, ReadInbox, RecoverStudies, RequestCredential, RevokeGrant, RevokedGrant, ShowCard, ShowNewWords,
-    ShowWords, TakeNewWords, VetoRecoveries, WhoHas,
+    LookAtCard, LookForAnswer, LookForOpening, MoveOutcome, MoveStudies, MovedStudies, NoteUse, OpenGranted, OpenOwn,
+    OpenStudy, PickUp, PickWords, ReadInbox, RecoverStudies, RequestCredential, RevokeGrant, RevokedGrant, ShowCard,
+    ShowNewWords, ShowWords, TakeNewWords, VetoRecoveries, WhoHas,
 };
 pub use self::invitation::{AnswerRow, InvitationRow, InvitationStage, WhoAnswered};
 pub use self::person::Person;

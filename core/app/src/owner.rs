@@ -11,10 +11,12 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::{Control, Downloaded, StudyFetch};
 use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::{Found, OwnStudy, Patient};
+use clavicle_wallet::patient::{Found, Moved, OwnStudy, Patient};
 use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
 
-use crate::command::{Command, Done, FoundStudy, InboxRead, OpenStudy, RevokedGrant, WhoHas};
+use crate::command::{
+    Command, Done, FoundStudy, InboxRead, MoveOutcome, MovedStudies, OpenStudy, RevokedGrant, WhoHas,
+};
 use crate::invitation::{AnswerRow, InvitationRow};
 use crate::person::Person;
 use crate::state::{State, of_patient, of_recipient};
@@ -223,7 +225,7 @@ async fn of_a_patient(
         Command::RecoverStudies(of) => Done::RecoverStudies(patient.recover(&of.code, &of.answer).await?),
         Command::ShowNewWords(of) => Done::ShowNewWords(patient.new_words(&*of.keys)?),
         Command::TakeNewWords(of) => Done::TakeNewWords(patient.take_new_words(&of.words)?),
-        Command::MoveStudies(of) => Done::MoveStudies(patient.move_studies(of.keep_grants, tell).await?),
+        Command::MoveStudies(of) => Done::MoveStudies(moved(patient.move_studies(of.keep_grants, tell).await?)),
         Command::CheckWords(of) => Done::CheckWords(patient.check_words(&of.words)?),
         Command::ShowWords(of) => Done::ShowWords(patient.words(&*of.keys)?),
         Command::OpenOwn(of) => {
@@ -246,6 +248,18 @@ async fn of_a_patient(
             return Err(WalletError::OtherKind { is: "patient", needed: "recipient" });
         }
     }))
+}
+
+fn moved(moved: Moved) -> MovedStudies {
+    let outcome = |moved| match moved {
+        Ok(height) => MoveOutcome::Moved(height),
+        Err(WalletError::OtherHolder) => MoveOutcome::OtherHolder,
+        Err(error) => MoveOutcome::Stays(error.into()),
+    };
+    MovedStudies {
+        rows: moved.rows.into_iter().map(|(study, moved)| (study, outcome(moved))).collect(),
+        not_searched: moved.not_searched.map(Trouble::from),
+    }
 }
 
 fn found(found: Found) -> FoundStudy {

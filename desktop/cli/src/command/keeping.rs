@@ -3,11 +3,8 @@
 use std::sync::Arc;
 
 use clap::Args;
-use clavicle_app::{App, CheckWords, MoveStudies, ShowNewWords, ShowWords, TakeNewWords};
+use clavicle_app::{App, CheckWords, MoveOutcome, MoveStudies, MovedStudies, ShowNewWords, ShowWords, TakeNewWords};
 use clavicle_command::given::Given;
-use clavicle_command::said::sentences;
-use clavicle_wallet::WalletError;
-use clavicle_wallet::patient::Moved;
 use clavicle_wallet::vault::Passphrase;
 use serde_json::json;
 
@@ -105,25 +102,25 @@ pub(super) async fn new_words(
             json: json!({ "words": words.as_str(), "asked": asked, "moved": null }),
         });
     }
-    let Moved { rows, not_searched } = client::done(&app, MoveStudies { keep_grants }, "studies moved").await?;
+    let MovedStudies { rows, not_searched } = client::done(&app, MoveStudies { keep_grants }, "studies moved").await?;
     let (mut lines, mut all, mut done) = (Vec::new(), Vec::new(), 0);
     for (study, moved) in &rows {
         let id = study.to_string();
         let (line, height) = match moved {
-            Ok(height) => {
+            MoveOutcome::Moved(height) => {
                 done += 1;
                 (format!("under the new words, final at height {height}"), Some(*height))
             }
-            Err(WalletError::OtherHolder) => (
+            MoveOutcome::OtherHolder => (
                 "somebody else has it by now: ask the hospital to suspend it, and to give it back to you".to_owned(),
                 None,
             ),
-            Err(error) => (format!("still under the old words: {}", sentences(error)), None),
+            MoveOutcome::Stays(why) => (format!("still under the old words: {why}"), None),
         };
         lines.push(format!("{}  {line}", short(&id)));
         all.push(json!({ "study": id, "height": height, "sentence": line }));
     }
-    let not_searched = not_searched.as_ref().map(|error| sentences(error));
+    let not_searched = not_searched.map(|trouble| trouble.happened);
     lines.push(match (rows.len() - done, &not_searched) {
         (0, None) => format!(
             "{done} studies moved; nothing is under the old words any more, and they are worth nothing: destroy them"
