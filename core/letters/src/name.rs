@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use unicode_script::{Script, UnicodeScript as _};
-use unicode_security::{RestrictionLevel, RestrictionLevelDetection as _, skeleton};
+use unicode_security::{MixedScript as _, RestrictionLevel, RestrictionLevelDetection as _, skeleton};
 
 /// What is wrong with a name, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -55,9 +55,11 @@ fn is_plain(c: char) -> bool {
 /// What is to be said of a name besides, if anything.
 #[must_use]
 pub fn doubt(name: &str) -> Option<NameDoubt> {
-    let words = name.split(|c: char| c.is_whitespace() || c.is_ascii_punctuation());
+    // An apostrophe or a hyphen ends a word, whichever it is; what stands above or below a letter does not.
+    let words = name.split(|c: char| !c.is_alphanumeric() && c.script() != Script::Inherited);
     words.filter(|word| !word.is_ascii()).find_map(|word| {
-        if word.detect_restriction_level() > RestrictionLevel::HighlyRestrictive {
+        // Some scripts go together, and letters that are rarely used are no doubt of their own.
+        if !word.is_single_script() && word.detect_restriction_level() > RestrictionLevel::HighlyRestrictive {
             return Some(NameDoubt::Mixed);
         }
         let is_latin = word.chars().any(|c| c.script() == Script::Latin);
@@ -126,6 +128,9 @@ mod tests {
             "김민준",
             "محمد",
             "Łukasz",
+            "O’Brien",
+            "D’Àngelo",
+            "Jose\u{301}",
             "Ana",
         ] {
             assert_eq!(doubt(name), None, "{name}");

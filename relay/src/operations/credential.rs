@@ -163,7 +163,8 @@ impl Operation for IssueCredential {
         if request.name.as_str().trim().is_empty() {
             return Err(CredentialError::NoName);
         }
-        if let Some(doubt) = name::doubt(request.name.as_str()) {
+        // A name all in another alphabet is somebody's, though it may look like one in ours: that is said to whoever reads it.
+        if let Some(doubt @ NameDoubt::Mixed) = name::doubt(request.name.as_str()) {
             return Err(CredentialError::Name(doubt));
         }
         if !(1..=MAX_CREDENTIAL_DAYS).contains(&self.days) {
