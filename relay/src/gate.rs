@@ -58,6 +58,10 @@ enum No {
     NotWritten(ReceiptsError),
     #[error("the study was opened as often as the terms of the grant allow")]
     UsedUp,
+    #[error(
+        "the terms ask for a credential of whoever acts, and this relay judges none: on such terms it lets in nobody"
+    )]
+    NotVouched,
     #[error("the grant names series that the study does not have any more")]
     SeriesGone,
     #[error("more revocations of this study were seen than can be kept: nobody it was granted to is served")]
@@ -96,6 +100,10 @@ impl RelayGate {
 
     fn decide(&self, remote: Key, hello: &SignedHello) -> Result<Admission, No> {
         let authorisation = self.view(|view, clock| authorise(view, clock, remote, hello))?;
+        // That somebody signed and showed something the ledger's rules say; what that is worth they do not.
+        if authorisation.terms().is_some_and(|terms| terms.members_of().is_some()) {
+            return Err(No::NotVouched);
+        }
         let (_, root) = authorisation.current();
         let edition = self.archive.edition(authorisation.study(), &root)?.ok_or(No::ManifestMissing)?;
         let withheld = match authorisation.consented_to() {
@@ -142,7 +150,7 @@ impl RelayGate {
             No::ManifestMissing | No::Full => {
                 seldom!(error!(reason = %no, "refused somebody whom the ledger lets fetch"));
             }
-            No::Refused(_) | No::SeriesGone | No::UsedUp => {}
+            No::Refused(_) | No::SeriesGone | No::UsedUp | No::NotVouched => {}
         }
         self.refusals.keep(self.clock(), key, asked, no.to_string())
     }
@@ -161,6 +169,7 @@ impl No {
             Self::Archive(_) | Self::NotWritten(_) | Self::ManifestMissing | Self::Full => RefusalReason::Unavailable,
             Self::SeriesGone => RefusalReason::SeriesGone,
             Self::UsedUp => RefusalReason::Openings,
+            Self::NotVouched => RefusalReason::Member,
         }
     }
 }

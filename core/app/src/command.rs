@@ -22,7 +22,8 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{
-    Access, Endings, GrantRequest, Granted, Introduced, Look, PickupOutcome, RecoveryOutcome, VetoRow, Way, Whose,
+    Access, Cap, Caps, Endings, GrantRequest, Granted, Introduced, Look, PickupOutcome, RecoveryOutcome, VetoRow, Way,
+    Whose,
 };
 use clavicle_wallet::recipient::OwnStanding;
 use clavicle_wallet::vault::KeyStore;
@@ -167,6 +168,26 @@ commands! {
         /// Which.
         card: SignedCard,
     } -> Introduced;
+
+    /// A patient lets somebody fetch several studies: all are signed, each to a key of its own, or none. With each why it could not be finished now, if it
+    /// could not; it is brought in later.
+    GrantStudies {
+        /// Which.
+        studies: Vec<StudyId>,
+        /// Whoever showed this card.
+        card: SignedCard,
+        /// On which terms.
+        request: GrantRequest,
+        /// Whether the patient has read what stands beside the name, and lets them in although a credential has ended or the name is otherwise than before.
+        all_the_same: bool,
+    } -> Vec<(Granted, Option<Trouble>)>;
+
+    /// A patient says how soon and how often this wallet lets anybody in: what is stricter counts at once, what is looser later. With nothing said, what counts
+    /// is told.
+    SetCaps {
+        /// How soon and how often.
+        cap: Option<Cap>,
+    } -> Caps;
 
     /// A patient's wallet gives what was signed and is not final yet to the hospitals again.
     BringIn {} -> ();
@@ -329,6 +350,7 @@ impl Command {
         !matches!(
             self,
             Self::ForgetCopy(_)
+                | Self::SetCaps(_)
                 | Self::NoteUse(_)
                 | Self::CheckWords(_)
                 | Self::ShowWords(_)
@@ -349,6 +371,7 @@ impl Command {
             self,
             Self::FindStudies(_)
                 | Self::GrantStudy(_)
+                | Self::GrantStudies(_)
                 | Self::GrantInvited(_)
                 | Self::LookForAnswer(_)
                 | Self::LookForOpening(_)

@@ -147,12 +147,13 @@ fn granted_opened(recipient: &Recipient, granted: &Granted, brought: Brought) ->
         None => recipient.objection_to_copy(study)?,
         objection => objection,
     };
+    let objection = objection.or(brought.refused()).or(recipient.objection_to_keeping(granted));
     Ok(OpenStudy {
         study,
         person: Person::Recipient,
         images,
         about: recipient.about(granted)?,
-        objection: objection.or(brought.refused()),
+        objection,
         asked_at: recipient.asked_at(study)?,
         fetched: brought.fetched,
         not_asked: brought.not_asked.map(Trouble::from),
@@ -199,6 +200,16 @@ async fn of_a_patient(
             Done::GrantInvited(patient.grant_invited(of.invitation, &study, &of.request).await?)
         }
         Command::LookAtCard(of) => Done::LookAtCard(patient.introduce(&of.card).await?),
+        Command::GrantStudies(of) => {
+            let ids: BTreeSet<StudyId> = of.studies.iter().copied().collect();
+            let studies = ids.into_iter().map(|id| own(patient, id)).collect::<Result<Vec<_>, _>>()?;
+            let done = patient.grant_each(&studies, &of.card, (&of.request, of.all_the_same), tell).await?;
+            Done::GrantStudies(done.into_iter().map(|(granted, why)| (granted, why.map(Trouble::from))).collect())
+        }
+        Command::SetCaps(of) => Done::SetCaps(match of.cap {
+            Some(cap) => patient.set_caps(cap).await?,
+            None => patient.caps()?,
+        }),
         Command::AskWho(of) => {
             let study = own(patient, of.study)?;
             patient.bring_in().await?;
@@ -328,6 +339,8 @@ async fn of_a_recipient(
         | Command::FindStudies(_)
         | Command::AskStudies(_)
         | Command::GrantStudy(_)
+        | Command::GrantStudies(_)
+        | Command::SetCaps(_)
         | Command::Invite(_)
         | Command::LookForAnswer(_)
         | Command::PickWords(_)

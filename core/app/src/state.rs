@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::study::Standing;
-use clavicle_ledger::terms::PurposeOfUse;
+use clavicle_ledger::terms::{PurposeOfUse, Terms};
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::about::About;
 use clavicle_letters::verdict::Verdict;
@@ -136,6 +136,8 @@ pub struct GrantRow {
     pub expires: Timestamp,
     /// What for.
     pub purpose: PurposeOfUse,
+    /// All that was said of it.
+    pub terms: Terms,
     /// How far it is.
     pub stage: Stage,
     /// Whether it was revoked, and at which height that became final, if it has.
@@ -167,6 +169,10 @@ pub struct ReceivedRow {
     pub expires: Timestamp,
     /// What for.
     pub purpose: PurposeOfUse,
+    /// All that was said of it.
+    pub terms: Terms,
+    /// How often it was opened, as the hospital counts it.
+    pub opened: u32,
     /// Why it is not to be used.
     pub objection: Option<Objection>,
     /// Whether a copy that was made is still of what there is.
@@ -259,6 +265,7 @@ impl GrantRow {
             verdict: made.card.verdict(),
             expires: made.terms.expires,
             purpose: made.terms.purpose,
+            terms: made.terms.clone(),
             stage: made.stage,
             revoked: revoked.as_ref().map(|revoked| revoked.final_at),
             refused: false,
@@ -320,6 +327,8 @@ pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> 
             begins: of.terms.not_before,
             expires: of.terms.expires,
             purpose: of.terms.purpose,
+            terms: of.terms.clone(),
+            opened: recipient.opening(&granted)?.map_or(0, |opening| opening.number),
             objection: recipient.objection(&granted)?,
             copy: recipient.copy(study)?,
             told: recipient.notice(study)?,

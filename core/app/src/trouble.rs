@@ -31,6 +31,10 @@ pub enum TroubleKind {
     Study,
     /// There is no such thing here.
     NotFound,
+    /// The person set this wallet so.
+    Capped,
+    /// Whoever granted it wishes otherwise.
+    Wish,
     /// The disk of this device.
     Storage,
     /// Somebody says what is not so.
@@ -54,6 +58,10 @@ impl TroubleKind {
             Self::Refused => "Ask the hospital, and give it the reference if there is one.",
             Self::Study => "Ask the hospital that made the study.",
             Self::NotFound => "Look at the list, and choose again.",
+            Self::Capped => {
+                "Let it begin later, or wait: you have set this wallet so. To end a grant is never held up."
+            }
+            Self::Wish => "Ask whoever granted it.",
             Self::Storage => "Make room on this device, and see that its disk is in order.",
             Self::Untrusted => "Nothing of it was believed. Try again; if it stays so, tell the hospital.",
             Self::Defect => "Try again; if it stays so, report it with its support code.",
@@ -138,6 +146,8 @@ impl From<WalletError> for Trouble {
             "study" | "not_told" => TroubleKind::Study,
             "not_found" | "not_fetched" => TroubleKind::NotFound,
             "vault" | "file" => TroubleKind::Storage,
+            "caps" => TroubleKind::Capped,
+            "view_only" => TroubleKind::Wish,
             "proof" | "receipts" | "fetch" | "void" => TroubleKind::Untrusted,
             _ => TroubleKind::Defect,
         };

@@ -89,10 +89,10 @@
 //!   studies that were granted to one card.
 
 use clavicle_ledger::action::{DefineStudy, Grant, RecoverStudy, Revoke, TransferStudy, Veto};
-use clavicle_ledger::encoding::Bytes;
+use clavicle_ledger::encoding::{Ascending, Bytes};
 use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, StudyId};
 use clavicle_ledger::key::Key;
-use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
+use clavicle_ledger::terms::{Conditions, PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 
@@ -136,7 +136,7 @@ pub(crate) fn definition(head: Head, nonce: [u8; 16], study: DefineStudy) -> Bod
 }
 
 /// What is to be granted.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GrantRequest {
     /// For how long, in milliseconds.
     pub for_ms: u64,
@@ -148,9 +148,20 @@ pub struct GrantRequest {
     pub staleness_ms: u64,
     /// How long it is until it begins, in milliseconds: until then it can be ended before anything was fetched.
     pub begins_in_ms: u64,
+    /// What else is asked of the recipient.
+    pub conditions: Conditions,
 }
 
-/// The Terms of a grant of all of a study in this edition, from now on.
+impl GrantRequest {
+    /// For so long from now on, with what later revisions bring, while the source reaches the ledger, and nothing else is asked.
+    #[must_use]
+    pub const fn new(for_ms: u64, purpose: PurposeOfUse) -> Self {
+        let conditions = Conditions { openings: None, view_only: false, members_of: None, data_use: Ascending::new() };
+        Self { for_ms, purpose, later_revisions: true, staleness_ms: 0, begins_in_ms: 0, conditions }
+    }
+}
+
+/// The Terms of a grant of all of a study in this edition. Where nothing else is asked, they are such as could always be signed.
 pub(crate) fn terms(
     head: Head,
     blinding: [u8; 32],
@@ -170,7 +181,7 @@ pub(crate) fn terms(
         emergency: false,
         note: Bytes::default(),
         blinding,
-        conditions: None,
+        conditions: (request.conditions != Conditions::default()).then(|| request.conditions.clone()),
     }
 }
 

@@ -178,6 +178,33 @@ pub enum WalletError {
     /// All keys of the card are used.
     #[error("every key on this card was granted something already; ask for a new card")]
     CardUsedUp,
+    /// Fewer keys than studies.
+    #[error(
+        "the card has keys for {keys} of the {studies} studies, and each needs its own: ask for a card with more keys, or grant fewer. Nothing was granted"
+    )]
+    TooFewKeys {
+        /// Keys that are free.
+        keys: usize,
+        /// Studies that were to be granted.
+        studies: usize,
+    },
+    /// Sooner than the wallet lets anybody in.
+    #[error("this wallet is set so that nothing it grants begins within {hours} hours: let it begin later")]
+    TooSoon {
+        /// How long it waits.
+        hours: u64,
+    },
+    /// More often than the wallet lets anybody in.
+    #[error("this wallet is set so that it grants {most} times in seven days at most, and these are used up")]
+    TooOften {
+        /// How often.
+        most: u32,
+    },
+    /// To be looked at and not kept.
+    #[error(
+        "it was granted to be looked at and not kept: fetch it without writing files, and look at it from this wallet"
+    )]
+    ViewOnly,
     /// See [`SealError`].
     #[error(transparent)]
     Seal(#[from] SealError),
@@ -421,7 +448,9 @@ impl WalletError {
             Self::Pickup(_) | Self::Offer(_) | Self::NotClaimed(_) | Self::TriedTooOften | Self::NotOffered(_) => {
                 "pickup"
             }
-            Self::Card(_) | Self::CardUsedUp | Self::UnknownRelays => "card",
+            Self::Card(_) | Self::CardUsedUp | Self::TooFewKeys { .. } | Self::UnknownRelays => "card",
+            Self::TooSoon { .. } | Self::TooOften { .. } => "caps",
+            Self::ViewOnly => "view_only",
             Self::Invitation(_)
             | Self::NoInvitation
             | Self::UnknownInvitation

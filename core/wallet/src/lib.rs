@@ -38,13 +38,14 @@
 //! // …and whoever shows her a card may fetch one.
 //! let card: SignedCard = code::from_text(shown)?;
 //! let (for_ms, purpose) = (7 * DAY_MS, PurposeOfUse::Treatment);
-//! let request = GrantRequest { for_ms, purpose, later_revisions: true, staleness_ms: 0, begins_in_ms: 0 };
+//! let request = GrantRequest::new(for_ms, purpose);
 //! ana.grant(&visit.studies[0].study, &card, &request, false).await?;
 //! # Ok(())
 //! # }
 //! ```
 
 pub mod cache;
+mod caps;
 pub mod download;
 mod envelope;
 mod error;

@@ -52,6 +52,8 @@ pub enum Objection {
     },
     /// The source refuses it, and tells nobody why.
     Refused,
+    /// It was granted to be looked at and not kept. A wish.
+    ViewOnly,
 }
 
 impl Objection {
@@ -73,6 +75,7 @@ impl Objection {
             Self::Unproven => "unproven",
             Self::Replaced { .. } => "replaced",
             Self::Refused => "refused",
+            Self::ViewOnly => "view_only",
         }
     }
 
@@ -87,6 +90,7 @@ impl Objection {
             Self::Unproven => "unproven",
             Self::Replaced { .. } => "replaced",
             Self::Refused => "refused",
+            Self::ViewOnly => "view_only",
         }
     }
 }
@@ -110,6 +114,7 @@ impl fmt::Display for Objection {
                 "this copy is of revision {copy}, and the hospital has signed revision {now} since, which could not be fetched: what is in the copy \
                  may have been taken out, as another patient's images are"
             ),
+            Self::ViewOnly => f.write_str("whoever granted this wishes that it is looked at and not kept"),
             Self::Refused => f.write_str("the hospital refuses to serve the study, and tells nobody why"),
         }
     }

@@ -37,8 +37,8 @@ use crate::ledger::{Collect, Keep, Proven, Woken};
 use crate::objection::{self, Objection};
 use crate::patient::one;
 use crate::rows::{
-    AnswerMade, AnswerStage, CopyOf, InSpiteOf, KeptCard, Noticed, Numbered, OlderCopy, Profile, Proved, Received,
-    Shown,
+    AnswerMade, AnswerStage, CopyOf, InSpiteOf, KeptCard, Noticed, Numbered, OlderCopy, OpeningOf, Profile, Proved,
+    Received, Shown,
 };
 use crate::vault::{KeyStore, VaultError};
 use crate::wallet::{Kind, Wallet, damaged, random, served_at, source_in};
@@ -879,11 +879,28 @@ impl Recipient {
         objection::noted(&self.wallet.vault, study)
     }
 
+    /// What speaks against keeping a copy somewhere else than in this wallet: the wish that it is only looked at.
+    #[must_use]
+    pub fn objection_to_keeping(&self, granted: &Granted) -> Option<Objection> {
+        granted.received.terms.view_only().then_some(Objection::ViewOnly)
+    }
+
+    /// The newest opening of what was granted, as its source counted it.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn opening(&self, granted: &Granted) -> Result<Option<OpeningOf>, WalletError> {
+        Ok(self.wallet.vault.get(granted.id.as_bytes())?)
+    }
+
     /// Begins to fetch a study that was granted, into the cache; with `out`, into files there. It is the fetch that goes on from here, without this.
     ///
     /// # Errors
     /// [`WalletError`]: why it may not be fetched, from the ledger.
     pub async fn begin_fetch(&mut self, granted: &Granted, out: Option<&Path>) -> Result<StudyFetch, WalletError> {
+        if out.is_some() && granted.received.terms.view_only() {
+            return Err(WalletError::ViewOnly);
+        }
         let (record, proven) = self.check(granted).await?;
         let mut download = self.download(granted, record, &proven)?;
         download.reach = self.reach(granted).await?;

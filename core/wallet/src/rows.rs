@@ -27,6 +27,7 @@ use clavicle_letters::words::{Comparison, FourWords};
 use clavicle_manifest::{Date, Manifest, StoredDigest, Uid};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
+use crate::caps::Caps;
 use crate::vault::Row;
 
 /// Whose wallet it is: what all its keys come from. One row.
@@ -705,6 +706,7 @@ rows! {
     Invited, "invited-2", "an invitation that was shown", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 2 * 1024;
     AnswerMade, "answer", "an invitation that was answered", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;
     CopyOf, "copy", "a copy that was made", 64;
+    Caps, "caps", "how soon and how often a wallet grants", 64;
     OpeningOf, "opening", "an opening of a study", 32 + 4 + 1 + 8;
     Proved, "proved", "a study as it was proven", Study::MAX_LEN + 16;
     InSpiteOf, "in_spite_of", "a copy's use in spite of something", 32 + 2 * (4 + 512) + 8;

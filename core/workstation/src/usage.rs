@@ -86,7 +86,10 @@ impl UsableStudy {
     /// # Errors
     /// [`UsageError`].
     pub async fn permit(app: &App, open: OpenStudy, usage: Usage<'_>, in_spite_of: bool) -> Result<Self, UsageError> {
-        if let Some(objection) = open.objection {
+        // To look is what was wished.
+        let looks = matches!(usage, Usage::View { .. });
+        let objection = open.objection.filter(|objection| !looks || *objection != Objection::ViewOnly);
+        if let Some(objection) = objection {
             match verdict(objection, usage, open.person, in_spite_of) {
                 Verdict::Never => return Err(UsageError::WrongPatient(objection)),
                 Verdict::Refused => return Err(UsageError::Objection { what: usage.what(), objection }),
@@ -97,7 +100,7 @@ impl UsableStudy {
                 Verdict::Said => {}
             }
         }
-        Ok(Self { in_spite_of: open.objection, open })
+        Ok(Self { in_spite_of: objection, open })
     }
 
     /// Its images.
@@ -191,6 +194,8 @@ mod tests {
             (replaced, export, recipient, false, Verdict::Refused),
             (Objection::Refused, view, patient, false, Verdict::Refused),
             (Objection::Unproven, view, recipient, true, Verdict::Noted),
+            (Objection::ViewOnly, export, recipient, false, Verdict::Refused),
+            (Objection::ViewOnly, export, recipient, true, Verdict::Noted),
         ];
         for (objection, usage, person, in_spite_of, expected) in rows {
             assert_eq!(verdict(objection, usage, person, in_spite_of), expected, "{objection}, {usage:?}, {person:?}");

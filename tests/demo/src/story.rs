@@ -149,7 +149,7 @@ impl Story<'_> {
         self.telling.begin("grant");
         let card: SignedCard = scanned(&picture)?;
         let (for_ms, purpose) = (7 * DAY_MS, PurposeOfUse::Treatment);
-        let request = GrantRequest { for_ms, purpose, later_revisions: true, staleness_ms: 0, begins_in_ms: 0 };
+        let request = GrantRequest::new(for_ms, purpose);
         let made = ana.grant(study, &card, &request, false).await?;
         let Stage::Delivered(height) = made.made.stage else { return Err(WalletError::NotDelivered.into()) };
         let text = format!("Ana lets Dr Rossi fetch for 7 days: final at height {height} and proven, a letter left.");

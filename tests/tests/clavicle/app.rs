@@ -29,13 +29,7 @@ use crate::people::PIN;
 use crate::process::PATIENCE;
 
 const MERCY: usize = 0;
-pub(crate) const REQUEST: GrantRequest = GrantRequest {
-    for_ms: 7 * DAY_MS,
-    purpose: PurposeOfUse::Treatment,
-    later_revisions: true,
-    staleness_ms: 0,
-    begins_in_ms: 0,
-};
+pub(crate) const REQUEST: GrantRequest = GrantRequest::new(7 * DAY_MS, PurposeOfUse::Treatment);
 /// Instants at which something is cancelled, in milliseconds after it was asked for.
 const INSTANTS: [u64; 5] = [0, 1, 5, 20, 60];
 

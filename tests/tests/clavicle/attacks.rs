@@ -15,6 +15,10 @@
 //! | whoever asks for something that takes its time connects, asks and goes, again and again | `core/network/src/serve/blocking.rs` |
 //! | one hospital fills every other's room for revocations for ever, and all grantees are refused | `a_revocation_binds_the_hospital_that_serves_the_study_and_no_other` in the relay's `submission.rs`, `what_states_no_end_ends_when_no_grant_could_come_any_more` in its `seen.rs` |
 //! | one relay gossips so much that nobody is told in time which block is the newest, and every gate shuts | `which_block_is_the_newest_is_said_while_another_relays_gossip_is_looked_at` in the network's `asking.rs`, its `src/swarm/jobs.rs` |
+//! | a grant for so many openings is opened once more: by two who come at once, around a kill of the source, with the receipt of another opening | `relay/tests/relay/openings.rs` |
+//! | a card holds keys that stand on the ledger already, so that two studies are linked by one key | `core/wallet/src/patient/places.rs` |
+//! | who makes a patient grant something loosens her caps in the same sitting, or sets her clock ahead | `core/wallet/src/patient/caps.rs` |
+//! | Terms of an unknown version, or with a choice that has no meaning, are taken for what is known of them | `kernel/gate.rs` and the rejected vectors of the ledger |
 //! | one process holds every connection of the operator's socket | `relay/src/control/places.rs` |
 //! | a source is cut off from the others, and its clock is set back: it serves on a head that is old | `a_source_that_was_cut_off_does_not_serve_when_its_clock_is_set_back` in the ledger's `kernel/confirm.rs`, `a_source_that_was_cut_off_serves_nobody_when_its_clock_is_set_back` in the relay's `clocks.rs` |
 //! | its edge records heads and answers, and lets them through slowly to a source with a clock to match | `blocks_that_were_recorded_and_are_let_through_slowly_open_nothing`, `whoever_is_served_is_served_on_what_was_so_within_the_bound` in `kernel/confirm.rs` |

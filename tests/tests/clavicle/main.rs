@@ -16,6 +16,7 @@ mod killed;
 mod lost;
 mod moves;
 mod notices;
+mod openings;
 #[path = "../../../desktop/cli/tests/push/orthanc.rs"]
 mod orthanc;
 mod partition;

@@ -66,13 +66,7 @@ fn a_refused_grant_leaves_nothing_behind_and_who_asks_does_not_look() {
     let card = runtime.block_on(lee.card(2, 7, "", |_, _| {})).unwrap();
     let mut ana = Patient::open(&cluster.path("ana"), &passphrase, now).unwrap();
     let (own, of_other) = (ana.study(&study).unwrap(), ana.study(&other).unwrap());
-    let request = GrantRequest {
-        for_ms: HOUR_MS,
-        purpose: PurposeOfUse::Treatment,
-        later_revisions: false,
-        staleness_ms: 0,
-        begins_in_ms: 0,
-    };
+    let request = GrantRequest { later_revisions: false, ..GrantRequest::new(HOUR_MS, PurposeOfUse::Treatment) };
     let signed = runtime.block_on(ana.sign_grant(&own, &card, &request, false)).unwrap();
     cluster.hospital(&["suspend", "--dir", "mercy", &study, "--reason", "under-review"]);
     let refused = runtime.block_on(ana.grant(&own, &card, &request, false)).err().unwrap();
@@ -124,13 +118,7 @@ fn a_grant_that_was_refused_and_is_executed_all_the_same_is_listed_and_can_be_en
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut ana = Patient::open(&cluster.path("ana"), &Passphrase::read(&cluster.path("pw")).unwrap(), now).unwrap();
     let own = ana.study(&study).unwrap();
-    let request = GrantRequest {
-        for_ms: HOUR_MS,
-        purpose: PurposeOfUse::Treatment,
-        later_revisions: false,
-        staleness_ms: 0,
-        begins_in_ms: 0,
-    };
+    let request = GrantRequest { later_revisions: false, ..GrantRequest::new(HOUR_MS, PurposeOfUse::Treatment) };
     let signed = runtime.block_on(ana.sign_grant(&own, &card, &request, false)).unwrap();
     cluster.hospital(&["suspend", "--dir", "mercy", &study, "--reason", "under-review"]);
     let refused = runtime.block_on(ana.grant(&own, &card, &request, false)).err().unwrap();

@@ -218,13 +218,7 @@ impl Day {
         let (head, study) = (self.head(at), (held.id, held.holder));
         let grantee = one_of(keys, self.dice.bytes()).unwrap();
         keys.retain(|key| *key != grantee);
-        let request = GrantRequest {
-            for_ms: days * DAY_MS,
-            purpose: PurposeOfUse::Treatment,
-            later_revisions: true,
-            staleness_ms: 0,
-            begins_in_ms: 0,
-        };
+        let request = GrantRequest::new(days * DAY_MS, PurposeOfUse::Treatment);
         let terms = terms(head, self.dice.bytes(), (0, ManifestRoot::from_bytes([8; 32])), &request);
         let body = grant(head, self.dice.bytes(), &CHAIN, study, grantee, &terms);
         let (id, by) = (GrantId::from(body.id(&CHAIN)), body.submit_by);

@@ -8,7 +8,7 @@ use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Study};
-use clavicle_ledger::terms::PurposeOfUse;
+use clavicle_ledger::terms::{PurposeOfUse, Terms};
 use clavicle_ledger::time::{BlockTime, Day, Height, Timestamp};
 use clavicle_letters::about::About;
 use clavicle_letters::verdict::Verdict;
@@ -73,6 +73,8 @@ pub struct AccessRow {
     pub expiry_day: Day,
     /// What for.
     pub purpose: Option<PurposeOfUse>,
+    /// All that was said of it; nothing when another than this wallet granted.
+    pub terms: Option<Terms>,
 }
 
 impl Patient {
@@ -99,6 +101,7 @@ impl Patient {
                 expires: terms.map(|terms| terms.expires),
                 purpose: terms.map(|terms| terms.purpose),
                 expiry_day: grant.expiry_day,
+                terms: terms.cloned(),
                 verdict: made.as_ref().map(|made| made.card.verdict().as_of(now.timestamp())),
                 name: made.map(|made| made.card.name),
             };
@@ -125,6 +128,7 @@ impl Patient {
                 expiry_day: made.terms.expires.day_rounded_up(),
                 verdict: Some(made.card.verdict().as_of(now.timestamp())),
                 name: Some(made.card.name),
+                terms: Some(made.terms),
             };
             ended.push(EndedRow { row, how: if is_over { HowEnded::Over } else { HowEnded::Revoked } });
         }

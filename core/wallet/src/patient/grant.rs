@@ -19,6 +19,7 @@ use clavicle_letters::verdict::Verdict;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::places::Places;
 use super::{OwnStudy, Patient, one};
 use crate::envelope::{self, GrantRequest, Head};
 use crate::error::WalletError;
@@ -133,6 +134,49 @@ impl Patient {
         request: &GrantRequest,
         all_the_same: bool,
     ) -> Result<Granted, WalletError> {
+        let mut signed = self.sign_grants(std::slice::from_ref(study), card, request, all_the_same).await?;
+        signed.pop().ok_or(WalletError::Defect)
+    }
+
+    /// Signs a grant of each of these studies to whoever showed `card`, each to a key of its own, and keeps all of them; or none, if one of them
+    /// cannot be granted.
+    ///
+    /// # Errors
+    /// As [`Patient::sign_grant`]; [`WalletError::TooFewKeys`].
+    pub async fn sign_grants(
+        &mut self,
+        studies: &[OwnStudy],
+        card: &SignedCard,
+        request: &GrantRequest,
+        all_the_same: bool,
+    ) -> Result<Vec<Granted>, WalletError> {
+        let (mut all, mut new, mut taken) = (Vec::<Granted>::new(), Vec::<Granted>::new(), BTreeSet::new());
+        for study in studies {
+            let (granted, is_new) = match self.prepare_grant(study, card, request, (all_the_same, &taken)).await {
+                Err(WalletError::CardUsedUp) if studies.len() > 1 => {
+                    return Err(WalletError::TooFewKeys { keys: new.len(), studies: studies.len() });
+                }
+                prepared => prepared?,
+            };
+            taken.insert(granted.made.grantee);
+            if is_new {
+                new.push(granted.clone());
+            }
+            all.push(granted);
+        }
+        self.check_caps(&new)?;
+        self.wallet.vault.write(|batch| new.iter().try_for_each(|one| batch.put(one.id.as_bytes(), &one.made)))?;
+        Ok(all)
+    }
+
+    /// A grant as it is asked for, and whether it is a new one, of which nothing is kept yet. Keys that are `taken` are not used.
+    async fn prepare_grant(
+        &mut self,
+        study: &OwnStudy,
+        card: &SignedCard,
+        request: &GrantRequest,
+        (all_the_same, taken): (bool, &BTreeSet<Key>),
+    ) -> Result<(Granted, bool), WalletError> {
         let (chain, now) = (self.wallet.chain(), self.wallet.now());
         // Without it whoever is granted could not be told what to fetch.
         if study.held.known.is_none() {
@@ -159,7 +203,7 @@ impl Patient {
                 && is_asked(grant, request)
         };
         if let Some(finished) = grants.iter().filter(same).find(is_finished) {
-            return Ok(finished.clone());
+            return Ok((finished.clone(), false));
         }
         let introduced = self.introduce(card).await?;
         if introduced.verdict.needs_a_second_look() && !all_the_same {
@@ -186,25 +230,17 @@ impl Patient {
         if let Some(unfinished) = grants.iter().filter(same).find(is_unfinished) {
             // Going on with it would grant something else than is asked for now.
             return if is_asked(unfinished, request) {
-                Ok(unfinished.clone())
+                Ok((unfinished.clone(), false))
             } else {
                 Err(WalletError::Unfinished(unfinished.id))
             };
         }
-        // Nor is one taken that the ledger has on another study: another device may have granted, and this vault be an older copy.
-        let mut elsewhere = BTreeSet::<Key>::new();
-        for (id, proved) in self.wallet.vault.all::<Proved>()? {
-            if id.as_slice() != study.id.as_bytes() {
-                elsewhere.extend(proved.record.grants.iter().map(|grant| grant.grantee));
-            }
-        }
         // A key that relays have seen for a study is that study's, whatever became of the grant: no key ever stands on two.
-        let seen = |key: &Key| {
-            let of_refused = refused.iter().filter(|one| one.made.grantee == *key && one.made.study != study.id);
-            grants.iter().any(|grant| grant.made.grantee == *key) || of_refused.count() > 0 || elsewhere.contains(key)
-        };
+        let used = |key: &Key| taken.contains(key) || grants.iter().any(|grant| grant.made.grantee == *key);
+        let places = self.places(&refused)?;
         let seen_here = |key: &&Key| refused.iter().any(|one| one.made.grantee == **key);
-        let unused: Vec<Key> = shown.grantees.iter().filter(|key| !seen(key)).copied().collect();
+        let free = shown.grantees.iter().filter(|key| !used(key) && places.may_be_granted(key, study.id));
+        let unused: Vec<Key> = free.copied().collect();
         let again: Vec<Key> = unused.iter().filter(seen_here).copied().collect();
         let from = if again.is_empty() { &unused } else { &again };
         let grantee = envelope::one_of(from, random()?).ok_or(WalletError::CardUsedUp)?;
@@ -221,8 +257,20 @@ impl Patient {
         let envelope = body.sign(&chain, &[&holder])?;
         let card = KeptCard::of(chain, card, introduced.relays, introduced.verdict);
         let made = Made { study: study.id, card, grantee, terms, envelope, at: now, stage: Stage::Signed };
-        self.wallet.vault.put(id.as_bytes(), &made)?;
-        Ok(Granted { id, made, revoked: None })
+        Ok((Granted { id, made, revoked: None }, true))
+    }
+
+    /// Where keys stand, as far as this wallet knows: by what was refused, and by all that the ledger ever proved to it. Another device may have granted,
+    /// and this vault be an older copy.
+    fn places(&self, refused: &[Granted]) -> Result<Places, WalletError> {
+        let mut places = Places::default();
+        refused.iter().for_each(|one| places.granted(one.made.study, one.made.grantee));
+        for (id, Proved { record, .. }) in self.wallet.vault.all::<Proved>()? {
+            if let Ok(id) = id.try_into() {
+                places.of_record(StudyId::from_bytes(id), &record);
+            }
+        }
+        Ok(places)
     }
 
     /// Grants, and returns when the grant is final and its letter is in the recipient's mailbox. `all_the_same` says that whoever grants has read what stands
@@ -240,6 +288,31 @@ impl Patient {
         let mut grant = self.sign_grant(study, card, request, all_the_same).await?;
         self.finish(study, &mut grant).await?;
         Ok(grant)
+    }
+
+    /// Grants several studies, and returns when each is final and its letter left, or could not be now: then with the reason, and it is brought in
+    /// later. All were signed first, or none.
+    ///
+    /// # Errors
+    /// As [`Patient::sign_grants`], and of the vault.
+    pub async fn grant_each(
+        &mut self,
+        studies: &[OwnStudy],
+        card: &SignedCard,
+        (request, all_the_same): (&GrantRequest, bool),
+        progress: impl Fn(usize, usize),
+    ) -> Result<Vec<(Granted, Option<WalletError>)>, WalletError> {
+        let signed = self.sign_grants(studies, card, request, all_the_same).await?;
+        let mut done = Vec::new();
+        for (study, mut grant) in studies.iter().zip(signed) {
+            let failed = match self.finish(study, &mut grant).await {
+                Err(error @ WalletError::Vault(_)) => return Err(error),
+                finished => finished.err(),
+            };
+            done.push((grant, failed));
+            progress(done.len(), studies.len());
+        }
+        Ok(done)
     }
 
     async fn finish(&mut self, study: &OwnStudy, grant: &mut Granted) -> Result<(), WalletError> {
@@ -559,5 +632,6 @@ fn is_asked(grant: &Granted, request: &GrantRequest) -> bool {
         && terms.purpose == request.purpose
         && terms.later_revisions == request.later_revisions
         && terms.staleness_ms == request.staleness_ms
+        && terms.conditions.clone().unwrap_or_default() == request.conditions
         && (terms.not_before.since(*at) > LATER_MS) == (request.begins_in_ms > LATER_MS)
 }

@@ -4,11 +4,13 @@
 //! for again: with the same keys, and the same signed transaction.
 
 mod access;
+mod caps;
 mod ending;
 mod grant;
 mod introduce;
 mod invite;
 mod pickup;
+mod places;
 mod receipts;
 mod recovery;
 mod renewal;
@@ -34,6 +36,7 @@ pub use self::receipts::Look;
 pub use self::recovery::{PendingRow, RecoveredStudy, RecoveryOutcome, RecoveryStep, VetoRow};
 pub use self::renewal::Moved;
 pub use self::restore::{Found, Restored};
+pub use crate::caps::{Cap, Caps};
 pub use crate::envelope::GrantRequest;
 use crate::error::WalletError;
 use crate::ledger::{Proven, Told, Woken};

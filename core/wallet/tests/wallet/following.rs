@@ -462,13 +462,7 @@ async fn a_new_wallet_on_an_old_network_starts_from_a_hospitals_code_and_from_no
     let (_node, _) = network.relay(0, told).await;
     let folder = tempfile::tempdir().unwrap();
     let (mut patient, _) = Patient::create(folder.path(), &passphrase(), network.genesis.clone(), clock).unwrap();
-    let request = GrantRequest {
-        for_ms: DAY_MS,
-        purpose: PurposeOfUse::Treatment,
-        later_revisions: true,
-        staleness_ms: 0,
-        begins_in_ms: 0,
-    };
+    let request = GrantRequest::new(DAY_MS, PurposeOfUse::Treatment);
     // Whoever shows a card is a stranger, and leads nowhere.
     let (study, card) = (held(&network), card(&network));
     let stranger = patient.sign_grant(&study, &card, &request, false).await.map(drop).unwrap_err();

@@ -233,11 +233,8 @@ fn line(what: &'static str) -> Result<String, CommandError> {
 async fn grant(app: &App, of: &InviteArguments, row: &InvitationRow, study: StudyId) -> Result<Answer, CommandError> {
     let usual = if row.is_narrow { FAR_MS } else { USUAL_MS };
     let request = GrantRequest {
-        for_ms: of.length.map_or(usual, |length| length.ms),
-        purpose: of.purpose.into(),
         later_revisions: !of.this_revision_only,
-        staleness_ms: 0,
-        begins_in_ms: 0,
+        ..GrantRequest::new(of.length.map_or(usual, |length| length.ms), of.purpose.into())
     };
     complain(&format!("{}\n{}", who(row), what(app, study, &request, row)));
     if of.words.is_none() && stdin().is_terminal() && line("Type `grant` to sign it")?.trim() != "grant" {

@@ -17,6 +17,7 @@ mod view;
 mod wallet;
 
 use std::ffi::OsString;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Parser, Subcommand};
@@ -50,7 +51,7 @@ pub use self::personal::{
 };
 pub use self::push::{PushArguments, PushOptions};
 pub use self::recovery::AnyFolder;
-pub use self::terms::{Length, Purpose};
+pub use self::terms::{DataUseCode, Length, Purpose, Start};
 pub use self::view::{Look, ReportArguments, ViewArguments, ViewError, WindowArgument};
 
 /// Consent to imaging studies, and the studies themselves: for patients and for those they grant.
@@ -160,13 +161,17 @@ pub enum WalletCommand {
         #[command(flatten)]
         folder: Folder,
     },
-    /// Let somebody fetch a study; returns when it is final
+    /// Let somebody fetch a study, or several; returns when it is final
     Grant {
         /// Which wallet
         #[command(flatten)]
         folder: Folder,
-        /// The study, by the beginning of its id
-        study: String,
+        /// The studies, each by the beginning of its id
+        #[arg(required = true)]
+        study: Vec<String>,
+        /// And all others that the same hospital made on the same day
+        #[arg(long)]
+        visit: bool,
         /// The recipient's card: a picture, a text file, or the code itself
         #[arg(long)]
         to: OsString,
@@ -176,8 +181,20 @@ pub enum WalletCommand {
         /// What for
         #[arg(long, value_enum, default_value_t = Purpose::Treatment)]
         purpose: Purpose,
-        /// Leave out what later revisions of the study bring
+        /// From when on, if not at once: a length of time from now, as in 24h, or a day, as in 2026-12-24
+        #[arg(long, value_name = "WHEN")]
+        not_before: Option<Start>,
+        /// How often it may be opened; what breaks off and goes on within a day counts once
+        #[arg(long, value_name = "COUNT")]
+        openings: Option<NonZeroU32>,
+        /// Ask them to look at it and keep nothing. A wish: whoever can look can keep a copy, and no program can prevent that
         #[arg(long)]
+        view_only: bool,
+        /// What it may be used for in research, by a code of the Data Use Ontology, as in GRU; may be given several times
+        #[arg(long, value_name = "CODE")]
+        data_use: Vec<DataUseCode>,
+        /// Leave out what later revisions of the study bring
+        #[arg(long, alias = "no-later-revisions")]
         this_revision_only: bool,
         /// For how long the grant stays good while the hospital cannot reach the others: 30m, at most 24h
         #[arg(long, value_name = "LENGTH")]
@@ -199,6 +216,24 @@ pub enum WalletCommand {
     /// They scan the code, or are sent it, and their screen shows four words. You pick these among four; whoever sits in between cannot know them. The
     /// same command goes on where it stopped.
     Invite(Box<InviteArguments>),
+    /// Say how soon and how often this wallet lets anybody in; without an option, tell it
+    ///
+    /// For whoever may be made to grant something: what is stricter counts at once, what is looser only when the time has passed that
+    /// counted before. To end a grant is never held up.
+    Caps {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// No grant begins sooner than so long after it was made: 24h
+        #[arg(long, value_name = "LENGTH")]
+        wait: Option<Length>,
+        /// No more grants than this in seven days
+        #[arg(long, value_name = "COUNT")]
+        per_week: Option<u32>,
+        /// Neither any more
+        #[arg(long, conflicts_with_all = ["wait", "per_week"])]
+        off: bool,
+    },
     /// List the grants that were made
     Grants {
         /// Which wallet
@@ -499,6 +534,9 @@ pub enum CommandError {
     /// Nothing was fetched, each for its own reason.
     #[error("nothing was fetched: {0}")]
     NothingFetched(String),
+    /// A data use where there is none, or more of them than go into a grant.
+    #[error("a data use belongs to --purpose research, and there are at most 8 in a grant")]
+    DataUse,
     /// Nothing to fetch.
     #[error("nothing was granted yet; see `clavicle recipient inbox`")]
     NothingGranted,
@@ -572,6 +610,7 @@ impl CommandError {
             Self::NoAnswer(_) | Self::Unanswered { .. } => "answer",
             Self::Given(_) | Self::Told { .. } => "given",
             Self::Whose => "patient_id",
+            Self::DataUse => "data_use",
             Self::Objection { objection, .. } | Self::WrongPatient { objection } => objection.code(),
             Self::Found { code, .. } => code,
             Self::WithoutTls(_) => "without_tls",

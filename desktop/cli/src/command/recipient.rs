@@ -30,7 +30,7 @@ use super::images::{forgotten, noted};
 use super::invite;
 use super::keeping;
 use super::progress::{self, size};
-use super::terms::{moment, purpose_said};
+use super::terms::{conditions, conditions_row, moment, purpose_said};
 use super::wallet::{about_line, about_row, made, named, short, verdict_row};
 use super::{Answer, CommandError, Folder, RecipientCommand, can_write, client, write_picture};
 
@@ -87,9 +87,13 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         let said = copy.and_then(of_copy);
         lines.push(line(granted));
         lines.extend(about.as_ref().map(about_line));
+        lines.extend(
+            conditions(&granted.terms, Some(granted.opened)).iter().map(|said| format!("              {said}")),
+        );
         lines.extend(ended.iter().chain(&said).map(|said| format!("              {said}")));
         let mut row = row(granted);
         row["about"] = about_row(about.as_ref());
+        row["terms"] = conditions_row(&granted.terms, Some(granted.opened));
         row["state"] = json!(state);
         row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
         row["notice"] = json!(said.or(ended));

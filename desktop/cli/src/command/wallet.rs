@@ -1,21 +1,24 @@
 //! `clavicle wallet …`: what a patient does.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantRow, GrantStudy, LookAtCard,
-    OpenOwn, PickUp, StudyRow, WhoHas,
+    App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantRow, GrantStudies,
+    GrantStudy, LookAtCard, OpenOwn, PickUp, SetCaps, State, StudyRow, WhoHas,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, typed};
 use clavicle_command::said::{complain, many};
 use clavicle_ledger::derivation::Words;
+use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::light::Checkpoint;
+use clavicle_ledger::terms::Conditions;
 use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::code::{self, Code};
@@ -23,7 +26,9 @@ use clavicle_letters::name::quoted;
 use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_letters::verdict::Verdict;
 use clavicle_network::file;
-use clavicle_wallet::patient::{Access, AccessRow, GrantRequest, HowEnded, Introduced, PickedUp, PickupOutcome};
+use clavicle_wallet::patient::{
+    Access, AccessRow, Cap, Caps, GrantRequest, HowEnded, Introduced, PickedUp, PickupOutcome,
+};
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 use tokio::time::timeout;
@@ -36,8 +41,10 @@ use super::looks;
 use super::progress;
 use super::recipient::downloaded;
 use super::recovery;
-use super::terms::{ago, moment, purpose_said};
-use super::{Answer, BirthDateKind, CommandError, Folder, PinKind, WalletCommand, WordsKind, client, reader};
+use super::terms::{ago, conditions, conditions_row, moment, purpose_said};
+use super::{
+    Answer, BirthDateKind, CommandError, Folder, Length, PinKind, Purpose, WalletCommand, WordsKind, client, reader,
+};
 use crate::code::{ReadCodeError, read_code};
 
 /// How long the ledger is asked how studies stand, before what it said earlier is shown.
@@ -85,16 +92,36 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             };
             Ok(studies(&app.subscribe().borrow().studies, not_asked.as_deref()))
         }
-        WalletCommand::Grant { folder, study, to, length, purpose, this_revision_only, offline, all_the_same } => {
+        WalletCommand::Grant {
+            folder,
+            study,
+            visit,
+            to,
+            length,
+            purpose,
+            not_before,
+            openings,
+            view_only,
+            data_use,
+            this_revision_only,
+            offline,
+            all_the_same,
+        } => {
+            if !data_use.is_empty() && purpose != Purpose::Research {
+                return Err(CommandError::DataUse);
+            }
+            let data_use = data_use.into_iter().map(|code| code.0).collect::<BTreeSet<_>>().into_iter().collect();
+            let data_use = Ascending::from_items(data_use).map_err(|_| CommandError::DataUse)?;
             let request = GrantRequest {
-                for_ms: length.ms,
-                purpose: purpose.into(),
                 later_revisions: !this_revision_only,
                 staleness_ms: offline.map_or(0, |length| length.ms),
-                begins_in_ms: 0,
+                begins_in_ms: not_before.map_or(0, |start| start.in_ms(now().0)),
+                conditions: Conditions { openings: openings.map(Into::into), view_only, members_of: None, data_use },
+                ..GrantRequest::new(length.ms, purpose.into())
             };
-            grant(&folder, &study, &to, &request, all_the_same).await
+            grant(&folder, (&study, visit), &to, (&request, all_the_same)).await
         }
+        WalletCommand::Caps { folder, wait, per_week, off } => caps(&folder, wait, per_week, off).await,
         WalletCommand::Invite(of) => invite::invite(&of).await,
         WalletCommand::Card { folder, card } => look_at_card(&folder, &card).await,
         WalletCommand::Grants { folder } => {
@@ -102,7 +129,11 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             client::done(&app, BringIn {}, "").await?;
             let state = app.subscribe();
             let grants = &state.borrow().grants;
-            let mut lines: Vec<String> = grants.iter().map(grant_line).collect();
+            let mut lines = Vec::new();
+            for grant in grants {
+                lines.push(grant_line(grant));
+                lines.extend(conditions(&grant.terms, None).iter().map(|said| format!("              {said}")));
+            }
             lines.push(many(grants.len(), "grant", "grants"));
             let rows: Vec<Value> = grants.iter().map(grant_row).collect();
             Ok(Answer { text: lines.join("\n"), json: json!({ "grants": rows }) })
@@ -360,18 +391,107 @@ pub(super) fn named(name: Option<&str>, verdict: Option<&Verdict>) -> String {
     }
 }
 
+/// The studies that are meant, once each; of a visit all that the same hospital made on the same day.
+fn chosen(state: &State, (given, visit): (&[String], bool)) -> Result<Vec<StudyId>, CommandError> {
+    let mut chosen = Vec::new();
+    for begin in given {
+        let named = state.study(begin)?;
+        let day = |row: &StudyRow| row.summary.as_ref().and_then(|summary| summary.date);
+        let same = |row: &&StudyRow| row.source == named.source && day(row).is_some() && day(row) == day(named);
+        chosen.push(named.study);
+        chosen.extend(state.studies.iter().filter(|_| visit).filter(same).map(|row| row.study));
+    }
+    let all: BTreeSet<StudyId> = chosen.iter().copied().collect();
+    Ok(all.into_iter().collect())
+}
+
+/// Several at once: all were signed, each to a key of its own.
+async fn grant_each(
+    app: &App,
+    studies: Vec<StudyId>,
+    card: SignedCard,
+    (request, all_the_same): (&GrantRequest, bool),
+    beside: &str,
+) -> Result<Answer, CommandError> {
+    let (from, count) = (Instant::now(), studies.len());
+    let command = GrantStudies { studies, card, request: request.clone(), all_the_same };
+    let done = client::done(app, command, "studies granted").await?;
+    let ms = from.elapsed().as_millis();
+    let (mut lines, mut rows, mut left) = (Vec::new(), Vec::<Value>::new(), Vec::new());
+    lines.push(format!("granted to {beside}"));
+    for (granted, not_finished) in &done {
+        let row = GrantRow::of(granted);
+        lines.push(grant_line(&row));
+        let mut json = grant_row(&row);
+        json["not_finished"] = json!(not_finished.as_ref().map(|trouble| &trouble.happened));
+        if let Some(trouble) = not_finished {
+            lines.push(format!("              not finished: {trouble}"));
+            left.push(format!("study {}: {trouble}", short(&row.study.to_string())));
+        }
+        rows.push(json);
+    }
+    if let Some((granted, _)) = done.first() {
+        lines.extend(conditions(&granted.made.terms, None));
+    }
+    lines.push(format!("{} of {count} studies are granted, final and told after {ms} ms", count - left.len()));
+    let answer = Answer { text: lines.join("\n"), json: json!({ "grants": rows, "ms": ms }) };
+    let shortfall = (!left.is_empty()).then(|| {
+        format!(
+            "{} of {count} grants are signed and not finished; asked for again, they go on. {}",
+            left.len(),
+            left.join("; ")
+        )
+    });
+    CommandError::unless_all(shortfall, "not_final", answer)
+}
+
+async fn caps(folder: &Folder, wait: Option<Length>, per_week: Option<u32>, off: bool) -> Result<Answer, CommandError> {
+    let app = client::patient(folder).await?;
+    let before = client::done(&app, SetCaps { cap: None }, "").await?;
+    // What is not named stays as it was to be.
+    let standing = before.next.map_or(before.now, |(cap, _)| cap);
+    let wanted = match (wait, per_week) {
+        (None, None) => off.then(Cap::default),
+        _ => Some(Cap {
+            wait_ms: wait.map_or(standing.wait_ms, |length| length.ms),
+            per_week: per_week.or(standing.per_week),
+        }),
+    };
+    let Caps { now: cap, next } = match wanted {
+        None => before,
+        cap => client::done(&app, SetCaps { cap }, "").await?,
+    };
+    let said = |Cap { wait_ms, per_week }: Cap| {
+        let wait = match wait_ms {
+            0 => "a grant begins at once".to_owned(),
+            ms => format!("no grant begins within {} hours after it was made", ms.div_ceil(60 * 60_000)),
+        };
+        let often = per_week.map_or("as often as wanted".to_owned(), |most| format!("at most {most} in seven days"));
+        format!("{wait}, {often}")
+    };
+    let mut lines = vec![said(cap)];
+    lines.extend(next.map(|(cap, from)| format!("from {} on: {}", moment(from), said(cap))));
+    lines.push("To end a grant is never held up.".to_owned());
+    let row = |Cap { wait_ms, per_week }: Cap| json!({ "wait_ms": wait_ms, "per_week": per_week });
+    let next = next.map(|(cap, from)| json!({ "cap": row(cap), "from_ms": from.0 }));
+    Ok(Answer { text: lines.join("\n"), json: json!({ "cap": row(cap), "next": next }) })
+}
+
 async fn grant(
     folder: &Folder,
-    study: &str,
+    given: (&[String], bool),
     to: &OsStr,
-    request: &GrantRequest,
-    all_the_same: bool,
+    (request, all_the_same): (&GrantRequest, bool),
 ) -> Result<Answer, CommandError> {
     let card: SignedCard = code_of(to)?;
     let app = client::patient(folder).await?;
-    let study = app.subscribe().borrow().study(study)?.study;
+    let studies = chosen(&app.subscribe().borrow(), given)?;
     let Introduced { name, verdict, .. } = client::done(&app, LookAtCard { card: card.clone() }, "").await?;
-    complain(&format!("to be let in: {}", verdict.beside(name.as_str())));
+    let beside = verdict.beside(name.as_str());
+    complain(&format!("to be let in: {beside}"));
+    let [study] = studies[..] else {
+        return grant_each(&app, studies, card, (request, all_the_same), &beside).await;
+    };
     let from = Instant::now();
     let command = GrantStudy { study, card, request: request.clone(), all_the_same };
     let granted = client::done(&app, command, "").await?;
@@ -384,14 +504,20 @@ async fn grant(
     let at = height.map_or_else(String::new, |height| format!(" at height {height}"));
     let (id, name, expires) = (granted.id.to_string(), &made.card.name, moment(made.terms.expires));
     let verdict = made.card.verdict();
+    let mut lines = vec![
+        format!("granted to {} until {expires}", verdict.beside(name.as_str())),
+        format!("grant {id}"),
+        format!("final{at} and delivered after {ms} ms"),
+    ];
+    if request.begins_in_ms > 0 {
+        lines.push(format!("from {} on", moment(made.terms.not_before)));
+    }
+    lines.extend(conditions(&made.terms, None));
     Ok(Answer {
-        text: format!(
-            "granted to {} until {expires}\ngrant {id}\nfinal{at} and delivered after {ms} ms",
-            verdict.beside(name.as_str())
-        ),
+        text: lines.join("\n"),
         json: json!({
             "grant": id, "study": study.to_string(), "to": name.as_str(), "verdict": verdict_row(Some(&verdict)),
-            "expires_ms": made.terms.expires.0, "height": height, "ms": ms,
+            "expires_ms": made.terms.expires.0, "height": height, "ms": ms, "terms": conditions_row(&made.terms, None),
         }),
     })
 }
@@ -405,7 +531,16 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<A
         let purpose = row.purpose.map_or("", purpose_said);
         format!("{}  {name} {tense} {until}  {purpose}", short(&row.grant.to_string()))
     };
-    lines.extend(grants.iter().map(|row| line(row, "until")));
+    // As the hospital wrote them down.
+    let used = |row: &AccessRow| {
+        let of = looks.iter().map(|look| &look.receipt.receipt).filter(|receipt| receipt.grant() == Some(row.grant));
+        of.filter_map(|receipt| receipt.entry.opening()).map(|opening| opening.number).max().unwrap_or(0)
+    };
+    for row in grants {
+        lines.push(line(row, "until"));
+        let said = row.terms.iter().flat_map(|terms| conditions(terms, Some(used(row))));
+        lines.extend(said.map(|said| format!("              {said}")));
+    }
     let nobody = if grants.is_empty() { "nobody but you has access to this study" } else { "nobody else" };
     lines.push(format!(
         "{nobody}; proven at height {height}, {} old; {} so far",
@@ -438,6 +573,7 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<A
             "name": row.name.as_ref().map(|name| name.as_str()), "verdict": verdict_row(row.verdict.as_ref()),
             "expires_ms": row.expires.map(|expires| expires.0), "expiry_day": row.expiry_day.to_string(),
             "purpose": row.purpose.map(|purpose| purpose.code()),
+            "terms": row.terms.as_ref().map(|terms| conditions_row(terms, Some(used(row)))), "opened": used(row),
         })
     };
     let ended = ended.iter().map(|one| {
@@ -526,5 +662,6 @@ fn grant_row(granted: &GrantRow) -> Value {
     json!({
         "grant": granted.grant.to_string(), "study": granted.study.to_string(), "to": granted.name,
         "verdict": verdict_row(Some(&granted.verdict.as_of(now().0))), "expires_ms": granted.expires.0, "purpose": granted.purpose.code(), "stage": stage(granted),
+        "terms": conditions_row(&granted.terms, None),
     })
 }

@@ -84,13 +84,7 @@ pub(super) async fn a_grant_that_was_revoked_before_it_came_is_refused_everywher
     let picked_up = ana.pick_up(&code, PIN).await.unwrap();
     let study = picked_up.studies[0].study.clone();
     let card = rossi.card(2, 7, "", |_, _| {}).await.unwrap();
-    let request = GrantRequest {
-        for_ms: HOUR_MS,
-        purpose: PurposeOfUse::Treatment,
-        later_revisions: false,
-        staleness_ms: 0,
-        begins_in_ms: 0,
-    };
+    let request = GrantRequest { later_revisions: false, ..GrantRequest::new(HOUR_MS, PurposeOfUse::Treatment) };
 
     // Signed, and given to nobody yet, as when there is no network; and revoked before anybody has seen it.
     let granted = ana.sign_grant(&study, &card, &request, false).await.unwrap();

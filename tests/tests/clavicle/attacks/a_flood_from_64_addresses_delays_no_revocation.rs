@@ -221,13 +221,7 @@ impl Person {
     /// Grants and revokes; how long each took.
     fn grant_and_revoke(&mut self, card: &SignedCard) -> [Duration; 2] {
         let study = self.patient.study(&self.study).unwrap();
-        let request = GrantRequest {
-            for_ms: DAY_MS,
-            purpose: PurposeOfUse::Treatment,
-            later_revisions: false,
-            staleness_ms: 0,
-            begins_in_ms: 0,
-        };
+        let request = GrantRequest { later_revisions: false, ..GrantRequest::new(DAY_MS, PurposeOfUse::Treatment) };
         let from = Instant::now();
         let granted = self.runtime.block_on(self.patient.grant(&study, card, &request, false)).unwrap();
         let granting = from.elapsed();

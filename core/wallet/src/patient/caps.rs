@@ -1,0 +1,50 @@
+//! Caps, kept and held to.
+
+use super::{Granted, Patient};
+use crate::caps::{Cap, Caps, MAX_WAIT_MS, WEEK_MS};
+use crate::error::WalletError;
+use crate::rows::RefusedGrant;
+
+impl Patient {
+    /// The caps, by the newest that is known of the ledger's time.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub fn caps(&self) -> Result<Caps, WalletError> {
+        let time = self.wallet.ledger.head().time.timestamp();
+        Ok(self.wallet.vault.get::<Caps>(b"")?.unwrap_or_default().at(time))
+    }
+
+    /// Sets them: what is stricter at once, what is looser when its time has come.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn set_caps(&mut self, cap: Cap) -> Result<Caps, WalletError> {
+        self.wallet.refresh_head().await;
+        let cap = Cap { wait_ms: cap.wait_ms.min(MAX_WAIT_MS), ..cap };
+        let before = self.caps()?;
+        // The later of both times: neither an old head nor a clock that is behind makes it sooner.
+        let time = self.wallet.ledger.head().time.timestamp().max(self.wallet.now());
+        let caps = Caps { now: before.now, next: None }.set(cap, time);
+        self.wallet.vault.put(b"", &caps)?;
+        Ok(caps)
+    }
+
+    /// Whether these grants, of which nobody has seen any, may be made.
+    pub(super) fn check_caps(&self, new: &[Granted]) -> Result<(), WalletError> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let (Cap { wait_ms, per_week }, time) = (self.caps()?.now, self.wallet.ledger.head().time.timestamp());
+        if wait_ms > 0 && new.iter().any(|one| one.made.terms.not_before < time.plus(wait_ms)) {
+            return Err(WalletError::TooSoon { hours: wait_ms.div_ceil(60 * 60_000) });
+        }
+        let Some(most) = per_week else { return Ok(()) };
+        let refused = self.wallet.vault.all::<RefusedGrant>()?.into_iter().map(|(_, RefusedGrant { made })| made);
+        let all = self.grants()?.into_iter().map(|granted| granted.made).chain(refused);
+        // What begins later was made earlier: it counts for longer, and never for less.
+        let this_week = all.filter(|made| made.terms.not_before.plus(WEEK_MS) > time).count();
+        let count = this_week.saturating_add(new.len());
+        if count > usize::try_from(most).unwrap_or(usize::MAX) { Err(WalletError::TooOften { most }) } else { Ok(()) }
+    }
+}
