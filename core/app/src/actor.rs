@@ -272,6 +272,7 @@ impl Order {
         match &self.command {
             Command::GrantStudy(of) => Some(of.study),
             Command::GrantInvited(of) => Some(of.study),
+            Command::SignGrant(of) => Some(of.study),
             Command::AskWho(of) => Some(of.study),
             Command::FetchOwn(of) => Some(of.study),
             Command::OpenOwn(of) => Some(of.study),

@@ -12,6 +12,7 @@ use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::credential::SignedCredentialRequest;
+use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::InvitationId;
@@ -130,6 +131,24 @@ commands! {
         /// Whether the patient has read what stands beside the name, and lets them in although a credential has ended or the name is otherwise than before.
         all_the_same: bool,
     } -> Granted;
+
+    /// A patient signs a grant without a network, as a code that anybody may submit.
+    SignGrant {
+        /// Of which study.
+        study: StudyId,
+        /// Whoever showed this card.
+        card: SignedCard,
+        /// On which terms.
+        request: GrantRequest,
+        /// Whether whoever signs has read what stands beside the name.
+        all_the_same: bool,
+    } -> Box<(Granted, GrantCode)>;
+
+    /// Somebody submits a grant that was signed without a network. At which height it became final.
+    SubmitGrant {
+        /// The grant.
+        code: GrantCode,
+    } -> Height;
 
     /// A patient makes an Invitation, to be shown to somebody who is to be let in. One that nobody has answered yet is that one again.
     Invite {
@@ -351,6 +370,7 @@ impl Command {
             self,
             Self::ForgetCopy(_)
                 | Self::SetCaps(_)
+                | Self::SignGrant(_)
                 | Self::NoteUse(_)
                 | Self::CheckWords(_)
                 | Self::ShowWords(_)
@@ -373,6 +393,8 @@ impl Command {
                 | Self::GrantStudy(_)
                 | Self::GrantStudies(_)
                 | Self::GrantInvited(_)
+                | Self::SignGrant(_)
+                | Self::SubmitGrant(_)
                 | Self::LookForAnswer(_)
                 | Self::LookForOpening(_)
                 | Self::MoveStudies(_)

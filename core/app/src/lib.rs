@@ -58,8 +58,7 @@ pub use self::command::{
     FetchGranted, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantInvited, GrantStudies, GrantStudy, InboxRead,
     Invite, LookAtCard, LookForAnswer, LookForOpening, MoveOutcome, MoveStudies, MovedStudies, NoteUse, OpenGranted,
     OpenOwn, OpenStudy, PickUp, PickWords, ReadInbox, RecoverStudies, RequestCredential, RevokeGrant, RevokedGrant,
-    SetCaps, ShowCard,
-    ShowNewWords, ShowWords, TakeNewWords, VetoRecoveries, WhoHas,
+    SetCaps, ShowCard, ShowNewWords, ShowWords, SignGrant, SubmitGrant, TakeNewWords, VetoRecoveries, WhoHas,
 };
 pub use self::invitation::{AnswerRow, InvitationRow, InvitationStage, WhoAnswered};
 pub use self::person::Person;

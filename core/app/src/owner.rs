@@ -190,6 +190,12 @@ async fn of_a_patient(
             let study = own(patient, of.study)?;
             Done::GrantStudy(patient.grant(&study, &of.card, &of.request, of.all_the_same).await?)
         }
+        Command::SignGrant(of) => {
+            let study = own(patient, of.study)?;
+            let signed = patient.sign_grant_offline(&study, &of.card, &of.request, of.all_the_same).await?;
+            Done::SignGrant(Box::new(signed))
+        }
+        Command::SubmitGrant(of) => Done::SubmitGrant(patient.submit_grant(&of.code).await?),
         Command::Invite(of) => Done::Invite(InvitationRow::of(&patient.invite(of.way, of.minutes, tell).await?)),
         Command::LookForAnswer(of) => {
             Done::LookForAnswer(InvitationRow::of(&patient.look_for_answer(of.invitation).await?))
@@ -302,6 +308,7 @@ async fn of_a_recipient(
 ) -> Result<Step, WalletError> {
     Ok(Step::Done(match command {
         Command::ShowCard(of) => Done::ShowCard(recipient.card(of.keys, of.days, &of.wish, teller(control)).await?),
+        Command::SubmitGrant(of) => Done::SubmitGrant(recipient.submit_grant(&of.code).await?),
         Command::AnswerInvitation(of) => {
             let made = recipient.answer(&of.invitation, of.keys, of.days, &of.wish, teller(control)).await?;
             Done::AnswerInvitation(AnswerRow::of(&made))
@@ -341,6 +348,7 @@ async fn of_a_recipient(
         | Command::GrantStudy(_)
         | Command::GrantStudies(_)
         | Command::SetCaps(_)
+        | Command::SignGrant(_)
         | Command::Invite(_)
         | Command::LookForAnswer(_)
         | Command::PickWords(_)

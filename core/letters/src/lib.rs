@@ -12,6 +12,7 @@
 //! | [`name`] | a name as it is shown, so that it fools nobody |
 //! | [`invitation`] | what a patient shows, so that a recipient introduces itself; the answer, and what opens it |
 //! | [`transcript`] | what went between the two, as hashes |
+//! | [`grant_code`] | a grant that was signed without a network, for anybody to submit |
 //! | [`words`] | four words that both sides compare, so that nobody stands in between |
 //! | [`code`] | all that is shown, as text; with the feature `pictures` as QR in a picture, too |
 //! | [`about`] | who a study is about, as people see it |
@@ -58,6 +59,7 @@ pub mod about;
 pub mod card;
 pub mod code;
 pub mod credential;
+pub mod grant_code;
 pub mod identity;
 pub mod introduction;
 pub mod invitation;

@@ -16,6 +16,7 @@ use clavicle_ledger::transaction::StatelessError;
 use clavicle_ledger::tree::ProofError;
 use clavicle_letters::card::CardError;
 use clavicle_letters::credential::CredentialRequestError;
+use clavicle_letters::grant_code::GrantCodeError;
 use clavicle_letters::invitation::InvitationError;
 use clavicle_letters::seal::SealError;
 use clavicle_letters::verdict::Unverified;
@@ -327,6 +328,15 @@ pub enum WalletError {
     /// A grant that has not begun.
     #[error("it begins at {0}; nothing can be fetched before")]
     GrantNotYet(Timestamp),
+    /// Nothing to sign on without a network.
+    #[error(
+        "without a network a grant is signed by what this wallet heard of the study in the last week, and it has heard nothing: let it look at its \
+         studies once while it has one"
+    )]
+    NotKnownHere,
+    /// See [`GrantCodeError`].
+    #[error(transparent)]
+    GrantCode(#[from] GrantCodeError),
     /// A grant that ends before it begins.
     #[error("the grant would have ended already")]
     TooShort,
@@ -459,6 +469,8 @@ impl WalletError {
             Self::SecondAnswer | Self::WordsDiffer => "void",
             Self::NotAnswered | Self::NotPicked | Self::NotAnsweredYet | Self::NotOpened => "not_compared",
             Self::FarTooMuch => "limits",
+            Self::NotKnownHere => "unreachable",
+            Self::GrantCode(_) => "altered",
             Self::GrantNotYet(_) => "not_yet",
             Self::SecondLook(_) => "second_look",
             Self::NoSuchSource(_)

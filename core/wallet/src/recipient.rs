@@ -14,9 +14,10 @@ use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::{Deed, Standing, Study};
-use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, LocalTime, Timestamp};
+use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS, Height, LocalTime, Timestamp};
 use clavicle_letters::about::About;
 use clavicle_letters::card::{Card, MAX_GRANTEES, Minute, NetworkMark, RelayMark, SignedCard, TOLERANCE_MS};
+use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::identity::Identity;
 use clavicle_letters::invitation::{Answer, Opening, SignedInvitation};
 use clavicle_letters::letter::{Content, Letter, Notice};
@@ -185,6 +186,14 @@ impl Recipient {
     /// [`WalletError`].
     pub async fn wake(&mut self) -> Result<Option<Woken>, WalletError> {
         self.wallet.wake().await
+    }
+
+    /// Submits a grant that somebody signed without a network, and waits until it is final.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn submit_grant(&mut self, code: &GrantCode) -> Result<Height, WalletError> {
+        self.wallet.submit_grant(code).await
     }
 
     fn name(&self) -> Result<Text<64>, WalletError> {

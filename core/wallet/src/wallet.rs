@@ -16,6 +16,7 @@ use clavicle_ledger::source::{KeyRole, KeyUse, Source};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{Height, LocalTime, Timestamp};
 use clavicle_ledger::transaction::Envelope;
+use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::random;
 use clavicle_network::endpoint::Remote;
 use clavicle_network::message::Response;
@@ -331,6 +332,14 @@ impl Wallet {
             })?;
         }
         Ok(())
+    }
+
+    /// Submits a grant that somebody signed without a network, and waits until it is final.
+    pub(crate) async fn submit_grant(&mut self, code: &GrantCode) -> Result<Height, WalletError> {
+        code.check(&self.chain())?;
+        let height = self.ledger.submit(&code.envelope, &[]).await?;
+        self.keep_light()?;
+        Ok(height)
     }
 
     /// See [`revoke`].

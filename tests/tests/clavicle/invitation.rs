@@ -1,19 +1,25 @@
 //! Letting in somebody who is not known yet, against four real hospitals, by commands and state alone; and those who try to come in between.
 
 use clavicle_app::{
-    AnswerInvitation, AnswerRow, App, AskWho, FetchGranted, GrantInvited, InvitationRow, InvitationStage, Invite,
-    LookForAnswer, LookForOpening, PickWords, ReadInbox, RevokeGrant, Trouble,
+    AnswerInvitation, AnswerRow, App, AskStudies, AskWho, BringIn, FetchGranted, GrantInvited, InvitationRow,
+    InvitationStage, Invite, LookForAnswer, LookForOpening, PickWords, ReadInbox, RevokeGrant, ShowCard, SignGrant,
+    SubmitGrant, Trouble,
 };
 use clavicle_ledger::id::ChainId;
 use clavicle_ledger::time::{HOUR_MS, LocalTime, Timestamp};
 use clavicle_letters::code;
+use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::transcript::InvitationId;
 use clavicle_letters::words::FourWords;
 use clavicle_wallet::patient::{GrantRequest, Way};
+use clavicle_wallet::rows::Stage;
+use serde_json::Value;
 
 use crate::app::{REQUEST, World, at_any_instant, clock, done, keys, soon};
-use crate::cluster::HOSPITALS;
+use crate::cluster::{Cluster, HOSPITALS, PERSON, brain};
+use crate::people::{PIN, text};
+use crate::process::until;
 
 /// A clock that is a minute ahead.
 fn ahead() -> LocalTime {
@@ -227,6 +233,45 @@ async fn who_comes_in_between_is_granted_nothing() {
     }
 }
 
+/// In the air: no hospital is reached. The grant is signed as a code, somebody else submits it, and the letter comes when Ana has landed.
+#[tokio::test]
+async fn a_grant_that_is_signed_without_a_network_is_submitted_by_anybody() {
+    let mut world = World::new();
+    let (ana, rossi) = (world.patient("ana").await, world.recipient("rossi").await);
+    let stranger = world.patient("stranger").await;
+    done(ana.send(world.pick_up())).await;
+    let card = done(rossi.send(ShowCard { keys: 1, days: 7, wish: String::new() })).await;
+    let sign = SignGrant { study: world.study, card, request: REQUEST, all_the_same: false };
+    assert!(done(ana.send(AskStudies {})).await.is_none());
+    for hospital in 0..HOSPITALS.len() {
+        world.cluster.kill(hospital);
+    }
+    let (granted, shown) = *done(ana.send(sign.clone())).await;
+    let (again, _) = *done(ana.send(sign)).await;
+    assert!(granted.id == again.id && granted.made.stage == Stage::Signed);
+    let text = code::to_text(&shown);
+    for hospital in 0..HOSPITALS.len() {
+        world.cluster.start(hospital);
+    }
+    world.cluster.reach(&[0, 1, 2, 3], 1);
+
+    let mut altered = shown.clone();
+    altered.envelope.body.nonce = [0; 16];
+    assert_eq!(refused(&stranger, SubmitGrant { code: altered }).await.support, "altered.GrantCode.Envelope");
+    let read: GrantCode = code::from_text(&text).unwrap();
+    let [first, second] = [&stranger, &rossi].map(|app| app.send(SubmitGrant { code: read.clone() }));
+    let (first, second) = (done(first).await, done(second).await);
+    assert_eq!(first, second, "it is executed once");
+    assert!(done(rossi.send(ReadInbox {})).await.new.is_empty(), "Ana has not landed");
+    done(ana.send(BringIn {})).await;
+    assert_eq!(done(rossi.send(ReadInbox {})).await.new, [granted.id]);
+    assert!(done(rossi.send(FetchGranted { grant: granted.id, out: None })).await.comparison.is_complete());
+    assert_eq!(done(ana.send(AskWho { study: world.study })).await.access.grants.len(), 1);
+    for app in [ana, rossi, stranger] {
+        app.close().await;
+    }
+}
+
 /// By a link and the telephone: nobody has checked the name, so that it is little, begins later, and can be ended before. What was used is used.
 #[tokio::test]
 async fn from_afar_an_unchecked_name_gets_little_and_not_at_once() {
@@ -262,4 +307,44 @@ async fn from_afar_an_unchecked_name_gets_little_and_not_at_once() {
     for app in [ana, rossi, mallory] {
         app.close().await;
     }
+}
+
+/// Both at the command line, each stopped and asked again; and codes of other kinds, each told by its name.
+#[test]
+fn at_the_command_line_both_see_words_and_the_patient_says_which() {
+    let cluster = Cluster::running();
+    brain(&cluster, "images", 1..=6);
+    let study = cluster.ingest(0, "images");
+    cluster.patient("ana");
+    cluster.recipient("rossi");
+    let pickup = cluster.issue(0, &study);
+    cluster.person(&["wallet", "pickup", "--dir", "ana", &pickup, "--pin", PIN]);
+    let invite = ["wallet", "invite", "--dir", "ana", &study, "--png", "invite.png"];
+    let mut inviting = cluster.begin(PERSON, &invite);
+    until(|| cluster.path("invite.png").exists() || !inviting.runs(), |is| *is);
+    // Killed while it waits: the same command goes on with the same invitation.
+    inviting.kill();
+    let mut inviting = cluster.begin(PERSON, &invite);
+    let answered = cluster.person(&["recipient", "answer", "--dir", "rossi", "invite.png", "--wish", "brain MR"]);
+    // Nobody is at this terminal, so that the words are not picked yet.
+    let (code, sentence) = inviting.ended().refused();
+    assert_eq!(code, "not_compared", "{sentence}");
+    let again = cluster.person(&["recipient", "answer", "--dir", "rossi", "invite.png"]);
+    assert_eq!(again["words"], answered["words"]);
+    let words = text(&answered["words"]);
+    let granted = cluster.person(&["wallet", "invite", "--dir", "ana", &study, "--words", &words, "--for", "2d"]);
+    assert_eq!((&granted["study"], granted["to"].as_str()), (&Value::from(study.clone()), Some("Dr rossi")));
+    let fetched = cluster.person(&["recipient", "fetch", "--dir", "rossi", "--out", "fetched"]);
+    assert!(fetched.is_object(), "{fetched}");
+
+    let card = cluster.card("rossi");
+    let refused = |arguments: &[&str]| cluster.try_person(arguments).refused().1;
+    let other = refused(&["recipient", "answer", "--dir", "rossi", &card]);
+    assert!(other.contains("this is a card; what is needed here is an invitation"), "{other}");
+    let other = refused(&["wallet", "grant", "--dir", "ana", &study, "--to", "invite.png", "--for", "7d"]);
+    assert!(other.contains("this is an invitation; what is needed here is a card"), "{other}");
+    let other = refused(&["submit", "--dir", "rossi", "invite.png"]);
+    assert!(other.contains("this is an invitation; what is needed here is a signed grant"), "{other}");
+    let other = refused(&["recipient", "answer", "--dir", "rossi", &pickup]);
+    assert!(other.contains("this is a pickup code; what is needed here is an invitation"), "{other}");
 }

@@ -18,6 +18,7 @@ use clavicle_ledger::encoding::{self, DecodeError, Wire};
 use data_encoding::BASE32_NOPAD;
 
 use crate::card::SignedCard;
+use crate::grant_code::GrantCode;
 use crate::invitation::SignedInvitation;
 use crate::pickup::PickupCode;
 
@@ -44,10 +45,15 @@ impl Code for SignedInvitation {
     const KIND: &'static str = "INVITE";
 }
 
+impl Code for GrantCode {
+    const KIND: &'static str = "GRANT";
+}
+
 /// Every kind there is: its word in the code, and what a person calls it.
-const KINDS: [(&str, &str); 4] = [
+const KINDS: [(&str, &str); 5] = [
     (PickupCode::KIND, <PickupCode as Wire>::NAME),
     (SignedCard::KIND, <SignedCard as Wire>::NAME),
+    (GrantCode::KIND, <GrantCode as Wire>::NAME),
     (SignedInvitation::KIND, <SignedInvitation as Wire>::NAME),
     ("CARD", "a card of an earlier version, which is good no more: ask for a new one"),
 ];

@@ -7,8 +7,9 @@ use clavicle_ledger::encoding::{self, Wire};
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::code::{self, Code};
 use clavicle_letters::credential::{Introduction, SignedCredentialRequest};
+use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::invitation::SignedInvitation;
-use clavicle_letters::letter::Letter;
+use clavicle_letters::letter::{Content, Letter};
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::seal;
 
@@ -58,6 +59,14 @@ fn invitations() {
     feed("invitation", &[encoding::encode(&invitation())], accepts_only_what_it_gives_back::<SignedInvitation>);
     let text = code::to_text(&invitation()).into_bytes();
     feed("invitation's code", &[text], reads_only_what_it_writes::<SignedInvitation>);
+}
+
+#[test]
+fn grants_as_codes() {
+    let Content::Grant(granted) = letter().content else { panic!("it is about a grant") };
+    let grant = GrantCode { chain: CHAIN, envelope: granted.envelope };
+    feed("grant's bytes", &[encoding::encode(&grant)], accepts_only_what_it_gives_back::<GrantCode>);
+    feed("grant's code", &[code::to_text(&grant).into_bytes()], reads_only_what_it_writes::<GrantCode>);
 }
 
 #[test]

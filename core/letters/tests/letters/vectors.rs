@@ -25,6 +25,7 @@ use clavicle_letters::credential::{
     Credential, CredentialNumber, CredentialRequest, EndedCredentials, Introduction, Issuer, Role,
     SignedCredentialRequest, Vouching,
 };
+use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::identity::Identity;
 use clavicle_letters::invitation::{Answer, Invitation, SignedInvitation};
 use clavicle_letters::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts};
@@ -249,6 +250,9 @@ fn what_is_signed_and_shown_is_as_on_disk() {
     let words = opening.check(&invitation().invitation, &answer(), &secret(40).public()).unwrap();
     let choices = words.choices().map(|words| words.to_string()).join(", ");
     text += &line("letter", &opened(), &format!("{} of {choices}", words.words()));
+    let Content::Grant(granted) = letter().content else { panic!("it is about a grant") };
+    let grant = GrantCode { chain: CHAIN, envelope: granted.envelope };
+    text += &line("grant", &grant, &code::to_text(&grant));
     let path = folder().join("vectors.txt");
     if is_writing() {
         fs::write(&path, &text).unwrap();

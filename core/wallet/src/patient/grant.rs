@@ -10,9 +10,10 @@ use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::{Capacity, Deed, MAX_HOLDER_GRANTS, Study};
-use clavicle_ledger::time::{BlockTime, Height, Timestamp};
+use clavicle_ledger::time::{BlockTime, DAY_MS, Height, Timestamp};
 use clavicle_ledger::transaction::{Action, Envelope};
 use clavicle_letters::card::SignedCard;
+use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::letter::{Content, GrantLetter, Letter};
 use clavicle_letters::seal;
 use clavicle_letters::verdict::Verdict;
@@ -24,9 +25,9 @@ use super::{OwnStudy, Patient, one};
 use crate::envelope::{self, GrantRequest, Head};
 use crate::error::WalletError;
 use crate::objection;
-use crate::rows::{Held, KeptCard, Made, Proved, RefusedGrant, Revoked, Stage};
+use crate::rows::{Held, KeptCard, Made, Network, Proved, RefusedGrant, Revoked, Stage};
 use crate::vault::VaultError;
-use crate::wallet::{ReceiptGiven, Revocation, random};
+use crate::wallet::{ReceiptGiven, Revocation, damaged, random};
 
 /// How long a command that is about something else brings in what is not final yet.
 const BRING_IN: Duration = Duration::from_secs(3);
@@ -34,6 +35,23 @@ const BRING_IN: Duration = Duration::from_secs(3);
 const LATER_MS: u64 = 30 * 60 * 1000;
 /// How many grants and revocations are brought in by one command, each.
 const AT_ONCE: usize = 8;
+
+/// Where it is taken from how a study stands, when a grant is signed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// The ledger is asked.
+    Ledger,
+    /// What it said last.
+    Memory,
+}
+
+/// What a grant is signed on.
+struct Basis {
+    record: Study,
+    parameters: Parameters,
+    time: BlockTime,
+    height: Height,
+}
 
 /// A grant that was made.
 #[derive(Clone)]
@@ -152,7 +170,7 @@ impl Patient {
     ) -> Result<Vec<Granted>, WalletError> {
         let (mut all, mut new, mut taken) = (Vec::<Granted>::new(), Vec::<Granted>::new(), BTreeSet::new());
         for study in studies {
-            let (granted, is_new) = match self.prepare_grant(study, card, request, (all_the_same, &taken)).await {
+            let (granted, is_new) = match self.prepare_grant(study, card, request, (Known::Ledger, all_the_same, &taken)).await {
                 Err(WalletError::CardUsedUp) if studies.len() > 1 => {
                     return Err(WalletError::TooFewKeys { keys: new.len(), studies: studies.len() });
                 }
@@ -169,13 +187,58 @@ impl Patient {
         Ok(all)
     }
 
+    /// Signs a grant without a network, by what the ledger said last: as a code that anybody may submit. The letter is left when this wallet has a network
+    /// again, and brings in what is not known to be final.
+    ///
+    /// # Errors
+    /// [`WalletError::NotKnownHere`] when that was too long ago, or never; and others.
+    pub async fn sign_grant_offline(
+        &mut self,
+        study: &OwnStudy,
+        card: &SignedCard,
+        request: &GrantRequest,
+        all_the_same: bool,
+    ) -> Result<(Granted, GrantCode), WalletError> {
+        let of = (Known::Memory, all_the_same, &BTreeSet::new());
+        let (granted, is_new) = self.prepare_grant(study, card, request, of).await?;
+        if is_new {
+            self.check_caps(std::slice::from_ref(&granted))?;
+            self.wallet.vault.put(granted.id.as_bytes(), &granted.made)?;
+        }
+        let code = GrantCode { chain: self.wallet.chain(), envelope: granted.made.envelope.clone() };
+        Ok((granted, code))
+    }
+
+    /// What a grant is signed on.
+    async fn basis(&mut self, study: &OwnStudy, from: Known) -> Result<Basis, WalletError> {
+        if from == Known::Ledger {
+            let (record, proven) = self.record(study).await?;
+            let parameters = proven.rows.rules()?.parameters;
+            return Ok(Basis { record, parameters, time: proven.rows.head()?.time, height: proven.height });
+        }
+        let proved = objection::proved(&self.wallet.vault, study.id)?.ok_or(WalletError::NotKnownHere)?;
+        let head = self.wallet.ledger.head();
+        let holder = self.holder(study)?.public();
+        if proved.record.holder != holder {
+            return Err(WalletError::OtherHolder);
+        }
+        // Somebody has to have the time to bring it in.
+        if head.submit_by() < self.wallet.now().plus(DAY_MS) {
+            return Err(WalletError::NotKnownHere);
+        }
+        // The rules that the network began with: what it has changed since the hospitals say when it is submitted.
+        let network = self.wallet.vault.get::<Network>(b"")?.ok_or_else(damaged)?;
+        let parameters = network.genesis.parameters;
+        Ok(Basis { record: proved.record, parameters, time: head.time, height: proved.height })
+    }
+
     /// A grant as it is asked for, and whether it is a new one, of which nothing is kept yet. Keys that are `taken` are not used.
     async fn prepare_grant(
         &mut self,
         study: &OwnStudy,
         card: &SignedCard,
         request: &GrantRequest,
-        (all_the_same, taken): (bool, &BTreeSet<Key>),
+        (from, all_the_same, taken): (Known, bool, &BTreeSet<Key>),
     ) -> Result<(Granted, bool), WalletError> {
         let (chain, now) = (self.wallet.chain(), self.wallet.now());
         // Without it whoever is granted could not be told what to fetch.
@@ -205,16 +268,17 @@ impl Patient {
         if let Some(finished) = grants.iter().filter(same).find(is_finished) {
             return Ok((finished.clone(), false));
         }
+        // Without a network nobody vouches for anybody, and that is said.
         let introduced = self.introduce(card).await?;
         if introduced.verdict.needs_a_second_look() && !all_the_same {
             return Err(WalletError::SecondLook(introduced.verdict.beside(introduced.name.as_str())));
         }
-        let (record, proven) = self.record(study).await?;
-        let (time, head) = (proven.rows.head()?.time, self.wallet.ledger.head());
+        let Basis { record, parameters, time, height } = self.basis(study, from).await?;
+        let head = self.wallet.ledger.head();
         // One that came into a block although it was refused is a grant like any other.
         let refused = self.refused_grants()?;
         for one in refused.iter().filter(|one| one.made.study == study.id && record.grants.find(&one.id).is_some()) {
-            let made = Made { stage: Stage::Final(proven.height), ..one.made.clone() };
+            let made = Made { stage: Stage::Final(height), ..one.made.clone() };
             self.wallet.vault.write(|batch| -> Result<(), VaultError> {
                 batch.remove::<RefusedGrant>(one.id.as_bytes())?;
                 batch.put(one.id.as_bytes(), &made)
@@ -242,14 +306,14 @@ impl Patient {
         let free = shown.grantees.iter().filter(|key| !used(key) && places.may_be_granted(key, study.id));
         let unused: Vec<Key> = free.copied().collect();
         let again: Vec<Key> = unused.iter().filter(seen_here).copied().collect();
-        let from = if again.is_empty() { &unused } else { &again };
-        let grantee = envelope::one_of(from, random()?).ok_or(WalletError::CardUsedUp)?;
+        let fresh = if again.is_empty() { &unused } else { &again };
+        let grantee = envelope::one_of(fresh, random()?).ok_or(WalletError::CardUsedUp)?;
         record.permits(Deed::Grant, time).map_err(WalletError::Standing)?;
         if request.for_ms == 0 {
             return Err(WalletError::TooShort);
         }
         // What the hospitals would refuse is not signed: then nobody has seen the key, and it is as good as before.
-        check_rules(&record, &proven.rows.rules()?.parameters, time, head, request)?;
+        check_rules(&record, &parameters, time, head, request)?;
         let terms = envelope::terms(head, random()?, (record.revision, record.manifest_root), request);
         let holder = self.holder(study)?;
         let body = envelope::grant(head, random()?, &chain, (study.id, holder.public()), grantee, &terms);

@@ -24,7 +24,8 @@ use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
-use clavicle_ledger::time::LocalTime;
+use clavicle_ledger::time::{Height, LocalTime};
+use clavicle_letters::grant_code::GrantCode;
 
 pub use self::access::{Access, AccessRow, EndedRow, HowEnded};
 pub use self::ending::{EndOutcome, EndingRow, Endings, Whose};
@@ -130,6 +131,14 @@ impl Patient {
     /// [`WalletError`].
     pub async fn wake(&mut self) -> Result<Option<Woken>, WalletError> {
         self.wallet.wake().await
+    }
+
+    /// Submits a grant that somebody signed without a network, and waits until it is final.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn submit_grant(&mut self, code: &GrantCode) -> Result<Height, WalletError> {
+        self.wallet.submit_grant(code).await
     }
 
     /// The patient's studies.

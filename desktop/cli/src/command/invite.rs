@@ -13,6 +13,8 @@ use clavicle_app::{
 use clavicle_command::clock::now;
 use clavicle_command::said::complain;
 use clavicle_ledger::id::StudyId;
+use clavicle_ledger::time::Timestamp;
+use clavicle_letters::card::TOLERANCE_MS;
 use clavicle_letters::code;
 use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::name::quoted;
@@ -143,13 +145,15 @@ fn only_study(app: &App) -> Option<StudyId> {
 
 /// Shows an invitation, and waits until somebody has answered it.
 async fn answered(app: &App, of: &InviteArguments, row: InvitationRow) -> Result<InvitationRow, CommandError> {
-    if row.stage != InvitationStage::Shown {
-        return Ok(row);
+    match row.stage {
+        InvitationStage::Shown => show(of, &row)?,
+        InvitationStage::Answered => {}
+        _ => return Ok(row),
     }
-    show(of, &row)?;
     doing("waiting for an answer; to stop: Ctrl-C, and the same command goes on where it stopped");
-    waited(|| client::done(app, LookForAnswer { invitation: row.id }, ""), |row| row.stage != InvitationStage::Shown)
-        .await
+    let look = || client::done(app, LookForAnswer { invitation: row.id }, "");
+    let is_there = |row: &InvitationRow| !matches!(row.stage, InvitationStage::Shown | InvitationStage::Answered);
+    waited(row.expires, look, is_there).await
 }
 
 fn show(of: &InviteArguments, row: &InvitationRow) -> Result<(), CommandError> {
@@ -167,8 +171,9 @@ fn show(of: &InviteArguments, row: &InvitationRow) -> Result<(), CommandError> {
     Ok(())
 }
 
-/// Looks again and again until something is there. That no hospital answers just now ends nothing.
+/// Looks again and again until something is there. That a hospital does not answer just now ends nothing before the invitation has ended.
 async fn waited<T, F: Future<Output = Result<T, CommandError>>>(
+    until: Timestamp,
     look: impl Fn() -> F,
     is_there: impl Fn(&T) -> bool,
 ) -> Result<T, CommandError> {
@@ -177,7 +182,10 @@ async fn waited<T, F: Future<Output = Result<T, CommandError>>>(
         match look().await {
             Ok(row) if is_there(&row) => return Ok(row),
             Ok(_) => was_told = false,
-            Err(CommandError::App(trouble)) if trouble.kind == TroubleKind::Offline => {
+            Err(CommandError::App(trouble))
+                if matches!(trouble.kind, TroubleKind::Offline | TroubleKind::NotFinal)
+                    && now().0 < until.plus(2 * TOLERANCE_MS) =>
+            {
                 if !was_told {
                     complain(&format!("{trouble}; it is asked for again"));
                 }
@@ -313,7 +321,8 @@ pub(super) async fn answer(of: &AnswerArguments) -> Result<Answer, CommandError>
         Some(_) => row,
         None => {
             doing("answered; waiting for the patient's device");
-            waited(|| client::done(&app, LookForOpening { invitation: row.id }, ""), |row| row.words.is_some()).await?
+            let look = || client::done(&app, LookForOpening { invitation: row.id }, "");
+            waited(row.expires, look, |row| row.words.is_some()).await?
         }
     };
     Ok(words(&row))

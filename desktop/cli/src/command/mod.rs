@@ -74,6 +74,14 @@ pub enum Command {
     /// A recipient: show a card, read what came, fetch
     #[command(subcommand)]
     Recipient(RecipientCommand),
+    /// Submit a grant that a patient signed without a network; returns when it is final
+    Submit {
+        /// The wallet of whoever submits, a patient's or a recipient's: it is anybody's
+        #[command(flatten)]
+        folder: Folder,
+        /// The signed grant: a picture, a text file, or the code itself
+        code: OsString,
+    },
     /// Look at DICOM files on this machine; no network or wallet is needed
     View(ViewArguments),
     /// Put a folder of studies on a medium: files with a DICOMDIR, in a folder or a zip
@@ -202,6 +210,12 @@ pub enum WalletCommand {
         /// Let them in although their credential has ended, or they are otherwise than when they were let in before: if you are sure who they are
         #[arg(long)]
         all_the_same: bool,
+        /// Submit nothing, and need no network: sign the grant as a code, which anybody may submit (`clavicle submit`)
+        #[arg(long, conflicts_with = "visit")]
+        as_code: bool,
+        /// The picture to write that code into
+        #[arg(long, requires = "as_code")]
+        png: Option<PathBuf>,
     },
     /// Tell who shows a card, and who vouches for them; nothing is granted
     Card {
@@ -537,6 +551,9 @@ pub enum CommandError {
     /// A data use where there is none, or more of them than go into a grant.
     #[error("a data use belongs to --purpose research, and there are at most 8 in a grant")]
     DataUse,
+    /// A code for several studies.
+    #[error("a code holds the grant of one study: make one of each")]
+    CodeOfSeveral,
     /// Nothing to fetch.
     #[error("nothing was granted yet; see `clavicle recipient inbox`")]
     NothingGranted,
@@ -611,6 +628,7 @@ impl CommandError {
             Self::Given(_) | Self::Told { .. } => "given",
             Self::Whose => "patient_id",
             Self::DataUse => "data_use",
+            Self::CodeOfSeveral => "usage",
             Self::Objection { objection, .. } | Self::WrongPatient { objection } => objection.code(),
             Self::Found { code, .. } => code,
             Self::WithoutTls(_) => "without_tls",
@@ -693,6 +711,7 @@ pub fn run(command: Command) -> Result<Answer, CommandError> {
             Command::Wallet(WalletArguments { command: Some(command), .. }) => Box::pin(wallet::run(command)).await,
             Command::Wallet(WalletArguments { command: None, folder }) => Box::pin(recovery::waits(folder)).await,
             Command::Recipient(command) => Box::pin(recipient::run(command)).await,
+            Command::Submit { folder, code } => Box::pin(wallet::submit(&folder, &code)).await,
             Command::Push(arguments) => Box::pin(push::run(*arguments)).await,
             Command::Export(arguments) => export::run(&arguments),
             Command::View(arguments) => view::run(&arguments),

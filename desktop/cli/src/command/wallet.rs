@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clavicle_app::{
     App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantRow, GrantStudies,
-    GrantStudy, LookAtCard, OpenOwn, PickUp, SetCaps, State, StudyRow, WhoHas,
+    GrantStudy, LookAtCard, OpenOwn, PickUp, SetCaps, SignGrant, State, StudyRow, SubmitGrant, WhoHas,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
@@ -16,12 +16,13 @@ use clavicle_command::given::{Given, typed};
 use clavicle_command::said::{complain, many};
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding::Ascending;
-use clavicle_ledger::id::StudyId;
+use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::terms::Conditions;
 use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::code::{self, Code};
+use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::name::quoted;
 use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_letters::verdict::Verdict;
@@ -43,7 +44,8 @@ use super::recipient::downloaded;
 use super::recovery;
 use super::terms::{ago, conditions, conditions_row, moment, purpose_said};
 use super::{
-    Answer, BirthDateKind, CommandError, Folder, Length, PinKind, Purpose, WalletCommand, WordsKind, client, reader,
+    Answer, BirthDateKind, CommandError, Folder, Length, PinKind, Purpose, WalletCommand, WordsKind, can_write, client,
+    reader, write_picture,
 };
 use crate::code::{ReadCodeError, read_code};
 
@@ -105,6 +107,8 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             data_use,
             this_revision_only,
             offline,
+            as_code,
+            png,
             all_the_same,
         } => {
             if !data_use.is_empty() && purpose != Purpose::Research {
@@ -119,7 +123,12 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
                 conditions: Conditions { openings: openings.map(Into::into), view_only, members_of: None, data_use },
                 ..GrantRequest::new(length.ms, purpose.into())
             };
-            grant(&folder, (&study, visit), &to, (&request, all_the_same)).await
+            if as_code {
+                let [study] = &study[..] else { return Err(CommandError::CodeOfSeveral) };
+                grant_as_code(&folder, study, &to, (request, all_the_same), png.as_deref()).await
+            } else {
+                grant(&folder, (&study, visit), &to, (&request, all_the_same)).await
+            }
         }
         WalletCommand::Caps { folder, wait, per_week, off } => caps(&folder, wait, per_week, off).await,
         WalletCommand::Invite(of) => invite::invite(&of).await,
@@ -520,6 +529,57 @@ async fn grant(
             "expires_ms": made.terms.expires.0, "height": height, "ms": ms, "terms": conditions_row(&made.terms, None),
         }),
     })
+}
+
+/// Signs a grant without a network, as a code.
+async fn grant_as_code(
+    folder: &Folder,
+    study: &str,
+    to: &OsStr,
+    (request, all_the_same): (GrantRequest, bool),
+    png: Option<&Path>,
+) -> Result<Answer, CommandError> {
+    can_write(png)?;
+    let card: SignedCard = code_of(to)?;
+    let app = client::patient(folder).await?;
+    let study = app.subscribe().borrow().study(study)?.study;
+    let (granted, code) = *client::done(&app, SignGrant { study, card, request, all_the_same }, "").await?;
+    let (id, text) = (granted.id.to_string(), code::to_text(&code));
+    let (name, expires, verdict) = (&granted.made.card.name, granted.made.terms.expires, granted.made.card.verdict());
+    let submit_by = granted.made.envelope.body.submit_by;
+    let mut json = json!({
+        "grant": id, "study": study.to_string(), "to": name.as_str(), "verdict": verdict_row(Some(&verdict)),
+        "expires_ms": expires.0, "code": text, "submit_by_ms": submit_by.0, "png": Value::Null,
+    });
+    let shown = match png {
+        None => text,
+        Some(path) => {
+            write_picture(path, &code::to_png(&text)?)?;
+            json["png"] = json!(path_text(path));
+            format!("it is in {}", path.display())
+        }
+    };
+    let said = format!(
+        "signed, not submitted: to {} until {}\ngrant {id}\n{shown}\nAnybody may submit it until {}: \
+         clavicle submit. When this wallet has a network again it tells the recipient what it takes to fetch (clavicle wallet grants).",
+        verdict.beside(name.as_str()),
+        moment(expires),
+        moment(submit_by)
+    );
+    Ok(Answer { text: said, json })
+}
+
+/// Submits a grant that somebody signed without a network.
+pub(super) async fn submit(folder: &Folder, given: &OsStr) -> Result<Answer, CommandError> {
+    let code: GrantCode = code_of(given)?;
+    // It is anybody's to submit, whichever wallet is at hand.
+    let app = match client::patient(folder).await {
+        Err(CommandError::App(trouble)) if trouble.word() == "kind" => client::recipient(folder).await?,
+        opened => opened?,
+    };
+    let height = client::done(&app, SubmitGrant { code: code.clone() }, "").await?;
+    let id = GrantId::from(code.envelope.body.id(&code.chain)).to_string();
+    Ok(Answer { text: format!("grant {id}\nfinal at height {height}"), json: json!({ "grant": id, "height": height }) })
 }
 
 fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<Answer, CommandError> {

@@ -17,7 +17,8 @@ const README: &str = include_str!("../../README.md");
 /// The port that the README has for an archive.
 const PORT: &str = "11112";
 /// What is only done where hospitals answer: that it then ends with 0 is shown with four of them, in `tests/tests/clavicle`.
-const WITH_HOSPITALS: [&str; 15] = [
+const WITH_HOSPITALS: [&str; 16] = [
+    "submit",
     "wallet restore",
     "wallet find",
     "wallet pickup",
