@@ -42,6 +42,12 @@ fn outcome(path: &Path, whole: &Path, answer: &Answer) -> Outcome {
     if ours.len() == answer.samples.len() && most <= bound {
         return Outcome::Equal;
     }
+    // Overlays of former times lie there: pydicom clears them, and a picture here is made without them.
+    let range = f64::from(frames.layout().bits_stored).exp2();
+    let is_same = |(ours, theirs): (&f64, &f64)| ours.rem_euclid(range) == theirs.rem_euclid(range);
+    if ours.len() == answer.samples.len() && ours.iter().zip(&answer.samples).all(is_same) {
+        return Outcome::Other("bits above Bits Stored are set, which no picture shows");
+    }
     for (keyword, tag) in [
         ("Rows", tags::ROWS),
         ("Columns", tags::COLUMNS),
