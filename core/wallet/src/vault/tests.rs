@@ -211,7 +211,7 @@ fn an_interrupted_creation_is_taken_over_and_a_lost_key_is_not() {
     fs::remove_file(folder.path().join("vault.redb")).unwrap();
     assert!(matches!(Vault::open(folder.path(), &passphrase("a")), Err(VaultError::RowsLost(_))));
     fs::remove_file(folder.path().join("vault.age")).unwrap();
-    fs::write(folder.path().join("vault.redb"), [0; 4096]).unwrap();
+    fs::write(folder.path().join("vault.redb"), [1; 4096]).unwrap();
     assert!(matches!(Vault::create(folder.path(), &passphrase(LONG)), Err(VaultError::KeyLost(_))));
 }
 
