@@ -298,6 +298,12 @@ impl Patient {
             let why = "nobody holds it: it is picked up with an ordinary code";
             return Ok(Next::Is(RecoveryStep::Failed(why.to_owned())));
         };
+        // Given back before: by this code, or it never was lost.
+        if let Some(held) = self.wallet.vault.get::<Held>(id.as_bytes())?
+            && record.holder == self.holder(&OwnStudy { id, held })?.public()
+        {
+            return Ok(Next::Is(RecoveryStep::Done { height: proven.height }));
+        }
         let head = proven.rows.head()?;
         let parameters = proven.rows.rules()?.parameters;
         let mut row = self.begin_recovery(source, operational, offer)?;
