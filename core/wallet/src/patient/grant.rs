@@ -170,12 +170,13 @@ impl Patient {
     ) -> Result<Vec<Granted>, WalletError> {
         let (mut all, mut new, mut taken) = (Vec::<Granted>::new(), Vec::<Granted>::new(), BTreeSet::new());
         for study in studies {
-            let (granted, is_new) = match self.prepare_grant(study, card, request, (Known::Ledger, all_the_same, &taken)).await {
-                Err(WalletError::CardUsedUp) if studies.len() > 1 => {
-                    return Err(WalletError::TooFewKeys { keys: new.len(), studies: studies.len() });
-                }
-                prepared => prepared?,
-            };
+            let (granted, is_new) =
+                match self.prepare_grant(study, card, request, (Known::Ledger, all_the_same, &taken)).await {
+                    Err(WalletError::CardUsedUp) if studies.len() > 1 => {
+                        return Err(WalletError::TooFewKeys { keys: new.len(), studies: studies.len() });
+                    }
+                    prepared => prepared?,
+                };
             taken.insert(granted.made.grantee);
             if is_new {
                 new.push(granted.clone());
