@@ -321,7 +321,7 @@ pub enum WalletError {
     NotOpened,
     /// More than somebody from afar gets whom nobody has checked.
     #[error(
-        "nobody has checked this name, and they are not here: they may have one study, for 24 hours at most. Ask them for a card that a hospital \
+        "nobody has checked this name, and they are not here: they may look at one study, for 24 hours at most. Ask them for a card that a hospital \
          vouches for, or let them in face to face"
     )]
     FarTooMuch,

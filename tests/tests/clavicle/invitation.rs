@@ -290,6 +290,7 @@ async fn from_afar_an_unchecked_name_gets_little_and_not_at_once() {
     let granted = done(ana.send(grant(24 * HOUR_MS))).await;
     let terms = &granted.made.terms;
     assert!(terms.expires.since(terms.not_before) == 24 * HOUR_MS);
+    assert!(terms.conditions.as_ref().is_some_and(|conditions| conditions.view_only));
     // Less the minute by which a header may be old.
     assert!(terms.not_before.since(clock().0) > 58 * 60_000, "{:?}", terms.not_before);
 

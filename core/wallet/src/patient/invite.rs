@@ -13,6 +13,7 @@
 use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::terms::Conditions;
 use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_letters::card::TOLERANCE_MS;
 use clavicle_letters::identity::Identity;
@@ -274,7 +275,8 @@ impl Patient {
         if request.for_ms > FAR_MS {
             return Err(WalletError::FarTooMuch);
         }
-        Ok(GrantRequest { begins_in_ms: request.begins_in_ms.max(FAR_BEGINS_MS), ..request.clone() })
+        let conditions = Conditions { view_only: true, ..request.conditions.clone() };
+        Ok(GrantRequest { begins_in_ms: request.begins_in_ms.max(FAR_BEGINS_MS), conditions, ..request.clone() })
     }
 
     /// Grants a study to whoever answered, once the words were picked.

@@ -547,15 +547,14 @@ async fn grant_as_code(
     let (id, text) = (granted.id.to_string(), code::to_text(&code));
     let (name, expires, verdict) = (&granted.made.card.name, granted.made.terms.expires, granted.made.card.verdict());
     let submit_by = granted.made.envelope.body.submit_by;
-    let mut json = json!({
+    let json = json!({
         "grant": id, "study": study.to_string(), "to": name.as_str(), "verdict": verdict_row(Some(&verdict)),
-        "expires_ms": expires.0, "code": text, "submit_by_ms": submit_by.0, "png": Value::Null,
+        "expires_ms": expires.0, "code": text, "submit_by_ms": submit_by.0, "png": png.map(path_text),
     });
     let shown = match png {
         None => text,
         Some(path) => {
             write_picture(path, &code::to_png(&text)?)?;
-            json["png"] = json!(path_text(path));
             format!("it is in {}", path.display())
         }
     };
