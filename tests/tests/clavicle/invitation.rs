@@ -296,7 +296,7 @@ async fn from_afar_an_unchecked_name_gets_little_and_not_at_once() {
 
     done(rossi.send(ReadInbox {})).await;
     let early = refused(&rossi, FetchGranted { grant: granted.id, out: None }).await;
-    assert_eq!(early.support, "not_yet.GrantNotYet");
+    assert_eq!(early.support, "not_yet.GrantNotYet.Timestamp");
     done(ana.send(RevokeGrant { grant: granted.id.to_string() })).await;
     assert!(done(ana.send(AskWho { study: world.study })).await.access.grants.is_empty());
 
