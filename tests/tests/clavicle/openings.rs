@@ -78,7 +78,8 @@ fn a_visit_is_granted_at_once_or_not_at_all_and_only_as_the_patient_set_her_wall
     let grants = || cluster.person(&["wallet", "grants", "--dir", "ana"])["grants"].as_array().unwrap().clone();
 
     // One key is not two: nothing is granted, and the card is as good as before.
-    let small = text(&cluster.person(&["recipient", "card", "--dir", "rossi", "--keys", "1"])["code"]);
+    let card_of = |keys: &str| text(&cluster.person(&["recipient", "card", "--dir", "rossi", "--keys", keys])["code"]);
+    let small = card_of("1");
     let visit = |card: &str, more: &[&str]| {
         let whole = ["wallet", "grant", "--dir", "ana", &studies[0], "--visit", "--to", card, "--for", "2d"];
         cluster.try_person(&[&whole[..], more].concat())
@@ -91,7 +92,7 @@ fn a_visit_is_granted_at_once_or_not_at_all_and_only_as_the_patient_set_her_wall
 
     // Nothing within a day: for as long as that counts, also if it is taken back.
     cluster.person(&["wallet", "caps", "--dir", "ana", "--wait", "24h", "--per-week", "3"]);
-    let card = cluster.card("rossi");
+    let card = card_of("2");
     assert_eq!(visit(&card, &[]).refused().0, "caps");
     let off = cluster.person(&["wallet", "caps", "--dir", "ana", "--off"]);
     assert_eq!(off["cap"], json!({ "wait_ms": 86_400_000, "per_week": 3 }), "{off}");
@@ -101,7 +102,7 @@ fn a_visit_is_granted_at_once_or_not_at_all_and_only_as_the_patient_set_her_wall
     let granted = later["grants"].as_array().unwrap_or_else(|| panic!("{later}"));
     assert_eq!((granted.len(), grants().len()), (2, 3), "{later}");
     // No more than three in a week, whoever they are to.
-    let another = cluster.card("rossi");
+    let another = card_of("2");
     let (code, said) = visit(&another, &["--not-before", "25h"]).refused();
     assert_eq!(code, "caps", "{said}");
     assert_eq!(grants().len(), 3);
