@@ -190,7 +190,8 @@ impl Credentials {
         Ok(issued)
     }
 
-    /// Ends one before its time is over.
+    /// Ends one before its time is over, and with it all others of the same person that are in force: a wallet could keep an earlier one, and show it beside
+    /// a list that names the newest alone.
     ///
     /// # Errors
     /// [`CredentialsError`].
@@ -200,15 +201,14 @@ impl Credentials {
         if !issued.is_in_force(now) {
             return Err(CredentialsError::Over(number));
         }
-        if kept.all.values().filter(|issued| issued.is_listed(now)).count() >= MAX_ENDED {
+        let listed = |other: &&Issued| other.is_listed(now) || other.is_of(&issued.person, now);
+        if kept.all.values().filter(listed).count() > MAX_ENDED {
             return Err(CredentialsError::TooManyEnded(MAX_ENDED));
         }
         let ended = EndedOnRecord { at_ms: now.0, by: by.to_owned(), why: why.to_owned() };
         let EndedOnRecord { at_ms, by, why } = ended.clone();
         self.put(&RecordedAct::Ended { number, at_ms, by, why })?;
-        let issued = kept.all.get_mut(&number).ok_or(CredentialsError::NoSuch(number))?;
-        issued.ended = Some(ended);
-        let issued = issued.clone();
+        let issued = kept.end(number, &ended).ok_or(CredentialsError::NoSuch(number))?;
         // What was signed before does not name it.
         kept.list = None;
         drop(kept);
@@ -275,11 +275,30 @@ impl Credentials {
     }
 }
 
+impl Kept {
+    /// Ends a credential, and all others of the same person that are in force; none, if there is none of that number. One line of the record says it of all,
+    /// so that a kill cannot leave some of them in force.
+    fn end(&mut self, number: u64, ended: &EndedOnRecord) -> Option<Issued> {
+        let person = self.all.get(&number)?.person.clone();
+        for issued in self.all.values_mut() {
+            if issued.number == number || issued.is_of(&person, Timestamp(ended.at_ms)) {
+                issued.ended = Some(ended.clone());
+            }
+        }
+        self.all.get(&number).cloned()
+    }
+}
+
 impl Issued {
     /// Whether it is good at `now`.
     #[must_use]
     pub fn is_in_force(&self, now: Timestamp) -> bool {
         self.ended.is_none() && now.0 < self.until_ms
+    }
+
+    /// Whether it is a credential of this person that is good at `now`.
+    fn is_of(&self, person: &str, now: Timestamp) -> bool {
+        self.person == person && self.is_in_force(now)
     }
 
     /// Whether lists name it: it was ended, and its time is not over.
@@ -322,8 +341,7 @@ fn read(path: &Path, kept: &mut Kept) -> Result<bool, CredentialsError> {
             RecordedAct::Begun { at_ms } if !begun => (kept.began_ms, begun) = (at_ms, true),
             RecordedAct::Issued(issued) if begun => drop(kept.all.insert(issued.number, issued)),
             RecordedAct::Ended { number, at_ms, by, why } if begun => {
-                let issued = kept.all.get_mut(&number).ok_or_else(|| damaged(line))?;
-                issued.ended = Some(EndedOnRecord { at_ms, by, why });
+                kept.end(number, &EndedOnRecord { at_ms, by, why }).ok_or_else(|| damaged(line))?;
             }
             _ => return Err(damaged(line)),
         }
@@ -422,6 +440,28 @@ mod tests {
         // What is over leaves the list.
         again.sign(Timestamp(second.until_ms));
         assert!(again.vouching(&bianchi).unwrap().ended.list.ended.is_empty());
+    }
+
+    /// A wallet that kept an earlier one is vouched for no more with it either.
+    #[test]
+    fn whoever_is_ended_has_none_left_in_force() {
+        let folder = tempfile::tempdir().unwrap();
+        let credentials = open(folder.path()).unwrap();
+        let (_, first) = issue(&credentials, 1, NOW);
+        let (_, other) = issue(&credentials, 2, NOW);
+        let (rossi, second) = issue(&credentials, 1, NOW.plus(1));
+        credentials.end(second.number, ("Ann", "left"), NOW.plus(2)).unwrap();
+        credentials.sign(NOW.plus(3));
+        let both = [CredentialNumber(first.number), CredentialNumber(second.number)];
+        assert_eq!(credentials.vouching(&rossi).unwrap().ended.list.ended.to_vec(), both);
+        let all = credentials.all();
+        assert_eq!(all.iter().filter(|issued| issued.ended.is_none()).collect::<Vec<_>>(), [&other]);
+        drop(credentials);
+        assert_eq!(open(folder.path()).unwrap().all(), all);
+        // Vouched for again, they are.
+        let again = open(folder.path()).unwrap();
+        let (_, third) = issue(&again, 1, NOW.plus(4));
+        assert!(again.all().iter().any(|issued| issued.number == third.number && issued.ended.is_none()));
     }
 
     #[test]
