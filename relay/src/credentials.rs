@@ -127,6 +127,9 @@ pub enum CredentialsError {
     /// None of that number.
     #[error("no credential has the number {0}; see `clavicle-relay credentials`")]
     NoSuch(u64),
+    /// Who decides, or why, is empty or too long for the record.
+    #[error("who decides, or why, is empty or too long for the record")]
+    Because,
     /// Ended before.
     #[error("credential {0} was ended before, or its time is over")]
     Over(u64),
@@ -259,11 +262,20 @@ impl Credentials {
     /// Adds a line. It is on the disk when this returns.
     fn add(&self, act: &RecordedAct) -> io::Result<()> {
         let is_new = !self.path.exists();
-        let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&self.path)?;
+        let mut file = OpenOptions::new().create(true).read(true).append(true).mode(0o600).open(&self.path)?;
         let mut line = serde_json::to_string(act)?;
         line.push('\n');
-        file.write_all(line.as_bytes())?;
-        file.sync_data()?;
+        if line.len() as u64 > MAX_LINE {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the line is too long"));
+        }
+        // One that a full disk cut off, and that could not be taken back then, must not become one with this.
+        cut_half_a_line(&mut file)?;
+        let before = file.metadata()?.len();
+        if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_data()) {
+            // What was answered with an error must not stand there after the next start. The first error is the one to tell.
+            file.set_len(before).and_then(|()| file.sync_all()).ok();
+            return Err(error);
+        }
         if is_new && let Some(parent) = self.path.parent() {
             File::open(parent)?.sync_all()?;
         }
@@ -476,6 +488,12 @@ mod tests {
         assert_eq!(open(folder.path()).unwrap().all(), std::slice::from_ref(&issued));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), whole);
         let ended = "{\"act\":\"ended\",\"number\":7,\"at_ms\":1,\"by\":\"x\",\"why\":\"y\"}\n";
+        // The disk was full in the midst of a line, while the relay ran.
+        let credentials = open(folder.path()).unwrap();
+        std::fs::write(&path, format!("{whole}{{\"act\":\"ended\",\"numb")).unwrap();
+        let (_, second) = issue(&credentials, 2, NOW);
+        drop(credentials);
+        assert_eq!(open(folder.path()).unwrap().all(), [issued, second]);
         for damage in [whole.replacen("begun", "began", 1), format!("{whole}{ended}"), format!("{whole}{whole}")] {
             std::fs::write(&path, damage).unwrap();
             assert!(matches!(open(folder.path()), Err(CredentialsError::Damaged { .. })));

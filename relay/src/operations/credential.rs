@@ -156,6 +156,9 @@ impl Operation for IssueCredential {
     type Error = CredentialError;
 
     fn work(self, service: &Service) -> Result<Issued, CredentialError> {
+        if !(Because { why: "issued".to_owned(), by: Some(self.by.clone()) }).fits() {
+            return Err(CredentialsError::Because.into());
+        }
         let bytes = encoding::from_hex(&self.request).ok_or(CredentialError::NoRequest(None))?;
         let signed: SignedCredentialRequest =
             encoding::decode(&bytes).map_err(|error| CredentialError::NoRequest(Some(error)))?;

@@ -29,6 +29,9 @@ impl Operation for CredentialEnd {
     type Error = CredentialsError;
 
     fn work(self, service: &Service) -> Result<Issued, CredentialsError> {
+        if !self.because.fits() {
+            return Err(CredentialsError::Because);
+        }
         let Because { why, by } = &self.because;
         let now = service.timekeeper.dated(&service.store);
         service.records.credentials.end(self.number, (by.as_deref().unwrap_or_default(), why), now)

@@ -88,12 +88,14 @@ impl Because {
         let by =
             self.by.clone().or_else(user).unwrap_or_else(|| format!("user {}", rustix::process::getuid().as_raw()));
         let (by, why) = (plain(&by), plain(&self.why));
-        let fits = |text: &str, most| (1..=most).contains(&text.chars().count());
-        if fits(&by, MAX_BY) && fits(&why, MAX_WHY) {
-            Ok(Self { why, by: Some(by) })
-        } else {
-            Err(QuarantineError::NoReason)
-        }
+        let because = Self { why, by: Some(by) };
+        if because.fits() { Ok(because) } else { Err(QuarantineError::NoReason) }
+    }
+
+    /// Whether it goes on record as it is: a command sees to that before it asks, and others may ask over the socket.
+    pub(super) fn fits(&self) -> bool {
+        let fits = |text: &str, most| (1..=most).contains(&text.chars().count()) && plain(text) == text;
+        fits(self.by.as_deref().unwrap_or_default(), MAX_BY) && fits(&self.why, MAX_WHY)
     }
 
     /// What goes on record.
