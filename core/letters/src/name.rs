@@ -25,13 +25,17 @@ pub enum NameDoubt {
 pub fn quoted(name: &str) -> String {
     let mut shown = String::with_capacity(name.len().saturating_add(8));
     shown.push('“');
+    // A mark is drawn over what stands before it, and that must be a character of the name.
+    let mut has_base = false;
     for c in name.chars() {
-        if is_plain(c) {
+        let is_shown = is_plain(c) && (has_base || !is_mark(c));
+        if is_shown {
             shown.push(c);
         } else {
             // Memory takes what is written.
             write!(shown, "\\u{{{:x}}}", u32::from(c)).ok();
         }
+        has_base = is_shown;
     }
     shown.push('”');
     shown
@@ -41,7 +45,10 @@ pub fn quoted(name: &str) -> String {
 fn is_plain(c: char) -> bool {
     let is_quote = matches!(c, '"' | '\\' | '«' | '»' | '‹' | '›' | '\u{2018}'..='\u{201f}' | '\u{2033}' | '\u{2036}' | '\u{301d}'..='\u{301f}' | '\u{ff02}')
             // The one that stands in names.
-            && c != '\u{2019}';
+            && c != '\u{2019}'
+        // What only looks like one: letters, ornaments, and the ditto mark.
+        || matches!(c, '\u{2ba}' | '\u{2ee}' | '\u{275b}'..='\u{2760}' | '\u{276e}'..='\u{276f}' | '\u{2e42}' | '\u{3003}')
+        || matches!(c, '\u{1f676}'..='\u{1f678}');
     let is_space = c.is_whitespace() && c != ' ';
     // What is outside of every script and no mark, number or sign of a name: controls, directions, tags, private use.
     let is_hidden = c.is_control()
@@ -50,6 +57,19 @@ fn is_plain(c: char) -> bool {
         || matches!(c, '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffd}' | '\u{e000}'..='\u{f8ff}')
         || u32::from(c) >= 0xe_0000;
     !is_quote && !is_space && !is_hidden
+}
+
+/// Whether a character is drawn over another: the marks of no script of their own, and those of scripts whose marks are drawn without a letter too.
+fn is_mark(c: char) -> bool {
+    // Cyrillic, Hebrew and Arabic.
+    let is_of_a_script = matches!(c, '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}'..='\u{5c2}' | '\u{5c4}'..='\u{5c5}')
+        || matches!(c, '\u{5c7}' | '\u{610}'..='\u{61a}' | '\u{64b}'..='\u{65f}' | '\u{670}' | '\u{6d6}'..='\u{6dc}' | '\u{6df}'..='\u{6e4}')
+        || matches!(c, '\u{6e7}'..='\u{6e8}' | '\u{6ea}'..='\u{6ed}')
+        // Thai and Lao.
+        || matches!(c, '\u{e31}' | '\u{e34}'..='\u{e3a}' | '\u{e47}'..='\u{e4e}' | '\u{eb1}' | '\u{eb4}'..='\u{ebc}' | '\u{ec8}'..='\u{ece}')
+        // Tones of Han and Hangul, and the halves of marks.
+        || matches!(c, '\u{302a}'..='\u{302f}' | '\u{fe20}'..='\u{fe2f}');
+    is_of_a_script || c.script() == Script::Inherited
 }
 
 /// What is to be said of a name besides, if anything.
@@ -114,6 +134,23 @@ mod tests {
             assert!(shown.chars().all(|c| !c.is_control()), "{shown}");
         }
         assert_eq!(quoted("a”b"), "“a\\u{201d}b”");
+    }
+
+    #[test]
+    fn what_looks_like_a_quotation_mark_is_written_by_its_number() {
+        for like in "\u{2ba}\u{2ee}\u{275b}\u{275c}\u{275d}\u{275e}\u{275f}\u{2760}\u{276e}\u{276f}\u{2e42}\u{3003}\u{1f676}\u{1f677}\u{1f678}".chars() {
+            assert_eq!(quoted(&format!("a{like}b")), format!("“a\\u{{{:x}}}b”", u32::from(like)));
+        }
+    }
+
+    #[test]
+    fn a_mark_stands_on_a_character_of_the_name() {
+        assert_eq!(quoted("Jose\u{301}"), "“Jose\u{301}”");
+        assert_eq!(quoted("e\u{323}\u{301}"), "“e\u{323}\u{301}”");
+        assert_eq!(quoted("\u{338}Rossi"), "“\\u{338}Rossi”");
+        assert_eq!(quoted("\u{338}\u{301}Rossi"), "“\\u{338}\\u{301}Rossi”");
+        assert_eq!(quoted("\u{5b4}a"), "“\\u{5b4}a”");
+        assert_eq!(quoted("a\u{200b}\u{301}b"), "“a\\u{200b}\\u{301}b”");
     }
 
     #[test]
