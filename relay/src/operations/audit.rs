@@ -10,6 +10,7 @@ use clavicle_ledger::receipt::{Closed, End, Entry, Opened, Opening, ReceiptClaim
 use clavicle_ledger::source::KeyRole;
 use clavicle_ledger::state::{ReadError, ReadRows as _, StateKey};
 use clavicle_ledger::time::Timestamp;
+use clavicle_letters::name::quoted;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -312,8 +313,14 @@ impl AuditRow {
             Entry::Opening(opening) => row.opening(opening),
             Entry::EmergencyOpening(opening, stated) => {
                 row.opening(opening);
-                let second = stated.second.as_ref().map(|second| format!(", with {}", second.name)).unwrap_or_default();
-                row.sentence = format!("{}{second}; the reason given: {}", row.sentence, stated.reason);
+                let second = stated
+                    .second
+                    .as_ref()
+                    .map(|second| format!(", with {}", quoted(second.name.as_str())))
+                    .unwrap_or_default();
+                // It is in their words, which must not read as ours.
+                let reason = quoted(stated.reason.as_str());
+                row.sentence = format!("{}{second}; the reason given: {reason}", row.sentence);
             }
             Entry::Alerted { stage, digest: _ } => {
                 "alerted".clone_into(&mut row.what);

@@ -40,7 +40,8 @@ fn what(look: &Look) -> String {
                 .map(|second| format!(" and {}", quoted(second.name.as_str())))
                 .unwrap_or_default();
             let (who, which) = (opened_by(&opening.opened, look, name), which(opening));
-            format!("{who}{second}{which}; the reason they gave: {}", stated.reason)
+            // It is in their words, which must not read as ours.
+            format!("{who}{second}{which}; the reason they gave: {}", quoted(stated.reason.as_str()))
         }
         Entry::Alerted { stage, digest: _ } => format!("an alert about a finding in it was {}", stage.code()),
         Entry::Restored { copied } => {
