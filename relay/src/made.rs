@@ -19,7 +19,7 @@
 //! | `mailboxes` | letters that were not collected | `renew mailboxes`; they must be left again |
 //! | `notices` | who has copies | `renew notices`; those who fetched before are not told what becomes of a study |
 //! | `pickups` | the codes that were given out | `renew pickups`; they are void, give out others |
-//! | `receipts` | who opened what | `renew receipts`; numbers begin again, which wallets notice |
+//! | `receipts` | who opened what, and how often | `renew receipts`; numbers begin again, which wallets notice, and grants that are good for so many openings are good for as many again |
 //! | `seen` | revocations that are in no block yet | `renew seen`; until they are sent again, those grants are served |
 //!
 //! What it may have voted on no store of its own can tell, since a chain may be older than its votes: from which height on it votes is [`UNKNOWN`] until it
@@ -176,8 +176,8 @@ impl StoreName {
                  have made a block that it cannot have voted on"
             }
             Self::Receipts => {
-                "Put it back from a backup; or `clavicle-relay renew receipts` begins an empty one: who opened what before is not known any more, and \
-                 wallets notice"
+                "Put it back from a backup; or `clavicle-relay renew receipts` begins an empty one: who opened what before, and how often, is not known any \
+                 more, so that wallets notice, and grants that are good for so many openings are good for as many again"
             }
             Self::Seen => {
                 "`clavicle-relay renew seen` begins an empty one: revocations that only this relay had seen bind it no more until they are sent again"
@@ -497,6 +497,8 @@ mod tests {
         assert!(missing.to_string().contains("`clavicle-relay renew pickups`"), "{missing}");
         fs::remove_file(home.pickups_file()).unwrap();
         open(&home).unwrap().begin(&home, &both, NOW).unwrap_err();
+        // With who opened what, how often is lost too.
+        assert!(StoreName::Receipts.way_out().contains("good for as many again"));
         let there = open(&home).unwrap().renew(&home, StoreName::Seen).unwrap_err();
         assert!(matches!(there, MadeError::IsThere(_)));
         open(&home).unwrap().renew(&home, StoreName::Pickups).unwrap();
