@@ -135,6 +135,11 @@ pub enum CredentialsError {
     Over(u64),
 }
 
+/// No list of those that were ended is signed yet, since the start or since one was ended: whether somebody is vouched for cannot be said now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no list of the credentials that were ended is signed yet")]
+pub struct NoList;
+
 impl Credentials {
     /// Reads the record; a new one is begun where there is none.
     ///
@@ -219,14 +224,20 @@ impl Credentials {
         Ok(issued)
     }
 
-    /// The newest credential of a person, signed now, with the newest list; nothing where there is none, or no list is signed yet.
-    #[must_use]
-    pub fn vouching(&self, person: &Key) -> Option<Vouching> {
-        let kept = self.kept();
+    /// The newest credential of a person, signed now, with the newest list; nothing where there is none.
+    ///
+    /// # Errors
+    /// [`NoList`].
+    pub fn vouching(&self, person: &Key) -> Result<Option<Vouching>, NoList> {
         let hex = person.to_string();
-        let issued = kept.all.values().rev().find(|issued| issued.person == hex)?;
-        let credential = issued.credential(self.issuer())?.sign(&self.member.chain, &self.member.operational);
-        Some(Vouching { credential, ended: kept.list.clone()? })
+        let kept = self.kept();
+        let Some(issued) = kept.all.values().rev().find(|issued| issued.person == hex) else { return Ok(None) };
+        let (credential, list) = (issued.credential(self.issuer()), kept.list.clone());
+        // Anybody can ask: that must not hold up who decides.
+        drop(kept);
+        let Some(credential) = credential else { return Ok(None) };
+        let ended = list.ok_or(NoList)?;
+        Ok(Some(Vouching { credential: credential.sign(&self.member.chain, &self.member.operational), ended }))
     }
 
     /// Waits until the list is to be signed anew since something was decided.
@@ -427,18 +438,20 @@ mod tests {
         let (rossi, first) = issue(&credentials, 1, NOW);
         let (bianchi, second) = issue(&credentials, 2, NOW);
         assert!(first.number < second.number, "no two have one number, in whichever moment they were issued");
-        assert_eq!(credentials.vouching(&rossi), None, "no list is signed yet");
+        assert_eq!(credentials.vouching(&rossi), Err(NoList));
+        let nobody = SecretKey::from_bytes(&[9; 32]).public();
+        assert_eq!(credentials.vouching(&nobody), Ok(None), "of them no list would say more");
         credentials.sign(NOW);
-        let vouched = credentials.vouching(&rossi).unwrap();
+        let vouched = credentials.vouching(&rossi).unwrap().unwrap();
         let key = credentials.member.operational.public();
         assert!(vouched.credential.is_by(&credentials.member.chain, &key));
         assert!(vouched.ended.is_by(&credentials.member.chain, &key));
         assert!(vouched.ended.list.ended.is_empty());
 
         credentials.end(second.number, ("Ann", "left"), NOW.plus(1)).unwrap();
-        assert_eq!(credentials.vouching(&rossi), None, "a list of before would hide it");
+        assert_eq!(credentials.vouching(&rossi), Err(NoList), "a list of before would hide it");
         credentials.sign(NOW.plus(2));
-        let vouched = credentials.vouching(&bianchi).unwrap();
+        let vouched = credentials.vouching(&bianchi).unwrap().unwrap();
         assert_eq!(vouched.ended.list.ended.to_vec(), [CredentialNumber(second.number)]);
         assert!(matches!(credentials.end(second.number, ("Ann", "left"), NOW), Err(CredentialsError::Over(_))));
         assert!(matches!(credentials.end(7, ("Ann", "left"), NOW), Err(CredentialsError::NoSuch(7))));
@@ -448,10 +461,10 @@ mod tests {
         let again = open(folder.path()).unwrap();
         assert_eq!(again.all(), all);
         again.sign(NOW.plus(3));
-        assert_eq!(again.vouching(&bianchi).unwrap().credential, vouched.credential);
+        assert_eq!(again.vouching(&bianchi).unwrap().unwrap().credential, vouched.credential);
         // What is over leaves the list.
         again.sign(Timestamp(second.until_ms));
-        assert!(again.vouching(&bianchi).unwrap().ended.list.ended.is_empty());
+        assert!(again.vouching(&bianchi).unwrap().unwrap().ended.list.ended.is_empty());
     }
 
     /// A wallet that kept an earlier one is vouched for no more with it either.
@@ -465,7 +478,7 @@ mod tests {
         credentials.end(second.number, ("Ann", "left"), NOW.plus(2)).unwrap();
         credentials.sign(NOW.plus(3));
         let both = [CredentialNumber(first.number), CredentialNumber(second.number)];
-        assert_eq!(credentials.vouching(&rossi).unwrap().ended.list.ended.to_vec(), both);
+        assert_eq!(credentials.vouching(&rossi).unwrap().unwrap().ended.list.ended.to_vec(), both);
         let all = credentials.all();
         assert_eq!(all.iter().filter(|issued| issued.ended.is_none()).collect::<Vec<_>>(), [&other]);
         drop(credentials);
@@ -511,15 +524,15 @@ mod tests {
         let later = NOW.plus(60_000);
         let anew = Credentials::open(&folder.path().join("credentials.jsonl"), member(folder.path()), later).unwrap();
         anew.sign(later);
-        assert_eq!(anew.vouching(&rossi), None);
+        assert_eq!(anew.vouching(&rossi), Ok(None));
         let (verdi, _) = issue(&anew, 3, later);
         anew.sign(later);
-        let list = anew.vouching(&verdi).unwrap().ended.list;
+        let list = anew.vouching(&verdi).unwrap().unwrap().ended.list;
         assert!(CredentialNumber(issued.number) < list.before);
         assert!(anew.all()[0].number > issued.number);
         assert_eq!(
-            encoding::decode(&encoding::encode(&anew.vouching(&verdi).unwrap())),
-            Ok(anew.vouching(&verdi).unwrap())
+            encoding::decode(&encoding::encode(&anew.vouching(&verdi).unwrap().unwrap())),
+            Ok(anew.vouching(&verdi).unwrap().unwrap())
         );
     }
 }

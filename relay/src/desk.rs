@@ -19,6 +19,7 @@ use clavicle_network::message::{
 use clavicle_network::swarm::{Desk, Received};
 
 use crate::challenge::{Challenger, Connection};
+use crate::credentials::NoList;
 use crate::member::Member;
 use crate::room::Room;
 use crate::seldom::seldom;
@@ -98,7 +99,11 @@ impl RelayDesk {
                 Response::Newest(Box::new(newest.sign(&self.member.chain, &self.member.operational)))
             }
             Query::Checkpoints => Response::Checkpoints(List::of(self.member.checkpoints.all())),
-            Query::Credential(person) => Response::Credential(self.records.credentials.vouching(&person).map(Box::new)),
+            Query::Credential(person) => match self.records.credentials.vouching(&person) {
+                Ok(vouching) => Response::Credential(vouching.map(Box::new)),
+                // Neither that they are vouched for nor that they are not: the wallet keeps what it has.
+                Err(NoList) => Response::Unavailable,
+            },
             // The node answers these itself, and only to relays.
             Query::Waiting | Query::Envelopes(_) => Response::Unavailable,
         })

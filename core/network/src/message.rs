@@ -92,7 +92,8 @@ pub enum Query {
     Newest(Inquiry),
     /// The newest blocks that sources vouch for: whoever was away too long goes on from one.
     Checkpoints,
-    /// What this source says of whoever has this long-term key. Asked by that person's wallet alone, which shows the answer to others.
+    /// What this source says of whoever has this long-term key. Asked by that person's own wallet, which shows the answer to others; nobody checks who
+    /// asks, so whoever knows the key can.
     Credential(Key),
 }
 
@@ -185,7 +186,7 @@ pub enum Response {
     /// To [`Query::Checkpoints`]. What they are worth, only who has believed something can tell.
     Checkpoints(List<SignedCheckpoint, MAX_CHECKPOINTS>),
     /// To [`Query::Credential`]: its credential, signed just now, and the newest list of those that were ended. None where the source vouches for nobody
-    /// with that key.
+    /// with that key; where it cannot say, since no list is signed yet, it is [`Response::Unavailable`].
     Credential(Option<Box<Vouching>>),
 }
 

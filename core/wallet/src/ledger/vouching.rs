@@ -44,6 +44,7 @@ impl Ledger {
         let asked = client.ask(Request::Query(Query::Credential(person))).await;
         match asked.map_err(|error| WalletError::NoRelay(Some(error)))? {
             Response::Credential(vouching) => Ok(vouching),
+            Response::Unavailable => Err(WalletError::NoRelay(None)),
             _ => Err(WalletError::OtherAnswer),
         }
     }
