@@ -407,15 +407,21 @@ pub fn authorise<S: StateReader>(
         return Err(Refused::HelloTime { off_ms });
     }
     let authorisation = decide(view, (&rules, &head), clock, remote, said.study, &said.claim)?;
-    check_who(&rules.chain, hello, authorisation.terms())?;
+    check_who(&rules.chain, (remote, hello), authorisation.terms())?;
     Ok(authorisation)
 }
 
 /// Whether those who act are the ones that the Terms ask for. What their credentials are worth, the source's own gate judges.
-fn check_who<E>(chain: &ChainId, hello: &SignedHello, terms: Option<&Terms>) -> Result<(), Refused<E>> {
+fn check_who<E>(
+    chain: &ChainId,
+    (remote, hello): (Key, &SignedHello),
+    terms: Option<&Terms>,
+) -> Result<(), Refused<E>> {
     let SignedHello { hello: Hello { actor, emergency, .. }, signature: _, member, second } = hello;
     let shows = |actor: &Option<Actor>| actor.as_ref().is_some_and(|actor| actor.credential_digest(chain).is_some());
-    let acts = member.is_some() && shows(actor);
+    // The key of the connection has signed already, and is nobody besides.
+    let is_besides = |member: &MemberSignature| member.key != remote;
+    let acts = member.as_ref().is_some_and(is_besides) && shows(actor);
     if terms.is_some_and(|terms| terms.members_of().is_some()) && !acts {
         return Err(Refused::NoMember);
     }
@@ -427,7 +433,9 @@ fn check_who<E>(chain: &ChainId, hello: &SignedHello, terms: Option<&Terms>) -> 
             // Two are two persons, each with a signature and a credential.
             let is_two = match (second, other) {
                 (None, None) => true,
-                (Some(one), Some(_)) => shows(other) && member.is_some_and(|member| member.key != one.key),
+                (Some(one), Some(_)) => {
+                    shows(other) && is_besides(one) && member.is_some_and(|member| member.key != one.key)
+                }
                 _ => false,
             };
             if is_one && is_two { Ok(()) } else { Err(Refused::NoReason) }

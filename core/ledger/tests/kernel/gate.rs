@@ -341,6 +341,8 @@ fn where_a_member_is_asked_for_one_signs_and_shows_a_credential() {
     let copied = SignedHello { member: bare.member, ..signed.clone() };
     assert_eq!(scene.decided(&copied), Err(Refused::Member(SignatureError::Wrong)));
     // By the key of the connection, in the member's name.
+    let same = signed.clone().with_member(&chain, &scene.grantee);
+    assert_eq!(scene.decided(&same), Err(Refused::NoMember), "the key of the connection is nobody besides");
     let mut forged = signed.with_member(&chain, &scene.grantee);
     forged.member.as_mut().unwrap().key = member.public();
     assert_eq!(scene.decided(&forged), Err(Refused::Member(SignatureError::Wrong)));
@@ -370,6 +372,9 @@ fn an_emergency_has_a_reason_and_one_or_two_who_sign_for_it() {
     assert_eq!(two(b"another", &secret("second")), (Err(Refused::NoReason), Ok(())));
     assert_eq!(two(b"", &secret("second")).1, Err(Refused::NoReason), "who shows nothing is nobody");
     assert_eq!(two(b"another", &member).1, Err(Refused::NoReason), "one person is not two");
+    assert_eq!(two(b"another", &scene.grantee).1, Err(Refused::NoReason), "nor is the connection one");
+    let same = stated(Some("unconscious")).with_member(&chain, &scene.grantee);
+    assert_eq!(scene.decided(&same), Err(Refused::NoReason));
     // Nothing else is opened as an emergency, not by the holder either.
     let hello =
         Hello { emergency: stated(Some("unconscious")).hello.emergency, ..scene.world.hello(id, Claim::Holder) };
