@@ -2,7 +2,7 @@
 //! mailbox.
 //!
 //! All of it is made here, of what the ledger has proven, of keys that are made for one study or one card, and of
-//! random bytes. The device's clock is not among what is passed in: two phones differ by more than a second, so that
+//! random bytes. The device's clock is not among what is passed in, but for the day of a grant that is signed without a network: two phones differ by more than a second, so that
 //! a time taken from one is as good as a name.
 //!
 //! # Every byte, and where it is from
@@ -23,7 +23,7 @@
 //! | DefineStudy: open | the source: whether more images are expected | one bit |
 //! | Grant: study, granter | the study, and its holder | which study |
 //! | Grant: grantee | one of the keys of the card that were not used, by chance ([`one_of`]): a card lists them in order, and the first is the least of eight | nothing |
-//! | Grant: expiry day | time of the newest proven header, and for how long somebody chose | how long was chosen |
+//! | Grant: expiry day | time of the newest proven header, or signed without a network the device's clock, which such a header may be days behind; and for how long somebody chose | how long was chosen |
 //! | Grant: terms | commitment with 32 random bytes | nothing |
 //! | Grant: request | zeros, always | nothing |
 //! | Revoke: study, revoker, grant | the grant | which grant |

@@ -313,9 +313,12 @@ impl Patient {
         if request.for_ms == 0 {
             return Err(WalletError::TooShort);
         }
+        // The head that is remembered may be days old: what is granted begins when it is asked for, and not days before.
+        let old_ms = if from == Known::Memory { now.since(head.time.timestamp()) } else { 0 };
+        let dated = GrantRequest { begins_in_ms: request.begins_in_ms.saturating_add(old_ms), ..request.clone() };
         // What the hospitals would refuse is not signed: then nobody has seen the key, and it is as good as before.
-        check_rules(&record, &parameters, time, head, request)?;
-        let terms = envelope::terms(head, random()?, (record.revision, record.manifest_root), request);
+        check_rules(&record, &parameters, time, head, &dated)?;
+        let terms = envelope::terms(head, random()?, (record.revision, record.manifest_root), &dated);
         let holder = self.holder(study)?;
         let body = envelope::grant(head, random()?, &chain, (study.id, holder.public()), grantee, &terms);
         let id = GrantId::from(body.id(&chain));

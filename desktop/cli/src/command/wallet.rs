@@ -545,11 +545,12 @@ async fn grant_as_code(
     let study = app.subscribe().borrow().study(study)?.study;
     let (granted, code) = *client::done(&app, SignGrant { study, card, request, all_the_same }, "").await?;
     let (id, text) = (granted.id.to_string(), code::to_text(&code));
-    let (name, expires, verdict) = (&granted.made.card.name, granted.made.terms.expires, granted.made.card.verdict());
+    let (name, terms, verdict) = (&granted.made.card.name, &granted.made.terms, granted.made.card.verdict());
     let submit_by = granted.made.envelope.body.submit_by;
     let json = json!({
         "grant": id, "study": study.to_string(), "to": name.as_str(), "verdict": verdict_row(Some(&verdict)),
-        "expires_ms": expires.0, "code": text, "submit_by_ms": submit_by.0, "png": png.map(path_text),
+        "not_before_ms": terms.not_before.0, "expires_ms": terms.expires.0, "code": text, "submit_by_ms": submit_by.0,
+        "png": png.map(path_text),
     });
     let shown = match png {
         None => text,
@@ -559,10 +560,11 @@ async fn grant_as_code(
         }
     };
     let said = format!(
-        "signed, not submitted: to {} until {}\ngrant {id}\n{shown}\nAnybody may submit it until {}: \
+        "signed, not submitted: to {} until {}\ngrant {id}\nfrom {} on\n{shown}\nAnybody may submit it until {}: \
          clavicle submit. When this wallet has a network again it tells the recipient what it takes to fetch (clavicle wallet grants).",
         verdict.beside(name.as_str()),
-        moment(expires),
+        moment(terms.expires),
+        moment(terms.not_before),
         moment(submit_by)
     );
     Ok(Answer { text: said, json })
