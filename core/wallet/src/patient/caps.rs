@@ -1,9 +1,14 @@
 //! Caps, kept and held to.
 
+use clavicle_ledger::time::Timestamp;
+
 use super::{Granted, Patient};
 use crate::caps::{Cap, Caps, MAX_WAIT_MS, WEEK_MS};
 use crate::error::WalletError;
 use crate::rows::RefusedGrant;
+
+/// By how much less than the wait by the device's clock a grant may begin, in milliseconds: it is dated by the newest header, which is a little behind.
+const BEHIND_MS: u64 = 10 * 60_000;
 
 impl Patient {
     /// The caps, by the newest that is known of the ledger's time.
@@ -36,7 +41,8 @@ impl Patient {
             return Ok(());
         }
         let (Cap { wait_ms, per_week }, time) = (self.caps()?.now, self.wallet.ledger.head().time.timestamp());
-        if wait_ms > 0 && new.iter().any(|one| one.made.terms.not_before < time.plus(wait_ms)) {
+        let now = self.wallet.now();
+        if new.iter().any(|one| begins_too_soon(one.made.terms.not_before, (time, now), wait_ms)) {
             return Err(WalletError::TooSoon { hours: wait_ms.div_ceil(60 * 60_000) });
         }
         let Some(most) = per_week else { return Ok(()) };
@@ -46,5 +52,32 @@ impl Patient {
         let this_week = all.filter(|made| made.terms.not_before.plus(WEEK_MS) > time).count();
         let count = this_week.saturating_add(new.len());
         if count > usize::try_from(most).unwrap_or(usize::MAX) { Err(WalletError::TooOften { most }) } else { Ok(()) }
+    }
+}
+
+/// Whether a grant begins before the wait is over, by block time or by the device's clock: without a network an old head must not have the wait be over
+/// already, and a clock that is ahead makes it longer only.
+fn begins_too_soon(begins: Timestamp, (block, device): (Timestamp, Timestamp), wait_ms: u64) -> bool {
+    wait_ms > 0 && (begins < block.plus(wait_ms) || begins.plus(BEHIND_MS) < device.plus(wait_ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::time::{DAY_MS, HOUR_MS};
+
+    use super::*;
+
+    #[test]
+    fn neither_an_old_head_nor_a_clock_that_is_behind_shortens_the_wait() {
+        let now = Timestamp(20_000 * DAY_MS);
+        let old = Timestamp(now.0 - 3 * DAY_MS);
+        assert!(begins_too_soon(old.plus(DAY_MS), (old, now), DAY_MS));
+        assert!(begins_too_soon(now.plus(HOUR_MS), (old, now), DAY_MS));
+        assert!(begins_too_soon(old.plus(DAY_MS), (now, old), DAY_MS));
+        assert!(!begins_too_soon(now.plus(DAY_MS), (old, now), DAY_MS));
+        // Online the head is a few seconds behind.
+        let head = Timestamp(now.0 - 5_000);
+        assert!(!begins_too_soon(head.plus(DAY_MS), (head, now), DAY_MS));
+        assert!(!begins_too_soon(old, (old, now), 0));
     }
 }
