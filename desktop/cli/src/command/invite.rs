@@ -13,7 +13,7 @@ use clavicle_app::{
 use clavicle_command::clock::now;
 use clavicle_command::said::complain;
 use clavicle_ledger::id::StudyId;
-use clavicle_ledger::time::Timestamp;
+use clavicle_ledger::time::{DAY_MS, Timestamp};
 use clavicle_letters::card::TOLERANCE_MS;
 use clavicle_letters::code;
 use clavicle_letters::invitation::SignedInvitation;
@@ -123,7 +123,11 @@ fn open_one(app: &App, of: &InviteArguments) -> Option<InvitationRow> {
     }
     let state = app.subscribe();
     let state = state.borrow();
-    let is_over = |row: &InvitationRow| row.stage == InvitationStage::Shown && row.expires < now().0;
+    // One that somebody answered is gone on with for a day: whoever invites later means somebody else.
+    let is_over = |row: &InvitationRow| {
+        let until = if row.stage == InvitationStage::Shown { row.expires } else { row.expires.plus(DAY_MS) };
+        until < now().0
+    };
     let is_open = |row: &&InvitationRow| row.way == way(of) && row.stage.is_open() && !is_over(row);
     state.invitations.iter().rfind(is_open).cloned()
 }
@@ -199,9 +203,15 @@ async fn waited<T, F: Future<Output = Result<T, CommandError>>>(
 
 /// Has the words picked that the other screen shows.
 async fn picked(app: &App, of: &InviteArguments, row: InvitationRow) -> Result<InvitationRow, CommandError> {
+    let given = of.words.as_deref().map(FourWords::parse).transpose()?;
+    // Words of another screen: they are not for whoever was picked before.
+    let of_another = |words: &FourWords| !row.choices.is_some_and(|choices| choices.contains(words));
+    if row.stage == InvitationStage::Picked && given.as_ref().is_some_and(of_another) {
+        return Err(CommandError::NoPick);
+    }
     let Some(choices) = row.choices.filter(|_| row.stage == InvitationStage::Opened) else { return Ok(row) };
-    let words = match &of.words {
-        Some(words) => FourWords::parse(words)?,
+    let words = match given {
+        Some(words) => words,
         None => {
             complain(&format!("{} answers, and shows four words. Which ones?", quoted(row.name())));
             for (number, words) in (1..).zip(&choices) {
