@@ -282,7 +282,8 @@ impl Patient {
     /// Grants a study to whoever answered, once the words were picked.
     ///
     /// # Errors
-    /// [`WalletError`]; the same again goes on where it stopped.
+    /// [`WalletError`]; the same again goes on where it stopped. [`WalletError::SecondLook`] when what stands beside the name was not seen yet: the same
+    /// again grants all the same.
     pub async fn grant_invited(
         &mut self,
         id: InvitationId,
@@ -302,7 +303,16 @@ impl Patient {
             }
         }
         let card = card.clone();
-        // Who it is was said before the words were picked, and the patient has looked at them: that is the second look.
+        // Who it is was said before the words were picked, unless it could not be looked up then, or is otherwise by now: that nobody has seen yet. Kept, it
+        // is shown, and whoever asks once more has looked.
+        let introduced = self.introduce(&card).await?;
+        let verdict = introduced.verdict;
+        if verdict.needs_a_second_look() && invited.verdict.as_ref() != Some(&verdict) {
+            let beside = verdict.beside(introduced.name.as_str());
+            invited.verdict = Some(verdict);
+            self.keep_invited(&invited)?;
+            return Err(WalletError::SecondLook(beside));
+        }
         let granted = self.grant(study, &card, &request, true).await?;
         invited.stage = InvitedStage::Granted;
         self.keep_invited(&invited)?;
