@@ -228,9 +228,12 @@ impl Patient {
             };
             let Some(mut record) = proven.rows.study(study.id)? else { continue };
             objection::keep(&self.wallet.vault, study.id, &record, &proven)?;
-            // Somebody else's by now: what is granted there is theirs to end.
             if record.holder != self.holder(study)?.public() {
-                continue;
+                // Transferred to the wallet's own new words, and that was not seen yet: what is granted there is still its to end.
+                if !self.has_moved(study.id, &record.holder, proven.height)? {
+                    // Somebody else's by now: what is granted there is theirs to end.
+                    continue;
+                }
             }
             let now: BlockTime = proven.rows.head()?.time;
             record.settle(now);

@@ -11,7 +11,7 @@
 use clavicle_ledger::action::TransferStudy;
 use clavicle_ledger::derivation::{Branch, Words};
 use clavicle_ledger::id::StudyId;
-use clavicle_ledger::key::Key;
+use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Deed;
 use clavicle_ledger::time::Height;
@@ -174,9 +174,7 @@ impl Patient {
                 self.begin_move(&own, keep_grants)?;
                 continue;
             };
-            let key = self.wallet.seed_of(moving.words)?.derive_key(moving.device, Branch::Study, moving.holder);
-            let key = key.ok_or(WalletError::NoMoreKeys)?;
-            if record.holder != key.public() {
+            if record.holder != self.new_holder(&moving)?.public() {
                 if record.holder != transferred_from(&moving.envelope)? {
                     return Err(WalletError::OtherHolder);
                 }
@@ -222,11 +220,26 @@ impl Patient {
         }
         let Action::TransferStudy(transfer) = moving.envelope.body.action.clone() else { return Err(damaged()) };
         let own = self.study(&study.to_string())?;
-        let new = self.wallet.seed_of(moving.words)?.derive_key(moving.device, Branch::Study, moving.holder);
-        let (holder, new) = (self.holder(&own)?, new.ok_or(WalletError::NoMoreKeys)?);
+        let (holder, new) = (self.holder(&own)?, self.new_holder(&moving)?);
         let envelope = envelope::transfer(head, random()?, transfer).sign(&chain, &[&holder, &new])?;
         self.wallet.vault.put(study.as_bytes(), &Moving { envelope: envelope.clone(), ..moving })?;
         Ok(envelope)
+    }
+
+    /// The key that a study moves to.
+    fn new_holder(&self, moving: &Moving) -> Result<SecretKey, WalletError> {
+        let key = self.wallet.seed_of(moving.words)?.derive_key(moving.device, Branch::Study, moving.holder);
+        key.ok_or(WalletError::NoMoreKeys)
+    }
+
+    /// Whether this key, which holds a study by the ledger, is the one that the study moves to. Then it has moved, and that is kept.
+    pub(super) fn has_moved(&self, study: StudyId, holder: &Key, height: Height) -> Result<bool, WalletError> {
+        let Some(moving) = self.wallet.vault.get::<Moving>(study.as_bytes())? else { return Ok(false) };
+        if self.new_holder(&moving)?.public() != *holder {
+            return Ok(false);
+        }
+        self.settle_move(study, &moving, height, moving.words == self.wallet.words_number()?)?;
+        Ok(true)
     }
 
     fn settle_move(&self, study: StudyId, moving: &Moving, height: Height, is_there: bool) -> Result<(), WalletError> {
