@@ -179,7 +179,7 @@ impl Patient {
                     return Err(WalletError::OtherHolder);
                 }
                 record.permits(Deed::TransferStudy, proven.rows.head()?.time).map_err(WalletError::Standing)?;
-                let envelope = self.still_to_move(study.id, moving)?;
+                let envelope = self.still_to_move(study.id, moving, keep_grants)?;
                 self.wallet.ledger.submit(&envelope, &[]).await?;
                 self.wallet.keep_light()?;
                 continue;
@@ -212,13 +212,15 @@ impl Patient {
         if begun { Ok(()) } else { Err(WalletError::NoMoreKeys) }
     }
 
-    /// The transfer that is kept; signed anew, to the same key, where it can come into no block any more.
-    fn still_to_move(&self, study: StudyId, moving: Moving) -> Result<Envelope, WalletError> {
+    /// The transfer that is kept; signed anew, to the same key, where it can come into no block any more, or would keep grants that are to end, or end what
+    /// is to be kept: of two from one holder one alone can be executed.
+    fn still_to_move(&self, study: StudyId, moving: Moving, keep_grants: bool) -> Result<Envelope, WalletError> {
         let (chain, head) = (self.wallet.chain(), self.wallet.ledger.head());
-        if head.is_before(moving.envelope.body.submit_by) {
+        let Action::TransferStudy(transfer) = moving.envelope.body.action.clone() else { return Err(damaged()) };
+        if head.is_before(moving.envelope.body.submit_by) && transfer.keep_grants == keep_grants {
             return Ok(moving.envelope);
         }
-        let Action::TransferStudy(transfer) = moving.envelope.body.action.clone() else { return Err(damaged()) };
+        let transfer = TransferStudy { keep_grants, ..transfer };
         let own = self.study(&study.to_string())?;
         let (holder, new) = (self.holder(&own)?, self.new_holder(&moving)?);
         let envelope = envelope::transfer(head, random()?, transfer).sign(&chain, &[&holder, &new])?;
