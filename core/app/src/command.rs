@@ -448,6 +448,8 @@ pub struct MovedStudies {
     pub rows: Vec<(StudyId, MoveOutcome)>,
     /// Why it could not be searched for what other devices picked up under the former words.
     pub not_searched: Option<Trouble>,
+    /// How many claims under former words were refused, and may come into a block all the same: the former words are needed for those.
+    pub refused: usize,
 }
 
 /// What became of a study that was to move to new words.

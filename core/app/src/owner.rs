@@ -276,6 +276,7 @@ fn moved(moved: Moved) -> MovedStudies {
     MovedStudies {
         rows: moved.rows.into_iter().map(|(study, moved)| (study, outcome(moved))).collect(),
         not_searched: moved.not_searched.map(Trouble::from),
+        refused: moved.refused,
     }
 }
 

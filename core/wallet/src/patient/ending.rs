@@ -228,12 +228,11 @@ impl Patient {
             };
             let Some(mut record) = proven.rows.study(study.id)? else { continue };
             objection::keep(&self.wallet.vault, study.id, &record, &proven)?;
-            if record.holder != self.holder(study)?.public() {
-                // Transferred to the wallet's own new words, and that was not seen yet: what is granted there is still its to end.
-                if !self.has_moved(study.id, &record.holder, proven.height)? {
-                    // Somebody else's by now: what is granted there is theirs to end.
-                    continue;
-                }
+            // Somebody else's by now: what is granted there is theirs to end. Of one that went to this wallet's new words, unseen until now, it is its own.
+            if record.holder != self.holder(study)?.public()
+                && !self.has_moved(study.id, &record.holder, proven.height)?
+            {
+                continue;
             }
             let now: BlockTime = proven.rows.head()?.time;
             record.settle(now);

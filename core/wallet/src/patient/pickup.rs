@@ -429,10 +429,13 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(ana.let_go(&study)).unwrap();
         assert!(ana.studies().unwrap().is_empty());
+        ana.wallet.vault.put(id.as_bytes(), &UnderFormer { words: 0 }).unwrap();
+        assert_eq!(ana.count_to_move().unwrap(), 0, "there is nothing that could move");
         // It may come into a block yet: whoever asks again goes on with that claim, and not with another key.
         ana.take_up_refused_claim(id).unwrap();
         let again = ana.studies().unwrap().remove(0).held;
         assert_eq!((again.holder, again.claim), (7, Some(claim)));
+        assert_eq!(ana.count_to_move().unwrap(), 1);
         assert!(ana.wallet.vault.get::<RefusedClaim>(id.as_bytes()).unwrap().is_none());
         ana.take_up_refused_claim(id).unwrap();
         assert_eq!(ana.studies().unwrap().len(), 1);

@@ -32,13 +32,15 @@ pub struct Moved {
     pub rows: Vec<(StudyId, Result<Height, WalletError>)>,
     /// Why it could not be searched for what other devices picked up under the former words.
     pub not_searched: Option<WalletError>,
+    /// How many claims under former words were refused, and may come into a block all the same.
+    pub refused: usize,
 }
 
 impl Moved {
     /// Whether nothing is under former words any more, as far as is known.
     #[must_use]
     pub fn is_all(&self) -> bool {
-        self.not_searched.is_none() && self.rows.iter().all(|(_, moved)| moved.is_ok())
+        self.not_searched.is_none() && self.refused == 0 && self.rows.iter().all(|(_, moved)| moved.is_ok())
     }
 }
 
@@ -73,7 +75,22 @@ impl Patient {
     /// # Errors
     /// [`WalletError::Vault`].
     pub fn count_to_move(&self) -> Result<usize, WalletError> {
-        Ok(self.wallet.vault.all::<UnderFormer>()?.len())
+        // Of what was refused nothing is there to move.
+        let held = self.wallet.vault.all::<Held>()?;
+        let under = self.wallet.vault.all::<UnderFormer>()?;
+        Ok(under.iter().filter(|(id, _)| held.iter().any(|(of, _)| of == id)).count())
+    }
+
+    /// How many claims under former words were refused, and may come into a block all the same.
+    fn count_refused_under_former(&self) -> Result<usize, WalletError> {
+        let (head, mut count) = (self.wallet.ledger.head(), 0);
+        for (id, RefusedClaim { held }) in self.wallet.vault.all::<RefusedClaim>()? {
+            let may_come = held.claim.as_ref().is_some_and(|claim| head.is_before(claim.submit_by));
+            if may_come && self.wallet.vault.get::<UnderFormer>(&id)?.is_some() {
+                count += 1;
+            }
+        }
+        Ok(count)
     }
 
     /// Takes the new words into use, once three of them are told: from then on [`Patient::move_studies`] has work.
@@ -134,7 +151,8 @@ impl Patient {
             Err(error @ WalletError::Vault(_)) => return Err(error),
             Err(error) if count > 0 => {
                 let row = |study: OwnStudy| (study.id, Err(WalletError::NoRelay(None)));
-                return Ok(Moved { rows: left.into_iter().map(row).collect(), not_searched: Some(error) });
+                let refused = self.count_refused_under_former()?;
+                return Ok(Moved { rows: left.into_iter().map(row).collect(), not_searched: Some(error), refused });
             }
             _ => {}
         }
@@ -152,7 +170,7 @@ impl Patient {
             progress(rows.len(), count);
         }
         self.wallet.keep_light()?;
-        Ok(Moved { rows, not_searched })
+        Ok(Moved { rows, not_searched, refused: self.count_refused_under_former()? })
     }
 
     async fn move_one(&mut self, study: &OwnStudy, keep_grants: bool) -> Result<Height, WalletError> {

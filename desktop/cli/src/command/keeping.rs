@@ -102,7 +102,8 @@ pub(super) async fn new_words(
             json: json!({ "words": words.as_str(), "asked": asked, "moved": null }),
         });
     }
-    let MovedStudies { rows, not_searched } = client::done(&app, MoveStudies { keep_grants }, "studies moved").await?;
+    let moved = client::done(&app, MoveStudies { keep_grants }, "studies moved").await?;
+    let MovedStudies { rows, not_searched, refused } = moved;
     let (mut lines, mut all, mut done) = (Vec::new(), Vec::new(), 0);
     for (study, moved) in &rows {
         let id = study.to_string();
@@ -122,6 +123,10 @@ pub(super) async fn new_words(
     }
     let not_searched = not_searched.map(|trouble| trouble.happened);
     lines.push(match (rows.len() - done, &not_searched) {
+        (0, None) if refused > 0 => format!(
+            "{done} studies moved; keep the old words for nine days more, and do the same again then: {refused} claims that a hospital refused may still \
+             come into force under them"
+        ),
         (0, None) => format!(
             "{done} studies moved; nothing is under the old words any more, and they are worth nothing: destroy them"
         ),
@@ -139,7 +144,10 @@ pub(super) async fn new_words(
             rows.len()
         ),
     });
-    let answer = Answer { text: lines.join("\n"), json: json!({ "moved": all, "not_searched": not_searched }) };
+    let answer = Answer {
+        text: lines.join("\n"),
+        json: json!({ "moved": all, "not_searched": not_searched, "refused": refused }),
+    };
     CommandError::unless_all(shortfall, "not_final", answer)
 }
 
