@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
-use crate::rows::{Begun, Held, Known, MAX_RUNS, RefusedClaim, Summary};
+use crate::rows::{Begun, Held, Known, MAX_RUNS, RefusedClaim, Summary, UnderFormer};
 use crate::vault::VaultError;
 use crate::wallet::{Wallet, random, served_at, source_in};
 
@@ -268,14 +268,20 @@ impl Patient {
         let header = offer.manifest.manifest.header();
         let (nonce, head) = (random()?, self.wallet.ledger.head());
         let (profile, seed) = (self.wallet.profile()?, self.wallet.seed()?);
+        // A key that was taken before is of the words of then.
+        let under = self.wallet.vault.get::<UnderFormer>(header.study.as_bytes())?;
+        let seed_before = under.map_or_else(|| self.wallet.seed(), |under| self.wallet.seed_of(under.words))?;
         let held = self.wallet.vault.write(|batch| {
             let place = match batch.get::<Held>(header.study.as_bytes())? {
-                Some(held) => Some((held.device, held.holder)),
-                None => Wallet::take_numbers(batch, Branch::Study, 1)?.map(|number| (profile.device, number)),
+                Some(held) => Some((held.device, held.holder, &seed_before)),
+                None => {
+                    batch.remove::<UnderFormer>(header.study.as_bytes())?;
+                    Wallet::take_numbers(batch, Branch::Study, 1)?.map(|number| (profile.device, number, &seed))
+                }
             };
-            let Some((device, number, holder)) = place
-                .and_then(|(device, number)| Some((device, number, seed.derive_key(device, Branch::Study, number)?)))
-            else {
+            let Some((device, number, holder)) = place.and_then(|(device, number, seed)| {
+                Some((device, number, seed.derive_key(device, Branch::Study, number)?))
+            }) else {
                 return Ok(None);
             };
             let define = DefineStudy {
