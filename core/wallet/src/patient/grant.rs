@@ -426,6 +426,8 @@ impl Patient {
     }
 
     async fn bring_in_each(&mut self) -> Result<(), WalletError> {
+        // What is to end does not wait for what is to begin.
+        self.bring_in_revocations().await?;
         let head = self.wallet.ledger.head();
         let (now, grants) = (self.wallet.now(), self.grants()?);
         let due = grants.into_iter().filter(|grant| match grant.made.stage {
@@ -457,20 +459,39 @@ impl Patient {
             .into_iter()
             .filter(|grant| self.is_late(grant) && grant.revoked.is_none() && now < grant.made.terms.expires);
         for mut grant in late.take(AT_ONCE).collect::<Vec<_>>() {
-            let study = self.study(&grant.made.study.to_string())?;
-            let (record, proven) = self.record(&study).await?;
-            if record.grants.find(&grant.id).is_some() {
-                self.stage(&mut grant, Stage::Final(proven.height))?;
-                self.finish(&study, &mut grant).await?;
+            match self.bring_in_late(&mut grant).await {
+                Err(error @ WalletError::Vault(_)) => return Err(error),
+                done => debug!(?done, "a grant that was late"),
             }
         }
+        Ok(())
+    }
+
+    async fn bring_in_late(&mut self, grant: &mut Granted) -> Result<(), WalletError> {
+        let study = self.study(&grant.made.study.to_string())?;
+        let (record, proven) = self.record(&study).await?;
+        if record.grants.find(&grant.id).is_some() {
+            self.stage(grant, Stage::Final(proven.height))?;
+            self.finish(&study, grant).await?;
+        }
+        Ok(())
+    }
+
+    async fn bring_in_revocations(&mut self) -> Result<(), WalletError> {
+        let head = self.wallet.ledger.head();
         let revoked = self.wallet.vault.all::<Revoked>()?.into_iter();
         let due = revoked
             .filter(|(_, revoked)| revoked.final_at.is_none() && head.is_before(revoked.envelope.body.submit_by));
         for (id, mut revoked) in due.take(AT_ONCE) {
             let Action::Revoke(revoke) = &revoked.envelope.body.action else { continue };
-            let first = [self.held(revoke.study)?.source];
-            let Some(height) = self.wallet.ledger.offer(&revoked.envelope, &first).await? else { continue };
+            let held = self.wallet.vault.get::<Held>(revoke.study.as_bytes())?;
+            let first: Vec<SourceId> = held.into_iter().map(|held| held.source).collect();
+            let offered = self.wallet.ledger.offer(&revoked.envelope, &first).await;
+            // Whoever asks for it again is told why: the others are offered all the same.
+            if let Err(WalletError::Rejected(_)) = offered {
+                continue;
+            }
+            let Some(height) = offered? else { continue };
             self.wallet.keep_light()?;
             revoked.final_at = Some(height);
             self.wallet.vault.put(&id, &revoked)?;
