@@ -25,7 +25,7 @@ use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
 use crate::objection;
-use crate::rows::{Held, Known, Looked, Network, Proved, Recovering, Summary, UnderFormer, Vetoed};
+use crate::rows::{Held, Known, Looked, Moving, Network, Proved, Recovering, Summary, UnderFormer, Vetoed};
 use crate::vault::VaultError;
 use crate::wallet::{Wallet, damaged, random};
 
@@ -444,6 +444,8 @@ impl Patient {
                 batch.put(id.as_bytes(), &UnderFormer { words: row.words })?;
             }
             batch.remove::<Recovering>(id.as_bytes())?;
+            // A transfer of before is from a key that does not hold it any more.
+            batch.remove::<Moving>(id.as_bytes())?;
             if offer.about.is_said() {
                 batch.put::<About>(id.as_bytes(), &offer.about)?;
             }

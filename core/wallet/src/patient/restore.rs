@@ -29,7 +29,7 @@ use super::Patient;
 use super::access::own_download;
 use crate::error::WalletError;
 use crate::ledger::Ledger;
-use crate::rows::{Held, Known, OlderCopy, Profile, Summary, UnderFormer};
+use crate::rows::{Held, Known, Moving, OlderCopy, Profile, Summary, UnderFormer};
 use crate::vault::{KeyStore, VaultError};
 use crate::wallet::Wallet;
 
@@ -175,6 +175,8 @@ impl Patient {
         };
         self.wallet.vault.write(|batch| -> Result<(), VaultError> {
             batch.put(place.study.as_bytes(), &held)?;
+            // A transfer of before was from another key, or has come to this one.
+            batch.remove::<Moving>(place.study.as_bytes())?;
             match former {
                 Some(words) => batch.put(place.study.as_bytes(), &UnderFormer { words }),
                 None => batch.remove::<UnderFormer>(place.study.as_bytes()).map(drop),
