@@ -524,9 +524,14 @@ impl Patient {
     /// The letter that tells the recipient of a grant, sealed.
     ///
     /// # Errors
-    /// [`WalletError`].
+    /// [`WalletError`]; [`WalletError::OtherHolder`] when the study was transferred since.
     pub fn letter(&self, study: &OwnStudy, grant: &Granted) -> Result<Vec<u8>, WalletError> {
         let holder = self.holder(study)?;
+        // A letter from another key than the granter's is thrown away: nobody would be told.
+        let granter = holder.public();
+        if !matches!(&grant.made.envelope.body.action, Action::Grant(made) if made.granter == granter) {
+            return Err(WalletError::OtherHolder);
+        }
         let known = study.held.known.as_ref().ok_or(WalletError::NotTold)?;
         let content = GrantLetter {
             envelope: grant.made.envelope.clone(),
@@ -544,7 +549,7 @@ impl Patient {
         let letter = Letter {
             chain: self.wallet.chain(),
             to: grant.made.card.recipient,
-            from: holder.public(),
+            from: granter,
             sent: self.wallet.now(),
             content: match self.about(study.id)? {
                 None => Content::Grant(Box::new(content)),
