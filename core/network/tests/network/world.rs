@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 /// The network of every test.
 pub const CHAIN: ChainId = ChainId::from_bytes([0xc1; 32]);
 /// Nothing here takes longer.
-pub const DEADLINE: Duration = Duration::from_secs(20);
+pub const DEADLINE: Duration = Duration::from_secs(60);
 /// What reconciles within a test does so at once; what does not, never.
 pub const NEVER: Duration = Duration::from_secs(3600);
 
