@@ -107,10 +107,10 @@ fn a_visit_is_granted_at_once_or_not_at_all_and_only_as_the_patient_set_her_wall
     assert_eq!(code, "caps", "{said}");
     assert_eq!(grants().len(), 3);
 
-    // The hospital keeps to it as well, and to end a grant is held up by nothing.
+    // What has not begun is not asked for, and to end a grant is held up by nothing.
     cluster.try_person(&["recipient", "inbox", "--dir", "rossi"]);
     let (code, said) = cluster.try_person(&["recipient", "fetch", "--dir", "rossi", &studies[0]]).refused();
-    assert_eq!(code, "refused", "{said}");
+    assert_eq!(code, "not_yet", "{said}");
     for granted in granted {
         cluster.person(&["wallet", "revoke", "--dir", "ana", &text(&granted["grant"])]);
     }
