@@ -153,8 +153,8 @@ impl Recipient {
         Ok(Self { wallet: Wallet::open(folder, keys, Kind::Recipient, clock)? })
     }
 
-    /// The places of the three words, counted from 1, that are to be told so that it is known that they are written down; nothing once they were. Until
-    /// then a lost device is a lost wallet.
+    /// The places of the three words, counted from 1, that are to be told so that it is known that they are written
+    /// down; nothing once they were. Until then a lost device is a lost wallet.
     ///
     /// # Errors
     /// [`WalletError::Vault`].
@@ -175,8 +175,7 @@ impl Recipient {
     /// # Errors
     /// [`WalletError::Vault`], when these keys do not open it.
     pub fn words(&self, keys: &dyn KeyStore) -> Result<Words, WalletError> {
-        self.wallet.vault.prove(keys)?;
-        self.wallet.words()
+        self.wallet.words_shown_to(keys)
     }
 
     /// Finds the way back by itself, should the network have gone on for so long without this wallet that nothing is believed any more: by a block that
@@ -271,8 +270,8 @@ impl Recipient {
         Ok(all)
     }
 
-    /// Answers an Invitation with a card of fresh keys. Asked for once more it is the same answer, whatever else is said: another would void the Invitation.
-    /// `progress` is told how far the card's mailbox is.
+    /// Answers an Invitation with a card of fresh keys. Asked for once more it is the same answer, whatever else is
+    /// said: another would void the Invitation. `progress` is told how far the card's mailbox is.
     ///
     /// # Errors
     /// [`WalletError`]; the same again goes on where it stopped.
@@ -398,8 +397,8 @@ impl Recipient {
         }
     }
 
-    /// Looks whether a relay keeps a mailbox of the next key already. Then this vault is an older copy of what there was: cards go on at a number that is drawn
-    /// at random, so that no key is ever shown twice.
+    /// Looks whether a relay keeps a mailbox of the next key already. Then this vault is an older copy of what there
+    /// was: cards go on at a number that is drawn at random, so that no key is ever shown twice.
     async fn pass_used_mailbox(&mut self) -> Result<(), WalletError> {
         let next = self.wallet.profile()?.next_mailbox;
         if !self.wallet.ledger.has_mailbox(&self.wallet.key(Branch::Mailbox, next)?).await? {

@@ -172,8 +172,13 @@ impl Wallet {
         }
     }
 
-    /// The words.
-    pub(crate) fn words(&self) -> Result<Words, WalletError> {
+    /// The words, for whoever shows that they may see them.
+    pub(crate) fn words_shown_to(&self, keys: &dyn KeyStore) -> Result<Words, WalletError> {
+        self.vault.prove(keys)?;
+        self.words()
+    }
+
+    fn words(&self) -> Result<Words, WalletError> {
         Ok(Words::from_entropy(&self.profile()?.entropy))
     }
 

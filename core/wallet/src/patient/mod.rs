@@ -93,8 +93,8 @@ impl Patient {
         Ok(Self::of(Wallet::open(folder, keys, Kind::Patient, clock)?))
     }
 
-    /// The places of the three words, counted from 1, that are to be told so that it is known that they are written down; nothing once they were. Until
-    /// then a lost device is a lost wallet.
+    /// The places of the three words, counted from 1, that are to be told so that it is known that they are written
+    /// down; nothing once they were. Until then a lost device is a lost wallet.
     ///
     /// # Errors
     /// [`WalletError::Vault`].
@@ -115,8 +115,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError::Vault`], when these keys do not open it.
     pub fn words(&self, keys: &dyn KeyStore) -> Result<Words, WalletError> {
-        self.wallet.vault.prove(keys)?;
-        self.wallet.words()
+        self.wallet.words_shown_to(keys)
     }
 
     /// Has somebody told at once when too few hospitals answer for what is submitted to become final, and, with nothing, when enough do again.
