@@ -1,5 +1,5 @@
-//! The list of what this hospital has ended, signed anew every hour, and at once when one is ended: whoever shows a credential brings it along, and it counts
-//! for a day.
+//! The list of what this hospital has ended, signed anew every hour, and at once when one is ended: whoever shows a
+//! credential brings it along, and it counts for a day.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,13 +1,13 @@
-//! Whom this hospital vouches for, and for whom no more: `credentials.jsonl`, a line of JSON for each thing that was decided. Lines are added, and never
-//! changed.
+//! Whom this hospital vouches for, and for whom no more: `credentials.jsonl`, a line of JSON for each thing that was
+//! decided. Lines are added, and never changed.
 //!
-//! No signature is kept. A credential is signed when its owner asks for it, with the operational key of now, so that after a change of keys everybody has it
-//! anew by asking once more. The list of those that were ended is signed again every hour by the task `credentials`, as long as the others confirm what
-//! time it is.
+//! No signature is kept. A credential is signed when its owner asks for it, with the operational key of now, so that
+//! after a change of keys everybody has it anew by asking once more. The list of those that were ended is signed again
+//! every hour by the task `credentials`, as long as the others confirm what time it is.
 //!
-//! The first line says when the record began, and lists say that whatever is older has ended. Numbers are moments. So should the record be lost and begun
-//! anew, nobody whom this hospital has ended is vouched for again: all are vouched for anew. An older copy of it that is put back forgets what was ended since:
-//! end it again.
+//! The first line says when the record began, and lists say that whatever is older has ended. Numbers are moments. So
+//! should the record be lost and begun anew, nobody whom this hospital has ended is vouched for again: all are vouched
+//! for anew. An older copy of it that is put back forgets what was ended since: end it again.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -135,7 +135,8 @@ pub enum CredentialsError {
     Over(u64),
 }
 
-/// No list of those that were ended is signed yet, since the start or since one was ended: whether somebody is vouched for cannot be said now.
+/// No list of those that were ended is signed yet, since the start or since one was ended: whether somebody is vouched
+/// for cannot be said now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no list of the credentials that were ended is signed yet")]
 pub struct NoList;
@@ -198,8 +199,8 @@ impl Credentials {
         Ok(issued)
     }
 
-    /// Ends one before its time is over, and with it all others of the same person that are in force: a wallet could keep an earlier one, and show it beside
-    /// a list that names the newest alone.
+    /// Ends one before its time is over, and with it all others of the same person that are in force: a wallet could
+    /// keep an earlier one, and show it beside a list that names the newest alone.
     ///
     /// # Errors
     /// [`CredentialsError`].
@@ -283,7 +284,8 @@ impl Credentials {
         cut_half_a_line(&mut file)?;
         let before = file.metadata()?.len();
         if let Err(error) = file.write_all(line.as_bytes()).and_then(|()| file.sync_data()) {
-            // What was answered with an error must not stand there after the next start. The first error is the one to tell.
+            // What was answered with an error must not stand there after the next start. The first error is the one to
+            // tell.
             file.set_len(before).and_then(|()| file.sync_all()).ok();
             return Err(error);
         }
@@ -299,8 +301,8 @@ impl Credentials {
 }
 
 impl Kept {
-    /// Ends a credential, and all others of the same person that are in force; none, if there is none of that number. One line of the record says it of all,
-    /// so that a kill cannot leave some of them in force.
+    /// Ends a credential, and all others of the same person that are in force; none, if there is none of that number.
+    /// One line of the record says it of all, so that a kill cannot leave some of them in force.
     fn end(&mut self, number: u64, ended: &EndedOnRecord) -> Option<Issued> {
         let person = self.all.get(&number)?.person.clone();
         for issued in self.all.values_mut() {

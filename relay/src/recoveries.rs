@@ -1,7 +1,9 @@
-//! What the desk gave back to people who lost their keys: who proposed it and who agreed, when and why, and what came of it.
+//! What the desk gave back to people who lost their keys: who proposed it and who agreed, when and why, and what came
+//! of it.
 //!
-//! Each step is on record before it is taken (`lines.rs`). Nothing is given back on one person's word: who agrees is another than who proposed it. That
-//! the two are who they say the relay cannot know: whoever owns its folder can say both names.
+//! Each step is on record before it is taken (`lines.rs`). Nothing is given back on one person's word: who agrees is
+//! another than who proposed it. That the two are who they say the relay cannot know: whoever owns its folder can say
+//! both names.
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,6 @@
-//! Files that take another's place. Whenever a kill or a power cut comes, what stands under the name is the one or the other, and whole; when these
-//! return, it is the new one, also after a power cut.
-//! What is not whole is called `….part`; a kill leaves it.
+//! Files that take another's place. Whenever a kill or a power cut comes, what stands under the name is the one or the
+//! other, and whole; when these return, it is the new one, also after a power cut. What is not whole is called
+//! `….part`; a kill leaves it.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -11,7 +11,8 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     write_by_way_of(folder_of(path), path, bytes)
 }
 
-/// The same, where until it is whole the file lies in another folder of the same disk: what a kill leaves is not to lie beside it.
+/// The same, where until it is whole the file lies in another folder of the same disk: what a kill leaves is not to lie
+/// beside it.
 pub(crate) fn write_by_way_of(coming: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut file = tempfile::Builder::new().suffix(".part").tempfile_in(coming)?;
     file.write_all(bytes)?;

@@ -1,7 +1,8 @@
 //! What follows from blocks: revocations that were executed need no longer be remembered, revisions go to the ledger, receipts are
 //! anchored, what has ended is swept.
 //!
-//! The first two are reactions to the journal, [`Settling`] and [`Publication`]; what needs only the time is done by `run`.
+//! The first two are reactions to the journal, [`Settling`] and [`Publication`]; what needs only the time is done by
+//! `run`.
 
 use std::time::Duration;
 

@@ -159,7 +159,8 @@ impl App {
         Ok((Self::start(Owner::Patient(restored.patient)), restored.studies))
     }
 
-    /// Changes what opens the wallet in a folder, which is open nowhere. From then on the former opens nothing; killed at any instant, one of the two opens it.
+    /// Changes what opens the wallet in a folder, which is open nowhere. From then on the former opens nothing; killed
+    /// at any instant, one of the two opens it.
     ///
     /// # Errors
     /// [`Trouble`]; then the former opens it.

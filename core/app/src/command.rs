@@ -128,7 +128,8 @@ commands! {
         card: SignedCard,
         /// On which terms.
         request: GrantRequest,
-        /// Whether the patient has read what stands beside the name, and lets them in although a credential has ended or the name is otherwise than before.
+        /// Whether the patient has read what stands beside the name, and lets them in although a credential has ended
+        /// or the name is otherwise than before.
         all_the_same: bool,
     } -> Granted;
 
@@ -150,7 +151,8 @@ commands! {
         code: GrantCode,
     } -> Height;
 
-    /// A patient makes an Invitation, to be shown to somebody who is to be let in. One that nobody has answered yet is that one again.
+    /// A patient makes an Invitation, to be shown to somebody who is to be let in. One that nobody has answered yet is
+    /// that one again.
     Invite {
         /// How it is shown.
         way: Way,
@@ -172,7 +174,8 @@ commands! {
         words: Option<FourWords>,
     } -> InvitationRow;
 
-    /// A patient lets whoever answered fetch a study, once the words were picked. From afar, and to a name that nobody checked, within narrow limits.
+    /// A patient lets whoever answered fetch a study, once the words were picked. From afar, and to a name that nobody
+    /// checked, within narrow limits.
     GrantInvited {
         /// By which Invitation.
         invitation: InvitationId,
@@ -188,8 +191,8 @@ commands! {
         card: SignedCard,
     } -> Introduced;
 
-    /// A patient lets somebody fetch several studies: all are signed, each to a key of its own, or none. With each why it could not be finished now, if it
-    /// could not; it is brought in later.
+    /// A patient lets somebody fetch several studies: all are signed, each to a key of its own, or none. With each why
+    /// it could not be finished now, if it could not; it is brought in later.
     GrantStudies {
         /// Which.
         studies: Vec<StudyId>,
@@ -197,12 +200,13 @@ commands! {
         card: SignedCard,
         /// On which terms.
         request: GrantRequest,
-        /// Whether the patient has read what stands beside the name, and lets them in although a credential has ended or the name is otherwise than before.
+        /// Whether the patient has read what stands beside the name, and lets them in although a credential has ended
+        /// or the name is otherwise than before.
         all_the_same: bool,
     } -> Vec<(Granted, Option<Trouble>)>;
 
-    /// A patient says how soon and how often this wallet lets anybody in: what is stricter counts at once, what is looser later. With nothing said, what counts
-    /// is told.
+    /// A patient says how soon and how often this wallet lets anybody in: what is stricter counts at once, what is
+    /// looser later. With nothing said, what counts is told.
     SetCaps {
         /// How soon and how often.
         cap: Option<Cap>,
@@ -299,7 +303,8 @@ commands! {
         answer: Zeroizing<String>,
     } -> RecoveryOutcome;
 
-    /// A patient has new words shown, since somebody else may have the old ones; and the places of the three that are asked for then.
+    /// A patient has new words shown, since somebody else may have the old ones; and the places of the three that are
+    /// asked for then.
     ShowNewWords {
         /// What opens the wallet.
         keys: Arc<dyn KeyStore>,
@@ -335,9 +340,11 @@ commands! {
         study: StudyId,
     } -> OpenStudy;
 
-    /// A recipient opens what was granted. It is fetched only where something is missing, or the ledger has another revision: each fetch leaves a receipt.
+    /// A recipient opens what was granted. It is fetched only where something is missing, or the ledger has another
+    /// revision: each fetch leaves a receipt.
     OpenGranted {
-        /// How the id of the study or of the grant begins. Of several letters about a study the one counts that the ledger bears out, which is asked first.
+        /// How the id of the study or of the grant begins. Of several letters about a study the one counts that the
+        /// ledger bears out, which is asked first.
         begin: String,
     } -> OpenStudy;
 
@@ -448,7 +455,8 @@ pub struct MovedStudies {
     pub rows: Vec<(StudyId, MoveOutcome)>,
     /// Why it could not be searched for what other devices picked up under the former words.
     pub not_searched: Option<Trouble>,
-    /// How many claims under former words were refused, and may come into a block all the same: the former words are needed for those.
+    /// How many claims under former words were refused, and may come into a block all the same: the former words are
+    /// needed for those.
     pub refused: usize,
 }
 
@@ -463,7 +471,8 @@ pub enum MoveOutcome {
     Stays(Trouble),
 }
 
-/// A study of a wallet, open: its images, which are read from here on without the wallet, and what is to be known before they are used.
+/// A study of a wallet, open: its images, which are read from here on without the wallet, and what is to be known
+/// before they are used.
 pub struct OpenStudy {
     /// Which.
     pub study: StudyId,

@@ -1,4 +1,5 @@
-//! What a screen shows of Invitations: those that a patient showed, and those that a recipient answered. No keys, no nonces.
+//! What a screen shows of Invitations: those that a patient showed, and those that a recipient answered. No keys, no
+//! nonces.
 
 use clavicle_ledger::time::Timestamp;
 use clavicle_letters::code;

@@ -384,8 +384,8 @@ async fn begin_granted(
     recipient.begin_fetch(granted, out).await
 }
 
-/// What was granted, and what is there of it. Before it is said that nothing was granted, or not any more, what came since is read: it may have been
-/// granted anew.
+/// What was granted, and what is there of it. Before it is said that nothing was granted, or not any more, what came
+/// since is read: it may have been granted anew.
 async fn granted_and_here(recipient: &mut Recipient, begin: &str) -> Result<(Granted, Option<Brought>), WalletError> {
     let first = as_known(recipient, begin).await;
     let may_have_come = match &first {
@@ -404,7 +404,8 @@ async fn as_known(recipient: &mut Recipient, begin: &str) -> Result<(Granted, Op
     Ok((granted, brought))
 }
 
-/// Whether all of a study is here as it is by the ledger, or as far as that can be asked; nothing when it is to be fetched.
+/// Whether all of a study is here as it is by the ledger, or as far as that can be asked; nothing when it is to be
+/// fetched.
 async fn is_here(recipient: &mut Recipient, granted: &Granted) -> Result<Option<Brought>, WalletError> {
     let study = granted.received.study;
     if !recipient.images(study).is_ok_and(|images| images.is_whole()) {

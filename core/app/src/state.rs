@@ -37,7 +37,8 @@ pub struct State {
     pub invitations: Vec<InvitationRow>,
     /// The Invitations that a recipient answered, the earliest first.
     pub answers: Vec<AnswerRow>,
-    /// What is pending against a patient: studies that a hospital was asked to give to another wallet. To be shown before all else.
+    /// What is pending against a patient: studies that a hospital was asked to give to another wallet. To be shown
+    /// before all else.
     pub pending: Vec<PendingRow>,
     /// The studies that a hospital is giving to this wallet, and that are not its yet.
     pub recovering: Vec<StudyId>,
@@ -49,7 +50,8 @@ pub struct State {
     pub older_copy: Option<Timestamp>,
     /// Whether it is time to ask the ledger about every study ([`AskStudies`](crate::AskStudies)).
     pub look_is_due: bool,
-    /// The places of the three words that are to be told; nothing once they were. Until then nothing is protected: a lost device is a lost wallet.
+    /// The places of the three words that are to be told; nothing once they were. Until then nothing is protected: a
+    /// lost device is a lost wallet.
     pub words_asked: Option<[u8; 3]>,
     /// What is under way, or waits for its turn.
     pub running: Vec<RunningRow>,
@@ -184,8 +186,8 @@ pub struct ReceivedRow {
 }
 
 impl ReceivedRow {
-    /// Why it need not be asked for: the ledger has just said that it is over, or nobody answers at all. `read` is what reading the inbox came to, if it
-    /// came to anything.
+    /// Why it need not be asked for: the ledger has just said that it is over, or nobody answers at all. `read` is what
+    /// reading the inbox came to, if it came to anything.
     #[must_use]
     pub fn ended(&self, read: Option<&InboxRead>) -> Option<Trouble> {
         if read.is_some_and(|read| read.unknown.contains(&self.study)) {

@@ -1,7 +1,8 @@
 //! The content tree of a structured report: what it says, item by item, in the order of the document (PS3.3 C.17.3).
 //!
-//! It stands behind the scan, which has seen that all lengths are sound, and below whatever makes words of it. Nothing is judged here: what a document of another
-//! template says is read as well. Bounded in items and depth; what is beyond that is said to be missing.
+//! It stands behind the scan, which has seen that all lengths are sound, and below whatever makes words of it. Nothing
+//! is judged here: what a document of another template says is read as well. Bounded in items and depth; what is beyond
+//! that is said to be missing.
 
 use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};

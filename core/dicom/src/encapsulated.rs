@@ -1,4 +1,5 @@
-//! A document in an instance: a PDF, or one of HL7's clinical documents (PS3.3 C.24.2). Its bytes, as they were before they were put in.
+//! A document in an instance: a PDF, or one of HL7's clinical documents (PS3.3 C.24.2). Its bytes, as they were before
+//! they were put in.
 
 use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};

@@ -39,7 +39,8 @@ pub struct Hello {
     pub actor: Option<Actor>,
     /// Why, and with whom, if it is an emergency.
     pub emergency: Option<Emergency>,
-    /// The receipt of an opening that broke off and is gone on with. Where the source does not let it go on, this is a new opening.
+    /// The receipt of an opening that broke off and is gone on with. Where the source does not let it go on, this is a
+    /// new opening.
     pub resumes: Option<ReceiptDigest>,
     /// When, by the sender's clock.
     pub at: Timestamp,
@@ -137,7 +138,8 @@ impl Wire for SignedHello {
 }
 
 impl Hello {
-    /// What the study's holder or somebody whom it was granted to says who acts for nobody else, and not in an emergency.
+    /// What the study's holder or somebody whom it was granted to says who acts for nobody else, and not in an
+    /// emergency.
     #[must_use]
     pub const fn new(source: SourceId, study: StudyId, claim: Claim, at: Timestamp) -> Self {
         Self { source, study, claim, actor: None, emergency: None, resumes: None, at }
@@ -411,7 +413,8 @@ pub fn authorise<S: StateReader>(
     Ok(authorisation)
 }
 
-/// Whether those who act are the ones that the Terms ask for. What their credentials are worth, the source's own gate judges.
+/// Whether those who act are the ones that the Terms ask for. What their credentials are worth, the source's own gate
+/// judges.
 fn check_who<E>(
     chain: &ChainId,
     (remote, hello): (Key, &SignedHello),

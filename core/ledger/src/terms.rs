@@ -5,9 +5,9 @@
 //!
 //! # Versions
 //!
-//! The first eight bytes are a version and `not before`: the highest byte is the version, the other seven the time. It is 0 in the Terms of
-//! version 1, which are good as long as their grants live, and 2 in those with [`Conditions`]. Any other is refused by name: what is not
-//! understood is not granted.
+//! The first eight bytes are a version and `not before`: the highest byte is the version, the other seven the time. It
+//! is 0 in the Terms of version 1, which are good as long as their grants live, and 2 in those with [`Conditions`]. Any
+//! other is refused by name: what is not understood is not granted.
 
 use borsh::io::{Read, Result as IoResult, Write};
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -50,8 +50,8 @@ pub struct Terms {
     /// For how long the grant stays good while the source cannot reach the ledger, in milliseconds of the head's age. 0 is the network's ordinary
     /// bound on freshness.
     pub staleness_ms: u64,
-    /// Granted from an emergency card. Who opens it gives a reason, and signs for it with a credential; no source judges that credential yet, and that a
-    /// second person who signs is another one is not proven.
+    /// Granted from an emergency card. Who opens it gives a reason, and signs for it with a credential; no source
+    /// judges that credential yet, and that a second person who signs is another one is not proven.
     pub emergency: bool,
     /// A sealed note to the grantee.
     pub note: Bytes<512>,
@@ -64,13 +64,14 @@ pub struct Terms {
 /// What Terms ask of the grantee since their second version.
 #[derive(Clone, Debug, Default, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Conditions {
-    /// How often the study may be opened; none is as often as wanted. The source counts, with the receipt of each opening. An opening is finished when
-    /// the grantee says so: who breaks off may go on with it for 24 hours, as often as the other limits allow.
+    /// How often the study may be opened; none is as often as wanted. The source counts, with the receipt of each
+    /// opening. An opening is finished when the grantee says so: who breaks off may go on with it for 24 hours, as
+    /// often as the other limits allow.
     pub openings: Option<u32>,
     /// The study is to be looked at and not kept. A wish: whoever can look can keep, and nothing hinders that.
     pub view_only: bool,
-    /// Each opening is signed by a person for whom this key vouches: the long-term key of a team or a practice. No rule says what
-    /// a credential is worth; a source that cannot tell whether this key vouches for who signs serves nobody.
+    /// Each opening is signed by a person for whom this key vouches: the long-term key of a team or a practice. No rule
+    /// says what a credential is worth; a source that cannot tell whether this key vouches for who signs serves nobody.
     pub members_of: Option<Key>,
     /// What it may be used for in research.
     pub data_use: Ascending<DataUse, MAX_DATA_USES>,

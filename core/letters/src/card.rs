@@ -1,16 +1,19 @@
 //! Cards: what a recipient shows to be granted something.
 //!
-//! A card is looked at by a camera, so it holds what cannot be fetched and nothing else: the long-term key that signs it, one key to fetch with or a few, and
-//! where messages are left and by whom they are opened. Who vouches for the recipient does not fit, and changes every day: it lies, sealed, in a mailbox at the
-//! relays that the card names, and whoever has the card can find and open it ([`Card::introduction_box`]), and the relays cannot. Its credential is bound to the
-//! long-term key, so that nothing of it needs to be on the card. Without a network nobody vouches, and that is said.
+//! A card is looked at by a camera, so it holds what cannot be fetched and nothing else: the long-term key that signs
+//! it, one key to fetch with or a few, and where messages are left and by whom they are opened. Who vouches for the
+//! recipient does not fit, and changes every day: it lies, sealed, in a mailbox at the relays that the card names, and
+//! whoever has the card can find and open it ([`Card::introduction_box`]), and the relays cannot. Its credential is
+//! bound to the long-term key, so that nothing of it needs to be on the card. Without a network nobody vouches, and
+//! that is said.
 //!
 //! ```text
 //! network (4) ‖ person (32) ‖ name (1 + n) ‖ grantees (1 + 32 n) ‖ mailbox (32) ‖ relays (1 + 6 n) ‖ recipient (32) ‖ wish (1 + n)
 //!             ‖ expires, in minutes since 1970 (4) ‖ signature (64)
 //! ```
 //!
-//! With one grantee key, two relays and up to 32 bytes of name and wish, its code is a QR code of version 12 at level M.
+//! With one grantee key, two relays and up to 32 bytes of name and wish, its code is a QR code of version 12 at level
+//! M.
 
 use std::fmt;
 
@@ -184,8 +187,8 @@ impl Card {
         Ok(SignedCard { card: self, signature })
     }
 
-    /// What gives the right to deposit into the mailbox with this key of whom messages are sealed to: it follows from what is on the card, and the relays
-    /// that keep the mailbox do not know from what.
+    /// What gives the right to deposit into the mailbox with this key of whom messages are sealed to: it follows from
+    /// what is on the card, and the relays that keep the mailbox do not know from what.
     #[must_use]
     pub fn token(mailbox: &Key, recipient: &Recipient) -> Token {
         Token(*derived("token", mailbox, recipient).first_chunk().expect("a hash has 32 bytes"))

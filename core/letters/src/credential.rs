@@ -5,9 +5,10 @@
 //! practice ─────────── its long-term key ────► credential of a member
 //! ```
 //!
-//! A credential names a person's long-term key, which signs the person's cards. It is believed by nobody for its own sake: [`Introduction::judge`] holds it
-//! against the source's row that the ledger proves, and against the list of what its issuer has ended. There are two links at most. What a practice vouches for
-//! is the practice's word and is said so, never the hospital's.
+//! A credential names a person's long-term key, which signs the person's cards. It is believed by nobody for its own
+//! sake: [`Introduction::judge`] holds it against the source's row that the ledger proves, and against the list of what
+//! its issuer has ended. There are two links at most. What a practice vouches for is the practice's word and is said
+//! so, never the hospital's.
 //!
 //! # What makes a credential void
 //!

@@ -1,7 +1,7 @@
 //! A grant as a code: signed without a network, and submitted by anybody who has one.
 //!
-//! Whoever sees the code learns what the ledger will say to everybody: which study, and which key. What it takes to fetch is not in it: the letter to the
-//! grantee is left by the granter's own device, when that has a network again.
+//! Whoever sees the code learns what the ledger will say to everybody: which study, and which key. What it takes to
+//! fetch is not in it: the letter to the grantee is left by the granter's own device, when that has a network again.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::Wire;
@@ -37,7 +37,8 @@ pub enum GrantCodeError {
 }
 
 impl GrantCode {
-    /// Checks that it is a grant, signed, on this network. Whether the granter has the study, and whether it is not too late, the hospitals tell.
+    /// Checks that it is a grant, signed, on this network. Whether the granter has the study, and whether it is not too
+    /// late, the hospitals tell.
     ///
     /// # Errors
     /// [`GrantCodeError`].

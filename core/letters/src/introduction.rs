@@ -20,7 +20,8 @@ pub fn seal(introduction: &Introduction, of: &IntroductionBox) -> Result<Vec<u8>
     Ok(encrypt(&of.identity.recipient().to_age()?, &mut plain))
 }
 
-/// Opens what lies in a box; nothing, where it is none. What it says is still to be judged: anybody who has the card can leave something there.
+/// Opens what lies in a box; nothing, where it is none. What it says is still to be judged: anybody who has the card
+/// can leave something there.
 #[must_use]
 pub fn open(sealed: &[u8], of: &IntroductionBox) -> Option<Introduction> {
     let plain = decrypt(sealed, &of.identity).ok()?;

@@ -11,11 +11,12 @@
 //!    │  four words to pick among                │  four words
 //! ```
 //!
-//! An Invitation names nobody: who sees it over a shoulder learns that somebody lets somebody in. It is for one answer and for minutes. A second answer,
-//! another than the first, voids it: then two people saw the code, and the patient cannot know which one stands before them.
+//! An Invitation names nobody: who sees it over a shoulder learns that somebody lets somebody in. It is for one answer
+//! and for minutes. A second answer, another than the first, voids it: then two people saw the code, and the patient
+//! cannot know which one stands before them.
 //!
-//! Only when the patient has picked the words that the recipient's screen shows ([`crate::words`]) is the card of the answer as good as one that was
-//! scanned face to face.
+//! Only when the patient has picked the words that the recipient's screen shows ([`crate::words`]) is the card of the
+//! answer as good as one that was scanned face to face.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::domain::{self, Tag};
@@ -108,7 +109,8 @@ impl Invitation {
 }
 
 impl SignedInvitation {
-    /// Checks all that can be seen of an Invitation: network, keys, signature, and that it may still be answered at `now`.
+    /// Checks all that can be seen of an Invitation: network, keys, signature, and that it may still be answered at
+    /// `now`.
     ///
     /// # Errors
     /// [`InvitationError`].
@@ -203,7 +205,8 @@ impl CheckedAnswer {
         self.digest
     }
 
-    /// What the patient writes back, so that both have the same words. It binds the patient to this answer and no other.
+    /// What the patient writes back, so that both have the same words. It binds the patient to this answer and no
+    /// other.
     #[must_use]
     pub fn open(&self, nonce: &Nonce) -> Opening {
         Opening { invitation: self.invitation, answer: self.digest, nonce: nonce.clone() }
@@ -246,7 +249,8 @@ pub enum OpeningError {
 }
 
 impl Opening {
-    /// Checks that it opens this Invitation, which was answered with `answer`, and gives the words for the screen of whoever answered.
+    /// Checks that it opens this Invitation, which was answered with `answer`, and gives the words for the screen of
+    /// whoever answered.
     ///
     /// # Errors
     /// [`OpeningError`]: then nothing is shown, and what came is not from whoever showed the Invitation.

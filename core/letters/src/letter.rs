@@ -47,8 +47,8 @@ pub enum Content {
     NamedGrant(Box<GrantLetter>, Box<About>) = 2,
     /// Somebody answers an Invitation, and introduces itself. From the key of the mailbox on its card.
     Answer(Box<Answer>) = 3,
-    /// Whoever showed an Invitation opens what it committed to: from then on both sides have the same four words. From the key of the Invitation's
-    /// mailbox.
+    /// Whoever showed an Invitation opens what it committed to: from then on both sides have the same four words. From
+    /// the key of the Invitation's mailbox.
     Opening(Opening) = 4,
 }
 

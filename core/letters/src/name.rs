@@ -1,7 +1,8 @@
 //! Names as they are shown to people who must not be fooled by them.
 //!
-//! A name is whatever its owner likes. It stands between “ and ”, and nothing in it can end that or draw over what stands beside it; what does not
-//! show, or shows as something else, is written by its number. That a name looks like another cannot be prevented, and is said.
+//! A name is whatever its owner likes. It stands between “ and ”, and nothing in it can end that or draw over what
+//! stands beside it; what does not show, or shows as something else, is written by its number. That a name looks like
+//! another cannot be prevented, and is said.
 
 use std::fmt::Write as _;
 
@@ -59,7 +60,8 @@ fn is_plain(c: char) -> bool {
     !is_quote && !is_space && !is_hidden
 }
 
-/// Whether a character is drawn over another: the marks of no script of their own, and those of scripts whose marks are drawn without a letter too.
+/// Whether a character is drawn over another: the marks of no script of their own, and those of scripts whose marks are
+/// drawn without a letter too.
 fn is_mark(c: char) -> bool {
     // Cyrillic, Hebrew and Arabic.
     let is_of_a_script = matches!(c, '\u{483}'..='\u{489}' | '\u{591}'..='\u{5bd}' | '\u{5bf}' | '\u{5c1}'..='\u{5c2}' | '\u{5c4}'..='\u{5c5}')

@@ -1,7 +1,7 @@
 //! Whether anybody vouches for a name: what stands beside it, wherever it stands.
 //!
-//! There are four verdicts, and each has one sentence. None is the name's own: [`beside`](Verdict::beside) writes the name between quotation marks, which
-//! nothing in it can end ([`crate::name`]), and the verdict behind.
+//! There are four verdicts, and each has one sentence. None is the name's own: [`beside`](Verdict::beside) writes the
+//! name between quotation marks, which nothing in it can end ([`crate::name`]), and the verdict behind.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::{Text, Wire};
@@ -197,8 +197,9 @@ impl From<NotVouched> for Verdict {
 }
 
 impl Introduction {
-    /// What is to be said beside `name` on a card that `person` signed, as of `now`. `source` is the one that [`Introduction::source`] names, as the ledger
-    /// proves it. Which rules there are, and why, stands in [`crate::credential`].
+    /// What is to be said beside `name` on a card that `person` signed, as of `now`. `source` is the one that
+    /// [`Introduction::source`] names, as the ledger proves it. Which rules there are, and why, stands in
+    /// [`crate::credential`].
     #[must_use]
     pub fn judge(
         &self,
@@ -302,7 +303,8 @@ fn check_link(chain: &ChainId, link: &Vouching, key: &Key, now: Timestamp) -> Re
 }
 
 impl Verdict {
-    /// The same, held against those who were let in before, the newest first: whether it is somebody who seems to be one of them and is otherwise.
+    /// The same, held against those who were let in before, the newest first: whether it is somebody who seems to be
+    /// one of them and is otherwise.
     #[must_use]
     pub fn against<'a>(
         self,
@@ -389,7 +391,8 @@ impl Verdict {
         }
     }
 
-    /// The name, and this beside it: `“Dr Rossi” (verified by “Mercy hospital”: physician)`. However the name is made, it ends where it does.
+    /// The name, and this beside it: `“Dr Rossi” (verified by “Mercy hospital”: physician)`. However the name is made,
+    /// it ends where it does.
     #[must_use]
     pub fn beside(&self, name: &str) -> String {
         let doubt = name::doubt(name).map(|doubt| format!("; {doubt}")).unwrap_or_default();
@@ -603,7 +606,8 @@ mod tests {
         assert_eq!(verdict(&others), unverified(Unverified::NoList));
     }
 
-    /// Attack: the word of a hospital that the others have suspended, of one that was taken over, of one that there is not.
+    /// Attack: the word of a hospital that the others have suspended, of one that was taken over, of one that there is
+    /// not.
     #[test]
     fn a_hospital_that_does_not_count_vouches_for_nobody() {
         let suspended = Source { suspended: true, ..row() };

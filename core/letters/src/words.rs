@@ -1,7 +1,8 @@
 //! Four words that two people compare, so that nobody stands between their devices.
 //!
-//! Both devices show four words over everything that went between them: the Invitation, the answer with its card, and both nonces. If somebody in
-//! between gave each side something else, the words differ. This is a short authentication string by commitment before reveal (S. Vaudenay,
+//! Both devices show four words over everything that went between them: the Invitation, the answer with its card, and
+//! both nonces. If somebody in between gave each side something else, the words differ. This is a short authentication
+//! string by commitment before reveal (S. Vaudenay,
 //! *Secure Communications over Insecure Channels Based on Short Authenticated Strings*, CRYPTO 2005), as ZRTP has it (RFC 6189 §4.4):
 //!
 //! 1. the patient's code holds a hash of a nonce of 32 random bytes: it is bound to the nonce, and tells nothing of it;
@@ -20,15 +21,16 @@
 //! | where the recipient's person says one word only, and the patient's listens for that one | 1 in 1,024 that it stands among the choices at all, and half of that is picked |
 //! | where the patient picks without comparing | 1 in 4: three times in four the Invitation is void, and nothing is granted |
 //!
-//! Nothing helps where the two people do not really speak to each other: whoever can speak with the voice of either, or shows its own screen, is not
-//! in between but at the end.
+//! Nothing helps where the two people do not really speak to each other: whoever can speak with the voice of either, or
+//! shows its own screen, is not in between but at the end.
 //!
 //! # Why picking, and why these decoys
 //!
-//! Whoever is asked "are these the same?" says yes. So the patient picks the words that the other screen shows among [`CHOICES`]. Each
-//! position has two words, and each of them stands in two of the choices, so that no single word decides. No choice is more alike to the others than any
-//! other is, so that looking at the list alone does not tell which one is right. The list follows from what was exchanged, and is the same each time it
-//! is shown: of two different lists the right one would be what they have in common.
+//! Whoever is asked "are these the same?" says yes. So the patient picks the words that the other screen shows among
+//! [`CHOICES`]. Each position has two words, and each of them stands in two of the choices, so that no single word
+//! decides. No choice is more alike to the others than any other is, so that looking at the list alone does not tell
+//! which one is right. The list follows from what was exchanged, and is the same each time it is shown: of two
+//! different lists the right one would be what they have in common.
 
 use core::fmt;
 
@@ -45,8 +47,8 @@ const WORDS: usize = 4;
 /// Bits of a word: its place in a list of 2,048.
 const BITS: u32 = 11;
 const LIST_LEN: u16 = 1 << BITS;
-/// Which positions of a choice have the other word: any two differ in two positions at least, each position is other in two of them, and taken together
-/// with any one of them they are the same set again.
+/// Which positions of a choice have the other word: any two differ in two positions at least, each position is other in
+/// two of them, and taken together with any one of them they are the same set again.
 const OTHER: [[bool; WORDS]; CHOICES] =
     [[false, false, false, false], [true, true, true, false], [false, true, true, true], [true, false, false, true]];
 
@@ -117,7 +119,8 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Over an Invitation, the answer to it, and the nonce that the Invitation committed to. That each is what it should be has been checked.
+    /// Over an Invitation, the answer to it, and the nonce that the Invitation committed to. That each is what it
+    /// should be has been checked.
     pub(crate) fn of(chain: &ChainId, invitation: InvitationId, answer: AnswerDigest, nonce: &Nonce) -> Self {
         let mut bytes = [0; 17];
         let preimage = domain::preimage(Tag::FOUR_WORDS, chain, &(invitation, answer, nonce));
@@ -175,7 +178,8 @@ mod tests {
         assert!(at.iter().all(|count| (180..=320).contains(count)), "{at:?}");
     }
 
-    /// Who only looks at the list learns nothing: every choice is as far from the others as any other, and each word stands in two of them.
+    /// Who only looks at the list learns nothing: every choice is as far from the others as any other, and each word
+    /// stands in two of them.
     #[test]
     fn no_single_word_decides_and_no_choice_looks_different() {
         for nonce in 0..200 {

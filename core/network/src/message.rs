@@ -92,8 +92,8 @@ pub enum Query {
     Newest(Inquiry),
     /// The newest blocks that sources vouch for: whoever was away too long goes on from one.
     Checkpoints,
-    /// What this source says of whoever has this long-term key. Asked by that person's own wallet, which shows the answer to others; nobody checks who
-    /// asks, so whoever knows the key can.
+    /// What this source says of whoever has this long-term key. Asked by that person's own wallet, which shows the
+    /// answer to others; nobody checks who asks, so whoever knows the key can.
     Credential(Key),
 }
 
@@ -185,8 +185,9 @@ pub enum Response {
     Newest(Box<SignedNewest>),
     /// To [`Query::Checkpoints`]. What they are worth, only who has believed something can tell.
     Checkpoints(List<SignedCheckpoint, MAX_CHECKPOINTS>),
-    /// To [`Query::Credential`]: its credential, signed just now, and the newest list of those that were ended. None where the source vouches for nobody
-    /// with that key; where it cannot say, since no list is signed yet, it is [`Response::Unavailable`].
+    /// To [`Query::Credential`]: its credential, signed just now, and the newest list of those that were ended. None
+    /// where the source vouches for nobody with that key; where it cannot say, since no list is signed yet, it is
+    /// [`Response::Unavailable`].
     Credential(Option<Box<Vouching>>),
 }
 

@@ -1,7 +1,8 @@
 //! Films: whether one is all there, as far as what it is packed in tells. Its frames are never decoded here.
 //!
-//! DICOM packs films as MP4 or as an MPEG-2 transport stream, or not at all (PS3.5 §8.2.5 to §8.2.9). The boxes of an MP4 say how long they are; packets of a
-//! transport stream are of one length; of what is not packed only MPEG-2 says that it is at its end.
+//! DICOM packs films as MP4 or as an MPEG-2 transport stream, or not at all (PS3.5 §8.2.5 to §8.2.9). The boxes of an
+//! MP4 say how long they are; packets of a transport stream are of one length; of what is not packed only MPEG-2 says
+//! that it is at its end.
 
 use std::io::{Read, Seek, SeekFrom};
 

@@ -1,8 +1,9 @@
 //! Lack: what an image's pixels are short of, by what it says of itself.
 //!
 //! It is for whoever asks whether images are whole and shows none. Frames are held against Number of Frames, native ones against their size, and encapsulated ones
-//! against how a codestream ends; films against what they are packed in. What nothing tells of, a film in no container or what this build cannot decode, is called
-//! untold, and neither whole nor short of anything. That nothing is found promises no picture.
+//! against how a codestream ends; films against what they are packed in. What nothing tells of, a film in no container
+//! or what this build cannot decode, is called untold, and neither whole nor short of anything. That nothing is found
+//! promises no picture.
 
 use std::io::{Read, Seek, SeekFrom};
 

@@ -1,7 +1,9 @@
-//! The words of a clinical document (HL7 CDA, release 2): titles and narrative, which is what a person is meant to read (§4.3.5).
+//! The words of a clinical document (HL7 CDA, release 2): titles and narrative, which is what a person is meant to read
+//! (§4.3.5).
 //!
-//! No XML library stands behind it. Nothing but text between tags is taken, entities that the document makes up are left as they stand, and nothing is ever
-//! fetched or expanded; so that no document can take more memory than it is long.
+//! No XML library stands behind it. Nothing but text between tags is taken, entities that the document makes up are
+//! left as they stand, and nothing is ever fetched or expanded; so that no document can take more memory than it is
+//! long.
 
 use clavicle_dicom::text::Charset;
 

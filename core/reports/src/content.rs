@@ -30,7 +30,8 @@ pub struct ReportContent {
     pub is_whole: bool,
     /// What is in it and is no text, in words.
     pub enclosed: Vec<String>,
-    /// What it says against itself, that it is not complete or not verified, and who stands by it. To be said before all else.
+    /// What it says against itself, that it is not complete or not verified, and who stands by it. To be said before
+    /// all else.
     pub warnings: Vec<String>,
 }
 

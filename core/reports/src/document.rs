@@ -1,4 +1,5 @@
-//! A report that is a DICOM document: a structured report, a selection of images, a PDF or a clinical document in an instance.
+//! A report that is a DICOM document: a structured report, a selection of images, a PDF or a clinical document in an
+//! instance.
 
 use std::io::{Read, Seek};
 

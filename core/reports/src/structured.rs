@@ -1,7 +1,8 @@
 //! A structured report in words: its tree line by line, in the order of the document, as a person would read it aloud.
 //!
-//! Headings are containers; what is coded is said by its meaning; a number has its unit. Other instances are named by whoever knows the study: a line keeps their UIDs until
-//! then ([`text`]). What it says against itself, that it is partial or that nobody verified it, is said before all else.
+//! Headings are containers; what is coded is said by its meaning; a number has its unit. Other instances are named by
+//! whoever knows the study: a line keeps their UIDs until then ([`text`]). What it says against itself, that it is
+//! partial or that nobody verified it, is said before all else.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -137,7 +138,8 @@ fn verified(by: &Verifier) -> String {
     format!("verified by {who}{}", Moment::parse(&by.when).map(|when| format!(", {when}")).unwrap_or_default())
 }
 
-/// The text of these lines, with instances as `name` calls them; none is of another study. As much of it as is shown, and whether that is all.
+/// The text of these lines, with instances as `name` calls them; none is of another study. As much of it as is shown,
+/// and whether that is all.
 #[must_use]
 pub fn text(lines: &[Line], name: &dyn Fn(&Uid) -> Option<InstanceName>) -> (String, bool) {
     let mut all = String::new();
@@ -233,7 +235,8 @@ fn short(item: &ContentItem) -> String {
     short
 }
 
-/// What an item says, without those below it and without the names of instances. Empty of a container without a heading.
+/// What an item says, without those below it and without the names of instances. Empty of a container without a
+/// heading.
 fn said(item: &ContentItem, others: &BTreeMap<Vec<u32>, String>) -> String {
     let value = match &item.value {
         ContentValue::Container | ContentValue::Instance { .. } => String::new(),

@@ -145,7 +145,8 @@ pub trait Reader: fmt::Debug + Send + Sync {
         ask(self, &ReadReport { media_type }, file)
     }
 
-    /// Draws a page of an open PDF, which may be on no disk and in an instance: the one with this number, from one, `longest` pixels along its longer side.
+    /// Draws a page of an open PDF, which may be on no disk and in an instance: the one with this number, from one,
+    /// `longest` pixels along its longer side.
     ///
     /// # Errors
     /// [`ReadError`] when the file cannot be read; inside, [`PdfError`] when it can, and the page cannot be drawn.
@@ -166,10 +167,12 @@ pub trait Reader: fmt::Debug + Send + Sync {
         ask(self, &ReadDocument, file)
     }
 
-    /// Reads the text of the one QR code in an open picture, which may be on no disk. It takes [`TIME`](crate::TIME) and a little more at most.
+    /// Reads the text of the one QR code in an open picture, which may be on no disk. It takes [`TIME`](crate::TIME)
+    /// and a little more at most.
     ///
     /// # Errors
-    /// [`ReadError`] when the file cannot be read; inside, [`PictureError`](clavicle_letters::code::PictureError) when it can, and there is no code.
+    /// [`ReadError`] when the file cannot be read; inside, [`PictureError`](clavicle_letters::code::PictureError) when
+    /// it can, and there is no code.
     #[cfg(feature = "codes")]
     fn read_code(&self, file: &File) -> Result<Result<String, clavicle_letters::code::PictureError>, ReadError> {
         ask(self, &job::ReadCode, file)

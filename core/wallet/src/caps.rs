@@ -1,14 +1,16 @@
 //! Caps: how soon, and how often, this wallet lets anybody in, set by somebody who may be made to.
 //!
-//! Tightening counts at once. Loosening counts when the time has passed that the cap gave before: whoever takes the phone cannot have it both ways in one
-//! sitting. Time is the ledger's: a clock that is set ahead loosens nothing. Revocations have no caps.
+//! Tightening counts at once. Loosening counts when the time has passed that the cap gave before: whoever takes the
+//! phone cannot have it both ways in one sitting. Time is the ledger's: a clock that is set ahead loosens nothing.
+//! Revocations have no caps.
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::time::{DAY_MS, Timestamp};
 
 /// A week, in milliseconds.
 pub(crate) const WEEK_MS: u64 = 7 * DAY_MS;
-/// The longest that a grant can be made to wait, in milliseconds: longer would lock the person out of their own consent.
+/// The longest that a grant can be made to wait, in milliseconds: longer would lock the person out of their own
+/// consent.
 pub(crate) const MAX_WAIT_MS: u64 = 30 * DAY_MS;
 
 /// How soon and how often.

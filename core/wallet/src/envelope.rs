@@ -2,8 +2,8 @@
 //! mailbox.
 //!
 //! All of it is made here, of what the ledger has proven, of keys that are made for one study or one card, and of
-//! random bytes. The device's clock is not among what is passed in, but for the day of a grant that is signed without a network: two phones differ by more than a second, so that
-//! a time taken from one is as good as a name.
+//! random bytes. The device's clock is not among what is passed in, but for the day of a grant that is signed without a
+//! network: two phones differ by more than a second, so that a time taken from one is as good as a name.
 //!
 //! # Every byte, and where it is from
 //!
@@ -153,7 +153,8 @@ pub struct GrantRequest {
 }
 
 impl GrantRequest {
-    /// For so long from now on, with what later revisions bring, while the source reaches the ledger, and nothing else is asked.
+    /// For so long from now on, with what later revisions bring, while the source reaches the ledger, and nothing else
+    /// is asked.
     #[must_use]
     pub const fn new(for_ms: u64, purpose: PurposeOfUse) -> Self {
         let conditions = Conditions { openings: None, view_only: false, members_of: None, data_use: Ascending::new() };
@@ -161,7 +162,8 @@ impl GrantRequest {
     }
 }
 
-/// The Terms of a grant of all of a study in this edition. Where nothing else is asked, they are such as could always be signed.
+/// The Terms of a grant of all of a study in this edition. Where nothing else is asked, they are such as could always
+/// be signed.
 pub(crate) fn terms(
     head: Head,
     blinding: [u8; 32],

@@ -84,7 +84,8 @@ pub enum WalletError {
          the clock is right"
     )]
     Checkpoint(#[source] CheckpointError),
-    /// A relay's proof that does not hold: of a row or its absence, of an inclusion, or of something else than was asked for.
+    /// A relay's proof that does not hold: of a row or its absence, of an inclusion, or of something else than was
+    /// asked for.
     #[error("a relay's proof does not hold; it was not believed")]
     Proof(#[source] Box<dyn Error + Send + Sync>),
     /// A relay answered something else.

@@ -92,7 +92,8 @@ pub struct Moving {
     pub envelope: Envelope,
 }
 
-/// That the ledger knows keys of this wallet which it does not know itself: it is an older copy, or there is another with its number. One row.
+/// That the ledger knows keys of this wallet which it does not know itself: it is an older copy, or there is another
+/// with its number. One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct OlderCopy {
     /// When that was found.

@@ -47,7 +47,8 @@ pub enum ExportError {
     Random(#[source] getrandom::Error),
 }
 
-/// Writes studies on a medium: the new folder `out`, or a new file if its name ends in .zip. `seen` is told how many files are done, and of how many.
+/// Writes studies on a medium: the new folder `out`, or a new file if its name ends in .zip. `seen` is told how many
+/// files are done, and of how many.
 ///
 /// # Errors
 /// [`ExportError`].

@@ -1,6 +1,8 @@
-//! A workstation without a screen: what is done with the images of a study, by a command line, a window or a phone alike.
+//! A workstation without a screen: what is done with the images of a study, by a command line, a window or a phone
+//! alike.
 //!
-//! It stands above the application, which owns the wallet, and above the rooms that read images. What is to be done with a study of a wallet goes one way:
+//! It stands above the application, which owns the wallet, and above the rooms that read images. What is to be done
+//! with a study of a wallet goes one way:
 //!
 //! ```text
 //! App ── OpenOwn, OpenGranted ──► OpenStudy     fetched as far as it can be
@@ -11,9 +13,9 @@
 //! a folder ──────────────────────────────────────────┘
 //! ```
 //!
-//! Hostile bytes are read by the [`Reader`](clavicle_sandbox::reader::Reader) that is passed in, and images of a wallet are opened into memory alone. It
-//! knows no command line and no screen, keeps nothing, and asks nobody: what a person has to decide it gives back as an error with a name, what was done as
-//! a value that its caller puts into words.
+//! Hostile bytes are read by the [`Reader`](clavicle_sandbox::reader::Reader) that is passed in, and images of a wallet
+//! are opened into memory alone. It knows no command line and no screen, keeps nothing, and asks nobody: what a person
+//! has to decide it gives back as an error with a name, what was done as a value that its caller puts into words.
 //!
 //! ```no_run
 //! use std::path::Path;

@@ -1,4 +1,5 @@
-//! A study that lies sealed in a wallet, looked at: what is there of it, who it is about, and its reports. Bytes are opened into memory alone.
+//! A study that lies sealed in a wallet, looked at: what is there of it, who it is about, and its reports. Bytes are
+//! opened into memory alone.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -102,8 +103,8 @@ fn whose(images: &Images, reader: &dyn Reader) -> Option<Whose> {
     reader.pick_open(&opened(images, &item).ok()?).ok().map(|picked| Whose::of(&picked))
 }
 
-/// What people call these instances, of those that the study has. One that did not arrive has no number that could be looked up, and of very large ones only the
-/// first are opened for it.
+/// What people call these instances, of those that the study has. One that did not arrive has no number that could be
+/// looked up, and of very large ones only the first are opened for it.
 fn names_of(images: &Images, wanted: &[Uid], reader: &dyn Reader) -> BTreeMap<Uid, InstanceName> {
     let (mut names, mut left) = (BTreeMap::new(), MOST_FOR_NAMES);
     for series in images.listing().series() {

@@ -1,4 +1,5 @@
-//! Whether the images of a wallet's study may be used: asked before they are, and written down where it is in spite of something.
+//! Whether the images of a wallet's study may be used: asked before they are, and written down where it is in spite of
+//! something.
 
 use std::path::Path;
 
@@ -81,7 +82,8 @@ pub struct UsableStudy {
 }
 
 impl UsableStudy {
-    /// Says whether a study may be used. `in_spite_of` is the explicit word: then what speaks against it is written down in the wallet first.
+    /// Says whether a study may be used. `in_spite_of` is the explicit word: then what speaks against it is written
+    /// down in the wallet first.
     ///
     /// # Errors
     /// [`UsageError`].
@@ -154,7 +156,8 @@ enum Verdict {
 }
 
 fn verdict(objection: Objection, usage: Usage<'_>, person: Person, in_spite_of: bool) -> Verdict {
-    // Patients may look at what is suspended: the hospital goes on serving it to them. What was replaced anybody may, once that is said.
+    // Patients may look at what is suspended: the hospital goes on serving it to them. What was replaced anybody may,
+    // once that is said.
     let may_look = matches!(usage, Usage::View { .. })
         && match objection {
             Objection::Standing(Standing::Suspended(_)) => person == Person::Patient,

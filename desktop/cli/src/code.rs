@@ -41,8 +41,8 @@ pub enum ReadCodeError {
     TooLarge(PathBuf),
 }
 
-/// Reads a code from what a person gave: the code itself, or the path of a file with its picture (PNG, JPEG or WebP) or its text. Anybody may have made a
-/// picture: it is read wherever `reader` has it done, and for so long as that waits.
+/// Reads a code from what a person gave: the code itself, or the path of a file with its picture (PNG, JPEG or WebP) or
+/// its text. Anybody may have made a picture: it is read wherever `reader` has it done, and for so long as that waits.
 ///
 /// # Errors
 /// [`ReadCodeError`].
@@ -65,7 +65,8 @@ pub fn read_code<C: Code>(given: &OsStr, reader: &dyn Reader) -> Result<C, ReadC
     Ok(from_text(&text)?)
 }
 
-/// The text of the code in a picture. What was given may have been a pipe: a reader is handed a file of the bytes that came.
+/// The text of the code in a picture. What was given may have been a pipe: a reader is handed a file of the bytes that
+/// came.
 fn in_picture(mut bytes: &[u8], reader: &dyn Reader) -> Result<String, ReadCodeError> {
     let file = in_memory(&mut bytes).map_err(|error| ReadCodeError::Unread(ReadError::Io(error)))?;
     let read = reader.read_code(&file).map_err(|error| match error {

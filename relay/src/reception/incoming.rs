@@ -32,7 +32,8 @@ struct Counted {
     shares: Shares,
     /// What was acknowledged.
     day: DayShares,
-    /// Whose each file is, as far as known, by its name in the folder: whoever receives objects and whoever gathers them may call the folder differently.
+    /// Whose each file is, as far as known, by its name in the folder: whoever receives objects and whoever gathers
+    /// them may call the folder differently.
     files: BTreeMap<OsString, (Option<Sender>, u64)>,
 }
 
@@ -187,7 +188,8 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 
-    /// A relay whose `--dir` was relative forgot who sent what, and counted what it had taken in as waiting, until nobody had room any more.
+    /// A relay whose `--dir` was relative forgot who sent what, and counted what it had taken in as waiting, until
+    /// nobody had room any more.
     #[test]
     fn the_folder_may_be_called_differently_by_who_receives_and_who_gathers() {
         let folder = tempfile::tempdir().unwrap();

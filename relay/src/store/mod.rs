@@ -150,8 +150,8 @@ const CACHE_BYTES: usize = 32 * 1024 * 1024;
 /// The memory that a small store may use for its cache.
 const SMALL_CACHE_BYTES: usize = 2 * 1024 * 1024;
 
-/// Opens a database at `path`, or makes it. redb writes its mark last, and opens nothing that has content and no mark: a new one gets its name when
-/// it is whole, so that whoever is killed meanwhile can begin anew.
+/// Opens a database at `path`, or makes it. redb writes its mark last, and opens nothing that has content and no mark:
+/// a new one gets its name when it is whole, so that whoever is killed meanwhile can begin anew.
 pub(crate) fn database(path: &Path, cache_bytes: usize) -> Result<Database, redb::Error> {
     let mut builder = Database::builder();
     builder.set_cache_size(cache_bytes);

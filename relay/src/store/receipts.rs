@@ -23,10 +23,11 @@
 //!
 //! # Openings are counted where they are written
 //!
-//! Terms may say how often a study is opened. The count is in the commit that the receipt is in, by the one writer: of two that come at once for the
-//! last opening one has it, and a relay that is killed has both or neither. An opening that was not finished is gone on with for a day by who names
-//! its receipt; that is none more. Counts are kept while the grant can live, as long as this store is: without it they begin again, and from an older copy
-//! they go on as they were then, so that a grant is good for more openings than its Terms say.
+//! Terms may say how often a study is opened. The count is in the commit that the receipt is in, by the one writer: of
+//! two that come at once for the last opening one has it, and a relay that is killed has both or neither. An opening
+//! that was not finished is gone on with for a day by who names its receipt; that is none more. Counts are kept while
+//! the grant can live, as long as this store is: without it they begin again, and from an older copy they go on as they
+//! were then, so that a grant is good for more openings than its Terms say.
 //!
 //! # What keeps it bounded
 //!

@@ -1,4 +1,5 @@
-//! Openings: counted with their receipts, in one step. Never one more than the terms allow, whoever comes at once and whenever the relay dies.
+//! Openings: counted with their receipts, in one step. Never one more than the terms allow, whoever comes at once and
+//! whenever the relay dies.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead as _, BufReader};

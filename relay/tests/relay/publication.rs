@@ -1,4 +1,5 @@
-//! Revisions of studies that somebody holds come to the ledger: each, in its order and once, however often the relay is killed.
+//! Revisions of studies that somebody holds come to the ledger: each, in its order and once, however often the relay is
+//! killed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -33,7 +34,8 @@ use crate::journal::{BLOCKS, Chance, END, FOLDER, SEED, kill_again_and_again, ne
 const STUDIES: u64 = 3;
 /// So many reports a study has; then one takes the place of another.
 const REPORTS: usize = 4;
-/// Where it is written down what was acknowledged: a line for each change, with the study and the root of its newest manifest.
+/// Where it is written down what was acknowledged: a line for each change, with the study and the root of its newest
+/// manifest.
 const ACKNOWLEDGED: &str = "acknowledged";
 
 /// The clock of this process, which follows the chain's.

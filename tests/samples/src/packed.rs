@@ -15,7 +15,8 @@ pub const QUARANTINE: &str = include_str!("../packed/quarantine.json");
 /// See [`STUDIES`].
 pub const STATUS: &str = include_str!("../packed/status.json");
 
-/// The folder of another relay, `mercy` too, that was killed with two objects in `incoming/` that it had acknowledged; it is alone in its network.
+/// The folder of another relay, `mercy` too, that was killed with two objects in `incoming/` that it had acknowledged;
+/// it is alone in its network.
 pub const INCOMING: &[u8] = include_bytes!("../packed/incoming.tar.gz");
 
 /// The wallet of the patient, `ana`: a study with its images, two grants, one of them revoked, and that not final.

@@ -5,7 +5,8 @@ use clavicle_ledger::id::ManifestRoot;
 use clavicle_ledger::terms::{PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::Timestamp;
 
-/// Terms for treatment, from one time until another: for everything in the study of this manifest, and in its later ones.
+/// Terms for treatment, from one time until another: for everything in the study of this manifest, and in its later
+/// ones.
 #[must_use]
 pub fn terms(not_before: Timestamp, expires: Timestamp, manifest_root: ManifestRoot) -> Terms {
     Terms {

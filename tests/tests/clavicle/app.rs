@@ -115,7 +115,8 @@ fn open_granted(world: &World) -> OpenGranted {
     OpenGranted { begin: world.study.to_string() }
 }
 
-/// What a window does as the command line does: a copy of what has ended is used only by an explicit word, and that is on record.
+/// What a window does as the command line does: a copy of what has ended is used only by an explicit word, and that is
+/// on record.
 async fn used_only_in_spite_of_its_end(rossi: &App, world: &World) {
     let export = Usage::Export { out: Path::new("cd") };
     let open = done(rossi.send(open_granted(world))).await;

@@ -1,4 +1,5 @@
-//! Letting in somebody who is not known yet, against four real hospitals, by commands and state alone; and those who try to come in between.
+//! Letting in somebody who is not known yet, against four real hospitals, by commands and state alone; and those who
+//! try to come in between.
 
 use clavicle_app::{
     AnswerInvitation, AnswerRow, App, AskStudies, AskWho, BringIn, FetchGranted, GrantInvited, InvitationRow,
@@ -83,7 +84,8 @@ async fn refused<C: clavicle_app::Ask>(app: &App, command: C) -> Trouble {
     soon(app.send(command).unwrap().ended()).await.err().expect("it was done")
 }
 
-/// Ana lets Dr Rossi in, whom she has never heard of, with a hospital that fails on the way, taps that come twice, and a clock that is a minute off.
+/// Ana lets Dr Rossi in, whom she has never heard of, with a hospital that fails on the way, taps that come twice, and
+/// a clock that is a minute off.
 #[tokio::test]
 async fn a_stranger_is_let_in_by_four_words_while_a_hospital_is_down() {
     let mut world = World::new();
@@ -233,7 +235,8 @@ async fn who_comes_in_between_is_granted_nothing() {
     }
 }
 
-/// In the air: no hospital is reached. The grant is signed as a code, somebody else submits it, and the letter comes when Ana has landed.
+/// In the air: no hospital is reached. The grant is signed as a code, somebody else submits it, and the letter comes
+/// when Ana has landed.
 #[tokio::test]
 async fn a_grant_that_is_signed_without_a_network_is_submitted_by_anybody() {
     let mut world = World::new();
@@ -272,7 +275,8 @@ async fn a_grant_that_is_signed_without_a_network_is_submitted_by_anybody() {
     }
 }
 
-/// By a link and the telephone: nobody has checked the name, so that it is little, begins later, and can be ended before. What was used is used.
+/// By a link and the telephone: nobody has checked the name, so that it is little, begins later, and can be ended
+/// before. What was used is used.
 #[tokio::test]
 async fn from_afar_an_unchecked_name_gets_little_and_not_at_once() {
     let world = World::new();

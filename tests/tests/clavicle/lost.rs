@@ -128,8 +128,8 @@ fn instants() -> u64 {
     if std::env::var_os("CLAVICLE_LONG").is_some() { 100 } else { 10 }
 }
 
-/// Gives a command once for each instant, killed then, and at last without. They are spread over twice the time that it takes, in an order that
-/// differs from run to run.
+/// Gives a command once for each instant, killed then, and at last without. They are spread over twice the time that it
+/// takes, in an order that differs from run to run.
 pub(crate) fn killed_at_random(cluster: &Cluster, arguments: &[&str], mut before_each: impl FnMut(u64)) -> Value {
     let seed = u64::from(std::process::id());
     for number in 0..instants() {
@@ -214,7 +214,8 @@ fn a_hospital_gives_back_what_was_lost_when_two_agree_and_nobody_says_no() {
     assert!(word == "pickup" && why.contains("it is taken with `recover`"), "{why}");
     assert_eq!(recover(&cluster, "new", &code), "asked");
     assert_eq!(recover(&cluster, "new", &code), "waits");
-    // Whoever has the key is told at the next start, whatever it is for, and before all else where what waits is asked for.
+    // Whoever has the key is told at the next start, whatever it is for, and before all else where what waits is asked
+    // for.
     let said = cluster.try_person(&["wallet", "grants", "--dir", "ana"]);
     assert!(said.stderr.contains("WARNING: a hospital was asked to give one of your studies"), "{said:?}");
     let waits = cluster.person(&["wallet", "--dir", "ana"]);

@@ -60,7 +60,8 @@ fn who_fetched_is_told_of_revision_suspension_and_withdrawal() {
     assert_eq!(told(&cluster, "bianchi", |_| true), Value::Null);
 }
 
-/// What was granted anew lay in a mailbox, and whoever looked at the study was told that it had been revoked, and before the first letter that there is no such study.
+/// What was granted anew lay in a mailbox, and whoever looked at the study was told that it had been revoked, and
+/// before the first letter that there is no such study.
 #[test]
 fn who_looks_at_a_study_need_not_ask_for_letters_first() {
     let cluster = Cluster::running();

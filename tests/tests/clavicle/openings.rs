@@ -1,4 +1,5 @@
-//! Grants that say more: how often a study may be opened, that it is only looked at, from when on, several at once; and caps that a patient sets.
+//! Grants that say more: how often a study may be opened, that it is only looked at, from when on, several at once; and
+//! caps that a patient sets.
 
 use std::fs;
 

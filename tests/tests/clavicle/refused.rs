@@ -104,8 +104,8 @@ fn a_refused_grant_leaves_nothing_behind_and_who_asks_does_not_look() {
     assert_eq!((how(granted.id), how(brief.id)), (Some(HowEnded::Revoked), Some(HowEnded::Over)));
 }
 
-/// One relay refused it, and somebody who had seen it gave it to a hospital once more, when none would refuse it any more. The patient had been told that it was refused, her list of grants
-/// had nothing of it, and it was in force.
+/// One relay refused it, and somebody who had seen it gave it to a hospital once more, when none would refuse it any
+/// more. The patient had been told that it was refused, her list of grants had nothing of it, and it was in force.
 #[test]
 fn a_grant_that_was_refused_and_is_executed_all_the_same_is_listed_and_can_be_ended() {
     let cluster = Cluster::running();

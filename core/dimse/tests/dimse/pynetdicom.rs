@@ -63,7 +63,8 @@ fn four_associations_at_once() {
         &files.each_ref().map(|path| path.to_str().unwrap()),
     );
     assert_eq!(said.matches("0x0").count(), 40, "{said}");
-    // On a machine that has much to do its threads lose a response now and then, and send the image again over another association.
+    // On a machine that has much to do its threads lose a response now and then, and send the image again over another
+    // association.
     let lost = said.matches("lost").count();
     let ended = receiver.record.ended(4 + lost);
     let whole = ended.iter().filter(|one| (one.stored, one.end) == (10, End::Released)).count();

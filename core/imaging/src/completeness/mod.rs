@@ -89,7 +89,8 @@ pub struct SeriesCompleteness {
     pub stacks: Vec<Stack>,
     /// Instances whose pixels are not all there.
     pub lacking: Vec<Lacking>,
-    /// Instances of which nothing tells whether they are: films without a container, as a rule. It speaks neither for missing images nor against.
+    /// Instances of which nothing tells whether they are: films without a container, as a rule. It speaks neither for
+    /// missing images nor against.
     pub untold: Vec<Untold>,
     /// Instances that are listed and not there.
     pub absent: Vec<Absent>,

@@ -235,8 +235,8 @@ impl Entry {
         }
     }
 
-    /// What is written down when `remote`, which said `hello`, is let in to this revision with this root. Which opening it is, and whether it goes
-    /// on with another, is found out when it is written.
+    /// What is written down when `remote`, which said `hello`, is let in to this revision with this root. Which opening
+    /// it is, and whether it goes on with another, is found out when it is written.
     #[must_use]
     pub fn opens(chain: &ChainId, remote: Key, hello: &SignedHello, current: (u32, ManifestRoot)) -> Self {
         let digest = |actor: &Option<Actor>| actor.as_ref().and_then(|actor| actor.credential_digest(chain));

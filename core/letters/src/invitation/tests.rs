@@ -1,4 +1,5 @@
-//! What an Invitation, an answer and an opening hold together with; and what somebody in between gains, played out with words of eight bits.
+//! What an Invitation, an answer and an opening hold together with; and what somebody in between gains, played out with
+//! words of eight bits.
 
 use std::cell::Cell;
 
@@ -195,13 +196,14 @@ fn won(game: impl Fn(&Draw) -> bool) -> u32 {
     (0..GAMES).map(|_| u32::from(game(&draw))).sum()
 }
 
-/// One in 256 is 8 of these games. By birthday it would be nearly all of them: see [`without_a_commitment_grinding_wins`].
+/// One in 256 is 8 of these games. By birthday it would be nearly all of them: see
+/// [`without_a_commitment_grinding_wins`].
 fn is_by_chance_alone(won: u32) -> bool {
     won <= 24
 }
 
-/// He shows the recipient an Invitation of his own, has its answer, and so knows its words. What he answers the patient he can choose among as many as he
-/// likes, and has to send before the patient's nonce is known.
+/// He shows the recipient an Invitation of his own, has its answer, and so knows its words. What he answers the patient
+/// he can choose among as many as he likes, and has to send before the patient's nonce is known.
 #[test]
 fn whoever_grinds_answers_has_one_chance() {
     let (mine, theirs) = (InvitationId::from_bytes([1; 32]), InvitationId::from_bytes([2; 32]));
@@ -217,8 +219,8 @@ fn whoever_grinds_answers_has_one_chance() {
     assert!(is_by_chance_alone(won), "{won} of {GAMES}");
 }
 
-/// The other way round: he answers the patient first, has the nonce opened, and so knows the patient's words. What he shows the recipient commits
-/// him before the recipient's nonce is known.
+/// The other way round: he answers the patient first, has the nonce opened, and so knows the patient's words. What he
+/// shows the recipient commits him before the recipient's nonce is known.
 #[test]
 fn whoever_grinds_invitations_has_one_chance() {
     let theirs = InvitationId::from_bytes([2; 32]);
@@ -234,7 +236,8 @@ fn whoever_grinds_invitations_has_one_chance() {
     assert!(is_by_chance_alone(won), "{won} of {GAMES}");
 }
 
-/// What the commitment is for: had the patient's nonce stood in the code, an answer would be found that fits, nearly always. (So these games can be lost.)
+/// What the commitment is for: had the patient's nonce stood in the code, an answer would be found that fits, nearly
+/// always. (So these games can be lost.)
 #[test]
 fn without_a_commitment_grinding_wins() {
     let (mine, theirs) = (InvitationId::from_bytes([1; 32]), InvitationId::from_bytes([2; 32]));

@@ -65,9 +65,9 @@ pub trait Counter: Send + Sync + 'static {
     /// [`Denied`].
     fn open(&self, remote: Key, ticket: TicketHash, knows: bool) -> Result<Offers, Denied>;
 
-    /// Co-signs the definition of a study that was `offered` on this ticket to the wallet with this key, or a step of its recovery, where the ticket is for
-    /// that, and submits it. One that was submitted before is
-    /// submitted again, and comes to the same envelope.
+    /// Co-signs the definition of a study that was `offered` on this ticket to the wallet with this key, or a step of
+    /// its recovery, where the ticket is for that, and submits it. One that was submitted before is submitted again,
+    /// and comes to the same envelope.
     ///
     /// # Errors
     /// Why not, in words for the patient.

@@ -9,7 +9,8 @@ const PER_SAMPLE: usize = 64;
 /// Bytes that it may set aside for an image of any size.
 const AT_LEAST: usize = 8 << 20;
 
-/// Whether a codestream ends before it should. It says how long each of its parts is, so that nothing has to be decoded for it.
+/// Whether a codestream ends before it should. It says how long each of its parts is, so that nothing has to be decoded
+/// for it.
 pub(super) fn is_cut_off(frame: &[u8], layout: &Layout) -> Result<bool, CodecError> {
     let damaged = |_| CodecError::Damaged { codec: Codec::JpegXl, what: "it breaks the standard" };
     let mut begun = JxlImage::builder()

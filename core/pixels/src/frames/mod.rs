@@ -241,7 +241,8 @@ impl<S: Read + Seek> Frames<S> {
     }
 
     /// Whether a frame, counted from 0, ends before it should. Native ones are measured. A codestream of the JPEG family ends with a marker, and what is
-    /// encoded in a simpler way is decoded. One of JPEG XL says how long its parts are. Films have no frames here: see [`lack`](crate::lack).
+    /// encoded in a simpler way is decoded. One of JPEG XL says how long its parts are. Films have no frames here: see
+    /// [`lack`](crate::lack).
     ///
     /// # Errors
     /// [`FramesError`].

@@ -1,5 +1,6 @@
-//! Real files of others, each damaged in ten ways. Where pydicom still gives pixels and the file is read here, they are equal; or the difference has a reason that is looked for
-//! and found: the damage is in a codestream, where decoders go on in their own ways, or an attribute is read as something else.
+//! Real files of others, each damaged in ten ways. Where pydicom still gives pixels and the file is read here, they are
+//! equal; or the difference has a reason that is looked for and found: the damage is in a codestream, where decoders go
+//! on in their own ways, or an attribute is read as something else.
 
 use std::path::{Path, PathBuf};
 

@@ -52,8 +52,9 @@ fn limit() -> io::Result<()> {
 
 /// Leaves nothing to call the system for but reading what is open, answering, and memory. What calls for more is ended by the system.
 ///
-/// Two calls look as if they were for something else, and give nothing away that a hostile file could use. `getrandom` seeds hash maps, which decoders have; `rxing` notes at
-/// which time it found a code, which asks the kernel's page of the time, and by `clock_gettime` where there is none.
+/// Two calls look as if they were for something else, and give nothing away that a hostile file could use. `getrandom`
+/// seeds hash maps, which decoders have; `rxing` notes at which time it found a code, which asks the kernel's page of
+/// the time, and by `clock_gettime` where there is none.
 fn shut_in() -> io::Result<()> {
     let allowed = [
         libc::SYS_read,

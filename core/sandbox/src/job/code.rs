@@ -31,7 +31,8 @@ impl Job for ReadCode {
     }
 
     fn received(sent: Self::Sent) -> Option<Self::Answer> {
-        // No longer than a code can be. That it is another than the picture shows is no gain to anybody: a picture can show any.
+        // No longer than a code can be. That it is another than the picture shows is no gain to anybody: a picture can
+        // show any.
         let is_fit = sent.as_ref().map_or(true, |text| text.len() <= MAX_TEXT_LEN);
         is_fit.then_some(sent)
     }

@@ -1,4 +1,5 @@
-//! Reads what a document says that is an instance: a structured report, a selection of images, a document in an instance.
+//! Reads what a document says that is an instance: a structured report, a selection of images, a document in an
+//! instance.
 
 use std::io::{Read, Seek};
 use std::panic::{self, AssertUnwindSafe};

@@ -1,4 +1,5 @@
-//! Asking: a question goes to one relay after another until one answers, or to all at once. Nothing of an answer is believed here.
+//! Asking: a question goes to one relay after another until one answers, or to all at once. Nothing of an answer is
+//! believed here.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
@@ -100,7 +101,8 @@ impl Ledger {
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks relays, one after another, until one has an answer. One that takes long is not waited for before the next is asked.
+    /// Asks relays, one after another, until one has an answer. One that takes long is not waited for before the next
+    /// is asked.
     pub(super) async fn ask(&self, request: &Request) -> Result<Response, WalletError> {
         let relays = self.relays()?;
         let (mut next, mut last) = (relays.iter(), None);
@@ -166,8 +168,9 @@ impl Ledger {
         self.connect(&relay).await.map_err(|error| WalletError::NoRelay(Some(error)))
     }
 
-    /// Who holds what, of all holders whose keys begin like this, as several relays have it; none if that is more than they answer at once.
-    /// Nothing of it is proven: what one relay leaves out another may know, and what is there [`Ledger::rows`] proves.
+    /// Who holds what, of all holders whose keys begin like this, as several relays have it; none if that is more than
+    /// they answer at once. Nothing of it is proven: what one relay leaves out another may know, and what is there
+    /// [`Ledger::rows`] proves.
     ///
     /// # Errors
     /// [`WalletError::NoRelay`] when none answers.

@@ -29,8 +29,9 @@ pub struct Proven {
 }
 
 impl Ledger {
-    /// Starts afresh from a checkpoint, if nothing is believed any more, or not yet, and hospitals do not vouch together for a block ([`Ledger::wake`]): on the
-    /// word of whoever gave it, which is to be a hospital that the person stands before. What is still believed stays, whoever says what.
+    /// Starts afresh from a checkpoint, if nothing is believed any more, or not yet, and hospitals do not vouch
+    /// together for a block ([`Ledger::wake`]): on the word of whoever gave it, which is to be a hospital that the
+    /// person stands before. What is still believed stays, whoever says what.
     ///
     /// # Errors
     /// [`WalletError`]: [`WalletError::NoCheckpoint`] when no relay knows the block.
@@ -138,7 +139,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Rows of the newest state, or their absence, proven. When it is time, the first time above all, it is looked besides where relays are.
+    /// Rows of the newest state, or their absence, proven. When it is time, the first time above all, it is looked
+    /// besides where relays are.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -185,7 +187,8 @@ impl Ledger {
         self.check_inclusion(&included.header, &included.proof, hash).await.map(Some)
     }
 
-    /// Believes the header of something that happened once, from before the newest perhaps, and decided by others than those trusted now.
+    /// Believes the header of something that happened once, from before the newest perhaps, and decided by others than
+    /// those trusted now.
     ///
     /// # Errors
     /// [`WalletError`].

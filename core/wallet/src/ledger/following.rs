@@ -31,7 +31,8 @@ impl Ledger {
         }
     }
 
-    /// Reads the directory, first of all where the relays of these sources are. What cannot be read now stays as it is known.
+    /// Reads the directory, first of all where the relays of these sources are. What cannot be read now stays as it is
+    /// known.
     pub async fn look_up(&mut self, wanted: &[SourceId]) {
         // What is missed from here on is missed anew.
         self.missed.store(false, Ordering::Relaxed);

@@ -57,7 +57,8 @@ pub trait Keep: Send {
 }
 
 impl Ledger {
-    /// Opens a mailbox at relays until `count` keep it. Each asks for some computing, of which `progress` is told how many parts are done, and of how many.
+    /// Opens a mailbox at relays until `count` keep it. Each asks for some computing, of which `progress` is told how
+    /// many parts are done, and of how many.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -96,7 +97,8 @@ impl Ledger {
         kept
     }
 
-    /// Has one relay keep a mailbox, for what it asks; and collects from it once, since relays that are full let go what nobody has collected from.
+    /// Has one relay keep a mailbox, for what it asks; and collects from it once, since relays that are full let go
+    /// what nobody has collected from.
     async fn open_at(
         &self,
         (relay, mut client): (SourceId, Client),
@@ -151,11 +153,13 @@ impl Ledger {
         taken
     }
 
-    /// Collects from mailboxes, at all relays that keep them at once, over one connection each: a message is handed to `keep` with its mailbox's
-    /// place in `mailboxes`, and thrown away at the relay once `keep` has it. `progress` is told how many mailboxes were reached, and of how many.
+    /// Collects from mailboxes, at all relays that keep them at once, over one connection each: a message is handed to
+    /// `keep` with its mailbox's place in `mailboxes`, and thrown away at the relay once `keep` has it. `progress` is
+    /// told how many mailboxes were reached, and of how many.
     ///
-    /// Nobody is waited for who does not answer when all mailboxes have been reached at another. (To a relay the mailboxes that it keeps of one wallet
-    /// are seen to be one's; that they are asked for in one moment, from one address, tells it so anyway.)
+    /// Nobody is waited for who does not answer when all mailboxes have been reached at another. (To a relay the
+    /// mailboxes that it keeps of one wallet are seen to be one's; that they are asked for in one moment, from one
+    /// address, tells it so anyway.)
     ///
     /// # Errors
     /// Those of `keep`, and of the system.
@@ -224,7 +228,8 @@ impl Ledger {
         let mut waiting: VecDeque<Turn<'_>> = mailboxes.into_iter().map(|(place, key)| Turn::new(place, key)).collect();
         let (mut asked, mut challenge) = (BTreeMap::new(), None);
         loop {
-            // One challenge serves the whole connection for a minute at least. While one is fetched nothing else is under way.
+            // One challenge serves the whole connection for a minute at least. While one is fetched nothing else is
+            // under way.
             if challenge.is_none() && asked.is_empty() {
                 match client.ask(Request::Mailbox(Box::new(MailboxRequest::Challenge))).await.map_err(unreachable)? {
                     Response::Mailbox(MailboxResponse::Challenge(fresh)) => challenge = Some(fresh),
@@ -284,7 +289,8 @@ impl Ledger {
     ) -> Result<Request, WalletError> {
         turn.acknowledged.sort_unstable();
         turn.acknowledged.dedup();
-        // What a relay did not hear of is acknowledged once more: they are forgotten only when its next answer has come.
+        // What a relay did not hear of is acknowledged once more: they are forgotten only when its next answer has
+        // come.
         let acknowledged = Ascending::from_items(turn.acknowledged.clone()).map_err(|_| WalletError::OtherAnswer)?;
         let collection = Collection {
             relay: relay.source,
@@ -297,7 +303,8 @@ impl Ledger {
         Ok(Request::Mailbox(Box::new(MailboxRequest::Collect(collection.sign(&self.chain, turn.key)))))
     }
 
-    /// Whether a relay, of so many as are asked, keeps a mailbox of this key. Nothing of what is in it goes. What none answers is taken for no.
+    /// Whether a relay, of so many as are asked, keeps a mailbox of this key. Nothing of what is in it goes. What none
+    /// answers is taken for no.
     ///
     /// # Errors
     /// [`WalletError`], of the system.

@@ -1,4 +1,5 @@
-//! Submitting: a transaction is given to relays until it is final and proven, and it is told meanwhile who does not answer.
+//! Submitting: a transaction is given to relays until it is final and proven, and it is told meanwhile who does not
+//! answer.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +21,8 @@ use crate::silence::Silence;
 
 /// How long the hospitals may take to agree.
 const FINAL: Duration = Duration::from_secs(30);
-/// How soon it is asked who answers, where a transaction is not final yet: later than it is as a rule, and so soon that whoever waits hears of it within a second.
+/// How soon it is asked who answers, where a transaction is not final yet: later than it is as a rule, and so soon that
+/// whoever waits hears of it within a second.
 const SOON: Duration = Duration::from_millis(300);
 /// How long all have for that.
 const HEARD_WITHIN: Duration = Duration::from_millis(600);
@@ -64,8 +66,8 @@ impl Ledger {
         }
     }
 
-    /// Waits for something that the hospitals have to agree on. Meanwhile it is told, at once and when it changes, who does not answer where too few do;
-    /// who that is at the end is given back.
+    /// Waits for something that the hospitals have to agree on. Meanwhile it is told, at once and when it changes, who
+    /// does not answer where too few do; who that is at the end is given back.
     pub(crate) async fn watched<T>(&self, doing: impl Future<Output = T>) -> (T, Option<Silence>) {
         let mut silence: Option<Silence> = None;
         let (mut doing, mut asking) = (Box::pin(doing), Box::pin(self.silence(SOON)));
@@ -83,8 +85,8 @@ impl Ledger {
         }
     }
 
-    /// Who of those that decide does not answer, asked all at once after a while: if what the others have is not enough to decide. One that cannot be
-    /// reached in time counts as one that does not answer.
+    /// Who of those that decide does not answer, asked all at once after a while: if what the others have is not enough
+    /// to decide. One that cannot be reached in time counts as one that does not answer.
     async fn silence(&self, after: Duration) -> Option<Silence> {
         sleep(after).await;
         let validators = self.light.validators();

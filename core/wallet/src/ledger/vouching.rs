@@ -31,7 +31,8 @@ impl Ledger {
         found.next().filter(|_| found.next().is_none())
     }
 
-    /// Asks a source's own relay what it says of a person: its credential and the newest list. Nothing, where it vouches for nobody of that key.
+    /// Asks a source's own relay what it says of a person: its credential and the newest list. Nothing, where it
+    /// vouches for nobody of that key.
     ///
     /// # Errors
     /// [`WalletError`].

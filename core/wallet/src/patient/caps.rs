@@ -7,7 +7,8 @@ use crate::caps::{Cap, Caps, MAX_WAIT_MS, WEEK_MS};
 use crate::error::WalletError;
 use crate::rows::RefusedGrant;
 
-/// By how much less than the wait by the device's clock a grant may begin, in milliseconds: it is dated by the newest header, which is a little behind.
+/// By how much less than the wait by the device's clock a grant may begin, in milliseconds: it is dated by the newest
+/// header, which is a little behind.
 const BEHIND_MS: u64 = 10 * 60_000;
 
 impl Patient {
@@ -55,8 +56,8 @@ impl Patient {
     }
 }
 
-/// Whether a grant begins before the wait is over, by block time or by the device's clock: without a network an old head must not have the wait be over
-/// already, and a clock that is ahead makes it longer only.
+/// Whether a grant begins before the wait is over, by block time or by the device's clock: without a network an old
+/// head must not have the wait be over already, and a clock that is ahead makes it longer only.
 fn begins_too_soon(begins: Timestamp, (block, device): (Timestamp, Timestamp), wait_ms: u64) -> bool {
     wait_ms > 0 && (begins < block.plus(wait_ms) || begins.plus(BEHIND_MS) < device.plus(wait_ms))
 }

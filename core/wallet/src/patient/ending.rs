@@ -1,7 +1,8 @@
-//! Ending much at once: all that one person was granted, or everything. Each grant ends by itself, many at a time, and what became of each is said.
+//! Ending much at once: all that one person was granted, or everything. Each grant ends by itself, many at a time, and
+//! what became of each is said.
 //!
-//! What this wallet granted is signed and kept before anything is sent, so that whatever breaks off goes on with the same revocations. What another
-//! device granted is found on the ledger.
+//! What this wallet granted is signed and kept before anything is sent, so that whatever breaks off goes on with the
+//! same revocations. What another device granted is found on the ledger.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -31,7 +32,8 @@ const AT_ONCE: usize = 16;
 pub enum Whose {
     /// Everybody's, on every study.
     Everybody,
-    /// Those of whoever showed cards with this name, on every study. Two who have one name are taken for one: rather one grant too many ends.
+    /// Those of whoever showed cards with this name, on every study. Two who have one name are taken for one: rather
+    /// one grant too many ends.
     Named(String),
 }
 
@@ -57,7 +59,8 @@ pub enum EndOutcome {
     Final {
         /// At which height.
         height: Height,
-        /// The source's word that it serves no more. Without one its system is waited for: it stops when it sees the ledger.
+        /// The source's word that it serves no more. Without one its system is waited for: it stops when it sees the
+        /// ledger.
         receipt: Option<SignedReceipt>,
     },
     /// It had ended before, by the ledger.
@@ -107,7 +110,8 @@ impl Patient {
     /// Ends all grants of one person, or of everybody. `progress` is told how many are done, and of how many.
     ///
     /// # Errors
-    /// [`WalletError::NoPerson`], and those of the vault; what else goes wrong stands beside the grant that it is about.
+    /// [`WalletError::NoPerson`], and those of the vault; what else goes wrong stands beside the grant that it is
+    /// about.
     pub async fn end(
         &mut self,
         whose: &Whose,
@@ -228,7 +232,8 @@ impl Patient {
             };
             let Some(mut record) = proven.rows.study(study.id)? else { continue };
             objection::keep(&self.wallet.vault, study.id, &record, &proven)?;
-            // Somebody else's by now: what is granted there is theirs to end. Of one that went to this wallet's new words, unseen until now, it is its own.
+            // Somebody else's by now: what is granted there is theirs to end. Of one that went to this wallet's new
+            // words, unseen until now, it is its own.
             if record.holder != self.holder(study)?.public()
                 && !self.has_moved(study.id, &record.holder, proven.height)?
             {

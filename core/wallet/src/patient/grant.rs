@@ -110,7 +110,8 @@ impl Patient {
         Ok(grants)
     }
 
-    /// Grants that were refused and came into a block all the same, by what the ledger said last: they are in force, although no letter tells of them.
+    /// Grants that were refused and came into a block all the same, by what the ledger said last: they are in force,
+    /// although no letter tells of them.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -156,8 +157,8 @@ impl Patient {
         signed.pop().ok_or(WalletError::Defect)
     }
 
-    /// Signs a grant of each of these studies to whoever showed `card`, each to a key of its own, and keeps all of them; or none, if one of them
-    /// cannot be granted.
+    /// Signs a grant of each of these studies to whoever showed `card`, each to a key of its own, and keeps all of
+    /// them; or none, if one of them cannot be granted.
     ///
     /// # Errors
     /// As [`Patient::sign_grant`]; [`WalletError::TooFewKeys`].
@@ -188,8 +189,8 @@ impl Patient {
         Ok(all)
     }
 
-    /// Signs a grant without a network, by what the ledger said last: as a code that anybody may submit. The letter is left when this wallet has a network
-    /// again, and brings in what is not known to be final.
+    /// Signs a grant without a network, by what the ledger said last: as a code that anybody may submit. The letter is
+    /// left when this wallet has a network again, and brings in what is not known to be final.
     ///
     /// # Errors
     /// [`WalletError::NotKnownHere`] when that was too long ago, or never; and others.
@@ -233,7 +234,8 @@ impl Patient {
         Ok(Basis { record: proved.record, parameters, time: head.time, height: proved.height })
     }
 
-    /// A grant as it is asked for, and whether it is a new one, of which nothing is kept yet. Keys that are `taken` are not used.
+    /// A grant as it is asked for, and whether it is a new one, of which nothing is kept yet. Keys that are `taken` are
+    /// not used.
     async fn prepare_grant(
         &mut self,
         study: &OwnStudy,
@@ -248,7 +250,8 @@ impl Patient {
         }
         let shown = card.verify(&chain, now)?;
         let mut grants = self.grants()?;
-        // One that the ledger showed, and does not show any more, has ended: another device revoked it, or it went with a transfer.
+        // One that the ledger showed, and does not show any more, has ended: another device revoked it, or it went with
+        // a transfer.
         let proved = objection::proved(&self.wallet.vault, study.id)?;
         let has_gone = |grant: &Granted| match grant.made.stage {
             Stage::Signed => false,
@@ -313,7 +316,8 @@ impl Patient {
         if request.for_ms == 0 {
             return Err(WalletError::TooShort);
         }
-        // The head that is remembered may be days old: what is granted begins when it is asked for, and not days before.
+        // The head that is remembered may be days old: what is granted begins when it is asked for, and not days
+        // before.
         let old_ms = if from == Known::Memory { now.since(head.time.timestamp()) } else { 0 };
         let dated = GrantRequest { begins_in_ms: request.begins_in_ms.saturating_add(old_ms), ..request.clone() };
         // What the hospitals would refuse is not signed: then nobody has seen the key, and it is as good as before.
@@ -328,8 +332,8 @@ impl Patient {
         Ok((Granted { id, made, revoked: None }, true))
     }
 
-    /// Where keys stand, as far as this wallet knows: by what was refused, and by all that the ledger ever proved to it. Another device may have granted,
-    /// and this vault be an older copy.
+    /// Where keys stand, as far as this wallet knows: by what was refused, and by all that the ledger ever proved to
+    /// it. Another device may have granted, and this vault be an older copy.
     fn places(&self, refused: &[Granted]) -> Result<Places, WalletError> {
         let mut places = Places::default();
         refused.iter().for_each(|one| places.granted(one.made.study, one.made.grantee));
@@ -341,8 +345,9 @@ impl Patient {
         Ok(places)
     }
 
-    /// Grants, and returns when the grant is final and its letter is in the recipient's mailbox. `all_the_same` says that whoever grants has read what stands
-    /// beside the name ([`Patient::introduce`]): without it a credential that has ended and a name that is otherwise than before are refused.
+    /// Grants, and returns when the grant is final and its letter is in the recipient's mailbox. `all_the_same` says
+    /// that whoever grants has read what stands beside the name ([`Patient::introduce`]): without it a credential that
+    /// has ended and a name that is otherwise than before are refused.
     ///
     /// # Errors
     /// [`WalletError`]; the same again goes on where it stopped.
@@ -358,8 +363,8 @@ impl Patient {
         Ok(grant)
     }
 
-    /// Grants several studies, and returns when each is final and its letter left, or could not be now: then with the reason, and it is brought in
-    /// later. All were signed first, or none.
+    /// Grants several studies, and returns when each is final and its letter left, or could not be now: then with the
+    /// reason, and it is brought in later. All were signed first, or none.
     ///
     /// # Errors
     /// As [`Patient::sign_grants`], and of the vault.
@@ -689,7 +694,8 @@ impl Patient {
     }
 }
 
-/// Whether a revocation is signed by this key: of one that was signed before a study was transferred the hospitals take none.
+/// Whether a revocation is signed by this key: of one that was signed before a study was transferred the hospitals take
+/// none.
 fn is_by(envelope: &Envelope, holder: &Key) -> bool {
     matches!(&envelope.body.action, Action::Revoke(revoke) if revoke.revoker == *holder)
 }

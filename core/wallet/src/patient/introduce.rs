@@ -17,7 +17,8 @@ use tracing::debug;
 use super::{Granted, Patient};
 use crate::error::WalletError;
 
-/// How long it may take to look up who vouches for a card: without that it is said that nobody does, as far as can be seen.
+/// How long it may take to look up who vouches for a card: without that it is said that nobody does, as far as can be
+/// seen.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// How long what was said of a card is said again without another look, in milliseconds.
 const REMEMBERED_MS: u64 = 10 * 60 * 1000;
@@ -42,8 +43,8 @@ pub struct Introduced {
 }
 
 impl Patient {
-    /// Looks at a card: who shows it, and who vouches for that, as the ledger proves it now and as it was when somebody of that name was let in before. Nothing
-    /// is granted.
+    /// Looks at a card: who shows it, and who vouches for that, as the ledger proves it now and as it was when somebody
+    /// of that name was let in before. Nothing is granted.
     ///
     /// # Errors
     /// [`WalletError`], when the card cannot be used. That nobody can be asked is none: then nobody vouches.

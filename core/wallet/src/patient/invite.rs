@@ -1,5 +1,5 @@
-//! Letting in somebody who is not known yet: an Invitation is shown, answered and opened; then the patient picks the words that the other screen
-//! shows, and only then is the card of the answer worth anything.
+//! Letting in somebody who is not known yet: an Invitation is shown, answered and opened; then the patient picks the
+//! words that the other screen shows, and only then is the card of the answer worth anything.
 //!
 //! ```text
 //! Shown ──answer──► Answered ──opening left──► Opened ──right words──► Picked
@@ -7,8 +7,8 @@
 //!   └─ minutes ─► over  └────────────► Void ◄─────┘
 //! ```
 //!
-//! Each step is in the vault before it has any effect: an answer before the relay forgets it, the answer that this side is bound to before the nonce is
-//! opened to it, and the pick before anything is granted.
+//! Each step is in the vault before it has any effect: an answer before the relay forgets it, the answer that this side
+//! is bound to before the nonce is opened to it, and the pick before anything is granted.
 
 use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::SourceId;
@@ -38,7 +38,8 @@ const KEPT_BY: usize = 2;
 const MINUTE_MS: u64 = 60_000;
 /// The longest that an Invitation is good for, in minutes.
 pub const MAX_INVITATION_MINUTES: u64 = MAX_INVITATION_MS / MINUTE_MS - 1;
-/// For how long an Invitation is kept after its end, in milliseconds: the words may be picked, and the grant made, till then.
+/// For how long an Invitation is kept after its end, in milliseconds: the words may be picked, and the grant made, till
+/// then.
 const KEPT_MS: u64 = DAY_MS;
 /// How long a grant from afar to a name that nobody checked may last, in milliseconds.
 pub const FAR_MS: u64 = 24 * HOUR_MS;
@@ -108,8 +109,9 @@ impl Patient {
         self.wallet.vault.get(id.as_bytes())?.ok_or(WalletError::NoInvitation)
     }
 
-    /// Makes an Invitation that is good for so many minutes. One that was made just now and nobody has answered is that one again. Its mailbox is open
-    /// when this returns, which takes some computing: `progress` is told how many parts of it are done, and of how many.
+    /// Makes an Invitation that is good for so many minutes. One that was made just now and nobody has answered is that
+    /// one again. Its mailbox is open when this returns, which takes some computing: `progress` is told how many parts
+    /// of it are done, and of how many.
     ///
     /// # Errors
     /// [`WalletError`].
@@ -138,7 +140,8 @@ impl Patient {
         let (seed, nonce) = (random()?, Nonce::from_bytes(random()?));
         let (key, token) = (SecretKey::from_bytes(&seed), Token(random()?));
         let identity = Identity::generate().map_err(WalletError::Random)?;
-        // A day: shorter than a card's, whose room it takes. (That it is an Invitation's the relays see by what comes and goes anyway.)
+        // A day: shorter than a card's, whose room it takes. (That it is an Invitation's the relays see by what comes
+        // and goes anyway.)
         let until = self.wallet.ledger.head().kept_until(1);
         let relays = self.wallet.ledger.open_mailbox(&key, token, until, KEPT_BY, progress).await?;
         let invitation = Invitation {
@@ -174,7 +177,8 @@ impl Patient {
     /// Looks once whether an Invitation was answered, and opens it to whoever did.
     ///
     /// # Errors
-    /// [`WalletError::SecondAnswer`], [`WalletError::InvitationOver`] and others; the same again goes on where it stopped.
+    /// [`WalletError::SecondAnswer`], [`WalletError::InvitationOver`] and others; the same again goes on where it
+    /// stopped.
     pub async fn look_for_answer(&mut self, id: InvitationId) -> Result<Invited, WalletError> {
         let mut invited = self.invitation(id)?;
         if matches!(invited.stage, InvitedStage::Picked | InvitedStage::Granted) {
@@ -216,7 +220,8 @@ impl Patient {
         Ok(())
     }
 
-    /// Opens the nonce to whoever answered. From the moment at which the answer is in the vault this side is bound to it.
+    /// Opens the nonce to whoever answered. From the moment at which the answer is in the vault this side is bound to
+    /// it.
     async fn open_to(&mut self, invited: &mut Invited) -> Result<(), WalletError> {
         let Some(Accepted { answer, checked }) = &invited.accepted else { return Err(WalletError::NotAnswered) };
         let (key, card) = (SecretKey::from_bytes(&invited.seed), answer.card.card.clone());
@@ -240,8 +245,9 @@ impl Patient {
         self.keep_invited(invited)
     }
 
-    /// Takes the words that the patient says the other screen shows; nothing, if it shows none of the choices. Others than the right ones void the Invitation: there is one try. That nobody else has
-    /// answered meanwhile is looked at once more before.
+    /// Takes the words that the patient says the other screen shows; nothing, if it shows none of the choices. Others
+    /// than the right ones void the Invitation: there is one try. That nobody else has answered meanwhile is looked at
+    /// once more before.
     ///
     /// # Errors
     /// [`WalletError::WordsDiffer`], [`WalletError::SecondAnswer`] and others. Nothing is granted by this.
@@ -261,7 +267,8 @@ impl Patient {
         Ok(invited)
     }
 
-    /// What a grant by an Invitation comes to: as it is asked for; from afar, and to a name that nobody checked, within narrow limits.
+    /// What a grant by an Invitation comes to: as it is asked for; from afar, and to a name that nobody checked, within
+    /// narrow limits.
     ///
     /// # Errors
     /// [`WalletError::FarTooMuch`] when it asks for more.
@@ -282,8 +289,8 @@ impl Patient {
     /// Grants a study to whoever answered, once the words were picked.
     ///
     /// # Errors
-    /// [`WalletError`]; the same again goes on where it stopped. [`WalletError::SecondLook`] when what stands beside the name was not seen yet: the same
-    /// again grants all the same.
+    /// [`WalletError`]; the same again goes on where it stopped. [`WalletError::SecondLook`] when what stands beside
+    /// the name was not seen yet: the same again grants all the same.
     pub async fn grant_invited(
         &mut self,
         id: InvitationId,
@@ -303,8 +310,8 @@ impl Patient {
             }
         }
         let card = card.clone();
-        // Who it is was said before the words were picked, unless it could not be looked up then, or is otherwise by now: that nobody has seen yet. Kept, it
-        // is shown, and whoever asks once more has looked.
+        // Who it is was said before the words were picked, unless it could not be looked up then, or is otherwise by
+        // now: that nobody has seen yet. Kept, it is shown, and whoever asks once more has looked.
         let introduced = self.introduce(&card).await?;
         let verdict = introduced.verdict;
         if verdict.needs_a_second_look() && invited.verdict.as_ref() != Some(&verdict) {

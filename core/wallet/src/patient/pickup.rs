@@ -56,7 +56,8 @@ impl Patient {
         self.take_hold(code.source, operational, &endpoint, opened).await
     }
 
-    /// Comes to the hospital of a code, and has each side show the other that it knows the answer. The hospital's operational key, and what it offers.
+    /// Comes to the hospital of a code, and has each side show the other that it knows the answer. The hospital's
+    /// operational key, and what it offers.
     pub(super) async fn open_visit(
         &mut self,
         code: &PickupCode,

@@ -107,7 +107,8 @@ mod tests {
         assert!(places.may_be_granted(&key(9), study(1)));
     }
 
-    /// Whatever cards are shown, also those that hold keys from the ledger: after any history no key stands on two studies, as whatever.
+    /// Whatever cards are shown, also those that hold keys from the ledger: after any history no key stands on two
+    /// studies, as whatever.
     #[test]
     fn over_any_history_no_key_stands_on_two_studies() {
         let mut granted = 0;

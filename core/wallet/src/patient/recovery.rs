@@ -1,12 +1,13 @@
-//! Recovery: a hospital gives a study whose key was lost to another wallet, and whoever has the key says that it is not lost.
+//! Recovery: a hospital gives a study whose key was lost to another wallet, and whoever has the key says that it is not
+//! lost.
 //!
 //! ```text
 //! new wallet ── code of the desk ──► asked for ── three days ──► completed, with the same code
 //! wallet that holds the study  ────────────── veto ──► nothing changes hands; asked for once more, the study is frozen
 //! ```
 //!
-//! A recovery that is pending is found by whoever asks the ledger about the study. So a wallet asks about all of them now and then, whatever else it is
-//! opened for ([`Patient::look_is_due`]).
+//! A recovery that is pending is found by whoever asks the ledger about the study. So a wallet asks about all of them
+//! now and then, whatever else it is opened for ([`Patient::look_is_due`]).
 
 use clavicle_ledger::action::{RecoverStudy, Veto};
 use clavicle_ledger::derivation::Branch;
@@ -29,7 +30,8 @@ use crate::rows::{Held, Known, Looked, Moving, Network, Proved, Recovering, Summ
 use crate::vault::VaultError;
 use crate::wallet::{Wallet, damaged, random};
 
-/// How long a wallet may be opened without asking about all of its studies, in milliseconds; a fourth of the time that a veto has, where that is less.
+/// How long a wallet may be opened without asking about all of its studies, in milliseconds; a fourth of the time that
+/// a veto has, where that is less.
 const LOOK_EVERY_MS: u64 = 12 * HOUR_MS;
 
 /// Somebody else is to have a study of this wallet's.
@@ -156,7 +158,8 @@ impl Patient {
         Ok(!looked.is_some_and(is_recent) && self.studies()?.iter().any(|study| study.held.final_at.is_some()))
     }
 
-    /// Asks the ledger about every study. `progress` is told how many were answered, and of how many. Why not, where one was not.
+    /// Asks the ledger about every study. `progress` is told how many were answered, and of how many. Why not, where
+    /// one was not.
     ///
     /// # Errors
     /// [`WalletError::Vault`].
@@ -178,7 +181,8 @@ impl Patient {
     /// Vetoes what is pending, of one study or of all: the key is not lost. Each is signed and kept before any is sent.
     ///
     /// # Errors
-    /// [`WalletError::NothingPending`], and those of the vault; what else goes wrong stands beside the study that it is about.
+    /// [`WalletError::NothingPending`], and those of the vault; what else goes wrong stands beside the study that it is
+    /// about.
     pub async fn veto(&mut self, of: Option<StudyId>) -> Result<Vec<VetoRow>, WalletError> {
         let studies: Vec<OwnStudy> =
             self.studies()?.into_iter().filter(|study| of.is_none_or(|of| of == study.id)).collect();
@@ -237,8 +241,9 @@ impl Patient {
         Ok(all.filter_map(|(id, row)| Some((StudyId::from_bytes(id.try_into().ok()?), row))).collect())
     }
 
-    /// Takes the next step of getting studies back, whose key was lost, with a code of the desk for that: they are asked for, and three days later
-    /// it is completed with the same code, unless whoever has the key says that it is not lost.
+    /// Takes the next step of getting studies back, whose key was lost, with a code of the desk for that: they are
+    /// asked for, and three days later it is completed with the same code, unless whoever has the key says that it is
+    /// not lost.
     ///
     /// # Errors
     /// [`WalletError`]; the same code goes on where it stopped.

@@ -1,12 +1,13 @@
-//! New words: somebody else may have the old ones, or an open phone. Every study goes to a key that the old words do not give.
+//! New words: somebody else may have the old ones, or an open phone. Every study goes to a key that the old words do
+//! not give.
 //!
 //! ```text
 //! new words are shown ── three of them typed ──► they are in use, in one commit ──► each study: signed, kept, transferred, final
 //! ```
 //!
-//! From the commit on nothing new is under the old words. Whatever breaks off goes on: what is still under them is known, and a transfer that was signed
-//! is that one again. Until all have moved the old words are needed, too, should this device be lost: the new ones give back what has moved, and the old
-//! ones the rest.
+//! From the commit on nothing new is under the old words. Whatever breaks off goes on: what is still under them is
+//! known, and a transfer that was signed is that one again. Until all have moved the old words are needed, too, should
+//! this device be lost: the new ones give back what has moved, and the old ones the rest.
 
 use clavicle_ledger::action::TransferStudy;
 use clavicle_ledger::derivation::{Branch, Words};
@@ -45,7 +46,8 @@ impl Moved {
 }
 
 impl Patient {
-    /// New words, to be written down, and the places of the three that are asked for then. The same again, until they are in use.
+    /// New words, to be written down, and the places of the three that are asked for then. The same again, until they
+    /// are in use.
     ///
     /// # Errors
     /// [`WalletError::Vault`], above all when these keys do not open it.
@@ -124,8 +126,9 @@ impl Patient {
         })?)
     }
 
-    /// Transfers every study that is under former words to a key of the words of now. What was allowed on it ends, unless it is to be kept: whoever had the
-    /// old words may have allowed it to themselves. `progress` is told how many are done, and of how many.
+    /// Transfers every study that is under former words to a key of the words of now. What was allowed on it ends,
+    /// unless it is to be kept: whoever had the old words may have allowed it to themselves. `progress` is told how
+    /// many are done, and of how many.
     ///
     /// # Errors
     /// Those of the vault; what else goes wrong stands beside the study that it is about.
@@ -230,8 +233,8 @@ impl Patient {
         if begun { Ok(()) } else { Err(WalletError::NoMoreKeys) }
     }
 
-    /// The transfer that is kept; signed anew, to the same key, where it can come into no block any more, or would keep grants that are to end, or end what
-    /// is to be kept: of two from one holder one alone can be executed.
+    /// The transfer that is kept; signed anew, to the same key, where it can come into no block any more, or would keep
+    /// grants that are to end, or end what is to be kept: of two from one holder one alone can be executed.
     fn still_to_move(&self, study: StudyId, moving: Moving, keep_grants: bool) -> Result<Envelope, WalletError> {
         let (chain, head) = (self.wallet.chain(), self.wallet.ledger.head());
         let Action::TransferStudy(transfer) = moving.envelope.body.action.clone() else { return Err(damaged()) };
@@ -252,7 +255,8 @@ impl Patient {
         key.ok_or(WalletError::NoMoreKeys)
     }
 
-    /// Whether this key, which holds a study by the ledger, is the one that the study moves to. Then it has moved, and that is kept.
+    /// Whether this key, which holds a study by the ledger, is the one that the study moves to. Then it has moved, and
+    /// that is kept.
     pub(super) fn has_moved(&self, study: StudyId, holder: &Key, height: Height) -> Result<bool, WalletError> {
         let Some(moving) = self.wallet.vault.get::<Moving>(study.as_bytes())? else { return Ok(false) };
         if self.new_holder(&moving)?.public() != *holder {

@@ -4,8 +4,9 @@
 //! sources tell whoever has the key. Relays are asked for all keys that begin alike, so that they cannot tell which of them are one person's.
 //!
 //! A wallet that is restored is a device of its own: it uses keys under a number that no study is held under yet, so that two wallets of the
-//! same words never take the same key for two studies. Should two be restored at the same time, the one that comes later finds on the ledger what the
-//! other has used, and takes another number; and so does a wallet whose folder was put back from an older copy, whichever device it is.
+//! same words never take the same key for two studies. Should two be restored at the same time, the one that comes
+//! later finds on the ledger what the other has used, and takes another number; and so does a wallet whose folder was
+//! put back from an older copy, whichever device it is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -133,7 +134,8 @@ impl Patient {
     }
 
     /// Keeps that a study is the patient's, and what it is as soon as its source tells. Nothing, if it is not theirs: only a relay's word said so.
-    /// The key is of the words of now, or of former ones with this number. A source that is `silent` is not waited for once more.
+    /// The key is of the words of now, or of former ones with this number. A source that is `silent` is not waited for
+    /// once more.
     async fn take(
         &mut self,
         place: &Place,
@@ -216,8 +218,9 @@ impl Patient {
         Ok(())
     }
 
-    /// Looks whether the ledger has studies under the next `count` keys. Then this vault is an older copy of what there was, or another device took the same
-    /// number: this one takes another number before it uses a key, so that none is ever derived for two studies.
+    /// Looks whether the ledger has studies under the next `count` keys. Then this vault is an older copy of what there
+    /// was, or another device took the same number: this one takes another number before it uses a key, so that none is
+    /// ever derived for two studies.
     pub(super) async fn pass_used_keys(&mut self, count: usize) -> Result<(), WalletError> {
         let profile = self.wallet.profile()?;
         let mut search = Search::new(&self.wallet.ledger, self.wallet.seed()?);
@@ -237,8 +240,8 @@ impl Patient {
         })?)
     }
 
-    /// When it was found that this wallet is an older copy of itself, or that another has its number; nothing once it was searched for what is not in it
-    /// ([`Patient::find`]).
+    /// When it was found that this wallet is an older copy of itself, or that another has its number; nothing once it
+    /// was searched for what is not in it ([`Patient::find`]).
     ///
     /// # Errors
     /// [`WalletError::Vault`].

@@ -128,7 +128,8 @@ impl Recipient {
         Ok(introduction.judge(&chain, source, (&person, name.as_str()), self.wallet.now()))
     }
 
-    /// Leaves what introduces this wallet where whoever has the card finds it, if anybody vouches for it. A card without it can be used: nobody vouches then.
+    /// Leaves what introduces this wallet where whoever has the card finds it, if anybody vouches for it. A card
+    /// without it can be used: nobody vouches then.
     pub(super) async fn introduce(&mut self, card: &Card, mailbox: &Mailbox) -> Result<(), WalletError> {
         let renewed = timeout(SOON, self.renew_credential()).await;
         debug!(?renewed, "what the hospital says of this wallet");

@@ -11,10 +11,11 @@
 //! nothing else. The name is bound into the row's encryption, so that rows cannot be swapped. Whoever can write
 //! the file can still put an older state of it back, or take rows away; this is not noticed here.
 //!
-//! When the passphrase is changed there is a new data key, too: its file is written beside, then every row anew in one commit that also says which
-//! file is in force, and then the file takes the place of the former. Whoever opens a vault in between finishes that, or takes it back: one
-//! passphrase opens it, and never none. With the former one nothing opens any more, whatever copy of its file there is. (What a disk has not written
-//! over yet is another matter, and a copy of the whole folder opens as ever.)
+//! When the passphrase is changed there is a new data key, too: its file is written beside, then every row anew in one
+//! commit that also says which file is in force, and then the file takes the place of the former. Whoever opens a vault
+//! in between finishes that, or takes it back: one passphrase opens it, and never none. With the former one nothing
+//! opens any more, whatever copy of its file there is. (What a disk has not written over yet is another matter, and a
+//! copy of the whole folder opens as ever.)
 //!
 //! Every commit is on the disk when it returns; a process killed at any instant finds the last commit, whole.
 //!
@@ -128,7 +129,8 @@ impl Vault {
         Ok(Self { folder: folder.to_owned(), key, database })
     }
 
-    /// Changes what opens the vault in `folder`: from here on the new opens it, and the former does not. Killed at any instant, one of the two does.
+    /// Changes what opens the vault in `folder`: from here on the new opens it, and the former does not. Killed at any
+    /// instant, one of the two does.
     ///
     /// # Errors
     /// [`VaultError`]; then the former opens it.
@@ -318,7 +320,8 @@ fn decode<T: Row>(value: &[u8]) -> Result<T, VaultError> {
     encoding::decode(value).map_err(|error| VaultError::Damaged { what: "a row", error: Some(error) })
 }
 
-/// The file of the rows, emptied where somebody was killed while making it: redb writes its mark last, and opens nothing that has content and no mark.
+/// The file of the rows, emptied where somebody was killed while making it: redb writes its mark last, and opens
+/// nothing that has content and no mark.
 fn begun_anew(file: File) -> io::Result<File> {
     // Whoever has it is making it, or has made it.
     if file.try_lock().is_ok() {

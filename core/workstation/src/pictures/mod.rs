@@ -1,5 +1,5 @@
-//! Pictures for eyes: of one file, of the series of a folder or a study side by side, and of all frames as a film. Never for diagnosis: 8 bits, in one
-//! window.
+//! Pictures for eyes: of one file, of the series of a folder or a study side by side, and of all frames as a film.
+//! Never for diagnosis: 8 bits, in one window.
 
 mod sheet;
 
@@ -106,14 +106,16 @@ pub fn encoded(picture: &Picture) -> Vec<u8> {
     picture.png().expect("a picture has as many pixels as it says, and memory takes what is written")
 }
 
-/// Which of some slices lies in the middle, as they lie in the patient; by their numbers where they do not lie one behind the other. None of none.
+/// Which of some slices lies in the middle, as they lie in the patient; by their numbers where they do not lie one
+/// behind the other. None of none.
 #[must_use]
 pub fn middle(slices: &[Slice]) -> Option<usize> {
     let (places, _) = order(slices);
     places.get(places.len() / 2).copied()
 }
 
-/// A picture of the slice in the middle of those of a series that are there, sealed in a wallet; or why its file cannot be read.
+/// A picture of the slice in the middle of those of a series that are there, sealed in a wallet; or why its file cannot
+/// be read.
 ///
 /// # Errors
 /// A sentence.

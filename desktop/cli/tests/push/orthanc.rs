@@ -20,7 +20,8 @@ pub(crate) fn free_ports<const N: usize>() -> [u16; N] {
 pub(crate) struct Running(pub(crate) Child);
 
 impl Running {
-    /// Starts a program and waits until it says this on its standard error: the line, or all it said when it ended without.
+    /// Starts a program and waits until it says this on its standard error: the line, or all it said when it ended
+    /// without.
     pub(crate) fn until(command: &mut Command, says: &str) -> Result<(Self, String), String> {
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn();
         let mut child = child.expect("it does not start: run .ci/test-data first");

@@ -262,7 +262,8 @@ impl<'a> Page<'a> {
         Ok(Ok(Some(signed)))
     }
 
-    /// Says in an opening which one it is: one more, or one that it goes on with. What is to be kept then; nothing, where no more may be.
+    /// Says in an opening which one it is: one more, or one that it goes on with. What is to be kept then; nothing,
+    /// where no more may be.
     fn count(
         &self,
         study: StudyId,

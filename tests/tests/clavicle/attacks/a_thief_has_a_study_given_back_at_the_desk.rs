@@ -1,4 +1,5 @@
-//! Somebody comes to the desk and says that their phone is lost, and two of the staff believe it. The patient, whose phone is not lost, says no.
+//! Somebody comes to the desk and says that their phone is lost, and two of the staff believe it. The patient, whose
+//! phone is not lost, says no.
 //!
 //! And the other way round: somebody has the patient's phone, open, and says no to what the patient rightly asks for.
 

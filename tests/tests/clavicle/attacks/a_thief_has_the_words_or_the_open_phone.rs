@@ -1,4 +1,5 @@
-//! Somebody has a copy of the wallet with all its keys, open. The patient takes new words, and every study moves to them.
+//! Somebody has a copy of the wallet with all its keys, open. The patient takes new words, and every study moves to
+//! them.
 
 use crate::cluster::Cluster;
 use crate::lost::{copied, new_words, study};

@@ -1,5 +1,5 @@
-//! Somebody, or a backup, puts an older copy of a wallet's folder back. It does not know which keys it has used since: used again, two studies would be
-//! seen to be one person's.
+//! Somebody, or a backup, puts an older copy of a wallet's folder back. It does not know which keys it has used since:
+//! used again, two studies would be seen to be one person's.
 
 use std::collections::BTreeSet;
 

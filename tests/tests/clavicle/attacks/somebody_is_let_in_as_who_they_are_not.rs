@@ -1,5 +1,6 @@
-//! A name says what its owner likes. Who vouches for it stands beside it, before anything is granted and wherever it stands afterwards: nobody, a hospital, a
-//! hospital that has thought better of it; and somebody else under the same name, or one that looks like it, is not let in unseen.
+//! A name says what its owner likes. Who vouches for it stands beside it, before anything is granted and wherever it
+//! stands afterwards: nobody, a hospital, a hospital that has thought better of it; and somebody else under the same
+//! name, or one that looks like it, is not let in unseen.
 
 use serde_json::Value;
 

@@ -23,7 +23,8 @@ const MODULE_PX: usize = 8;
 /// Modules of white around the code (ISO/IEC 18004 §6.3.8).
 const QUIET_ZONE: usize = 4;
 
-/// The longest text that a QR code holds, in bytes: 2,953 of its own (ISO/IEC 18004 table 7), of which each may be a character of four.
+/// The longest text that a QR code holds, in bytes: 2,953 of its own (ISO/IEC 18004 table 7), of which each may be a
+/// character of four.
 pub const MAX_TEXT_LEN: usize = 4 * 2_953;
 
 /// What a picture is written in.
@@ -152,8 +153,8 @@ fn drawn(text: &str) -> Result<QrCode, PictureError> {
         .map_err(|_| PictureError::TooLong(text.len()))
 }
 
-/// Draws a text as a QR code in letters, two rows of modules to a line, for a terminal of any colours: what is light is drawn, what is dark is not, and
-/// readers take a code the other way round too.
+/// Draws a text as a QR code in letters, two rows of modules to a line, for a terminal of any colours: what is light is
+/// drawn, what is dark is not, and readers take a code the other way round too.
 ///
 /// # Errors
 /// [`PictureError::TooLong`].
@@ -216,8 +217,8 @@ pub fn to_png(text: &str) -> Result<Vec<u8>, PictureError> {
 /// whoever gives it.
 ///
 /// Made for screenshots, scans and photographs; `tests/photographs` shows which. It is looked at in three views at least and eighteen at most, none of them with more than 4,096 pixels
-/// along a side. Somebody may draw one that takes long all the same, and decoders are where hostile bytes do their harm: whoever reads what strangers give has it done
-/// in a place apart, for a limited time (`clavicle-sandbox`).
+/// along a side. Somebody may draw one that takes long all the same, and decoders are where hostile bytes do their
+/// harm: whoever reads what strangers give has it done in a place apart, for a limited time (`clavicle-sandbox`).
 ///
 /// # Errors
 /// [`PictureError`].
