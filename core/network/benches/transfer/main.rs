@@ -141,7 +141,8 @@ fn measure(case: &Case, root: &Path, folder: &TempDir, nginx: Option<&Peer>) {
     // As the command line does it.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let (runtime, hospital, grantee, source) = (&runtime, &hospital, &grantee[0], &source);
-    let run = folder.path().join("orthanc");
+    // A folder for each study: an Orthanc that finds what another one was given gives any of it.
+    let run = folder.path().join(format!("orthanc-{}", shape.number));
     fs::create_dir_all(&run).unwrap();
     let orthanc = if shape.count > 1 { peers::orthanc(&run) } else { None };
     let mut all = vec![
