@@ -334,6 +334,12 @@ commands! {
         keys: Arc<dyn KeyStore>,
     } -> Words;
 
+    /// The wallet is given a second way in, beside what opens it: a telephone's own lock.
+    AddKeys {
+        /// What opens it, too, from then on.
+        keys: Arc<dyn KeyStore>,
+    } -> ();
+
     /// A patient opens a study of their own: fetched as far as it can be, since a report may have come since.
     OpenOwn {
         /// Which.
@@ -383,6 +389,7 @@ impl Command {
                 | Self::ShowWords(_)
                 | Self::ShowNewWords(_)
                 | Self::TakeNewWords(_)
+                | Self::AddKeys(_)
         )
     }
 

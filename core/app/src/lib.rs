@@ -54,7 +54,7 @@ mod trouble;
 
 pub use self::actor::{App, Event};
 pub use self::command::{
-    AnswerInvitation, Ask, AskStanding, AskStudies, AskWho, BringIn, CheckWords, Command, Done, EndGrants,
+    AddKeys, AnswerInvitation, Ask, AskStanding, AskStudies, AskWho, BringIn, CheckWords, Command, Done, EndGrants,
     FetchGranted, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantInvited, GrantStudies, GrantStudy, InboxRead,
     Invite, LookAtCard, LookForAnswer, LookForOpening, MoveOutcome, MoveStudies, MovedStudies, NoteUse, OpenGranted,
     OpenOwn, OpenStudy, PickUp, PickWords, ReadInbox, RecoverStudies, RequestCredential, RevokeGrant, RevokedGrant,

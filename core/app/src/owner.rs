@@ -245,6 +245,7 @@ async fn of_a_patient(
         Command::MoveStudies(of) => Done::MoveStudies(moved(patient.move_studies(of.keep_grants, tell).await?)),
         Command::CheckWords(of) => Done::CheckWords(patient.check_words(&of.words)?),
         Command::ShowWords(of) => Done::ShowWords(patient.words(&*of.keys)?),
+        Command::AddKeys(of) => Done::AddKeys(patient.add_keys(&*of.keys)?),
         Command::OpenOwn(of) => {
             let study = own(patient, of.study)?;
             match begin_own(patient, &study, failed, None).await {
@@ -326,6 +327,7 @@ async fn of_a_recipient(
         }
         Command::CheckWords(of) => Done::CheckWords(recipient.check_words(&of.words)?),
         Command::ShowWords(of) => Done::ShowWords(recipient.words(&*of.keys)?),
+        Command::AddKeys(of) => Done::AddKeys(recipient.add_keys(&*of.keys)?),
         Command::OpenGranted(of) => {
             let (granted, brought) = if failed.is_some() {
                 (recipient.granted(&of.begin)?, None)

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 
 use clavicle_network::pack::PackError;
+use clavicle_network::pickup::{Denied, PickupError};
 use clavicle_network::transfer::FetchError;
 use clavicle_wallet::WalletError;
 
@@ -81,9 +82,16 @@ pub struct Trouble {
     /// fault, and nothing of a person's.
     pub support: String,
     word: &'static str,
+    tries_left: Option<u8>,
 }
 
 impl Trouble {
+    /// How often another answer may still be given to a desk's question, where this one was wrong; never, where its code is of no use any more.
+    #[must_use]
+    pub const fn tries_left(&self) -> Option<u8> {
+        self.tries_left
+    }
+
     /// What a person can do.
     #[must_use]
     pub const fn advice(&self) -> &'static str {
@@ -102,12 +110,18 @@ impl Trouble {
 
     pub(crate) fn closed() -> Self {
         let happened = "the wallet was closed before it was done".to_owned();
-        Self { kind: TroubleKind::Cancelled, happened, support: "cancelled.Closed".to_owned(), word: "cancelled" }
+        Self {
+            kind: TroubleKind::Cancelled,
+            happened,
+            support: "cancelled.Closed".to_owned(),
+            word: "cancelled",
+            tries_left: None,
+        }
     }
 
     pub(crate) fn busy() -> Self {
         let happened = "more was asked for than is done at once".to_owned();
-        Self { kind: TroubleKind::Busy, happened, support: "busy.Full".to_owned(), word: "busy" }
+        Self { kind: TroubleKind::Busy, happened, support: "busy.Full".to_owned(), word: "busy", tries_left: None }
     }
 
     pub(crate) fn defect() -> Self {
@@ -151,7 +165,12 @@ impl From<WalletError> for Trouble {
             "proof" | "receipts" | "fetch" | "void" => TroubleKind::Untrusted,
             _ => TroubleKind::Defect,
         };
-        Self { kind, happened: sentences(&error), support: format!("{word}.{}", name(&error)), word }
+        let tries_left = match &error {
+            WalletError::Pickup(PickupError::Denied(Denied::WrongAnswer { left })) => Some(*left),
+            WalletError::Pickup(PickupError::Denied(Denied::NoPickup)) | WalletError::TriedTooOften => Some(0),
+            _ => None,
+        };
+        Self { kind, happened: sentences(&error), support: format!("{word}.{}", name(&error)), word, tries_left }
     }
 }
 

@@ -19,8 +19,9 @@ const PREFIX: u64 = 16 << 20;
 /// The longest value that is taken.
 const MAX_VALUE: usize = 64 << 10;
 
-/// What is taken, ascending: what the records of a DICOMDIR hold (PS3.3 F.5), what says whose an instance is, and what a document is to others.
-const WANTED: [Tag; 59] = [
+/// What is taken, ascending: what the records of a DICOMDIR hold (PS3.3 F.5), what says whose an instance is, which side it
+/// shows, and what a document is to others.
+const WANTED: [Tag; 62] = [
     tags::SPECIFIC_CHARACTER_SET,
     tags::IMAGE_TYPE,
     tags::SOP_CLASS_UID,
@@ -46,6 +47,9 @@ const WANTED: [Tag; 59] = [
     tags::STUDY_ID,
     tags::SERIES_NUMBER,
     tags::INSTANCE_NUMBER,
+    tags::PATIENT_ORIENTATION,
+    tags::LATERALITY,
+    tags::IMAGE_LATERALITY,
     tags::NUMBER_OF_FRAMES,
     tags::ROWS,
     tags::COLUMNS,

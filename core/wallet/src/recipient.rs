@@ -101,6 +101,14 @@ impl Recipient {
         self.wallet.words_shown_to(keys)
     }
 
+    /// Makes a second way in: see [`Vault::add_keys`](crate::vault::Vault::add_keys).
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn add_keys(&self, keys: &dyn KeyStore) -> Result<(), WalletError> {
+        Ok(self.wallet.vault.add_keys(keys)?)
+    }
+
     /// Finds the way back by itself, should the network have gone on for so long without this wallet that nothing is believed any more: by a block that
     /// hospitals vouch for. Whatever asks the ledger does so too; who wants to tell calls this first.
     ///

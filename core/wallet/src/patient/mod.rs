@@ -118,6 +118,14 @@ impl Patient {
         self.wallet.words_shown_to(keys)
     }
 
+    /// Makes a second way in: see [`Vault::add_keys`](crate::vault::Vault::add_keys).
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn add_keys(&self, keys: &dyn KeyStore) -> Result<(), WalletError> {
+        Ok(self.wallet.vault.add_keys(keys)?)
+    }
+
     /// Has somebody told at once when too few hospitals answer for what is submitted to become final, and, with nothing, when enough do again.
     pub fn tell(&mut self, told: Told) {
         self.wallet.ledger.tell(told);

@@ -6,15 +6,16 @@ use chacha20poly1305::aead::{Aead as _, KeyInit as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
-use super::{KeyStore, VaultError};
+use super::{KeyStore, VaultError, VaultKey};
 
 const NONCE_LEN: usize = 24;
 
 /// The name of a row in the file.
 pub(super) type RowName = [u8; 32];
 
-/// What remains of the 32 random bytes once they are read: the keys below them.
+/// The 32 random bytes, which another key store can be given, and the keys below them.
 pub(super) struct DataKey {
+    root: VaultKey,
     names: Zeroizing<[u8; 32]>,
     values: Zeroizing<[u8; 32]>,
 }
@@ -42,7 +43,13 @@ impl DataKey {
 
     pub(super) fn below(root: &[u8; 32]) -> Self {
         let derive = |context| Zeroizing::new(blake3::derive_key(context, root));
-        Self { names: derive("clavicle 2026 vault row names"), values: derive("clavicle 2026 vault row values") }
+        let (names, values) = (derive("clavicle 2026 vault row names"), derive("clavicle 2026 vault row values"));
+        Self { root: Zeroizing::new(*root), names, values }
+    }
+
+    /// The bytes of another file that it is kept in.
+    pub(super) fn sealed_by(&self, keys: &dyn KeyStore) -> Result<Vec<u8>, VaultError> {
+        keys.seal(&self.root)
     }
 
     /// Whether it is this one.

@@ -1,9 +1,12 @@
 //! Where a vault's data key is kept.
 
+use std::fmt;
 use std::io::Read as _;
 use std::iter;
 
 use age::DecryptError;
+use chacha20poly1305::aead::{Aead as _, KeyInit as _};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use zeroize::Zeroizing;
 
 use super::{Passphrase, VaultError};
@@ -12,6 +15,9 @@ use super::{Passphrase, VaultError};
 const WORK_FACTOR: u8 = 17;
 /// The most work that opening a vault may ask for: a gibibyte. A later version may seal with more than this one.
 const MAX_WORK_FACTOR: u8 = 20;
+/// What a device's secret is used for.
+const DEVICE_CONTEXT: &str = "clavicle 2026 vault key by a device";
+const DEVICE_NONCE_LEN: usize = 24;
 
 /// The data key of a vault, as it is kept: 32 random bytes.
 pub type VaultKey = Zeroizing<[u8; 32]>;
@@ -75,5 +81,54 @@ impl KeyStore for Passphrase {
             Ok(0) => Ok(key),
             _ => Err(damaged()),
         }
+    }
+}
+
+/// 32 random bytes that a telephone's own key store keeps, wrapped by a key that never leaves it: a second way in, beside a passphrase, and without the work
+/// that one takes. Whoever has them opens the vault.
+pub struct DeviceSecret(Zeroizing<[u8; 32]>);
+
+impl DeviceSecret {
+    /// Those bytes.
+    #[must_use]
+    pub const fn new(secret: Zeroizing<[u8; 32]>) -> Self {
+        Self(secret)
+    }
+
+    fn cipher(&self) -> XChaCha20Poly1305 {
+        XChaCha20Poly1305::new((&*Zeroizing::new(blake3::derive_key(DEVICE_CONTEXT, &*self.0))).into())
+    }
+}
+
+impl fmt::Debug for DeviceSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceSecret(…)")
+    }
+}
+
+/// A nonce, and XChaCha20-Poly1305.
+impl KeyStore for DeviceSecret {
+    fn file_name(&self) -> &'static str {
+        "vault.device"
+    }
+
+    fn check_new(&self) -> Result<(), VaultError> {
+        Ok(())
+    }
+
+    fn seal(&self, key: &VaultKey) -> Result<Vec<u8>, VaultError> {
+        let mut nonce = [0; DEVICE_NONCE_LEN];
+        getrandom::fill(&mut nonce).map_err(VaultError::Random)?;
+        let sealed = self.cipher().encrypt(XNonce::from_slice(&nonce), key.as_slice());
+        Ok([&nonce[..], &sealed.expect("32 bytes are far fewer than the cipher takes")].concat())
+    }
+
+    fn unseal(&self, sealed: &[u8]) -> Result<VaultKey, VaultError> {
+        let damaged = VaultError::Damaged { what: "vault.device", error: None };
+        let Some((nonce, sealed)) = sealed.split_at_checked(DEVICE_NONCE_LEN) else { return Err(damaged) };
+        let opened =
+            self.cipher().decrypt(XNonce::from_slice(nonce), sealed).map_err(|_| VaultError::WrongPassphrase)?;
+        let key = Zeroizing::new(opened);
+        Ok(Zeroizing::new(key.as_slice().try_into().map_err(|_| damaged)?))
     }
 }

@@ -5,6 +5,7 @@
 //! vault.redb
 //!   rows_v1      row name (32) ─► nonce (24) ‖ XChaCha20-Poly1305 of kind, id and value
 //!   key_v1       () ─► BLAKE3 of the key's file that is in force (32), once it was changed
+//!   also_v1      name of another key's file ─► BLAKE3 of it (32): a second way in, beside that
 //! ```
 //!
 //! A row's name is a keyed hash of its kind and id, so that the file tells how many rows there are and how long each is, and
@@ -27,7 +28,7 @@ mod keystore;
 mod passphrase;
 
 pub use self::error::VaultError;
-pub use self::keystore::{KeyStore, VaultKey};
+pub use self::keystore::{DeviceSecret, KeyStore, VaultKey};
 pub use self::passphrase::{Passphrase, PassphraseError};
 
 use std::fmt;
@@ -45,6 +46,7 @@ use crate::system::{make_folder, make_private, owners, sync_names};
 
 const ROWS: TableDefinition<'_, &RowName, &[u8]> = TableDefinition::new("rows_v1");
 const IN_FORCE: TableDefinition<'_, (), &[u8; 32]> = TableDefinition::new("key_v1");
+const ALSO: TableDefinition<'_, &str, &[u8; 32]> = TableDefinition::new("also_v1");
 /// The memory that the vault may use for its cache.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 /// The longest `vault.age` that is read, in bytes. It is some 200 bytes long.
@@ -122,11 +124,38 @@ impl Vault {
         let in_force = in_force(&database)?;
         settle_change(folder, &key_file, in_force).map_err(|error| file_error(&key_file, error))?;
         let sealed = read_key_file(&key_file)?;
-        if in_force.is_some_and(|in_force| in_force != hash(&sealed)) {
+        if in_force.is_some_and(|in_force| in_force != hash(&sealed))
+            && also(&database, keys.file_name())? != Some(hash(&sealed))
+        {
             return Err(VaultError::FormerKey(folder.to_owned()));
         }
         let key = DataKey::open(&sealed, keys)?;
         Ok(Self { folder: folder.to_owned(), key, database })
+    }
+
+    /// Makes a second way in: from here on these keys open it, too, until what opens it is changed. Killed at any instant, they do or they do not, and
+    /// what opened it first opens it as ever.
+    ///
+    /// # Errors
+    /// [`VaultError`]; [`VaultError::Exists`] where these keys' file is the one that it was made with.
+    pub fn add_keys(&self, keys: &dyn KeyStore) -> Result<(), VaultError> {
+        let key_file = self.folder.join(keys.file_name());
+        if key_file.exists() {
+            let there = hash(&read_key_file(&key_file)?);
+            let is_first = match in_force(&self.database)? {
+                Some(in_force) => in_force == there,
+                None => also(&self.database, keys.file_name())?.is_none(),
+            };
+            if is_first {
+                return Err(VaultError::Exists(self.folder.clone()));
+            }
+        }
+        let sealed = self.key.sealed_by(keys)?;
+        let mut transaction = self.database.begin_write()?;
+        transaction.set_quick_repair(true);
+        transaction.open_table(ALSO)?.insert(keys.file_name(), &hash(&sealed))?;
+        transaction.commit()?;
+        write_at_once(&self.folder, &key_file, &sealed).map_err(|error| file_error(&key_file, error))
     }
 
     /// Changes what opens the vault in `folder`: from here on the new opens it, and the former does not. Killed at any
@@ -159,6 +188,8 @@ impl Vault {
                 rows.insert(name, stored.as_slice())?;
             }
             transaction.open_table(IN_FORCE)?.insert((), &hash(&sealed))?;
+            // What else opened it opens nothing any more.
+            transaction.delete_table(ALSO)?;
         }
         transaction.commit()?;
         // Whoever opens it next would do the same.
@@ -340,6 +371,15 @@ fn begun_anew(file: File) -> io::Result<File> {
 fn in_force(database: &Database) -> Result<Option<[u8; 32]>, VaultError> {
     match database.begin_read()?.open_table(IN_FORCE) {
         Ok(table) => Ok(table.get(())?.map(|hash| *hash.value())),
+        Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Which file of this name is a second way in: its hash.
+fn also(database: &Database, name: &str) -> Result<Option<[u8; 32]>, VaultError> {
+    match database.begin_read()?.open_table(ALSO) {
+        Ok(table) => Ok(table.get(name)?.map(|hash| *hash.value())),
         Err(redb::TableError::TableDoesNotExist(_)) => Ok(None),
         Err(error) => Err(error.into()),
     }

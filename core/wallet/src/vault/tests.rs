@@ -1,5 +1,7 @@
 use borsh::{BorshDeserialize, BorshSerialize};
 
+use zeroize::Zeroizing;
+
 use super::*;
 
 #[derive(Debug, PartialEq, BorshSerialize, BorshDeserialize)]
@@ -290,4 +292,59 @@ fn rows_that_changed_places_or_bytes_are_damaged() {
     bytes[30] ^= 1;
     edit(b"2", &bytes);
     assert!(matches!(vault.get::<Note>(b"2"), Err(VaultError::Damaged { what: "a row", .. })));
+}
+
+fn device(byte: u8) -> DeviceSecret {
+    DeviceSecret::new(Zeroizing::new([byte; 32]))
+}
+
+#[test]
+fn a_second_way_in_opens_the_same_until_the_first_is_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let vault = Vault::create(folder, &passphrase(LONG)).unwrap();
+    vault.put(b"1", &note("one")).unwrap();
+    vault.add_keys(&device(7)).unwrap();
+    vault.prove(&device(7)).unwrap();
+    assert!(matches!(vault.add_keys(&passphrase(LONG)), Err(VaultError::Exists(_))));
+    drop(vault);
+    let vault = Vault::open(folder, &device(7)).unwrap();
+    assert_eq!(vault.get(b"1").unwrap(), Some(note("one")));
+    // Whoever is in by the second may make it anew.
+    vault.add_keys(&device(9)).unwrap();
+    drop(vault);
+    assert!(matches!(Vault::open(folder, &device(7)), Err(VaultError::WrongPassphrase)));
+    let kept = fs::read(folder.join("vault.device")).unwrap();
+    Vault::change_keys(folder, &passphrase(LONG), &passphrase("velvet otter drinks quarry")).unwrap();
+    // Whatever is put back.
+    fs::write(folder.join("vault.device"), kept).unwrap();
+    assert!(matches!(Vault::open(folder, &device(9)), Err(VaultError::FormerKey(_))));
+    let vault = Vault::open(folder, &passphrase("velvet otter drinks quarry")).unwrap();
+    vault.add_keys(&device(9)).unwrap();
+    drop(vault);
+    assert_eq!(Vault::open(folder, &device(9)).unwrap().get(b"1").unwrap(), Some(note("one")));
+}
+
+/// Between any two writes of it: the file not there yet, half written beside, of before, or without its line in the vault.
+#[test]
+fn who_is_killed_while_making_a_second_way_in_has_the_first() {
+    let parent = tempfile::tempdir().unwrap();
+    for (at, left) in [&b""[..], b"half", b"\x00\x01"].into_iter().enumerate() {
+        let folder = parent.path().join(at.to_string());
+        let vault = Vault::create(&folder, &Held([7; 32])).unwrap();
+        vault.put(b"1", &note("one")).unwrap();
+        vault.add_keys(&device(7)).unwrap();
+        drop(vault);
+        match at {
+            0 => fs::remove_file(folder.join("vault.device")).unwrap(),
+            _ => fs::write(folder.join("vault.device"), left).unwrap(),
+        }
+        fs::write(folder.join("vault.device.new"), left).unwrap();
+        assert!(Vault::open(&folder, &device(7)).is_err());
+        let vault = Vault::open(&folder, &Held([7; 32])).unwrap();
+        assert_eq!(vault.get(b"1").unwrap(), Some(note("one")));
+        vault.add_keys(&device(8)).unwrap();
+        drop(vault);
+        assert_eq!(Vault::open(&folder, &device(8)).unwrap().get(b"1").unwrap(), Some(note("one")));
+    }
 }
