@@ -102,17 +102,17 @@ const SUBMIT_WITHIN_MS: u64 = DAY_MS * 8;
 
 /// What is proven of the time: the only time that strangers see of a wallet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Head {
+pub struct Head {
     /// Of the newest header that is believed.
-    pub(crate) time: BlockTime,
+    pub time: BlockTime,
     /// How far ahead of block time the network takes transactions, in milliseconds.
-    pub(crate) window_ms: u64,
+    pub window_ms: u64,
 }
 
 impl Head {
     /// Until when what is signed now may come into a block: a midnight, and so the same for everybody who signs on
     /// that day. Where the network takes nothing that far ahead the step is shorter.
-    pub(crate) fn submit_by(self) -> Timestamp {
+    pub fn submit_by(self) -> Timestamp {
         let within = SUBMIT_WITHIN_MS.min(self.window_ms);
         let step = DAY_MS.min(within / 2).max(1);
         let last = self.time.timestamp().plus(within).0;
@@ -120,18 +120,18 @@ impl Head {
     }
 
     /// Until when a mailbox is to be kept that is needed for so many days: a midnight.
-    pub(crate) fn kept_until(self, days: u64) -> Timestamp {
+    pub fn kept_until(self, days: u64) -> Timestamp {
         self.time.timestamp().plus(days.saturating_mul(DAY_MS)).day_rounded_up().start()
     }
 
     /// Whether something with this `submit_by` can still come into a block, as far as is known.
-    pub(crate) fn is_before(self, submit_by: Timestamp) -> bool {
+    pub fn is_before(self, submit_by: Timestamp) -> bool {
         self.time.timestamp() <= submit_by
     }
 }
 
 /// The definition of a study.
-pub(crate) fn definition(head: Head, nonce: [u8; 16], study: DefineStudy) -> Body {
+pub fn definition(head: Head, nonce: [u8; 16], study: DefineStudy) -> Body {
     Body { submit_by: head.submit_by(), nonce, action: Action::DefineStudy(study) }
 }
 
@@ -164,7 +164,7 @@ impl GrantRequest {
 
 /// The Terms of a grant of all of a study in this edition. Where nothing else is asked, they are such as could always
 /// be signed.
-pub(crate) fn terms(
+pub fn terms(
     head: Head,
     blinding: [u8; 32],
     (revision, manifest_root): (u32, ManifestRoot),
@@ -188,7 +188,7 @@ pub(crate) fn terms(
 }
 
 /// A grant by the holder of a study to one key.
-pub(crate) fn grant(
+pub fn grant(
     head: Head,
     nonce: [u8; 16],
     chain: &ChainId,
@@ -209,7 +209,7 @@ pub(crate) fn grant(
 
 /// A revocation by the holder of a study. Whoever knows until when the grant can come into a block says so: should
 /// that be later than for what is signed now, by the clock of older software, it is what the revocation says.
-pub(crate) fn revocation(
+pub fn revocation(
     head: Head,
     nonce: [u8; 16],
     (study, revoker): (StudyId, Key),
@@ -222,23 +222,23 @@ pub(crate) fn revocation(
 }
 
 /// The veto of a recovery, by the holder of a study.
-pub(crate) fn veto(head: Head, nonce: [u8; 16], veto: Veto) -> Body {
+pub fn veto(head: Head, nonce: [u8; 16], veto: Veto) -> Body {
     Body { submit_by: head.submit_by(), nonce, action: Action::Veto(veto) }
 }
 
 /// The transfer of a study from one key to another.
-pub(crate) fn transfer(head: Head, nonce: [u8; 16], transfer: TransferStudy) -> Body {
+pub fn transfer(head: Head, nonce: [u8; 16], transfer: TransferStudy) -> Body {
     Body { submit_by: head.submit_by(), nonce, action: Action::TransferStudy(transfer) }
 }
 
 /// A step of the recovery of a study, to be signed by its source besides.
-pub(crate) fn recovery(head: Head, nonce: [u8; 16], step: RecoverStudy) -> Body {
+pub fn recovery(head: Head, nonce: [u8; 16], step: RecoverStudy) -> Body {
     Body { submit_by: head.submit_by(), nonce, action: Action::RecoverStudy(step) }
 }
 
 /// One of several, by chance; none of none. Of up to eight of them none is more likely than another by more than is
 /// seen in a thousand years.
-pub(crate) fn one_of<T: Copy>(all: &[T], random: [u8; 8]) -> Option<T> {
+pub fn one_of<T: Copy>(all: &[T], random: [u8; 8]) -> Option<T> {
     let count = u64::try_from(all.len()).ok().filter(|count| *count > 0)?;
     all.get(usize::try_from(u64::from_le_bytes(random) % count).ok()?).copied()
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | [`vault`] | what a wallet keeps, sealed by a passphrase |
 //! | [`rows`] | what is kept in the vault |
+//! | [`envelope`] | what strangers can read of a wallet: every byte, and where it is from |
 //! | [`ledger`] | the network: relays that are asked, and believed nothing without proof |
 //! | [`patient`] | pick up, grant, revoke, look |
 //! | [`recipient`] | show a card, read what came, fetch |
@@ -47,7 +48,7 @@
 pub mod cache;
 mod caps;
 pub mod download;
-mod envelope;
+pub mod envelope;
 mod error;
 pub mod export;
 pub mod ledger;
