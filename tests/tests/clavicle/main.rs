@@ -11,6 +11,7 @@ mod handed_on;
 #[expect(dead_code, reason = "a listener is fed otherwise than a decoder")]
 mod hostile;
 mod image;
+mod instants;
 mod invitation;
 mod killed;
 mod lost;
@@ -26,6 +27,7 @@ mod receipts;
 mod refused;
 mod restore;
 mod resume;
+mod scripts;
 mod session;
 mod silent;
 mod woken;

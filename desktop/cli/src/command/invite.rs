@@ -96,13 +96,13 @@ pub(super) async fn invite(of: &InviteArguments) -> Result<Answer, CommandError>
         None => {
             can_write(of.png.as_deref())?;
             let command = Invite { way: way(of), minutes: of.minutes };
-            let row = client::done(&app, command, "parts of the work for a mailbox").await?;
-            if let Some(path) = &of.png {
-                write_picture(path, &code::to_png(&row.code)?)?;
-            }
-            row
+            client::done(&app, command, "parts of the work for a mailbox").await?
         }
     };
+    // Of one that was made before, too: it may have broken off between the two.
+    if let Some(path) = of.png.as_deref().filter(|path| row.stage == InvitationStage::Shown && !path.exists()) {
+        write_picture(path, &code::to_png(&row.code)?)?;
+    }
     let row = answered(&app, of, row).await?;
     let row = picked(&app, of, row).await?;
     let Some(study) = study.or_else(|| only_study(&app)) else {
@@ -129,7 +129,13 @@ fn open_one(app: &App, of: &InviteArguments) -> Option<InvitationRow> {
         until < now().0
     };
     let is_open = |row: &&InvitationRow| row.way == way(of) && row.stage.is_open() && !is_over(row);
-    state.invitations.iter().rfind(is_open).cloned()
+    // Whoever says its words once more has not seen that it was granted.
+    let words = of.words.as_deref().and_then(|words| FourWords::parse(words).ok());
+    let is_granted = |row: &&InvitationRow| {
+        let is_its = words.is_some_and(|words| row.choices.is_some_and(|choices| choices.contains(&words)));
+        row.way == way(of) && row.stage == InvitationStage::Granted && is_its && !is_over(row)
+    };
+    state.invitations.iter().rfind(is_granted).or_else(|| state.invitations.iter().rfind(is_open)).cloned()
 }
 
 fn way(of: &InviteArguments) -> Way {
