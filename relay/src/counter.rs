@@ -6,12 +6,14 @@ use clavicle_dicom::facts::Patient;
 use clavicle_ledger::action::RecoverStudy;
 use clavicle_ledger::confirm::Unconfirmed;
 use clavicle_ledger::encoding::{self, Text};
+use clavicle_ledger::execute;
+use clavicle_ledger::genesis::Parameters;
 use clavicle_ledger::id::{ChainId, EnvelopeHash, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
-use clavicle_ledger::study::{Deed, Standing};
+use clavicle_ledger::study::{Deed, Standing, Study};
 use clavicle_ledger::time::{BlockTime, LocalTime};
-use clavicle_ledger::transaction::{Action, Envelope, Signatures};
+use clavicle_ledger::transaction::{Action, Envelope, Signatures, Verified};
 use clavicle_letters::about::About;
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{Claim, Counter, Denied, MAX_OFFERS, NotOffered, Offered, Offers, Secret, TicketHash};
@@ -22,8 +24,9 @@ use crate::desk::sentence;
 use crate::member::Member;
 use crate::recoveries::{Recoveries, RecoveryAct, RecoveryLine};
 use crate::seldom::seldom;
-use crate::store::{PickupRefused, Pickups, Snapshot, StoreError, Told, Visit};
-use crate::submission::{From, Submission};
+use crate::store::pickups::{Agreed, AskedFor, GivenBack, MAX_STEPS, Outcome};
+use crate::store::{PickupRefused, Pickups, StoreError, Told, Visit};
+use crate::submission::{From, Submission, SubmitError};
 
 /// Answers pickups.
 pub struct RelayCounter {
@@ -56,6 +59,8 @@ enum NotSigned {
         "this code gives studies back whose key was lost: it is taken with `recover`, and studies of a visit with `pickup`"
     )]
     OtherCode,
+    #[error("this code was used too often for this study: ask the desk for another")]
+    TooOften,
     #[error("the hospital's record cannot be written")]
     Record(#[source] std::io::Error),
     #[error(transparent)]
@@ -65,7 +70,7 @@ enum NotSigned {
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
-    Submit(#[from] crate::submission::SubmitError),
+    Submit(#[from] SubmitError),
 }
 
 /// Why nothing is offered.
@@ -75,12 +80,29 @@ enum NothingOffered {
         "by now studies of more than one patient have the pickup's number: correct it where it is wrong, or give out a pickup for each study"
     )]
     OtherPatients,
+    #[error(
+        "an earlier version gave this code out, and it is not known what was agreed to be given back with it: give out another"
+    )]
+    NotAgreed,
+    #[error("the record of what is given back cannot be written")]
+    Record(#[source] std::io::Error),
     #[error(transparent)]
     Archive(#[from] ArchiveError),
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
     State(#[from] ReadError<StoreError>),
+}
+
+/// Which studies of a visit come first, where there are more than one run takes: the wallet comes again for the rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Turn {
+    /// Something can be done with it now.
+    Now,
+    /// It was asked for, and waits.
+    Waits,
+    /// It is the wallet's, or nothing can be done with it for long.
+    Done,
 }
 
 /// What is told of a patient to whom a study is handed over.
@@ -142,22 +164,32 @@ impl RelayCounter {
         Ok(LocalTime(timekeeper.dated(store)))
     }
 
-    /// The studies of a visit for one wallet, each as it was claimed, or as it can be. Nothing of those that are somebody else's, or not served.
-    fn offers(&self, visit: &Visit, remote: Key) -> Result<Offers, NothingOffered> {
+    /// The studies of a visit for one wallet, each as it was claimed, or as it can be: first those with which something can be done, as many as one
+    /// run takes. Nothing of those that are somebody else's, or not served.
+    fn offers(&self, ticket: TicketHash, visit: &Visit, remote: Key) -> Result<Offers, NothingOffered> {
         let mut offers = Offers::default();
-        let studies = studies_of(&self.archive, visit)?;
-        // Since the pickup was given out, another patient's study may have come with the same number.
-        if !are_of_one_patient(&studies) {
+        let agreed = if visit.is_recovery() { Some(self.agreed(ticket)?) } else { None };
+        let studies = match &agreed {
+            Some(agreed) => {
+                let found = agreed.studies.iter().filter_map(|study| self.archive.catalogued(*study).transpose());
+                found.collect::<Result<Vec<_>, _>>()?
+            }
+            None => studies_of(&self.archive, visit)?,
+        };
+        // Since the code was given out, another patient's study may have come with the same number, or a study may have become another's.
+        let is_agreed = |study: &Catalogued| agreed.as_ref().is_none_or(|agreed| agreed.patient.may_be(&study.patient));
+        if !are_of_one_patient(&studies) || !studies.iter().all(is_agreed) {
             return Err(NothingOffered::OtherPatients);
         }
         let snapshot = self.submission.store.snapshot()?;
-        let now = snapshot.head()?.time;
-        for study in studies.into_iter().take(MAX_OFFERS) {
-            let Catalogued { study: id, patient, salt, claimed, newest, .. } = study;
-            if visit.is_recovery() {
-                let Some(record) = snapshot.study(id)? else { continue };
+        let (now, parameters) = (snapshot.head()?.time, snapshot.rules()?.parameters);
+        let mut all = Vec::new();
+        for study in studies {
+            let record = snapshot.study(study.study)?;
+            let turn = if visit.is_recovery() {
+                let Some(record) = record else { continue };
                 match record.permits(Deed::RecoverStudy, now) {
-                    Ok(()) => {}
+                    Ok(()) => self.turn(ticket, study.study, &record, now, &parameters)?,
                     Err(Standing::Withdrawn(reason)) => {
                         offers.not_offered.push(NotOffered::Withdrawn(reason));
                         continue;
@@ -167,10 +199,18 @@ impl RelayCounter {
                         continue;
                     }
                 }
-            } else if let Some(why) = self.why_not(&snapshot, id, remote, now)? {
-                offers.not_offered.push(why);
-                continue;
-            }
+            } else {
+                if let Some(why) = self.why_not(record.as_ref(), study.study, remote, now)? {
+                    offers.not_offered.push(why);
+                    continue;
+                }
+                if record.is_some() { Turn::Done } else { Turn::Now }
+            };
+            all.push((turn, study));
+        }
+        all.sort_by_key(|(turn, _)| *turn);
+        for (_, study) in all.into_iter().take(MAX_OFFERS) {
+            let Catalogued { study: id, patient, salt, claimed, newest, .. } = study;
             // One that was removed since is offered to nobody.
             let Some(edition) = self.archive.edition(id, &claimed.unwrap_or(newest))? else { continue };
             offers.offered.push(Offered { salt, manifest: edition.manifest, about: about(&patient) });
@@ -178,15 +218,56 @@ impl RelayCounter {
         Ok(offers)
     }
 
+    /// What was agreed to be given back with a code. That a wallet has come with it is on record from the first time on.
+    fn agreed(&self, ticket: TicketHash) -> Result<Agreed, NothingOffered> {
+        let agreed = self.pickups.agreed(ticket)?.ok_or(NothingOffered::NotAgreed)?;
+        if agreed.claimed {
+            return Ok(agreed);
+        }
+        let at = self.submission.timekeeper.dated(&self.submission.store);
+        let line = RecoveryLine::of_code(at, RecoveryAct::Taken, ticket, agreed.studies.to_vec());
+        self.recoveries.add(&line).map_err(NothingOffered::Record)?;
+        let agreed = Agreed { claimed: true, ..agreed };
+        self.pickups.keep_agreed(ticket, &agreed)?;
+        Ok(agreed)
+    }
+
+    /// Whether something can be done with a study that is given back.
+    fn turn(
+        &self,
+        ticket: TicketHash,
+        study: StudyId,
+        record: &Study,
+        now: BlockTime,
+        parameters: &Parameters,
+    ) -> Result<Turn, StoreError> {
+        let row = self.pickups.given_back(ticket, study)?.unwrap_or_default();
+        if row.outcome == Some(Outcome::Given) {
+            return Ok(Turn::Done);
+        }
+        let asked = row.asked.map(|asked| asked.transaction);
+        let after = |since: BlockTime, delay_ms| now.timestamp() >= since.timestamp().plus(delay_ms);
+        Ok(match (record.pending_recovery, record.last_recovery) {
+            (Some(pending), _) if Some(pending.id) == asked => {
+                if after(pending.since, parameters.recovery_delay_ms) {
+                    Turn::Now
+                } else {
+                    Turn::Waits
+                }
+            }
+            (_, Some(last)) if !after(last, parameters.recovery_interval_ms) => Turn::Done,
+            _ => Turn::Now,
+        })
+    }
+
     /// Why a study is not shown to a wallet that knows the answer, by the ledger first, and by what was claimed here and may be on it soon.
     fn why_not(
         &self,
-        snapshot: &Snapshot,
+        record: Option<&Study>,
         study: StudyId,
         remote: Key,
         now: BlockTime,
     ) -> Result<Option<NotOffered>, NothingOffered> {
-        let record = snapshot.study(study)?;
         for standing in record.iter().flat_map(|record| record.standings(now)) {
             match standing {
                 Standing::Active => {}
@@ -234,7 +315,7 @@ impl RelayCounter {
         let signatures = Signatures::new(vec![source, *holder]).expect("an envelope has room for two signatures");
         let envelope = Envelope { body: body.clone(), signatures };
         // The holder's signature first: nothing is kept for a claim that is none.
-        envelope.clone().check_stateless(&self.member.chain).map_err(crate::submission::SubmitError::Stateless)?;
+        envelope.clone().check_stateless(&self.member.chain).map_err(SubmitError::Stateless)?;
         let snapshot = self.submission.store.snapshot()?;
         if snapshot.study(study)?.is_some() {
             // It has its holder, who asks once more, or somebody else does and is told so.
@@ -274,19 +355,23 @@ impl RelayCounter {
         let source = self.member.operational.sign(&body.preimage(&self.member.chain));
         let signatures = Signatures::new(vec![source, *holder]).expect("an envelope has room for two signatures");
         let envelope = Envelope { body: body.clone(), signatures };
-        envelope.clone().check_stateless(&self.member.chain).map_err(crate::submission::SubmitError::Stateless)?;
-        let line = RecoveryLine {
-            at_ms: self.submission.timekeeper.dated(&self.submission.store).0,
-            act: if step.completes.is_some() { RecoveryAct::Completed } else { RecoveryAct::Asked },
-            studies: vec![step.study.to_string()],
-            by: format!("the wallet with code {}", ticket.to_string().get(..12).unwrap_or_default()),
-            why: None,
-            digest: None,
-            transaction: Some(body.id(&self.member.chain).to_string()),
-        };
+        let verified = envelope.clone().check_stateless(&self.member.chain).map_err(SubmitError::Stateless)?;
+        // It guards no value that a panic could have left half changed.
+        let _claiming = self.claiming.lock().unwrap_or_else(PoisonError::into_inner);
+        let row = self.pickups.given_back(ticket, step.study)?.unwrap_or_default();
+        let store = &self.submission.store;
         // The same step given again is the same transaction, and on record already.
-        if self.submission.store.find_envelope(&envelope.hash())?.is_none() {
+        if row.last != Some(verified.id()) && store.find_envelope(&verified.hash())?.is_none() {
+            // What the ledger refuses leaves no line, however often a wallet comes with it.
+            let clock = BlockTime((self.submission.clock)().0);
+            execute::admit(&store.snapshot()?, clock, &verified).map_err(SubmitError::from)?;
+            let row = next_step(row, step, &verified).ok_or(NotSigned::TooOften)?;
+            let at = self.submission.timekeeper.dated(store);
+            let act = if step.completes.is_some() { RecoveryAct::Completed } else { RecoveryAct::Asked };
+            let line = RecoveryLine::of_code(at, act, ticket, vec![step.study]);
+            let line = RecoveryLine { transaction: Some(verified.id().to_string()), ..line };
             self.recoveries.add(&line).map_err(NotSigned::Record)?;
+            self.pickups.keep_given_back(ticket, step.study, &row)?;
         }
         let taken = self.submission.take(&encoding::encode(&envelope), From::Somebody)?;
         Ok((taken.envelope, envelope))
@@ -298,6 +383,20 @@ impl RelayCounter {
         let taken = self.submission.take(&encoding::encode(&envelope), From::Somebody)?;
         Ok((taken.envelope, envelope))
     }
+}
+
+/// How far a study is with one step more; nothing when there were too many.
+fn next_step(row: GivenBack, step: &RecoverStudy, verified: &Verified) -> Option<GivenBack> {
+    let steps = row.steps.checked_add(1).filter(|steps| *steps <= MAX_STEPS)?;
+    let (transaction, envelope) = (verified.id(), verified.hash());
+    let row = GivenBack { steps, last: Some(transaction), ..row };
+    Some(if step.completes.is_some() {
+        GivenBack { completes: Some(envelope), ..row }
+    } else {
+        let (new_holder, submit_by) = (step.new_holder, verified.body().submit_by);
+        let asked = Some(AskedFor { transaction, envelope, new_holder, submit_by });
+        GivenBack { asked, completes: None, outcome: None, ..row }
+    })
 }
 
 /// What those outside are told of a refusal, which is for the operator's log.
@@ -326,7 +425,7 @@ impl Counter for RelayCounter {
     fn open(&self, remote: Key, ticket: TicketHash, knows: bool) -> Result<Offers, Denied> {
         let now = self.now()?;
         let visit = self.pickups.judge(ticket, knows, remote, now).map_err(|why| denied(&why))?;
-        self.offers(&visit, remote).map_err(|error| {
+        self.offers(ticket, &visit, remote).map_err(|error| {
             seldom!(error!(%error, "the studies of a pickup could not be offered"));
             Denied::NoPickup
         })

@@ -32,6 +32,7 @@ pub mod member;
 pub mod mempool;
 pub mod notices;
 pub mod operations;
+pub mod outcomes;
 mod path;
 pub mod private;
 pub mod quarantine;

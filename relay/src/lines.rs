@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest line that is read. What is written is far shorter.
-const MAX_LINE: u64 = 64 << 10;
+/// The longest line that is read. What is written is shorter: the ids of a thousand studies take half of it.
+const MAX_LINE: u64 = 128 << 10;
 
 /// A record with such lines, by its path.
 #[derive(Debug)]

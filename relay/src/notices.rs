@@ -7,15 +7,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use borsh::BorshSerialize;
 use clavicle_directory::Listing;
 use clavicle_ledger::encoding::{self, Bytes};
 use clavicle_ledger::event::Event;
 use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::study::{Lapse, Standing};
+use clavicle_ledger::study::{Lapse, Standing, Status};
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::identity::Recipient;
-use clavicle_letters::letter::{Content, Letter, Notice, NoticeCounts};
+use clavicle_letters::letter::{Content, Letter, Notice, NoticeCounts, Reissued};
 use clavicle_letters::mailbox::Mailbox;
 use clavicle_letters::seal;
 use clavicle_manifest::{Manifest, Uid};
@@ -215,21 +216,22 @@ struct Written {
 
 /// Writes the letter. Nothing, when there is nothing to be told: that is kept.
 fn write(service: &Service, due: &Due) -> Result<Option<Written>, ServiceError> {
-    let with_digest = |notice| (*blake3::hash(&encoding::encode(&notice)).as_bytes(), notice);
-    let new = notice(service, due)?.map(with_digest).filter(|(digest, _)| due.told != Some(*digest));
-    let Some((digest, notice)) = new else {
+    let new = match reissued(service, due)? {
+        Some(reissued) => Some((digest_of(&reissued), Content::Reissued(Box::new(reissued)))),
+        None => notice(service, due)?.map(|notice| (digest_of(&notice), Content::Notice(Box::new(notice)))),
+    };
+    let Some((digest, content)) = new.filter(|(digest, _)| due.told != Some(*digest)) else {
         service.records.notices.settle(due, None)?;
         return Ok(None);
     };
-    let letter = || Letter {
+    let letter = Letter {
         chain: service.member.chain,
         to: Recipient::from_bytes(due.copy.reach.recipient),
         from: service.member.operational.public(),
         sent: service.timekeeper.dated(&service.store),
-        content: Content::Notice(Box::new(notice)),
+        content,
     };
-    let sealed =
-        service.records.notices.letter(due, &digest, || Ok(seal::seal(&letter(), &service.member.operational)?));
+    let sealed = service.records.notices.letter(due, &digest, || Ok(seal::seal(&letter, &service.member.operational)?));
     match sealed {
         Ok(sealed) => Ok(Some(Written { sealed, digest })),
         Err(Unwritten::Store(error)) => Err(error.into()),
@@ -239,6 +241,21 @@ fn write(service: &Service, due: &Due) -> Result<Option<Written>, ServiceError> 
             Ok(None)
         }
     }
+}
+
+fn digest_of(said: &impl BorshSerialize) -> [u8; 32] {
+    *blake3::hash(&encoding::encode(said)).as_bytes()
+}
+
+/// That the wrong person had the study, and its images are another one by now; nothing, if that is not so.
+fn reissued(service: &Service, due: &Due) -> Result<Option<Reissued>, ServiceError> {
+    if !service.records.notices.is_reissued(due.study)? {
+        return Ok(None);
+    }
+    let record = service.store.snapshot()?.study(due.study)?;
+    let is_withdrawn = record.is_some_and(|record| matches!(record.status, Status::Withdrawn { .. }));
+    let (study, source, copy) = (due.study, service.member.source, due.copy.root);
+    Ok(is_withdrawn.then_some(Reissued { study, source, copy }))
 }
 
 /// Why there is no letter.

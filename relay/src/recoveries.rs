@@ -1,18 +1,22 @@
 //! What the desk gave back to people who lost their keys: who proposed it and who agreed, when and why, and what came
 //! of it.
 //!
-//! Each step is on record before it is taken (`lines.rs`). Nothing is given back on one person's word: who agrees is
-//! another than who proposed it. That the two are who they say the relay cannot know: whoever owns its folder can say
-//! both names.
+//! Each step is on record before it is taken (`lines.rs`), and what became of it once the ledger says so. What the ledger
+//! refuses leaves no line, and one code leaves no more than a few for each study: a wallet can come as often as it
+//! likes. Nothing is given back on one person's word: who agrees is another than who proposed it. That the two are who
+//! they say the relay cannot know: whoever owns its folder can say both names.
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use clavicle_ledger::id::StudyId;
 use clavicle_ledger::time::{DAY_MS, Timestamp};
+use clavicle_network::pickup::TicketHash;
 use serde::{Deserialize, Serialize};
 
 use crate::lines::Lines;
+use crate::store::pickups::Outcome;
 
 /// How long what one has proposed waits for another to agree, in milliseconds.
 const WAITS_MS: u64 = DAY_MS;
@@ -55,6 +59,22 @@ pub enum RecoveryAct {
     Asked,
     /// The time for a veto was over, and the hospital completed it.
     Completed,
+    /// A wallet came with the code and the right answer: no other can any more.
+    Taken,
+    /// It is final: the study is the new wallet's.
+    Given,
+    /// Whoever has the key said that it is not lost.
+    Vetoed,
+    /// It was asked for after a veto: the hospitals find out whose the study is.
+    Frozen,
+    /// The study changed hands otherwise, or was asked for anew.
+    GaveWay,
+    /// The time of the code, or of a step, was over before it came to anything.
+    Expired,
+    /// One of the staff said that the wrong person has a study: it is suspended.
+    ReissueProposed,
+    /// Another agreed: it is withdrawn, and its images are another study. Both are named.
+    Reissued,
 }
 
 impl RecoveryAct {
@@ -64,11 +84,45 @@ impl RecoveryAct {
             Self::Agreed => "agreed",
             Self::Asked => "asked for",
             Self::Completed => "completed",
+            Self::Taken => "taken",
+            Self::Given => "given",
+            Self::Vetoed => "vetoed",
+            Self::Frozen => "frozen",
+            Self::GaveWay => "gave way",
+            Self::Expired => "expired",
+            Self::ReissueProposed => "suspended",
+            Self::Reissued => "reissued",
+        }
+    }
+}
+
+impl From<Outcome> for RecoveryAct {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Given => Self::Given,
+            Outcome::Vetoed => Self::Vetoed,
+            Outcome::Frozen => Self::Frozen,
+            Outcome::GaveWay => Self::GaveWay,
+            Outcome::Expired => Self::Expired,
         }
     }
 }
 
 impl RecoveryLine {
+    /// Something that came of a code.
+    #[must_use]
+    pub fn of_code(at: Timestamp, act: RecoveryAct, ticket: TicketHash, studies: Vec<StudyId>) -> Self {
+        Self {
+            at_ms: at.0,
+            act,
+            studies: studies.iter().map(StudyId::to_string).collect(),
+            by: format!("the wallet with code {}", ticket.to_string().get(..12).unwrap_or_default()),
+            why: None,
+            digest: None,
+            transaction: None,
+        }
+    }
+
     /// The line for a person.
     #[must_use]
     pub fn line(&self) -> String {
@@ -111,9 +165,11 @@ impl Recoveries {
                 return;
             }
             match line.act {
-                RecoveryAct::Proposed if now.since(Timestamp(line.at_ms)) <= WAITS_MS => by = Some(line.by),
-                RecoveryAct::Proposed | RecoveryAct::Agreed => by = None,
-                RecoveryAct::Asked | RecoveryAct::Completed => {}
+                RecoveryAct::Proposed | RecoveryAct::ReissueProposed => {
+                    by = (now.since(Timestamp(line.at_ms)) <= WAITS_MS).then_some(line.by);
+                }
+                RecoveryAct::Agreed | RecoveryAct::Reissued => by = None,
+                _ => {}
             }
         })?;
         Ok(by)

@@ -159,6 +159,23 @@ impl App {
         Ok((Self::start(Owner::Patient(restored.patient)), restored.studies))
     }
 
+    /// Makes a recipient's wallet of its words. The name stands on its cards; [`FindGranted`](crate::FindGranted) brings in what there was.
+    /// `network` is what the network began with, and where to begin if that is so old that it is not believed any more.
+    ///
+    /// # Errors
+    /// [`Trouble`]; nothing is made then.
+    pub async fn restore_recipient(
+        folder: &Path,
+        keys: Arc<dyn KeyStore>,
+        network: (Genesis, Option<&Checkpoint>),
+        words: &Words,
+        name: &str,
+        clock: fn() -> LocalTime,
+    ) -> Result<Self, Trouble> {
+        let restored = Box::pin(Recipient::restore(folder, &*keys, network, words, name, clock)).await?;
+        Ok(Self::start(Owner::Recipient(restored)))
+    }
+
     /// Changes what opens the wallet in a folder, which is open nowhere. From then on the former opens nothing; killed
     /// at any instant, one of the two opens it.
     ///

@@ -108,7 +108,26 @@ commands! {
         code: PickupCode,
         /// What it asks for.
         answer: Zeroizing<String>,
+        /// Whether it stays on this device: the others are not told of it.
+        only_here: bool,
     } -> PickupOutcome;
+
+    /// A patient's devices tell each other what they did. The first time, this one says to the others that it is there.
+    ShareDevices {} -> SharedNews;
+
+    /// A patient names a device.
+    NameDevice {
+        /// Its number.
+        device: u32,
+        /// What it is called.
+        name: String,
+    } -> ();
+
+    /// A patient ends another device: it is told nothing any more, and not listened to. It has the words all the same.
+    EndDevice {
+        /// Its number.
+        device: u32,
+    } -> ();
 
     /// A patient looks for studies that another wallet of the same words picked up.
     FindStudies {
@@ -278,6 +297,15 @@ commands! {
     /// A recipient asks what others see beside its name.
     AskStanding {} -> OwnStanding;
 
+    /// A recipient looks for cards that another wallet of the same words showed, and reads what came to them.
+    FindGranted {} -> FoundGrants;
+
+    /// A recipient has a hospital asked what it says of this person: of a wallet that was restored.
+    FetchCredential {
+        /// The hospital, by its name or the beginning of its id.
+        hospital: String,
+    } -> ();
+
     /// A recipient reads what came, and asks the ledger what has become of it all.
     ReadInbox {} -> InboxRead;
 
@@ -383,6 +411,8 @@ impl Command {
             self,
             Self::ForgetCopy(_)
                 | Self::SetCaps(_)
+                | Self::NameDevice(_)
+                | Self::EndDevice(_)
                 | Self::SignGrant(_)
                 | Self::NoteUse(_)
                 | Self::CheckWords(_)
@@ -404,6 +434,9 @@ impl Command {
         matches!(
             self,
             Self::FindStudies(_)
+                | Self::FindGranted(_)
+                | Self::ShareDevices(_)
+                | Self::FetchCredential(_)
                 | Self::GrantStudy(_)
                 | Self::GrantStudies(_)
                 | Self::GrantInvited(_)
@@ -518,6 +551,34 @@ pub struct RevokedGrant {
     pub height: Height,
     /// The hospital's word that it serves no more, if it was reached itself.
     pub receipt: Option<SignedReceipt>,
+}
+
+/// What devices told each other. Which there are stands in the [`State`](crate::State).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SharedNews {
+    /// How many things this device was told.
+    pub heard: usize,
+    /// How many things the others were told.
+    pub told: usize,
+    /// How many are still to be told.
+    pub waits: usize,
+    /// Studies that another device told of, and of which it cannot be said yet what they are.
+    pub not_told: Vec<(StudyId, Trouble)>,
+}
+
+/// What was found again of a recipient's wallet that was lost. What was granted stands in the [`State`](crate::State).
+#[derive(Clone, Debug)]
+pub struct FoundGrants {
+    /// How many cards whose mailboxes are still kept.
+    pub cards: usize,
+    /// What was granted, and not read before.
+    pub granted: Vec<GrantId>,
+    /// How many letters came to cards of an earlier version, which nothing opens any more.
+    pub unreadable: usize,
+    /// The devices whose cards were looked for.
+    pub devices: Vec<u32>,
+    /// How many mailboxes could not be read anywhere.
+    pub unread: usize,
 }
 
 /// What reading the inbox came to. What was granted stands in the [`State`](crate::State).

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
 use clavicle_ledger::id::StudyId;
 use clavicle_manifest::Comparison;
@@ -11,16 +12,21 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::{Control, Downloaded, StudyFetch};
 use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::{Found, Moved, OwnStudy, Patient};
-use clavicle_wallet::recipient::{CopyState, Granted, Recipient};
+use clavicle_wallet::patient::{Found, Moved, OwnStudy, Patient, Shared};
+use clavicle_wallet::recipient::{CopyState, FoundAgain, Granted, Recipient};
+use tokio::time::timeout;
 
 use crate::command::{
-    Command, Done, FoundStudy, InboxRead, MoveOutcome, MovedStudies, OpenStudy, RevokedGrant, WhoHas,
+    Command, Done, FoundGrants, FoundStudy, InboxRead, MoveOutcome, MovedStudies, OpenStudy, RevokedGrant, SharedNews,
+    WhoHas,
 };
 use crate::invitation::{AnswerRow, InvitationRow};
 use crate::person::Person;
 use crate::state::{State, of_patient, of_recipient};
 use crate::trouble::Trouble;
+
+/// How long other devices are told of what was just done; else the next time.
+const SOON: Duration = Duration::from_secs(5);
 
 /// Whose wallet it is, and the wallet.
 pub(crate) enum Owner {
@@ -174,8 +180,16 @@ async fn of_a_patient(
 ) -> Result<Step, WalletError> {
     let tell = teller(control);
     let own = |patient: &Patient, study: StudyId| patient.study(&study.to_string());
-    Ok(Step::Done(match command {
-        Command::PickUp(of) => Done::PickUp(patient.pick_up(&of.code, &of.answer).await?),
+    let done = match command {
+        Command::PickUp(of) => {
+            if of.only_here {
+                patient.keep_pickup_here(&of.code)?;
+            }
+            Done::PickUp(patient.pick_up(&of.code, &of.answer).await?)
+        }
+        Command::ShareDevices(_) => Done::ShareDevices(shared(Box::pin(patient.share()).await?)),
+        Command::NameDevice(of) => Done::NameDevice(patient.name_device(of.device, &of.name)?),
+        Command::EndDevice(of) => Done::EndDevice(patient.end_device(of.device)?),
         Command::FindStudies(of) => {
             if let Some(checkpoint) = &of.checkpoint {
                 patient.renew(checkpoint).await?;
@@ -261,11 +275,48 @@ async fn of_a_patient(
         | Command::RequestCredential(_)
         | Command::AskStanding(_)
         | Command::ReadInbox(_)
+        | Command::FindGranted(_)
+        | Command::FetchCredential(_)
         | Command::FetchGranted(_)
         | Command::OpenGranted(_) => {
             return Err(WalletError::OtherKind { is: "patient", needed: "recipient" });
         }
-    }))
+    };
+    if is_to_be_told(&done) {
+        tell_sisters(patient).await?;
+    }
+    Ok(Step::Done(done))
+}
+
+/// Whether other devices cannot find out by themselves what was done.
+const fn is_to_be_told(done: &Done) -> bool {
+    matches!(
+        done,
+        Done::PickUp(_)
+            | Done::RecoverStudies(_)
+            | Done::GrantStudy(_)
+            | Done::GrantStudies(_)
+            | Done::GrantInvited(_)
+            | Done::AskStudies(_)
+            | Done::NameDevice(_)
+            | Done::EndDevice(_)
+    )
+}
+
+/// Tells other devices, where there are any. What was done is done, whether they are told now or the next time.
+async fn tell_sisters(patient: &mut Patient) -> Result<(), WalletError> {
+    if !patient.has_sisters()? {
+        return Ok(());
+    }
+    match timeout(SOON, Box::pin(patient.share())).await {
+        Ok(Err(error @ WalletError::Vault(_))) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn shared(Shared { heard, told, waits, not_told }: Shared) -> SharedNews {
+    let not_told = not_told.into_iter().map(|(study, error)| (study, error.into())).collect();
+    SharedNews { heard, told, waits, not_told }
 }
 
 fn moved(moved: Moved) -> MovedStudies {
@@ -320,6 +371,13 @@ async fn of_a_recipient(
         }
         Command::RequestCredential(of) => Done::RequestCredential(recipient.request_credential(&of.hospital).await?),
         Command::AskStanding(_) => Done::AskStanding(recipient.standing().await?),
+        Command::FindGranted(_) => {
+            let FoundAgain { cards, granted, unreadable, devices, unread } =
+                Box::pin(recipient.find(teller(control))).await?;
+            let granted = granted.iter().map(|granted| granted.id).collect();
+            Done::FindGranted(FoundGrants { cards, granted, unreadable, devices, unread })
+        }
+        Command::FetchCredential(of) => Done::FetchCredential(recipient.fetch_credential(&of.hospital).await?),
         Command::ReadInbox(_) => Done::ReadInbox(read_inbox(recipient, control).await?),
         Command::FetchGranted(of) => {
             let granted = recipient.granted(&of.grant.to_string())?;
@@ -346,6 +404,9 @@ async fn of_a_recipient(
         Command::NoteUse(of) => Done::NoteUse(recipient.note(of.study, &of.what, &of.why)?),
         Command::ForgetCopy(of) => Done::ForgetCopy(recipient.forget(of.study)?),
         Command::PickUp(_)
+        | Command::ShareDevices(_)
+        | Command::NameDevice(_)
+        | Command::EndDevice(_)
         | Command::FindStudies(_)
         | Command::AskStudies(_)
         | Command::GrantStudy(_)

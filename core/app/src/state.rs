@@ -11,7 +11,7 @@ use clavicle_letters::verdict::Verdict;
 use clavicle_network::transfer::Pace;
 use clavicle_wallet::download::{Control, FetchProgress};
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::{Granted, OwnStudy, Patient, PendingRow};
+use clavicle_wallet::patient::{DeviceRow, Granted, OwnStudy, Patient, PendingRow};
 use clavicle_wallet::recipient::{CopyState, Recipient};
 use clavicle_wallet::rows::{InSpiteOf, Noticed, Stage, Summary};
 use clavicle_wallet::{Silence, WalletError};
@@ -46,6 +46,8 @@ pub struct State {
     pub to_move: usize,
     /// Whether new words were shown that are not in use yet.
     pub has_new_words: bool,
+    /// The devices of a patient's words that were heard of: none while there is one. Those without a name are to be shown until they are named.
+    pub devices: Vec<DeviceRow>,
     /// When it was found that this wallet is an older copy of itself, or that another has its number.
     pub older_copy: Option<Timestamp>,
     /// Whether it is time to ask the ledger about every study ([`AskStudies`](crate::AskStudies)).
@@ -181,6 +183,8 @@ pub struct ReceivedRow {
     pub copy: Option<CopyState>,
     /// What the hospital wrote of it.
     pub told: Option<Noticed>,
+    /// Whether the hospital says that the wrong person had it, and that it is another study by now.
+    pub is_reissued: bool,
     /// How a copy was used in spite of something.
     pub in_spite_of: Vec<InSpiteOf>,
 }
@@ -298,7 +302,9 @@ pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
     let recovering = patient.recovering()?.into_iter().map(|(study, _)| study).collect();
     let (to_move, has_new_words) = (patient.count_to_move()?, patient.has_new_words()?);
     let (older_copy, person) = (patient.older_copy()?, Person::Patient);
+    let devices = patient.devices()?;
     Ok(State {
+        devices,
         to_move,
         has_new_words,
         older_copy,
@@ -334,6 +340,7 @@ pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> 
             objection: recipient.objection(&granted)?,
             copy: recipient.copy(study)?,
             told: recipient.notice(study)?,
+            is_reissued: recipient.is_reissued(study)?,
             in_spite_of: recipient.noted(study)?,
         });
     }

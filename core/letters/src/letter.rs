@@ -17,6 +17,7 @@ use clavicle_manifest::Uid;
 use crate::about::About;
 use crate::identity::Recipient;
 use crate::invitation::{Answer, Opening};
+use crate::news::News;
 
 /// What one person tells another.
 #[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
@@ -50,17 +51,20 @@ pub enum Content {
     /// Whoever showed an Invitation opens what it committed to: from then on both sides have the same four words. From
     /// the key of the Invitation's mailbox.
     Opening(Opening) = 4,
+    /// What another device of the same words did. From the key of the box that it lies in.
+    News(Box<News>) = 8,
+    /// What was granted is another study by now: the wrong person had it. From the study's source.
+    Reissued(Box<Reissued>) = 11,
 }
 
 impl Content {
     /// The kinds that this version reads.
-    pub(crate) const KINDS: [u8; 5] = [0, 1, 2, 3, 4];
+    pub(crate) const KINDS: [u8; 7] = [0, 1, 2, 3, 4, 8, 11];
     /// The kinds that have a number already, and are read by a later version: what each is called.
-    const RESERVED: [(u8, &'static str); 6] = [
+    const RESERVED: [(u8, &'static str); 5] = [
         (5, "a request to fetch a study"),
         (6, "an answer to a request"),
         (7, "a share of somebody's words"),
-        (8, "news of another device"),
         (9, "an alert of a critical result"),
         (10, "a reply to an alert"),
     ];
@@ -94,6 +98,18 @@ pub struct Notice {
     pub status: Status,
     /// What is other in it than in the copy; not told to whoever may see some series only.
     pub counts: Option<NoticeCounts>,
+}
+
+/// That a study was withdrawn since the wrong person had it, and that its images are another study by now, for the right one. Signed by its
+/// source. Which study that is it does not say: who may see it the right person decides anew.
+#[derive(Clone, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Reissued {
+    /// The study that was withdrawn.
+    pub study: StudyId,
+    /// Its source.
+    pub source: SourceId,
+    /// Which copy of it was made: the root of the manifest that it is of.
+    pub copy: ManifestRoot,
 }
 
 /// How many images are other ones.
@@ -222,6 +238,13 @@ impl fmt::Debug for Notice {
     /// For logs: nothing that would name the study.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Notice").field("source", &self.source).field("status", &self.status).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Reissued {
+    /// For logs: nothing that would name the study.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reissued").field("source", &self.source).finish_non_exhaustive()
     }
 }
 

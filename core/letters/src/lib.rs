@@ -66,6 +66,7 @@ pub mod invitation;
 pub mod letter;
 pub mod mailbox;
 pub mod name;
+pub mod news;
 pub mod pickup;
 pub mod random;
 pub mod seal;

@@ -52,6 +52,7 @@
 //! | the question which block is vouched for | nothing, always the same | that somebody has not looked for more than 14 days |
 //! | mailbox: key, token | one of each for a card | which card: both relays that keep it |
 //! | mailbox: until | time of the newest proven header, thirty days on, up to midnight UTC ([`Head::kept_until`]); of an Invitation one day | the day, and whether it is an Invitation's |
+//! | register and boxes of a patient's devices: key, token | they follow from the words; opened by whoever restores a wallet, or asks for its devices | which of them are one person's: see the limits |
 //! | mailbox: work | a number of ten minutes that the relay gave, random bytes, and what was found | nothing |
 //! | collection | the relay's challenge, the names of both ends; no time of the wallet's | nothing |
 //! | message | one of four lengths; deposited when its grant is final | which grant: see the limits |
@@ -85,6 +86,9 @@
 //! - A wallet that is told an old header signs for the day of that header. It asks a relay that it chose by chance,
 //!   and none that is behind what it knows. A revocation waits a second for it, and then tells the day that the
 //!   wallet knew last.
+//! - Where a patient has several devices, the two relays that keep their register and their boxes see keys that stay the
+//!   same for as long as they are kept, from the addresses of all devices, within seconds of what one of them did: so
+//!   they link what a patient of several devices picks up and grants. Who has one device has neither.
 //! - To a relay that keeps a mailbox, the moment of a letter tells the grant that it is about: so it links the
 //!   studies that were granted to one card.
 

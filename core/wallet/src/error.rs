@@ -64,6 +64,14 @@ pub enum WalletError {
     /// All keys of a branch were used.
     #[error("the wallet has used up its keys")]
     NoMoreKeys,
+    /// No such device.
+    #[error("no device of these words has the number {0}: see `clavicle wallet devices`")]
+    NoDevice(u32),
+    /// The one at hand.
+    #[error(
+        "a device cannot end itself: take new words, if somebody else may have these, or remove the wallet's folder"
+    )]
+    OwnDevice,
     /// No relay answered.
     #[error("none of the network's relays answers; check the connection and try again")]
     NoRelay(#[source] Option<AskError>),
@@ -481,9 +489,13 @@ impl WalletError {
             | Self::CredentialRequest(_) => "credential",
             Self::Unfinished(_) => "unfinished",
             Self::Seal(_) | Self::NotDelivered | Self::NoMailbox => "mailbox",
-            Self::NoStudy(_) | Self::NoGrant(_) | Self::NoPerson(_) | Self::NothingPending | Self::Ambiguous { .. } => {
-                "not_found"
-            }
+            Self::OwnDevice => "device",
+            Self::NoDevice(_)
+            | Self::NoStudy(_)
+            | Self::NoGrant(_)
+            | Self::NoPerson(_)
+            | Self::NothingPending
+            | Self::Ambiguous { .. } => "not_found",
             Self::OtherHolder | Self::NotOnLedger | Self::Standing(_) => "study",
             Self::TooShort => "terms",
             Self::GrantGone { .. } | Self::GrantOver(_) => "ended",

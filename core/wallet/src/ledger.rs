@@ -35,6 +35,7 @@ use clavicle_network::endpoint::Remote;
 
 pub use self::asking::Relay;
 pub use self::believing::Proven;
+pub(crate) use self::mailboxes::Peeked;
 pub use self::mailboxes::{Collect, Collected, Keep};
 pub use self::submitting::Submitted;
 pub use self::waking::Woken;

@@ -47,6 +47,7 @@
 
 pub mod cache;
 mod caps;
+mod devices;
 pub mod download;
 pub mod envelope;
 mod error;

@@ -4,6 +4,7 @@ mod cards;
 mod credential;
 mod fetching;
 mod mail;
+mod restore;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -28,6 +29,7 @@ use crate::wallet::{Kind, Wallet, damaged};
 pub use self::credential::OwnStanding;
 pub use self::fetching::CopyState;
 pub use self::mail::Mail;
+pub use self::restore::FoundAgain;
 
 /// The longest that a card is good, in days: mailboxes are kept no longer.
 pub const MAX_CARD_DAYS: u64 = 30;
@@ -199,7 +201,10 @@ impl Recipient {
     /// # Errors
     /// [`WalletError`].
     pub fn grantee(&self, granted: &Granted) -> Result<SecretKey, WalletError> {
-        self.wallet.key(Branch::Card, granted.received.grantee)
+        match self.grantee_elsewhere(granted)? {
+            Some(key) => Ok(key),
+            None => self.wallet.key(Branch::Card, granted.received.grantee),
+        }
     }
 }
 

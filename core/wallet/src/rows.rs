@@ -19,7 +19,8 @@ use clavicle_letters::credential::{Introduction, Issuer};
 use clavicle_letters::identity::{Identity, Recipient};
 use clavicle_letters::invitation::{Answer, CheckedAnswer, SignedInvitation};
 use clavicle_letters::letter::Notice;
-use clavicle_letters::mailbox::Mailbox;
+use clavicle_letters::mailbox::{MAX_SEALED_LEN, Mailbox};
+use clavicle_letters::news::Here;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::{InvitationId, Nonce};
 use clavicle_letters::verdict::{Unverified, Verdict};
@@ -232,6 +233,13 @@ pub struct Recovering {
     pub completes: Option<Body>,
 }
 
+/// That a study, whose key was lost, was given back to this wallet: what was allowed on it before has ended. By the study's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct WasGivenBack {
+    /// As of which height.
+    pub at: Height,
+}
+
 /// When the ledger was last asked about every study. One row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Looked {
@@ -367,6 +375,32 @@ pub struct Shown {
     pub kept_until: Timestamp,
     /// Whether something was fetched with its keys: then its mailbox is kept for longer than the card is good for.
     pub has_copy: bool,
+}
+
+/// A card that another wallet of the same words showed, and whose mailbox relays still keep. By the mailbox's key.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct CardFound {
+    /// The number of the device that showed it.
+    pub device: u32,
+    /// The number of its mailbox's key.
+    pub mailbox: u32,
+    /// The number of the first card's key on that device.
+    pub first_card: u32,
+    /// The number of the first mailbox on that device.
+    pub first_mailbox: u32,
+    /// The sources whose relays keep it.
+    pub relays: Ascending<SourceId, MAX_CARD_RELAYS>,
+    /// Until when it is known to be kept.
+    pub kept_until: Timestamp,
+}
+
+/// That something was granted to a card that was found again. By the grant's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OfCardFound {
+    /// The number of the device that showed it: the number of the key that was granted to is one of its.
+    pub device: u32,
+    /// The card's mailbox.
+    pub mailbox: Key,
 }
 
 /// How an Invitation is shown.
@@ -513,6 +547,58 @@ pub struct Noticed {
     pub from: Key,
     /// When it was signed, by the sender's clock.
     pub sent: Timestamp,
+}
+
+/// That the source of a study says that the wrong person had it, and that its images are another study by now. By the study's id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ReissuedAs {
+    /// The source.
+    pub source: SourceId,
+    /// Which copy was made: the root of the manifest that it is of.
+    pub copy: ManifestRoot,
+    /// The key that signed it.
+    pub from: Key,
+    /// When it was signed, by the sender's clock.
+    pub sent: Timestamp,
+}
+
+/// This device, as it says in the register of devices that it is there. One row, once it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OwnDevice {
+    /// What it says.
+    pub here: Here,
+    /// Until when its box is kept.
+    pub box_until: Timestamp,
+    /// Until when the register is.
+    pub register_until: Timestamp,
+    /// Whether another device has ended it.
+    pub is_ended: bool,
+}
+
+/// A device of the same words. By its number, high byte first.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Device {
+    /// What a person calls it; empty until it is named.
+    pub name: Text<64>,
+    /// Since when it is there, by its own word.
+    pub since: Timestamp,
+    /// Whether it was ended.
+    pub is_ended: bool,
+}
+
+/// That a device was told something, or told it. By its number, high byte first, and a hash of what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct ToldDevice {}
+
+/// That other devices are not told of a study. By its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct OnlyHere {}
+
+/// A letter of another device, until it is done what it says. By its hash.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct NewsCame {
+    /// As it came.
+    pub sealed: Vec<u8>,
 }
 
 /// A key, and its number in the wallet.
@@ -701,9 +787,12 @@ rows! {
     RefusedClaim, "claim-refused", "a claim that was refused", MAX_ENVELOPE_LEN + 1024;
     Vetoed, "vetoed", "a veto", MAX_ENVELOPE_LEN + 64;
     Recovering, "recovering", "a study that is given back", 2 * MAX_ENVELOPE_LEN + 1024;
+    WasGivenBack, "given-back", "that a study was given back", 8;
     Looked, "looked", "when the ledger was last asked", 8;
     Revoked, "revoked", "a grant that was revoked", MAX_ENVELOPE_LEN + 9;
     Shown, "card", "a card that was shown", 4 * 1024;
+    CardFound, "card-found", "a card that was found again", 16 + 4 + 32 * MAX_CARD_RELAYS + 8;
+    OfCardFound, "of-card-found", "a grant to a card that was found again", 4 + Key::MAX_LEN;
     Invited, "invited-2", "an invitation that was shown", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 2 * 1024;
     AnswerMade, "answer", "an invitation that was answered", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;
     CopyOf, "copy", "a copy that was made", 64;
@@ -715,6 +804,12 @@ rows! {
     Bound, "bound", "a receipt for a revocation", SignedReceipt::MAX_LEN;
     KeptReceipt, "receipt", "a kept receipt", SignedReceipt::MAX_LEN + 9;
     Noticed, "notice", "a source's notice", 512;
+    ReissuedAs, "reissued", "that a study was reissued", 2 * 32 + Key::MAX_LEN + 8;
+    OwnDevice, "device-own", "what this device says of itself", 8 + 16 + 8 + 16 + 1;
+    Device, "device", "a device of the same words", 4 + 64 + 8 + 1;
+    ToldDevice, "told", "that a device was told something", 0;
+    OnlyHere, "only-here", "that other devices are not told of a study", 0;
+    NewsCame, "news", "a letter of another device", 4 + MAX_SEALED_LEN;
     Received, "received", "a grant that was received", 8 * 1024;
     OwnCredential, "credential", "who vouches for this wallet", 64 + Introduction::MAX_LEN;
 }

@@ -277,7 +277,11 @@ fn leave(
     transaction.open_table(STUDIES)?.remove(id.as_bytes())?;
     index::list(&mut transaction.open_table(INDEX)?, id, Some(entry), None)?;
     let uid = entry.manifest.manifest.header().study_instance_uid;
-    transaction.open_table(BY_UID)?.remove(uid.as_str())?;
+    // Another study may have its images by now.
+    let of_uid = transaction.open_table(BY_UID)?.get(uid.as_str())?.map(|of| *of.value());
+    if of_uid == Some(*id.as_bytes()) {
+        transaction.open_table(BY_UID)?.remove(uid.as_str())?;
+    }
     transaction.open_table(UNPUBLISHED)?.remove(id.as_bytes())?;
     transaction.open_table(OPEN)?.remove(id.as_bytes())?;
     let of_study = (id.as_bytes(), &[0; 32])..=(id.as_bytes(), &[0xff; 32]);

@@ -112,6 +112,34 @@ impl Archive {
         Ok(true)
     }
 
+    /// Makes another study of what is in this one, under a fresh salt: nothing that is public links the two. From now on what comes under its
+    /// Study Instance UID is added to the other one. Which that is; the same, asked for again.
+    ///
+    /// # Errors
+    /// [`ArchiveError`].
+    pub fn reissue(&self, id: StudyId, signer: &Signer<'_>) -> Result<StudyId, ArchiveError> {
+        let _changing = self.changing();
+        let entry = self.settled(id)?.ok_or(ArchiveError::Unknown)?;
+        let manifest = &entry.manifest.manifest;
+        let uid = manifest.header().study_instance_uid;
+        if let Some(other) = self.find(&uid)?.map(|other| other.manifest.manifest.header().study)
+            && other != id
+        {
+            return Ok(other);
+        }
+        let salt = random().map(Salt::from_bytes).map_err(ArchiveError::Random)?;
+        let study = StudyId::of(&signer.chain, signer.source, salt.study_digest(uid.as_str()));
+        let header =
+            Header { study, source: signer.source, revision: 0, predecessor: None, ..manifest.header().clone() };
+        let nonce = Nonce::from_bytes(random().map_err(ArchiveError::Random)?);
+        let (series, attachments) = (manifest.series().clone(), manifest.attachments().clone());
+        let again = Manifest::new(header, nonce, series, attachments).map_err(ArchiveError::Manifest)?;
+        let manifest = again.sign(&signer.chain, signer.operational);
+        let entry = Entry { salt, claimed: None, manifest, grown: signer.now, ..entry };
+        self.write(study, &entry, &[], signer)?;
+        Ok(study)
+    }
+
     /// Takes reports out of a study and puts others in, in one manifest: the next revision of a study that somebody
     /// holds, of which earlier ones keep what is taken out; of one that nobody holds nothing is left of it. Whether
     /// anything was changed.

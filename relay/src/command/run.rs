@@ -43,6 +43,7 @@ use crate::keys::{Keys, KeysError};
 use crate::made::{Made, StoreName, UNKNOWN};
 use crate::operations::Operation as _;
 use crate::operations::status::{RelayStatus, Status};
+use crate::outcomes::Outcomes;
 use crate::reception::Reception;
 use crate::service::{self, OpenError, Service, ServiceError, opened};
 use crate::store::{ProposalStore, StoreError};
@@ -280,6 +281,7 @@ fn start_tasks(tasks: &Tasks, service: &Service, node: &Node, identity: Option<S
     let reactions: Vec<Box<dyn Reaction>> = vec![
         Box::new(Relays::new(node.directory())),
         Box::new(Settling::default()),
+        Box::new(Outcomes::default()),
         Box::new(Anchoring::default()),
         Box::new(Publication),
         Box::new(notices::Noticing::new(Arc::clone(&tell))),

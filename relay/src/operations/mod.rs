@@ -97,6 +97,7 @@ operations! {
         pickups::Pickups,
         recover::Recover,
         recoveries::Recoveries,
+        reissue::Reissue,
         credential::IssueCredential,
         credential_end::CredentialEnd,
         credentials::ListCredentials,

@@ -11,6 +11,7 @@ use clap::{ArgGroup, Args};
 use clavicle_command::file::{is_free, path_text};
 use clavicle_command::given::{Given, Kind};
 use clavicle_dicom::facts::Patient;
+use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::study::Deed;
 use clavicle_ledger::time::{HOUR_MS, LocalTime};
@@ -31,6 +32,7 @@ use crate::counter::{are_of_one_patient, studies_of};
 use crate::ending::of_io;
 use crate::recoveries::{RecoveryAct, RecoveryLine};
 use crate::service::{Service, ServiceError};
+use crate::store::pickups::{Agreed, MAX_AGREED};
 use crate::store::{Issue, IssueError, StoreError, Visit};
 
 /// Give studies back to a patient who has lost the key: a code with which another wallet asks for them; two of the staff decide
@@ -237,6 +239,9 @@ impl Operation for Recover {
         studies.sort_by_key(|study| Reverse(study.study_date));
         let mut patient = Patient::default();
         studies.iter().for_each(|study| patient.fill(&study.patient));
+        let all = studies.iter().map(|study| study.study).collect();
+        let all = Ascending::from_items(all).map_err(|_| ArchiveError::TooMany(MAX_AGREED))?;
+        let agreed = Agreed { patient: patient.clone(), studies: all, claimed: false, ended: false };
         let (digest, listed) = (digest_of(&patient, &studies), StudyRow::of_all(service, &studies)?);
         let ids: Vec<String> = studies.iter().map(|study| study.study.to_string()).collect();
         let decision = self.because.decision(service);
@@ -279,7 +284,7 @@ impl Operation for Recover {
         let code = code_of(service, ticket.clone(), Question::Pin, expires)?;
         record.add(&line(RecoveryAct::Agreed)).map_err(failed)?;
         let issue = Issue { visit, question: Question::Pin, answer: pin, expires };
-        service.records.pickups.issue(&ticket, issue, now)?;
+        service.records.pickups.give_back(&ticket, issue, &agreed, now)?;
         answer.code = Some(clavicle_letters::code::to_text(&code));
         answer.expires_ms = Some(expires.0);
         Ok(answer)
@@ -287,7 +292,7 @@ impl Operation for Recover {
 }
 
 /// Whether two names are one person's, however they are typed.
-fn is_same(one: &str, other: &str) -> bool {
+pub(super) fn is_same(one: &str, other: &str) -> bool {
     let plain = |name: &str| name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     plain(one) == plain(other)
 }

@@ -5,6 +5,7 @@
 //! due_v1     when, study (32), key (32)  ─► ()        what is to be looked at next is first
 //! letters_v1 study (32), key (32)        ─► BLAKE3 of what is said (32), the letter that says it, sealed: until they have it
 //! looked_v1  ()                          ─► the height up to which blocks were looked at
+//! reissued_v1 study (32)                 ─► ()        the wrong person had it: whoever has a copy is told that
 //! ```
 //!
 //! What a block changes of a study is due for everyone who has a copy of it, in the same commit as the height: a relay that is killed looks at
@@ -36,6 +37,7 @@ type KeptLetter = (&'static [u8; 32], &'static [u8]);
 
 const LETTERS: TableDefinition<'_, CopyKey, KeptLetter> = TableDefinition::new("letters_v1");
 const LOOKED: TableDefinition<'_, (), Height> = TableDefinition::new("looked_v1");
+const REISSUED: TableDefinition<'_, &[u8; 32], ()> = TableDefinition::new("reissued_v1");
 
 /// The most who are told of one study. Of more, the one whose copy is the oldest is told no more.
 pub const MAX_COPIES: usize = 256;
@@ -106,6 +108,7 @@ impl Notices {
             transaction.open_table(DUE)?;
             transaction.open_table(LETTERS)?;
             transaction.open_table(LOOKED)?;
+            transaction.open_table(REISSUED)?;
             Ok(())
         })?;
         Ok(Self { database })
@@ -152,6 +155,25 @@ impl Notices {
             tables.looked.insert((), height)?;
             Ok(())
         })
+    }
+
+    /// Whoever has a copy of a study is told that it was reissued, once it is withdrawn.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn reissue(&self, study: StudyId) -> Result<(), StoreError> {
+        let transaction = begin_write(&self.database)?;
+        transaction.open_table(REISSUED)?.insert(study.as_bytes(), ())?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Whether they are.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn is_reissued(&self, study: StudyId) -> Result<bool, StoreError> {
+        let table = self.database.begin_read()?.open_table(REISSUED)?;
+        Ok(table.get(study.as_bytes())?.is_some())
     }
 
     /// Those who are due, `most` at most.

@@ -9,6 +9,8 @@
 //! claims_v1    study id (32)                                        ─► who claimed it (32), until when that may come into a block
 //! ```
 //!
+//! And two for what is given back to people who lost their keys (`pickups/agreed.rs`).
+//!
 //! Neither ticket nor answer is here, only the ticket's hash and what the two were slowly made into
 //! ([`Secret`]), sealed under a key that is in the relay's `keys/`. So who takes this file away can search for nothing; who takes the keys too meets
 //! scrypt, and a ticket of 32 random bytes. That a wrong answer costs one of five tries is the rest: a try is counted in the same commit that
@@ -20,6 +22,7 @@
 //! Earlier versions kept a quick hash of the answer (`pickups_v1`). Opening such a file writes it anew, without those hashes and with nothing left of
 //! them in it; its tickets are still listed, and open nothing ([`State::Outdated`]).
 
+mod agreed;
 mod earlier;
 mod row;
 mod seal;
@@ -37,6 +40,8 @@ pub use clavicle_network::pickup::TicketHash;
 use clavicle_network::pickup::{Secret, plain};
 use redb::{Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition};
 
+use self::agreed::{AGREED, GIVEN_BACK};
+pub use self::agreed::{Agreed, AskedFor, GivenBack, MAX_AGREED, MAX_STEPS, Outcome};
 use self::row::{Row, is_date};
 pub use self::seal::SealingKey;
 use super::{StoreError, begin_write, open_small, read_row};
@@ -67,7 +72,7 @@ pub enum Visit {
     Patient(Text<256>),
     /// This one.
     Study(StudyId),
-    /// Those of the patient with this Patient ID that somebody holds: given back, since the key was lost.
+    /// Given back, since the key was lost: what was agreed on ([`Agreed`]) of the patient with this Patient ID.
     RecoverPatient(Text<256>),
     /// This one, given back.
     RecoverStudy(StudyId),
@@ -143,7 +148,8 @@ pub enum State {
     Void,
     /// Its time is over.
     Expired,
-    /// An earlier version of the relay gave it out, and no wallet can show any more that it knows its answer.
+    /// An earlier version of the relay gave it out: no wallet can show any more that it knows its answer, or it is not known what was agreed to be
+    /// given back with it.
     Outdated,
 }
 
@@ -275,6 +281,16 @@ impl Pickups {
     /// # Errors
     /// [`IssueError`].
     pub fn issue(&self, ticket: &Ticket, issue: Issue<'_>, now: LocalTime) -> Result<usize, IssueError> {
+        self.give_out(ticket, issue, None, now)
+    }
+
+    fn give_out(
+        &self,
+        ticket: &Ticket,
+        issue: Issue<'_>,
+        agreed: Option<&Agreed>,
+        now: LocalTime,
+    ) -> Result<usize, IssueError> {
         let Issue { visit, question, answer, expires } = issue;
         let answer = plain(question, answer);
         match question {
@@ -320,6 +336,9 @@ impl Pickups {
             }
             pickups.insert(hash.as_bytes(), encoding::encode(&row).as_slice())?;
             visits.insert((&place, hash.as_bytes()), ())?;
+        }
+        if let Some(agreed) = agreed {
+            agreed::put(&transaction, hash, agreed)?;
         }
         transaction.commit()?;
         Ok(voided)
@@ -421,11 +440,16 @@ impl Pickups {
     /// # Errors
     /// [`StoreError`].
     pub fn list(&self, now: LocalTime) -> Result<Vec<Listed>, StoreError> {
-        let table = self.database.begin_read()?.open_table(PICKUPS)?;
+        let transaction = self.database.begin_read()?;
+        let (table, agreed) = (transaction.open_table(PICKUPS)?, transaction.open_table(AGREED)?);
         let listed = table.iter()?.map(|entry| {
             let (ticket, row) = entry?;
             let (ticket, row) = (TicketHash::from_bytes(*ticket.value()), read_row::<Row>(row.value())?);
-            let (state, issued) = (row.state(now), LocalTime(row.issued));
+            let (mut state, issued) = (row.state(now), LocalTime(row.issued));
+            let opens = matches!(state, State::Open | State::Claimed(_));
+            if opens && row.visit.is_recovery() && agreed.get(ticket.as_bytes())?.is_none() {
+                state = State::Outdated;
+            }
             let Row { visit, question, expires, wrong, .. } = row;
             Ok(Listed { ticket, visit, question, issued, expires, wrong, state })
         });
@@ -463,6 +487,11 @@ impl Pickups {
                 visits.remove((&visit_hash(visit), ticket.as_bytes()))?;
             }
         }
+        for Listed { ticket, visit, .. } in &old {
+            if visit.is_recovery() {
+                agreed::remove(&transaction, *ticket)?;
+            }
+        }
         transaction.commit()?;
         Ok(old.len())
     }
@@ -473,6 +502,8 @@ fn create(path: &Path) -> Result<Database, StoreError> {
     open_small(path, |transaction| {
         transaction.open_table(PICKUPS)?;
         transaction.open_table(VISITS)?;
+        transaction.open_table(AGREED)?;
+        transaction.open_table(GIVEN_BACK)?;
         transaction.open_table(CLAIMS).map(drop)
     })
 }

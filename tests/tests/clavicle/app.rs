@@ -87,7 +87,7 @@ impl World {
     }
 
     pub(crate) fn pick_up(&self) -> PickUp {
-        PickUp { code: self.code.clone(), answer: PIN.to_owned().into() }
+        PickUp { code: self.code.clone(), answer: PIN.to_owned().into(), only_here: false }
     }
 
     fn grant(&self, card: &SignedCard) -> GrantStudy {

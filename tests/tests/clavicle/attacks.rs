@@ -43,7 +43,7 @@
 //! | a pickup code that leads to another hospital of the roster | `a_source_that_…`, `a_source_in_between_…`, `core/network/tests/transfer/pickups.rs`; `a_code_is_tried_no_more_…`, `core/wallet/tests/wallet/following.rs` |
 //! | somebody else's code for a study that has its holder | `what_is_held_stays_with_its_holder`, `of_a_visit_only_what_nobody_holds_is_offered`, `adversary/desk.rs` |
 //! | a code for a study that was suspended or withdrawn | `a_study_that_its_source_stopped_serving_is_not_handed_over`, `adversary/desk.rs` |
-//! | a code for a study that is frozen | `relay/tests/relay/counter.rs` |
+//! | a code for a study that is frozen; one that two agreed on for some studies, used for others; steps that the ledger refuses fill the record | `relay/tests/relay/counter.rs` |
 //! | a copy of `pickups.redb`, searched for its PINs | `whoever_copies_the_file_can_search_it_for_no_pin`, `relay/tests/relay/pickups.rs` |
 //! | a pickup code that has ended, at a hospital whose clock was set back | `a_pickup_that_has_ended_does_not_open_when_the_clock_is_set_back` in the relay's `clocks.rs` |
 //! | a patient gives a right answer again and again, and every study of the hospital is read each time, in the turns of those who fetch | `the_studies_of_a_visit_are_found_without_a_look_at_any_other` in the relay's `archive.rs`, `core/network/src/pickup/tickets.rs` |
@@ -74,12 +74,14 @@
 
 mod a_copy_is_used_that_is_another_patients_or_has_ended;
 mod a_copy_that_was_replaced_is_handed_on;
+mod a_device_that_was_ended_or_put_back_acts_on;
 mod a_flood_from_64_addresses_delays_no_revocation;
 mod a_flood_of_dicom_objects_fills_the_disk;
 mod a_forged_letter_hides_what_has_ended;
 mod a_lost_catalogue_has_every_image_removed_as_stray;
 mod a_pin_is_read_in_the_list_of_processes;
 mod a_relay_without_its_log_votes_again;
+mod a_restored_recipient_would_show_a_key_again;
 mod a_stranger_who_gossips_at_the_validators_port_is_nobody;
 mod a_thief_has_a_study_given_back_at_the_desk;
 mod a_thief_has_the_words_or_the_open_phone;

@@ -232,9 +232,14 @@ fn a_hospital_gives_back_what_was_lost_when_two_agree_and_nobody_says_no() {
     // Who is too late is told so.
     let (word, _) = cluster.try_person(&["wallet", "veto", "--dir", "ana"]).refused();
     assert_eq!(word, "not_found");
+    // What became of it stands there, too.
+    let acts = || -> Vec<String> {
+        let record = cluster.hospital(&["recoveries", "--dir", "mercy"]);
+        record["record"].as_array().unwrap().iter().map(|line| text(&line["act"])).collect()
+    };
+    let acts = until(acts, |acts| acts.iter().any(|act| act == "given"));
+    assert_eq!(acts, ["proposed", "agreed", "taken", "asked", "completed", "given"]);
     let record = cluster.hospital(&["recoveries", "--dir", "mercy"]);
-    let acts: Vec<String> = record["record"].as_array().unwrap().iter().map(|line| text(&line["act"])).collect();
-    assert_eq!(acts, ["proposed", "agreed", "asked", "completed"], "{record}");
     assert_eq!((&record["record"][0]["by"], &record["record"][1]["by"]), (&"Ann Smith".into(), &"Ben".into()));
 }
 
@@ -372,21 +377,81 @@ fn what_the_wrong_person_picked_up_is_taken_back_and_is_another_study_for_the_ri
     cluster.person(&["recipient", "inbox", "--dir", "rossi"]);
     cluster.person(&["recipient", "fetch", "--dir", "rossi", &grant]);
 
-    // Nobody is served any more, the holder neither; and whoever has a copy is not shown it.
-    cluster.hospital(&["suspend", "--dir", "mercy", &first, "--reason", "wrong-patient"]);
+    let ask = |by: &str, more: &[&str]| {
+        let asked = ["reissue", "--dir", "mercy", &first, "--why", "the code was handed to somebody else", "--by", by];
+        cluster.try_hospital(&[&asked[..], more].concat())
+    };
+    // Who says so first stops it: nobody is served any more, the holder neither.
+    let proposed = ask("Ann Smith", &[]);
+    assert_eq!(proposed.refused().0, "confirm");
+    let proposed = proposed.object();
+    assert!(proposed["height"].is_u64() && proposed["reissued"].is_null(), "{proposed}");
     let fetch = ["wallet", "fetch", "--dir", "wrong", &first, "--out", "loot"];
     assert_eq!(cluster.try_person(&fetch).refused().0, "study");
-    cluster.hospital(&["withdraw", "--dir", "mercy", &first, "--reason", "wrong-patient"]);
-    let inbox = || cluster.person(&["recipient", "inbox", "--dir", "rossi"]);
-    until(inbox, |inbox| inbox["granted"][0]["state"] == "wrong_patient");
-    let asked = cluster.try_hospital(&["remove", "--dir", "mercy", &first]);
-    assert_eq!(asked.refused().0, "confirm");
-    let digest = text(&asked.object()["digest"]);
-    cluster.hospital(&["remove", "--dir", "mercy", &first, "--confirm", &digest]);
-    let second = cluster.ingest(MERCY, "study 1");
+    let digest = text(&proposed["digest"]);
+    assert_eq!(ask("ann smith ", &["--confirm", &digest]).refused().0, "confirm", "nobody alone");
+    assert_eq!(ask("Ben", &["--confirm", "5b1f0c9a77e2"]).refused().0, "confirm");
+    let done = ask("Ben", &["--confirm", &digest]).done();
+    assert!(done["height"].is_u64() && done["removed"] == true, "{done}");
+    let second = text(&done["reissued"]);
     assert_ne!(second, first, "another salt: nothing on the ledger links the two");
+    // Whoever has a copy is told so, and is not shown it.
+    let inbox = || cluster.person(&["recipient", "inbox", "--dir", "rossi"]);
+    let told = until(inbox, |inbox| inbox["granted"][0]["reissued"] == true);
+    assert_eq!(told["granted"][0]["state"], "wrong_patient", "{told}");
+    let record = cluster.hospital(&["recoveries", "--dir", "mercy"]);
+    let acts: Vec<String> = record["record"].as_array().unwrap().iter().map(|line| text(&line["act"])).collect();
+    assert_eq!(acts, ["reissue_proposed", "reissued"], "{record}");
+
     cluster.pick_up(MERCY, &second, "ana");
     cluster.person(&["wallet", "fetch", "--dir", "ana", &second, "--out", "mine"]);
     assert_eq!(cluster.try_person(&fetch).refused().0, "study");
     assert!(!cluster.path("loot").exists());
+}
+
+#[test]
+fn two_devices_tell_each_other_what_they_did() {
+    let cluster = Cluster::running();
+    with_words(&cluster, "ana");
+    cluster.recipient("rossi");
+    let all: Vec<String> = (1..=4).map(|number| study(&cluster, MERCY, number)).collect();
+    cluster.pick_up(MERCY, &all[0], "ana");
+    cluster.grant("ana", &all[0], &cluster.card("rossi"));
+    restored(&cluster, "tablet", &fs::read_to_string(cluster.path("words")).unwrap());
+    let devices = |dir: &str, more: &[&str]| {
+        let asked = ["wallet", "devices", "--dir", dir];
+        cluster.person(&[&asked[..], more].concat())
+    };
+    // The new one is there, and shown until it is named.
+    let said = devices("ana", &[]);
+    assert_eq!((said["devices"][1]["device"].as_u64(), &said["devices"][1]["name"]), (Some(1), &Value::Null), "{said}");
+    let start = cluster.try_person(&["wallet", "grants", "--dir", "ana"]);
+    assert!(start.stderr.contains("a new device of yours, not named yet: number 1"), "{start:?}");
+    let said = devices("ana", &["--device", "1", "--name", "the tablet"]);
+    assert_eq!(said["devices"][1]["name"], "the tablet", "{said}");
+    let start = cluster.try_person(&["wallet", "grants", "--dir", "ana"]);
+    assert!(!start.stderr.contains("not named yet"), "{start:?}");
+
+    // The other hears whom the first let in, by name: it can end that.
+    let said = devices("tablet", &[]);
+    assert!(said["heard"].as_u64() >= Some(2) && said["devices"][1]["name"] == "the tablet", "{said}");
+    let said = cluster.person(&["wallet", "revoke", "--dir", "tablet", "--person", "Dr rossi"]);
+    assert_eq!((said["ended"].as_u64(), said["unnamed"].as_u64()), (Some(1), Some(0)), "{said}");
+
+    // What it picks up the first hears of, unless it is to stay there.
+    cluster.pick_up(MERCY, &all[1], "tablet");
+    let code = cluster.issue(MERCY, &all[2]);
+    cluster.person(&["wallet", "pickup", "--dir", "tablet", &code, "--pin", PIN, "--only-here"]);
+    devices("ana", &[]);
+    let studies = cluster.person(&["wallet", "studies", "--dir", "ana"]);
+    let ids: Vec<String> = studies["studies"].as_array().unwrap().iter().map(|study| text(&study["study"])).collect();
+    assert!(ids.contains(&all[1]) && !ids.contains(&all[2]), "{ids:?}");
+    cluster.person(&["wallet", "fetch", "--dir", "ana", &all[1], "--out", "mine"]);
+    cluster.grant("ana", &all[1], &cluster.card("rossi"));
+    // Nothing is told twice, and nothing is left to be told.
+    devices("tablet", &[]);
+    let said = devices("tablet", &[]);
+    assert_eq!((said["heard"].as_u64(), said["told"].as_u64(), said["waits"].as_u64()), (Some(0), Some(0), Some(0)));
+    cluster.pick_up(MERCY, &all[3], "ana");
+    assert_eq!(devices("tablet", &[])["heard"].as_u64(), Some(1));
 }

@@ -15,8 +15,8 @@ use clavicle_letters::seal;
 
 use crate::hostile::{MAX_RESIDENT_KIB, feed, peak_kib, rounds, said};
 use crate::vectors::{
-    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, named, notice, opened, pickup,
-    recipient,
+    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, named, news, notice, opened,
+    pickup, recipient, reissued,
 };
 
 fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
@@ -71,8 +71,9 @@ fn grants_as_codes() {
 
 #[test]
 fn letters() {
-    let letters = [letter(), notice(), named(), answered(), opened()];
-    feed("letter", &letters.each_ref().map(encoding::encode), accepts_only_what_it_gives_back::<Letter>);
+    let letters = [letter(), notice(), named(), answered(), opened(), reissued()];
+    let letters: Vec<Vec<u8>> = letters.iter().chain(&news()).map(encoding::encode).collect();
+    feed("letter", &letters, accepts_only_what_it_gives_back::<Letter>);
 }
 
 #[test]

@@ -28,8 +28,9 @@ use clavicle_letters::credential::{
 use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::identity::Identity;
 use clavicle_letters::invitation::{Answer, Invitation, SignedInvitation};
-use clavicle_letters::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts};
+use clavicle_letters::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts, Reissued};
 use clavicle_letters::mailbox::{Mailbox, Token};
+use clavicle_letters::news::{GrantMade, HeldStudy, Here, News, NewsItem};
 use clavicle_letters::pickup::{PickupCode, Question, Ticket};
 use clavicle_letters::seal;
 use clavicle_letters::transcript::Nonce;
@@ -208,6 +209,59 @@ pub(crate) fn opened() -> Letter {
     Letter { chain: CHAIN, to: recipient().recipient(), from: secret(40).public(), sent: NOW, content }
 }
 
+/// From another device, in each of the kinds that there are.
+pub(crate) fn news() -> [Letter; 5] {
+    let here = Here { since: NOW, nonce: [45; 16], first_card: 46, first_mailbox: 47 };
+    let held = |n| HeldStudy {
+        study: StudyId::from_bytes([n; 32]),
+        source: SourceId::from_bytes([4; 32]),
+        device: 1,
+        number: u32::from(n),
+    };
+    let Content::Grant(grant) = letter().content else { panic!("it is about a grant") };
+    let SignedCard { card, signature } = card(10..12, "Dr Rossi", "brain MR, five years", &[4]);
+    let made = GrantMade {
+        envelope: grant.envelope,
+        terms: grant.terms,
+        name: card.name.clone(),
+        person: Some(card.person),
+        grantees: card.grantees.clone(),
+        mailbox: Mailbox {
+            key: card.mailbox,
+            relays: Ascending::from_items(vec![SourceId::from_bytes([4; 32])]).unwrap(),
+            token: Token([41; 16]),
+        },
+        recipient: card.recipient,
+        wish: card.wish.clone(),
+        expires: NOW,
+        signature,
+        at: NOW,
+        final_at: 9,
+    };
+    let items = [
+        NewsItem::Here(here),
+        NewsItem::Named { device: 1, name: Text::new("tablet").unwrap() },
+        NewsItem::Ended { device: 1 },
+        NewsItem::Held(Ascending::from_items(vec![held(30), held(31)]).unwrap()),
+        NewsItem::Granted(Box::new(made)),
+    ];
+    items.map(|item| {
+        let content = Content::News(Box::new(News { device: 2, item }));
+        Letter { chain: CHAIN, to: recipient().recipient(), from: secret(20).public(), sent: NOW, content }
+    })
+}
+
+/// From a source.
+pub(crate) fn reissued() -> Letter {
+    let reissued = Reissued {
+        study: StudyId::from_bytes([30; 32]),
+        source: SourceId::from_bytes([31; 32]),
+        copy: ManifestRoot::from_bytes([32; 32]),
+    };
+    let content = Content::Reissued(Box::new(reissued));
+    Letter { chain: CHAIN, to: recipient().recipient(), from: secret(20).public(), sent: NOW, content }
+}
+
 fn line<T: Wire + PartialEq + Debug>(name: &str, value: &T, rest: &str) -> String {
     let bytes = encoding::encode(value);
     assert_eq!(encoding::decode::<T>(&bytes).as_ref(), Ok(value), "{name}");
@@ -253,6 +307,10 @@ fn what_is_signed_and_shown_is_as_on_disk() {
     let Content::Grant(granted) = letter().content else { panic!("it is about a grant") };
     let grant = GrantCode { chain: CHAIN, envelope: granted.envelope };
     text += &line("grant", &grant, &code::to_text(&grant));
+    for news in news() {
+        text += &line("letter", &news, "");
+    }
+    text += &line("letter", &reissued(), "");
     let path = folder().join("vectors.txt");
     if is_writing() {
         fs::write(&path, &text).unwrap();

@@ -69,6 +69,7 @@ pub struct Opened {
     receive: RecvStream,
     offers: Vec<Offered>,
     not_offered: Vec<NotOffered>,
+    is_full: bool,
 }
 
 /// Connects to a source for a pickup, with the endpoint of a key that the wallet keeps for its code: it may come again with it. Whoever
@@ -129,7 +130,9 @@ impl Met {
         for _ in 0..count {
             offers.push(read_within(&mut receive, PATIENCE, &mut room).await.map_err(failed)?);
         }
-        Ok(Opened { connection, send, receive, offers, not_offered })
+        // As many studies, or as many bytes, as one run takes, or nearly.
+        let is_full = offers.len() == MAX_OFFERS || room < MAX_OFFERED / 2 || not_offered.len() == MAX_OFFERS;
+        Ok(Opened { connection, send, receive, offers, not_offered, is_full })
     }
 }
 
@@ -150,6 +153,12 @@ impl Opened {
     #[must_use]
     pub fn not_offered(&self) -> &[NotOffered] {
         &self.not_offered
+    }
+
+    /// Whether the visit may have more studies than were offered: whoever comes again with the same code is offered those.
+    #[must_use]
+    pub const fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Claims studies, and waits until they are final. What became of each, in the order of the claims; not to be believed yet.

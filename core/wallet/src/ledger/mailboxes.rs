@@ -47,6 +47,15 @@ pub struct Collected {
     pub silent: BTreeMap<SourceId, Option<AskError>>,
 }
 
+/// What lies in a mailbox, as far as its relays tell at once.
+#[derive(Debug, Default)]
+pub(crate) struct Peeked {
+    /// The relays that keep it.
+    pub(crate) relays: Vec<SourceId>,
+    /// The messages, as they are sealed, each once.
+    pub(crate) messages: Vec<Vec<u8>>,
+}
+
 /// Whoever keeps what is collected.
 pub trait Keep: Send {
     /// Keeps a message from the mailbox with this place. When this returns it is thrown away at the relay.
@@ -301,6 +310,89 @@ impl Ledger {
             acknowledged,
         };
         Ok(Request::Mailbox(Box::new(MailboxRequest::Collect(collection.sign(&self.chain, turn.key)))))
+    }
+
+    /// Looks, at every relay that answers, whether it keeps mailboxes of these keys; to `read`, also at what lies in
+    /// them, as much as a relay tells at once. Nothing of it goes.
+    ///
+    /// # Errors
+    /// [`WalletError::NoRelay`] when none answers.
+    pub(crate) async fn peek(&self, keys: &[SecretKey], read: bool) -> Result<Vec<Peeked>, WalletError> {
+        let relays = self.relays()?;
+        let mut peeked: Vec<Peeked> = keys.iter().map(|_| Peeked::default()).collect();
+        let (mut next, mut last, mut answered) = (relays.iter(), None, false);
+        let mut asked = FuturesUnordered::<BoxFuture<'_, _>>::new();
+        loop {
+            while asked.len() < AT_ONCE
+                && let Some(relay) = next.next()
+            {
+                asked.push(Box::pin(async move { (relay.source, self.peek_at(relay, keys, read).await) }));
+            }
+            let Some((source, found)) = asked.next().await else { break };
+            match found {
+                Ok(found) => {
+                    answered = true;
+                    for (place, messages) in found {
+                        let Some(peeked) = peeked.get_mut(place) else { continue };
+                        peeked.relays.push(source);
+                        for message in messages {
+                            if !peeked.messages.contains(&message) {
+                                peeked.messages.push(message);
+                            }
+                        }
+                    }
+                }
+                Err(error) => {
+                    debug!(%error, "a relay does not answer");
+                    last = Some(error);
+                }
+            }
+        }
+        if answered { Ok(peeked) } else { Err(WalletError::NoRelay(last)) }
+    }
+
+    /// The same at one relay: the places of the mailboxes that it keeps, and what lies in each.
+    async fn peek_at(
+        &self,
+        relay: &Relay,
+        keys: &[SecretKey],
+        read: bool,
+    ) -> Result<Vec<(usize, Vec<Vec<u8>>)>, AskError> {
+        let (mut client, mut challenge, mut found) = (self.connect(relay).await?, None, Vec::new());
+        for (place, key) in keys.iter().enumerate() {
+            for is_again in [false, true] {
+                let fresh = match challenge {
+                    Some(challenge) => challenge,
+                    None => match client.ask(Request::Mailbox(Box::new(MailboxRequest::Challenge))).await? {
+                        Response::Mailbox(MailboxResponse::Challenge(challenge)) => challenge,
+                        _ => return Ok(found),
+                    },
+                };
+                challenge = Some(fresh);
+                let collection = Collection {
+                    relay: relay.source,
+                    relay_peer: client.relay_key(),
+                    own_peer: client.own_key(),
+                    challenge: fresh,
+                    mailbox: key.public(),
+                    acknowledged: Ascending::new(),
+                };
+                let request = MailboxRequest::Collect(collection.sign(&self.chain, key));
+                match client.ask(Request::Mailbox(Box::new(request))).await? {
+                    Response::Mailbox(MailboxResponse::Messages(messages)) => {
+                        let messages = if read { messages.into_vec() } else { Vec::new() };
+                        found.push((place, messages.into_iter().map(|message| message.as_slice().to_vec()).collect()));
+                        break;
+                    }
+                    // Its minute is over, perhaps.
+                    Response::Mailbox(MailboxResponse::Refused(MailboxRefusal::Signature)) if !is_again => {
+                        challenge = None;
+                    }
+                    _ => break,
+                }
+            }
+        }
+        Ok(found)
     }
 
     /// Whether a relay, of so many as are asked, keeps a mailbox of this key. Nothing of what is in it goes. What none

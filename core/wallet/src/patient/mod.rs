@@ -5,6 +5,7 @@
 
 mod access;
 mod caps;
+mod devices;
 mod ending;
 mod grant;
 mod introduce;
@@ -28,6 +29,7 @@ use clavicle_ledger::time::{Height, LocalTime};
 use clavicle_letters::grant_code::GrantCode;
 
 pub use self::access::{Access, AccessRow, EndedRow, HowEnded};
+pub use self::devices::{DeviceRow, Shared};
 pub use self::ending::{EndOutcome, EndingRow, Endings, Whose};
 pub use self::grant::{Granted, Revocable};
 pub use self::introduce::Introduced;
@@ -53,11 +55,13 @@ pub struct Patient {
     wallet: Wallet,
     /// The card that was looked at last.
     looked: Option<Box<Introduced>>,
+    /// Whether other devices are not told of what is being picked up.
+    only_here: bool,
 }
 
 impl Patient {
     const fn of(wallet: Wallet) -> Self {
-        Self { wallet, looked: None }
+        Self { wallet, looked: None, only_here: false }
     }
 }
 

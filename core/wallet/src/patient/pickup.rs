@@ -13,7 +13,7 @@ use clavicle_letters::pickup::PickupCode;
 use clavicle_network::endpoint::bind_towards;
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{
-    self, Claim, Claimed, NotOffered, Offered, Opened, PickupError, PickupId, Secret, TicketHash,
+    self, Claim, Claimed, MAX_OFFERS, NotOffered, Offered, Opened, PickupError, PickupId, Secret, TicketHash,
 };
 use iroh::Endpoint;
 use zeroize::Zeroizing;
@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
-use crate::rows::{Begun, Held, Known, MAX_RUNS, RefusedClaim, Summary, UnderFormer};
+use crate::rows::{Begun, Held, Known, MAX_RUNS, OnlyHere, RefusedClaim, Summary, UnderFormer};
 use crate::vault::VaultError;
 use crate::wallet::{Wallet, random, served_at, source_in};
 
@@ -32,7 +32,12 @@ pub struct PickupOutcome {
     pub studies: Vec<PickedUp>,
     /// Of the others, why they were not.
     pub not_offered: Vec<NotOffered>,
+    /// Whether there may be still more of which nothing was said.
+    pub has_more: bool,
 }
+
+/// How often in a row a wallet comes with one code, for the rest of a visit that has more studies than one run takes.
+pub(super) const MAX_VISITS: usize = 32;
 
 /// What became of an offered study.
 #[derive(Clone)]
@@ -52,8 +57,31 @@ impl Patient {
     /// # Errors
     /// [`WalletError`]; the same code goes on where it stopped.
     pub async fn pick_up(&mut self, code: &PickupCode, answer: &str) -> Result<PickupOutcome, WalletError> {
-        let (operational, endpoint, opened) = self.open_visit(code, answer).await?;
-        self.take_hold(code.source, operational, &endpoint, opened).await
+        self.only_here = self.wallet.vault.get::<OnlyHere>(&place(code))?.is_some();
+        let mut all = PickupOutcome { studies: Vec::new(), not_offered: Vec::new(), has_more: true };
+        for _ in 0..MAX_VISITS {
+            let (operational, endpoint, opened) = self.open_visit(code, answer).await?;
+            let came = self.take_hold(code.source, operational, &endpoint, opened).await?;
+            let known = all.studies.len();
+            for study in came.studies {
+                if !all.studies.iter().any(|before| before.study.id == study.study.id) {
+                    all.studies.push(study);
+                }
+            }
+            (all.not_offered, all.has_more) = (came.not_offered, came.has_more);
+            // Whoever is offered nothing new has been offered all.
+            if !all.has_more || all.studies.len() == known {
+                all.has_more = all.not_offered.len() >= MAX_OFFERS;
+                break;
+            }
+        }
+        if let (true, Some(why)) = (all.studies.is_empty(), all.not_offered.first()) {
+            return Err(WalletError::NotOffered(*why));
+        }
+        match all.studies.iter().find_map(|study| study.failed.clone()) {
+            Some(why) if all.studies.iter().all(|study| study.failed.is_some()) => Err(WalletError::NotClaimed(why)),
+            _ => Ok(all),
+        }
     }
 
     /// Comes to the hospital of a code, and has each side show the other that it knows the answer. The hospital's
@@ -114,7 +142,7 @@ impl Patient {
         endpoint: &Endpoint,
         opened: Opened,
     ) -> Result<PickupOutcome, WalletError> {
-        let not_offered = opened.not_offered().to_vec();
+        let (not_offered, has_more) = (opened.not_offered().to_vec(), opened.is_full());
         // All of them before any is kept: a hospital that is not to be believed in one is not in the others.
         let mut roots = Vec::new();
         for offer in opened.offers() {
@@ -153,13 +181,15 @@ impl Patient {
                 self.wallet.vault.put(study.study.id.as_bytes(), about)?;
             }
         }
-        if let (true, Some(why)) = (studies.is_empty(), not_offered.first()) {
-            return Err(WalletError::NotOffered(*why));
-        }
-        match studies.iter().find_map(|study| study.failed.clone()) {
-            Some(why) if studies.iter().all(|study| study.failed.is_some()) => Err(WalletError::NotClaimed(why)),
-            _ => Ok(PickupOutcome { studies, not_offered }),
-        }
+        Ok(PickupOutcome { studies, not_offered, has_more })
+    }
+
+    /// Has what is picked up with a code stay on this device: the others are not told of it.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn keep_pickup_here(&self, code: &PickupCode) -> Result<(), WalletError> {
+        Ok(self.wallet.vault.put(&place(code), &OnlyHere {})?)
     }
 
     /// The pickup as it was begun, so that the hospital knows the wallet again.
@@ -302,6 +332,9 @@ impl Patient {
                 final_at: None,
             };
             batch.put(header.study.as_bytes(), &held)?;
+            if self.only_here {
+                batch.put(header.study.as_bytes(), &OnlyHere {})?;
+            }
             Ok(Some(held))
         })?;
         held.ok_or(WalletError::NoMoreKeys)

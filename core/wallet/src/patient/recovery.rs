@@ -20,13 +20,16 @@ use clavicle_ledger::transaction::{Action, Body, Envelope};
 use clavicle_letters::about::About;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_network::message::Included;
-use clavicle_network::pickup::{Claim, Claimed, NotOffered, Offered};
+use clavicle_network::pickup::{Claim, Claimed, MAX_OFFERS, NotOffered, Offered};
 
+use super::pickup::MAX_VISITS;
 use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
 use crate::objection;
-use crate::rows::{Held, Known, Looked, Moving, Network, Proved, Recovering, Summary, UnderFormer, Vetoed};
+use crate::rows::{
+    Held, Known, Looked, Moving, Network, Proved, Recovering, Summary, UnderFormer, Vetoed, WasGivenBack,
+};
 use crate::vault::VaultError;
 use crate::wallet::{Wallet, damaged, random};
 
@@ -67,6 +70,8 @@ pub struct RecoveryOutcome {
     pub studies: Vec<RecoveredStudy>,
     /// Of the others, why not.
     pub not_offered: Vec<NotOffered>,
+    /// Whether there may be still more of which nothing was said.
+    pub has_more: bool,
 }
 
 /// A study that is given back.
@@ -101,6 +106,8 @@ pub enum RecoveryStep {
     Done {
         /// As of which height.
         height: Height,
+        /// Whether it was the wallet's all along: then nothing that was allowed on it has ended.
+        was_never_lost: bool,
     },
     /// It is not, and why, in words.
     Failed(String),
@@ -248,8 +255,36 @@ impl Patient {
     /// # Errors
     /// [`WalletError`]; the same code goes on where it stopped.
     pub async fn recover(&mut self, code: &PickupCode, answer: &str) -> Result<RecoveryOutcome, WalletError> {
+        let mut all = RecoveryOutcome { studies: Vec::new(), not_offered: Vec::new(), has_more: true };
+        for _ in 0..MAX_VISITS {
+            let came = self.recover_some(code, answer).await?;
+            let known = all.studies.len();
+            for study in came.studies {
+                match all.studies.iter_mut().find(|before| before.study == study.study) {
+                    // How far it has come by now; a step that was just taken is told as such.
+                    Some(before) if matches!(before.step, RecoveryStep::Failed(_)) => *before = study,
+                    Some(_) => {}
+                    None => all.studies.push(study),
+                }
+            }
+            (all.not_offered, all.has_more) = (came.not_offered, came.has_more);
+            // Whoever is offered nothing new has been offered all.
+            if !all.has_more || all.studies.len() == known {
+                all.has_more = all.not_offered.len() >= MAX_OFFERS;
+                break;
+            }
+        }
+        if let (true, Some(why)) = (all.studies.is_empty(), all.not_offered.first()) {
+            return Err(WalletError::NotOffered(*why));
+        }
+        Ok(all)
+    }
+
+    /// The same for as many studies as one run takes.
+    async fn recover_some(&mut self, code: &PickupCode, answer: &str) -> Result<RecoveryOutcome, WalletError> {
         let (operational, endpoint, opened) = self.open_visit(code, answer).await?;
         let (source, not_offered, offers) = (code.source, opened.not_offered().to_vec(), opened.offers().to_vec());
+        let has_more = opened.is_full();
         for offer in &offers {
             self.verify_offer(source, &operational, offer)?;
         }
@@ -289,10 +324,7 @@ impl Patient {
             };
             studies.push(RecoveredStudy { study: header.study, description: header.description.to_string(), step });
         }
-        if let (true, Some(why)) = (studies.is_empty(), not_offered.first()) {
-            return Err(WalletError::NotOffered(*why));
-        }
-        Ok(RecoveryOutcome { studies, not_offered })
+        Ok(RecoveryOutcome { studies, not_offered, has_more })
     }
 
     /// Looks on the ledger how far it is with a study, and what comes next.
@@ -307,7 +339,8 @@ impl Patient {
         if let Some(held) = self.wallet.vault.get::<Held>(id.as_bytes())?
             && record.holder == self.holder(&OwnStudy { id, held })?.public()
         {
-            return Ok(Next::Is(RecoveryStep::Done { height: proven.height }));
+            let was_never_lost = self.wallet.vault.get::<WasGivenBack>(id.as_bytes())?.is_none();
+            return Ok(Next::Is(RecoveryStep::Done { height: proven.height, was_never_lost }));
         }
         let head = proven.rows.head()?;
         let parameters = proven.rows.rules()?.parameters;
@@ -315,7 +348,7 @@ impl Patient {
         let key = self.recovering_key(&row)?;
         if record.holder == key.public() {
             self.has_recovered(offer, &row, proven.height)?;
-            return Ok(Next::Is(RecoveryStep::Done { height: proven.height }));
+            return Ok(Next::Is(RecoveryStep::Done { height: proven.height, was_never_lost: false }));
         }
         if record.frozen {
             return Ok(Next::Is(RecoveryStep::Frozen));
@@ -413,7 +446,7 @@ impl Patient {
         let completes = matches!(&body.action, Action::RecoverStudy(action) if action.completes.is_some());
         if completes {
             self.has_recovered(offer, &row, height)?;
-            return Ok(RecoveryStep::Done { height });
+            return Ok(RecoveryStep::Done { height, was_never_lost: false });
         }
         row.asked_at = Some(height);
         self.wallet.vault.put(id.as_bytes(), &row)?;
@@ -449,6 +482,7 @@ impl Patient {
                 batch.put(id.as_bytes(), &UnderFormer { words: row.words })?;
             }
             batch.remove::<Recovering>(id.as_bytes())?;
+            batch.put(id.as_bytes(), &WasGivenBack { at: height })?;
             // A transfer of before is from a key that does not hold it any more.
             batch.remove::<Moving>(id.as_bytes())?;
             if offer.about.is_said() {

@@ -19,6 +19,7 @@ use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::{Checkpoint, LightClient};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_letters::news::{HeldStudy, Here};
 use clavicle_network::message::{Holding, Prefix};
 use clavicle_network::pickup::MAX_OFFERS;
 use clavicle_network::transfer::FetchError;
@@ -28,17 +29,19 @@ use futures_util::stream::FuturesUnordered;
 
 use super::Patient;
 use super::access::own_download;
+use crate::devices::Register;
 use crate::error::WalletError;
 use crate::ledger::Ledger;
-use crate::rows::{Held, Known, Moving, OlderCopy, Profile, Summary, UnderFormer};
+use crate::rows::{Held, Known, Moving, OlderCopy, OwnDevice, Profile, Summary, UnderFormer};
 use crate::vault::{KeyStore, VaultError};
 use crate::wallet::Wallet;
 
 /// After how many keys in a row that hold nothing a device is taken to have no more. A pickup that comes to nothing uses up a key for each study
 /// of the visit; so many such visits in a row are searched past.
 const UNUSED_KEYS: u32 = 4 * MAX_OFFERS as u32;
-/// After how many devices in a row that hold nothing there are taken to be no more.
-const UNUSED_DEVICES: u32 = 4;
+/// After how many devices in a row that hold nothing there are taken to be no more. Whoever restores has a number that is less than so many further
+/// on.
+const UNUSED_DEVICES: u32 = 16;
 /// By how many bits a prefix is longer than one that too many holders have.
 const MORE_BITS: u8 = 4;
 /// How many prefixes are asked about at once.
@@ -93,10 +96,26 @@ impl Patient {
         }
         let places = Search::new(&ledger, words.seed()).all().await?;
         // Never the first: of that one a wallet may be left that has held nothing yet.
-        let device = places.iter().map(|place| place.device).max().unwrap_or(0).saturating_add(1);
+        let least = places.iter().map(|place| place.device).max().unwrap_or(0).saturating_add(1);
+        let settled = settled(&mut ledger, &words.seed(), least).await;
+        let device = settled.as_ref().map_or(least, |(device, _)| *device);
         let wallet = Wallet::make(folder, keys, genesis, ledger, (words, device), "")?;
         wallet.words_are_known()?;
-        Ok(Restored { patient: Self::of(wallet), studies: places.len() })
+        let patient = Self::of(wallet);
+        if let Ok(settled) = settled {
+            patient.take_number(settled)?;
+        }
+        Ok(Restored { patient, studies: places.len() })
+    }
+
+    /// Takes a study in that another device told of, once the ledger has proven that it is the patient's.
+    pub(super) async fn take_told(&mut self, held: &HeldStudy) -> Result<Option<Found>, WalletError> {
+        let before = self.wallet.vault.get::<Held>(held.study.as_bytes())?;
+        if before.is_some_and(|held| held.final_at.is_some() && held.known.is_some()) {
+            return Ok(Some(Found::Known(held.study)));
+        }
+        let place = Place { device: held.device, number: held.number, study: held.study };
+        Box::pin(self.take(&place, None, &mut BTreeSet::new())).await
     }
 
     /// Looks for all studies that the ledger has for the wallet's words, whichever device picked them up, and asks the sources of those that are
@@ -230,12 +249,19 @@ impl Patient {
             return Ok(());
         }
         let used = search.all().await?;
-        let device = used.iter().map(|place| place.device).max().unwrap_or(0).max(profile.device).saturating_add(1);
+        // One that was restored and has held nothing yet has said its number.
+        let said = Register::read(&self.wallet.ledger, &self.wallet.seed()?).await.ok();
+        let said = said.and_then(|register| register.greatest());
+        let known = self.devices()?.into_iter().map(|row| row.device).chain(said);
+        let used = used.iter().map(|place| place.device).chain(known).max();
+        let device = used.unwrap_or(0).max(profile.device).saturating_add(1);
         let now = self.wallet.now();
         Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
             let Some(mut profile) = batch.get::<Profile>(b"")? else { return Ok(()) };
             (profile.device, profile.next_study) = (device, 0);
             batch.put(b"", &profile)?;
+            // What it said of itself was said of another number.
+            batch.remove::<OwnDevice>(b"")?;
             batch.put(b"", &OlderCopy { at: now })
         })?)
     }
@@ -248,6 +274,14 @@ impl Patient {
     pub fn older_copy(&self) -> Result<Option<Timestamp>, WalletError> {
         Ok(self.wallet.vault.get::<OlderCopy>(b"")?.map(|found| found.at))
     }
+}
+
+/// Takes a number that no other device of these words has, before any key of it is used. Where no relay keeps what is said of that, the ledger alone
+/// keeps two apart.
+async fn settled(ledger: &mut Ledger, seed: &Seed, least: u32) -> Result<(u32, Here), WalletError> {
+    ledger.rows(&[StateKey::Head]).await?;
+    let mut register = Register::read(ledger, seed).await?;
+    register.settle(ledger, (least, least.saturating_add(UNUSED_DEVICES - 4)), (0, 0)).await
 }
 
 /// Looks for the studies of a wallet's keys.

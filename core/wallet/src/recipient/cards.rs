@@ -7,10 +7,10 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::state::StateKey;
 use clavicle_ledger::time::Timestamp;
 use clavicle_letters::card::{Card, MAX_GRANTEES, Minute, NetworkMark, RelayMark, SignedCard, TOLERANCE_MS};
-use clavicle_letters::identity::Identity;
 use clavicle_letters::invitation::{Answer, Opening, SignedInvitation};
 use clavicle_letters::letter::{Content, Letter};
 use clavicle_letters::mailbox::Mailbox;
+use clavicle_letters::news::opened_by;
 use clavicle_letters::seal;
 use clavicle_letters::transcript::{InvitationId, Nonce};
 use clavicle_letters::verdict::{Unverified, Verdict};
@@ -58,8 +58,9 @@ impl Recipient {
         let head = self.wallet.ledger.head();
         // The same for all cards, and as long as can be: something may have to be told of a copy.
         let (expires, kept_until) = (head.kept_until(days.clamp(1, MAX_CARD_DAYS)), head.kept_until(MAX_CARD_DAYS));
-        let (key, identity) =
-            (self.wallet.key(Branch::Mailbox, mailbox)?, Identity::generate().map_err(WalletError::Random)?);
+        let key = self.wallet.key(Branch::Mailbox, mailbox)?;
+        // So that letters to it are still read when this device is lost.
+        let identity = opened_by(&key);
         let token = Card::token(&key.public(), &identity.recipient());
         let relays = self.wallet.ledger.open_mailbox(&key, token, kept_until, KEPT_BY, progress).await?;
         let relays = Ascending::from_items(relays).map_err(|_| WalletError::Defect)?;
@@ -251,6 +252,6 @@ impl Recipient {
 }
 
 /// A number of a key that no wallet comes to by counting, with room above it.
-const fn elsewhere(random: [u8; 4]) -> u32 {
+pub(super) const fn elsewhere(random: [u8; 4]) -> u32 {
     (1 << 30) + u32::from_le_bytes(random) % ((1 << 30) - (1 << 20))
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clavicle_ledger::derivation::Branch;
 use clavicle_ledger::id::{GrantId, SourceId, StudyId};
+use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS};
 use clavicle_letters::about::About;
-use clavicle_letters::letter::{Content, Notice};
+use clavicle_letters::letter::{Content, Letter, Notice, Reissued};
 use clavicle_letters::seal;
 use clavicle_network::message::MAX_DEPOSITS;
 use clavicle_network::swarm::AskError;
@@ -19,7 +20,7 @@ use super::{Granted, MAX_CARD_DAYS, Recipient};
 use crate::error::WalletError;
 use crate::ledger::{Collect, Keep};
 use crate::objection;
-use crate::rows::{CopyOf, Noticed, Proved, Received, Shown};
+use crate::rows::{CopyOf, Noticed, Proved, Received, ReissuedAs, Shown};
 use crate::vault::VaultError;
 
 /// The most letters of a card that are kept and that the ledger does not bear out. As many as several collections bring, so that those of one push
@@ -28,7 +29,7 @@ const MAX_UNSHOWN: usize = 4 * MAX_DEPOSITS;
 /// How much newer than a letter a block has to be for a letter to be thrown away that is about a study which the block does not have, in milliseconds.
 const LATE_MS: u64 = HOUR_MS;
 /// For how long a mailbox is kept in which something may be told of a copy, in milliseconds; it is renewed before that.
-const KEPT_MS: u64 = DAY_MS * MAX_CARD_DAYS;
+pub(super) const KEPT_MS: u64 = DAY_MS * MAX_CARD_DAYS;
 /// How many mailboxes are kept for longer at each look: it takes some computing.
 const MOST_KEPT: usize = 8;
 /// How long a fetch waits for relays to keep a mailbox for longer.
@@ -47,12 +48,45 @@ pub struct Mail {
     pub all: usize,
 }
 
+/// What a source says of a study, as long as it is not known whether it was that source.
+pub(super) enum SourceWord {
+    /// What became of it.
+    Notice(Noticed),
+    /// That it is another study by now.
+    Reissued(StudyId, ReissuedAs),
+}
+
+impl SourceWord {
+    pub(super) fn notice(notice: &Notice, Letter { from, sent, .. }: &Letter) -> Self {
+        Self::Notice(Noticed { notice: notice.clone(), from: *from, sent: *sent })
+    }
+
+    pub(super) const fn reissued(reissued: &Reissued, letter: &Letter) -> Self {
+        let Reissued { study, source, copy } = *reissued;
+        Self::Reissued(study, ReissuedAs { source, copy, from: letter.from, sent: letter.sent })
+    }
+
+    const fn source(&self) -> SourceId {
+        match self {
+            Self::Notice(noticed) => noticed.notice.source,
+            Self::Reissued(_, reissued) => reissued.source,
+        }
+    }
+
+    const fn from(&self) -> &Key {
+        match self {
+            Self::Notice(noticed) => &noticed.from,
+            Self::Reissued(_, reissued) => &reissued.from,
+        }
+    }
+}
+
 /// What a collection brings.
 pub(super) struct Came<'a> {
     pub(super) recipient: &'a Recipient,
     pub(super) cards: &'a [Shown],
     pub(super) new: &'a mut Vec<Granted>,
-    pub(super) notices: &'a mut Vec<Noticed>,
+    pub(super) notices: &'a mut Vec<SourceWord>,
 }
 
 impl Keep for Came<'_> {
@@ -103,6 +137,9 @@ impl Recipient {
         if unread > 0 && unread == cards.len() {
             return Err(WalletError::NoRelay(collected.silent.into_values().flatten().next()));
         }
+        // Somebody may have written to a card of a wallet that was lost.
+        let (_, unread_found) = self.read_found(&mut new, &mut notices).await?;
+        let unread = unread + unread_found;
         self.keep_notices(notices).await?;
         // Where there is a copy something may have to be told of it. The others, if there are many, when it is looked next.
         cards.retain(|shown| shown.has_copy && shown.kept_until < now.plus(KEPT_MS / 2));
@@ -115,7 +152,12 @@ impl Recipient {
     }
 
     /// Opens a message and keeps what it brings; nothing, when it brings nothing new.
-    fn take(&self, shown: &Shown, sealed: &[u8], notices: &mut Vec<Noticed>) -> Result<Option<Granted>, WalletError> {
+    fn take(
+        &self,
+        shown: &Shown,
+        sealed: &[u8],
+        notices: &mut Vec<SourceWord>,
+    ) -> Result<Option<Granted>, WalletError> {
         let chain = self.wallet.chain();
         let letter = match seal::open(sealed, &shown.identity, &chain) {
             Ok(letter) => letter,
@@ -128,8 +170,8 @@ impl Recipient {
             Content::Grant(letter_of) => (letter_of, None),
             Content::NamedGrant(letter_of, about) => (letter_of, Some(about)),
             Content::Notice(notice) => {
-                if self.is_of_card(shown, notice)? {
-                    notices.push(Noticed { notice: (**notice).clone(), from: letter.from, sent: letter.sent });
+                if self.is_of_card(shown, notice.study, notice.source)? {
+                    notices.push(SourceWord::notice(notice, &letter));
                 }
                 return Ok(None);
             }
@@ -137,8 +179,14 @@ impl Recipient {
                 self.take_opening(shown, opening, &letter.from)?;
                 return Ok(None);
             }
-            Content::Answer(_) => {
-                debug!("an answer to an invitation, in the mailbox of a card");
+            Content::Reissued(reissued) => {
+                if self.is_of_card(shown, reissued.study, reissued.source)? {
+                    notices.push(SourceWord::reissued(reissued, &letter));
+                }
+                return Ok(None);
+            }
+            Content::Answer(_) | Content::News(_) => {
+                debug!("a letter of another kind than comes to a card");
                 return Ok(None);
             }
         };
@@ -178,7 +226,7 @@ impl Recipient {
 
     /// Throws away the oldest letters to a card that the ledger does not bear out, where there are too many of them: whoever was shown the card can
     /// write any number. What names a copy stays.
-    fn make_room(&self, is_of_card: impl Fn(u32) -> bool) -> Result<(), WalletError> {
+    pub(super) fn make_room(&self, is_of_card: impl Fn(u32) -> bool) -> Result<(), WalletError> {
         let (mut seen, mut unshown) = (BTreeSet::new(), Vec::new());
         for granted in self.inbox()? {
             let Received { study, grantee, .. } = granted.received;
@@ -213,20 +261,18 @@ impl Recipient {
         Ok(())
     }
 
-    /// Whether a notice is of something that was granted to this card.
-    fn is_of_card(&self, shown: &Shown, notice: &Notice) -> Result<bool, WalletError> {
+    /// Whether a study was granted to this card.
+    fn is_of_card(&self, shown: &Shown, study: StudyId, source: SourceId) -> Result<bool, WalletError> {
         let of_card = |received: &Received| shown.grantees.iter().any(|numbered| numbered.number == received.grantee);
-        let is = |received: &Received| {
-            received.study == notice.study && received.source == notice.source && of_card(received)
-        };
+        let is = |received: &Received| received.study == study && received.source == source && of_card(received);
         Ok(self.wallet.vault.all::<Received>()?.iter().any(|(_, received)| is(received)))
     }
 
     /// Keeps a notice if the study's source has signed it with the key that it has by the ledger now, the newest of each study. Others can write to
     /// the mailbox of a card, too, and a key that was replaced may be somebody else's.
-    pub(super) async fn keep_notices(&mut self, notices: Vec<Noticed>) -> Result<(), WalletError> {
+    pub(super) async fn keep_notices(&mut self, notices: Vec<SourceWord>) -> Result<(), WalletError> {
         let mut keys = BTreeMap::new();
-        for source in notices.iter().map(|noticed| noticed.notice.source).collect::<BTreeSet<_>>() {
+        for source in notices.iter().map(SourceWord::source).collect::<BTreeSet<_>>() {
             match self.wallet.source(source).await {
                 Ok((_, key)) => drop(keys.insert(source, key)),
                 Err(error @ WalletError::Vault(_)) => return Err(error),
@@ -234,14 +280,30 @@ impl Recipient {
                 Err(error) => debug!(%error, "it cannot be found out who signed a notice"),
             }
         }
-        for noticed in notices {
-            let (study, source) = (noticed.notice.study, noticed.notice.source);
-            let before = self.wallet.vault.get::<Noticed>(study.as_bytes())?;
-            if keys.get(&source) == Some(&noticed.from) && before.is_none_or(|before| before.sent <= noticed.sent) {
-                self.wallet.vault.put(study.as_bytes(), &noticed)?;
+        for word in notices {
+            if keys.get(&word.source()) != Some(word.from()) {
+                continue;
+            }
+            match word {
+                SourceWord::Notice(noticed) => {
+                    let study = noticed.notice.study;
+                    let before = self.wallet.vault.get::<Noticed>(study.as_bytes())?;
+                    if before.is_none_or(|before| before.sent <= noticed.sent) {
+                        self.wallet.vault.put(study.as_bytes(), &noticed)?;
+                    }
+                }
+                SourceWord::Reissued(study, reissued) => self.wallet.vault.put(study.as_bytes(), &reissued)?,
             }
         }
         Ok(())
+    }
+
+    /// Whether the source of a study has said that the wrong person had it, and that its images are another study by now.
+    ///
+    /// # Errors
+    /// [`WalletError::Vault`].
+    pub fn is_reissued(&self, study: StudyId) -> Result<bool, WalletError> {
+        Ok(self.wallet.vault.get::<ReissuedAs>(study.as_bytes())?.is_some())
     }
 
     /// What the source of a study last told of it, if that is about the copy there is, and the ledger last said of the study what the source does.
@@ -264,6 +326,9 @@ impl Recipient {
     /// Where the source of something that was granted is to tell what becomes of it: the mailbox of the card that it was granted to, which is
     /// kept from now on as long as mailboxes are. Nothing, where no relay keeps it any more.
     pub(super) async fn reach(&mut self, granted: &Granted) -> Result<Option<Reach>, WalletError> {
+        if self.grantee_elsewhere(granted)?.is_some() {
+            return timeout(NOT_LONG, self.reach_found(granted)).await.unwrap_or(Ok(None));
+        }
         let all = self.wallet.vault.all::<Shown>()?;
         let of = |shown: &Shown| shown.grantees.iter().any(|numbered| numbered.number == granted.received.grantee);
         let Some((_, mut shown)) = all.into_iter().find(|(_, shown)| of(shown)) else { return Ok(None) };

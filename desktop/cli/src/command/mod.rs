@@ -1,6 +1,7 @@
 //! What patients and recipients can say.
 
 mod client;
+mod devices;
 mod ending;
 mod export;
 mod images;
@@ -40,6 +41,7 @@ use clavicle_workstation::export::ExportError;
 use clavicle_workstation::push::PushError;
 use clavicle_workstation::usage::UsageError;
 
+pub use self::devices::DevicesArguments;
 pub use self::ending::EndArguments;
 pub use self::export::{ExportArguments, MediumArguments};
 pub use self::images::{ImagesCommand, StudyArguments, UseArguments};
@@ -162,7 +164,12 @@ pub enum WalletCommand {
         /// The date of birth, if the code asks for it
         #[command(flatten)]
         birth_date: Given<BirthDateKind>,
+        /// Tell no other device of yours of it. Who has your words can find it on the ledger all the same
+        #[arg(long)]
+        only_here: bool,
     },
+    /// List your devices, and have them tell each other what they did; name one, or end it
+    Devices(DevicesArguments),
     /// List the studies
     Studies {
         /// Which wallet
@@ -355,6 +362,33 @@ pub enum RecipientCommand {
         /// The name that stands on cards
         #[arg(long)]
         name: String,
+    },
+    /// Make a recipient's wallet of its 24 words, and find what can be found
+    Restore {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The network's network.json
+        #[arg(long)]
+        network: PathBuf,
+        /// The name that stands on cards: as before, if a hospital vouches for it
+        #[arg(long)]
+        name: String,
+        /// Its words
+        #[command(flatten)]
+        words: Given<WordsKind>,
+        /// The hospital that vouches for you, by its name or the beginning of its id: it is asked again
+        #[arg(long, value_name = "HOSPITAL")]
+        vouched_by: Option<String>,
+        /// Any code from a hospital's desk, where the network file is so old that it is not believed any more
+        #[arg(long)]
+        code: Option<OsString>,
+    },
+    /// Find cards that another wallet of the same words showed, and what was granted to them
+    Find {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
     },
     /// Make a card, to be shown to a patient
     Card {

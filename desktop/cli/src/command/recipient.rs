@@ -1,18 +1,21 @@
 //! `clavicle recipient …`: what a recipient does.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStanding, FetchGranted, ForgetCopy, InboxRead, OpenGranted, ReadInbox, ReceivedRow, RequestCredential,
-    ShowCard,
+    App, AskStanding, FetchCredential, FetchGranted, FindGranted, ForgetCopy, FoundGrants, InboxRead, OpenGranted,
+    ReadInbox, ReceivedRow, RequestCredential, ShowCard,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::{Readers, is_free, path_text, write_new};
+use clavicle_command::given::Given;
 use clavicle_command::said::many;
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
+use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::study::{Standing, Status};
@@ -31,8 +34,12 @@ use super::invite;
 use super::keeping;
 use super::progress::{self, size};
 use super::terms::{conditions, conditions_row, moment, purpose_said};
-use super::wallet::{about_line, about_row, made, named, short, verdict_row};
-use super::{Answer, CommandError, Folder, RecipientCommand, can_write, client, write_picture};
+use super::wallet::{about_line, about_row, made, named, pickup_code, short, verdict_row};
+use super::{Answer, CommandError, Folder, RecipientCommand, WordsKind, can_write, client, write_picture};
+
+/// What is said of a study that the wrong person had.
+const REISSUED: &str = "reissued: the hospital says that the wrong person had this, and that it is another study now, of \
+                        the right one. What was granted here is void: throw copies away, and ask the right person";
 
 pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandError> {
     match command {
@@ -42,6 +49,10 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             let (_, words) = App::create_recipient(&folder.dir, keys, genesis, &name, now).await?;
             Ok(made(("recipient", "a new recipient"), &folder, &words))
         }
+        RecipientCommand::Restore { folder, network, name, words, vouched_by, code } => {
+            restore(&folder, (&network, code.as_deref()), &name, &words, vouched_by).await
+        }
+        RecipientCommand::Find { folder } => found(&client::recipient(&folder).await?).await,
         RecipientCommand::Words { folder, words } => {
             keeping::words(client::recipient(&folder).await?, &folder, &words).await
         }
@@ -69,6 +80,75 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
     }
 }
 
+/// Makes a wallet of its words, and finds what can be found.
+async fn restore(
+    folder: &Folder,
+    (network, code): (&Path, Option<&OsStr>),
+    name: &str,
+    words: &Given<WordsKind>,
+    vouched_by: Option<String>,
+) -> Result<Answer, CommandError> {
+    let genesis = file::read_genesis(network)?;
+    let checkpoint = code.map(pickup_code).transpose()?.map(|code| code.checkpoint);
+    let words = Words::parse(&words.ask().map_err(CommandError::NoWords)?)?;
+    let keys = Arc::new(folder.new_passphrase()?);
+    progress::doing("asking the hospitals what there is of these words");
+    let app = App::restore_recipient(&folder.dir, keys, (genesis, checkpoint.as_ref()), &words, name, now).await?;
+    let (mut answer, shortfall) = match found(&app).await {
+        Err(CommandError::Found { sentence, answer, .. }) => (*answer, Some(sentence)),
+        found => (found?, None),
+    };
+    let vouched = match vouched_by {
+        None => Err(
+            "no hospital was asked whether it vouches for this name: give --vouched-by, or see `clavicle recipient \
+             request-credential`"
+                .to_owned(),
+        ),
+        Some(hospital) => match client::done(&app, FetchCredential { hospital: hospital.clone() }, "").await {
+            Ok(()) => Ok(format!("{} vouches for this name as before", quoted(&hospital))),
+            Err(error) => Err(format!("{} does not vouch for this name now: {error}", quoted(&hospital))),
+        },
+    };
+    answer.json["dir"] = json!(path_text(&folder.dir));
+    answer.json["vouched"] = json!(vouched.is_ok());
+    let said = vouched.unwrap_or_else(|why| why);
+    answer.text = format!("a wallet of your words in {}\n{}\n{said}", folder.dir.display(), answer.text);
+    CommandError::unless_all(shortfall, "unread", answer)
+}
+
+/// Looks for cards of other wallets of the same words.
+async fn found(app: &App) -> Result<Answer, CommandError> {
+    let all = client::done(app, FindGranted {}, "mailboxes asked about").await?;
+    let FoundGrants { cards, granted, unreadable, devices, unread } = all;
+    let state = app.subscribe();
+    let state = state.borrow();
+    let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
+    for one in state.received.iter().filter(|one| granted.contains(&one.grant)) {
+        lines.push(line(one));
+        rows.push(row(one));
+    }
+    let cards_said = many(cards, "card whose mailbox is still kept was", "cards whose mailboxes are still kept were");
+    lines.push(format!("{cards_said} found, and {} that nobody had read", many(rows.len(), "grant", "grants")));
+    if unreadable > 0 {
+        lines.push(format!(
+            "{} to cards of an earlier version cannot be opened: what opens them went with the lost wallet",
+            many(unreadable, "letter", "letters")
+        ));
+    }
+    lines.push(
+        "not found: what the lost wallet had read already, and cards whose mailboxes relays let go. Whoever granted \
+         it can allow it once more, on a new card"
+            .to_owned(),
+    );
+    let json =
+        json!({ "cards": cards, "granted": rows, "unreadable": unreadable, "devices": devices, "unread": unread });
+    let shortfall = (unread > 0).then(|| {
+        let mailboxes = many(unread, "mailbox", "mailboxes");
+        format!("{mailboxes} could not be read anywhere: `clavicle recipient inbox` reads what comes later")
+    });
+    CommandError::unless_all(shortfall, "unread", Answer { text: lines.join("\n"), json })
+}
+
 /// What came, and what has become of all that was granted.
 async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
     let app = client::recipient(folder).await?;
@@ -77,7 +157,7 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
     let state = state.borrow();
     let (mut lines, mut rows, mut current) = (Vec::new(), Vec::<Value>::new(), 0usize);
     for granted in &state.received {
-        let ReceivedRow { copy, objection, about, told, in_spite_of, .. } = granted;
+        let ReceivedRow { copy, objection, about, told, is_reissued, in_spite_of, .. } = granted;
         let state = objection.map_or("current", |objection| objection.state());
         current += usize::from(objection.is_none());
         let ended = objection.filter(|_| granted.standing().is_none()).map(|objection| match objection {
@@ -99,6 +179,10 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         row["notice"] = json!(said.or(ended));
         lines.extend(told.iter().map(|told| format!("              {}", told_line(told))));
         row["told"] = told.as_ref().map_or(Value::Null, told_row);
+        if *is_reissued {
+            lines.push(format!("              {REISSUED}"));
+        }
+        row["reissued"] = json!(is_reissued);
         let (more, used) = noted(in_spite_of);
         lines.extend(more);
         row["in_spite_of"] = used;

@@ -15,6 +15,7 @@ use clavicle_wallet::patient::{PendingRow, RecoveredStudy, RecoveryOutcome, Reco
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 
+use super::devices;
 use super::personal::PassphraseKind;
 use super::terms::moment;
 use super::wallet::{pickup_code, short};
@@ -83,6 +84,9 @@ pub(super) fn warn(state: &State, folder: &Path) {
             folder.display()
         ));
     }
+    for said in devices::said(state, folder) {
+        complain(&format!("WARNING: {said}"));
+    }
     let all = state.pending.len();
     let Some(first) = state.pending.first() else { return };
     let what = if all == 1 { "one of your studies".to_owned() } else { format!("{all} of your studies") };
@@ -149,6 +153,9 @@ pub(super) async fn waits(folder: AnyFolder) -> Result<Answer, CommandError> {
             "this wallet is an older copy of itself, or another device has its number: clavicle wallet find --dir {dir}"
         );
         add("older_copy", None, line);
+    }
+    for line in devices::said(&state, &folder.dir) {
+        add("device", None, line);
     }
     if state.to_move > 0 {
         let line =
@@ -253,7 +260,8 @@ pub(super) async fn recover(folder: &Folder, given: &OsStr, pin: &Given<PinKind>
     }
     let answer = pin.ask().map_err(|error| CommandError::Unanswered { what, error })?;
     let app = client::patient(folder).await?;
-    let RecoveryOutcome { studies, not_offered } = client::done(&app, RecoverStudies { code, answer }, "").await?;
+    let RecoveryOutcome { studies, not_offered, has_more } =
+        client::done(&app, RecoverStudies { code, answer }, "").await?;
     let (mut lines, mut rows, mut done) = (Vec::new(), Vec::new(), 0);
     for RecoveredStudy { study, description, step } in &studies {
         let id = study.to_string();
@@ -274,9 +282,14 @@ pub(super) async fn recover(folder: &Folder, given: &OsStr, pin: &Given<PinKind>
                 let line = "frozen: whoever has the key said that it is not lost, and the hospitals find out whose the study is";
                 ("frozen", line.to_owned(), None)
             }
-            RecoveryStep::Done { height } => {
+            RecoveryStep::Done { height, was_never_lost } => {
                 done += 1;
-                ("yours", format!("yours, as of height {height}; what was allowed on it before has ended"), None)
+                let line = if *was_never_lost {
+                    format!("yours, as of height {height}, and never lost: who was allowed to see it still is")
+                } else {
+                    format!("yours, as of height {height}; what was allowed on it before has ended")
+                };
+                ("yours", line, None)
             }
             RecoveryStep::Failed(why) => ("failed", format!("not yours: {why}"), None),
         };
@@ -289,7 +302,11 @@ pub(super) async fn recover(folder: &Folder, given: &OsStr, pin: &Given<PinKind>
         studies.iter().filter(|study| matches!(study.step, RecoveryStep::Failed(_) | RecoveryStep::Frozen)).count();
     let not_offered: Vec<String> = not_offered.iter().map(ToString::to_string).collect();
     let left = failed + not_offered.len();
-    let shortfall = (left > 0).then(|| format!("{left} studies are not given back, each for its own reason"));
-    let answer = Answer { text: lines.join("\n"), json: json!({ "studies": rows, "not_offered": not_offered }) };
+    let shortfall = (left > 0).then(|| {
+        let more = if has_more { ", and there may be more: take the same code once more" } else { "" };
+        format!("{left} studies are not given back, each for its own reason{more}")
+    });
+    let json = json!({ "studies": rows, "not_offered": not_offered, "has_more": has_more });
+    let answer = Answer { text: lines.join("\n"), json };
     CommandError::unless_all(shortfall, "recovery", answer)
 }

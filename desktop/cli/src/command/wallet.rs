@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clavicle_app::{
     App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantRow, GrantStudies,
-    GrantStudy, LookAtCard, OpenOwn, PickUp, SetCaps, SignGrant, State, StudyRow, SubmitGrant, WhoHas,
+    GrantStudy, LookAtCard, OpenOwn, PickUp, SetCaps, ShareDevices, SignGrant, State, StudyRow, SubmitGrant, WhoHas,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
@@ -34,6 +34,7 @@ use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
+use super::devices;
 use super::ending::revoke;
 use super::images::{forgotten, noted};
 use super::invite;
@@ -83,7 +84,10 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let code = code.as_deref().map(pickup_code).transpose()?;
             found(&app, &folder, code.map(|code| code.checkpoint)).await
         }
-        WalletCommand::Pickup { folder, code, pin, birth_date } => pickup(&folder, &code, &pin, &birth_date).await,
+        WalletCommand::Pickup { folder, code, pin, birth_date, only_here } => {
+            pickup(&folder, &code, (&pin, &birth_date), only_here).await
+        }
+        WalletCommand::Devices(of) => devices::devices(of).await,
         WalletCommand::Studies { folder } => {
             let app = client::patient(&folder).await?;
             // The list is shown all the same, with what the ledger said before.
@@ -244,8 +248,8 @@ pub(super) fn code_of<C: Code>(given: &OsStr) -> Result<C, CommandError> {
 async fn pickup(
     folder: &Folder,
     given: &OsStr,
-    pin: &Given<PinKind>,
-    birth_date: &Given<BirthDateKind>,
+    (pin, birth_date): (&Given<PinKind>, &Given<BirthDateKind>),
+    only_here: bool,
 ) -> Result<Answer, CommandError> {
     let code = pickup_code(given)?;
     let what = match code.question {
@@ -262,7 +266,8 @@ async fn pickup(
     let answer = answer.map_err(|error| CommandError::Unanswered { what, error })?;
     let app = client::patient(folder).await?;
     let from = Instant::now();
-    let PickupOutcome { studies: picked_up, not_offered } = client::done(&app, PickUp { code, answer }, "").await?;
+    let outcome = client::done(&app, PickUp { code, answer, only_here }, "").await?;
+    let PickupOutcome { studies: picked_up, not_offered, has_more } = outcome;
     let ms = from.elapsed().as_millis();
     let state = app.subscribe();
     let state = state.borrow();
@@ -284,7 +289,10 @@ async fn pickup(
     let all = picked_up.len() + not_offered.len();
     lines.push(format!("{} of {all} studies are yours by this code, final after {ms} ms", all - why.len()));
     let not_offered: Vec<String> = not_offered.iter().map(ToString::to_string).collect();
-    let json = json!({ "studies": rows, "not_offered": not_offered, "ms": ms });
+    if has_more {
+        lines.push("there may be more of this visit: take the same code once more".to_owned());
+    }
+    let json = json!({ "studies": rows, "not_offered": not_offered, "has_more": has_more, "ms": ms });
     CommandError::unless_all(shortfall(all, &why), "pickup", Answer { text: lines.join("\n"), json })
 }
 
@@ -303,6 +311,9 @@ fn picked_up_line(study: &StudyRow, one: &PickedUp) -> String {
     }
 }
 
+/// How long other devices are told that there is a new one; they hear of it later, too.
+const SHARING: Duration = Duration::from_secs(20);
+
 async fn restore(
     folder: &Folder,
     network: &Path,
@@ -315,6 +326,8 @@ async fn restore(
     let keys = Arc::new(folder.new_passphrase()?);
     progress::doing(LOOKING);
     let (app, studies) = App::restore_patient(&folder.dir, keys, genesis, &words, checkpoint.as_ref(), now).await?;
+    // So that other devices hear of this one, and it of what they did.
+    drop(client::done_within(&app, ShareDevices {}, "", SHARING).await);
     let (mut answer, shortfall) = match found(&app, folder, None).await {
         Err(CommandError::Found { sentence, answer, .. }) => (*answer, Some(sentence)),
         found => (found?, None),

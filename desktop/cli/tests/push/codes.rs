@@ -17,10 +17,11 @@ const README: &str = include_str!("../../README.md");
 /// The port that the README has for an archive.
 const PORT: &str = "11112";
 /// What is only done where hospitals answer: that it then ends with 0 is shown with four of them, in `tests/tests/clavicle`.
-const WITH_HOSPITALS: [&str; 16] = [
+const WITH_HOSPITALS: [&str; 19] = [
     "submit",
     "wallet restore",
     "wallet find",
+    "wallet devices",
     "wallet pickup",
     "wallet veto",
     "wallet recover",
@@ -30,6 +31,8 @@ const WITH_HOSPITALS: [&str; 16] = [
     "wallet who",
     "wallet revoke",
     "wallet fetch",
+    "recipient restore",
+    "recipient find",
     "recipient card",
     "recipient answer",
     "recipient request-credential",

@@ -14,7 +14,7 @@ use crate::lost::{copied, study};
 
 const MERCY: usize = 0;
 
-fn holders(cluster: &Cluster, dir: &str) -> BTreeSet<[u8; 32]> {
+pub(crate) fn holders(cluster: &Cluster, dir: &str) -> BTreeSet<[u8; 32]> {
     let passphrase = Passphrase::read(&cluster.path("pw")).unwrap();
     let wallet = Patient::open(&cluster.path(dir), &passphrase, now).unwrap();
     let studies = wallet.studies().unwrap();
