@@ -36,6 +36,10 @@ pub enum Repair {
     Frames,
     /// Text that cannot be read in the character set that it is said to be in.
     Text,
+    /// Junk behind the pixels.
+    Trailing,
+    /// Native pixels that are whole, and claim more bytes than there are.
+    PixelLength,
 }
 
 impl fmt::Display for Repair {
@@ -53,6 +57,10 @@ impl fmt::Display for Repair {
             }
             Self::OddLength => "a value has an odd length; it is padded when it is sent",
             Self::Frames => "Number of Frames is not the number of its frames; those that are there are shown",
+            Self::Trailing => {
+                "something follows the pixels that is no part of the data set; it is passed over, and stays in the file"
+            }
+            Self::PixelLength => "the pixels claim more bytes than there are; the image is whole, and is read",
             Self::Text => "a text cannot be read in the character set that the file names; it is left out",
         })
     }

@@ -61,6 +61,19 @@ impl<S: Read + Seek> Input<S> {
         Ok(self.buffer[self.start..self.start + end].last_chunk().copied())
     }
 
+    /// All that is left, without taking it; none if that is nothing, or more than `most`.
+    pub(super) fn peek_rest(&mut self, most: u64) -> Result<Option<Vec<u8>>, Unreadable> {
+        let left = self.left();
+        if left == 0 || left > most {
+            return Ok(None);
+        }
+        let mut rest = self.buffer[self.start..self.end].to_vec();
+        let ahead = left.saturating_sub(rest.len() as u64);
+        let read = (&mut self.source).take(ahead).read_to_end(&mut rest)?;
+        self.source.seek_relative(-i64::try_from(read).map_err(|_| Unreadable::Io)?)?;
+        if read as u64 == ahead { Ok(Some(rest)) } else { Err(Unreadable::CutOff) }
+    }
+
     /// Takes as many bytes as there is room for.
     pub(super) fn take(&mut self, into: &mut [u8]) -> Result<(), Unreadable> {
         if into.len() <= self.end - self.start {
@@ -187,6 +200,24 @@ mod tests {
         assert_eq!(input.at(), 2 * BUFFER as u64 + 11);
         let (size, stored, _) = input.finish().unwrap().unwrap();
         assert_eq!((size, stored), (bytes.len() as u64, StoredDigest::of(&bytes)));
+    }
+
+    #[test]
+    fn what_is_left_is_seen_before_it_is_taken() {
+        for hash in [true, false] {
+            let (bytes, mut input) = input(2 * BUFFER + 77, hash);
+            input.take(&mut [0; 10]).unwrap();
+            assert_eq!(input.peek_rest(2 * BUFFER as u64).unwrap(), None, "more than is wanted");
+            assert_eq!(input.peek_rest(4 * BUFFER as u64).unwrap().unwrap(), bytes[10..]);
+            input.skip(2 * BUFFER as u64).unwrap();
+            assert_eq!(input.peek_rest(4 * BUFFER as u64).unwrap().unwrap(), bytes[2 * BUFFER + 10..]);
+            let mut rest = vec![0; 67];
+            input.take(&mut rest).unwrap();
+            assert_eq!(rest, bytes[2 * BUFFER + 10..]);
+            assert_eq!(input.peek_rest(10).unwrap(), None);
+            let whole = input.finish().unwrap();
+            assert_eq!(whole.map(|(_, stored, _)| stored), hash.then(|| StoredDigest::of(&bytes)));
+        }
     }
 
     #[test]

@@ -8,13 +8,14 @@
 //! What breaks the standard and can be understood in one way only is read so, and said: see [`Repair`]. The scan is
 //! the one place that knows of it. What it walked is read by others patched (`Patches`), as it should stand.
 //!
-//! Here is the walk; headers are read in `head`, what is odd is patched in `patching`, and what is kept of it all is
-//! in `kept`.
+//! Here is the walk; headers are read in `head`, what is odd is patched in `patching`, where it ends in junk is found out in `trailing`, and what is
+//! kept of it all is in `kept`.
 
 mod head;
 mod input;
 mod kept;
 mod patching;
+mod trailing;
 
 use std::collections::BTreeSet;
 use std::io::{Cursor, Read, Seek};
@@ -141,6 +142,10 @@ struct Scan<S> {
     basic_offsets: (u64, Vec<u8>),
     extended_offsets: (u64, Vec<u8>),
     is_directory: bool,
+    /// Whether the end of the data set was looked for behind the pixels.
+    is_behind_pixels: bool,
+    /// Where the last element of the data set itself begins that was come to.
+    element_at: u64,
 }
 
 /// What comes out of a scan: what was found, the whole file's size and digests, and those of the data set, where they
@@ -167,6 +172,8 @@ impl<S: Read + Seek> Scan<S> {
             basic_offsets: (0, Vec::new()),
             extended_offsets: (0, Vec::new()),
             is_directory: false,
+            is_behind_pixels: false,
+            element_at: 0,
         }
     }
 
@@ -345,7 +352,7 @@ impl<S: Read + Seek> Scan<S> {
         Ok(transfer_syntax)
     }
 
-    fn data_set(&mut self, end: End, encoding: Encoding, depth: u32) -> Result<(), Unreadable> {
+    fn data_set(&mut self, mut end: End, encoding: Encoding, depth: u32) -> Result<(), Unreadable> {
         if depth > MAX_DEPTH {
             return Err(Unreadable::TooDeep);
         }
@@ -353,6 +360,13 @@ impl<S: Read + Seek> Scan<S> {
         let (mut after_sequence, mut after_defined, mut is_empty) = (false, false, true);
         loop {
             if self.pending.is_none() {
+                if depth == 0 {
+                    self.element_at = self.input.at();
+                    if self.pixels.is_some() && !self.is_behind_pixels {
+                        self.is_behind_pixels = true;
+                        end = self.end_behind_pixels(end, encoding)?;
+                    }
+                }
                 if end == End::At(self.input.at()) || depth == 0 && self.only_padding_is_left(false)? {
                     return Ok(());
                 }
@@ -385,6 +399,8 @@ impl<S: Read + Seek> Scan<S> {
 
     /// Walks an element whose header was read. Whether it is a sequence.
     fn element(&mut self, head: &Head, limit: u64, encoding: Encoding, depth: u32) -> Result<bool, Unreadable> {
+        let shortened = if depth == 0 { self.shortened(head, limit, encoding)? } else { None };
+        let head = shortened.as_ref().unwrap_or(head);
         let end = self.end_of(head, limit)?;
         if depth == 0 {
             if let Some(content) = &mut self.content {

@@ -22,6 +22,7 @@ const EXPLICIT: &str = "1.2.840.10008.1.2.1";
 const IMPLICIT: &str = "1.2.840.10008.1.2";
 const BIG: &str = "1.2.840.10008.1.2.2";
 const JPEG_LOSSLESS: &str = "1.2.840.10008.1.2.4.70";
+const RLE: &str = "1.2.840.10008.1.2.5";
 
 fn inspect(bytes: &[u8]) -> Result<Inspected, Unreadable> {
     Inspected::read(Cursor::new(bytes), bytes.len() as u64)
@@ -185,6 +186,109 @@ fn a_delimiter_that_is_missing_at_the_end_is_said() {
     // An image that ends in a sequence before its pixels was cut off.
     let cut = Named::new(1, 1).file(&[undefined(0x40, 0x275, &defined(&code()))]);
     assert_eq!(inspect(&cut).unwrap_err(), Unreadable::CutOff);
+}
+
+/// What disks and programs leave behind a file, none of which is an element.
+fn junk() -> Vec<(&'static str, Vec<u8>)> {
+    let noise = |len: u32| (0..len).map(|at| (at.wrapping_mul(2_654_435_761) >> 11) as u8).collect::<Vec<_>>();
+    vec![
+        ("the end of a line", b"\r\n".to_vec()),
+        ("a word", b"junk".to_vec()),
+        ("a sentence", b"exported by a program that says so, here. ".to_vec()),
+        ("noise", noise(300)),
+        ("much of it", noise(3 << 20)),
+        ("ones", vec![0xff; 512]),
+        ("zeros, and then no zeros", [vec![0; 600], b"junk".to_vec()].concat()),
+        ("an element that was cut off", claiming(0x7fe1, 0x1010, "OB", 1_000, &[1; 10])),
+        ("a header that was cut off", b"\xe1\x7f\x10\x10OB\0".to_vec()),
+        ("a sequence of no items", claiming(0x7fe1, 0x1010, "SQ", UNDEFINED, b"no item of any kind")),
+        ("an item of nothing", item(0xe000, 4, b"item")),
+    ]
+}
+
+#[test]
+fn junk_behind_whole_pixels_is_passed_over_and_said() {
+    let whole = file(Vec::new());
+    let at = whole.windows(4).position(|window| window == [8, 0, 0x16, 0]).unwrap();
+    let other = with_second_meta(IMPLICIT, &[], &implicit(&whole[at..]));
+    let content = inspect(&whole).unwrap();
+    for (what, junk) in junk() {
+        for whole in [&whole, &other] {
+            let bytes = [&whole[..], &junk].concat();
+            assert_eq!(repairs(&bytes), [Repair::Trailing], "{what}");
+            let seen = inspect(&bytes).unwrap();
+            assert_eq!((seen.dataset, seen.pixels), (content.dataset, content.pixels), "{what}");
+            assert_eq!(samples(&bytes), PIXELS, "{what}");
+            assert_eq!(rewritten(&bytes, Syntax::Own), rewritten(whole, Syntax::Own), "{what}");
+        }
+    }
+    // What is an element counts, and what follows it does not.
+    let more = [whole.clone(), element(0x7fe1, 0x10, "LO", b"MAKER "), element(0xfffc, 0xfffc, "OB", &[0; 4])].concat();
+    for (what, junk) in junk() {
+        let bytes = [&more[..], &junk].concat();
+        assert_eq!((repairs(&bytes), samples(&bytes)), (vec![Repair::Trailing], PIXELS.to_vec()), "{what}");
+        assert_eq!(inspect(&bytes).unwrap().dataset, inspect(&more).unwrap().dataset, "{what}");
+        assert_eq!(rewritten(&bytes, Syntax::Own), rewritten(&more, Syntax::Own), "{what}");
+    }
+}
+
+/// The image in one fragment, run length encoded, and what stands behind the fragments.
+fn in_fragments(behind: &[u8]) -> Vec<u8> {
+    let mut frame = [&[2, 0, 0, 0, 64, 0, 0, 0, 70, 0, 0, 0][..], &[0; 52]].concat();
+    frame.extend_from_slice(&[3, 0, 0, 0, 0, 0x80, 3, 1, 2, 3, 4, 0x80]);
+    let whole = file(Vec::new());
+    let at = whole.windows(4).position(|window| window == [8, 0, 0x16, 0]).unwrap();
+    let fragments = claiming(0x7fe0, 0x10, "OB", UNDEFINED, &[defined(&[]), defined(&frame)].concat());
+    with_second_meta(RLE, &[], &[&whole[at..whole.len() - 20], &fragments, behind].concat())
+}
+
+#[test]
+fn junk_behind_fragments_is_passed_over_and_said() {
+    let whole = in_fragments(&end_of_sequence());
+    assert_eq!((repairs(&whole), samples(&whole)), (vec![], PIXELS.to_vec()));
+    let delimiters = [end_of_sequence(), end_of_item()].concat();
+    for (what, junk) in junk() {
+        let bytes = in_fragments(&[end_of_sequence(), junk.clone()].concat());
+        assert_eq!((repairs(&bytes), samples(&bytes)), (vec![Repair::Trailing], PIXELS.to_vec()), "{what}");
+        assert_eq!(inspect(&bytes).unwrap().dataset, inspect(&whole).unwrap().dataset, "{what}");
+        assert_eq!(rewritten(&bytes, Syntax::Own), rewritten(&whole, Syntax::Own), "{what}");
+        // A delimiter too many is one, and what follows it junk.
+        let bytes = in_fragments(&[delimiters.clone(), junk].concat());
+        assert_eq!(repairs(&bytes), [Repair::ExtraDelimiter, Repair::Trailing], "{what}");
+        assert_eq!(samples(&bytes), PIXELS, "{what}");
+    }
+}
+
+#[test]
+fn pixels_that_are_not_whole_or_said_otherwise_behind_are_refused() {
+    let whole = file(Vec::new());
+    let start = whole.len() - 20;
+    // Cut short, by a length that lies or by the disk: pydicom shows none of them.
+    let short = |len: u32, value: &[u8]| [&whole[..start], &claiming(0x7fe0, 0x10, "OW", len, value)].concat();
+    for bytes in [short(6, &PIXELS), short(0, &PIXELS), [short(6, &PIXELS[..6]), b"junk".to_vec()].concat()] {
+        assert!(inspect(&bytes).is_err());
+    }
+    assert!(matches!(inspect(&short(1_000, &PIXELS[..6])), Err(Unreadable::TooLong { declared: 1_000, left: 6, .. })));
+    // Of more than is claimed nothing is missing.
+    for len in [9, 10, 1_000, 0x7fff_fffe, 0xffff_fffe] {
+        let bytes = short(len, &PIXELS);
+        assert_eq!((repairs(&bytes), samples(&bytes)), (vec![Repair::PixelLength], PIXELS.to_vec()), "{len}");
+        assert_eq!(inspect(&bytes).unwrap().pixels, inspect(&whole).unwrap().pixels, "{len}");
+        assert_eq!(rewritten(&bytes, Syntax::Own), rewritten(&whole, Syntax::Own), "{len}");
+    }
+    // What others would go by who read on: the image would be another there.
+    let hidden = [&b"\xe1\x7f\x10\x10\x04\0\0\0\xff\xff\xff\xff"[..], &us(0x10, 1), b"junk"].concat();
+    let twice = [us(0x11, 2), b"junk".to_vec()].concat();
+    let again = [element(0x7fe0, 0x10, "OW", &[9; 8]), b"junk".to_vec()].concat();
+    for (tag, behind) in [("(0028,0010)", hidden), ("(0028,0011)", twice), ("(7FE0,0010)", again)] {
+        for bytes in [[&whole[..], &behind].concat(), in_fragments(&[end_of_sequence(), behind.clone()].concat())] {
+            let refused = inspect(&bytes).unwrap_err().to_string();
+            assert_eq!(refused, format!("{tag} occurs twice, so that it is unclear which counts"));
+        }
+    }
+    // Without pixels nobody knows where a data set ends.
+    let none = [Named::new(1, 1).file(&[]), b"junk".to_vec()].concat();
+    assert_eq!(inspect(&none).unwrap_err(), Unreadable::CutOff);
 }
 
 /// The same data set with `second` in front of it.
