@@ -220,10 +220,10 @@ pub enum HomeError {
 }
 
 impl Home {
-    /// The relay's folder at `path`, there or not.
+    /// The relay's folder at `path`, there or not. From here on it is where it is, whatever the working directory is.
     #[must_use]
     pub fn at(path: &Path) -> Self {
-        Self(path.to_owned())
+        Self(std::path::absolute(path).unwrap_or_else(|_| path.to_owned()))
     }
 
     /// The folder itself.

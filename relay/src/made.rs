@@ -141,7 +141,9 @@ impl StoreName {
     /// Its name in a relay's folder.
     #[must_use]
     pub fn file(self) -> PathBuf {
-        self.path(&Home::at(Path::new("")))
+        let root = Home::at(Path::new("/"));
+        let path = self.path(&root);
+        path.strip_prefix(root.folder()).map_or_else(|_| path.clone(), Path::to_owned)
     }
 
     /// How to go on when it is lost.

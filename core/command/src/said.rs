@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
@@ -24,8 +25,14 @@ pub fn complain(text: &str) {
 
 /// So many of something, by its right name: `many(1, "study", "studies")`.
 #[must_use]
-pub fn many(count: usize, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
+pub fn many<C: Copy + Display + PartialEq + From<u8>>(count: C, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == C::from(1) { one } else { more })
+}
+
+/// How many of all: `some_of(1, 3, ("study", "studies"), ("is", "are"))` is "1 of 3 studies is".
+#[must_use]
+pub fn some_of(some: usize, all: usize, (one, more): (&str, &str), (does, do_so): (&str, &str)) -> String {
+    format!("{some} of {} {}", many(all, one, more), if some == 1 { does } else { do_so })
 }
 
 /// An error and what caused it, in one sentence after another.
@@ -87,6 +94,18 @@ mod tests {
     #[derive(Debug, clap::Subcommand)]
     enum What {
         Look,
+    }
+
+    #[test]
+    fn one_is_one_and_all_others_are_many() {
+        let said =
+            [many(0_usize, "study", "studies"), many(1_u64, "study", "studies"), many(2_u8, "study is", "studies are")];
+        assert_eq!(said, ["0 studies", "1 study", "2 studies are"]);
+        let said = |some, all| some_of(some, all, ("study", "studies"), ("is", "are"));
+        assert_eq!(
+            [said(0, 1), said(1, 1), said(1, 3), said(3, 3)],
+            ["0 of 1 study are", "1 of 1 study is", "1 of 3 studies is", "3 of 3 studies are"]
+        );
     }
 
     #[test]

@@ -156,12 +156,17 @@ impl Accounting {
         counts.into_iter().map(|(fate, count)| fate.counted(count)).collect::<Vec<_>>().join(", ")
     }
 
+    /// How many files were given.
+    fn all(&self) -> String {
+        format!("{} {}", self.given, if self.given == 1 { "file" } else { "files" })
+    }
+
     /// In a line: how many files are `done` (taken, written, sent), and what became of the others.
     #[must_use]
     pub fn summary(&self, done: &str) -> String {
         let counts = Self::counts(self.rest.iter().chain(&self.besides));
         let counts = if counts.is_empty() { counts } else { format!(": {counts}") };
-        format!("{} of {} files {done}{counts}", self.taken, self.given)
+        format!("{} of {} {done}{counts}", self.taken, self.all())
     }
 
     /// A line for each file that is named, the worst first; where there are many the others are counted.
@@ -183,7 +188,12 @@ impl Accounting {
         let mut said = Vec::new();
         if !open.is_empty() {
             let counts = Self::counts(open.iter().copied());
-            said.push(format!("{} of {} files are not {done} ({counts})", open.len(), self.given));
+            said.push(format!(
+                "{} of {} {} not {done} ({counts})",
+                open.len(),
+                self.all(),
+                if open.len() == 1 { "is" } else { "are" }
+            ));
         }
         if !self.besides.is_empty() {
             let counts = Self::counts(self.besides.iter());

@@ -199,13 +199,13 @@ pub enum WalletError {
         studies: usize,
     },
     /// Sooner than the wallet lets anybody in.
-    #[error("this wallet is set so that nothing it grants begins within {hours} hours: let it begin later")]
+    #[error("this wallet is set so that nothing it grants begins within {hours} h: let it begin later")]
     TooSoon {
         /// How long it waits.
         hours: u64,
     },
     /// More often than the wallet lets anybody in.
-    #[error("this wallet is set so that it grants {most} times in seven days at most, and these are used up")]
+    #[error("this wallet is set so that it grants no more than {most} in seven days, and these are used up")]
     TooOften {
         /// How often.
         most: u32,

@@ -38,6 +38,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_command::said::many;
 use clavicle_dicom::facts::{Patient, PatientDifference};
 use clavicle_imaging::intake::StudyError;
 use clavicle_ledger::encoding::{self, Text, Wire};
@@ -237,8 +238,8 @@ pub enum ArchiveError {
     TooMany(usize),
     /// Records that cannot be read, or contradict the catalogue.
     #[error(
-        "the records of {} studies in the archive cannot be read, or contradict the catalogue, so that nobody can say which files are theirs: nothing was \
-         changed. Put archive/studies back from a backup", .0.len()
+        "the records of {} in the archive cannot be read, or contradict the catalogue, so that nobody can say which files are theirs: nothing was \
+         changed. Put archive/studies back from a backup", many(.0.len(), "study", "studies")
     )]
     Unreadable(Vec<StudyId>),
 }

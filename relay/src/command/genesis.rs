@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
+use clavicle_command::said::many;
 use clavicle_ledger::encoding::{Ascending, Fault, Text};
 use clavicle_ledger::genesis::{Genesis, Parameters};
 use clavicle_ledger::source::MAX_SOURCES;
@@ -43,10 +44,10 @@ pub(super) fn run(out: &Path, name: &str, heartbeat_s: u16, files: &[PathBuf]) -
         0 => "\nWith fewer than four hospitals the network stops when one does.",
         _ => "",
     };
-    let hospitals = if count == 1 { "hospital" } else { "hospitals" };
     Ok(Answer {
         text: format!(
-            "{name}: a new network of {count} {hospitals} ({})\nchain {chain}\nIt goes on while at most {faults} of them fail.{advice}\nNext: give {} to everybody in it.",
+            "{name}: a new network of {} ({})\nchain {chain}\nIt goes on while at most {faults} of them fail.{advice}\nNext: give {} to everybody in it.",
+            many(count, "hospital", "hospitals"),
             names.join(", "),
             out.display()
         ),

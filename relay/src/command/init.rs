@@ -48,11 +48,11 @@ pub(super) fn run(dir: &Path, name: &str, host: IpAddr, intake: IntakeArguments)
     Ok(Answer {
         text: format!(
             "{name}: a new relay in {}\nidentity {identity}\nNext: give {} to whoever makes the genesis.",
-            dir.display(),
+            home.folder().display(),
             source.display()
         ),
         json: json!({
-            "dir": path_text(dir), "name": name, "identity": identity.to_string(), "source": path_text(&source),
+            "dir": path_text(home.folder()), "name": name, "identity": identity.to_string(), "source": path_text(&source),
             "listen": { "consensus": listen.consensus, "network": listen.network, "transfer": listen.transfer },
         }),
     })

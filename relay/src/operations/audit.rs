@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_ledger::block::Header;
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::Key;
@@ -281,7 +282,10 @@ impl AuditedReceipts {
         }
         let Self { receipts, opened, countersigned, refused, unlisted, anchored, faults, .. } = self;
         lines.push(format!(
-            "{receipts} receipts: {opened} accesses, {countersigned} signed by both sides; {refused} refusals, and {unlisted} more counted; {anchored} anchored"
+            "{}: {}, {countersigned} signed by both sides; {}, and {unlisted} more counted; {anchored} anchored",
+            many(*receipts, "receipt", "receipts"),
+            many(*opened, "access", "accesses"),
+            many(*refused, "refusal", "refusals")
         ));
         lines.extend(faults.iter().map(|fault| format!("does not hold: {fault}")));
         if faults.is_empty() {
@@ -364,7 +368,8 @@ impl AuditRow {
         "opened".clone_into(&mut self.what);
         self.key = Some(remote.to_string());
         self.actor = actor.as_ref().map(|actor| actor.name.to_string());
-        let who = self.actor.clone().unwrap_or_else(|| short(&remote.to_string()).to_owned());
+        // What it called itself: nobody has checked that.
+        let who = self.actor.as_deref().map_or_else(|| short(&remote.to_string()).to_owned(), quoted);
         self.sentence = match claim {
             ReceiptClaim::Holder => format!("opened by its holder, revision {revision}"),
             ReceiptClaim::Grant { grant, purpose, emergency } => {
@@ -386,7 +391,8 @@ impl AuditRow {
             End::Revised => "cut: the study was revised",
             End::Broken => "broke off",
         };
-        self.sentence = format!("what began with {opened} {how}: {items} items, {:.1} MB", bytes as f64 / 1e6);
+        self.sentence =
+            format!("what began with {opened} {how}: {}, {:.1} MB", many(items, "item", "items"), bytes as f64 / 1e6);
     }
 }
 

@@ -1,6 +1,7 @@
 //! `check`: reads every byte in the archive.
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_ledger::id::StudyId;
 use clavicle_manifest::StoredDigest;
@@ -115,19 +116,26 @@ impl Command for Check {
         }
         if !unlisted.is_empty() {
             lines.push(format!(
-                "The catalogue did not have {} studies as their records in the archive do, and has now. Check again: their images were not looked at.",
-                unlisted.len()
+                "The catalogue did not have {}, and has now. Check again: the images were not looked at.",
+                many(
+                    unlisted.len(),
+                    "study as its record in the archive does",
+                    "studies as their records in the archive do"
+                )
             ));
         }
         if !unreadable.is_empty() {
             lines.push(format!(
-                "The records of {} studies cannot be read, or contradict the catalogue: nothing is added to these, and nothing is removed. Put \
+                "The records of {} cannot be read, or contradict the catalogue: nothing is added there, and nothing is removed. Put \
                  archive/studies back from a backup.",
-                unreadable.len()
+                many(unreadable.len(), "study", "studies")
             ));
         }
         if !unrecorded.is_empty() {
-            lines.push(format!("The records of {} studies were not right, and were written again.", unrecorded.len()));
+            lines.push(format!(
+                "The records of {} were not right, and were written again.",
+                many(unrecorded.len(), "study", "studies")
+            ));
         }
         if request.remove_stray {
             let fate = if *removed { "removed" } else { "would be removed" };
@@ -135,22 +143,36 @@ impl Command for Check {
         }
         if !stray.is_empty() && !removed {
             let say = if request.remove_stray { "" } else { ": `check --remove-stray` lists them" };
-            lines.push(format!("{} files belong to no study, as a kill leaves them{say}", stray.len()));
+            lines.push(format!(
+                "{} to no study, as after a kill{say}",
+                many(stray.len(), "file belongs", "files belong")
+            ));
         }
         let is_well = row.is_well();
         let count = |fate| accounting.rest.iter().filter(|row| row.fate == fate).count();
         let (damaged, missing, stray) = (count(FileFate::Unreadable), count(FileFate::Missing), stray.len());
         let sentence = format!(
-            "not all is as it should be: {damaged} files damaged, {missing} missing, {stray} of no study; {} studies were not in the catalogue as they are \
-             recorded, the records of {} were wrong, and of {} nobody can say",
-            unlisted.len(),
+            "not all is as it should be: {} damaged, {missing} missing, {stray} of no study; {} recorded, the records of {} were wrong, and of {} nobody can \
+             say",
+            many(damaged, "file", "files"),
+            many(
+                unlisted.len(),
+                "study was not in the catalogue as it is",
+                "studies were not in the catalogue as they are"
+            ),
             unrecorded.len(),
             unreadable.len()
         );
         let unconfirmed_digest = digest.clone().filter(|_| request.remove_stray && !removed);
         let answer = Answer { text: lines.join("\n"), json: json!(row) };
         if let Some(digest) = unconfirmed_digest {
-            return Err(unconfirmed("these", &format!("{stray} files"), &digest, request.confirm.as_deref(), answer));
+            return Err(unconfirmed(
+                "these",
+                &many(stray, "file", "files"),
+                &digest,
+                request.confirm.as_deref(),
+                answer,
+            ));
         }
         if is_well { Ok(answer) } else { Err(Failure::Found { code: "check", sentence, answer: Box::new(answer) }) }
     }

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_ledger::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::studies_named::{absolute, in_both};
+use super::studies_named::in_both;
 use super::{Command, Operation, short};
 use crate::answer::{Answer, Failure};
 use crate::archive::ArchiveError;
@@ -57,7 +58,7 @@ impl Operation for Contradictions {
                 study: study.to_string(),
                 sop_instance_uid: one.sop_instance_uid.to_string(),
                 stored: stored.to_string(),
-                path: absolute(service.images.archive.place(&stored)),
+                path: service.images.archive.place(&stored),
                 size: one.size,
                 how: one.how.to_string(),
                 came_ms: one.came.0,
@@ -68,7 +69,7 @@ impl Operation for Contradictions {
                 study: study.to_string(),
                 sop_instance_uid: one.sop_instance_uid.to_string(),
                 stored: one.stored.to_string(),
-                path: absolute(service.images.archive.place(&one.stored)),
+                path: service.images.archive.place(&one.stored),
                 size: one.size,
                 how: in_both(&entry.manifest.manifest.header().study_instance_uid, &one.other_study_instance_uid),
                 came_ms: entry.grown.0,
@@ -99,8 +100,12 @@ impl Command for Contradictions {
         }
         if in_two > 0 {
             lines.push(format!(
-                "{in_two} instances have the name of one in another study, and are listed with both studies; each study has its own. If one of two studies \
-                 is a wrong copy, `clavicle-relay remove` takes it out"
+                "{} listed with both studies; each study has its own. If one of two studies is a wrong copy, `clavicle-relay remove` takes it out",
+                many(
+                    in_two,
+                    "instance has the name of one in another study, and is",
+                    "instances have the name of one in another study, and are"
+                )
             ));
         }
         Ok(Answer { text: lines.join("\n"), json: json!({ "contradictions": rows }) })

@@ -1,6 +1,7 @@
 //! `credentials`: whom the hospital vouches for, and for whom no more.
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_ledger::time::Timestamp;
 use clavicle_letters::name::quoted;
 use serde::{Deserialize, Serialize};
@@ -65,9 +66,9 @@ impl Command for ListCredentials {
             format!("{}  {}; {how}", one.number, one.line())
         }));
         lines.push(format!(
-            "{} credentials are in force, {} were ended, and the time of {} is over",
-            issued.len(),
-            ended.len(),
+            "{} in force, {} ended, and the time of {} is over",
+            many(issued.len(), "credential is", "credentials are"),
+            many(ended.len(), "was", "were"),
             over.len()
         ));
         Ok(Answer { text: lines.join("\n"), json: json!(rows) })

@@ -1,6 +1,7 @@
 //! `expire`: studies go that are older than they have to be kept.
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_manifest::StoredDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -111,19 +112,22 @@ impl Command for Expire {
         let mut lines: Vec<String> = studies.iter().map(|study| format!("{study}  {fate}")).collect();
         lines.extend(held.iter().map(|study| format!("{study}  kept: somebody holds it, and it is not withdrawn")));
         let (all, kept) = (studies.len().saturating_add(held.len()), held.len());
-        let stay = if kept > 0 { format!(", of which {kept} stay") } else { String::new() };
-        lines.push(format!("{all} studies from before {before}{stay}"));
+        let stay = if kept > 0 { format!(", of which {}", many(kept, "stays", "stay")) } else { String::new() };
+        lines.push(format!("{} from before {before}{stay}", many(all, "study", "studies")));
         let answer = Answer { text: lines.join("\n"), json: json!(expired) };
         match digest {
             Some(digest) if !removed => {
-                let many = format!("{} studies", studies.len());
-                Err(unconfirmed("these", &many, digest, confirm.as_deref(), answer))
+                let studies = many(studies.len(), "study", "studies");
+                Err(unconfirmed("these", &studies, digest, confirm.as_deref(), answer))
             }
             _ => {
                 let shortfall = (kept > 0).then(|| {
                     format!(
-                        "{kept} of {all} studies from before {before} were kept: somebody holds them. If one has to go, withdraw it first, with \
-                         `clavicle-relay withdraw STUDY --reason retention`"
+                        "{kept} of {} from before {before} {} kept: somebody holds {}. If one has to go, withdraw it first, with `clavicle-relay withdraw STUDY \
+                         --reason retention`",
+                        many(all, "study", "studies"),
+                        if kept == 1 { "was" } else { "were" },
+                        if kept == 1 { "it" } else { "them" }
                     )
                 });
                 Failure::unless_all(shortfall, "held", answer)
@@ -157,7 +161,10 @@ mod tests {
             assert_eq!(failure.to_json()["held"], json!(held));
         }
         let both = said(&["a"], &["b"], true).unwrap_err();
-        assert!(both.to_string().starts_with("1 of 2 studies from before 2016-01-31 were kept"), "{both}");
-        assert!(both.found().unwrap().ends_with("2 studies from before 2016-01-31, of which 1 stay"), "{both:?}");
+        assert!(
+            both.to_string().starts_with("1 of 2 studies from before 2016-01-31 was kept: somebody holds it."),
+            "{both}"
+        );
+        assert!(both.found().unwrap().ends_with("2 studies from before 2016-01-31, of which 1 stays"), "{both:?}");
     }
 }

@@ -1,6 +1,7 @@
 //! `held`: how many of the studies in the archive somebody holds.
 
 use clap::Args;
+use clavicle_command::said::many;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -46,6 +47,6 @@ impl Command for Held {
     }
 
     fn say(_: &Self, row: HeldRow) -> Result<Answer, Failure> {
-        Ok(Answer { text: format!("{} studies", row.studies), json: json!(row) })
+        Ok(Answer { text: many(row.studies, "study", "studies"), json: json!(row) })
     }
 }

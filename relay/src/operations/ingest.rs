@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_imaging::intake::{Conflict, Intake, StudyIntake};
 use clavicle_imaging::reason::IntakeError;
@@ -172,14 +173,21 @@ impl Command for Ingest {
 
     fn say(_: &Self, ingested: Ingested) -> Result<Answer, Failure> {
         let Ingested { studies, new, grown, instances, accounting, repairs, attached } = &ingested;
-        let count = studies.len();
         let mut lines = vec![
-            format!("{count} studies ({new} new, {grown} grown), {instances} instances"),
+            format!(
+                "{} ({new} new, {grown} grown), {}",
+                many(studies.len(), "study", "studies"),
+                many(*instances, "instance", "instances")
+            ),
             accounting.summary("taken"),
         ];
         lines.extend(attached.iter().map(|row| format!("report       {}", row.line())));
         lines.extend(accounting.lines());
-        lines.extend(repairs.iter().map(|one| format!("{:<12} {} files although {}", "taken", one.files, one.what)));
+        lines.extend(
+            repairs
+                .iter()
+                .map(|one| format!("{:<12} {} although {}", "taken", many(one.files, "file", "files"), one.what)),
+        );
         let answer = Answer { text: lines.join("\n"), json: json!(ingested) };
         Failure::unless_all(accounting.shortfall("taken"), "not_taken", answer)
     }

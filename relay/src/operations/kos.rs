@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clavicle_command::file::{Readers, path_text, write_new};
+use clavicle_command::said::many;
 use clavicle_dicom::kos::{Document, Time, Title};
 use clavicle_imaging::selection;
 use clavicle_ledger::encoding::{self, Hex};
@@ -105,8 +106,12 @@ impl Command for Kos {
     fn say(Self { out, .. }: &Self, row: KosRow) -> Result<Answer, Failure> {
         let document = encoding::from_hex(&row.document).ok_or(Unwritten::Digits("the document"))?;
         write_new(out, &document, Readers::Usual).map_err(|error| Unwritten::file(out, error))?;
-        let text =
-            format!("{} instances of {}, each with its MAC, in {}", row.instances, short(&row.study), out.display());
+        let text = format!(
+            "{} of {}, each with its MAC, in {}",
+            many(row.instances, "instance", "instances"),
+            short(&row.study),
+            out.display()
+        );
         Ok(Answer { text, json: json!({ "study": row.study, "instances": row.instances, "out": path_text(out) }) })
     }
 }

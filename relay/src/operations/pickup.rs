@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::{ArgGroup, Args};
 use clavicle_command::file::{Readers, is_free, path_text, write_new};
 use clavicle_command::given::{Given, Kind};
+use clavicle_command::said::many;
 use clavicle_dicom::facts::Patient;
 use clavicle_ledger::encoding::{self, Text};
 use clavicle_ledger::light::Checkpoint;
@@ -373,7 +374,11 @@ impl Command for Pickup {
         let Issued { studies, question, voided, .. } = issued;
         let asked =
             if question == "pin" { "the PIN, to be told apart from the code" } else { "the patient's date of birth" };
-        lines.push(format!("a pickup for {} studies, good for {hours} hours; asks for {asked}", studies.len()));
+        lines.push(format!(
+            "a pickup for {}, good for {}; asks for {asked}",
+            many(studies.len(), "study", "studies"),
+            many(*hours, "hour", "hours")
+        ));
         // Such a code still lets a wallet in that was away for long, and so it is given out.
         let kept_back = listed.iter().filter(|row| !row.is_handed_over()).count();
         if kept_back > 0 {
@@ -383,7 +388,10 @@ impl Command for Pickup {
         }
         json["not_handed_over"] = json!(kept_back);
         if *voided > 0 {
-            lines.push(format!("{voided} earlier pickups for the same visit are void now"));
+            lines.push(format!(
+                "{} void now",
+                many(*voided, "earlier pickup for the same visit is", "earlier pickups for the same visit are")
+            ));
         }
         lines.push(shown);
         Ok(Answer { text: lines.join("\n"), json })

@@ -1,6 +1,7 @@
 //! `pickups`: the pickups that were given out, and how they stand.
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_ledger::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -58,7 +59,7 @@ impl Command for Pickups {
 
     fn say(_: &Self, rows: Vec<PickupRow>) -> Result<Answer, Failure> {
         let mut lines: Vec<String> = rows.iter().map(PickupRow::line).collect();
-        lines.push(format!("{} pickups", rows.len()));
+        lines.push(many(rows.len(), "pickup", "pickups"));
         Ok(Answer { text: lines.join("\n"), json: json!({ "pickups": rows }) })
     }
 }
@@ -99,8 +100,7 @@ impl PickupRow {
         let (issued, expires) = (Timestamp(*issued_ms).day(), Timestamp(*expires_ms).day());
         let wrong = match wrong {
             0 => String::new(),
-            1 => "  1 wrong answer".to_owned(),
-            more => format!("  {more} wrong answers"),
+            more => format!("  {}", many(*more, "wrong answer", "wrong answers")),
         };
         let recovery = if *recovery { "  to give back" } else { "" };
         format!("{state:<8} {visit:<32} given out {issued}, good until {expires}{wrong}{recovery}")

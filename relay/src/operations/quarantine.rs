@@ -1,6 +1,7 @@
 //! `quarantine`: what came by itself and could not be taken in.
 
 use clap::Args;
+use clavicle_command::said::many;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -36,7 +37,7 @@ impl Command for Quarantine {
 
     fn say(_: &Self, rows: Vec<QuarantineRow>) -> Result<Answer, Failure> {
         let mut lines: Vec<String> = rows.iter().map(QuarantineRow::line).collect();
-        lines.push(format!("{} files", rows.len()));
+        lines.push(many(rows.len(), "file", "files"));
         if !rows.is_empty() {
             lines.push("`quarantine-show` says more of one, `quarantine-release` has it taken in, `quarantine-delete` deletes it".into());
         }

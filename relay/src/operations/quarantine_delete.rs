@@ -1,6 +1,7 @@
 //! `quarantine-delete`: files in quarantine go, by somebody's decision.
 
 use clap::Args;
+use clavicle_command::said::many;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -83,6 +84,6 @@ impl Command for QuarantineDelete {
         if *deleted {
             return Ok(answer);
         }
-        Err(unconfirmed("these files", &format!("{} files", files.len()), digest, confirm.as_deref(), answer))
+        Err(unconfirmed("these files", &many(files.len(), "file", "files"), digest, confirm.as_deref(), answer))
     }
 }

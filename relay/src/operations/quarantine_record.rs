@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clavicle_command::said::many;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -56,9 +57,9 @@ impl Command for QuarantineRecord {
         let OnRecord { record, unreadable, file } = &on_record;
         let mut lines: Vec<String> = record.iter().map(RecordLine::line).collect();
         if *unreadable > 0 {
-            lines.push(format!("{unreadable} lines cannot be read"));
+            lines.push(format!("{} cannot be read", many(*unreadable, "line", "lines")));
         }
-        lines.push(format!("{} lines, all in {}", record.len(), file.display()));
+        lines.push(format!("{}, all in {}", many(record.len(), "line", "lines"), file.display()));
         Ok(Answer { text: lines.join("\n"), json: json!(on_record) })
     }
 }

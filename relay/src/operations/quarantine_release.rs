@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_imaging::intake::Intake;
 use clavicle_manifest::StoredDigest;
 use serde::{Deserialize, Serialize};
@@ -190,8 +191,11 @@ impl Command for QuarantineRelease {
         lines.push(format!("{} released, {} refused again", released.len(), refused.len()));
         let answer = Answer { text: lines.join("\n"), json: json!(release) };
         let Some(first) = refused.first() else { return Ok(answer) };
-        let sentence =
-            format!("{} files were refused again, and are still in quarantine: {}", refused.len(), first.reason);
+        let sentence = format!(
+            "{} still in quarantine: {}",
+            many(refused.len(), "file was refused again, and is", "files were refused again, and are"),
+            first.reason
+        );
         Err(Failure::Found { code: "refused", sentence, answer: Box::new(answer) })
     }
 }

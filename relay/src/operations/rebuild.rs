@@ -1,6 +1,7 @@
 //! `rebuild`: a lost catalogue is made anew.
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::snapshot::SnapshotReader as _;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
@@ -112,7 +113,7 @@ impl Command for Rebuild {
 
     fn say(_: &Self, row: RebuiltRow) -> Result<Answer, Failure> {
         let RebuiltRow { studies, unreadable, lost } = &row;
-        let mut lines = vec![format!("{} studies are in the catalogue again", studies.len())];
+        let mut lines = vec![format!("{} in the catalogue again", many(studies.len(), "study is", "studies are"))];
         for (what, ids) in [("unreadable", unreadable), ("lost", lost)] {
             lines.extend(ids.iter().map(|id| format!("{what}  {id}")));
         }
@@ -122,9 +123,9 @@ impl Command for Rebuild {
             return Ok(answer);
         }
         let sentence = format!(
-            "the records of {} studies cannot be read, and {} that this hospital registered have none: put them back from a backup of the archive",
-            unreadable.len(),
-            lost.len()
+            "the records of {} cannot be read, and {} none: put them back from a backup of the archive",
+            many(unreadable.len(), "study", "studies"),
+            many(lost.len(), "that this hospital registered has", "that this hospital registered have")
         );
         Err(Failure::Found { code: "rebuild", sentence, answer: Box::new(answer) })
     }

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use clavicle_command::file::{is_free, path_text};
 use clavicle_command::given::{Given, Kind};
+use clavicle_command::said::many;
 use clavicle_dicom::facts::Patient;
 use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
@@ -327,9 +328,9 @@ impl Command for Recover {
             return Err(Failure::Found { code: "confirm", sentence, answer: Box::new(answer) });
         };
         lines.push(format!(
-            "a code that gives {} studies back, proposed by {proposed_by}. The patient's new wallet takes it twice: `clavicle wallet recover` now, and \
+            "a code that gives {} back, proposed by {proposed_by}. The patient's new wallet takes it twice: `clavicle wallet recover` now, and \
              once more when the time for a veto is over. Whoever has the lost key is told, and can say no.",
-            listed.len()
+            many(listed.len(), "study", "studies")
         ));
         match png {
             None => lines.push(code.clone()),

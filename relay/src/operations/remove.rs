@@ -1,6 +1,7 @@
 //! `remove`: a study goes, with its images.
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_manifest::StoredDigest;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -94,10 +95,11 @@ impl Command for Remove {
     fn say(Self { confirm, .. }: &Self, removal: Removal) -> Result<Answer, Failure> {
         let Removal { study, files, digest, removed } = &removal;
         let fate = if *removed { "removed" } else { "would be removed" };
-        let answer = Answer { text: format!("{study}  {files} files {fate}"), json: json!(removal) };
+        let many = many(*files, "file", "files");
+        let answer = Answer { text: format!("{study}  {many} {fate}"), json: json!(removal) };
         if *removed {
             return Ok(answer);
         }
-        Err(unconfirmed("this study", &format!("{files} files"), digest, confirm.as_deref(), answer))
+        Err(unconfirmed("this study", &many, digest, confirm.as_deref(), answer))
     }
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_dicom::kind::Kind;
 use clavicle_manifest::{Instance, StoredDigest};
 use clavicle_reports::{ReportContent, of_document};
@@ -94,7 +95,7 @@ impl Command for Reports {
         lines.extend(detached.iter().map(|DetachedRow { digest, title, until_revision }| {
             format!("{}  detached: {title}, in revisions up to {until_revision}", short(digest))
         }));
-        lines.push(format!("{} reports", reports.len()));
+        lines.push(many(reports.len(), "report", "reports"));
         Ok(Answer { text: lines.join("\n"), json: json!(list) })
     }
 }

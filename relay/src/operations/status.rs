@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_ledger::authorise::{View, open_until};
 use clavicle_ledger::block::Header;
 use clavicle_ledger::id::SourceId;
@@ -392,7 +393,10 @@ impl RelayStatus {
             wrong.push("the disk is full but for its reserve: nothing more is taken in; make room on it".to_owned());
         }
         if *damaged > 0 {
-            wrong.push(format!("{damaged} files of the archive were found damaged: see `clavicle-relay check`"));
+            wrong.push(format!(
+                "{} found damaged: see `clavicle-relay check`",
+                many(*damaged, "file of the archive was", "files of the archive were")
+            ));
         }
         if endorsement.is_some() {
             wrong.push(format!(
@@ -435,7 +439,8 @@ impl RelayStatus {
             aside.push_str(&format!("; {damaged} found damaged: see `clavicle-relay check`"));
         }
         format!(
-            "studies     {studies} registered\narchive     {files} files, {megabytes:.1} MB{aside}\ndisk        {free:.0} MB free, {reserve:.0} MB of it kept for the chain, revocations and receipts{short}"
+            "studies     {studies} registered\narchive     {}, {megabytes:.1} MB{aside}\ndisk        {free:.0} MB free, {reserve:.0} MB of it kept for the chain, revocations and receipts{short}",
+            many(*files, "file", "files")
         )
     }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_dicom::facts::Patient;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Standing;
@@ -131,7 +132,7 @@ impl Command for Studies {
 
     fn say(_: &Self, rows: Vec<StudyRow>) -> Result<Answer, Failure> {
         let mut lines: Vec<String> = rows.iter().map(StudyRow::line).collect();
-        lines.push(format!("{} studies", rows.len()));
+        lines.push(many(rows.len(), "study", "studies"));
         Ok(Answer { text: lines.join("\n"), json: json!({ "studies": rows }) })
     }
 }

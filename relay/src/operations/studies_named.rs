@@ -1,7 +1,5 @@
 //! Studies and days, as an operator names them.
 
-use std::path::PathBuf;
-
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Status;
@@ -72,9 +70,4 @@ pub(super) fn parse_day(text: &str) -> Option<Date> {
 /// What is said of a name that instances of two studies have.
 pub(super) fn in_both(one: &Uid, other: &Uid) -> String {
     format!("study {one} and study {other} both have an instance of this name; both are kept, and one of them is wrong")
-}
-
-/// A path that means the same to whoever asked, who may be in another folder.
-pub(super) fn absolute(path: PathBuf) -> PathBuf {
-    std::path::absolute(&path).unwrap_or(path)
 }

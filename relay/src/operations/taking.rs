@@ -44,7 +44,8 @@ impl TakingRow {
     /// For a person: `412 of 1,143 files`.
     #[must_use]
     pub fn line(&self) -> String {
-        format!("{} of {} files", grouped(self.seen), grouped(self.files))
+        let files = if self.files == 1 { "file" } else { "files" };
+        format!("{} of {} {files}", grouped(self.seen), grouped(self.files))
     }
 }
 
@@ -68,6 +69,7 @@ mod tests {
     #[test]
     fn a_person_reads_how_far_it_is() {
         assert_eq!(TakingRow { seen: 412, files: 1_143 }.line(), "412 of 1,143 files");
+        assert_eq!(TakingRow { seen: 0, files: 1 }.line(), "0 of 1 file");
         assert_eq!(TakingRow { seen: 1, files: 1_000_000 }.line(), "1 of 1,000,000 files");
     }
 }

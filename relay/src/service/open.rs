@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use clavicle_command::said::complain;
+use clavicle_command::said::{complain, many};
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::time::{Clocks, LocalTime};
 use clavicle_network::file::{self as network_file, NetworkFileError};
@@ -199,8 +199,8 @@ pub fn open(home: &Home, edge: Edge) -> Result<Service, OpenError> {
     })?;
     if archive.listed_anew() > 0 {
         complain(&format!(
-            "note: the catalogue was of an earlier version; its {} studies were listed anew",
-            archive.listed_anew()
+            "note: the catalogue was of an earlier version; its {} listed anew",
+            many(archive.listed_anew(), "study was", "studies were")
         ));
     }
     let images = Images {

@@ -31,6 +31,7 @@ use std::fmt;
 use std::path::Path;
 
 use borsh::{BorshDeserialize, BorshSerialize};
+use clavicle_command::said::many;
 use clavicle_ledger::encoding::{self, Text, Wire};
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::key::Key;
@@ -216,7 +217,7 @@ pub enum PickupRefused {
     )]
     OtherKey,
     /// Not the answer.
-    #[error("the answer was wrong; {left} tries are left")]
+    #[error("the answer was wrong; {} left", many(*.left, "try is", "tries are"))]
     Wrong {
         /// Tries that are left.
         left: u8,

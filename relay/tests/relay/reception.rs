@@ -222,9 +222,9 @@ fn what_is_refused_from_a_watched_folder_is_in_quarantine_and_on_record() {
     let why = ["--why", "a test", "--by", "Ann"];
     let release = [&["quarantine-release", "--dir", "mercy", &name][..], &why].concat();
     let said = refused(shadow.folder.path(), &release);
-    assert!(said.contains("1 files were refused again") && said.contains("it is not a DICOM file"), "{said}");
+    assert!(said.contains("1 file was refused again") && said.contains("it is not a DICOM file"), "{said}");
     let delete = [&["quarantine-delete", "--dir", "mercy", &name][..], &why].concat();
-    let digest = digest_of(&refused(shadow.folder.path(), &delete), "1 files");
+    let digest = digest_of(&refused(shadow.folder.path(), &delete), "1 file");
     shadow.asked(&[&delete[..], &["--confirm", &digest]].concat());
     shadow.kill();
     shadow.start();
@@ -320,10 +320,10 @@ fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     assert_eq!(expired["studies"].as_array().unwrap().len(), 0, "made on that very day");
     // What would go is listed, and goes only when that list is confirmed: its length says nothing.
     let expire = ["expire", "--dir", "mercy", "--before", "2026-05-05"];
-    let digest = digest_of(&refused(shadow.folder.path(), &expire), "1 studies");
+    let digest = digest_of(&refused(shadow.folder.path(), &expire), "1 study");
     for confirm in ["1", "2", "000000000000"] {
         let said = refused(shadow.folder.path(), &[&expire[..], &["--confirm", confirm]].concat());
-        assert_eq!(digest_of(&said, "1 studies"), digest);
+        assert_eq!(digest_of(&said, "1 study"), digest);
     }
     // It is the same study, and not what was looked at any more.
     let late = shadow.folder.path().join("late");
@@ -332,7 +332,7 @@ fn a_watched_folder_is_taken_in_and_a_closed_study_is_left_alone() {
     assert!(said.contains("conflict"), "what is new was taken, and what contradicts is named: {said}");
     let said = refused(shadow.folder.path(), &[&expire[..], &["--confirm", &digest]].concat());
     assert!(said.contains(&format!("What would go is not {digest}, or not any more")), "{said}");
-    let digest = digest_of(&said, "1 studies");
+    let digest = digest_of(&said, "1 study");
     let expired = shadow.asked(&[&expire[..], &["--confirm", &digest]].concat());
     assert_eq!((&expired["studies"][0], &expired["removed"]), (&serde_json::json!(id), &serde_json::json!(true)));
     Phantom { slices: 1, size: 64, seed: 2, ..Phantom::default() }.write(&watched.join("second")).unwrap();

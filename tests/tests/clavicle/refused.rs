@@ -36,7 +36,7 @@ fn a_refused_grant_leaves_nothing_behind_and_who_asks_does_not_look() {
     let code = text(&cluster.hospital(&all)["code"]);
     let partly = cluster.try_person(&["wallet", "pickup", "--dir", "ana", &code, "--pin", PIN]);
     let (word, why) = partly.refused();
-    assert!(word == "pickup" && why.starts_with("1 of 2 studies are not yours by this code: one study"), "{why}");
+    assert!(word == "pickup" && why.starts_with("1 of 2 studies is not yours by this code: one study"), "{why}");
     let partly = partly.object();
     assert_eq!((&partly["studies"][0]["study"], &partly["studies"][1]), (&other.as_str().into(), &Value::Null));
 

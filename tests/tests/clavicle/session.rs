@@ -116,7 +116,7 @@ fn the_whole_session_works_as_people_type_it() {
     let said = shell.says("clavicle wallet init --dir ana --network network.json --passphrase-file pw");
     assert_says(&said, &["a new wallet in ana", " 1 ", "24 "]);
     let said = shell.says("clavicle wallet pickup --dir ana pickup.png --pin 4711");
-    assert_says(&said, &["20 instances in   1 series  BRAIN", "1 of 1 studies are yours by this code, final after"]);
+    assert_says(&said, &["20 instances in   1 series  BRAIN", "1 of 1 study is yours by this code, final after"]);
     let said = shell.says("clavicle wallet studies --dir ana");
     assert_says(&said, &["20 instances", "1 study"]);
     let studies = shell.answers("clavicle wallet studies --dir ana");
@@ -161,7 +161,7 @@ fn the_whole_session_works_as_people_type_it() {
         &said,
         &[
             "“Dr Rossi” (unverified: nobody vouches for this name) until",
-            "UTC  treatment",
+            "  treatment",
             "nobody else; proven at height",
             "2 transactions so far",
         ],

@@ -109,6 +109,11 @@ pub enum NotOffered {
     Frozen,
 }
 
+/// So many tries, as a sentence goes on with them.
+const fn tries(left: u8) -> &'static str {
+    if left == 1 { "try is" } else { "tries are" }
+}
+
 /// Why nothing is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize, thiserror::Error)]
 pub enum Denied {
@@ -120,8 +125,9 @@ pub enum Denied {
     NoPickup,
     /// Not the right answer.
     #[error(
-        "the hospital has another answer than the one you gave; {left} tries are left. If you are sure of yours, do not try again: ask the \
-         desk whether the code is theirs"
+        "the hospital has another answer than the one you gave; {left} {} left. If you are sure of yours, do not try again: ask the \
+         desk whether the code is theirs",
+        tries(*.left)
     )]
     WrongAnswer {
         /// Tries left.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clavicle_app::{App, Ask, Event, Running};
 use clavicle_command::clock::now;
-use clavicle_command::said::complain;
+use clavicle_command::said::{complain, many};
 use clavicle_ledger::time::DAY_MS;
 use clavicle_wallet::Silence;
 use clavicle_wallet::ledger::Woken;
@@ -120,6 +120,7 @@ pub(super) fn of_words(asked: Option<[u8; 3]>) {
 fn of_waking(Woken { away_ms, height }: Woken) {
     let days = away_ms / DAY_MS;
     complain(&format!(
-        "note: nothing was heard of this network for {days} days; its hospitals vouch for block {height}, and this wallet goes on from there"
+        "note: nothing was heard of this network for {}; its hospitals vouch for block {height}, and this wallet goes on from there",
+        many(days, "day", "days")
     ));
 }

@@ -4,13 +4,14 @@ use std::time::Instant;
 
 use clap::Args;
 use clavicle_app::{EndGrants, RevokeGrant, RevokedGrant};
-use clavicle_command::said::sentences;
+use clavicle_command::said::{many, sentences, some_of};
 use clavicle_ledger::encoding;
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_wallet::patient::{EndOutcome, EndingRow, Endings, Whose};
 use serde_json::{Value, json};
 
 use super::recovery::warn;
+use super::terms::moment;
 use super::wallet::{named, short, verdict_row};
 use super::{Answer, CommandError, Folder, client};
 
@@ -67,16 +68,16 @@ async fn all(folder: &Folder, whose: Whose) -> Result<Answer, CommandError> {
     lines.push(match rows.len() {
         0 => "there is nothing to end".to_owned(),
         all => format!(
-            "{ended} of {all} grants have ended, after {ms} ms. What was fetched before stays with whoever has it."
+            "{} ended, after {ms} ms. What was fetched before stays with whoever has it.",
+            some_of(ended, all, ("grant", "grants"), ("has", "have"))
         ),
     });
     let not_asked = not_asked.as_ref().map(|error| sentences(error));
     let mut left = Vec::new();
     if ended < rows.len() {
         left.push(format!(
-            "{} of {} grants have not ended yet: they are signed and kept, and the same again goes on",
-            rows.len() - ended,
-            rows.len()
+            "{} not ended yet: what is signed is kept, and the same again goes on",
+            some_of(rows.len() - ended, rows.len(), ("grant", "grants"), ("has", "have"))
         ));
     }
     if *unnamed > 0 {
@@ -105,7 +106,7 @@ fn told(receipt: Option<&SignedReceipt>) -> String {
             "waiting for their system: the hospital was not reached directly, and stops serving when it sees the ledger"
                 .to_owned()
         },
-        |receipt| format!("receipt: the hospital has stopped serving since {}", receipt.receipt.at),
+        |receipt| format!("receipt: the hospital has stopped serving since {}", moment(receipt.receipt.at)),
     )
 }
 
@@ -116,7 +117,7 @@ fn line(EndingRow { grant, study, name, verdict, outcome }: &EndingRow) -> Strin
         EndOutcome::Before { height } => format!("had ended before, as of height {height}"),
         EndOutcome::Told { receipt, .. } => format!(
             "not final yet, waiting for the other hospitals; the one that keeps the study says that it has stopped serving since {}",
-            receipt.receipt.at
+            moment(receipt.receipt.at)
         ),
         EndOutcome::Waiting(why) => format!("not ended yet, waiting for their system: {}", sentences(why)),
     };

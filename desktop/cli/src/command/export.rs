@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clavicle_command::file::path_text;
+use clavicle_command::said::many;
 use clavicle_sandbox::reader::Reader;
 use clavicle_workstation::export::Exported;
 use clavicle_workstation::studies::Studies;
@@ -46,7 +47,10 @@ pub(super) fn export(
     let Exported { studies, instances, reports, accounting } = exported;
     let mut lines = vec![
         format!(
-            "{instances} instances of {studies} studies and {reports} reports, with a DICOMDIR, in {}",
+            "{} of {} and {}, with a DICOMDIR, in {}",
+            many(instances, "instance", "instances"),
+            many(studies, "study", "studies"),
+            many(reports, "report", "reports"),
             out.display()
         ),
         accounting.summary("written"),

@@ -11,7 +11,7 @@ use clavicle_app::{
     LookForOpening, PickWords, Trouble, TroubleKind,
 };
 use clavicle_command::clock::now;
-use clavicle_command::said::complain;
+use clavicle_command::said::{complain, many};
 use clavicle_ledger::id::StudyId;
 use clavicle_ledger::time::{DAY_MS, Timestamp};
 use clavicle_letters::card::TOLERANCE_MS;
@@ -308,7 +308,7 @@ fn what(app: &App, study: StudyId, request: &GrantRequest, row: &InvitationRow) 
     });
     let length = request.for_ms / 60_000;
     let length = match length {
-        0..120 => format!("{length} minutes"),
+        0..120 => many(length, "minute", "minutes"),
         120..2_880 => format!("{} hours", length / 60),
         _ => format!("{} days", length / 1_440),
     };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use clap::Args;
 use clavicle_app::{App, CheckWords, MoveOutcome, MoveStudies, MovedStudies, ShowNewWords, ShowWords, TakeNewWords};
 use clavicle_command::given::Given;
+use clavicle_command::said::{many, some_of};
 use clavicle_wallet::vault::Passphrase;
 use serde_json::json;
 
@@ -124,14 +125,16 @@ pub(super) async fn new_words(
     let not_searched = not_searched.map(|trouble| trouble.happened);
     lines.push(match (rows.len() - done, &not_searched) {
         (0, None) if refused > 0 => format!(
-            "{done} studies moved; keep the old words for nine days more, and do the same again then: {refused} claims that a hospital refused may still \
-             come into force under them"
+            "{} moved; keep the old words for nine days more, and do the same again then: {} that a hospital refused may still come into force under them",
+            many(done, "study", "studies"),
+            many(refused, "claim", "claims")
         ),
         (0, None) => format!(
-            "{done} studies moved; nothing is under the old words any more, and they are worth nothing: destroy them"
+            "{} moved; nothing is under the old words any more, and they are worth nothing: destroy them",
+            many(done, "study", "studies")
         ),
         (left, _) => {
-            format!("{done} of {} studies moved, {left} not; keep the old words, and do the same again", rows.len())
+            format!("{done} of {} moved, {left} not; keep the old words, and do the same again", many(rows.len(), "study", "studies"))
         }
     });
     let shortfall = (done < rows.len() || not_searched.is_some()).then(|| match &not_searched {
@@ -139,9 +142,8 @@ pub(super) async fn new_words(
             format!("what other devices picked up under the old words could not be looked for: {why}")
         }
         _ => format!(
-            "{} of {} studies are still under the old words: the same again goes on",
-            rows.len() - done,
-            rows.len()
+            "{} still under the old words: the same again goes on",
+            some_of(rows.len() - done, rows.len(), ("study", "studies"), ("is", "are"))
         ),
     });
     let answer = Answer {

@@ -1,11 +1,12 @@
 //! Who looked: receipts in lines for a person, and for programs.
 
+use clavicle_command::said::many;
 use clavicle_ledger::receipt::{Closed, End, Entry, Opened, Opening, ReceiptClaim, Refused};
 use clavicle_letters::name::quoted;
 use clavicle_wallet::patient::Look;
 use serde_json::{Value, json};
 
-use super::terms::purpose_said;
+use super::terms::{moment, purpose_said};
 use super::wallet::{named, short, verdict_row};
 
 /// A receipt in a line.
@@ -21,7 +22,7 @@ pub(super) fn line(look: &Look) -> String {
         (Some(_), Some(_)) => "; signed by both",
         (Some(_), None) => "; signed by the hospital alone",
     };
-    format!("  {:>4}  {}  {}{signed}; {anchored}{unlisted}", receipt.sequence, receipt.at, what(look))
+    format!("  {:>4}  {}  {}{signed}; {anchored}{unlisted}", receipt.sequence, moment(receipt.at), what(look))
 }
 
 /// What happened.
@@ -56,7 +57,7 @@ fn what(look: &Look) -> String {
                 End::Revised => "was cut off, since the study was revised",
                 End::Broken => "broke off",
             };
-            format!("what began with {opened} {end}: {items} items, {:.1} MB", *bytes as f64 / 1e6)
+            format!("what began with {opened} {end}: {}, {:.1} MB", many(*items, "item", "items"), *bytes as f64 / 1e6)
         }
         Entry::Refused(Refused { remote, reason, .. }) => {
             format!("{} was refused: {reason}", name(remote.to_string()))

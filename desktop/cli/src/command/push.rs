@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clavicle_command::clock::now;
 use clavicle_command::given::{Given, GivenError, Kind as _};
+use clavicle_command::said::many;
 use clavicle_dicom::rewrite::{Coercion, Demographics, Sex};
 use clavicle_dimse::AeTitle;
 use clavicle_ledger::time::LocalTime;
@@ -184,10 +185,12 @@ fn answer(pushed: &Pushed, to: &Destination) -> Result<Answer, CommandError> {
         count => format!(" ({count} of them decoded or written in another encoding, nothing lost)"),
     };
     let done = format!("stored in {to}");
-    lines.push(format!("{stored} instances {done}{conversion}"));
+    lines.push(format!("{} {done}{conversion}", many(*stored, "instance", "instances")));
     if *reports > 0 {
-        lines
-            .push(format!("{reports} of them are reports: text goes as a structured report, a PDF within an instance"));
+        lines.push(format!(
+            "{} of them: text goes as a structured report, a PDF within an instance",
+            many(*reports, "report is", "reports are")
+        ));
     }
     lines.push(accounting.summary("stored"));
     lines.extend(accounting.lines());

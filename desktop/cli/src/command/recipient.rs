@@ -13,7 +13,7 @@ use clavicle_app::{
 use clavicle_command::clock::now;
 use clavicle_command::file::{Readers, is_free, path_text, write_new};
 use clavicle_command::given::Given;
-use clavicle_command::said::many;
+use clavicle_command::said::{many, some_of};
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding;
@@ -224,7 +224,7 @@ fn unread(InboxRead { silent, unread, mailboxes, .. }: &InboxRead) -> Option<Str
     let what = match unread {
         0 if silent.is_empty() => return None,
         0 => "each mailbox was read at another hospital, and what these alone keep comes when they answer".to_owned(),
-        unread => format!("{unread} of {mailboxes} mailboxes could not be read anywhere"),
+        unread => format!("{unread} of {} could not be read anywhere", many(*mailboxes, "mailbox", "mailboxes")),
     };
     if silent.is_empty() {
         return Some(what);
@@ -251,9 +251,12 @@ async fn card(folder: &Folder, png: Option<&Path>, keys: usize, days: u64, wish:
             format!("it is in {}", path.display())
         }
     };
-    let studies = if keys == 1 { "one study".to_owned() } else { format!("{keys} studies") };
     Ok(Answer {
-        text: format!("a card of {}, for {studies}, good until {until}\n{shown}", named(Some(name), verdict.as_ref())),
+        text: format!(
+            "a card of {}, for {}, good until {until}\n{shown}",
+            named(Some(name), verdict.as_ref()),
+            many(keys, "study", "studies")
+        ),
         json,
     })
 }
@@ -280,7 +283,7 @@ async fn request_credential(folder: &Folder, hospital: String, out: &Path) -> Re
 async fn show(folder: &Folder) -> Result<Answer, CommandError> {
     let app = client::recipient(folder).await?;
     let OwnStanding { name, verdict, list_of } = client::done(&app, AskStanding {}, "").await?;
-    let list = list_of.map_or_else(String::new, |at| format!("\nby a list of {at}, which counts for a day"));
+    let list = list_of.map_or_else(String::new, |at| format!("\nby a list of {}, which counts for a day", moment(at)));
     Ok(Answer {
         text: format!("{}{list}", verdict.beside(name.as_str())),
         json: json!({ "name": name.as_str(), "verdict": verdict_row(Some(&verdict)), "list_ms": list_of.map(|at| at.0) }),
@@ -344,8 +347,9 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
     answer.json["not_fetched"] = json!(reasons);
     answer.text.extend(silent.map(|silent| format!("\n{silent}")));
     answer.json["silent"] = json!(read.as_ref().map_or(&[][..], |read| &read.silent));
-    let failed =
-        reasons.first().map(|first| format!("{} of {} studies were not fetched. {first}", reasons.len(), wanted.len()));
+    let failed = reasons.first().map(|first| {
+        format!("{} not fetched. {first}", some_of(reasons.len(), wanted.len(), ("study", "studies"), ("was", "were")))
+    });
     let said: Vec<String> = failed.into_iter().chain(shortfall).collect();
     CommandError::unless_all((!said.is_empty()).then(|| said.join("; ")), "incomplete", answer)
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use clavicle_app::{App, AskStudies, RecoverStudies, State, StudyRow, VetoRecoveries};
 use clavicle_command::file::path_text;
 use clavicle_command::given::Given;
-use clavicle_command::said::{complain, sentences};
+use clavicle_command::said::{complain, many, sentences, some_of};
 use clavicle_letters::pickup::Question;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{PendingRow, RecoveredStudy, RecoveryOutcome, RecoveryStep, VetoRow};
@@ -79,8 +79,8 @@ pub(super) fn warn(state: &State, folder: &Path) {
     }
     if state.to_move > 0 {
         complain(&format!(
-            "WARNING: {} studies are still under the old words: clavicle wallet new-words --dir {}",
-            state.to_move,
+            "WARNING: {} still under the old words: clavicle wallet new-words --dir {}",
+            many(state.to_move, "study is", "studies are"),
             folder.display()
         ));
     }
@@ -158,8 +158,10 @@ pub(super) async fn waits(folder: AnyFolder) -> Result<Answer, CommandError> {
         add("device", None, line);
     }
     if state.to_move > 0 {
-        let line =
-            format!("{} studies are still under the old words: clavicle wallet new-words --dir {dir}", state.to_move);
+        let line = format!(
+            "{} still under the old words: clavicle wallet new-words --dir {dir}",
+            many(state.to_move, "study is", "studies are")
+        );
         add("to_move", None, line);
     }
     if state.has_new_words {
@@ -208,9 +210,9 @@ pub(super) async fn waits(folder: AnyFolder) -> Result<Answer, CommandError> {
     }
     if rows.is_empty() {
         lines.push(format!(
-            "nothing waits for an answer; {} studies, {} grants",
-            state.studies.len(),
-            state.grants.len()
+            "nothing waits for an answer; {}, {}",
+            many(state.studies.len(), "study", "studies"),
+            many(state.grants.len(), "grant", "grants")
         ));
     }
     if let Some(why) = &not_asked {
@@ -240,9 +242,9 @@ pub(super) async fn veto(folder: &Folder, study: Option<&str>) -> Result<Answer,
         all.push(json!({ "study": id, "recovery": recovery.to_string(), "height": height, "why": why }));
     }
     lines.push(format!(
-        "{done} of {} studies stay yours. If a hospital asks once more, the study is frozen until the hospitals have found out whose it is: nobody new is \
+        "{} yours. If a hospital asks once more, the study is frozen until the hospitals have found out whose it is: nobody new is \
          let in then, and you can still end what you allowed.",
-        rows.len()
+        some_of(done, rows.len(), ("study", "studies"), ("stays", "stay"))
     ));
     let left = rows.len() - done;
     let shortfall = (left > 0).then(|| {
@@ -297,14 +299,17 @@ pub(super) async fn recover(folder: &Folder, given: &OsStr, pin: &Given<PinKind>
         rows.push(json!({ "study": id, "state": state, "sentence": line, "from_ms": from.map(|from| from.0) }));
     }
     lines.extend(not_offered.iter().map(|why| format!("not given back: {why}")));
-    lines.push(format!("{done} of {} studies are yours", studies.len() + not_offered.len()));
+    lines.push(format!(
+        "{} yours",
+        some_of(done, studies.len() + not_offered.len(), ("study", "studies"), ("is", "are"))
+    ));
     let failed =
         studies.iter().filter(|study| matches!(study.step, RecoveryStep::Failed(_) | RecoveryStep::Frozen)).count();
     let not_offered: Vec<String> = not_offered.iter().map(ToString::to_string).collect();
     let left = failed + not_offered.len();
     let shortfall = (left > 0).then(|| {
         let more = if has_more { ", and there may be more: take the same code once more" } else { "" };
-        format!("{left} studies are not given back, each for its own reason{more}")
+        format!("{} not given back, each for its own reason{more}", many(left, "study is", "studies are"))
     });
     let json = json!({ "studies": rows, "not_offered": not_offered, "has_more": has_more });
     let answer = Answer { text: lines.join("\n"), json };

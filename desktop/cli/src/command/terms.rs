@@ -3,6 +3,8 @@
 use std::str::FromStr;
 
 use clap::ValueEnum;
+use clavicle_command::clock::beginning;
+pub(crate) use clavicle_command::clock::moment;
 use clavicle_ledger::terms::{DataUse, PurposeOfUse, Terms};
 use clavicle_ledger::time::{DAY_MS, Day, HOUR_MS, Timestamp};
 use serde_json::{Value, json};
@@ -124,7 +126,7 @@ impl FromStr for Start {
         // By years of 365 days and a quarter and months of 30 days it is a few days off.
         let about = u32::try_from((year - 1970) * 1461 / 4 + (month - 1) * 30 + day - 1).map_err(|_| wrong())?;
         let found = (about.saturating_sub(8)..=about.saturating_add(8)).find(is_read).ok_or_else(wrong)?;
-        Ok(Self::At(Day(found).start()))
+        Ok(Self::At(beginning(Day(found))))
     }
 }
 
@@ -182,12 +184,6 @@ pub(crate) fn conditions_row(terms: &Terms, used: Option<u32>) -> Value {
     })
 }
 
-/// A moment to the minute, `2026-11-28 07:15 UTC`.
-pub(crate) fn moment(at: Timestamp) -> String {
-    let minutes = at.0 % DAY_MS / 60_000;
-    format!("{} {:02}:{:02} UTC", at.day(), minutes / 60, minutes % 60)
-}
-
 /// A number of milliseconds as a person says it.
 pub(crate) fn ago(ms: u64) -> String {
     match ms {
@@ -214,7 +210,7 @@ mod tests {
     #[test]
     fn a_start_is_a_length_or_a_day_that_there_is() {
         let day = |text: &str| match text.parse::<Start>() {
-            Ok(Start::At(at)) => Some(at.day().to_string()),
+            Ok(Start::At(at)) => moment(at).split(' ').next().map(str::to_owned),
             _ => None,
         };
         assert_eq!("24h".parse(), Ok(Start::After(DAY_MS)));
@@ -234,10 +230,5 @@ mod tests {
         assert_eq!("gru".parse(), Ok(DataUseCode(DataUse::GeneralResearch)));
         assert_eq!("DUO:0000046".parse(), Ok(DataUseCode(DataUse::NonCommercial)));
         assert!("XYZ".parse::<DataUseCode>().is_err());
-    }
-
-    #[test]
-    fn a_moment_is_told_to_the_minute() {
-        assert_eq!(moment(Timestamp(1_790_000_000_000)), "2026-09-21 14:13 UTC");
     }
 }

@@ -13,7 +13,7 @@ use clavicle_app::{
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::{Given, typed};
-use clavicle_command::said::{complain, many};
+use clavicle_command::said::{complain, many, some_of};
 use clavicle_ledger::derivation::Words;
 use clavicle_ledger::encoding::Ascending;
 use clavicle_ledger::id::{GrantId, StudyId};
@@ -287,7 +287,10 @@ async fn pickup(
     let failed = picked_up.iter().filter_map(|one| one.failed.clone());
     let why: Vec<String> = failed.chain(not_offered.iter().map(ToString::to_string)).collect();
     let all = picked_up.len() + not_offered.len();
-    lines.push(format!("{} of {all} studies are yours by this code, final after {ms} ms", all - why.len()));
+    lines.push(format!(
+        "{} yours by this code, final after {ms} ms",
+        some_of(all - why.len(), all, ("study", "studies"), ("is", "are"))
+    ));
     let not_offered: Vec<String> = not_offered.iter().map(ToString::to_string).collect();
     if has_more {
         lines.push("there may be more of this visit: take the same code once more".to_owned());
@@ -299,7 +302,7 @@ async fn pickup(
 /// Of a visit, that not all of it is the patient's.
 fn shortfall(all: usize, why: &[String]) -> Option<String> {
     let first = why.first()?;
-    Some(format!("{} of {all} studies are not yours by this code: {first}", why.len()))
+    Some(format!("{} not yours by this code: {first}", some_of(why.len(), all, ("study", "studies"), ("is", "are"))))
 }
 
 fn picked_up_line(study: &StudyRow, one: &PickedUp) -> String {
@@ -360,8 +363,8 @@ async fn found(app: &App, folder: &Folder, checkpoint: Option<Checkpoint>) -> Re
     }
     let new = all.iter().filter(|one| matches!(one, FoundStudy::New(_))).count();
     lines.push(format!(
-        "{} studies on the ledger are yours: {new} found now, {not_told} not told by their hospitals",
-        all.len()
+        "{} yours: {new} found now, {not_told} not told by their hospitals",
+        many(all.len(), "study on the ledger is", "studies on the ledger are")
     ));
     let answer = Answer { text: lines.join("\n"), json: json!({ "studies": rows, "new": new, "not_told": not_told }) };
     let shortfall = (not_told > 0).then(|| {
@@ -455,12 +458,15 @@ async fn grant_each(
     if let Some((granted, _)) = done.first() {
         lines.extend(conditions(&granted.made.terms, None));
     }
-    lines.push(format!("{} of {count} studies are granted, final and told after {ms} ms", count - left.len()));
+    lines.push(format!(
+        "{} granted, final and told after {ms} ms",
+        some_of(count - left.len(), count, ("study", "studies"), ("is", "are"))
+    ));
     let answer = Answer { text: lines.join("\n"), json: json!({ "grants": rows, "ms": ms }) };
     let shortfall = (!left.is_empty()).then(|| {
         format!(
-            "{} of {count} grants are signed and not finished; asked for again, they go on. {}",
-            left.len(),
+            "{} signed and not finished; the same again goes on. {}",
+            some_of(left.len(), count, ("grant", "grants"), ("is", "are")),
             left.join("; ")
         )
     });
@@ -486,7 +492,9 @@ async fn caps(folder: &Folder, wait: Option<Length>, per_week: Option<u32>, off:
     let said = |Cap { wait_ms, per_week }: Cap| {
         let wait = match wait_ms {
             0 => "a grant begins at once".to_owned(),
-            ms => format!("no grant begins within {} hours after it was made", ms.div_ceil(60 * 60_000)),
+            ms => {
+                format!("no grant begins within {} after it was made", many(ms.div_ceil(60 * 60_000), "hour", "hours"))
+            }
         };
         let often = per_week.map_or("as often as wanted".to_owned(), |most| format!("at most {most} in seven days"));
         format!("{wait}, {often}")
@@ -633,7 +641,8 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<A
         let first = looks.first().map_or(0, |look| look.receipt.receipt.sequence);
         if first > 0 {
             lines.push(format!(
-                "  {first} receipts from before are not shown: they may be older than they have to be kept"
+                "  {} not shown: what is older need not be kept",
+                many(first, "receipt from before is", "receipts from before are")
             ));
         }
         lines.extend(looks.iter().map(looks::line));

@@ -103,7 +103,7 @@ fn what_cannot_be_sent_is_named_with_a_reason() {
     let scp = Storescp::start(&["+xi"]);
     let said = refused(&["push", folder.path().to_str().unwrap(), "--to", &scp.to(), "--as-sent"]);
     assert!(
-        said.contains("1 of 2 files are not stored in STORESCP@")
+        said.contains("1 of 2 files is not stored in STORESCP@")
             && said.contains("film.dcm")
             && said.contains("is not known here, and cannot be turned into another"),
         "{said}"

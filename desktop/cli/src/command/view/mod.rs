@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use clavicle_command::file::{Readers, path_text, write_new};
-use clavicle_command::said::sentences;
+use clavicle_command::said::{many, sentences};
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
 use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
 use clavicle_imaging::reason::IntakeError;
@@ -316,7 +316,10 @@ fn file(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comman
     lines.extend(said(arguments.look.png.as_deref()));
     let shortfall = (!bad_frames.is_empty()).then(|| {
         let (bad, first) = (bad_frames.len(), bad_frames.first().map_or(0, |(frame, _)| *frame));
-        format!("{bad} of {frames} frames cannot be shown, and are black; the first is frame {first}")
+        format!(
+            "{bad} of {} cannot be shown, and black stands in that place; the first is frame {first}",
+            many(*frames, "frame", "frames")
+        )
     });
     let bad_frames: Vec<Value> =
         bad_frames.into_iter().map(|(frame, why)| json!({ "frame": frame, "reason": why })).collect();
@@ -375,7 +378,9 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
     }
     let (read, reports) = documents(&intake, &mut accounting, reader);
     lines.extend(read);
-    lines.extend(intake.repairs().iter().map(|(repair, files)| format!("in {files} files {repair}")));
+    lines.extend(
+        intake.repairs().iter().map(|(repair, files)| format!("in {} {repair}", many(*files, "file", "files"))),
+    );
     if let Some(png) = &arguments.look.png {
         let sheet = sheet(drawn, &arguments.look, &arguments.path)?;
         write(png, &encoded(&sheet))?;
