@@ -250,7 +250,7 @@ commands! {
     EndGrants {
         /// Whose.
         whose: Whose,
-    } -> Endings;
+    } -> Endings<Trouble>;
 
     /// A patient fetches a study of their own.
     FetchOwn {
@@ -321,7 +321,7 @@ commands! {
     VetoRecoveries {
         /// On which study; on all without one.
         study: Option<StudyId>,
-    } -> Vec<VetoRow>;
+    } -> Vec<VetoRow<Trouble>>;
 
     /// A patient takes the next step of getting studies back whose keys were lost, with a code of the desk for that.
     RecoverStudies {

@@ -12,7 +12,7 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::{Control, Downloaded, StudyFetch};
 use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::{Found, Moved, OwnStudy, Patient, Shared};
+use clavicle_wallet::patient::{Found, Moved, OwnStudy, Patient, Shared, VetoRow};
 use clavicle_wallet::recipient::{CopyState, FoundAgain, Granted, Recipient};
 use tokio::time::timeout;
 
@@ -247,12 +247,12 @@ async fn of_a_patient(
             let verdict = grant.verdict.clone();
             Done::RevokeGrant(RevokedGrant { grant: grant.id, name, verdict, height, receipt })
         }
-        Command::EndGrants(of) => Done::EndGrants(patient.end(&of.whose, tell).await?),
+        Command::EndGrants(of) => Done::EndGrants(patient.end(&of.whose, tell).await?.map_errors(Trouble::from)),
         Command::FetchOwn(of) => {
             let study = own(patient, of.study)?;
             return Ok(Step::Fetch(begin_own(patient, &study, failed, of.out.as_deref()).await?));
         }
-        Command::VetoRecoveries(of) => Done::VetoRecoveries(patient.veto(of.study).await?),
+        Command::VetoRecoveries(of) => Done::VetoRecoveries(vetoed(patient.veto(of.study).await?)),
         Command::RecoverStudies(of) => Done::RecoverStudies(patient.recover(&of.code, &of.answer).await?),
         Command::ShowNewWords(of) => Done::ShowNewWords(patient.new_words(&*of.keys)?),
         Command::TakeNewWords(of) => Done::TakeNewWords(patient.take_new_words(&of.words)?),
@@ -317,6 +317,11 @@ async fn tell_sisters(patient: &mut Patient) -> Result<(), WalletError> {
 fn shared(Shared { heard, told, waits, not_told }: Shared) -> SharedNews {
     let not_told = not_told.into_iter().map(|(study, error)| (study, error.into())).collect();
     SharedNews { heard, told, waits, not_told }
+}
+
+fn vetoed(rows: Vec<VetoRow>) -> Vec<VetoRow<Trouble>> {
+    let row = |VetoRow { study, recovery, ended }| VetoRow { study, recovery, ended: ended.map_err(Trouble::from) };
+    rows.into_iter().map(row).collect()
 }
 
 fn moved(moved: Moved) -> MovedStudies {

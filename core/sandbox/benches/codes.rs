@@ -35,27 +35,8 @@ fn main() {
 /// As a telephone takes it, of a card.
 fn photograph(blur: f32, progressive: bool) -> File {
     let modules = Modules::of(&format!("HTTPS://EXAMPLE.ORG/{}", "CLAVICLE24".repeat(68)));
-    let photograph = Photograph {
-        width: 4_000,
-        height: 3_000,
-        module: 1_700.0 / modules.side as f32,
-        turned: 8.0,
-        leans: (14.0, -9.0),
-        aside: (0.02, 0.03),
-        bends: 0.1,
-        blur,
-        moved: 0.0,
-        ink: 0.12,
-        paper: 0.85,
-        uneven: 0.3,
-        shadow: 1.0,
-        glare: 0.0,
-        screen: (0.0, 1.0),
-        noise: 5.0,
-        quality: 85,
-        progressive,
-        seed: 7,
-    };
+    let module = 1_700.0 / modules.side as f32;
+    let photograph = Photograph { progressive, ..Photograph::usual((4_000, 3_000), module, blur) };
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(&photograph.of(&modules)).unwrap();
     file.rewind().unwrap();

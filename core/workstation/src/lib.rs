@@ -44,6 +44,7 @@
 mod destination;
 pub mod documents;
 pub mod export;
+pub mod folder;
 pub mod pictures;
 pub mod push;
 pub mod sealed;

@@ -7,8 +7,10 @@ use std::io;
 
 use clavicle_dicom::facts::Patient;
 use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
-use clavicle_manifest::{Attachment, Instance, MediaType, Uid};
+use clavicle_letters::about::About;
+use clavicle_manifest::{Attachment, Instance, MediaType, Series, Uid};
 use clavicle_network::transfer::Item;
+use clavicle_pixels::render::Wanted;
 use clavicle_reports::structured::InstanceName;
 use clavicle_reports::{Moment, ReportContent, ReportError};
 use clavicle_sandbox::reader::Reader;
@@ -17,6 +19,7 @@ use clavicle_wallet::export::names;
 use dicom_dictionary_std::tags;
 
 use crate::documents::{self, ReadDocument, Whose, is_document};
+use crate::pictures::{Drawn, of_middle};
 use crate::studies::opened;
 
 /// Bytes of instances that are opened to learn their numbers, for one report.
@@ -33,12 +36,60 @@ pub fn accounting(images: &Images) -> Accounting {
     Accounting { given, taken: given - rest.len(), rest, besides: Vec::new() }
 }
 
-/// Who the study is about, as the first image says it that is there.
+/// Who a study is about, as an image says it that is there.
+pub struct Whom {
+    /// Who.
+    pub patient: Patient,
+    /// Whether somebody else was told without the images: one of both is mistaken about a patient.
+    pub is_told_otherwise: bool,
+}
+
+/// Who the study is about; none where no image is there that says so.
 #[must_use]
-pub fn patient(images: &Images, reader: &dyn Reader) -> Option<Patient> {
+pub fn whom(images: &Images, told: Option<&About>, reader: &dyn Reader) -> Option<Whom> {
+    let patient = patient(images, reader)?;
+    let of = |name, birth_date| Patient { name, birth_date, ..Patient::default() };
+    let is_told_otherwise = told.is_some_and(|told| {
+        let told = of(told.name.clone(), told.birth_date);
+        !of(patient.name.clone(), patient.birth_date).differences(&told).is_empty()
+    });
+    Some(Whom { patient, is_told_otherwise })
+}
+
+/// Who the study is about, as the first image says it that is there.
+fn patient(images: &Images, reader: &dyn Reader) -> Option<Patient> {
     let all = images.listing().series().into_iter().flat_map(|series| &series.instances);
     let item = all.map(Item::Instance).find(|item| images.has(item))?;
     Some(Patient::of(&reader.pick_open(&opened(images, &item).ok()?).ok()?))
+}
+
+/// A series of a study.
+pub struct SealedSeries<'a> {
+    /// As it is listed.
+    pub series: &'a Series,
+    /// How many of its instances are there.
+    pub there: usize,
+    /// Why there is no picture of it, where one was wanted.
+    pub no_picture: Option<String>,
+}
+
+/// The series; of each the middle of what is there is drawn, if a picture is `wanted` and the sheet has room.
+pub fn series<'a>(
+    images: &'a Images,
+    wanted: Option<&Wanted>,
+    drawn: &mut Drawn,
+    reader: &dyn Reader,
+) -> Vec<SealedSeries<'a>> {
+    let mut all = Vec::new();
+    for series in images.listing().series() {
+        let there: Vec<&Instance> = series.instances.iter().filter(|one| images.has(&Item::Instance(one))).collect();
+        let wanted = wanted.filter(|_| !drawn.is_full() && !there.is_empty());
+        let no_picture = wanted.and_then(|wanted| {
+            of_middle(images, &there, reader, wanted).map_or_else(Some, |rendered| drawn.take(rendered))
+        });
+        all.push(SealedSeries { series, there: there.len(), no_picture });
+    }
+    all
 }
 
 /// A report of a study. What it says of its patient was held against the images.

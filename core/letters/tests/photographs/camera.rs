@@ -46,6 +46,33 @@ pub(crate) struct Photograph {
     pub(crate) seed: u64,
 }
 
+impl Photograph {
+    /// A usual one, of a card on a table: it leans, the light is not even, and nothing is in the way.
+    pub(crate) fn usual((width, height): (usize, usize), module: f32, blur: f32) -> Self {
+        Self {
+            width,
+            height,
+            module,
+            turned: 8.0,
+            leans: (14.0, -9.0),
+            aside: (0.02, 0.03),
+            bends: 0.1,
+            blur,
+            moved: 0.0,
+            ink: 0.12,
+            paper: 0.85,
+            uneven: 0.3,
+            shadow: 1.0,
+            glare: 0.0,
+            screen: (0.0, 1.0),
+            noise: 5.0,
+            quality: 85,
+            progressive: false,
+            seed: 7,
+        }
+    }
+}
+
 /// Random numbers, the same for the same seed (splitmix64).
 pub(crate) struct Random(pub(crate) u64);
 

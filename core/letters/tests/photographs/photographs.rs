@@ -22,25 +22,19 @@ fn photograph(number: usize, code: &Modules, seed: u64) -> Photograph {
     let fills = random.between(0.5, 0.72) * height as f32 / code.side as f32;
     let module = if number % 10 == 8 { random.between(4.2, 5.2) } else { fills };
     let mut photograph = Photograph {
-        width,
-        height,
-        module,
         turned: r(&mut random, 12.0),
         leans: (r(&mut random, 18.0), r(&mut random, 18.0)),
         aside: (r(&mut random, 0.06), r(&mut random, 0.06)),
         bends: random.between(0.0, 0.35),
         blur: random.between(0.5, 0.9),
-        moved: 0.0,
         ink: random.between(0.08, 0.2),
         paper: random.between(0.75, 0.92),
         uneven: random.between(0.15, 0.4),
-        shadow: 1.0,
-        glare: 0.0,
-        screen: (0.0, 1.0),
         noise: random.between(3.0, 7.0),
         quality: 70 + (number % 4) as u8 * 5,
         progressive: number % 5 == 1,
         seed: seed ^ 1,
+        ..Photograph::usual((width, height), module, 0.0)
     };
     let p = &mut photograph;
     match number % 10 {

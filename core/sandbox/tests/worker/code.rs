@@ -20,30 +20,9 @@ fn read(reader: &dyn Reader, bytes: &[u8]) -> Result<Result<String, PictureError
     reader.read_code(&file)
 }
 
-/// As a telephone takes it: leaning, in uneven light, with noise, in passes.
+/// As a telephone takes it, in passes.
 fn photograph(blur: f32) -> Vec<u8> {
-    let plain = Photograph {
-        width: 1200,
-        height: 900,
-        module: 12.0,
-        turned: 20.0,
-        leans: (12.0, -9.0),
-        aside: (0.03, 0.02),
-        bends: 0.1,
-        blur,
-        moved: 0.0,
-        ink: 0.12,
-        paper: 0.85,
-        uneven: 0.3,
-        shadow: 1.0,
-        glare: 0.0,
-        screen: (0.0, 1.0),
-        noise: 5.0,
-        quality: 75,
-        progressive: true,
-        seed: 7,
-    };
-    plain.of(&Modules::of(TEXT))
+    Photograph { progressive: true, ..Photograph::usual((1_200, 900), 12.0, blur) }.of(&Modules::of(TEXT))
 }
 
 /// A picture in shades of grey.

@@ -39,7 +39,7 @@ pub enum Whose {
 
 /// A grant that was to end, and what became of it.
 #[derive(Debug)]
-pub struct EndingRow {
+pub struct EndingRow<E = WalletError> {
     /// Which.
     pub grant: GrantId,
     /// On which study.
@@ -49,12 +49,12 @@ pub struct EndingRow {
     /// What stood beside the name.
     pub verdict: Option<Verdict>,
     /// What became of it.
-    pub outcome: EndOutcome,
+    pub outcome: EndOutcome<E>,
 }
 
-/// What became of a grant that was to end.
+/// What became of a grant that was to end; what went wrong is said as an `E`.
 #[derive(Debug)]
-pub enum EndOutcome {
+pub enum EndOutcome<E = WalletError> {
     /// It has ended.
     Final {
         /// At which height.
@@ -73,13 +73,13 @@ pub enum EndOutcome {
         /// That word.
         receipt: SignedReceipt,
         /// Why it is not final.
-        why: WalletError,
+        why: E,
     },
     /// It was signed and kept, and has not ended yet.
-    Waiting(WalletError),
+    Waiting(E),
 }
 
-impl EndOutcome {
+impl<E> EndOutcome<E> {
     /// Whether the grant has ended, for good.
     #[must_use]
     pub const fn is_final(&self) -> bool {
@@ -89,20 +89,36 @@ impl EndOutcome {
 
 /// What ending much at once came to.
 #[derive(Debug)]
-pub struct Endings {
+pub struct Endings<E = WalletError> {
     /// Every grant that was to end.
-    pub rows: Vec<EndingRow>,
+    pub rows: Vec<EndingRow<E>>,
     /// Live grants that another device made, where one person's were to end: whom they are to is not known here.
     pub unnamed: usize,
     /// Why the ledger could not be asked for grants of other devices on every study.
-    pub not_asked: Option<WalletError>,
+    pub not_asked: Option<E>,
 }
 
-impl Endings {
+impl<E> Endings<E> {
     /// Whether all that was asked for has ended, and is known to be all.
     #[must_use]
     pub fn is_all(&self) -> bool {
         self.unnamed == 0 && self.not_asked.is_none() && self.rows.iter().all(|row| row.outcome.is_final())
+    }
+
+    /// The same, with what went wrong said otherwise.
+    #[must_use]
+    pub fn map_errors<O>(self, said: impl Fn(E) -> O) -> Endings<O> {
+        let row = |EndingRow { grant, study, name, verdict, outcome }| {
+            let outcome = match outcome {
+                EndOutcome::Final { height, receipt } => EndOutcome::Final { height, receipt },
+                EndOutcome::Before { height } => EndOutcome::Before { height },
+                EndOutcome::Told { receipt, why } => EndOutcome::Told { receipt, why: said(why) },
+                EndOutcome::Waiting(why) => EndOutcome::Waiting(said(why)),
+            };
+            EndingRow { grant, study, name, verdict, outcome }
+        };
+        let rows = self.rows.into_iter().map(row).collect();
+        Endings { rows, unnamed: self.unnamed, not_asked: self.not_asked.map(&said) }
     }
 }
 

@@ -52,15 +52,15 @@ pub struct PendingRow {
     pub is_vetoed: bool,
 }
 
-/// What became of a veto.
+/// What became of a veto; what went wrong is said as an `E`.
 #[derive(Debug)]
-pub struct VetoRow {
+pub struct VetoRow<E = WalletError> {
     /// On which study.
     pub study: StudyId,
     /// The transaction that asked for the recovery.
     pub recovery: TxId,
     /// At which height it became final.
-    pub ended: Result<Height, WalletError>,
+    pub ended: Result<Height, E>,
 }
 
 /// What a recovery at the desk came to.

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use clap::Args;
-use clavicle_app::{EndGrants, RevokeGrant, RevokedGrant};
-use clavicle_command::said::{many, sentences, some_of};
+use clavicle_app::{EndGrants, RevokeGrant, RevokedGrant, Trouble};
+use clavicle_command::said::some_of;
 use clavicle_ledger::encoding;
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_wallet::patient::{EndOutcome, EndingRow, Endings, Whose};
@@ -72,7 +72,7 @@ async fn all(folder: &Folder, whose: Whose) -> Result<Answer, CommandError> {
             some_of(ended, all, ("grant", "grants"), ("has", "have"))
         ),
     });
-    let not_asked = not_asked.as_ref().map(|error| sentences(error));
+    let not_asked = not_asked.as_ref().map(ToString::to_string);
     let mut left = Vec::new();
     if ended < rows.len() {
         left.push(format!(
@@ -110,7 +110,7 @@ fn told(receipt: Option<&SignedReceipt>) -> String {
     )
 }
 
-fn line(EndingRow { grant, study, name, verdict, outcome }: &EndingRow) -> String {
+fn line(EndingRow { grant, study, name, verdict, outcome }: &EndingRow<Trouble>) -> String {
     let name = named(name.as_ref().map(|name| name.as_str()), verdict.as_ref());
     let how = match outcome {
         EndOutcome::Final { height, receipt } => format!("ended, final at height {height}; {}", told(receipt.as_ref())),
@@ -119,17 +119,17 @@ fn line(EndingRow { grant, study, name, verdict, outcome }: &EndingRow) -> Strin
             "not final yet, waiting for the other hospitals; the one that keeps the study says that it has stopped serving since {}",
             moment(receipt.receipt.at)
         ),
-        EndOutcome::Waiting(why) => format!("not ended yet, waiting for their system: {}", sentences(why)),
+        EndOutcome::Waiting(why) => format!("not ended yet, waiting for their system: {why}"),
     };
     format!("{}  study {}  {name}: {how}", short(&grant.to_string()), short(&study.to_string()))
 }
 
-fn row(EndingRow { grant, study, name, verdict, outcome }: &EndingRow) -> Value {
+fn row(EndingRow { grant, study, name, verdict, outcome }: &EndingRow<Trouble>) -> Value {
     let (state, height, receipt, why) = match outcome {
         EndOutcome::Final { height, receipt } => ("ended", Some(*height), receipt.as_ref(), None),
         EndOutcome::Before { height } => ("ended_before", Some(*height), None, None),
-        EndOutcome::Told { receipt, why } => ("told", None, Some(receipt), Some(sentences(why))),
-        EndOutcome::Waiting(why) => ("waiting", None, None, Some(sentences(why))),
+        EndOutcome::Told { receipt, why } => ("told", None, Some(receipt), Some(why.to_string())),
+        EndOutcome::Waiting(why) => ("waiting", None, None, Some(why.to_string())),
     };
     json!({
         "grant": grant.to_string(), "study": study.to_string(), "to": name.as_ref().map(|name| name.as_str()), "verdict": verdict_row(verdict.as_ref()), "state": state,

@@ -8,7 +8,7 @@ use clap::Args;
 use clavicle_app::{App, AskStudies, RecoverStudies, State, StudyRow, VetoRecoveries};
 use clavicle_command::file::path_text;
 use clavicle_command::given::Given;
-use clavicle_command::said::{complain, many, sentences, some_of};
+use clavicle_command::said::{complain, many, some_of};
 use clavicle_letters::pickup::Question;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{PendingRow, RecoveredStudy, RecoveryOutcome, RecoveryStep, VetoRow};
@@ -236,7 +236,7 @@ pub(super) async fn veto(folder: &Folder, study: Option<&str>) -> Result<Answer,
                 done += 1;
                 (format!("stays yours, final at height {height}"), Some(*height), None)
             }
-            Err(error) => (format!("not final yet: {}", sentences(error)), None, Some(sentences(error))),
+            Err(trouble) => (format!("not final yet: {trouble}"), None, Some(trouble.to_string())),
         };
         lines.push(format!("{}  {line}", short(&id)));
         all.push(json!({ "study": id, "recovery": recovery.to_string(), "height": height, "why": why }));

@@ -3,8 +3,6 @@
 mod report;
 mod study;
 
-use std::cmp::Reverse;
-use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,24 +10,17 @@ use std::str::FromStr;
 
 use clavicle_command::file::{Readers, path_text, write_new};
 use clavicle_command::said::{many, sentences};
-use clavicle_imaging::accounting::{Accounting, FileFate, FileRow};
-use clavicle_imaging::intake::{Intake, SeriesIntake, StudyIntake};
 use clavicle_imaging::reason::IntakeError;
 use clavicle_ledger::encoding::Text;
-use clavicle_manifest::Uid;
-use clavicle_pixels::geometry::Slice;
 use clavicle_pixels::picture::{CT, Picture, Window};
 use clavicle_pixels::render::{About, RenderError, Rendered, Wanted, Windowing};
-use clavicle_reports::structured::InstanceName;
 use clavicle_reports::{PdfError, ReportError};
 use clavicle_sandbox::ReadError;
 use clavicle_sandbox::Workers;
 use clavicle_sandbox::reader::Reader;
-use clavicle_sandbox::{Files as _, OnDisk};
 use clavicle_workstation::documents;
-use clavicle_workstation::pictures::{
-    self, DrawError, Drawn, MOST_FRAMES, MOST_ON_SHEET, SheetError, encoded, film, first_frame,
-};
+use clavicle_workstation::folder::{FolderContents, FolderDocument};
+use clavicle_workstation::pictures::{DrawError, Drawn, MOST_FRAMES, SheetError, encoded, film, first_frame};
 use serde_json::{Value, json};
 
 pub use self::report::ReportArguments;
@@ -38,9 +29,6 @@ use super::{Answer, CommandError};
 
 /// Pixels along a side of a picture on a sheet, unless it is said.
 const SIDE: u32 = 256;
-
-/// Most reports of a folder that are shown at once.
-const MOST_DOCUMENTS: usize = 64;
 
 /// Said wherever pictures leave this program.
 const NOT_FOR_DIAGNOSIS: &str = "Not for diagnosis: 8 bits, in one window, on a screen that nobody has checked.";
@@ -336,13 +324,11 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
         return Err(ViewError::OfAFile.into());
     }
     arguments.look.is_of_a_picture()?;
-    let intake = Intake::of_folder(&arguments.path, reader)?;
-    let mut accounting = intake.accounting();
-    let all: Vec<(&StudyIntake, &SeriesIntake)> =
-        intake.studies.iter().flat_map(|study| study.series.iter().map(move |series| (study, series))).collect();
-    let (mut lines, mut rows, mut drawn) = (Vec::new(), Vec::<Value>::new(), Drawn::default());
+    let wanted = arguments.look.png.is_some().then(|| arguments.look.on_sheet());
+    let contents = FolderContents::read(&arguments.path, wanted.as_ref(), reader)?;
+    let (mut lines, mut rows) = (Vec::new(), Vec::<Value>::new());
     let mut before = None;
-    for (study, series) in all {
+    for ((study, series), no_picture) in contents.series().zip(&contents.no_pictures) {
         if before.replace(study.study_instance_uid) != Some(study.study_instance_uid) {
             let date = study.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
             lines.push(format!("{date}  {}", study.description));
@@ -350,25 +336,8 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
         let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
         let (modality, count) = (series.modality.as_str(), series.instances.len());
         let mut line = format!("  {number:>4}  {modality:<4} {count:>5} instances  {}", series.description);
-        let mut no_picture = None;
-        if arguments.look.png.is_some() {
-            let path = middle(series);
-            no_picture = if drawn.is_full() {
-                Some(format!("a sheet has no more than {MOST_ON_SHEET}"))
-            } else {
-                match reader.render(path, &arguments.look.on_sheet()) {
-                    Ok(rendered) => drawn.take(rendered),
-                    Err(reason) => Some(sentences(&ViewError::File { path: path.to_owned(), reason })),
-                }
-            };
-            if let Some(why) = &no_picture {
-                line.push_str(&format!("  (no picture: {why})"));
-                // What is no image has none.
-                if series.instances.iter().any(|one| one.instance.frames > 0) {
-                    accounting.besides.push(FileRow::new(path, FileFate::Unreadable, why));
-                }
-            }
-        }
+        let no_picture = no_picture.as_ref().map(|why| sentences(why));
+        line.extend(no_picture.as_ref().map(|why| format!("  (no picture: {why})")));
         rows.push(json!({
             "study": study.study_instance_uid.as_str(), "series": series.series_instance_uid.as_str(),
             "number": series.number, "modality": modality, "instances": count,
@@ -376,8 +345,13 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
         }));
         lines.push(line);
     }
-    let (read, reports) = documents(&intake, &mut accounting, reader);
+    let FolderContents { intake, drawn, documents, more_documents, accounting, .. } = contents;
+    let (read, reports): (Vec<String>, Vec<Value>) = documents.iter().map(|one| document(one, reader)).unzip();
     lines.extend(read);
+    if more_documents > 0 {
+        let more = many(more_documents, "more report is", "more reports are");
+        lines.push(format!("{more} in the folder; such are read one by one by their files"));
+    }
     lines.extend(
         intake.repairs().iter().map(|(repair, files)| format!("in {} {repair}", many(*files, "file", "files"))),
     );
@@ -395,57 +369,20 @@ fn folder(arguments: &ViewArguments, reader: &dyn Reader) -> Result<Answer, Comm
     CommandError::unless_all(accounting.shortfall("taken"), "incomplete", answer)
 }
 
-/// The documents among the instances of a folder, the newest first. One that cannot be read is named in the accounting as well.
-fn documents(intake: &Intake, accounting: &mut Accounting, reader: &dyn Reader) -> (Vec<String>, Vec<Value>) {
-    let series = || intake.studies.iter().flat_map(|study| &study.series);
-    let all = || series().flat_map(|series| series.instances.iter().map(move |one| (series, one)));
-    let documents = || all().map(|(_, one)| one).filter(|one| documents::is_document(&one.instance.sop_class_uid));
-    let named: BTreeMap<Uid, InstanceName> = all()
-        .map(|(series, one)| {
-            let name = InstanceName { series: series.number, number: one.place.instance_number };
-            (one.instance.sop_instance_uid, name)
-        })
-        .collect();
-    let name = |wanted: &[Uid]| wanted.iter().filter_map(|uid| Some((*uid, *named.get(uid)?))).collect();
-    let mut read = Vec::new();
-    for one in documents().take(MOST_DOCUMENTS) {
-        let opened = OnDisk.open(&one.path).map_err(|error| error.to_string());
-        match opened.and_then(|file| {
-            let read = documents::read(&file, &one.instance.sop_class_uid, reader, &name)?;
-            Ok((read, file))
-        }) {
-            Ok((document, file)) => read.push((&one.path, document, file)),
-            Err(why) => accounting.besides.push(FileRow::new(&one.path, FileFate::Unreadable, why)),
-        }
-    }
-    read.sort_by_key(|(_, document, _)| Reverse(document.content.written));
-    let (mut lines, mut rows) = (Vec::new(), Vec::new());
-    for (path, document, file) in read {
-        let title = if document.content.title.is_empty() { "report" } else { &document.content.title };
-        let how = format!("view {} --frame 1 --png FILE", path.display());
-        let instead = report::instead(&document, &file, reader, &how);
-        let heading = report::heading(title, document.kind, &document.content);
-        lines.push(match &instead {
-            None => format!("{heading}, {}:\n{}", path.display(), report::body(&document.content)),
-            Some(instead) => format!("{heading}, {}: {instead}", path.display()),
-        });
-        let mut row = report::row(title, document.kind, Some(&document.content));
-        row["file"] = json!(path_text(path));
-        row["not_shown"] = json!(instead);
-        rows.push(row);
-    }
-    let more = documents().count().saturating_sub(MOST_DOCUMENTS);
-    if more > 0 {
-        lines.push(format!("{more} more reports are in the folder, which are read one by one by their files"));
-    }
-    (lines, rows)
-}
-
-/// The instance in the middle, as the slices lie in the patient; by their numbers where they do not lie one behind the other.
-fn middle(series: &SeriesIntake) -> &Path {
-    let slices: Vec<Slice> = series.instances.iter().map(|one| Slice::from(&one.place)).collect();
-    let at = pictures::middle(&slices).unwrap_or_default();
-    &series.instances[at].path
+/// A document among the instances of a folder: its words, or what stands in their place.
+fn document(FolderDocument { path, file, read }: &FolderDocument, reader: &dyn Reader) -> (String, Value) {
+    let title = if read.content.title.is_empty() { "report" } else { &read.content.title };
+    let how = format!("view {} --frame 1 --png FILE", path.display());
+    let instead = report::instead(read, file, reader, &how);
+    let heading = report::heading(title, read.kind, &read.content);
+    let line = match &instead {
+        None => format!("{heading}, {}:\n{}", path.display(), report::body(&read.content)),
+        Some(instead) => format!("{heading}, {}: {instead}", path.display()),
+    };
+    let mut row = report::row(title, read.kind, Some(&read.content));
+    row["file"] = json!(path_text(path));
+    row["not_shown"] = json!(instead);
+    (line, row)
 }
 
 fn render(reader: &dyn Reader, path: &Path, wanted: &Wanted) -> Result<Rendered, ViewError> {

@@ -13,8 +13,8 @@ use clavicle_sandbox::job::PdfIn;
 use clavicle_sandbox::reader::Reader;
 use clavicle_wallet::cache::Images;
 use clavicle_workstation::documents::{ReadDocument, pages_of};
-use clavicle_workstation::pictures::{Drawn, encoded, of_middle};
-use clavicle_workstation::sealed::{self, SealedReport};
+use clavicle_workstation::pictures::{Drawn, encoded};
+use clavicle_workstation::sealed::{self, SealedReport, SealedSeries, Whom};
 use clavicle_workstation::studies::opened;
 use serde_json::{Value, json};
 
@@ -43,20 +43,16 @@ pub(in crate::command) fn study(
     let date = header.study_date.map_or_else(|| "no date".to_owned(), |date| date.to_string());
     let (mut lines, mut rows, mut drawn) = (who, Vec::new(), Drawn::default());
     lines.push(format!("{date}  {}", header.description));
-    for series in images.listing().series() {
-        let there: Vec<&Instance> = series.instances.iter().filter(|one| images.has(&Item::Instance(one))).collect();
+    let wanted = look.png.is_some().then(|| look.on_sheet());
+    for SealedSeries { series, there, no_picture } in sealed::series(images, wanted.as_ref(), &mut drawn, &reader) {
         let number = series.number.map_or_else(|| "–".to_owned(), |number| number.to_string());
-        let (modality, count, all) = (series.modality.as_str(), there.len(), series.instances.len());
-        let missing = if count < all { format!(" of {all}") } else { String::new() };
-        let mut line = format!("  {number:>4}  {modality:<4} {count:>5}{missing} instances  {}", series.description);
-        if look.png.is_some() && !drawn.is_full() && count > 0 {
-            let why =
-                of_middle(images, &there, &reader, &look.on_sheet()).map_or_else(Some, |rendered| drawn.take(rendered));
-            line.extend(why.map(|why| format!("  (no picture: {why})")));
-        }
+        let (modality, all) = (series.modality.as_str(), series.instances.len());
+        let missing = if there < all { format!(" of {all}") } else { String::new() };
+        let mut line = format!("  {number:>4}  {modality:<4} {there:>5}{missing} instances  {}", series.description);
+        line.extend(no_picture.map(|why| format!("  (no picture: {why})")));
         rows.push(json!({
             "series": series.series_instance_uid.as_str(), "number": series.number, "modality": modality,
-            "instances": count, "listed": all, "description": series.description.as_str(),
+            "instances": there, "listed": all, "description": series.description.as_str(),
         }));
         lines.push(line);
     }
@@ -82,10 +78,11 @@ pub(in crate::command) fn study(
 /// Who the study is about: as an image says that is there, or else as was told without one. That both differ is said: somebody is mistaken about a
 /// patient.
 fn about(images: &Images, told: Option<&About>, reader: &dyn Reader) -> (Vec<String>, Value) {
-    let Some(Patient { id, issuer, name, birth_date }) = sealed::patient(images, reader) else {
+    let Some(Whom { patient, is_told_otherwise }) = sealed::whom(images, told, reader) else {
         let lines = told.map(|told| format!("about  {told}, as was told: there is no image that says so")).into_iter();
         return (lines.collect(), about_row(told));
     };
+    let Patient { id, issuer, name, birth_date } = patient;
     let about = About { name, birth_date };
     let mut line = format!("about  {about}");
     if !id.as_str().is_empty() {
@@ -98,14 +95,11 @@ fn about(images: &Images, told: Option<&About>, reader: &dyn Reader) -> (Vec<Str
     let mut row = about_row(Some(&about));
     row["id"] = json!(id.as_str());
     row["issuer"] = json!(issuer.as_str());
-    let of = |about: &About| Patient { name: about.name.clone(), birth_date: about.birth_date, ..Patient::default() };
-    let differences = told.map(|told| of(&about).differences(&of(told))).unwrap_or_default();
-    if let (Some(told), false) = (told, differences.is_empty()) {
-        lines.push(format!(
-            "       but this was told without the images: {told}. Ask whoever let you have it which is right"
-        ));
-    }
-    row["told_otherwise"] = if differences.is_empty() { Value::Null } else { about_row(told) };
+    let other = told.filter(|_| is_told_otherwise);
+    lines.extend(other.map(|told| {
+        format!("       but this was told without the images: {told}. Ask whoever let you have it which is right")
+    }));
+    row["told_otherwise"] = other.map_or(Value::Null, |told| about_row(Some(told)));
     (lines, row)
 }
 
