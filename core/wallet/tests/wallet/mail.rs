@@ -2,15 +2,20 @@
 //! whom it waits for. Counted, not timed.
 
 use std::collections::BTreeSet;
-use std::sync::Condvar;
+use std::net::TcpListener;
+use std::sync::{Arc, Condvar};
 
 use clavicle_admission::Neighbourhood;
 use clavicle_ledger::encoding::Bytes;
-use clavicle_network::message::{MailboxRequest, MailboxResponse};
+use clavicle_ledger::id::EnvelopeHash;
+use clavicle_ledger::key::Key;
+use clavicle_network::message::{List, MailboxRequest, MailboxResponse, Request};
+use clavicle_network::swarm::{Config, Desk, Node, Received};
 use clavicle_wallet::recipient::Recipient;
 use clavicle_wallet::rows::{Numbered, Shown};
 
 use super::*;
+use crate::network::HOSPITALS;
 
 const CARDS: u32 = 170;
 /// How long each answer takes.
