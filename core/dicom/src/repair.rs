@@ -40,6 +40,10 @@ pub enum Repair {
     Trailing,
     /// Native pixels that are whole, and claim more bytes than there are.
     PixelLength,
+    /// A delimiter that claims a length.
+    DelimiterLength,
+    /// An attribute that says what the instance is, twice, with the same value.
+    Twice,
 }
 
 impl fmt::Display for Repair {
@@ -61,6 +65,8 @@ impl fmt::Display for Repair {
                 "something follows the pixels that is no part of the data set; it is passed over, and stays in the file"
             }
             Self::PixelLength => "the pixels claim more bytes than there are; the image is whole, and is read",
+            Self::DelimiterLength => "a delimiter claims a length, which it cannot have; it ends what it ends",
+            Self::Twice => "an attribute stands twice, and says the same; one of them counts",
             Self::Text => "a text cannot be read in the character set that the file names; it is left out",
         })
     }

@@ -7,6 +7,8 @@ use dicom_dictionary_std::tags;
 
 use super::head::Head;
 use super::{End, Scan};
+use crate::encoding::{Encoding, word_len};
+use crate::repair::Repair;
 use crate::scanned::Kept;
 use crate::unreadable::{MAX_KEPT, Unreadable};
 
@@ -60,6 +62,21 @@ impl<S: Read + Seek> Scan<S> {
                 Ok(Some(value))
             }
         }
+    }
+
+    /// Whether an attribute of the data set itself stands a second time and says the same: then it is passed over.
+    pub(super) fn is_said_again(&mut self, head: &Head, encoding: Encoding, value: &[u8]) -> Result<bool, Unreadable> {
+        let Some(kept) = self.kept.iter().find(|kept| kept.tag == head.tag) else { return Ok(false) };
+        let mut value = value.to_vec();
+        if encoding.is_big() {
+            value.chunks_exact_mut(word_len(head.vr)).for_each(<[u8]>::reverse);
+        }
+        if kept.value != value || head.patch.is_some() {
+            return Err(Unreadable::Twice(head.tag.into()));
+        }
+        self.repairs.insert(Repair::Twice);
+        self.patches.add(head.at, head.size + u64::from(head.len), &[])?;
+        Ok(true)
     }
 
     pub(super) fn keep(&mut self, tag: Tag, value: Vec<u8>) -> Result<(), Unreadable> {

@@ -376,7 +376,7 @@ impl<S: Read + Seek> Scan<S> {
             }
             let head = self.head(encoding, end.limit())?;
             match head.tag {
-                ITEM_DELIMITATION_ITEM if end.is_delimited() => return Ok(()),
+                ITEM_DELIMITATION_ITEM if end.is_delimited() => return self.delimited(&head, encoding),
                 // The sequence around ends, and this item with it.
                 SEQUENCE_DELIMITATION_ITEM if end.is_delimited() && !after_defined && !is_empty => {
                     return self.missing(ITEM_DELIMITATION_ITEM, encoding, Some(head));
@@ -425,6 +425,9 @@ impl<S: Read + Seek> Scan<S> {
                 } else if depth == 0 && head.tag.0 != 2 && KEPT.binary_search(&head.tag).is_ok() {
                     // Not stepped over: without it two patients might be taken for one.
                     let mut value = self.short_value(head)?.ok_or(Unreadable::Oversized(head.tag.into()))?;
+                    if self.is_said_again(head, encoding, &value)? {
+                        return Ok(false);
+                    }
                     if let Some(content) = &mut self.content {
                         content.value((head.tag, head.vr), encoding, &value);
                     }
@@ -513,7 +516,10 @@ impl<S: Read + Seek> Scan<S> {
                     self.lengthen(&head, before, encoding)?;
                     after_defined = Some(!item.is_delimited());
                 }
-                SEQUENCE_DELIMITATION_ITEM if end.is_delimited() => break,
+                SEQUENCE_DELIMITATION_ITEM if end.is_delimited() => {
+                    self.delimited(&head, encoding)?;
+                    break;
+                }
                 SEQUENCE_DELIMITATION_ITEM => self.extra(&head)?,
                 ITEM_DELIMITATION_ITEM if after_defined == Some(true) || !end.is_delimited() => {
                     self.extra(&head)?;
@@ -550,6 +556,10 @@ impl<S: Read + Seek> Scan<S> {
                 break ended_at;
             }
             let head = self.head(encoding, end.limit())?;
+            if head.tag == SEQUENCE_DELIMITATION_ITEM {
+                self.delimited(&head, encoding)?;
+                break self.input.at();
+            }
             match (head.tag, self.end_of(&head, end.limit())?) {
                 (ITEM, End::At(end)) => {
                     let span = Span { at: self.input.at(), len: end - self.input.at() };
@@ -564,7 +574,6 @@ impl<S: Read + Seek> Scan<S> {
                     spans.push(span);
                     self.even(&head, encoding)?;
                 }
-                (SEQUENCE_DELIMITATION_ITEM, _) => break self.input.at(),
                 (other, _)
                     if spans.len() > 1
                         && (other == ITEM_DELIMITATION_ITEM && depth > 0

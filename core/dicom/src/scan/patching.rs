@@ -32,6 +32,15 @@ impl<S: Read + Seek> Scan<S> {
         self.patches.add(head.at, head.size, &[]).map(|_| ())
     }
 
+    /// Takes a delimiter for one, whatever length it claims.
+    pub(super) fn delimited(&mut self, head: &Head, encoding: Encoding) -> Result<(), Unreadable> {
+        if head.len == 0 {
+            return Ok(());
+        }
+        self.repairs.insert(Repair::DelimiterLength);
+        self.respell(head, &encoding.header(head.tag, head.vr, 0))
+    }
+
     /// Corrects a defined length when what it is of has grown.
     pub(super) fn lengthen(&mut self, head: &Head, before: i64, encoding: Encoding) -> Result<(), Unreadable> {
         let growth = self.patches.growth() - before;

@@ -291,6 +291,37 @@ fn pixels_that_are_not_whole_or_said_otherwise_behind_are_refused() {
     assert_eq!(inspect(&none).unwrap_err(), Unreadable::CutOff);
 }
 
+#[test]
+fn delimiters_that_claim_a_length_end_what_they_end() {
+    let claims = |number| item(number, 0x4000_0001, &[]);
+    let open = [item(0xe000, UNDEFINED, &code()), claims(0xe00d), claims(0xe0dd)].concat();
+    let whole = file(vec![undefined(
+        8,
+        0x2112,
+        &[item(0xe000, UNDEFINED, &code()), end_of_item(), end_of_sequence()].concat(),
+    )]);
+    for bytes in [file(vec![undefined(8, 0x2112, &open)]), in_fragments(&claims(0xe0dd))] {
+        assert_eq!((repairs(&bytes), samples(&bytes)), (vec![Repair::DelimiterLength], PIXELS.to_vec()));
+    }
+    assert_eq!(inspect(&file(vec![undefined(8, 0x2112, &open)])).unwrap().dataset, inspect(&whole).unwrap().dataset);
+}
+
+#[test]
+fn what_is_said_twice_alike_counts_once() {
+    let whole = file(Vec::new());
+    for again in [element(0x10, 0x20, "LO", b"P1"), us(0x10, 2), element(8, 0x60, "CS", b"MR")] {
+        let at = whole.len() - 20;
+        let bytes = [&whole[..at], &again, &whole[at..]].concat();
+        assert_eq!((repairs(&bytes), samples(&bytes)), (vec![Repair::Twice], PIXELS.to_vec()));
+        assert_eq!(inspect(&bytes).unwrap().dataset, inspect(&whole).unwrap().dataset);
+        assert_eq!(rewritten(&bytes, Syntax::Own), rewritten(&whole, Syntax::Own));
+    }
+    // Otherwise it is unclear which counts.
+    let at = whole.len() - 20;
+    let bytes = [&whole[..at], &us(0x10, 1), &whole[at..]].concat();
+    assert!(matches!(inspect(&bytes), Err(Unreadable::Twice(_))));
+}
+
 /// The same data set with `second` in front of it.
 fn with_second_meta(syntax: &str, second: &[u8], data_set: &[u8]) -> Vec<u8> {
     let mut value = syntax.as_bytes().to_vec();

@@ -122,5 +122,11 @@ fn damaged_files_are_as_pydicom_shows_them_or_it_is_said_why_not() {
     );
     println!("{}", others.join("\n"));
     assert!(unexplained.is_empty(), "{}", unexplained.join("\n"));
-    assert!(shown > 100 && equal * 2 > shown && others.len() * 10 < shown, "{shown} {equal} {}", others.len());
+    // Of 126 three are refused here: of two the codestream is damaged, of one the meta information.
+    let most_refused = if is_long { shown / 10 } else { 3 };
+    assert!(
+        shown > 100 && refused <= most_refused && others.len() * 50 < shown,
+        "of {shown} {equal}, {refused}, {}",
+        others.len()
+    );
 }
