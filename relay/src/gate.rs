@@ -8,9 +8,12 @@ use clavicle_ledger::authorise::{Authorisation, Refused, SignedHello, View, auth
 use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::receipt::{Closed, End, Entry, RefusalReason, Refused as RefusedEntry, SignedReceipt, Statement};
-use clavicle_ledger::state::ReadRows as _;
+use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::terms::{SeriesScope, Terms};
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_letters::credential::Introduction;
+use clavicle_letters::membership::NotAMember;
+use clavicle_letters::verdict::ProvenSource;
 use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
 use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
 use tokio::sync::watch;
@@ -58,10 +61,8 @@ enum No {
     NotWritten(ReceiptsError),
     #[error("the study was opened as often as the terms of the grant allow")]
     UsedUp,
-    #[error(
-        "the terms ask for a credential of whoever acts, and this relay judges none: on such terms it lets in nobody"
-    )]
-    NotVouched,
+    #[error(transparent)]
+    NotAMember(#[from] NotAMember),
     #[error("the grant names series that the study does not have any more")]
     SeriesGone,
     #[error("more revocations of this study were seen than can be kept: nobody it was granted to is served")]
@@ -74,7 +75,7 @@ impl RelayGate {
         &self,
         ask: impl FnOnce(&View<'_, Snapshot>, LocalTime) -> Result<Authorisation, Refused<StoreError>>,
     ) -> Result<Authorisation, No> {
-        let read = |error| No::Refused(Refused::Read(clavicle_ledger::state::ReadError::Storage(error)));
+        let read = |error| No::Refused(Refused::Read(ReadError::Storage(error)));
         // The revocations first: one that is settled between the two reads is in the state already.
         let seen = self.seen.set();
         let state = self.store.snapshot().map_err(read)?;
@@ -98,11 +99,11 @@ impl RelayGate {
         Ok(authorisation)
     }
 
-    fn decide(&self, remote: Key, hello: &SignedHello) -> Result<Admission, No> {
+    fn decide(&self, remote: Key, hello: &SignedHello, shown: Option<&Introduction>) -> Result<Admission, No> {
         let authorisation = self.view(|view, clock| authorise(view, clock, remote, hello))?;
-        // That somebody signed and showed something the ledger's rules say; what that is worth they do not.
-        if authorisation.terms().is_some_and(|terms| terms.members_of().is_some()) {
-            return Err(No::NotVouched);
+        self.check_member(&authorisation, shown)?;
+        if let Some(shown) = shown {
+            shown.check_hello(hello)?;
         }
         let (_, root) = authorisation.current();
         let edition = self.archive.edition(authorisation.study(), &root)?.ok_or(No::ManifestMissing)?;
@@ -129,6 +130,22 @@ impl RelayGate {
         Ok(Admission { authorisation, offer: Offer { salt: edition.salt, manifest }, withheld })
     }
 
+    /// Where the Terms ask for a member of a team or a practice: whether what was shown of them is worth anything now, by
+    /// this source's own state. That somebody signed and showed something the ledger's rules say; what that is worth
+    /// they do not.
+    fn check_member(&self, authorisation: &Authorisation, shown: Option<&Introduction>) -> Result<(), No> {
+        let Some(members_of) = authorisation.terms().and_then(Terms::members_of) else { return Ok(()) };
+        let shown = shown.ok_or(NotAMember::NotShown)?;
+        let read = |error| No::Refused(Refused::Read(error));
+        let state = self.store.snapshot().map_err(|error| read(ReadError::Storage(error)))?;
+        let row = shown.source().map(|id| state.source(id)).transpose().map_err(read)?.flatten();
+        let epoch = state.head().map_err(read)?.epoch;
+        // What says that it is no source's word in the first place names none.
+        let source = ProvenSource { id: shown.source().unwrap_or(self.member.source), row: row.as_ref(), epoch };
+        let now = self.timekeeper.clocks().wall.0;
+        Ok(shown.check_member(&self.member.chain, source, &members_of, now).map(drop)?)
+    }
+
     /// Has a refusal written down, if the study is on the ledger and this source's. That is looked up elsewhere, and later: how long it
     /// takes must not show in the answer.
     fn write_down(&self, remote: Key, (study, grant): (StudyId, Option<GrantId>), no: &No) {
@@ -150,7 +167,7 @@ impl RelayGate {
             No::ManifestMissing | No::Full => {
                 seldom!(error!(reason = %no, "refused somebody whom the ledger lets fetch"));
             }
-            No::Refused(_) | No::SeriesGone | No::UsedUp | No::NotVouched => {}
+            No::Refused(_) | No::SeriesGone | No::UsedUp | No::NotAMember(_) => {}
         }
         self.refusals.keep(self.clock(), key, asked, no.to_string())
     }
@@ -169,7 +186,7 @@ impl No {
             Self::Archive(_) | Self::NotWritten(_) | Self::ManifestMissing | Self::Full => RefusalReason::Unavailable,
             Self::SeriesGone => RefusalReason::SeriesGone,
             Self::UsedUp => RefusalReason::Openings,
-            Self::NotVouched => RefusalReason::Member,
+            Self::NotAMember(_) => RefusalReason::Member,
         }
     }
 }
@@ -184,21 +201,23 @@ fn beyond(now: &SignedManifest, then: &SignedManifest) -> BTreeSet<StoredDigest>
 }
 
 impl Gate for RelayGate {
-    fn admit(&self, remote: Key, hello: &SignedHello) -> Result<Admission, Reference> {
+    fn admit(&self, remote: Key, hello: &SignedHello, shown: Option<&Introduction>) -> Result<Admission, Reference> {
         let grant = match &hello.hello.claim {
             clavicle_ledger::authorise::Claim::Holder => None,
             clavicle_ledger::authorise::Claim::Grant { grant, .. } => Some(*grant),
         };
         let study = hello.hello.study;
-        self.decide(remote, hello).map_err(|no| {
+        self.decide(remote, hello, shown).map_err(|no| {
             self.write_down(remote, (study, grant), &no);
             self.keep(remote, (Some(study), grant), &no)
         })
     }
 
-    fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
+    fn renew(&self, authorisation: &Authorisation, shown: Option<&Introduction>) -> Result<Authorisation, Reference> {
         let asked = (Some(authorisation.study()), authorisation.grant());
-        self.view(|view, clock| authorisation.renew(view, clock))
+        let renewed = self.view(|view, clock| authorisation.renew(view, clock));
+        renewed
+            .and_then(|renewed| self.check_member(&renewed, shown).map(|()| renewed))
             .map_err(|no| self.keep(authorisation.remote(), asked, &no))
     }
 

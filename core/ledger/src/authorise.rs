@@ -70,12 +70,30 @@ pub enum Claim {
     },
 }
 
+impl Claim {
+    /// The Terms of the grant; none for the holder.
+    #[must_use]
+    pub const fn terms(&self) -> Option<&Terms> {
+        match self {
+            Self::Holder => None,
+            Self::Grant { grant: _, terms } => Some(terms),
+        }
+    }
+
+    /// The key that vouches for whoever signs each opening, if somebody has to.
+    #[must_use]
+    pub fn members_of(&self) -> Option<Key> {
+        self.terms().and_then(Terms::members_of)
+    }
+}
+
 /// The person who acts for a grantee.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Actor {
     /// The name, as it will stand in the receipt.
     pub name: Text<128>,
-    /// The credential that says so, as on a Card; the gate does not read it, the receipt keeps it.
+    /// The credential that says so, as its issuer signed it. No rule of the ledger reads it: a source's gate may, and the
+    /// receipt keeps it.
     pub credential: Bytes<1024>,
 }
 
@@ -211,10 +229,7 @@ impl Authorisation {
     /// The Terms of the grant; none for the holder.
     #[must_use]
     pub const fn terms(&self) -> Option<&Terms> {
-        match &self.claim {
-            Claim::Holder => None,
-            Claim::Grant { grant: _, terms } => Some(terms),
-        }
+        self.claim.terms()
     }
 
     /// The last moment at which the head it was decided on is recent enough. A sender that is still sending renews it

@@ -51,7 +51,7 @@ pub struct Terms {
     /// bound on freshness.
     pub staleness_ms: u64,
     /// Granted from an emergency card. Who opens it gives a reason, and signs for it with a credential; no source
-    /// judges that credential yet, and that a second person who signs is another one is not proven.
+    /// judges the credentials of an emergency yet, and that a second person who signs is another one is not proven.
     pub emergency: bool,
     /// A sealed note to the grantee.
     pub note: Bytes<512>,
@@ -71,7 +71,7 @@ pub struct Conditions {
     /// The study is to be looked at and not kept. A wish: whoever can look can keep, and nothing hinders that.
     pub view_only: bool,
     /// Each opening is signed by a person for whom this key vouches: the long-term key of a team or a practice. No rule
-    /// says what a credential is worth; a source that cannot tell whether this key vouches for who signs serves nobody.
+    /// says what a credential is worth; a source that cannot tell whether this key vouches for who signs refuses.
     pub members_of: Option<Key>,
     /// What it may be used for in research.
     pub data_use: Ascending<DataUse, MAX_DATA_USES>,

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! source (hospital) ── its operational key ──► credential of a clinician, a practice, a team
-//! practice ─────────── its long-term key ────► credential of a member
+//! practice, team ───── its long-term key ────► credential of a member
 //! ```
 //!
 //! A credential names a person's long-term key, which signs the person's cards. It is believed by nobody for its own
 //! sake: [`Introduction::judge`] holds it against the source's row that the ledger proves, and against the list of what
-//! its issuer has ended. There are two links at most. What a practice vouches for is the practice's word and is said
-//! so, never the hospital's.
+//! its issuer has ended. There are two links at most. What a practice or a team vouches for is its own word and is said
+//! so, never the hospital's; and it vouches for persons, and for no practice and no team.
 //!
 //! # What makes a credential void
 //!
@@ -22,9 +22,9 @@
 //! - Its time has begun and is not over.
 //! - A list of what the issuer has ended, signed by the same key and no older than a day, does not name it, and reaches back to it. Whoever shows a credential brings the list along;
 //!   nobody asks about one credential, so that an issuer does not learn who is looked at by whom. A list that names it is believed however old it is.
-//! - In a chain: the practice's own credential is good, and says that it is a practice. When that is void, so are its members'.
+//! - In a chain: the practice's own credential is good, and says that it is a practice; of a team, that it is a team. When that is void, so are its members'.
 //!
-//! Teams with named members, whose key stays on a relay, are to come: a team is vouched for as one so far.
+//! Who acts for a team shows all of it with each opening, and signs for it: [`crate::membership`].
 
 use std::fmt;
 
@@ -49,6 +49,8 @@ pub enum Issuer {
     Source(SourceId),
     /// A practice that a source vouches for, by its long-term key.
     Practice(Key),
+    /// A team that a source vouches for, by its long-term key.
+    Team(Key),
 }
 
 /// What somebody is.
@@ -72,7 +74,7 @@ pub enum Role {
     Assistant = 6,
     /// A practice, which vouches for its members.
     Practice = 7,
-    /// A team.
+    /// A team, which vouches for its members.
     Team = 8,
 }
 
@@ -104,6 +106,12 @@ impl Role {
             Self::Practice => "practice",
             Self::Team => "team",
         }
+    }
+
+    /// Whether it is an organisation's, and no person's.
+    #[must_use]
+    pub const fn is_organisation(self) -> bool {
+        matches!(self, Self::Practice | Self::Team)
     }
 }
 
@@ -187,12 +195,12 @@ pub struct Vouching {
     pub ended: SignedEndedCredentials,
 }
 
-/// All that introduces somebody: what a source says, and what a practice says that the source vouches for.
+/// All that introduces somebody: what a source says, and what a practice or a team says that the source vouches for.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Introduction {
     /// The source's word.
     pub first: Vouching,
-    /// The word of whoever that is about, if it is a practice and the one who is introduced its member.
+    /// The word of whoever that is about, if it is a practice or a team and the one who is introduced its member.
     pub second: Option<Vouching>,
 }
 
@@ -271,10 +279,16 @@ impl SignedEndedCredentials {
 }
 
 impl Introduction {
+    /// The link that is about whom it introduces.
+    #[must_use]
+    pub fn last(&self) -> &Vouching {
+        self.second.as_ref().unwrap_or(&self.first)
+    }
+
     /// The credential of whom it introduces.
     #[must_use]
     pub fn credential(&self) -> &Credential {
-        &self.second.as_ref().unwrap_or(&self.first).credential.credential
+        &self.last().credential.credential
     }
 
     /// The source whose word it rests on, if it says that it rests on one's.
@@ -282,7 +296,7 @@ impl Introduction {
     pub fn source(&self) -> Option<SourceId> {
         match self.first.credential.credential.by {
             Issuer::Source(source) => Some(source),
-            Issuer::Practice(_) => None,
+            Issuer::Practice(_) | Issuer::Team(_) => None,
         }
     }
 }

@@ -9,6 +9,7 @@
 //! | [`credential`] | an organisation's word on who somebody is, and what it has ended |
 //! | [`introduction`] | a credential as it lies at a relay, for whoever has the card |
 //! | [`verdict`] | whether anybody vouches for a name: what stands beside it everywhere |
+//! | [`membership`] | whether whoever acts for a team or a practice is one for whom it vouches: what a source asks |
 //! | [`name`] | a name as it is shown, so that it fools nobody |
 //! | [`invitation`] | what a patient shows, so that a recipient introduces itself; the answer, and what opens it |
 //! | [`transcript`] | what went between the two, as hashes |
@@ -65,6 +66,7 @@ pub mod introduction;
 pub mod invitation;
 pub mod letter;
 pub mod mailbox;
+pub mod membership;
 pub mod name;
 pub mod news;
 pub mod pickup;

@@ -40,8 +40,8 @@ pub struct Vouched {
     pub source: SourceId,
     /// Its name, by the ledger.
     pub source_name: Text<64>,
-    /// The practice whose word it is, if it is not the source's.
-    pub practice: Option<Text<64>>,
+    /// Whose word it is.
+    pub word: WordOf,
     /// What it says that they are.
     pub role: Role,
     /// In what; may be empty.
@@ -50,6 +50,19 @@ pub struct Vouched {
     pub until: Timestamp,
     /// Which credential of its issuer's.
     pub number: CredentialNumber,
+}
+
+/// Whose word a credential is.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[borsh(use_discriminant = true)]
+#[repr(u8)]
+pub enum WordOf {
+    /// The source's own.
+    Source = 0,
+    /// That of a practice of this name, for which the source vouches.
+    Practice(Text<64>) = 1,
+    /// That of a team of this name, for which the source vouches.
+    Team(Text<64>) = 2,
 }
 
 /// Why nobody vouches for a name, as far as can be seen.
@@ -74,11 +87,11 @@ pub enum Unverified {
     OtherName = 3,
     /// Not a source's word in the first place.
     #[error(
-        "the chain of those who vouch is too long: a hospital may vouch for a practice, a practice for its members, and nobody further"
+        "the chain of those who vouch is too long: a hospital may vouch for a practice or a team, these for their members, and nobody further"
     )]
     ChainTooLong = 4,
-    /// Not a practice's.
-    #[error("whoever vouches for it is not a practice that a hospital vouches for: do not trust this card")]
+    /// Not a practice's or a team's.
+    #[error("whoever vouches for it is no practice or team that a hospital vouches for: do not trust this card")]
     NotAPractice = 5,
     /// No such source.
     #[error("the hospital that is said to vouch for it is not one of this network: do not trust this card")]
@@ -153,7 +166,7 @@ pub enum Ended {
     } = 0,
     /// Its issuer ended it.
     ByIssuer = 1,
-    /// The practice's own credential has ended.
+    /// The own credential of the practice or the team has ended.
     Practice = 2,
 }
 
@@ -247,31 +260,35 @@ impl Introduction {
             (NotVouched::Ended(_), Some(_)) => NotVouched::Ended(Ended::Practice),
             (not, _) => not,
         })?;
-        let practice = match second {
-            None => None,
+        let word = match second {
+            None => WordOf::Source,
             Some(second) => {
-                let practice = &first.credential.credential;
-                if practice.role != Role::Practice
-                    || second.credential.credential.by != Issuer::Practice(practice.person)
-                {
-                    return unverified(Unverified::NotAPractice);
-                }
-                if !second.credential.is_by(chain, &practice.person) {
+                let organisation = &first.credential.credential;
+                let (key, name) = (organisation.person, organisation.name.clone());
+                let word = match (organisation.role, second.credential.credential.by) {
+                    (Role::Practice, Issuer::Practice(by)) if by == key => WordOf::Practice(name),
+                    (Role::Team, Issuer::Team(by)) if by == key => WordOf::Team(name),
+                    _ => return unverified(Unverified::NotAPractice),
+                };
+                if !second.credential.is_by(chain, &key) {
                     return unverified(Unverified::Forged);
                 }
-                check_link(chain, second, &practice.person, now)?;
-                Some(practice.name.clone())
+                if second.credential.credential.role.is_organisation() {
+                    return unverified(Unverified::ChainTooLong);
+                }
+                check_link(chain, second, &key, now)?;
+                word
             }
         };
-        let practice_until = first.credential.credential.until;
+        let first_until = first.credential.credential.until;
         let Credential { by: _, person: _, name: _, role, specialty, from: _, until, number } = of;
         Ok(Vouched {
             source: source.id,
             source_name: row.announced.name.clone(),
-            practice,
+            word,
             role: *role,
             specialty: specialty.clone(),
-            until: practice_until.min(*until),
+            until: first_until.min(*until),
             number: *number,
         })
     }
@@ -386,7 +403,8 @@ impl Verdict {
                 "credential ended: whoever vouched for this name does so no more".to_owned()
             }
             Self::Ended(Ended::Practice) => {
-                "credential ended: the practice that vouches for this name is not vouched for any more".to_owned()
+                "credential ended: the practice or team that vouches for this name is not vouched for any more"
+                    .to_owned()
             }
         }
     }
@@ -401,10 +419,19 @@ impl Verdict {
 }
 
 impl Vouched {
+    /// The name of whose word it is.
+    #[must_use]
+    pub fn by(&self) -> &Text<64> {
+        match &self.word {
+            WordOf::Source => &self.source_name,
+            WordOf::Practice(name) | WordOf::Team(name) => name,
+        }
+    }
+
     /// Whether an organisation says the same of somebody; a renewed credential does.
     fn says_the_same(&self, other: &Self) -> bool {
-        let Self { source, source_name: _, practice, role, specialty, until: _, number: _ } = self;
-        (*source, practice, *role, specialty) == (other.source, &other.practice, other.role, &other.specialty)
+        let Self { source, source_name: _, word, role, specialty, until: _, number: _ } = self;
+        (*source, word, *role, specialty) == (other.source, &other.word, other.role, &other.specialty)
     }
 
     fn sentence(&self) -> String {
@@ -412,9 +439,10 @@ impl Vouched {
             "" => self.role.word().to_owned(),
             specialty => format!("{}, {}", self.role.word(), quoted(specialty)),
         };
-        match &self.practice {
-            None => format!("verified by {}: {what}", quoted(self.source_name.as_str())),
-            Some(practice) => format!("vouched for by the practice {}: {what}", quoted(practice.as_str())),
+        match &self.word {
+            WordOf::Source => format!("verified by {}: {what}", quoted(self.source_name.as_str())),
+            WordOf::Practice(name) => format!("vouched for by the practice {}: {what}", quoted(name.as_str())),
+            WordOf::Team(name) => format!("vouched for by the team {}: {what}", quoted(name.as_str())),
         }
     }
 }
@@ -445,7 +473,7 @@ impl Wire for Verdict {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use clavicle_ledger::encoding::{self, Ascending};
     use clavicle_ledger::key::SecretKey;
     use clavicle_ledger::source::{Addresses, Announcement, SourceKeys, SourceKind};
@@ -466,7 +494,7 @@ mod tests {
     }
 
     /// Mercy as the ledger has it.
-    fn row() -> Source {
+    pub(crate) fn row() -> Source {
         Source {
             identity: SecretKey::from_bytes(&[60; 32]).public(),
             version: 0,
@@ -499,12 +527,12 @@ mod tests {
         Verdict::Unverified(why)
     }
 
-    fn practice() -> SecretKey {
+    pub(crate) fn practice() -> SecretKey {
         SecretKey::from_bytes(&[70; 32])
     }
 
     /// Rossi as a nurse of a practice that Mercy vouches for.
-    fn of_a_practice() -> Introduction {
+    pub(crate) fn of_a_practice() -> Introduction {
         let of = Credential {
             person: practice().public(),
             name: Text::new("Lake practice").unwrap(),
@@ -518,6 +546,51 @@ mod tests {
         let second =
             Vouching { credential: member.sign(&CHAIN, &practice()), ended: list(by, &[]).sign(&CHAIN, &practice()) };
         Introduction { first, second: Some(second) }
+    }
+
+    /// What a practice says stands in vaults from when there were no teams that vouch.
+    #[test]
+    fn whose_word_it_is_reads_as_it_was_written_before_teams() {
+        let lake = Text::<64>::new("Lake practice").unwrap();
+        for (before, now) in [(None, WordOf::Source), (Some(lake.clone()), WordOf::Practice(lake))] {
+            assert_eq!(encoding::encode(&before), encoding::encode(&now));
+        }
+    }
+
+    #[test]
+    fn what_a_team_says_is_the_teams_word_and_no_practices() {
+        let of_a_team = of_a_team();
+        let said = verdict(&of_a_team);
+        assert_eq!(said.sentence(), "vouched for by the team “Stroke team”: nurse");
+        assert!(!said.beside("Dr Rossi").contains("Mercy"));
+        // A practice's word in a team's place, and the other way round.
+        let (mut as_team, mut as_practice) = (of_a_team.clone(), of_a_practice());
+        as_team.first = of_a_practice().first;
+        as_practice.first = of_a_team.first;
+        assert_eq!(verdict(&as_team), unverified(Unverified::NotAPractice));
+        assert_eq!(verdict(&as_practice), unverified(Unverified::NotAPractice));
+    }
+
+    /// Attack: a team vouches for a practice, which would vouch on.
+    #[test]
+    fn an_organisation_vouches_for_persons_only() {
+        for role in Role::ALL.into_iter().filter(|role| role.is_organisation()) {
+            let mut further = of_a_team();
+            let second = further.second.as_mut().unwrap();
+            second.credential = Credential { role, ..second.credential.credential.clone() }.sign(&CHAIN, &practice());
+            assert_eq!(verdict(&further), unverified(Unverified::ChainTooLong));
+        }
+    }
+
+    /// Rossi as a nurse of a team that Mercy vouches for.
+    pub(crate) fn of_a_team() -> Introduction {
+        let Introduction { first, second } = of_a_practice();
+        let name = Text::new("Stroke team").unwrap();
+        let of = Credential { name, role: Role::Team, ..first.credential.credential }.sign(&CHAIN, &mercy());
+        let by = Issuer::Team(practice().public());
+        let member = Credential { by, ..second.unwrap().credential.credential }.sign(&CHAIN, &practice());
+        let second = Vouching { credential: member, ended: list(by, &[]).sign(&CHAIN, &practice()) };
+        Introduction { first: Vouching { credential: of, ended: first.ended }, second: Some(second) }
     }
 
     #[test]

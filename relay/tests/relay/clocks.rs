@@ -5,13 +5,15 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use clavicle_admission::Neighbourhood;
-use clavicle_ledger::authorise::{Claim, Hello};
+use clavicle_ledger::authorise::{Claim, Hello, SignedHello};
 use clavicle_ledger::confirm::{Newest, Round};
 use clavicle_ledger::genesis::Genesis;
 use clavicle_ledger::id::StudyId;
+use clavicle_ledger::key::SecretKey;
 use clavicle_ledger::receipt::{Entry, SignedReceipt};
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::time::{Clocks, DAY_MS, HOUR_MS, LocalTime, Timestamp};
+use clavicle_letters::credential::Introduction;
 use clavicle_letters::mailbox::Token;
 use clavicle_letters::pickup::{Question, Ticket};
 use clavicle_network::message::{MailboxRefusal, MailboxRequest, MailboxResponse, Opening, Response};
@@ -143,7 +145,7 @@ impl Hospital {
         Self { _folder: folder, service, gate, clocks, study }
     }
 
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         self.clocks.lock().unwrap().wall.0
     }
 
@@ -154,13 +156,13 @@ impl Hospital {
     }
 
     /// Lets time pass.
-    fn wait(&self, ms: u64) {
+    pub(crate) fn wait(&self, ms: u64) {
         let mut clocks = self.clocks.lock().unwrap();
         (clocks.wall.0.0, clocks.boot_ms) = (clocks.wall.0.0 + ms, clocks.boot_ms + ms);
     }
 
     /// Two others say what is newest, and that it is `at`.
-    fn confirm(&self, nonce: u8, at: Timestamp) {
+    pub(crate) fn confirm(&self, nonce: u8, at: Timestamp) {
         let (Service { store, timekeeper, .. }, clocks) = (&self.service, *self.clocks.lock().unwrap());
         let (snapshot, head) = (store.snapshot().unwrap(), store.head().unwrap());
         let mut round = Round::new(self.service.member.source, [nonce; 32], clocks);
@@ -179,11 +181,16 @@ impl Hospital {
         let (source, at) = (self.service.member.source, self.now());
         let hello = Hello::new(source, self.study, Claim::Holder, at);
         let hello = hello.sign(&self.service.member.chain, &secret("holder"));
-        let reference = self.gate.admit(secret("holder").public(), &hello).unwrap_err();
+        let why = self.admit(&secret("holder"), &hello, None);
         let closed = Status {}.work(&self.service).unwrap().closed;
-        let why = Explain { reference: reference.to_string() }.work(&self.service).unwrap().reason;
         assert_eq!(closed.as_deref(), (why != LET_IN).then_some(why.as_str()), "what status says");
         why
+    }
+
+    /// Why whoever says this with this key is refused, as [`Self::refused`].
+    pub(crate) fn admit(&self, key: &SecretKey, hello: &SignedHello, shown: Option<&Introduction>) -> String {
+        let reference = self.gate.admit(key.public(), hello, shown).unwrap_err();
+        Explain { reference: reference.to_string() }.work(&self.service).unwrap().reason
     }
 
     fn receipts(&self) -> Vec<SignedReceipt> {
@@ -230,7 +237,7 @@ fn nowhere() -> Neighbourhood {
 }
 
 const TOKEN: Token = Token([6; 16]);
-const LET_IN: &str = "the manifest that the ledger names is not in the archive";
+pub(crate) const LET_IN: &str = "the manifest that the ledger names is not in the archive";
 
 /// With its clock a day off it said "fresh".
 #[test]

@@ -14,6 +14,7 @@ mod ingest;
 mod journal;
 mod keeper;
 mod mailboxes;
+mod members;
 mod notices;
 mod openings;
 mod packed;

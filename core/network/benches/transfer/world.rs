@@ -23,6 +23,7 @@ use clavicle_ledger::study::{Capacity, Grave, Study};
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body, Envelope};
+use clavicle_letters::credential::Introduction;
 use clavicle_manifest::{Header, Instance, Manifest, Nonce, Series, StoredDigest, StoredHasher, Subtrees, Uid};
 use clavicle_network::message::Included;
 use clavicle_network::pickup::{self, Counter, Denied, Offers, Secret, TicketHash};
@@ -291,7 +292,7 @@ fn refused(why: &impl ToString) -> Reference {
 }
 
 impl Gate for Hospital {
-    fn admit(&self, remote: Key, hello: &SignedHello) -> Result<Admission, Reference> {
+    fn admit(&self, remote: Key, hello: &SignedHello, _: Option<&Introduction>) -> Result<Admission, Reference> {
         let authorisation =
             self.view(|view| authorise(view, self.clock(), remote, hello)).map_err(|why| refused(&why))?;
         let offer = self.offers[&authorisation.study()].clone();
@@ -353,7 +354,7 @@ impl Gate for Hospital {
         Ok(None)
     }
 
-    fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
+    fn renew(&self, authorisation: &Authorisation, _: Option<&Introduction>) -> Result<Authorisation, Reference> {
         self.view(|view| authorisation.renew(view, self.clock())).map_err(|why| refused(&why))
     }
 

@@ -3,6 +3,7 @@
 //! ```text
 //! recipient                                source
 //! hello, signed by the connection's key ─►
+//! where the Terms ask for a member: who vouches for whoever acts ─►
 //!                                       ◄─ refused, a reference      the same for every reason, at a fixed tick
 //!                                       ◄─ or: receipt; salt, manifest
 //! its signature on the receipt          ─►
@@ -36,7 +37,7 @@ mod writing;
 
 pub use self::message::{Item, Listing, MAX_WANTS, Offer, PROTOCOL, Reach, Reference};
 pub use self::reading::Kept;
-pub use self::receive::{Fetch, FetchError, Got, Outcome, Progress, Verified, connect};
+pub use self::receive::{Fetch, FetchError, Got, Outcome, Progress, Verified, connect, connect_as};
 pub use self::send::{Admission, BoxError, Gate};
 pub(crate) use self::send::{Transfers, serve};
 pub(crate) use self::statements::serve as state;

@@ -10,6 +10,7 @@ use clavicle_ledger::id::{ChainId, ManifestRoot, StudyId};
 use clavicle_ledger::key::{Key, SecretKey, Signature};
 use clavicle_ledger::receipt::{Entry, SignedReceipt, Statement};
 use clavicle_ledger::study::Study;
+use clavicle_letters::credential::Introduction;
 use clavicle_manifest::{MAX_SUBTREES, StoredDigest, Subtrees, VerifyError};
 use iroh::Endpoint;
 use iroh::endpoint::{Connection, ConnectionError, RecvStream, SendStream, VarInt};
@@ -76,11 +77,30 @@ pub enum FetchError {
 /// # Errors
 /// [`FetchError`].
 pub async fn connect(endpoint: &Endpoint, source: &Remote, hello: &SignedHello) -> Result<Fetch, FetchError> {
+    connect_as(endpoint, source, hello, None).await
+}
+
+/// The same; where the Terms ask for a member of a team, `shown` says who vouches for the one who signed the hello. The
+/// source waits for it there, and nowhere else.
+///
+/// # Errors
+/// [`FetchError`].
+pub async fn connect_as(
+    endpoint: &Endpoint,
+    source: &Remote,
+    hello: &SignedHello,
+    shown: Option<&Introduction>,
+) -> Result<Fetch, FetchError> {
     let unreachable = || FetchError::Unreachable(source.addresses.clone());
     let connection = endpoint::connect(endpoint, source, PROTOCOL).await.ok_or_else(unreachable)?;
     let opened = timeout(STALLED, connection.open_bi()).await.map_err(|_| FetchError::Broken)?;
     let (mut send, mut receive) = opened.map_err(|_| why(&connection))?;
     write_message(&mut send, hello, STALLED).await.map_err(|_| why(&connection))?;
+    if hello.hello.claim.members_of().is_some()
+        && let Some(shown) = shown
+    {
+        write_message(&mut send, shown, STALLED).await.map_err(|_| why(&connection))?;
+    }
     match read_message(&mut receive, STALLED).await {
         Ok(Answer::Welcome(receipt, offer)) => {
             Ok(Fetch { connection, send, receive, offer: *offer, receipt: *receipt, hello: hello.clone() })

@@ -12,6 +12,7 @@ use clavicle_ledger::authorise::{Authorisation, SignedHello};
 use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::receipt::{End, SignedReceipt, Statement};
 use clavicle_ledger::time::LocalTime;
+use clavicle_letters::credential::Introduction;
 use clavicle_manifest::StoredDigest;
 use futures_util::future::BoxFuture;
 use iroh::endpoint::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
@@ -56,11 +57,11 @@ const MAX_SENDING: usize = 64;
 /// waiting. The others answer at once.
 pub trait Gate: Send + Sync + 'static {
     /// Decides on a hello from `remote`, whose possession of its key the connection has proven. A refusal is kept for the operator under its
-    /// reference.
+    /// reference. Where the hello asks for a member of a team, `shown` is what was shown of them, if anything that can be read was.
     ///
     /// # Errors
     /// The reference of a refusal.
-    fn admit(&self, remote: Key, hello: &SignedHello) -> Result<Admission, Reference>;
+    fn admit(&self, remote: Key, hello: &SignedHello, shown: Option<&Introduction>) -> Result<Admission, Reference>;
 
     /// Writes down that somebody was let in, and returns when it is on the disk: before that nothing is sent.
     ///
@@ -97,11 +98,11 @@ pub trait Gate: Send + Sync + 'static {
     /// They cannot be read; for the log.
     fn receipts(&self, authorisation: &Authorisation, from: u64) -> Result<Option<Statement>, BoxError>;
 
-    /// Decides again, on what is known now.
+    /// Decides again, on what is known now; `shown` is what was shown of the member of a team who acts.
     ///
     /// # Errors
     /// The reference of a refusal.
-    fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference>;
+    fn renew(&self, authorisation: &Authorisation, shown: Option<&Introduction>) -> Result<Authorisation, Reference>;
 
     /// Keeps the refusal of something that was not even a hello.
     fn refuse(&self, remote: Key, why: &'static str) -> Reference;
@@ -181,8 +182,9 @@ pub(crate) async fn serve(
         }
     };
     drop(stranger);
-    let Greeted { send, receive, admission, .. } = greeted;
-    let (mut leave, sent) = (Leave::new(transfers, changes, admission.authorisation.clone()), Sent::default());
+    let Greeted { send, receive, said, admission, .. } = greeted;
+    let mut leave = Leave { transfers, changes, authorisation: admission.authorisation.clone(), shown: said.shown };
+    let sent = Sent::default();
     let turn = Turn::new(&transfers.sending, turns);
     let sender = Sender {
         send,
@@ -224,8 +226,16 @@ pub(super) struct Greeted {
     pub(super) send: SendStream,
     pub(super) receive: RecvStream,
     pub(super) asked: Instant,
-    hello: SignedHello,
+    pub(super) said: Said,
     pub(super) admission: Admission,
+}
+
+/// What whoever connected said.
+#[derive(Clone)]
+pub(super) struct Said {
+    hello: SignedHello,
+    /// What they showed of the member of a team who acts.
+    shown: Option<Arc<Introduction>>,
 }
 
 /// Hears whoever connected, and decides. Who may not be let in was told so when this returns.
@@ -238,7 +248,7 @@ pub(super) async fn greet(connection: &Connection, address: Neighbourhood, trans
         decided = decide(&mut receive, remote_key(connection), transfers) => decided,
     };
     match decided {
-        Ok((hello, admission)) => Some(Greeted { send, receive, asked, hello, admission }),
+        Ok((said, admission)) => Some(Greeted { send, receive, asked, said, admission }),
         Err(reference) => {
             transfers.refusals.refuse(&mut send, address, asked, reference).await;
             None
@@ -249,12 +259,12 @@ pub(super) async fn greet(connection: &Connection, address: Neighbourhood, trans
 /// Gives a guest's place to whoever may be let in, and writes down that they were.
 async fn welcome(
     remote: Key,
-    Greeted { hello, admission: Admission { authorisation, .. }, .. }: &Greeted,
+    Greeted { said, admission: Admission { authorisation, .. }, .. }: &Greeted,
     transfers: &Transfers,
 ) -> Result<(Place<Account>, SignedReceipt), Reference> {
     let guest = transfers.guests.enter(Account::Study(authorisation.study()));
     let guest = guest.ok_or_else(|| transfers.gate.refuse(remote, "there is no place for anybody who is let in"))?;
-    Ok((guest, transfers.gate.opened(authorisation, hello).await?))
+    Ok((guest, transfers.gate.opened(authorisation, &said.hello).await?))
 }
 
 /// Whether the recipient has said that it has all it wanted. It may say so before the end of its stream was read.
@@ -281,14 +291,22 @@ async fn decide(
     receive: &mut RecvStream,
     remote: Key,
     transfers: &Transfers,
-) -> (Instant, Result<(SignedHello, Admission), Reference>) {
+) -> (Instant, Result<(Said, Admission), Reference>) {
     let hello = read_message::<SignedHello>(receive, PATIENCE).await;
+    let shown = match &hello {
+        // Behind it: with the lists that are good for a day it is no part of what is signed, and of what is kept.
+        Ok(hello) if hello.hello.claim.members_of().is_some() => {
+            read_message::<Introduction>(receive, PATIENCE).await.ok().map(Arc::new)
+        }
+        _ => None,
+    };
     let turn = transfers.deciding.turn().await;
     let asked = Instant::now();
     let Ok(hello) = hello else { return (asked, Err(transfers.gate.refuse(remote, "what came was no hello"))) };
-    let (gate, said) = (Arc::clone(&transfers.gate), hello.clone());
-    let decided = match turn.work(move || gate.admit(remote, &said)).await {
-        Ok(decided) => decided.map(|admission| (hello, admission)),
+    let said = Said { hello, shown };
+    let (gate, decide) = (Arc::clone(&transfers.gate), said.clone());
+    let decided = match turn.work(move || gate.admit(remote, &decide.hello, decide.shown.as_deref())).await {
+        Ok(decided) => decided.map(|admission| (said, admission)),
         // In doubt the answer is no.
         Err(_) => Err(transfers.gate.refuse(remote, "a defect ended the decision")),
     };
@@ -300,13 +318,10 @@ struct Leave<'a> {
     transfers: &'a Transfers,
     changes: watch::Receiver<u64>,
     authorisation: Authorisation,
+    shown: Option<Arc<Introduction>>,
 }
 
-impl<'a> Leave<'a> {
-    fn new(transfers: &'a Transfers, changes: watch::Receiver<u64>, authorisation: Authorisation) -> Self {
-        Self { transfers, changes, authorisation }
-    }
-
+impl Leave<'_> {
     /// Returns when it is to be decided again.
     async fn is_due(&mut self) {
         let fresh_until = self.authorisation.fresh_until();
@@ -326,7 +341,8 @@ impl<'a> Leave<'a> {
         // Nobody is left to say what changes: then nothing stands.
         self.changes.has_changed().map_err(|_| ENDED)?;
         let (gate, authorisation) = (Arc::clone(&self.transfers.gate), self.authorisation.clone());
-        match self.transfers.renewing.work(move || gate.renew(&authorisation)).await {
+        let shown = self.shown.clone();
+        match self.transfers.renewing.work(move || gate.renew(&authorisation, shown.as_deref())).await {
             // What is being sent is from a manifest that was replaced: some of it may have been withdrawn.
             Ok(Ok(renewed)) if renewed.current() != self.authorisation.current() => Err(REVISED),
             Ok(Ok(renewed)) => {

@@ -118,7 +118,8 @@ async fn state(greeted: Greeted, transfers: &Transfers) -> Result<(), Unstated> 
         };
         let (gate, authorisation) = (Arc::clone(&transfers.gate), admission.authorisation.clone());
         let read = transfers.renewing.work(move || -> Result<Option<Statement>, Unstated> {
-            let authorisation = gate.renew(&authorisation).map_err(|_| Unstated::Ended)?;
+            // The holder, for whom nobody acts.
+            let authorisation = gate.renew(&authorisation, None).map_err(|_| Unstated::Ended)?;
             gate.receipts(&authorisation, from).map_err(|error| SendError::Gate(error).into())
         });
         let statement = read.await.map_err(std::io::Error::other)??.ok_or(SendError::NotHolder)?;

@@ -26,6 +26,7 @@ use clavicle_ledger::study::Study;
 use clavicle_ledger::terms::Terms;
 use clavicle_ledger::time::{BlockTime, DAY_MS, LocalTime, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
+use clavicle_letters::credential::Introduction;
 use clavicle_manifest::{
     Attachment, Header, Instance, Manifest, MediaType, Nonce, Series, SignedManifest, StoredDigest, StoredHasher,
     Subtrees, Uid,
@@ -412,7 +413,7 @@ impl Hospital {
 }
 
 impl Gate for Hospital {
-    fn admit(&self, remote: Key, hello: &SignedHello) -> Result<Admission, Reference> {
+    fn admit(&self, remote: Key, hello: &SignedHello, _: Option<&Introduction>) -> Result<Admission, Reference> {
         let authorisation = self
             .view(|view| authorise(view, self.clock(), remote, hello))
             .map_err(|why| self.refusal(why.to_string()))?;
@@ -471,7 +472,7 @@ impl Gate for Hospital {
         Ok(authorisation.grant().is_none().then_some(statement))
     }
 
-    fn renew(&self, authorisation: &Authorisation) -> Result<Authorisation, Reference> {
+    fn renew(&self, authorisation: &Authorisation, _: Option<&Introduction>) -> Result<Authorisation, Reference> {
         self.deciding.send_modify(|deciding| *deciding += 1);
         drop(self.released.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
         let renewed = self.view(|view| authorisation.renew(view, self.clock()));

@@ -25,7 +25,7 @@ use clavicle_letters::code::{self, Code};
 use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::name::quoted;
 use clavicle_letters::pickup::{PickupCode, Question};
-use clavicle_letters::verdict::Verdict;
+use clavicle_letters::verdict::{Verdict, WordOf};
 use clavicle_network::file;
 use clavicle_wallet::patient::{
     Access, AccessRow, Cap, Caps, GrantRequest, HowEnded, Introduced, PickedUp, PickupOutcome,
@@ -398,8 +398,9 @@ pub(super) fn verdict_row(verdict: Option<&Verdict>) -> Value {
     let vouched = verdict.vouched();
     json!({
         "is": verdict.word(), "sentence": verdict.sentence(),
-        "by": vouched.map(|vouched| vouched.practice.as_ref().unwrap_or(&vouched.source_name).as_str()),
-        "by_practice": vouched.is_some_and(|vouched| vouched.practice.is_some()),
+        "by": vouched.map(|vouched| vouched.by().as_str()),
+        "by_practice": vouched.is_some_and(|vouched| matches!(vouched.word, WordOf::Practice(_))),
+        "by_team": vouched.is_some_and(|vouched| matches!(vouched.word, WordOf::Team(_))),
         "source": vouched.map(|vouched| vouched.source.to_string()),
         "role": vouched.map(|vouched| vouched.role.word()),
         "specialty": vouched.map(|vouched| vouched.specialty.as_str()),
