@@ -340,6 +340,13 @@ pub struct OwnCredential {
     pub introduction: Option<Introduction>,
 }
 
+/// When what introduces this recipient was last left for whoever has a card. By the key of the card's mailbox.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct IntroductionLeft {
+    /// When.
+    pub at: Timestamp,
+}
+
 /// How far a grant is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub enum Stage {
@@ -812,6 +819,7 @@ rows! {
     NewsCame, "news", "a letter of another device", 4 + MAX_SEALED_LEN;
     Received, "received", "a grant that was received", 8 * 1024;
     OwnCredential, "credential", "who vouches for this wallet", 64 + Introduction::MAX_LEN;
+    IntroductionLeft, "introduction-left", "when an introduction was left", 8;
 }
 
 /// Who a study is about. By the study's id, as its source told at the pickup; of what was granted by the grant's id, as the granter told: anybody can

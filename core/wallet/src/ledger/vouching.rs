@@ -5,7 +5,9 @@ use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_letters::card::RelayMark;
 use clavicle_letters::credential::Vouching;
-use clavicle_network::message::{MailboxResponse, Query, Request, Response};
+use clavicle_letters::mailbox::{MAX_SEALED_LEN, Mailbox};
+use clavicle_network::message::{Acknowledged, MailboxRequest, MailboxResponse, Query, Request, Response};
+use clavicle_network::swarm::AskError;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::Instant;
@@ -65,6 +67,52 @@ impl Ledger {
             }
         }
         answered
+    }
+
+    /// Leaves something in a mailbox of this wallet's, and then throws away what lay there before: whoever looks
+    /// meanwhile finds one or both. Says how many relays have taken it.
+    pub(crate) async fn replace(&self, mailbox: &Mailbox, key: &SecretKey, sealed: &[u8]) -> usize {
+        let Ok(sealed) = Bytes::<MAX_SEALED_LEN>::new(sealed.to_vec()) else { return 0 };
+        let mut replacing: FuturesUnordered<_> =
+            mailbox.relays.iter().map(|source| self.replace_at(source, (mailbox, key), &sealed)).collect();
+        let mut taken = 0;
+        while let Some(replaced) = replacing.next().await {
+            match replaced {
+                Ok(is_taken) => taken += usize::from(is_taken),
+                Err(error) => debug!(%error, "a relay that keeps a mailbox does not answer"),
+            }
+        }
+        taken
+    }
+
+    async fn replace_at(
+        &self,
+        source: &SourceId,
+        (mailbox, key): (&Mailbox, &SecretKey),
+        sealed: &Bytes<MAX_SEALED_LEN>,
+    ) -> Result<bool, AskError> {
+        let Some(relay) = self.relay(source) else { return Ok(false) };
+        let mut client = self.connect(&relay).await?;
+        let deposit = MailboxRequest::Deposit { mailbox: mailbox.key, token: mailbox.token, sealed: sealed.clone() };
+        let answer = client.ask(Request::Mailbox(Box::new(deposit))).await?;
+        if !matches!(answer, Response::Mailbox(MailboxResponse::Done)) {
+            debug!(?answer, "a relay does not take a message");
+            return Ok(false);
+        }
+        let lies = self.ask_messages(&mut client, *source, key, Ascending::new()).await?;
+        if let Response::Mailbox(MailboxResponse::Messages(messages)) = lies {
+            let before = messages.into_vec().into_iter().filter(|message| message.as_slice() != sealed.as_slice());
+            let mut before: Vec<_> =
+                before.map(|message| Acknowledged(*blake3::hash(message.as_slice()).as_bytes())).collect();
+            before.sort_unstable();
+            before.dedup();
+            if let Ok(before) = Ascending::from_items(before)
+                && !before.is_empty()
+            {
+                self.ask_messages(&mut client, *source, key, before).await?;
+            }
+        }
+        Ok(true)
     }
 
     /// What lies in a mailbox at one relay.

@@ -4,23 +4,27 @@ use std::time::Duration;
 
 use clavicle_ledger::derivation::Branch;
 use clavicle_ledger::encoding::{self, Bytes, Text};
-use clavicle_ledger::key::SecretKey;
+use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
-use clavicle_ledger::time::Timestamp;
-use clavicle_letters::card::Card;
+use clavicle_ledger::time::{HOUR_MS, Timestamp};
+use clavicle_letters::card::{Card, IntroductionBox};
 use clavicle_letters::credential::{CredentialRequest, Introduction, Issuer, SignedCredentialRequest, Vouching};
 use clavicle_letters::introduction;
 use clavicle_letters::mailbox::Mailbox;
 use clavicle_letters::verdict::{ProvenSource, Unverified, Verdict};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::Recipient;
 use crate::error::WalletError;
-use crate::rows::OwnCredential;
+use crate::rows::{IntroductionLeft, KeptCard, OwnCredential, Shown};
 
 /// How long a hospital may take to say its word anew when a card is made.
 const SOON: Duration = Duration::from_secs(5);
+/// How long what introduces a wallet lies as it was left, in milliseconds: half as long as its list is good.
+const RENEWED_MS: u64 = 12 * HOUR_MS;
+/// For how many cards it is left anew at each look.
+const MOST_RENEWED: usize = 16;
 
 /// What others see beside this recipient's name.
 #[derive(Clone, Debug)]
@@ -135,13 +139,64 @@ impl Recipient {
         debug!(?renewed, "what the hospital says of this wallet");
         let Some(introduction) = self.introduction()? else { return Ok(()) };
         let place = card.introduction_box();
-        let Ok(sealed) = introduction::seal(&introduction, &place) else { return Ok(()) };
-        let (key, until) = (place.key.public(), card.expires.timestamp());
-        let lies = Mailbox { key, relays: mailbox.relays.clone(), token: place.token };
-        let relays: Vec<_> = lies.relays.iter().copied().collect();
-        let opened = self.wallet.ledger.keep_mailbox(&place.key, &lies, until).await;
-        let left = self.wallet.ledger.deposit(&relays, key, place.token, &sealed).await;
-        debug!(opened, left, "where a card's credential lies");
+        let lies = Mailbox { key: place.key.public(), relays: mailbox.relays.clone(), token: place.token };
+        let opened = self.wallet.ledger.keep_mailbox(&place.key, &lies, card.expires.timestamp()).await;
+        debug!(opened, "where a card's credential lies");
+        self.leave(&introduction, &mailbox.key, (&place, &lies)).await
+    }
+
+    /// Leaves it in place of what was left before, and remembers when, if a relay has taken it.
+    async fn leave(
+        &self,
+        introduction: &Introduction,
+        card: &Key,
+        (place, lies): (&IntroductionBox, &Mailbox),
+    ) -> Result<(), WalletError> {
+        let Ok(sealed) = introduction::seal(introduction, place) else { return Ok(()) };
+        let left = self.wallet.ledger.replace(lies, &place.key, &sealed).await;
+        debug!(left, "relays have taken what introduces this wallet");
+        if left > 0 {
+            self.wallet.vault.put(card.as_bytes(), &IntroductionLeft { at: self.wallet.now() })?;
+        }
+        Ok(())
+    }
+
+    /// Leaves it anew for whoever has a card that is still good, where the list that was left is not of the last 12
+    /// hours: so a card that was printed stays verified for as long as its owner's device is used once a day. Nobody is
+    /// waited for long.
+    pub(super) async fn renew_introductions(&mut self, cards: &[Shown]) -> Result<(), WalletError> {
+        let now = self.wallet.now();
+        let mut due = Vec::new();
+        for shown in cards.iter().filter(|shown| now <= shown.card.expires) {
+            let left = self.wallet.vault.get::<IntroductionLeft>(shown.card.mailbox.key.as_bytes())?;
+            if left.is_none_or(|left| now.since(left.at) >= RENEWED_MS || now < left.at) {
+                due.push(shown);
+            }
+        }
+        if due.is_empty() || self.introduction()?.is_none() {
+            return Ok(());
+        }
+        let renewed = timeout(SOON, self.renew_credential()).await;
+        debug!(?renewed, "what the hospital says of this wallet");
+        let Some(introduction) = self.introduction()? else { return Ok(()) };
+        let begun = Instant::now();
+        for shown in due.into_iter().take(MOST_RENEWED) {
+            // The others when it is looked next.
+            if begun.elapsed() >= SOON {
+                break;
+            }
+            let KeptCard { mailbox, recipient, .. } = &shown.card;
+            let place = Card::introduction_box_of(&mailbox.key, recipient);
+            let lies = Mailbox { key: place.key.public(), relays: mailbox.relays.clone(), token: place.token };
+            // One whom nobody vouched for when it was shown has no box yet.
+            let has_box = self.wallet.vault.get::<IntroductionLeft>(mailbox.key.as_bytes())?.is_some();
+            if !has_box {
+                let kept = self.wallet.ledger.keep_mailbox(&place.key, &lies, shown.card.expires).await;
+                debug!(kept, "where a card's credential lies");
+            }
+            let left = timeout(SOON, self.leave(&introduction, &mailbox.key, (&place, &lies))).await;
+            left.unwrap_or(Ok(()))?;
+        }
         Ok(())
     }
 }

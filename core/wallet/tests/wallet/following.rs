@@ -38,6 +38,8 @@ use tokio::time::timeout;
 
 use crate::network::{NOW, Network, Told, clock, secret, vouch};
 
+#[path = "cards.rs"]
+mod cards;
 #[path = "mail.rs"]
 mod mail;
 
