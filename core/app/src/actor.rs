@@ -18,7 +18,7 @@ use clavicle_network::transfer::{FetchError, Pace};
 use clavicle_wallet::download::{ATTEMPTS, Control, Downloaded, StudyFetch};
 use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::patient::Patient;
-use clavicle_wallet::recipient::Recipient;
+use clavicle_wallet::recipient::{ActingMember, Recipient};
 use clavicle_wallet::vault::{KeyStore, Vault};
 use clavicle_wallet::{Silence, WalletError};
 use tokio::runtime::Handle;
@@ -139,6 +139,19 @@ impl App {
     ) -> Result<Self, Trouble> {
         let folder = folder.to_owned();
         Ok(Self::start(Owner::Recipient(aside(move || Recipient::open(&folder, &*keys, clock)).await?)))
+    }
+
+    /// Who opens in the name of a practice or a team, by their own recipient's wallet, which is open nowhere else.
+    ///
+    /// # Errors
+    /// [`Trouble`].
+    pub async fn acting_member(
+        folder: &Path,
+        keys: Arc<dyn KeyStore>,
+        clock: fn() -> LocalTime,
+    ) -> Result<ActingMember, Trouble> {
+        let folder = folder.to_owned();
+        aside(move || Recipient::open(&folder, &*keys, clock)?.acting_member()).await
     }
 
     /// Makes a patient's wallet of its words, and says how many studies the ledger has for them;

@@ -11,9 +11,10 @@ use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::about::About;
 use clavicle_letters::card::SignedCard;
-use clavicle_letters::credential::SignedCredentialRequest;
+use clavicle_letters::credential::{Introduction, Role, SignedCredentialRequest};
 use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::invitation::SignedInvitation;
+use clavicle_letters::organisation::MemberWord;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::InvitationId;
 use clavicle_letters::verdict::Verdict;
@@ -26,7 +27,7 @@ use clavicle_wallet::patient::{
     Access, Cap, Caps, Endings, GrantRequest, Granted, Introduced, Look, PickupOutcome, RecoveryOutcome, VetoRow, Way,
     Whose,
 };
-use clavicle_wallet::recipient::OwnStanding;
+use clavicle_wallet::recipient::{ActingMember, OwnStanding, VouchedRow};
 use clavicle_wallet::vault::KeyStore;
 use zeroize::Zeroizing;
 
@@ -294,6 +295,43 @@ commands! {
         hospital: String,
     } -> SignedCredentialRequest;
 
+    /// A practice or a team shows who it is, for those who want to become members.
+    ShowOrganisation {} -> Box<Introduction>;
+
+    /// A recipient asks a practice or a team to vouch for it: what is to be given to it.
+    RequestMembership {
+        /// What the practice or the team showed.
+        organisation: Box<Introduction>,
+    } -> SignedCredentialRequest;
+
+    /// A recipient takes the word of a practice or a team. Whether its cards show it: not where a hospital itself
+    /// vouches.
+    TakeWord {
+        /// The word, as it was given.
+        word: Box<MemberWord>,
+    } -> bool;
+
+    /// A practice or a team vouches for a member: the word to be given, and whether newer lists will be found.
+    VouchForMember {
+        /// What the member asks.
+        request: SignedCredentialRequest,
+        /// What they are.
+        role: Role,
+        /// In what; may be empty.
+        specialty: String,
+        /// For how many days, at most until the hospital's word for the practice or the team ends.
+        days: u64,
+    } -> (Box<MemberWord>, bool);
+
+    /// A practice or a team lists for whom it vouches, and for whom no more.
+    ListVouched {} -> Vec<VouchedRow>;
+
+    /// A practice or a team vouches for somebody no more; and whether a list that says so could be left already.
+    EndVouching {
+        /// The credential's number.
+        number: u64,
+    } -> (VouchedRow, bool);
+
     /// A recipient asks what others see beside its name.
     AskStanding {} -> OwnStanding;
 
@@ -315,6 +353,16 @@ commands! {
         grant: GrantId,
         /// The folder that its files are to be in; without one it stays sealed in the wallet.
         out: Option<PathBuf>,
+    } -> Downloaded;
+
+    /// A practice or a team fetches what it was granted, by one of its members, whom the receipt names.
+    FetchAsMember {
+        /// By which grant.
+        grant: GrantId,
+        /// The folder that its files are to be in; without one it stays sealed in the wallet.
+        out: Option<PathBuf>,
+        /// Who opens it.
+        member: ActingMember,
     } -> Downloaded;
 
     /// A patient says that the keys are not lost, where a hospital was asked to give studies to another wallet.
@@ -410,6 +458,7 @@ impl Command {
         !matches!(
             self,
             Self::ForgetCopy(_)
+                | Self::ListVouched(_)
                 | Self::SetCaps(_)
                 | Self::NameDevice(_)
                 | Self::EndDevice(_)
@@ -425,7 +474,14 @@ impl Command {
 
     /// Whether it goes on beside others once it has begun.
     pub(crate) const fn is_fetch(&self) -> bool {
-        matches!(self, Self::FetchOwn(_) | Self::FetchGranted(_) | Self::OpenOwn(_) | Self::OpenGranted(_))
+        matches!(
+            self,
+            Self::FetchOwn(_)
+                | Self::FetchGranted(_)
+                | Self::FetchAsMember(_)
+                | Self::OpenOwn(_)
+                | Self::OpenGranted(_)
+        )
     }
 
     /// Whether it is stopped for what goes before others, and begun again afterwards: nobody is asked for
@@ -453,6 +509,7 @@ impl Command {
                 | Self::ReadInbox(_)
                 | Self::FetchOwn(_)
                 | Self::FetchGranted(_)
+                | Self::FetchAsMember(_)
                 | Self::OpenOwn(_)
                 | Self::OpenGranted(_)
         )

@@ -13,7 +13,7 @@ use clavicle_wallet::download::{Control, Downloaded, StudyFetch};
 use clavicle_wallet::ledger::Woken;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{Found, Moved, OwnStudy, Patient, Shared, VetoRow};
-use clavicle_wallet::recipient::{CopyState, FoundAgain, Granted, Recipient};
+use clavicle_wallet::recipient::{ActingMember, CopyState, FoundAgain, Granted, Recipient};
 use tokio::time::timeout;
 
 use crate::command::{
@@ -93,6 +93,7 @@ impl Owner {
                 let granted = recipient.granted(&of.begin)?;
                 Ok(Done::OpenGranted(granted_opened(recipient, &granted, Brought::after(fetched))?))
             }
+            (Self::Recipient(_), Command::FetchAsMember(_)) => fetched.map(Done::FetchAsMember),
             (Self::Recipient(_), _) => fetched.map(Done::FetchGranted),
             (Self::Patient(_), _) => fetched.map(Done::FetchOwn),
         }
@@ -273,11 +274,18 @@ async fn of_a_patient(
         | Command::AnswerInvitation(_)
         | Command::LookForOpening(_)
         | Command::RequestCredential(_)
+        | Command::ShowOrganisation(_)
+        | Command::RequestMembership(_)
+        | Command::TakeWord(_)
+        | Command::VouchForMember(_)
+        | Command::ListVouched(_)
+        | Command::EndVouching(_)
         | Command::AskStanding(_)
         | Command::ReadInbox(_)
         | Command::FindGranted(_)
         | Command::FetchCredential(_)
         | Command::FetchGranted(_)
+        | Command::FetchAsMember(_)
         | Command::OpenGranted(_) => {
             return Err(WalletError::OtherKind { is: "patient", needed: "recipient" });
         }
@@ -375,6 +383,17 @@ async fn of_a_recipient(
             Done::LookForOpening(AnswerRow::of(&recipient.look_for_opening(of.invitation).await?))
         }
         Command::RequestCredential(of) => Done::RequestCredential(recipient.request_credential(&of.hospital).await?),
+        Command::ShowOrganisation(_) => Done::ShowOrganisation(Box::new(recipient.organisation().await?)),
+        Command::RequestMembership(of) => {
+            Done::RequestMembership(recipient.request_membership(&of.organisation).await?)
+        }
+        Command::TakeWord(of) => Done::TakeWord(recipient.take_word(&of.word).await?),
+        Command::VouchForMember(of) => {
+            let (word, is_left) = recipient.vouch(&of.request, (of.role, &of.specialty), of.days).await?;
+            Done::VouchForMember((Box::new(word), is_left))
+        }
+        Command::ListVouched(_) => Done::ListVouched(recipient.vouched()?),
+        Command::EndVouching(of) => Done::EndVouching(recipient.end_vouching(of.number).await?),
         Command::AskStanding(_) => Done::AskStanding(recipient.standing().await?),
         Command::FindGranted(_) => {
             let FoundAgain { cards, granted, unreadable, devices, unread } =
@@ -386,7 +405,12 @@ async fn of_a_recipient(
         Command::ReadInbox(_) => Done::ReadInbox(read_inbox(recipient, control).await?),
         Command::FetchGranted(of) => {
             let granted = recipient.granted(&of.grant.to_string())?;
-            return Ok(Step::Fetch(begin_granted(recipient, &granted, failed, of.out.as_deref()).await?));
+            return Ok(Step::Fetch(begin_granted(recipient, &granted, failed, (of.out.as_deref(), None)).await?));
+        }
+        Command::FetchAsMember(of) => {
+            let granted = recipient.granted(&of.grant.to_string())?;
+            let how = (of.out.as_deref(), Some(&of.member));
+            return Ok(Step::Fetch(begin_granted(recipient, &granted, failed, how).await?));
         }
         Command::CheckWords(of) => Done::CheckWords(recipient.check_words(&of.words)?),
         Command::ShowWords(of) => Done::ShowWords(recipient.words(&*of.keys)?),
@@ -399,7 +423,7 @@ async fn of_a_recipient(
             };
             let brought = match brought {
                 Some(brought) => brought,
-                None => match begin_granted(recipient, &granted, failed, None).await {
+                None => match begin_granted(recipient, &granted, failed, (None, None)).await {
                     Ok(fetch) => return Ok(Step::Fetch(fetch)),
                     Err(error) => Brought::after(Err(error)),
                 },
@@ -444,12 +468,12 @@ async fn begin_granted(
     recipient: &mut Recipient,
     granted: &Granted,
     failed: Option<Failed>,
-    out: Option<&Path>,
+    (out, member): (Option<&Path>, Option<&ActingMember>),
 ) -> Result<StudyFetch, WalletError> {
     if let Some((fetch, error)) = failed {
         recipient.fetch_failed(granted, &fetch, error).await?;
     }
-    recipient.begin_fetch(granted, out).await
+    recipient.begin_fetch_as(granted, out, member).await
 }
 
 /// What was granted, and what is there of it. Before it is said that nothing was granted, or not any more, what came

@@ -43,7 +43,7 @@ pub const MAX_CREDENTIAL_DAYS: u64 = 731;
 pub const MAX_ENDED: usize = 1_024;
 
 /// Who vouches.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
 pub enum Issuer {
     /// A source, by its operational key.
     Source(SourceId),
@@ -262,6 +262,12 @@ impl SignedCredential {
 }
 
 impl EndedCredentials {
+    /// Whether it says that this credential has ended.
+    #[must_use]
+    pub fn names(&self, number: CredentialNumber) -> bool {
+        number < self.before || self.ended.find(&number).is_some()
+    }
+
     /// Signs it with the issuer's key.
     #[must_use]
     pub fn sign(self, chain: &ChainId, key: &SecretKey) -> SignedEndedCredentials {

@@ -1,19 +1,19 @@
-//! What stands behind a card, as it lies at a relay: an [`Introduction`], sealed to whoever has the card.
+//! What stands behind a card, as it lies at a relay: an [`Introduction`](crate::credential::Introduction), sealed to
+//! whoever has the card; and the news of a practice or a team, sealed to its members.
 
-use clavicle_ledger::encoding::{self, Wire as _};
+use clavicle_ledger::encoding::{self, Wire};
 
 use crate::card::IntroductionBox;
-use crate::credential::Introduction;
 use crate::identity::RecipientError;
 use crate::seal::{decrypt, encrypt};
 
 const LENGTH_LEN: usize = 4;
 
-/// Seals it for whoever has the card. It has one of the sizes that every sealed letter has.
+/// Seals it for whoever has the card, or was given the place. It has one of the sizes that every sealed letter has.
 ///
 /// # Errors
 /// [`RecipientError`], for one card in more than there ever will be.
-pub fn seal(introduction: &Introduction, of: &IntroductionBox) -> Result<Vec<u8>, RecipientError> {
+pub fn seal<T: Wire>(introduction: &T, of: &IntroductionBox) -> Result<Vec<u8>, RecipientError> {
     let bytes = encoding::encode(introduction);
     let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
     let mut plain = [&length[..], &bytes].concat();
@@ -23,10 +23,10 @@ pub fn seal(introduction: &Introduction, of: &IntroductionBox) -> Result<Vec<u8>
 /// Opens what lies in a box; nothing, where it is none. What it says is still to be judged: anybody who has the card
 /// can leave something there.
 #[must_use]
-pub fn open(sealed: &[u8], of: &IntroductionBox) -> Option<Introduction> {
+pub fn open<T: Wire>(sealed: &[u8], of: &IntroductionBox) -> Option<T> {
     let plain = decrypt(sealed, &of.identity).ok()?;
     let (length, rest) = plain.split_first_chunk::<LENGTH_LEN>()?;
-    let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= Introduction::MAX_LEN)?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok().filter(|length| *length <= T::MAX_LEN)?;
     encoding::decode(rest.get(..length)?).ok()
 }
 
@@ -38,7 +38,7 @@ mod tests {
     use super::*;
     use crate::card::Card;
     use crate::credential::tests::{introduced, mercy};
-    use crate::credential::{CredentialNumber, EndedCredentials, Issuer, MAX_ENDED};
+    use crate::credential::{CredentialNumber, EndedCredentials, Introduction, Issuer, MAX_ENDED};
     use crate::identity::Identity;
     use crate::mailbox::MAX_SEALED_LEN;
     use crate::seal::SIZES;
@@ -54,15 +54,15 @@ mod tests {
         let sealed = seal(&introduced(), &place(1)).unwrap();
         assert!(SIZES.contains(&sealed.len()));
         assert_eq!(open(&sealed, &place(1)), Some(introduced()));
-        assert_eq!(open(&sealed, &place(2)), None);
+        assert_eq!(open::<Introduction>(&sealed, &place(2)), None);
         for at in (0..sealed.len()).step_by(5) {
             let mut altered = sealed.clone();
             altered[at] ^= 1;
-            assert_eq!(open(&altered, &place(1)), None, "byte {at}");
+            assert_eq!(open::<Introduction>(&altered, &place(1)), None, "byte {at}");
         }
-        assert_eq!(open(&[], &place(1)), None);
+        assert_eq!(open::<Introduction>(&[], &place(1)), None);
         let junk = encrypt(&place(1).identity.recipient().to_age().unwrap(), &mut vec![0xff; 40]);
-        assert_eq!(open(&junk, &place(1)), None);
+        assert_eq!(open::<Introduction>(&junk, &place(1)), None);
     }
 
     #[test]

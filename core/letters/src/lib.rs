@@ -8,6 +8,7 @@
 //! | [`card`] | who a recipient is, which keys it fetches with, where messages reach it |
 //! | [`credential`] | an organisation's word on who somebody is, and what it has ended |
 //! | [`introduction`] | a credential as it lies at a relay, for whoever has the card |
+//! | [`organisation`] | what a practice or a team gives its members, and renews |
 //! | [`verdict`] | whether anybody vouches for a name: what stands beside it everywhere |
 //! | [`membership`] | whether whoever acts for a team or a practice is one for whom it vouches: what a source asks |
 //! | [`name`] | a name as it is shown, so that it fools nobody |
@@ -69,6 +70,7 @@ pub mod mailbox;
 pub mod membership;
 pub mod name;
 pub mod news;
+pub mod organisation;
 pub mod pickup;
 pub mod random;
 pub mod seal;

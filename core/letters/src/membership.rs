@@ -10,14 +10,17 @@
 //! grantee's key alone opens nothing, so whoever was a member and kept it is nobody; and who is a member and shows no
 //! list of the last day is one whom nobody vouches for.
 
+use std::collections::BTreeMap;
+
 use clavicle_ledger::authorise::{MemberSignature, SignedHello};
 use clavicle_ledger::encoding;
 use clavicle_ledger::id::ChainId;
 use clavicle_ledger::key::Key;
+use clavicle_ledger::receipt::Opening;
 use clavicle_ledger::time::Timestamp;
 
-use crate::credential::Introduction;
-use crate::verdict::{ProvenSource, Verdict, Vouched};
+use crate::credential::{Introduction, Issuer, Role, SignedCredential, SignedEndedCredentials, Vouching};
+use crate::verdict::{Ended, ProvenSource, Verdict, Vouched};
 
 /// Why somebody may not act for a team or a practice: for the source's operator, never for whoever was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +41,56 @@ pub enum NotAMember {
     /// The word does not count.
     #[error("who acts for the team or practice: {}", .0.sentence())]
     NotVouched(Box<Verdict>),
+}
+
+/// What the team or the practice with the key `members_of` said of whoever opened something, by the credential in the
+/// receipt; nothing, where that is no word of its about them. Whether it had ended by then the source has judged.
+#[must_use]
+pub fn role_in(chain: &ChainId, members_of: &Key, opening: &Opening) -> Option<Role> {
+    let actor = opening.opened.actor.as_ref()?;
+    let signed: SignedCredential = encoding::decode(actor.credential.as_slice()).ok()?;
+    let credential = &signed.credential;
+    let is_theirs = signed.is_by(chain, members_of)
+        && matches!(credential.by, Issuer::Practice(key) | Issuer::Team(key) if key == *members_of);
+    let is_about = opening.member == Some(credential.person) && credential.name.as_str() == actor.name.as_str();
+    (is_theirs && is_about).then_some(credential.role)
+}
+
+/// The newest lists that were shown by members whose word counted, of each issuer: once one was shown, an older one hides
+/// nothing any more. In memory; after a start a list of the last day is good again.
+#[derive(Debug, Default)]
+pub struct NewestLists(BTreeMap<Issuer, SignedEndedCredentials>);
+
+/// Of how many issuers lists are remembered.
+const MAX_LISTS: usize = 1_024;
+
+impl NewestLists {
+    /// Checks that no list that was shown before names what is shown now, and remembers what is newer. Only for what
+    /// [`Introduction::check_member`] has let pass; `operational` is the key of the source at the chain's begin.
+    ///
+    /// # Errors
+    /// [`NotAMember::NotVouched`].
+    pub fn check(&mut self, chain: &ChainId, shown: &Introduction, operational: &Key) -> Result<(), NotAMember> {
+        let organisation = shown.first.credential.credential.person;
+        let links = [(&shown.first, *operational)].into_iter();
+        for (link, signer) in links.chain(shown.second.as_ref().map(|second| (second, organisation))) {
+            let Vouching { credential, ended } = link;
+            let known = self.0.get(&ended.list.by);
+            if let Some(known) = known.filter(|known| known.list.number > ended.list.number) {
+                // Of a key that was replaced it is no list any more.
+                if known.list.names(credential.credential.number) && known.is_by(chain, &signer) {
+                    return Err(NotAMember::NotVouched(Box::new(Verdict::Ended(Ended::ByIssuer))));
+                }
+                continue;
+            }
+            self.0.insert(ended.list.by, ended.clone());
+            if self.0.len() > MAX_LISTS {
+                let oldest = self.0.iter().min_by_key(|(_, list)| list.list.at).map(|(by, _)| *by);
+                oldest.and_then(|by| self.0.remove(&by));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl Introduction {
@@ -87,8 +140,9 @@ impl Introduction {
 mod tests {
     use clavicle_ledger::authorise::{Actor, Claim, Hello};
     use clavicle_ledger::encoding::{Bytes, Text};
-    use clavicle_ledger::id::{SourceId, StudyId};
+    use clavicle_ledger::id::{ManifestRoot, SourceId, StudyId};
     use clavicle_ledger::key::SecretKey;
+    use clavicle_ledger::receipt::Entry;
     use clavicle_ledger::source::Source;
     use clavicle_ledger::time::DAY_MS;
 
@@ -96,8 +150,8 @@ mod tests {
     use crate::card::tests::CHAIN;
     use crate::credential::tests::{MERCY, NOW, introduced, mercy, rossi};
     use crate::credential::{EndedCredentials, MAX_LIST_AGE_MS};
+    use crate::verdict::Unverified;
     use crate::verdict::tests::{of_a_practice, of_a_team, practice, row};
-    use crate::verdict::{Ended, Unverified};
 
     fn team() -> Key {
         practice().public()
@@ -163,6 +217,36 @@ mod tests {
         assert_eq!(why(&forged, &row(), NOW.plus(DAY_MS / 2)), unverified(Unverified::NoList));
     }
 
+    /// Attack: a removed member shows the list of before, and another member the newer one.
+    #[test]
+    fn an_older_list_hides_nothing_that_a_newer_one_has_shown() {
+        let mut lists = NewestLists::default();
+        let key = mercy().public();
+        assert_eq!(lists.check(&CHAIN, &of_a_team(), &key), Ok(()));
+        // Somebody else of the team, with a list that ends number 7.
+        let mut other = of_a_team();
+        let second = other.second.as_mut().unwrap();
+        second.credential.credential.number = crate::credential::CredentialNumber(8);
+        let by = second.ended.list.by;
+        let newer = EndedCredentials { number: 2, ..crate::credential::tests::list(by, &[7]) };
+        second.ended = newer.clone().sign(&CHAIN, &practice());
+        assert_eq!(lists.check(&CHAIN, &other, &key), Ok(()));
+        let ended = Err(NotAMember::NotVouched(Box::new(Verdict::Ended(Ended::ByIssuer))));
+        assert_eq!(lists.check(&CHAIN, &of_a_team(), &key), ended);
+        assert_eq!(lists.check(&CHAIN, &other, &key), Ok(()));
+        // A practice is somebody else, though it has the same key and the same number.
+        assert_eq!(lists.check(&CHAIN, &of_a_practice(), &key), Ok(()));
+        // What a key of before has signed is no list.
+        let mut forged = NewestLists::default();
+        second_list(&mut other, newer.sign(&CHAIN, &rossi()));
+        assert_eq!(forged.check(&CHAIN, &other, &key), Ok(()), "which `check_member` does not let pass");
+        assert_eq!(forged.check(&CHAIN, &of_a_team(), &key), Ok(()));
+    }
+
+    fn second_list(of: &mut Introduction, list: SignedEndedCredentials) {
+        of.second.as_mut().unwrap().ended = list;
+    }
+
     /// Attack: a list of before the end is shown for ever, the team's own or the hospital's.
     #[test]
     fn a_list_older_than_a_day_lets_no_member_act() {
@@ -196,6 +280,21 @@ mod tests {
         let mut ended = of_a_team();
         ended.first.ended = crate::credential::tests::list(ended.first.ended.list.by, &[7]).sign(&CHAIN, &mercy());
         assert_eq!(why(&ended, &row(), NOW), Some(Verdict::Ended(Ended::Practice)));
+    }
+
+    #[test]
+    fn a_receipt_says_what_the_team_said_of_whoever_opened() {
+        let (shown, grantee) = (of_a_team(), SecretKey::from_bytes(&[80; 32]));
+        let receipt = |name: &str, person: &SecretKey| {
+            let hello = hello(&shown, name).sign(&CHAIN, &grantee).with_member(&CHAIN, person);
+            let entry = Entry::opens(&CHAIN, grantee.public(), &hello, (0, ManifestRoot::from_bytes([5; 32])));
+            entry.opening().unwrap().clone()
+        };
+        let opening = receipt("Dr Rossi", &rossi());
+        assert_eq!(role_in(&CHAIN, &team(), &opening), Some(Role::Nurse));
+        assert_eq!(role_in(&CHAIN, &grantee.public(), &opening), None, "another team's word");
+        assert_eq!(role_in(&CHAIN, &team(), &receipt("Dr Bianchi", &rossi())), None);
+        assert_eq!(role_in(&CHAIN, &team(), &receipt("Dr Rossi", &SecretKey::from_bytes(&[81; 32]))), None);
     }
 
     /// Attack: another's credential, name or key in the hello than in what is shown beside it.

@@ -301,7 +301,7 @@ fn check_link(chain: &ChainId, link: &Vouching, key: &Key, now: Timestamp) -> Re
     let SignedEndedCredentials { list, .. } = ended;
     let is_list = list.by == *by && ended.is_by(chain, key);
     // That it was ended stays true.
-    if is_list && (list.ended.find(number).is_some() || *number < list.before) {
+    if is_list && list.names(*number) {
         return Err(NotVouched::Ended(Ended::ByIssuer));
     }
     if now >= *until {
@@ -363,6 +363,12 @@ impl Verdict {
             Self::Changed(changed) => changed.now.as_ref(),
             Self::Unverified(_) | Self::Ended(_) => None,
         }
+    }
+
+    /// Whether a hospital says that it is a team: then each opening is one of its members'.
+    #[must_use]
+    pub fn is_team(&self) -> bool {
+        self.vouched().is_some_and(|vouched| vouched.role == Role::Team && vouched.word == WordOf::Source)
     }
 
     /// The same, some time later, by what was known then: a credential's time may be over meanwhile.

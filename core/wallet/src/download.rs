@@ -16,6 +16,7 @@ use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_letters::credential::Introduction;
 use clavicle_manifest::{Altered, Change, Comparison, Received, Uid};
 use clavicle_network::endpoint::{Remote, bind_towards};
 use clavicle_network::pack::Pack;
@@ -54,6 +55,8 @@ pub(crate) struct Download {
     pub(crate) claim: Claim,
     /// Who acts.
     pub(crate) actor: Option<Actor>,
+    /// The key of the member of a practice or a team who acts, and what introduces them.
+    pub(crate) member: Option<(SecretKey, Introduction)>,
     /// Where to be told what becomes of the study.
     pub(crate) reach: Option<Reach>,
 }
@@ -203,7 +206,8 @@ impl StudyFetch {
 
     /// Connects to the source, is let in, and verifies what is offered.
     pub(crate) async fn knock(&self) -> Result<(Endpoint, Verified), WalletError> {
-        let Download { study, source, remote, operational, record, claim, actor, reach } = self.download.clone();
+        let Download { study, source, remote, operational, record, claim, actor, member, reach } =
+            self.download.clone();
         let grant = match &claim {
             Claim::Holder => None,
             Claim::Grant { grant, .. } => Some(*grant),
@@ -216,7 +220,11 @@ impl StudyFetch {
         let endpoint = bind_towards(&self.key, to).await?;
         let at = (self.clock)().0;
         let hello = Hello { actor, resumes, ..Hello::new(source, study, claim, at) }.sign(&self.chain, &self.key);
-        let fetch = transfer::connect(&endpoint, &remote, &hello).await?;
+        let (hello, shown) = match member {
+            None => (hello, None),
+            Some((key, shown)) => (hello.with_member(&self.chain, &key), Some(shown)),
+        };
+        let fetch = transfer::connect_as(&endpoint, &remote, &hello, shown.as_ref()).await?;
         let mut verified = fetch.verify(&self.chain, study, &record, &operational, &self.key)?;
         // Before anything is asked for: what was counted is not lost.
         if let (Some(grant), Some(opening)) = (grant, verified.receipt().receipt.entry.opening()) {
@@ -283,7 +291,7 @@ impl StudyFetch {
         let (endpoint, mut verified) = tokio::select! {
             biased;
             () = control.ends() => return Err(FetchError::Cancelled.into()),
-            verified = self.knock() => verified?,
+            verified = Box::pin(self.knock()) => verified?,
         };
         let offer = verified.offer().clone();
         let listing = &offer.manifest;

@@ -18,6 +18,7 @@ use clavicle_letters::card::CardError;
 use clavicle_letters::credential::CredentialRequestError;
 use clavicle_letters::grant_code::GrantCodeError;
 use clavicle_letters::invitation::InvitationError;
+use clavicle_letters::name::NameDoubt;
 use clavicle_letters::seal::SealError;
 use clavicle_letters::verdict::Unverified;
 use clavicle_manifest::VerifyError;
@@ -182,6 +183,42 @@ pub enum WalletError {
     /// A file that is no introduction of this wallet's.
     #[error("what was given does not introduce this wallet: {0}")]
     NotIntroduced(Unverified),
+    /// Not an organisation.
+    #[error(
+        "this wallet is no practice's and no team's: a hospital has to vouch for it as one first (clavicle recipient request-credential)"
+    )]
+    NoOrganisation,
+    /// An organisation that nobody vouches for now.
+    #[error("this wallet cannot vouch for anybody now, and nobody opens anything in its name: {0}")]
+    OrganisationNotVouchedFor(String),
+    /// Somebody else's organisation, for which nobody vouches.
+    #[error("no hospital vouches for it as a practice or a team, so that its word would be worth nothing: {0}")]
+    OtherOrganisation(String),
+    /// An organisation of an organisation.
+    #[error("a practice or a team vouches for persons, and for no practice and no team")]
+    NotAPerson,
+    /// A name that would fool somebody.
+    #[error(
+        "nobody is vouched for under this name: {0}. Have another request written, under the name as it is spelled"
+    )]
+    DoubtfulName(NameDoubt),
+    /// Too many members.
+    #[error("so many members, {0}, are vouched for that no more are")]
+    TooManyMembers(usize),
+    /// Too many that were ended.
+    #[error(
+        "so many credentials, {0}, were ended before their time was over that no more can be: vouch for a shorter time"
+    )]
+    TooManyEnded(usize),
+    /// No such member.
+    #[error("no credential that is in force has the number {0}; see `clavicle recipient vouched`")]
+    NoMember(u64),
+    /// A team's grant, and nobody who opens it.
+    #[error("this was granted to a team, whose members open it, each by name: say who you are (--as FOLDER)")]
+    MemberNeeded,
+    /// No member.
+    #[error("this wallet does not vouch for whoever would open it, or no more: see `clavicle recipient vouched`")]
+    NotAMember,
     /// See [`CredentialRequestError`].
     #[error(transparent)]
     CredentialRequest(#[from] CredentialRequestError),
@@ -404,6 +441,8 @@ pub enum OwnText {
     Name,
     /// What a card asks for.
     Wish,
+    /// In what a member is somebody.
+    Specialty,
 }
 
 impl fmt::Display for OwnText {
@@ -411,6 +450,7 @@ impl fmt::Display for OwnText {
         f.write_str(match self {
             Self::Name => "the name",
             Self::Wish => "the wish",
+            Self::Specialty => "the specialty",
         })
     }
 }
@@ -452,6 +492,7 @@ impl WalletError {
             Self::Genesis(_) | Self::OtherNetwork | Self::NoSource => "network",
             Self::Unusable { what: OwnText::Name, .. } => "name",
             Self::Unusable { what: OwnText::Wish, .. } => "wish",
+            Self::Unusable { what: OwnText::Specialty, .. } => "credential",
             Self::OtherKind { .. } => "kind",
             Self::NoMoreKeys => "keys",
             Self::OtherWords(_) | Self::NoNewWords => "words",
@@ -486,7 +527,16 @@ impl WalletError {
             | Self::NobodyAsked
             | Self::NotVouchedFor(_)
             | Self::NotIntroduced(_)
+            | Self::NoOrganisation
+            | Self::OrganisationNotVouchedFor(_)
+            | Self::OtherOrganisation(_)
+            | Self::NotAPerson
+            | Self::DoubtfulName(_)
+            | Self::TooManyMembers(_)
+            | Self::TooManyEnded(_)
+            | Self::NoMember(_)
             | Self::CredentialRequest(_) => "credential",
+            Self::MemberNeeded | Self::NotAMember => "member",
             Self::Unfinished(_) => "unfinished",
             Self::Seal(_) | Self::NotDelivered | Self::NoMailbox => "mailbox",
             Self::OwnDevice => "device",

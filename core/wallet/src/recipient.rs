@@ -4,6 +4,7 @@ mod cards;
 mod credential;
 mod fetching;
 mod mail;
+mod organisation;
 mod restore;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ use crate::wallet::{Kind, Wallet, damaged};
 pub use self::credential::OwnStanding;
 pub use self::fetching::CopyState;
 pub use self::mail::Mail;
+pub use self::organisation::{ActingMember, VouchedRow};
 pub use self::restore::FoundAgain;
 
 /// The longest that a card is good, in days: mailboxes are kept no longer.

@@ -15,12 +15,13 @@ use clavicle_ledger::time::{BlockTime, Height, Timestamp};
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
 use clavicle_letters::about::About;
 use clavicle_letters::card::{MAX_CARD_RELAYS, MAX_GRANTEES, SignedCard, TOLERANCE_MS};
-use clavicle_letters::credential::{Introduction, Issuer};
+use clavicle_letters::credential::{Credential, Introduction, Issuer, SignedCredential};
 use clavicle_letters::identity::{Identity, Recipient};
 use clavicle_letters::invitation::{Answer, CheckedAnswer, SignedInvitation};
 use clavicle_letters::letter::Notice;
 use clavicle_letters::mailbox::{MAX_SEALED_LEN, Mailbox};
 use clavicle_letters::news::Here;
+use clavicle_letters::organisation::NewsPlace;
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::{InvitationId, Nonce};
 use clavicle_letters::verdict::{Unverified, Verdict};
@@ -338,6 +339,37 @@ pub struct OwnCredential {
     pub of: Issuer,
     /// What they gave, with the newest list.
     pub introduction: Option<Introduction>,
+}
+
+/// Where the practice or the team leaves its newest lists that vouches for this recipient. One row.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct NewsOf {
+    /// Where.
+    pub place: NewsPlace,
+}
+
+/// Somebody for whom this practice or team vouches, or did. By the credential's number, its high byte first.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Member {
+    /// The word, which is signed when it is needed.
+    pub credential: Credential,
+    /// When it was ended, if it was.
+    pub ended: Option<Timestamp>,
+}
+
+/// What a practice or a team keeps of itself. One row.
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
+pub struct Organisation {
+    /// When its record began: whatever is older has ended.
+    pub began: Timestamp,
+    /// The number of its newest list.
+    pub lists: u64,
+    /// Where its newest lists are left, once that is anywhere.
+    pub news: Option<NewsPlace>,
+    /// Until when they are kept there.
+    pub kept_until: Timestamp,
+    /// When they were last left.
+    pub left: Option<Timestamp>,
 }
 
 /// When what introduces this recipient was last left for whoever has a card. By the key of the card's mailbox.
@@ -820,6 +852,9 @@ rows! {
     Received, "received", "a grant that was received", 8 * 1024;
     OwnCredential, "credential", "who vouches for this wallet", 64 + Introduction::MAX_LEN;
     IntroductionLeft, "introduction-left", "when an introduction was left", 8;
+    NewsOf, "news-of", "where a practice's or a team's news are", 256;
+    Member, "member", "a member of a practice or a team", SignedCredential::MAX_LEN + 9;
+    Organisation, "organisation", "what a practice or a team keeps", 512;
 }
 
 /// Who a study is about. By the study's id, as its source told at the pickup; of what was granted by the grant's id, as the granter told: anybody can

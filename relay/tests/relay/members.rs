@@ -179,6 +179,19 @@ fn a_removed_member_with_the_teams_shared_key_is_refused() {
     let mut removed = before.clone();
     removed.second.as_mut().unwrap().ended = scene.ended(Issuer::Team(team().public()), &team(), &[3, 7]);
     assert!(scene.said(&removed).contains("credential ended: whoever vouched for this name does so no more"));
+    // Once that was shown, by whomever, the list of before hides it no more.
+    let mut other = scene.member();
+    let second = other.second.as_mut().unwrap();
+    let number = CredentialNumber(8);
+    second.credential = Credential { number, ..second.credential.credential.clone() }.sign(&scene.chain(), &team());
+    second.ended = removed.second.as_ref().unwrap().ended.clone();
+    assert_eq!(scene.said(&before), LET_IN);
+    second.ended = {
+        let list = &second.ended.list;
+        EndedCredentials { number: list.number + 1, ..list.clone() }.sign(&scene.chain(), &team())
+    };
+    assert_eq!(scene.said(&other), LET_IN);
+    assert!(scene.said(&before).contains("credential ended: whoever vouched for this name does so no more"));
     // The list of before goes for a day, and is then none; one that they wrote themselves never was.
     happens(&scene.mercy, DAY_MS + 1, Vec::new());
     scene.confirm(2);

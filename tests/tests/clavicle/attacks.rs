@@ -68,7 +68,7 @@
 //! | a PDF loops, nests, or is a country wide, and takes whoever looks at it down | `core/sandbox/tests/worker/pdf.rs` |
 //! | somebody else's credential beside a card; one whose time is over; one that was ended, with whatever list; a list of before the end, shown for ever | `core/letters/src/verdict.rs` |
 //! | the word of a hospital that is suspended or was taken over; a key that was stolen and replaced signs on; a member vouches for somebody | `core/letters/src/verdict.rs` |
-//! | a removed member opens with the team's shared key, an old list, another team's credential, or for a team of a suspended hospital | `relay/tests/relay/members.rs`, `core/letters/src/membership.rs` |
+//! | a removed member opens with the team's shared key, an old list, another team's credential, or for a team of a suspended hospital | `relay/tests/relay/members.rs`, `core/letters/src/membership.rs`; `only_members_open_…` |
 //! | a name that says it is verified, draws over what stands beside it, or looks like one that is known | `core/letters/src/name.rs`, `verdict.rs`; `somebody_is_let_in_as_who_they_are_not` |
 //! | the record of whom a hospital has ended is lost, and they are vouched for again | `relay/src/credentials.rs` |
 //! | a passphrase of one letter seals a new vault | `core/wallet/src/vault/tests.rs` |
@@ -90,4 +90,5 @@ mod an_older_copy_of_a_wallet_is_put_back;
 mod another_user_of_the_machine_reads_what_a_relay_or_a_wallet_keeps;
 mod bytes_that_no_honest_peer_sends_come_to_every_listener;
 mod somebody_is_let_in_as_who_they_are_not;
+mod somebody_opens_for_a_team_who_is_no_member;
 mod two_hospitals_overwrite_each_others_images;

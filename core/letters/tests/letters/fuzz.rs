@@ -10,13 +10,13 @@ use clavicle_letters::credential::{Introduction, SignedCredentialRequest};
 use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::letter::{Content, Letter};
+use clavicle_letters::organisation::{MemberWord, OrganisationNews};
 use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::seal;
 
 use crate::hostile::{MAX_RESIDENT_KIB, feed, peak_kib, rounds, said};
 use crate::vectors::{
-    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, named, news, notice, opened,
-    pickup, recipient, reissued,
+    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, member_word, named, news, notice, opened, organisation_news, pickup, recipient, reissued,
 };
 
 fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
@@ -46,6 +46,9 @@ fn introductions() {
     feed("introduction", &[encoding::encode(&introduction())], accepts_only_what_it_gives_back::<Introduction>);
     let request = [encoding::encode(&credential_request())];
     feed("credential's request", &request, accepts_only_what_it_gives_back::<SignedCredentialRequest>);
+    feed("member's word", &[encoding::encode(&member_word())], accepts_only_what_it_gives_back::<MemberWord>);
+    let news = [encoding::encode(&organisation_news())];
+    feed("organisation's news", &news, accepts_only_what_it_gives_back::<OrganisationNews>);
 }
 
 #[test]

@@ -31,6 +31,7 @@ use clavicle_letters::invitation::{Answer, Invitation, SignedInvitation};
 use clavicle_letters::letter::{Content, GrantLetter, Letter, Notice, NoticeCounts, Reissued};
 use clavicle_letters::mailbox::{Mailbox, Token};
 use clavicle_letters::news::{GrantMade, HeldStudy, Here, News, NewsItem};
+use clavicle_letters::organisation::{MemberWord, NewsPlace, OrganisationNews};
 use clavicle_letters::pickup::{PickupCode, Question, Ticket};
 use clavicle_letters::seal;
 use clavicle_letters::transcript::Nonce;
@@ -87,6 +88,18 @@ pub(crate) fn introduction() -> Introduction {
         first: vouching(source, secret(41).public(), "Lake practice", Role::Practice, &secret(50)),
         second: Some(vouching(by, secret(40).public(), "Dr Rossi", Role::Physician, &secret(41))),
     }
+}
+
+/// The practice's word as the member is given it.
+pub(crate) fn member_word() -> MemberWord {
+    let relays = Ascending::from_items(vec![SourceId::from_bytes([4; 32])]).unwrap();
+    MemberWord { introduction: introduction(), news: NewsPlace { seed: [9; 32], relays } }
+}
+
+/// What the practice leaves for all members.
+pub(crate) fn organisation_news() -> OrganisationNews {
+    let Introduction { first, second } = introduction();
+    OrganisationNews { first, ended: second.unwrap().ended }
 }
 
 /// The request for it.
@@ -292,6 +305,8 @@ fn what_is_signed_and_shown_is_as_on_disk() {
     }
     text += &line("introduction", &introduction(), "");
     text += &line("credential_request", &credential_request(), "");
+    text += &line("member_word", &member_word(), "");
+    text += &line("organisation_news", &organisation_news(), "");
     text += &line("pickup", &pickup(), &code::to_text(&pickup()));
     text += &line("identity", &recipient(), &recipient().recipient().to_string());
     text += &line("letter", &letter(), "");

@@ -32,6 +32,8 @@ use crate::places::{Account, Fair, Place, REPLACED};
 
 /// How long whoever connected may take to say something.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long what is said right behind a hello may take.
+const BEHIND: Duration = Duration::from_secs(5);
 /// How long a recipient may take nothing before it is given up.
 const STALLED: Duration = Duration::from_secs(30);
 /// How long a recipient may take for the end of what was sent.
@@ -296,7 +298,7 @@ async fn decide(
     let shown = match &hello {
         // Behind it: with the lists that are good for a day it is no part of what is signed, and of what is kept.
         Ok(hello) if hello.hello.claim.members_of().is_some() => {
-            read_message::<Introduction>(receive, PATIENCE).await.ok().map(Arc::new)
+            read_message::<Introduction>(receive, BEHIND).await.ok().map(Arc::new)
         }
         _ => None,
     };

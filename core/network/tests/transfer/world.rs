@@ -127,6 +127,8 @@ pub struct Hospital {
     pub damaged: Mutex<Vec<StoredDigest>>,
     /// Who asked to be told, whether of the whole, and where.
     pub reaches: Mutex<Vec<(Key, bool, Reach)>>,
+    /// What was shown of whoever acts, each time it was asked.
+    pub shown: Mutex<Vec<Option<Introduction>>>,
     nonce: AtomicU64,
     clock: AtomicU64,
     changes: watch::Sender<u64>,
@@ -189,6 +191,7 @@ impl Hospital {
             receipts: watch::Sender::new(Vec::new()),
             full: AtomicBool::new(false),
             damaged: Mutex::default(),
+            shown: Mutex::default(),
             reaches: Mutex::default(),
             nonce: AtomicU64::new(0),
             clock: AtomicU64::new(START),
@@ -357,7 +360,11 @@ impl Hospital {
     }
 
     pub fn grant(&self, study: StudyId, grantee: &Key) -> (GrantId, Terms) {
-        let terms = self.terms(study);
+        self.grant_on(study, grantee, self.terms(study))
+    }
+
+    /// A grant on these Terms.
+    pub fn grant_on(&self, study: StudyId, grantee: &Key, terms: Terms) -> (GrantId, Terms) {
         let action = Action::Grant(Grant {
             study,
             granter: self.holder.public(),
@@ -413,7 +420,8 @@ impl Hospital {
 }
 
 impl Gate for Hospital {
-    fn admit(&self, remote: Key, hello: &SignedHello, _: Option<&Introduction>) -> Result<Admission, Reference> {
+    fn admit(&self, remote: Key, hello: &SignedHello, shown: Option<&Introduction>) -> Result<Admission, Reference> {
+        self.shown.lock().unwrap().push(shown.cloned());
         let authorisation = self
             .view(|view| authorise(view, self.clock(), remote, hello))
             .map_err(|why| self.refusal(why.to_string()))?;
@@ -472,7 +480,8 @@ impl Gate for Hospital {
         Ok(authorisation.grant().is_none().then_some(statement))
     }
 
-    fn renew(&self, authorisation: &Authorisation, _: Option<&Introduction>) -> Result<Authorisation, Reference> {
+    fn renew(&self, authorisation: &Authorisation, shown: Option<&Introduction>) -> Result<Authorisation, Reference> {
+        self.shown.lock().unwrap().push(shown.cloned());
         self.deciding.send_modify(|deciding| *deciding += 1);
         drop(self.released.wait_while(self.held.lock().unwrap(), |held| *held).unwrap());
         let renewed = self.view(|view| authorisation.renew(view, self.clock()));

@@ -332,5 +332,15 @@ pub(super) fn own_download(study: StudyId, record: Study, proven: &Proven) -> Re
     let (source, operational) = source_in(proven, record.source)?;
     let remote = served_at(proven, &source)?;
     let source = record.source;
-    Ok(Download { study, source, remote, operational, record, claim: Claim::Holder, actor: None, reach: None })
+    Ok(Download {
+        study,
+        source,
+        remote,
+        operational,
+        record,
+        claim: Claim::Holder,
+        actor: None,
+        member: None,
+        reach: None,
+    })
 }

@@ -319,7 +319,11 @@ impl Patient {
         // The head that is remembered may be days old: what is granted begins when it is asked for, and not days
         // before.
         let old_ms = if from == Known::Memory { now.since(head.time.timestamp()) } else { 0 };
-        let dated = GrantRequest { begins_in_ms: request.begins_in_ms.saturating_add(old_ms), ..request.clone() };
+        let mut dated = GrantRequest { begins_in_ms: request.begins_in_ms.saturating_add(old_ms), ..request.clone() };
+        // What is granted to a team its members open, each by name.
+        if introduced.verdict.is_team() {
+            dated.conditions.members_of = Some(shown.person);
+        }
         // What the hospitals would refuse is not signed: then nobody has seen the key, and it is as good as before.
         check_rules(&record, &parameters, time, head, &dated)?;
         let terms = envelope::terms(head, random()?, (record.revision, record.manifest_root), &dated);
@@ -728,10 +732,13 @@ fn check_rules(
 /// Whether a grant is what is asked for. Wallets of before counted its length from their own clock.
 fn is_asked(grant: &Granted, request: &GrantRequest) -> bool {
     let Made { terms, at, .. } = &grant.made;
+    // That a team's members sign follows from whose the card is, and is not asked for.
+    let mut conditions = terms.conditions.clone().unwrap_or_default();
+    conditions.members_of = request.conditions.members_of;
     [terms.not_before, *at].iter().any(|from| terms.expires == from.plus(request.for_ms))
         && terms.purpose == request.purpose
         && terms.later_revisions == request.later_revisions
         && terms.staleness_ms == request.staleness_ms
-        && terms.conditions.clone().unwrap_or_default() == request.conditions
+        && conditions == request.conditions
         && (terms.not_before.since(*at) > LATER_MS) == (request.begins_in_ms > LATER_MS)
 }

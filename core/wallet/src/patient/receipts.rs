@@ -7,6 +7,8 @@ use clavicle_ledger::id::{GrantId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::receipt::{Entry, SignedReceipt, Stated, Statement, Tip};
 use clavicle_ledger::time::Height;
+use clavicle_letters::credential::Role;
+use clavicle_letters::membership::role_in;
 use clavicle_letters::verdict::Verdict;
 use tracing::warn;
 
@@ -25,6 +27,8 @@ pub struct Look {
     pub name: Option<String>,
     /// What stood beside that name when it was granted to.
     pub verdict: Option<Verdict>,
+    /// What the team that it was granted to says of the member who opened it, by its signed word in the receipt.
+    pub member: Option<Role>,
 }
 
 impl Patient {
@@ -103,7 +107,11 @@ impl Patient {
             let grant = receipt.receipt.grant();
             let made = grant.map(|grant| self.wallet.vault.get::<Made>(grant.as_bytes())).transpose()?.flatten();
             let verdict = made.as_ref().map(|made| made.card.verdict());
-            looks.push(Look { receipt, anchored_at, name: made.map(|made| made.card.name.to_string()), verdict });
+            let opening = receipt.receipt.entry.opening();
+            let team = made.as_ref().and_then(|made| made.terms.members_of());
+            let member = opening.zip(team).and_then(|(opening, team)| role_in(&self.wallet.chain(), &team, opening));
+            let name = made.map(|made| made.card.name.to_string());
+            looks.push(Look { receipt, anchored_at, name, verdict, member });
         }
         Ok(looks)
     }

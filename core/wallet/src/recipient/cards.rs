@@ -25,7 +25,7 @@ use crate::vault::VaultError;
 use crate::wallet::{Wallet, random};
 
 /// How many relays keep a card's mailbox.
-const KEPT_BY: usize = 2;
+pub(super) const KEPT_BY: usize = 2;
 
 impl Recipient {
     /// Makes a card with fresh keys, `keys` of them, good for `days`. Its mailbox is open when this returns, which takes some computing: `progress`

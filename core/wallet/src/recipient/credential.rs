@@ -4,25 +4,29 @@ use std::time::Duration;
 
 use clavicle_ledger::derivation::Branch;
 use clavicle_ledger::encoding::{self, Bytes, Text};
+use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
 use clavicle_letters::card::{Card, IntroductionBox};
-use clavicle_letters::credential::{CredentialRequest, Introduction, Issuer, SignedCredentialRequest, Vouching};
+use clavicle_letters::credential::{CredentialRequest, Introduction, Issuer, SignedCredentialRequest};
 use clavicle_letters::introduction;
 use clavicle_letters::mailbox::Mailbox;
+use clavicle_letters::organisation::{MemberWord, OrganisationNews};
 use clavicle_letters::verdict::{ProvenSource, Unverified, Verdict};
 use tokio::time::{Instant, timeout};
 use tracing::debug;
 
 use super::Recipient;
 use crate::error::WalletError;
-use crate::rows::{IntroductionLeft, KeptCard, OwnCredential, Shown};
+use crate::rows::{IntroductionLeft, KeptCard, NewsOf, OwnCredential, Shown};
 
 /// How long a hospital may take to say its word anew when a card is made.
 const SOON: Duration = Duration::from_secs(5);
 /// How long what introduces a wallet lies as it was left, in milliseconds: half as long as its list is good.
 const RENEWED_MS: u64 = 12 * HOUR_MS;
+/// The most news of a practice or a team that are looked at: any member can leave some.
+const MAX_NEWS: usize = 16;
 /// For how many cards it is left anew at each look.
 const MOST_RENEWED: usize = 16;
 
@@ -68,12 +72,55 @@ impl Recipient {
     /// [`WalletError`]; then what it said before is kept.
     pub async fn renew_credential(&mut self) -> Result<(), WalletError> {
         let own = self.wallet.vault.get::<OwnCredential>(b"")?.ok_or(WalletError::NobodyAsked)?;
-        let Issuer::Source(source) = own.of else { return Ok(()) };
+        let Issuer::Source(source) = own.of else { return self.renew_word(own.introduction).await };
         let person = self.person()?.public();
         let Some(first) = self.wallet.ledger.vouching(&source, person).await? else {
             return Err(WalletError::NotVouchedFor(self.wallet.ledger.name(&source)));
         };
         self.take_introduction(Introduction { first: *first, second: None }).await
+    }
+
+    /// Takes the word of a practice or a team, as it was given: it is shown with cards from now on, unless a hospital
+    /// itself vouches for this wallet. Says whether it is.
+    ///
+    /// # Errors
+    /// [`WalletError`].
+    pub async fn take_word(&mut self, word: &MemberWord) -> Result<bool, WalletError> {
+        let MemberWord { introduction, news } = word;
+        if introduction.second.is_none() {
+            return Err(WalletError::NotIntroduced(Unverified::NotAPractice));
+        }
+        if let Verdict::Unverified(why) = self.judged(introduction).await? {
+            return Err(WalletError::NotIntroduced(why));
+        }
+        let own = self.wallet.vault.get::<OwnCredential>(b"")?;
+        if own.is_some_and(|own| own.introduction.is_some_and(|own| own.second.is_none())) {
+            return Ok(false);
+        }
+        self.take_introduction(introduction.clone()).await?;
+        self.wallet.vault.put(b"", &NewsOf { place: news.clone() })?;
+        Ok(true)
+    }
+
+    /// Looks where the practice or the team that vouches for this wallet leaves its newest lists.
+    async fn renew_word(&mut self, word: Option<Introduction>) -> Result<(), WalletError> {
+        let Some((word, NewsOf { place })) = word.zip(self.wallet.vault.get::<NewsOf>(b"")?) else { return Ok(()) };
+        let (keys, relays) = (place.keys(), place.relays.iter().copied().collect::<Vec<SourceId>>());
+        if !relays.iter().any(|relay| self.wallet.ledger.has_relay(relay)) {
+            self.wallet.ledger.look_up(&relays).await;
+        }
+        let sealed = self.wallet.ledger.look_into(&relays, &keys.key).await.ok_or(WalletError::NoRelay(None))?;
+        let news =
+            sealed.iter().take(MAX_NEWS).filter_map(|sealed| introduction::open::<OrganisationNews>(sealed, &keys));
+        let mut news: Vec<OrganisationNews> = news.collect();
+        // Other members can leave something there as well: the newest that counts is theirs.
+        news.sort_by_key(|news| std::cmp::Reverse(news.ended.list.number));
+        for renewed in news.iter().filter_map(|news| word.renewed(news)) {
+            if let Verdict::Verified(_) | Verdict::Ended(_) = self.judged(&renewed).await? {
+                return self.take_introduction(renewed).await;
+            }
+        }
+        Ok(())
     }
 
     /// Takes an introduction of this wallet.
@@ -112,24 +159,30 @@ impl Recipient {
     /// The credential as it stands in receipts: without a list, and nothing where nobody vouches.
     pub(super) fn spoken_credential(&self) -> Result<Bytes<1024>, WalletError> {
         let introduction = self.introduction()?;
-        let credential = introduction.as_ref().map(|introduction| {
-            let Vouching { credential, ended: _ } = introduction.second.as_ref().unwrap_or(&introduction.first);
-            encoding::encode(credential)
-        });
+        let credential = introduction.as_ref().map(|introduction| encoding::encode(&introduction.last().credential));
         Ok(credential.and_then(|bytes| Bytes::new(bytes).ok()).unwrap_or_default())
     }
 
-    fn introduction(&self) -> Result<Option<Introduction>, WalletError> {
+    pub(super) fn introduction(&self) -> Result<Option<Introduction>, WalletError> {
         Ok(self.wallet.vault.get::<OwnCredential>(b"")?.and_then(|own| own.introduction))
     }
 
-    async fn judged(&mut self, introduction: &Introduction) -> Result<Verdict, WalletError> {
+    pub(super) async fn judged(&mut self, introduction: &Introduction) -> Result<Verdict, WalletError> {
+        let (person, name) = (self.person()?.public(), self.name()?);
+        self.judged_as(introduction, (&person, name.as_str())).await
+    }
+
+    /// What is to be said beside the name of whoever this introduces, if they have this key.
+    pub(super) async fn judged_as(
+        &mut self,
+        introduction: &Introduction,
+        whom: (&Key, &str),
+    ) -> Result<Verdict, WalletError> {
         let Some(id) = introduction.source() else { return Ok(Verdict::Unverified(Unverified::ChainTooLong)) };
         let proven = self.wallet.rows(&[StateKey::Head, StateKey::Source(id)]).await?;
         let row = proven.rows.source(id)?;
         let source = ProvenSource { id, row: row.as_ref(), epoch: proven.rows.head()?.epoch };
-        let (chain, person, name) = (self.wallet.chain(), self.person()?.public(), self.name()?);
-        Ok(introduction.judge(&chain, source, (&person, name.as_str()), self.wallet.now()))
+        Ok(introduction.judge(&self.wallet.chain(), source, whom, self.wallet.now()))
     }
 
     /// Leaves what introduces this wallet where whoever has the card finds it, if anybody vouches for it. A card

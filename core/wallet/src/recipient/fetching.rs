@@ -12,6 +12,7 @@ use clavicle_ledger::time::{BlockTime, Timestamp};
 use clavicle_network::transfer::{FetchError, Progress};
 use tokio::time::{Instant, sleep};
 
+use super::organisation::{Acting, ActingMember};
 use super::{Granted, Recipient, usable};
 use crate::cache::{self, Images};
 use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
@@ -221,11 +222,27 @@ impl Recipient {
     /// # Errors
     /// [`WalletError`]: why it may not be fetched, from the ledger.
     pub async fn begin_fetch(&mut self, granted: &Granted, out: Option<&Path>) -> Result<StudyFetch, WalletError> {
+        self.begin_fetch_as(granted, out, None).await
+    }
+
+    /// The same in the name of this practice or team, by one of its members: the receipt names them.
+    ///
+    /// # Errors
+    /// As [`Recipient::begin_fetch`]; [`WalletError::MemberNeeded`], [`WalletError::NotAMember`].
+    pub async fn begin_fetch_as(
+        &mut self,
+        granted: &Granted,
+        out: Option<&Path>,
+        member: Option<&ActingMember>,
+    ) -> Result<StudyFetch, WalletError> {
         if out.is_some() && granted.received.terms.view_only() {
             return Err(WalletError::ViewOnly);
         }
         let (record, proven) = self.check(granted).await?;
         let mut download = self.download(granted, record, &proven)?;
+        if let Some(Acting { actor, key, shown }) = Box::pin(self.acting(&granted.received.terms, member)).await? {
+            (download.actor, download.member) = (Some(actor), Some((key, shown)));
+        }
         download.reach = self.reach(granted).await?;
         Ok(self.wallet.fetch(download, self.grantee(granted)?, out))
     }
@@ -301,6 +318,7 @@ impl Recipient {
             record,
             claim: Claim::Grant { grant: granted.id, terms: terms.clone() },
             actor: Some(actor),
+            member: None,
             reach: None,
         })
     }

@@ -141,7 +141,8 @@ impl Recipient {
         let (_, unread_found) = self.read_found(&mut new, &mut notices).await?;
         let unread = unread + unread_found;
         self.keep_notices(notices).await?;
-        self.renew_introductions(&cards).await?;
+        Box::pin(self.renew_introductions(&cards)).await?;
+        Box::pin(self.renew_news()).await?;
         // Where there is a copy something may have to be told of it. The others, if there are many, when it is looked next.
         cards.retain(|shown| shown.has_copy && shown.kept_until < now.plus(KEPT_MS / 2));
         cards.sort_by_key(|shown| shown.kept_until);

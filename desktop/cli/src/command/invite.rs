@@ -25,7 +25,7 @@ use tokio::time::sleep;
 
 use super::progress::doing;
 use super::terms::{Length, Purpose, moment};
-use super::wallet::{code_of, named, short, verdict_row};
+use super::wallet::{MEMBERS, code_of, named, short, verdict_row};
 use super::{Answer, CommandError, Folder, can_write, client, write_picture};
 
 /// How long is waited between two looks.
@@ -294,7 +294,9 @@ fn who(row: &InvitationRow) -> String {
     let wish = if wish.is_empty() { String::new() } else { format!("\nThey ask for: {}", quoted(wish)) };
     let checked = if row.is_verified() { "" } else { " Nobody has checked this name." };
     let name = named(Some(row.name()), row.who.as_ref().map(|who| &who.verdict));
-    format!("{name}.{checked}{wish}")
+    let is_team = row.who.as_ref().is_some_and(|who| who.verdict.is_team());
+    let team = if is_team { format!("\nThis is {MEMBERS}.") } else { String::new() };
+    format!("{name}.{checked}{team}{wish}")
 }
 
 /// What would be granted, until when, and what that cannot prevent.

@@ -2,6 +2,7 @@
 
 use clavicle_command::said::many;
 use clavicle_ledger::receipt::{Closed, End, Entry, Opened, Opening, ReceiptClaim, Refused};
+use clavicle_letters::credential::Role;
 use clavicle_letters::name::quoted;
 use clavicle_wallet::patient::Look;
 use serde_json::{Value, json};
@@ -80,7 +81,11 @@ fn opened_by(opened: &Opened, look: &Look, name: impl Fn(String) -> String) -> S
     };
     // Whoever opens something says who they are once more.
     let other = actor.as_ref().map(|actor| actor.name.as_str()).filter(|called| look.name.as_deref() != Some(called));
-    other.map_or_else(|| who.clone(), |called| format!("{who}, as {}", quoted(called)))
+    let said = match look.member {
+        Some(role) => format!("a member, by their word: {}", role.word()),
+        None => "unverified".to_owned(),
+    };
+    other.map_or_else(|| who.clone(), |called| format!("{who}, as {} ({said})", quoted(called)))
 }
 
 /// Which opening it is, where they are counted.
@@ -115,7 +120,7 @@ pub(super) fn row(look: &Look) -> Value {
     json!({
         "sequence": receipt.sequence, "at_ms": receipt.at.0, "what": kind, "sentence": what(look),
         "key": key.map(|key| key.to_string()), "grant": receipt.grant().map(|grant| grant.to_string()),
-        "name": look.name, "verdict": verdict_row(look.verdict.as_ref()), "actor": actor, "purpose": purpose, "unlisted": receipt.unlisted,
+        "name": look.name, "verdict": verdict_row(look.verdict.as_ref()), "actor": actor, "actor_role": look.member.map(Role::word), "purpose": purpose, "unlisted": receipt.unlisted,
         "countersigned": receipt.countersigner().map(|_| look.receipt.countersignature.is_some()),
         "anchored_at": look.anchored_at, "opening": opening.map(|opening| opening.number),
         "resumes": opening.and_then(|opening| opening.resumes),

@@ -8,6 +8,7 @@ mod images;
 mod invite;
 mod keeping;
 mod looks;
+mod organisation;
 mod personal;
 mod progress;
 mod push;
@@ -47,9 +48,10 @@ pub use self::export::{ExportArguments, MediumArguments};
 pub use self::images::{ImagesCommand, StudyArguments, UseArguments};
 pub use self::invite::{AnswerArguments, InviteArguments};
 pub use self::keeping::WordsArguments;
+pub use self::organisation::{MemberArguments, MemberRole, VouchArguments};
 pub use self::personal::{
-    BirthDateKind, NewPassphraseKind, PassphraseKind, PatientBirthDateKind, PatientIdKind, PatientNameKind, PinKind,
-    ThreeWordsKind, WordsKind,
+    BirthDateKind, MemberPassphraseKind, NewPassphraseKind, PassphraseKind, PatientBirthDateKind, PatientIdKind,
+    PatientNameKind, PinKind, ThreeWordsKind, WordsKind,
 };
 pub use self::push::{PushArguments, PushOptions};
 pub use self::recovery::AnyFolder;
@@ -410,17 +412,53 @@ pub enum RecipientCommand {
     },
     /// Answer a patient's invitation, and show four words, which the patient picks among others
     Answer(AnswerArguments),
-    /// Ask a hospital to vouch for you: write the request that its staff is to be given
+    /// Ask a hospital, a practice or a team to vouch for you: write the request that it is to be given
     RequestCredential {
         /// Which wallet
         #[command(flatten)]
         folder: Folder,
         /// The hospital, by its name or the beginning of its id
-        #[arg(long, value_name = "HOSPITAL")]
-        of: String,
+        #[arg(long, value_name = "HOSPITAL", required_unless_present = "of_file")]
+        of: Option<String>,
+        /// The practice or the team, by the file that it wrote (`clavicle recipient organisation`)
+        #[arg(long, value_name = "FILE", conflicts_with = "of")]
+        of_file: Option<PathBuf>,
         /// The file to write
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Take the word of a practice or a team of which you are a member: patients see it beside your name
+    TakeCredential {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The file that it wrote (`clavicle recipient vouch`)
+        file: PathBuf,
+    },
+    /// A practice or a team: write who it is into a file, for those who are to become members
+    Organisation {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The file to write
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// A practice or a team: vouch for a member
+    Vouch(VouchArguments),
+    /// A practice or a team: list for whom it vouches, and for whom no more
+    Vouched {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// A practice or a team: vouch for a member no more; from then on they open nothing in its name
+    EndVouching {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The credential's number, as `vouched` lists it
+        number: u64,
     },
     /// Tell what patients see beside your name
     Show {
@@ -462,6 +500,9 @@ pub enum RecipientCommand {
         /// The folder to write the files into; without one they stay sealed in the wallet
         #[arg(long)]
         out: Option<PathBuf>,
+        /// Who opens it, where it was granted to a practice or a team
+        #[command(flatten)]
+        member: MemberArguments,
     },
     /// What is done with the images of a study
     #[command(flatten)]
@@ -495,6 +536,14 @@ pub enum CommandError {
     /// See [`WordsError`].
     #[error(transparent)]
     Words(#[from] WordsError),
+    /// A file that holds something else.
+    #[error("{path} is not {what}")]
+    NotThat {
+        /// Which.
+        path: PathBuf,
+        /// What it should be.
+        what: &'static str,
+    },
     /// No wallet, or several.
     #[error(
         "which wallet is meant is not said: give --dir, or set CLAVICLE_WALLET. What can be done: clavicle wallet --help"
@@ -657,6 +706,7 @@ impl CommandError {
             Self::Words(_) | Self::NoWords(_) => "words",
             Self::FourWords(_) | Self::NoPick | Self::NotSigned => "not_compared",
             Self::WhichWallet => "wallet",
+            Self::NotThat { .. } => "credential",
             Self::Code(_) | Self::Picture(_) => "code",
             Self::NoAnswer(_) | Self::Unanswered { .. } => "answer",
             Self::Given(_) | Self::Told { .. } => "given",

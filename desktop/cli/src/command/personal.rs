@@ -24,6 +24,9 @@ kinds! {
     /// What opens a wallet.
     PassphraseKind: None, "passphrase-file", "passphrase-fd", Some("CLAVICLE_PASSPHRASE_FILE"), None,
         "the passphrase", "The passphrase of the wallet";
+    /// What opens the wallet of a member of a practice or a team.
+    MemberPassphraseKind: None, "as-passphrase-file", "as-passphrase-fd", Some("CLAVICLE_PASSPHRASE_FILE"), None,
+        "the member's passphrase", "The passphrase of the member's wallet";
     /// What is to open a wallet from now on.
     NewPassphraseKind: None, "new-passphrase-file", "new-passphrase-fd", None, None,
         "the new passphrase", "The passphrase that is to open the wallet from now on";

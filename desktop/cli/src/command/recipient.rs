@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStanding, FetchCredential, FetchGranted, FindGranted, ForgetCopy, FoundGrants, InboxRead, OpenGranted,
-    ReadInbox, ReceivedRow, RequestCredential, ShowCard,
+    App, AskStanding, FetchAsMember, FetchCredential, FetchGranted, FindGranted, ForgetCopy, FoundGrants, InboxRead, OpenGranted, ReadInbox, ReceivedRow, RequestCredential, ShowCard,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::{Readers, is_free, path_text, write_new};
@@ -35,7 +34,7 @@ use super::keeping;
 use super::progress::{self, size};
 use super::terms::{conditions, conditions_row, moment, purpose_said};
 use super::wallet::{about_line, about_row, made, named, pickup_code, short, verdict_row};
-use super::{Answer, CommandError, Folder, RecipientCommand, WordsKind, can_write, client, write_picture};
+use super::{Answer, CommandError, Folder, MemberArguments, RecipientCommand, WordsKind, can_write, client, write_picture};
 
 /// What is said of a study that the wrong person had.
 const REISSUED: &str = "reissued: the hospital says that the wrong person had this, and that it is another study now, of \
@@ -61,10 +60,20 @@ pub(super) async fn run(command: RecipientCommand) -> Result<Answer, CommandErro
             card(&folder, png.as_deref(), usize::from(keys), days, &wish).await
         }
         RecipientCommand::Answer(of) => invite::answer(&of).await,
-        RecipientCommand::RequestCredential { folder, of, out } => request_credential(&folder, of, &out).await,
+        RecipientCommand::RequestCredential { folder, of, of_file, out } => match of_file {
+            Some(organisation) => super::organisation::request(&folder, &organisation, &out).await,
+            None => request_credential(&folder, of.unwrap_or_default(), &out).await,
+        },
+        RecipientCommand::TakeCredential { folder, file } => super::organisation::take(&folder, &file).await,
+        RecipientCommand::Organisation { folder, out } => super::organisation::organisation(&folder, &out).await,
+        RecipientCommand::Vouch(of) => super::organisation::vouch(&of).await,
+        RecipientCommand::Vouched { folder } => super::organisation::vouched(&folder).await,
+        RecipientCommand::EndVouching { folder, number } => super::organisation::end(&folder, number).await,
         RecipientCommand::Show { folder } => show(&folder).await,
         RecipientCommand::Inbox { folder } => inbox(&folder).await,
-        RecipientCommand::Fetch { folder, study, out } => fetch(&folder, study.as_deref(), out.as_deref()).await,
+        RecipientCommand::Fetch { folder, study, out, member } => {
+            fetch(&folder, study.as_deref(), out.as_deref(), &member).await
+        }
         RecipientCommand::Images(command) => {
             let of = command.study();
             let ready = command.ready()?;
@@ -290,7 +299,13 @@ async fn show(folder: &Folder) -> Result<Answer, CommandError> {
     })
 }
 
-async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Result<Answer, CommandError> {
+async fn fetch(
+    folder: &Folder,
+    study: Option<&str>,
+    out: Option<&Path>,
+    member: &MemberArguments,
+) -> Result<Answer, CommandError> {
+    let member = member.member().await?;
     let app = client::recipient(folder).await?;
     // What came since is fetched too. That no relay answers is told by what follows.
     let read = read_inbox(&app).await;
@@ -318,8 +333,12 @@ async fn fetch(folder: &Folder, study: Option<&str>, out: Option<&Path>) -> Resu
         }
         let id = granted.study.to_string();
         progress::doing(&format!("fetching study {} ({} of {})", short(&id), number + 1, wanted.len()));
-        let command = FetchGranted { grant: granted.grant, out: out.map(Path::to_owned) };
-        match client::done(&app, command, "images").await {
+        let (grant, out) = (granted.grant, out.map(Path::to_owned));
+        let done = match member.clone() {
+            None => client::done(&app, FetchGranted { grant, out }, "images").await,
+            Some(member) => client::done(&app, FetchAsMember { grant, out, member }, "images").await,
+        };
+        match done {
             Ok(downloaded) => fetched.push(downloaded),
             Err(CommandError::App(trouble)) => failed.push((granted, trouble)),
             Err(error) => return Err(error),

@@ -164,7 +164,7 @@ pub(crate) fn conditions(terms: &Terms, used: Option<u32>) -> Vec<String> {
         lines.push("to be looked at and not kept: a wish, which no program can enforce".to_owned());
     }
     if terms.members_of().is_some() {
-        lines.push("each opening is signed by a person, who shows a credential".to_owned());
+        lines.push("each opening is signed by a member of the team, whom the receipt names".to_owned());
     }
     let uses = terms.conditions.iter().flat_map(|conditions| &conditions.data_use).map(|code| code.code());
     let uses: Vec<&str> = uses.collect();

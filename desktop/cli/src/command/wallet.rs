@@ -375,6 +375,9 @@ async fn found(app: &App, folder: &Folder, checkpoint: Option<Checkpoint>) -> Re
     CommandError::unless_all(shortfall, "not_told", answer)
 }
 
+/// What is said of a team, before anything is granted to it.
+pub(super) const MEMBERS: &str = "a team: its members open what you grant, each signs for it, and you see which of them did. Whom it takes in, the team decides";
+
 /// Who shows a card, before anything is granted.
 async fn look_at_card(folder: &Folder, card: &OsStr) -> Result<Answer, CommandError> {
     let card: SignedCard = code_of(card)?;
@@ -385,6 +388,7 @@ async fn look_at_card(folder: &Folder, card: &OsStr) -> Result<Answer, CommandEr
     if !wish.as_str().is_empty() {
         lines.push(format!("asks for {}", quoted(wish.as_str())));
     }
+    lines.extend(verdict.is_team().then(|| MEMBERS.to_owned()));
     lines.push(format!("good until {}", moment(expires)));
     let json = json!({
         "name": name.as_str(), "wish": wish.as_str(), "verdict": verdict_row(Some(&verdict)), "expires_ms": expires.0,
@@ -520,6 +524,9 @@ async fn grant(
     let Introduced { name, verdict, .. } = client::done(&app, LookAtCard { card: card.clone() }, "").await?;
     let beside = verdict.beside(name.as_str());
     complain(&format!("to be let in: {beside}"));
+    if verdict.is_team() {
+        complain(MEMBERS);
+    }
     let [study] = studies[..] else {
         return grant_each(&app, studies, card, (request, all_the_same), &beside).await;
     };

@@ -17,7 +17,7 @@ const README: &str = include_str!("../../README.md");
 /// The port that the README has for an archive.
 const PORT: &str = "11112";
 /// What is only done where hospitals answer: that it then ends with 0 is shown with four of them, in `tests/tests/clavicle`.
-const WITH_HOSPITALS: [&str; 19] = [
+const WITH_HOSPITALS: [&str; 23] = [
     "submit",
     "wallet restore",
     "wallet find",
@@ -36,6 +36,10 @@ const WITH_HOSPITALS: [&str; 19] = [
     "recipient card",
     "recipient answer",
     "recipient request-credential",
+    "recipient take-credential",
+    "recipient organisation",
+    "recipient vouch",
+    "recipient end-vouching",
     "recipient fetch",
 ];
 /// What a recipient does with a study that was granted, as a patient does with one of their own.
