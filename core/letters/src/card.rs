@@ -390,7 +390,7 @@ pub(crate) mod tests {
         }
     }
 
-    fn signed(edit: impl FnOnce(&mut Card)) -> SignedCard {
+    pub(crate) fn signed(edit: impl FnOnce(&mut Card)) -> SignedCard {
         let mut card = card();
         edit(&mut card);
         card.sign(&CHAIN, &secret(40)).unwrap()

@@ -1,5 +1,6 @@
 //! What stands behind a card, as it lies at a relay: an [`Introduction`](crate::credential::Introduction), sealed to
-//! whoever has the card; and the news of a practice or a team, sealed to its members.
+//! whoever has the card; further cards of the same person and mailbox, with more keys, where those of the first have been
+//! granted to; and the news of a practice or a team, sealed to its members.
 
 use clavicle_ledger::encoding::{self, Wire};
 
@@ -36,7 +37,7 @@ mod tests {
     use clavicle_ledger::key::SecretKey;
 
     use super::*;
-    use crate::card::Card;
+    use crate::card::{Card, SignedCard};
     use crate::credential::tests::{introduced, mercy};
     use crate::credential::{CredentialNumber, EndedCredentials, Introduction, Issuer, MAX_ENDED};
     use crate::identity::Identity;
@@ -63,6 +64,16 @@ mod tests {
         assert_eq!(open::<Introduction>(&[], &place(1)), None);
         let junk = encrypt(&place(1).identity.recipient().to_age().unwrap(), &mut vec![0xff; 40]);
         assert_eq!(open::<Introduction>(&junk, &place(1)), None);
+    }
+
+    #[test]
+    fn a_further_card_is_no_introduction_and_lies_beside_one() {
+        let card = crate::card::tests::signed(|_| {});
+        let sealed = seal(&card, &place(1)).unwrap();
+        assert!(SIZES.contains(&sealed.len()));
+        assert_eq!((open(&sealed, &place(1)), open::<Introduction>(&sealed, &place(1))), (Some(card), None));
+        assert_eq!(open::<SignedCard>(&sealed, &place(2)), None);
+        assert_eq!(open::<SignedCard>(&seal(&introduced(), &place(1)).unwrap(), &place(1)), None);
     }
 
     #[test]

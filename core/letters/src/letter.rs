@@ -15,6 +15,7 @@ use clavicle_ledger::transaction::{Action, Envelope, StatelessError};
 use clavicle_manifest::Uid;
 
 use crate::about::About;
+use crate::circumstances::Circumstances;
 use crate::identity::Recipient;
 use crate::invitation::{Answer, Opening};
 use crate::news::News;
@@ -55,11 +56,13 @@ pub enum Content {
     News(Box<News>) = 8,
     /// What was granted is another study by now: the wrong person had it. From the study's source.
     Reissued(Box<Reissued>) = 11,
+    /// Something was granted, and more is to be said of it than either of the other two can.
+    ToldGrant(Box<GrantLetter>, Box<Circumstances>) = 12,
 }
 
 impl Content {
     /// The kinds that this version reads.
-    pub(crate) const KINDS: [u8; 7] = [0, 1, 2, 3, 4, 8, 11];
+    pub(crate) const KINDS: [u8; 8] = [0, 1, 2, 3, 4, 8, 11, 12];
     /// The kinds that have a number already, and are read by a later version: what each is called.
     const RESERVED: [(u8, &'static str); 5] = [
         (5, "a request to fetch a study"),

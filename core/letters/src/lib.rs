@@ -18,6 +18,7 @@
 //! | [`words`] | four words that both sides compare, so that nobody stands in between |
 //! | [`code`] | all that is shown, as text; with the feature `pictures` as QR in a picture, too |
 //! | [`about`] | who a study is about, as people see it |
+//! | [`circumstances`] | what else is told of a grant: of how many series some are, whose place it takes, which studies come later |
 //! | [`letter`] | what one person tells another: that something was granted, and what it takes to fetch it |
 //! | [`seal`] | a letter as it travels: signed inside, sealed, of one of four sizes |
 //! | [`random`] | random bytes, from the system |
@@ -59,6 +60,7 @@
 
 pub mod about;
 pub mod card;
+pub mod circumstances;
 pub mod code;
 pub mod credential;
 pub mod grant_code;

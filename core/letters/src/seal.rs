@@ -74,8 +74,9 @@ pub enum OpenError {
     Signature(SignatureError),
 }
 
-/// What a letter is called that is not read.
-fn kind(number: u8) -> String {
+/// What a letter of a kind is called that this version does not read.
+#[must_use]
+pub fn kind(number: u8) -> String {
     Content::reserved(number).map_or_else(|| format!("of kind {number}"), str::to_owned)
 }
 

@@ -16,7 +16,7 @@ use clavicle_letters::seal;
 
 use crate::hostile::{MAX_RESIDENT_KIB, feed, peak_kib, rounds, said};
 use crate::vectors::{
-    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, member_word, named, news, notice, opened, organisation_news, pickup, recipient, reissued,
+    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, member_word, named, news, notice, opened, organisation_news, pickup, recipient, reissued, told,
 };
 
 fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {
@@ -74,7 +74,7 @@ fn grants_as_codes() {
 
 #[test]
 fn letters() {
-    let letters = [letter(), notice(), named(), answered(), opened(), reissued()];
+    let letters = [letter(), notice(), named(), told(), answered(), opened(), reissued()];
     let letters: Vec<Vec<u8>> = letters.iter().chain(&news()).map(encoding::encode).collect();
     feed("letter", &letters, accepts_only_what_it_gives_back::<Letter>);
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use clavicle_ledger::action::Grant;
 use clavicle_ledger::encoding::{self, Ascending, Bytes, Hex, Text, Wire};
-use clavicle_ledger::id::{BlockId, ChainId, ManifestRoot, RequestDigest, SourceId, StudyId};
+use clavicle_ledger::id::{BlockId, ChainId, GrantId, ManifestRoot, RequestDigest, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::light::Checkpoint;
 use clavicle_ledger::salt::Salt;
@@ -20,6 +20,7 @@ use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
 use clavicle_letters::about::About;
 use clavicle_letters::card::{Card, Minute, NetworkMark, RelayMark, SignedCard};
+use clavicle_letters::circumstances::{Circumstances, Lot};
 use clavicle_letters::code;
 use clavicle_letters::credential::{
     Credential, CredentialNumber, CredentialRequest, EndedCredentials, Introduction, Issuer, Role,
@@ -169,6 +170,18 @@ pub(crate) fn named() -> Letter {
     Letter { content: Content::NamedGrant(grant, Box::new(about)), ..letter() }
 }
 
+/// The same grant, and all that can be said besides.
+pub(crate) fn told() -> Letter {
+    let Content::NamedGrant(grant, about) = named().content else { panic!("it names whom it is about") };
+    let circumstances = Circumstances {
+        about: Some(*about),
+        series_in_all: Some(7),
+        replaces: Some(GrantId::from_bytes([9; 32])),
+        lot: Some(Lot { id: [12; 16], count: 5, last_by: NOW.plus(HOUR_MS) }),
+    };
+    Letter { content: Content::ToldGrant(grant, Box::new(circumstances)), ..letter() }
+}
+
 /// From a source.
 pub(crate) fn notice() -> Letter {
     let notice = Notice {
@@ -312,6 +325,7 @@ fn what_is_signed_and_shown_is_as_on_disk() {
     text += &line("letter", &letter(), "");
     text += &line("letter", &notice(), "");
     text += &line("letter", &named(), "");
+    text += &line("letter", &told(), "");
     assert_eq!(invitation().verify(&CHAIN, NOW), Ok(&invitation().invitation));
     text += &line("invitation", &invitation(), &code::to_text(&invitation()));
     text += &line("letter", &answered(), "");
