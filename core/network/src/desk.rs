@@ -21,7 +21,9 @@ pub trait Desk: Send + Sync + 'static {
     /// Nor does what is about mailboxes: that goes to [`Desk::mailbox`].
     fn answer(&self, asker: Key, request: Request) -> Response;
 
-    /// Answers what is asked about a mailbox, by whoever came from there. Without mailboxes there is no answer.
+    /// Answers what is asked about a mailbox, by whoever came from there. Without mailboxes there is no answer. To
+    /// [`MailboxRequest::Wait`] the answer is [`MailboxResponse::Messages`](crate::message::MailboxResponse::Messages) without any where nothing
+    /// lies in it: then the node holds the question.
     fn mailbox(&self, asker: Key, from: Neighbourhood, request: MailboxRequest) -> Response {
         let _ = (asker, from, request);
         Response::Unavailable

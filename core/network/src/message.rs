@@ -271,12 +271,15 @@ pub enum MailboxRequest {
     Challenge,
     /// Take messages out.
     Collect(SignedCollection),
+    /// Say when there is something to take out: answered with [`MailboxResponse::Done`] when there is, or may be, or some seconds are
+    /// over. Nothing is acknowledged by it. A relay that does not know it yet does not answer.
+    Wait(SignedCollection),
 }
 
 /// What is answered about a mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub enum MailboxResponse {
-    /// Done, and on the disk.
+    /// Done, and on the disk; to [`MailboxRequest::Wait`] that it is to be looked.
     Done,
     /// To [`MailboxRequest::Challenge`].
     Challenge([u8; 32]),

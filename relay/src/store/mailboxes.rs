@@ -495,6 +495,15 @@ impl Mailboxes {
         Ok(List::of(messages.collect::<Result<Vec<_>, MailboxError>>()?))
     }
 
+    /// Whether something lies in a mailbox. Whoever asks is its owner.
+    ///
+    /// # Errors
+    /// [`MailboxError`]: a refusal as [`MailboxRefusal::NoMailbox`].
+    pub fn has_mail(&self, mailbox: &Key, now: LocalTime) -> Result<bool, MailboxError> {
+        let boxes = self.database.begin_read()?.open_table(BOXES)?;
+        Ok(live(&boxes, mailbox, now)?.messages > 0)
+    }
+
     /// Its owner was there: it is nobody's that is pushed out, and what was acknowledged goes.
     fn throw_away(&self, mailbox: &Key, acknowledged: &[Acknowledged]) -> Result<(), StoreError> {
         let (key, transaction) = (mailbox.as_bytes(), begin_write(&self.database)?);

@@ -14,7 +14,7 @@ use libp2p::core::transport::TransportError;
 use libp2p::futures::StreamExt as _;
 use libp2p::gossipsub::{self, IdentTopic};
 use libp2p::identity::Keypair;
-use libp2p::request_response::{self, OutboundRequestId, ProtocolSupport};
+use libp2p::request_response::{self, OutboundRequestId, ProtocolSupport, ResponseChannel};
 use libp2p::swarm::dial_opts::DialOpts;
 use libp2p::swarm::{NetworkBehaviour, SwarmEvent};
 use libp2p::{Multiaddr, PeerId, Swarm};
@@ -22,11 +22,12 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 use tracing::debug;
 
-use self::exchange::Looked;
+use self::exchange::{Looked, Waited};
 use super::codec::{self, AskCodec};
 use super::dials::Dials;
 use super::door::Door;
 use super::gossip::{gossip, topic};
+use super::holding::Holding;
 use super::jobs::{Jobs, SharedJobs};
 use super::lane::{self, Lane};
 use super::lobby::{Accepting, Lobby};
@@ -46,6 +47,8 @@ const ANSWERING: usize = 512;
 const REVOKING: usize = 4;
 /// Messages, answers and questions of one relay that wait to be looked at.
 const RECEIVED_WAITING: usize = 128;
+/// Deposits that wait until those are told who wait for them.
+const DEPOSITED: usize = 1024;
 /// How often a relay may ask which block is the newest: each answer costs a signature.
 const INQUIRIES: Duration = Duration::from_millis(100);
 /// A guest that neither asks nor answers is let go.
@@ -90,6 +93,11 @@ pub(super) struct Drive {
     questions: Lane,
     revocations: Lane,
     looks: SharedJobs<PeerId, Looked>,
+    /// Looks whether there is something in a mailbox, before a question about it is held.
+    waits: Jobs<Waited>,
+    held: Holding<ResponseChannel<Response>>,
+    /// Mailboxes to which something came. One that is not told of is found when its time is over.
+    deposited: (mpsc::Sender<Key>, mpsc::Receiver<Key>),
 }
 
 /// A relay asked which block is the newest.
@@ -135,25 +143,30 @@ impl Drive {
             revocations: Lane::new(REVOKING, QUESTIONS_WAITING, ANSWERING),
             newest: Jobs::new(MAX_SOURCES),
             looks: SharedJobs::new(RUNNING, RECEIVED_WAITING),
+            waits: Jobs::new(RUNNING),
+            held: Holding::new(),
+            deposited: mpsc::channel(DEPOSITED),
         })
     }
 
     /// Serves until it is asked to stop, or cannot.
     pub(super) async fn run(mut self) -> Result<(), Stopped> {
         let result = self.serve().await;
-        let Self { swarm, questions, revocations, newest, looks, .. } = self;
+        let Self { swarm, questions, revocations, newest, looks, waits, .. } = self;
         drop(swarm);
         revocations.finish().await;
         questions.finish().await;
         newest.finish().await;
         looks.finish().await;
+        waits.finish().await;
         result
     }
 
     async fn serve(&mut self) -> Result<(), Stopped> {
         loop {
             let sweep = self.lobby.next_sweep().map(Instant::from_std);
-            let wake = [self.dials.next_at(), sweep].into_iter().flatten().fold(self.missing.next_at(), Instant::min);
+            let over = self.held.next_over().map(Instant::from_std);
+            let wake = [self.dials.next_at(), sweep, over].into_iter().flatten().fold(self.missing.next_at(), Instant::min);
             tokio::select! {
                 // Dropped is stopped, too.
                 _ = &mut self.handles.stopping => return Ok(()),
@@ -164,6 +177,8 @@ impl Drive {
                 Some((channel, response)) = self.questions.next() => self.respond(channel, response),
                 Some((channel, response)) = self.newest.next() => self.respond(channel, response),
                 Some(looked) = self.looks.next() => self.looked(looked),
+                Some(waited) = self.waits.next() => self.waited(waited),
+                Some(mailbox) = self.deposited.1.recv() => self.look_again(|held| held.came(&mailbox)),
                 event = self.swarm.select_next_some() => self.event(event)?,
                 () = sleep_until(wake) => self.tick(Instant::now()),
             }
@@ -202,6 +217,7 @@ impl Drive {
 
     fn tick(&mut self, now: Instant) {
         self.lobby.sweep(now.into_std());
+        self.look_again(|held| held.over(now.into_std()));
         while let Some((peer, addresses)) = self.dials.due(now) {
             if let Err(error) = self.swarm.dial(DialOpts::peer_id(peer).addresses(addresses).build()) {
                 debug!("a relay was not dialled: {error}");

@@ -12,6 +12,7 @@ mod dials;
 mod door;
 mod drive;
 mod gossip;
+mod holding;
 mod jobs;
 mod lane;
 mod lobby;

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use clavicle_admission::Neighbourhood;
 use clavicle_ledger::encoding::{self, Ascending};
 use clavicle_ledger::id::EnvelopeHash;
+use clavicle_ledger::key::Key;
 use clavicle_ledger::transaction::Envelope;
 use libp2p::PeerId;
 use libp2p::gossipsub::{MessageAcceptance, MessageId};
@@ -14,9 +16,12 @@ use tracing::debug;
 
 use super::{Drive, INQUIRIES, Inquired};
 use crate::desk::{Desk, Received};
-use crate::message::{List, MAX_WAITING, Query, Request, Response};
+use crate::message::{
+    List, MAX_WAITING, MailboxRequest, MailboxResponse, Query, Request, Response, SignedCollection,
+};
 use crate::revoke;
 use crate::swarm::door::Asker;
+use crate::swarm::holding::Holding;
 use crate::swarm::key_of;
 
 /// What came out of looking at something that a relay sent.
@@ -29,6 +34,13 @@ pub(super) enum Looked {
     Taken { from: PeerId, sound: bool },
     /// At a relay's question.
     Question((ResponseChannel<Response>, Response)),
+}
+
+/// What came of looking whether there is something in a mailbox.
+pub(super) struct Waited {
+    number: u64,
+    channel: ResponseChannel<Response>,
+    response: Response,
 }
 
 impl Drive {
@@ -117,9 +129,22 @@ impl Drive {
             Request::Mailbox(request) => {
                 // Relays, too, come as guests when they leave a notice in a mailbox.
                 let Asker::Guests(from) = asker else { return self.respond(channel, Response::Unavailable) };
+                if let MailboxRequest::Wait(signed) = *request {
+                    return self.wait(asker, (key, from), signed, channel);
+                }
+                let deposited = self.deposited.0.clone();
                 self.questions.ask(asker, id, on, move || {
-                    let response =
-                        if channel.is_open() { desk.mailbox(key, from, *request) } else { Response::Unavailable };
+                    if !channel.is_open() {
+                        return (channel, Response::Unavailable);
+                    }
+                    let into = match &*request {
+                        MailboxRequest::Deposit { mailbox, .. } => Some(*mailbox),
+                        _ => None,
+                    };
+                    let response = desk.mailbox(key, from, *request);
+                    if let Some(mailbox) = into.filter(|_| response == Response::Mailbox(MailboxResponse::Done)) {
+                        deposited.try_send(mailbox).ok();
+                    }
                     (channel, response)
                 })
             }
@@ -131,6 +156,45 @@ impl Drive {
         if let Some((peer, connection)) = stalled {
             debug!("somebody asked, and does not take the answers");
             self.swarm.behaviour_mut().door.close(peer, connection);
+        }
+    }
+
+    /// Holds a question until something comes to a mailbox, if nothing lies in it.
+    fn wait(
+        &mut self,
+        asker: Asker,
+        (key, from): (Key, Neighbourhood),
+        signed: SignedCollection,
+        channel: ResponseChannel<Response>,
+    ) {
+        if self.waits.is_full() {
+            return self.respond(channel, Response::Mailbox(MailboxResponse::Done));
+        }
+        let (number, lost) = self.held.begin(asker, signed.collection.mailbox, Instant::now().into_std());
+        self.look_again(|_| lost);
+        let desk = Arc::clone(&self.desk);
+        self.waits.start(move || {
+            let response = desk.mailbox(key, from, MailboxRequest::Wait(signed));
+            Waited { number, channel, response }
+        });
+    }
+
+    pub(super) fn waited(&mut self, Waited { number, channel, response }: Waited) {
+        if matches!(&response, Response::Mailbox(MailboxResponse::Messages(none)) if none.as_slice().is_empty()) {
+            self.look_again(|held| held.hold(number, channel).into_iter().collect());
+        } else {
+            self.held.end(number);
+            self.respond(channel, response);
+        }
+    }
+
+    /// Answers those that it is to be looked who are not held any more.
+    pub(super) fn look_again(
+        &mut self,
+        whose: impl FnOnce(&mut Holding<ResponseChannel<Response>>) -> Vec<ResponseChannel<Response>>,
+    ) {
+        for channel in whose(&mut self.held) {
+            self.respond(channel, Response::Mailbox(MailboxResponse::Done));
         }
     }
 
