@@ -195,9 +195,11 @@ impl RelayDesk {
                 let connection =
                     Connection { chain: self.member.chain, relay: self.member.source, relay_peer: self.network, asker };
                 match self.challenger.check(&signed, &connection, now) {
-                    Ok(()) => self.records.mailboxes.has_mail(&signed.collection.mailbox, now).map(|has| {
-                        if has { MailboxResponse::Done } else { MailboxResponse::Messages(List::of([])) }
-                    }),
+                    Ok(()) => {
+                        self.records.mailboxes.has_mail(&signed.collection.mailbox, now).map(|has| {
+                            if has { MailboxResponse::Done } else { MailboxResponse::Messages(List::of([])) }
+                        })
+                    }
                     Err(refusal) => Ok(MailboxResponse::Refused(refusal)),
                 }
             }

@@ -304,6 +304,7 @@ impl Order {
             Command::GrantStudy(of) => Some(of.study),
             Command::GrantInvited(of) => Some(of.study),
             Command::SignGrant(of) => Some(of.study),
+            Command::ListSeries(of) => Some(of.study),
             Command::AskWho(of) => Some(of.study),
             Command::FetchOwn(of) => Some(of.study),
             Command::OpenOwn(of) => Some(of.study),
@@ -434,6 +435,9 @@ impl Actor {
         let mut often = interval(OFTEN);
         often.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let Self { owner, waiting, fetches, under_way, show, events } = self;
+        if order.command.only_waits() && !waiting.is_empty() {
+            return Ending::Did(Ok(Step::Done(Done::AwaitInvitation(()))));
+        }
         let (command, control) = (&order.command, &order.control);
         let mut working = Box::pin(async {
             // If there is no way back just now, the command says so itself.
@@ -459,6 +463,9 @@ impl Actor {
                         line_up(waiting, new);
                         if gives_way {
                             break Ending::GivesWay;
+                        }
+                        if order.command.only_waits() {
+                            break Ending::Did(Ok(Step::Done(Done::AwaitInvitation(()))));
                         }
                     }
                 },

@@ -24,10 +24,11 @@ use clavicle_wallet::cache::Images;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
 use clavicle_wallet::patient::{
-    Access, Cap, Caps, Endings, GrantRequest, Granted, Introduced, Look, PickupOutcome, RecoveryOutcome, VetoRow, Way,
-    Whose,
+    Access, Cap, Caps, Changed, Endings, GrantChange, GrantRequest, Granted, Introduced, Look, PickupOutcome,
+    RecoveryOutcome, VetoRow, Way, Whose,
 };
 use clavicle_wallet::recipient::{ActingMember, OwnStanding, VouchedRow};
+use clavicle_wallet::scope::KnownSeries;
 use clavicle_wallet::vault::KeyStore;
 use zeroize::Zeroizing;
 
@@ -186,6 +187,13 @@ commands! {
         invitation: InvitationId,
     } -> InvitationRow;
 
+    /// A patient or a recipient waits until there may be something to look for, of an Invitation that was shown or answered; some seconds at
+    /// most. It ends as soon as anything else is asked for.
+    AwaitInvitation {
+        /// Which Invitation.
+        invitation: InvitationId,
+    } -> ();
+
     /// A patient picks the words that the other screen shows. Others than the right ones void the Invitation.
     PickWords {
         /// Of which Invitation.
@@ -225,6 +233,32 @@ commands! {
         all_the_same: bool,
     } -> Vec<(Granted, Option<Trouble>)>;
 
+    /// A patient lets somebody who is not there fetch several studies: one now, and each of the others at a moment of its own within some
+    /// hours, so that nobody sees from the moments whose they are. Those that were granted now; what is still to come stands in the
+    /// [`State`](crate::State), and is done by [`BringIn`] when its time has come.
+    SpreadGrants {
+        /// Which.
+        studies: Vec<StudyId>,
+        /// Whoever showed this card.
+        card: SignedCard,
+        /// On which terms.
+        request: GrantRequest,
+        /// Whether the patient has read what stands beside the name.
+        all_the_same: bool,
+        /// Within how long, in milliseconds.
+        over_ms: u64,
+    } -> Vec<(Granted, Option<Trouble>)>;
+
+    /// A patient has a grant last longer, or allow less. Another takes its place, and it ends when that one is final.
+    ChangeGrant {
+        /// How its id begins.
+        grant: String,
+        /// How it is to be changed.
+        change: GrantChange,
+        /// Whether the patient has read what stands beside the name.
+        all_the_same: bool,
+    } -> Box<Changed>;
+
     /// A patient says how soon and how often this wallet lets anybody in: what is stricter counts at once, what is
     /// looser later. With nothing said, what counts is told.
     SetCaps {
@@ -234,6 +268,12 @@ commands! {
 
     /// A patient's wallet gives what was signed and is not final yet to the hospitals again.
     BringIn {} -> ();
+
+    /// A patient asks which series a study has, to choose among: as its hospital told, which is asked where it has to be.
+    ListSeries {
+        /// Which study.
+        study: StudyId,
+    } -> Vec<KnownSeries>;
 
     /// A patient asks who has access to a study, and who looked.
     AskWho {
@@ -463,6 +503,8 @@ impl Command {
                 | Self::NameDevice(_)
                 | Self::EndDevice(_)
                 | Self::SignGrant(_)
+                | Self::ListSeries(_)
+                | Self::AwaitInvitation(_)
                 | Self::NoteUse(_)
                 | Self::CheckWords(_)
                 | Self::ShowWords(_)
@@ -470,6 +512,11 @@ impl Command {
                 | Self::TakeNewWords(_)
                 | Self::AddKeys(_)
         )
+    }
+
+    /// Whether it only waits, and ends for whatever else is asked for.
+    pub(crate) const fn only_waits(&self) -> bool {
+        matches!(self, Self::AwaitInvitation(_))
     }
 
     /// Whether it goes on beside others once it has begun.
@@ -496,6 +543,8 @@ impl Command {
                 | Self::GrantStudy(_)
                 | Self::GrantStudies(_)
                 | Self::GrantInvited(_)
+                | Self::ChangeGrant(_)
+                | Self::SpreadGrants(_)
                 | Self::SignGrant(_)
                 | Self::SubmitGrant(_)
                 | Self::LookForAnswer(_)
@@ -504,6 +553,7 @@ impl Command {
                 | Self::LookAtCard(_)
                 | Self::AskStanding(_)
                 | Self::AskStudies(_)
+                | Self::ListSeries(_)
                 | Self::AskWho(_)
                 | Self::BringIn(_)
                 | Self::ReadInbox(_)

@@ -215,6 +215,7 @@ async fn of_a_patient(
         Command::LookForAnswer(of) => {
             Done::LookForAnswer(InvitationRow::of(&patient.look_for_answer(of.invitation).await?))
         }
+        Command::AwaitInvitation(of) => Done::AwaitInvitation(patient.wait_for_answer(of.invitation).await?),
         Command::PickWords(of) => Done::PickWords(InvitationRow::of(&patient.pick(of.invitation, of.words).await?)),
         Command::GrantInvited(of) => {
             let study = own(patient, of.study)?;
@@ -227,10 +228,21 @@ async fn of_a_patient(
             let done = patient.grant_each(&studies, &of.card, (&of.request, of.all_the_same), tell).await?;
             Done::GrantStudies(done.into_iter().map(|(granted, why)| (granted, why.map(Trouble::from))).collect())
         }
+        Command::SpreadGrants(of) => {
+            let ids: BTreeSet<StudyId> = of.studies.iter().copied().collect();
+            let studies = ids.into_iter().map(|id| own(patient, id)).collect::<Result<Vec<_>, _>>()?;
+            let how = (&of.request, of.all_the_same);
+            let done = patient.grant_spread(&studies, &of.card, how, of.over_ms).await?;
+            Done::SpreadGrants(done.into_iter().map(|(granted, why)| (granted, why.map(Trouble::from))).collect())
+        }
+        Command::ChangeGrant(of) => {
+            Done::ChangeGrant(Box::new(patient.change_grant(&of.grant, &of.change, of.all_the_same).await?))
+        }
         Command::SetCaps(of) => Done::SetCaps(match of.cap {
             Some(cap) => patient.set_caps(cap).await?,
             None => patient.caps()?,
         }),
+        Command::ListSeries(of) => Done::ListSeries(patient.series(&own(patient, of.study)?).await?),
         Command::AskWho(of) => {
             let study = own(patient, of.study)?;
             patient.bring_in().await?;
@@ -382,6 +394,7 @@ async fn of_a_recipient(
         Command::LookForOpening(of) => {
             Done::LookForOpening(AnswerRow::of(&recipient.look_for_opening(of.invitation).await?))
         }
+        Command::AwaitInvitation(of) => Done::AwaitInvitation(recipient.wait_for_opening(of.invitation).await?),
         Command::RequestCredential(of) => Done::RequestCredential(recipient.request_credential(&of.hospital).await?),
         Command::ShowOrganisation(_) => Done::ShowOrganisation(Box::new(recipient.organisation().await?)),
         Command::RequestMembership(of) => {
@@ -440,6 +453,8 @@ async fn of_a_recipient(
         | Command::AskStudies(_)
         | Command::GrantStudy(_)
         | Command::GrantStudies(_)
+        | Command::ChangeGrant(_)
+        | Command::SpreadGrants(_)
         | Command::SetCaps(_)
         | Command::SignGrant(_)
         | Command::Invite(_)
@@ -447,6 +462,7 @@ async fn of_a_recipient(
         | Command::PickWords(_)
         | Command::GrantInvited(_)
         | Command::LookAtCard(_)
+        | Command::ListSeries(_)
         | Command::AskWho(_)
         | Command::BringIn(_)
         | Command::RevokeGrant(_)
@@ -500,7 +516,10 @@ async fn as_known(recipient: &mut Recipient, begin: &str) -> Result<(Granted, Op
 /// fetched.
 async fn is_here(recipient: &mut Recipient, granted: &Granted) -> Result<Option<Brought>, WalletError> {
     let study = granted.received.study;
-    if !recipient.images(study).is_ok_and(|images| images.is_whole()) {
+    // What another grant brought may be less than this one allows; what this one brought is all that its source offers.
+    let scope = &granted.received.terms.series;
+    let was_opened = recipient.opening(granted)?.is_some_and(|opening| opening.is_finished);
+    if !recipient.images(study).is_ok_and(|images| images.is_whole() && (was_opened || images.covers(scope))) {
         return Ok(None);
     }
     match recipient.ask(study).await {

@@ -7,13 +7,15 @@ use clavicle_ledger::study::Standing;
 use clavicle_ledger::terms::{PurposeOfUse, Terms};
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::about::About;
+use clavicle_letters::seal;
 use clavicle_letters::verdict::Verdict;
 use clavicle_network::transfer::Pace;
 use clavicle_wallet::download::{Control, FetchProgress};
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::{DeviceRow, Granted, OwnStudy, Patient, PendingRow};
-use clavicle_wallet::recipient::{CopyState, Recipient};
+use clavicle_wallet::patient::{DeviceRow, Granted, OwnStudy, Patient, PendingRow, Planned};
+use clavicle_wallet::recipient::{CopyState, LotRow, Recipient};
 use clavicle_wallet::rows::{InSpiteOf, Noticed, Stage, Summary};
+use clavicle_wallet::scope::Scope;
 use clavicle_wallet::{Silence, WalletError};
 
 use crate::command::InboxRead;
@@ -31,8 +33,15 @@ pub struct State {
     pub studies: Vec<StudyRow>,
     /// The grants that a patient made, in the order in which they were.
     pub grants: Vec<GrantRow>,
+    /// What a patient lets others fetch later, the earliest first: it is granted by [`BringIn`](crate::BringIn) when its time has come, and
+    /// not without.
+    pub planned: Vec<PlannedRow>,
     /// What a recipient was granted, the earliest first.
     pub received: Vec<ReceivedRow>,
+    /// What a recipient is granted in lots, of which some may be still to come.
+    pub lots: Vec<LotRow>,
+    /// What the letters are that came to a recipient and that this version cannot read.
+    pub unreadable: Vec<String>,
     /// The Invitations that a patient showed, the earliest first.
     pub invitations: Vec<InvitationRow>,
     /// The Invitations that a recipient answered, the earliest first.
@@ -142,6 +151,10 @@ pub struct GrantRow {
     pub purpose: PurposeOfUse,
     /// All that was said of it.
     pub terms: Terms,
+    /// Which series, where it is not all of the study.
+    pub scope: Option<Scope>,
+    /// The grant whose place it takes.
+    pub replaces: Option<GrantId>,
     /// How far it is.
     pub stage: Stage,
     /// Whether it was revoked, and at which height that became final, if it has.
@@ -150,6 +163,17 @@ pub struct GrantRow {
     pub refused: bool,
     /// Whether it was not known to be final by the time until which it could be.
     pub late: bool,
+}
+
+/// A study that somebody is let fetch later.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedRow {
+    /// Which.
+    pub study: StudyId,
+    /// Whoever it is for, in their own words.
+    pub name: String,
+    /// When it is granted, by this device's clock.
+    pub at: Timestamp,
 }
 
 /// What a recipient was granted.
@@ -175,6 +199,8 @@ pub struct ReceivedRow {
     pub purpose: PurposeOfUse,
     /// All that was said of it.
     pub terms: Terms,
+    /// Which series, where it is not all of the study.
+    pub scope: Option<Scope>,
     /// How often it was opened, as the hospital counts it.
     pub opened: u32,
     /// Why it is not to be used.
@@ -272,6 +298,8 @@ impl GrantRow {
             expires: made.terms.expires,
             purpose: made.terms.purpose,
             terms: made.terms.clone(),
+            scope: Scope::of(&made.terms, None, None),
+            replaces: None,
             stage: made.stage,
             revoked: revoked.as_ref().map(|revoked| revoked.final_at),
             refused: false,
@@ -291,11 +319,23 @@ pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
         })
     };
     let studies = patient.studies()?.iter().map(row).collect::<Result<_, WalletError>>()?;
-    let made = patient.grants()?;
-    let made = made.iter().map(|one| GrantRow { late: patient.is_late(one), ..GrantRow::of(one) });
-    let refused = patient.executed_although_refused()?;
-    let refused = refused.iter().map(|one| GrantRow { refused: true, ..GrantRow::of(one) });
-    let grants = made.chain(refused).collect();
+    let row = |one: &Granted| -> Result<GrantRow, WalletError> {
+        let scope = patient.scope(one.made.study, one.id, &one.made.terms)?;
+        Ok(GrantRow { scope, replaces: patient.replaces(one.id)?, ..GrantRow::of(one) })
+    };
+    let mut grants = Vec::new();
+    for one in patient.grants()? {
+        grants.push(GrantRow { late: patient.is_late(&one), ..row(&one)? });
+    }
+    for one in patient.executed_although_refused()? {
+        grants.push(GrantRow { refused: true, ..row(&one)? });
+    }
+    let row = |planned: Planned| PlannedRow {
+        study: planned.study,
+        name: planned.card.card.name.to_string(),
+        at: planned.at,
+    };
+    let planned = patient.planned()?.into_iter().map(row).collect();
     let invitations = patient.invitations()?.iter().map(InvitationRow::of).collect();
     let words_asked = patient.words_asked()?;
     let (pending, look_is_due) = (patient.pending_recoveries()?, patient.look_is_due()?);
@@ -311,6 +351,7 @@ pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
         person,
         studies,
         grants,
+        planned,
         invitations,
         pending,
         recovering,
@@ -322,8 +363,9 @@ pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
 
 /// What there is of a recipient's.
 pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> {
-    let mut received = Vec::new();
-    for granted in recipient.inbox()? {
+    let (mut received, replaced) = (Vec::new(), recipient.replaced()?);
+    // What was changed is one thing: as it is now.
+    for granted in recipient.inbox()?.into_iter().filter(|granted| !replaced.contains(&granted.id)) {
         let (of, study) = (&granted.received, granted.received.study);
         received.push(ReceivedRow {
             grant: granted.id,
@@ -336,6 +378,7 @@ pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> 
             expires: of.terms.expires,
             purpose: of.terms.purpose,
             terms: of.terms.clone(),
+            scope: recipient.scope(&granted)?,
             opened: recipient.opening(&granted)?.map_or(0, |opening| opening.number),
             objection: recipient.objection(&granted)?,
             copy: recipient.copy(study)?,
@@ -344,7 +387,9 @@ pub(crate) fn of_recipient(recipient: &Recipient) -> Result<State, WalletError> 
             in_spite_of: recipient.noted(study)?,
         });
     }
+    let (lots, unreadable) = (recipient.lots()?, recipient.unreadable()?.into_iter().map(seal::kind).collect());
     let answers = recipient.answers()?.iter().map(AnswerRow::of).collect();
     let (words_asked, older_copy) = (recipient.words_asked()?, recipient.older_copy()?);
-    Ok(State { person: Person::Recipient, received, answers, words_asked, older_copy, ..State::default() })
+    let person = Person::Recipient;
+    Ok(State { person, received, lots, unreadable, answers, words_asked, older_copy, ..State::default() })
 }

@@ -158,7 +158,7 @@ impl From<WalletError> for Trouble {
             "ended" => TroubleKind::Ended,
             "refused" | "rejected" => TroubleKind::Refused,
             "study" | "not_told" => TroubleKind::Study,
-            "not_found" | "not_fetched" | "device" => TroubleKind::NotFound,
+            "not_found" | "not_fetched" | "device" | "series" => TroubleKind::NotFound,
             "vault" | "file" => TroubleKind::Storage,
             "caps" => TroubleKind::Capped,
             "view_only" => TroubleKind::Wish,

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use clavicle_ledger::encoding::{self, Hex};
 use clavicle_ledger::id::StudyId;
+use clavicle_ledger::terms::SeriesScope;
 use clavicle_manifest::StoredDigest;
 use clavicle_network::pack::{Pack, PackError, PackKey, PackReader, Reader};
 use clavicle_network::transfer::{Item, Listing, Offer};
@@ -52,6 +53,18 @@ impl Images {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.listing().items().iter().all(|item| self.has(item))
+    }
+
+    /// Whether it lists everything that such a scope covers.
+    #[must_use]
+    pub fn covers(&self, scope: &SeriesScope) -> bool {
+        match (self.listing().part(), scope) {
+            (None, _) => true,
+            (Some(_), SeriesScope::All) => false,
+            (Some(part), SeriesScope::These(these)) => {
+                part.missing(&self.offer.salt, &these.iter().copied().collect::<Vec<_>>()).is_empty()
+            }
+        }
     }
 
     /// Whether an item is there.

@@ -15,7 +15,9 @@ use clavicle_ledger::id::{ChainId, ManifestRoot, SourceId, StudyId};
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::study::Study;
+use clavicle_ledger::terms::SeriesScope;
 use clavicle_ledger::time::{LocalTime, Timestamp};
+use clavicle_letters::circumstances::Circumstances;
 use clavicle_letters::credential::Introduction;
 use clavicle_manifest::{Altered, Change, Comparison, Received, Uid};
 use clavicle_network::endpoint::{Remote, bind_towards};
@@ -31,6 +33,7 @@ use crate::cache::Images;
 use crate::error::WalletError;
 use crate::export::There;
 use crate::rows::{Cached, CopyOf, OpeningOf};
+use crate::scope::Scope;
 use crate::vault::Vault;
 use crate::wallet::Wallet;
 use crate::{cache, export};
@@ -78,6 +81,10 @@ pub struct Downloaded {
     pub bytes: u64,
     /// The manifest's revision.
     pub revision: u32,
+    /// Which series were allowed, where that was not all of the study.
+    pub scope: Option<Scope>,
+    /// How many of those were not offered: the study does not have them any more, or its source left them out.
+    pub not_offered: usize,
 }
 
 /// A fetch that may begin: the ledger has said that it may, and the source was asked nothing yet. It needs the wallet no more.
@@ -334,8 +341,9 @@ impl StudyFetch {
             self.vault.put(grant.as_bytes(), &OpeningOf { is_finished: true, ..opening })?;
         }
         let (out, root, at) = (self.out.clone(), self.root(), (self.clock)().0);
+        let claim = self.download.claim.clone();
         self.aside(move |vault| {
-            let arrived = Arrived { study, cached, pack, offer, got, there, out, before, bytes };
+            let arrived = Arrived { study, cached, pack, offer, got, there, out, before, bytes, claim };
             arrived.keep(vault, root, at)
         })
         .await
@@ -362,12 +370,13 @@ struct Arrived {
     out: Option<PathBuf>,
     before: usize,
     bytes: u64,
+    claim: Claim,
 }
 
 impl Arrived {
     /// Says that it is there, and writes it into files if it is to be.
     fn keep(self, vault: &Vault, root: ManifestRoot, at: Timestamp) -> Result<Downloaded, WalletError> {
-        let Self { study, cached, pack, offer, got, mut there, out, before, bytes } = self;
+        let Self { study, cached, pack, offer, got, mut there, out, before, bytes, claim } = self;
         let listing = &offer.manifest;
         let images = cache::settle(vault, (study, &cached), pack, &offer)?;
         vault.put(study.as_bytes(), &CopyOf { revision: listing.header().revision, root, at })?;
@@ -388,6 +397,14 @@ impl Arrived {
             before,
             bytes,
             revision: listing.header().revision,
+            scope: match &claim {
+                Claim::Holder => None,
+                Claim::Grant { grant, terms } => {
+                    let told = vault.get::<Circumstances>(grant.as_bytes())?;
+                    Scope::of(terms, told.and_then(|told| told.series_in_all), None)
+                }
+            },
+            not_offered: not_offered(&claim, &offer),
         })
     }
 }
@@ -430,6 +447,13 @@ impl Wallet {
             _ => false,
         }
     }
+}
+
+/// How many of the series that were allowed are not offered.
+fn not_offered(claim: &Claim, offer: &Offer) -> usize {
+    let (Claim::Grant { terms, .. }, Some(part)) = (claim, offer.manifest.part()) else { return 0 };
+    let SeriesScope::These(these) = &terms.series else { return 0 };
+    part.missing(&offer.salt, &these.iter().copied().collect::<Vec<_>>()).len()
 }
 
 /// What is there against what was signed.

@@ -55,7 +55,7 @@
 //! | register and boxes of a patient's devices: key, token | they follow from the words; opened by whoever restores a wallet, or asks for its devices | which of them are one person's: see the limits |
 //! | mailbox: work | a number of ten minutes that the relay gave, random bytes, and what was found | nothing |
 //! | collection | the relay's challenge, the names of both ends; no time of the wallet's | nothing |
-//! | message | one of four lengths; deposited when its grant is final | which grant: see the limits |
+//! | message | one of four lengths, where some series only are allowed perhaps the next one; deposited when its grant is final | which grant: see the limits |
 //!
 //! To whoever is shown an Invitation, or photographs it: its end, by the device's clock up to a whole minute.
 //!
@@ -72,7 +72,8 @@
 //! - *When* something comes does. Beside somebody else's from any time of that day, the one of the same visit is the
 //!   closer one in more than 99 of 100 cases: of definitions, since the studies of a visit are claimed all at once,
 //!   while somebody waits at the desk; of grants too, since they are given one after another. They are not spread
-//!   over hours: whoever waits would wait for that.
+//!   over hours where whoever is granted waits for that; else they can be (`patient/spread.rs`), and each comes at a
+//!   moment of its own.
 //! - Whoever ends everything at once, or all of one person's, shows that those grants are one patient's: an end waits
 //!   for nothing, and is not spread.
 //! - Whoever takes new words transfers all studies at once, and shows that they are one patient's: a thief is not
@@ -92,6 +93,7 @@
 //! - To a relay that keeps a mailbox, the moment of a letter tells the grant that it is about: so it links the
 //!   studies that were granted to one card.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::action::{DefineStudy, Grant, RecoverStudy, Revoke, TransferStudy, Veto};
 use clavicle_ledger::encoding::{Ascending, Bytes};
 use clavicle_ledger::id::{ChainId, GrantId, ManifestRoot, RequestDigest, StudyId};
@@ -99,6 +101,7 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::terms::{Conditions, PurposeOfUse, SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, Timestamp};
 use clavicle_ledger::transaction::{Action, Body};
+use clavicle_manifest::Uid;
 
 /// How long a transaction may come into a block after the header that it was signed on, at most; a day less at least.
 /// In milliseconds.
@@ -140,7 +143,7 @@ pub fn definition(head: Head, nonce: [u8; 16], study: DefineStudy) -> Body {
 }
 
 /// What is to be granted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct GrantRequest {
     /// For how long, in milliseconds.
     pub for_ms: u64,
@@ -154,15 +157,17 @@ pub struct GrantRequest {
     pub begins_in_ms: u64,
     /// What else is asked of the recipient.
     pub conditions: Conditions,
+    /// Which series; nothing is all of the study. An empty list is refused.
+    pub series: Option<Vec<Uid>>,
 }
 
 impl GrantRequest {
-    /// For so long from now on, with what later revisions bring, while the source reaches the ledger, and nothing else
+    /// For so long from now on, all of the study, with what later revisions bring, while the source reaches the ledger, and nothing else
     /// is asked.
     #[must_use]
     pub const fn new(for_ms: u64, purpose: PurposeOfUse) -> Self {
         let conditions = Conditions { openings: None, view_only: false, members_of: None, data_use: Ascending::new() };
-        Self { for_ms, purpose, later_revisions: true, staleness_ms: 0, begins_in_ms: 0, conditions }
+        Self { for_ms, purpose, later_revisions: true, staleness_ms: 0, begins_in_ms: 0, conditions, series: None }
     }
 }
 

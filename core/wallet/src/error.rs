@@ -235,6 +235,64 @@ pub enum WalletError {
         /// Studies that were to be granted.
         studies: usize,
     },
+    /// A card that ends before all is granted.
+    #[error(
+        "the card is good until {0}, and not all would be granted by then: ask for a newer one, or grant within a shorter time. Nothing was granted"
+    )]
+    CardTooShort(Timestamp),
+    /// Too much planned.
+    #[error("more grants are planned for later than this wallet keeps: wait until some are made. Nothing was granted")]
+    TooManyPlanned,
+    /// No key for one more grant to the same person.
+    #[error(
+        "their card has no key left for another grant, and their device has not sent more yet: it does when they look into their inbox. Nothing was changed"
+    )]
+    NoKeyLeft,
+    /// It was changed already, otherwise.
+    #[error("it was changed already: grant {0} stands in its place")]
+    Replaced(GrantId),
+    /// It has ended, or is about to.
+    #[error("it was revoked: there is nothing to change, and what is to be allowed again is granted anew")]
+    NothingToChange,
+    /// No renewal.
+    #[error("it lasts until {0} as it is, and would be shorter: to shorten it, narrow it. Nothing was changed")]
+    NotLonger(Timestamp),
+    /// Nothing less.
+    #[error("this does not narrow the grant: {0}. Nothing was changed")]
+    NotNarrower(&'static str),
+    /// The count of openings begins anew.
+    #[error(
+        "how often it may be opened was counted, and the count begins anew with what takes its place: say how often from now on. Nothing was changed"
+    )]
+    OpeningsToSay,
+    /// A series that the study does not have.
+    #[error("the study has no series called {0:?}: see `series` for those it has. Nothing was granted")]
+    NoSeries(String),
+    /// Several series of one number or description.
+    #[error(
+        "{count} series of the study are called {said:?}: name the one that is meant by its UID. Nothing was granted"
+    )]
+    AmbiguousSeries {
+        /// What was said.
+        said: String,
+        /// How many there are.
+        count: usize,
+    },
+    /// None chosen.
+    #[error("no series was chosen: choose one at least, or the whole study. Nothing was granted")]
+    NoSeriesChosen,
+    /// More than Terms name.
+    #[error(
+        "{0} series were chosen, and a grant names {max} at most: choose fewer, or the whole study. Nothing was granted",
+        max = clavicle_ledger::terms::MAX_SERIES
+    )]
+    TooManySeries(usize),
+    /// Series of one study, for several.
+    #[error("series are of one study, and several are to be granted: grant each by itself. Nothing was granted")]
+    SeriesOfSeveral,
+    /// Nobody has told which series there are.
+    #[error("which series the study has its hospital has not told this wallet yet: let it ask while it has a network")]
+    SeriesNotKnown,
     /// Sooner than the wallet lets anybody in.
     #[error("this wallet is set so that nothing it grants begins within {hours} h: let it begin later")]
     TooSoon {
@@ -511,6 +569,16 @@ impl WalletError {
             Self::Card(_) | Self::CardUsedUp | Self::TooFewKeys { .. } | Self::UnknownRelays => "card",
             Self::TooSoon { .. } | Self::TooOften { .. } => "caps",
             Self::ViewOnly => "view_only",
+            Self::NoKeyLeft | Self::CardTooShort(_) => "card",
+            Self::TooManyPlanned => "terms",
+            Self::Replaced(_) | Self::NothingToChange => "ended",
+            Self::NotLonger(_) | Self::NotNarrower(_) | Self::OpeningsToSay => "terms",
+            Self::NoSeries(_)
+            | Self::AmbiguousSeries { .. }
+            | Self::NoSeriesChosen
+            | Self::TooManySeries(_)
+            | Self::SeriesOfSeveral
+            | Self::SeriesNotKnown => "series",
             Self::Invitation(_)
             | Self::NoInvitation
             | Self::UnknownInvitation

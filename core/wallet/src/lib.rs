@@ -57,6 +57,7 @@ pub mod objection;
 pub mod patient;
 pub mod recipient;
 pub mod rows;
+pub mod scope;
 mod silence;
 mod system;
 pub mod vault;

@@ -3,9 +3,11 @@
 mod cards;
 mod credential;
 mod fetching;
+mod keys;
 mod mail;
 mod organisation;
 mod restore;
+mod told;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -32,6 +34,7 @@ pub use self::fetching::CopyState;
 pub use self::mail::Mail;
 pub use self::organisation::{ActingMember, VouchedRow};
 pub use self::restore::FoundAgain;
+pub use self::told::LotRow;
 
 /// The longest that a card is good, in days: mailboxes are kept no longer.
 pub const MAX_CARD_DAYS: u64 = 30;

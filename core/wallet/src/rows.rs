@@ -15,6 +15,7 @@ use clavicle_ledger::time::{BlockTime, Height, Timestamp};
 use clavicle_ledger::transaction::{Body, Envelope, MAX_ENVELOPE_LEN};
 use clavicle_letters::about::About;
 use clavicle_letters::card::{MAX_CARD_RELAYS, MAX_GRANTEES, SignedCard, TOLERANCE_MS};
+use clavicle_letters::circumstances::Circumstances;
 use clavicle_letters::credential::{Credential, Introduction, Issuer, SignedCredential};
 use clavicle_letters::identity::{Identity, Recipient};
 use clavicle_letters::invitation::{Answer, CheckedAnswer, SignedInvitation};
@@ -26,10 +27,11 @@ use clavicle_letters::pickup::PickupCode;
 use clavicle_letters::transcript::{InvitationId, Nonce};
 use clavicle_letters::verdict::{Unverified, Verdict};
 use clavicle_letters::words::{Comparison, FourWords};
-use clavicle_manifest::{Date, Manifest, StoredDigest, Uid};
+use clavicle_manifest::{Date, MAX_SERIES, Manifest, StoredDigest, Uid};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::caps::Caps;
+use crate::scope::SeriesTold;
 use crate::vault::Row;
 
 /// Whose wallet it is: what all its keys come from. One row.
@@ -640,6 +642,31 @@ pub struct NewsCame {
     pub sealed: Vec<u8>,
 }
 
+/// The most keys that belong to one card, with those that were left beside it.
+pub const MAX_MORE_KEYS: usize = 64;
+
+/// Keys that were left beside a card, since those on it were nearly used up. By the card's mailbox.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct MoreKeys {
+    /// All of them.
+    pub grantees: Vec<Numbered>,
+    /// What was left last.
+    pub card: SignedCard,
+    /// Whether a relay has it.
+    pub is_left: bool,
+}
+
+/// A letter of a kind that came with a later version. By the hash of its bytes, which are kept for that to read.
+#[derive(Clone, BorshSerialize, BorshDeserialize)]
+pub struct Unreadable {
+    /// Of which kind.
+    pub kind: u8,
+    /// When it came.
+    pub at: Timestamp,
+    /// As it came.
+    pub sealed: Vec<u8>,
+}
+
 /// A key, and its number in the wallet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, BorshSerialize, BorshDeserialize)]
 pub struct Numbered {
@@ -832,6 +859,8 @@ rows! {
     Shown, "card", "a card that was shown", 4 * 1024;
     CardFound, "card-found", "a card that was found again", 16 + 4 + 32 * MAX_CARD_RELAYS + 8;
     OfCardFound, "of-card-found", "a grant to a card that was found again", 4 + Key::MAX_LEN;
+    MoreKeys, "card-more", "keys that were left beside a card", 4 + MAX_MORE_KEYS * 37 + SignedCard::MAX_LEN + 1;
+    Unreadable, "unreadable", "a letter that cannot be read", 1 + 8 + 4 + MAX_SEALED_LEN;
     Invited, "invited-2", "an invitation that was shown", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 2 * 1024;
     AnswerMade, "answer", "an invitation that was answered", SignedInvitation::MAX_LEN + SignedCard::MAX_LEN + 512;
     CopyOf, "copy", "a copy that was made", 64;
@@ -850,6 +879,7 @@ rows! {
     OnlyHere, "only-here", "that other devices are not told of a study", 0;
     NewsCame, "news", "a letter of another device", 4 + MAX_SEALED_LEN;
     Received, "received", "a grant that was received", 8 * 1024;
+    SeriesTold, "series", "the series of a study", 64 + MAX_SERIES * (1 + 64 + 5 + 4 + 16 + 4 + 256 + 4);
     OwnCredential, "credential", "who vouches for this wallet", 64 + Introduction::MAX_LEN;
     IntroductionLeft, "introduction-left", "when an introduction was left", 8;
     NewsOf, "news-of", "where a practice's or a team's news are", 256;
@@ -861,6 +891,11 @@ rows! {
 /// write a letter about a study.
 impl Row for About {
     const KIND: &'static str = "about";
+}
+
+/// What else is told of a grant, by the grant's id: of one that was made without whom it is about, and of one that was received likewise.
+impl Row for Circumstances {
+    const KIND: &'static str = "circumstances";
 }
 
 impl Row for Tip {

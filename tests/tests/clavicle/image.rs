@@ -14,11 +14,11 @@ pub(crate) struct Image<'a> {
 impl Image<'_> {
     /// The file: explicit VR, little endian.
     pub(crate) fn file(&self) -> Vec<u8> {
-        let Self { study, series, number, patient, born, accession, pixels } = self;
+        let Self { study, series: number_of_series, number, patient, born, accession, pixels } = self;
         let uid = |text: &str| text.bytes().chain((!text.len().is_multiple_of(2)).then_some(0)).collect::<Vec<_>>();
         let text = |text: &str| text.bytes().chain((!text.len().is_multiple_of(2)).then_some(b' ')).collect::<Vec<_>>();
         let study = format!("2.25.77.{study}");
-        let series = format!("{study}.{series}");
+        let series = format!("{study}.{number_of_series}");
         let instance = format!("{series}.{number}");
         let drawn = noise(&instance, *pixels);
         [
@@ -29,10 +29,12 @@ impl Image<'_> {
             element(0x0008, 0x0018, b"UI", &uid(&instance)),
             element(0x0008, 0x0050, b"SH", &text(accession)),
             element(0x0008, 0x0060, b"CS", b"MR"),
+            element(0x0008, 0x103e, b"LO", &text(&format!("Series {number_of_series}"))),
             element(0x0010, 0x0020, b"LO", &text(patient)),
             element(0x0010, 0x0030, b"DA", &text(born)),
             element(0x0020, 0x000d, b"UI", &uid(&study)),
             element(0x0020, 0x000e, b"UI", &uid(&series)),
+            element(0x0020, 0x0011, b"IS", &text(&number_of_series.to_string())),
             element(0x7fe0, 0x0010, b"OW", &drawn),
         ]
         .concat()

@@ -5,6 +5,7 @@ mod adversary;
 mod altered;
 mod app;
 mod attacks;
+mod changed;
 mod cluster;
 mod handed_on;
 #[path = "../../../core/ledger/tests/kernel/hostile.rs"]
@@ -28,7 +29,9 @@ mod refused;
 mod restore;
 mod resume;
 mod scripts;
+mod series;
 mod session;
 mod silent;
+mod spread;
 mod woken;
 mod words;

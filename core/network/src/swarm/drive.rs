@@ -166,7 +166,8 @@ impl Drive {
         loop {
             let sweep = self.lobby.next_sweep().map(Instant::from_std);
             let over = self.held.next_over().map(Instant::from_std);
-            let wake = [self.dials.next_at(), sweep, over].into_iter().flatten().fold(self.missing.next_at(), Instant::min);
+            let wake =
+                [self.dials.next_at(), sweep, over].into_iter().flatten().fold(self.missing.next_at(), Instant::min);
             tokio::select! {
                 // Dropped is stopped, too.
                 _ = &mut self.handles.stopping => return Ok(()),

@@ -11,5 +11,6 @@ mod world;
 mod asking;
 mod flooded;
 mod gossip;
+mod held;
 mod reconciling;
 mod strangers;

@@ -1,10 +1,11 @@
 //! Relays with a desk in memory, and how to wait for what happens there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
+use clavicle_admission::Neighbourhood;
 use clavicle_ledger::action::{Revoke, Veto};
 use clavicle_ledger::confirm::Newest;
 use clavicle_ledger::encoding::{decode, encode};
@@ -12,7 +13,7 @@ use clavicle_ledger::id::{BlockId, ChainId, EnvelopeHash, GrantId, SourceId, Stu
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Body, Envelope};
-use clavicle_network::message::{Query, Request, Response, Verdict};
+use clavicle_network::message::{List, MailboxRequest, MailboxResponse, Query, Request, Response, Verdict};
 use clavicle_network::swarm::{Client, Config, Desk, Node, Peer, Received};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -82,6 +83,8 @@ pub struct Memory {
     gossip_released: Condvar,
     /// Revocations that it was given.
     pub revoked: AtomicUsize,
+    /// Mailboxes in which something lies.
+    mail: Mutex<BTreeSet<Key>>,
 }
 
 impl Memory {
@@ -185,6 +188,18 @@ impl Desk for Memory {
             }
             _ => Response::Unavailable,
         }
+    }
+
+    fn mailbox(&self, _: Key, _: Neighbourhood, request: MailboxRequest) -> Response {
+        let mut mail = self.mail.lock().unwrap();
+        Response::Mailbox(match request {
+            MailboxRequest::Deposit { mailbox, .. } => {
+                mail.insert(mailbox);
+                MailboxResponse::Done
+            }
+            MailboxRequest::Wait(signed) if mail.contains(&signed.collection.mailbox) => MailboxResponse::Done,
+            _ => MailboxResponse::Messages(List::of([])),
+        })
     }
 
     fn waiting(&self) -> Vec<EnvelopeHash> {

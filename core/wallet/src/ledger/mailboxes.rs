@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use clavicle_ledger::encoding::{Ascending, Bytes};
 use clavicle_ledger::id::SourceId;
@@ -19,13 +20,15 @@ use clavicle_network::work::{MAX_EFFORT, PARTS, Price, Purpose, Task, Work};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream::FuturesUnordered;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tracing::debug;
 
 use super::asking::{AT_ONCE, GRACE, by};
 use super::{Ledger, Relay};
 use crate::error::WalletError;
 
+/// How long nothing is asked again where a relay does not hold a question.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How often a relay is paid that asks for more each time.
 const PAID: u32 = 3;
 
@@ -287,6 +290,44 @@ impl Ledger {
                 _ => return Err(WalletError::OtherAnswer),
             }
         }
+    }
+
+    /// Waits until something may have come to one of these mailboxes, or for some seconds: relays hold the question. Where none does, a
+    /// second.
+    pub async fn wait_for_mail(&self, mailboxes: &[Collect]) {
+        let mut waiting = FuturesUnordered::new();
+        for mailbox in mailboxes {
+            for relay in mailbox.relays.iter().filter_map(|source| self.relay(source)) {
+                waiting.push(async move { self.wait_at(&relay, &mailbox.key).await.is_some_and(|held| held) });
+            }
+        }
+        while let Some(is_held) = waiting.next().await {
+            if is_held {
+                return;
+            }
+        }
+        sleep(AGAIN).await;
+    }
+
+    /// Whether a relay held the question, and says that it is to be looked.
+    async fn wait_at(&self, relay: &Relay, key: &SecretKey) -> Option<bool> {
+        let mut client = self.connect(relay).await.ok()?;
+        let Ok(Response::Mailbox(MailboxResponse::Challenge(challenge))) =
+            client.ask(Request::Mailbox(Box::new(MailboxRequest::Challenge))).await
+        else {
+            return None;
+        };
+        let collection = Collection {
+            relay: relay.source,
+            relay_peer: client.relay_key(),
+            own_peer: client.own_key(),
+            challenge,
+            mailbox: key.public(),
+            acknowledged: Ascending::new(),
+        };
+        let request = MailboxRequest::Wait(collection.sign(&self.chain, key));
+        let answer = client.ask(Request::Mailbox(Box::new(request))).await;
+        Some(matches!(answer, Ok(Response::Mailbox(MailboxResponse::Done))))
     }
 
     fn collection(

@@ -21,6 +21,7 @@ use crate::error::WalletError;
 use crate::ledger::Proven;
 use crate::objection::{self, Objection};
 use crate::rows::{InSpiteOf, Made, RefusedGrant, Stage};
+use crate::scope::Scope;
 use crate::wallet::{served_at, source_in};
 
 /// Who has access to a study, as the ledger has it.
@@ -75,6 +76,8 @@ pub struct AccessRow {
     pub purpose: Option<PurposeOfUse>,
     /// All that was said of it; nothing when another than this wallet granted.
     pub terms: Option<Terms>,
+    /// Which series, where it is not all of the study.
+    pub scope: Option<Scope>,
 }
 
 impl Patient {
@@ -95,6 +98,7 @@ impl Patient {
                 None => self.wallet.vault.get::<RefusedGrant>(grant.id.as_bytes())?.map(|refused| refused.made),
             };
             let terms = made.as_ref().map(|made| &made.terms);
+            let scope = terms.map(|terms| self.scope(study.id, grant.id, terms)).transpose()?.flatten();
             let row = AccessRow {
                 grant: grant.id,
                 grantee: grant.grantee,
@@ -102,6 +106,7 @@ impl Patient {
                 purpose: terms.map(|terms| terms.purpose),
                 expiry_day: grant.expiry_day,
                 terms: terms.cloned(),
+                scope,
                 verdict: made.as_ref().map(|made| made.card.verdict().as_of(now.timestamp())),
                 name: made.map(|made| made.card.name),
             };
@@ -128,6 +133,7 @@ impl Patient {
                 expiry_day: made.terms.expires.day_rounded_up(),
                 verdict: Some(made.card.verdict().as_of(now.timestamp())),
                 name: Some(made.card.name),
+                scope: self.scope(study.id, id, &made.terms)?,
                 terms: Some(made.terms),
             };
             ended.push(EndedRow { row, how: if is_over { HowEnded::Over } else { HowEnded::Revoked } });

@@ -37,7 +37,8 @@ impl Patient {
     }
 
     /// Whether these grants, of which nobody has seen any, may be made.
-    pub(super) fn check_caps(&self, new: &[Granted]) -> Result<(), WalletError> {
+    pub(super) fn check_caps<'a>(&self, new: impl IntoIterator<Item = &'a Granted>) -> Result<(), WalletError> {
+        let new: Vec<&Granted> = new.into_iter().collect();
         if new.is_empty() {
             return Ok(());
         }
@@ -46,12 +47,18 @@ impl Patient {
         if new.iter().any(|one| begins_too_soon(one.made.terms.not_before, (time, now), wait_ms)) {
             return Err(WalletError::TooSoon { hours: wait_ms.div_ceil(60 * 60_000) });
         }
-        let Some(most) = per_week else { return Ok(()) };
+        if per_week.is_some() { self.check_often(new.len()) } else { Ok(()) }
+    }
+
+    /// Whether so many more grants may be made this week.
+    pub(super) fn check_often(&self, new: usize) -> Result<(), WalletError> {
+        let (cap, time) = (self.caps()?.now, self.wallet.ledger.head().time.timestamp());
+        let Some(most) = cap.per_week else { return Ok(()) };
         let refused = self.wallet.vault.all::<RefusedGrant>()?.into_iter().map(|(_, RefusedGrant { made })| made);
         let all = self.grants()?.into_iter().map(|granted| granted.made).chain(refused);
         // What begins later was made earlier: it counts for longer, and never for less.
         let this_week = all.filter(|made| made.terms.not_before.plus(WEEK_MS) > time).count();
-        let count = this_week.saturating_add(new.len());
+        let count = this_week.saturating_add(new);
         if count > usize::try_from(most).unwrap_or(usize::MAX) { Err(WalletError::TooOften { most }) } else { Ok(()) }
     }
 }

@@ -96,6 +96,8 @@ pub struct Endings<E = WalletError> {
     pub unnamed: usize,
     /// Why the ledger could not be asked for grants of other devices on every study.
     pub not_asked: Option<E>,
+    /// How many grants were planned for later, and are not made any more.
+    pub stopped: usize,
 }
 
 impl<E> Endings<E> {
@@ -133,8 +135,13 @@ impl Patient {
         whose: &Whose,
         progress: impl Fn(usize, usize) + Send + Sync,
     ) -> Result<Endings, WalletError> {
+        // First of all what nobody has seen yet.
+        let stopped = self.stop_planned(whose)?;
         self.wallet.refresh_head().await;
-        let known = self.known_to_end(whose)?;
+        let known = match self.known_to_end(whose) {
+            Err(WalletError::NoPerson(_)) if stopped > 0 => Vec::new(),
+            known => known?,
+        };
         let mut handled: BTreeSet<GrantId> = known.iter().map(|grant| grant.id).collect();
         // What is known here does not wait for what has to be asked for.
         let mut rows = self.end_each(known, &progress).await?;
@@ -163,7 +170,7 @@ impl Patient {
             }
         }
         rows.extend(self.end_each(others, &progress).await?);
-        Ok(Endings { rows, unnamed, not_asked })
+        Ok(Endings { rows, unnamed, not_asked, stopped })
     }
 
     /// What is to end of this wallet's own grants, and of the revocations that it signed and that are not final.
@@ -327,7 +334,7 @@ impl Patient {
 type LiveGrants = BTreeMap<StudyId, (Height, BTreeSet<GrantId>)>;
 
 /// Whether somebody is called so, however it is typed.
-fn is_called(name: &str, asked: &str) -> bool {
+pub(super) fn is_called(name: &str, asked: &str) -> bool {
     let plain = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
     plain(name) == plain(asked)
 }

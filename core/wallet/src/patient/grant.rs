@@ -10,9 +10,11 @@ use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::{Capacity, Deed, MAX_HOLDER_GRANTS, Study};
+use clavicle_ledger::terms::{SeriesScope, Terms};
 use clavicle_ledger::time::{BlockTime, DAY_MS, Height, Timestamp};
 use clavicle_ledger::transaction::{Action, Envelope};
 use clavicle_letters::card::SignedCard;
+use clavicle_letters::circumstances::Circumstances;
 use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::letter::{Content, GrantLetter, Letter};
 use clavicle_letters::seal;
@@ -20,6 +22,7 @@ use clavicle_letters::verdict::Verdict;
 use tokio::time::timeout;
 use tracing::debug;
 
+use super::changing::Replacing;
 use super::places::Places;
 use super::{OwnStudy, Patient, one};
 use crate::envelope::{self, GrantRequest, Head};
@@ -36,9 +39,22 @@ const LATER_MS: u64 = 30 * 60 * 1000;
 /// How many grants and revocations are brought in by one command, each.
 const AT_ONCE: usize = 8;
 
+/// How a grant is prepared.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    /// Where it is taken from how the study stands.
+    pub(super) from: Known,
+    /// Whether whoever grants has read what stands beside the name.
+    pub(super) all_the_same: bool,
+    /// Keys that are not used.
+    pub(super) taken: &'a BTreeSet<Key>,
+    /// The key that was kept for it, if one was.
+    pub(super) key: Option<Key>,
+}
+
 /// Where it is taken from how a study stands, when a grant is signed.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Known {
+pub(super) enum Known {
     /// The ledger is asked.
     Ledger,
     /// What it said last.
@@ -169,24 +185,46 @@ impl Patient {
         request: &GrantRequest,
         all_the_same: bool,
     ) -> Result<Vec<Granted>, WalletError> {
-        let (mut all, mut new, mut taken) = (Vec::<Granted>::new(), Vec::<Granted>::new(), BTreeSet::new());
+        if request.series.is_some() && studies.len() > 1 {
+            return Err(WalletError::SeriesOfSeveral);
+        }
+        let (mut all, mut new, mut taken) =
+            (Vec::<Granted>::new(), Vec::<(Granted, Circumstances)>::new(), BTreeSet::new());
         for study in studies {
-            let (granted, is_new) =
-                match self.prepare_grant(study, card, request, (Known::Ledger, all_the_same, &taken)).await {
-                    Err(WalletError::CardUsedUp) if studies.len() > 1 => {
-                        return Err(WalletError::TooFewKeys { keys: new.len(), studies: studies.len() });
-                    }
-                    prepared => prepared?,
-                };
+            let (granted, told) = match self
+                .prepare_grant(
+                    study,
+                    card,
+                    request,
+                    Asked { from: Known::Ledger, all_the_same, taken: &taken, key: None },
+                )
+                .await
+            {
+                Err(WalletError::CardUsedUp) if studies.len() > 1 => {
+                    return Err(WalletError::TooFewKeys { keys: new.len(), studies: studies.len() });
+                }
+                prepared => prepared?,
+            };
             taken.insert(granted.made.grantee);
-            if is_new {
-                new.push(granted.clone());
-            }
+            new.extend(told.map(|told| (granted.clone(), told)));
             all.push(granted);
         }
-        self.check_caps(&new)?;
-        self.wallet.vault.write(|batch| new.iter().try_for_each(|one| batch.put(one.id.as_bytes(), &one.made)))?;
+        self.keep_new(&new)?;
         Ok(all)
+    }
+
+    /// Keeps grants that were signed just now, all of them or, where the caps of this wallet do not let it, none.
+    fn keep_new(&self, new: &[(Granted, Circumstances)]) -> Result<(), WalletError> {
+        self.check_caps(new.iter().map(|(granted, _)| granted))?;
+        Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+            for (granted, told) in new {
+                batch.put(granted.id.as_bytes(), &granted.made)?;
+                if told.say_more() {
+                    batch.put(granted.id.as_bytes(), told)?;
+                }
+            }
+            Ok(())
+        })?)
     }
 
     /// Signs a grant without a network, by what the ledger said last: as a code that anybody may submit. The letter is
@@ -201,11 +239,10 @@ impl Patient {
         request: &GrantRequest,
         all_the_same: bool,
     ) -> Result<(Granted, GrantCode), WalletError> {
-        let of = (Known::Memory, all_the_same, &BTreeSet::new());
-        let (granted, is_new) = self.prepare_grant(study, card, request, of).await?;
-        if is_new {
-            self.check_caps(std::slice::from_ref(&granted))?;
-            self.wallet.vault.put(granted.id.as_bytes(), &granted.made)?;
+        let of = Asked { from: Known::Memory, all_the_same, taken: &BTreeSet::new(), key: None };
+        let (granted, told) = self.prepare_grant(study, card, request, of).await?;
+        if let Some(told) = told {
+            self.keep_new(&[(granted.clone(), told)])?;
         }
         let code = GrantCode { chain: self.wallet.chain(), envelope: granted.made.envelope.clone() };
         Ok((granted, code))
@@ -234,21 +271,26 @@ impl Patient {
         Ok(Basis { record: proved.record, parameters, time: head.time, height: proved.height })
     }
 
-    /// A grant as it is asked for, and whether it is a new one, of which nothing is kept yet. Keys that are `taken` are
-    /// not used.
-    async fn prepare_grant(
+    /// A grant as it is asked for, and, of a new one, what else is to be told of it: nothing of that is kept yet.
+    pub(super) async fn prepare_grant(
         &mut self,
         study: &OwnStudy,
         card: &SignedCard,
         request: &GrantRequest,
-        (from, all_the_same, taken): (Known, bool, &BTreeSet<Key>),
-    ) -> Result<(Granted, bool), WalletError> {
+        Asked { from, all_the_same, taken, key }: Asked<'_>,
+    ) -> Result<(Granted, Option<Circumstances>), WalletError> {
         let (chain, now) = (self.wallet.chain(), self.wallet.now());
         // Without it whoever is granted could not be told what to fetch.
         if study.held.known.is_none() {
             return Err(WalletError::NotTold);
         }
         let shown = card.verify(&chain, now)?;
+        let known = match (&request.series, from) {
+            (None, _) => Vec::new(),
+            (Some(_), Known::Ledger) => self.series(study).await?,
+            (Some(_), Known::Memory) => self.series_known(study)?,
+        };
+        let (scope, series_in_all) = Self::scope_wanted(study, request, &known)?;
         let mut grants = self.grants()?;
         // One that the ledger showed, and does not show any more, has ended: another device revoked it, or it went with
         // a transfer.
@@ -267,10 +309,10 @@ impl Patient {
         let is_finished = |grant: &&Granted| {
             matches!(grant.made.stage, Stage::Delivered(_))
                 && now < grant.made.terms.expires
-                && is_asked(grant, request)
+                && is_asked((&grant.made.terms, grant.made.at), (request, &scope), now)
         };
         if let Some(finished) = grants.iter().filter(same).find(is_finished) {
-            return Ok((finished.clone(), false));
+            return Ok((finished.clone(), None));
         }
         // Without a network nobody vouches for anybody, and that is said.
         let introduced = self.introduce(card).await?;
@@ -297,21 +339,21 @@ impl Patient {
         };
         if let Some(unfinished) = grants.iter().filter(same).find(is_unfinished) {
             // Going on with it would grant something else than is asked for now.
-            return if is_asked(unfinished, request) {
-                Ok((unfinished.clone(), false))
+            return if is_asked((&unfinished.made.terms, unfinished.made.at), (request, &scope), now) {
+                Ok((unfinished.clone(), None))
             } else {
                 Err(WalletError::Unfinished(unfinished.id))
             };
         }
-        // A key that relays have seen for a study is that study's, whatever became of the grant: no key ever stands on two.
-        let used = |key: &Key| taken.contains(key) || grants.iter().any(|grant| grant.made.grantee == *key);
-        let places = self.places(&refused)?;
-        let seen_here = |key: &&Key| refused.iter().any(|one| one.made.grantee == **key);
-        let free = shown.grantees.iter().filter(|key| !used(key) && places.may_be_granted(key, study.id));
-        let unused: Vec<Key> = free.copied().collect();
-        let again: Vec<Key> = unused.iter().filter(seen_here).copied().collect();
-        let fresh = if again.is_empty() { &unused } else { &again };
-        let grantee = envelope::one_of(fresh, random()?).ok_or(WalletError::CardUsedUp)?;
+        let of_card: Vec<Key> = key.map_or_else(|| shown.grantees.iter().copied().collect(), |key| vec![key]);
+        let grantee = match self.fresh_key(study, &of_card, taken) {
+            // Whoever showed the card may have left more beside it.
+            Err(WalletError::CardUsedUp) if from == Known::Ledger => {
+                let more = self.more_keys(shown, &introduced.relays).await.unwrap_or_default();
+                self.fresh_key(study, &more, taken)?
+            }
+            found => found?,
+        };
         record.permits(Deed::Grant, time).map_err(WalletError::Standing)?;
         if request.for_ms == 0 {
             return Err(WalletError::TooShort);
@@ -327,13 +369,35 @@ impl Patient {
         // What the hospitals would refuse is not signed: then nobody has seen the key, and it is as good as before.
         check_rules(&record, &parameters, time, head, &dated)?;
         let terms = envelope::terms(head, random()?, (record.revision, record.manifest_root), &dated);
+        let terms = Terms { series: scope, ..terms };
         let holder = self.holder(study)?;
         let body = envelope::grant(head, random()?, &chain, (study.id, holder.public()), grantee, &terms);
         let id = GrantId::from(body.id(&chain));
         let envelope = body.sign(&chain, &[&holder])?;
         let card = KeptCard::of(chain, card, introduced.relays, introduced.verdict);
         let made = Made { study: study.id, card, grantee, terms, envelope, at: now, stage: Stage::Signed };
-        Ok((Granted { id, made, revoked: None }, true))
+        let told = Circumstances { series_in_all, ..Circumstances::default() };
+        Ok((Granted { id, made, revoked: None }, Some(told)))
+    }
+
+    /// One of these keys that stands on nothing yet, or was seen for this study alone. A key that relays have seen for a
+    /// study is that study's, whatever became of the grant: no key ever stands on two. Those that are `taken` are not
+    /// used.
+    pub(super) fn fresh_key(&self, study: &OwnStudy, keys: &[Key], taken: &BTreeSet<Key>) -> Result<Key, WalletError> {
+        let (grants, refused) = (self.grants()?, self.refused_grants()?);
+        let planned = self.planned()?;
+        let used = |key: &Key| {
+            taken.contains(key)
+                || grants.iter().any(|grant| grant.made.grantee == *key)
+                || planned.iter().any(|planned| planned.grantee == *key && planned.study != study.id)
+        };
+        let places = self.places(&refused)?;
+        let seen_here = |key: &&Key| refused.iter().any(|one| one.made.grantee == **key);
+        let free = keys.iter().filter(|key| !used(key) && places.may_be_granted(key, study.id));
+        let unused: Vec<Key> = free.copied().collect();
+        let again: Vec<Key> = unused.iter().filter(seen_here).copied().collect();
+        let fresh = if again.is_empty() { &unused } else { &again };
+        envelope::one_of(fresh, random()?).ok_or(WalletError::CardUsedUp)
     }
 
     /// Where keys stand, as far as this wallet knows: by what was refused, and by all that the ledger ever proved to
@@ -392,7 +456,7 @@ impl Patient {
         Ok(done)
     }
 
-    async fn finish(&mut self, study: &OwnStudy, grant: &mut Granted) -> Result<(), WalletError> {
+    pub(super) async fn finish(&mut self, study: &OwnStudy, grant: &mut Granted) -> Result<(), WalletError> {
         let height = match grant.made.stage {
             Stage::Final(height) => height,
             Stage::Delivered(_) => return Ok(()),
@@ -437,6 +501,9 @@ impl Patient {
     async fn bring_in_each(&mut self) -> Result<(), WalletError> {
         // What is to end does not wait for what is to begin.
         self.bring_in_revocations().await?;
+        if let Err(error @ WalletError::Vault(_)) = self.grant_planned().await {
+            return Err(error);
+        }
         let head = self.wallet.ledger.head();
         let (now, grants) = (self.wallet.now(), self.grants()?);
         let due = grants.into_iter().filter(|grant| match grant.made.stage {
@@ -462,6 +529,7 @@ impl Patient {
                 done => debug!(?done, "a letter of before"),
             }
         }
+        self.end_replaced().await?;
         // One that came into a block while nobody listened.
         let late = self
             .grants()?
@@ -513,6 +581,8 @@ impl Patient {
         let refused = RefusedGrant { made: grant.made.clone() };
         Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
             batch.remove::<Made>(grant.id.as_bytes())?;
+            // What it was to take the place of is as it was.
+            batch.remove::<Replacing>(grant.id.as_bytes())?;
             batch.put(grant.id.as_bytes(), &refused)
         })?)
     }
@@ -560,9 +630,10 @@ impl Patient {
             to: grant.made.card.recipient,
             from: granter,
             sent: self.wallet.now(),
-            content: match self.about(study.id)? {
-                None => Content::Grant(Box::new(content)),
-                Some(about) => Content::NamedGrant(Box::new(content), Box::new(about)),
+            content: match (self.wallet.vault.get::<Circumstances>(grant.id.as_bytes())?, self.about(study.id)?) {
+                (Some(told), about) => Content::ToldGrant(Box::new(content), Box::new(Circumstances { about, ..told })),
+                (None, None) => Content::Grant(Box::new(content)),
+                (None, Some(about)) => Content::NamedGrant(Box::new(content), Box::new(about)),
             },
         };
         Ok(seal::seal(&letter, &holder)?)
@@ -651,11 +722,36 @@ impl Patient {
     }
 
     /// Revokes, and returns when the revocation is final. The source is told first, over libp2p and over iroh at once:
-    /// it stops serving at once.
+    /// it stops serving at once. What the grant is taking the place of ends with it, and what is taking its own.
     ///
     /// # Errors
     /// [`WalletError`]; the same again goes on where it stopped.
     pub async fn revoke(&mut self, grant: &Revocable) -> Result<Height, WalletError> {
+        let linked = self.linked(grant.id)?;
+        if linked.is_empty() {
+            return self.revoke_alone(grant).await;
+        }
+        self.wallet.refresh_head().await;
+        // All of them, before anything is sent.
+        self.sign_revocations(&[core::slice::from_ref(grant), &linked[..]].concat())?;
+        let ended = self.revoke_alone(grant).await;
+        for other in &linked {
+            match self.revoke_alone(other).await {
+                // It had ended before.
+                Err(WalletError::Rejected(_)) if !self.is_live(other).await? => {}
+                done => drop(done?),
+            }
+        }
+        ended
+    }
+
+    async fn is_live(&mut self, grant: &Revocable) -> Result<bool, WalletError> {
+        let study = self.study(&grant.study.to_string())?;
+        Ok(self.record(&study).await?.0.grants.find(&grant.id).is_some())
+    }
+
+    /// The same of one grant, whatever it stands for.
+    pub(super) async fn revoke_alone(&mut self, grant: &Revocable) -> Result<Height, WalletError> {
         self.wallet.refresh_head().await;
         let revoked = self.sign_revocation(grant)?;
         if let Some(height) = revoked.final_at {
@@ -705,7 +801,7 @@ fn is_by(envelope: &Envelope, holder: &Key) -> bool {
 }
 
 /// Refuses what the hospitals would, by the rules and the study as they are proven.
-fn check_rules(
+pub(super) fn check_rules(
     record: &Study,
     parameters: &Parameters,
     now: BlockTime,
@@ -729,16 +825,57 @@ fn check_rules(
     Ok(())
 }
 
-/// Whether a grant is what is asked for. Wallets of before counted its length from their own clock.
-fn is_asked(grant: &Granted, request: &GrantRequest) -> bool {
-    let Made { terms, at, .. } = &grant.made;
+/// Whether a grant is what is asked for at this time. Wallets of before counted its length from their own clock.
+fn is_asked((terms, at): (&Terms, Timestamp), (request, scope): (&GrantRequest, &SeriesScope), now: Timestamp) -> bool {
     // That a team's members sign follows from whose the card is, and is not asked for.
     let mut conditions = terms.conditions.clone().unwrap_or_default();
     conditions.members_of = request.conditions.members_of;
-    [terms.not_before, *at].iter().any(|from| terms.expires == from.plus(request.for_ms))
+    // What begins now began when it was asked for first; of what begins later it is said when.
+    let (begins, asked) = (terms.not_before, now.plus(request.begins_in_ms));
+    let same_start = match (begins.since(at) > LATER_MS, request.begins_in_ms > LATER_MS) {
+        (true, true) => begins.0.abs_diff(asked.0) <= LATER_MS,
+        (is_late, asked_late) => is_late == asked_late,
+    };
+    [terms.not_before, at].iter().any(|from| terms.expires == from.plus(request.for_ms))
+        && terms.series == *scope
         && terms.purpose == request.purpose
         && terms.later_revisions == request.later_revisions
         && terms.staleness_ms == request.staleness_ms
         && conditions == request.conditions
-        && (terms.not_before.since(*at) > LATER_MS) == (request.begins_in_ms > LATER_MS)
+        && same_start
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::encoding::Ascending;
+    use clavicle_ledger::id::SeriesId;
+    use clavicle_ledger::terms::PurposeOfUse;
+    use clavicle_ledger::time::HOUR_MS;
+
+    use super::*;
+    use crate::objection::tests::{NOW, received};
+
+    /// A grant that begins tomorrow was taken for one that begins in a week, if both lasted as long: the second was
+    /// never made, and nobody was told.
+    #[test]
+    fn what_begins_at_another_time_is_another_grant() {
+        let request =
+            |begins_in_ms| GrantRequest { begins_in_ms, ..GrantRequest::new(7 * DAY_MS, PurposeOfUse::Treatment) };
+        let starting = |begins_in_ms| {
+            let not_before = NOW.plus(begins_in_ms);
+            Terms { not_before, expires: not_before.plus(7 * DAY_MS), ..received().terms }
+        };
+        let is = |terms: &Terms, begins_in_ms, later_ms| {
+            is_asked((terms, NOW), (&request(begins_in_ms), &SeriesScope::All), NOW.plus(later_ms))
+        };
+        let (now, tomorrow) = (starting(0), starting(DAY_MS));
+        assert!(is(&now, 0, 0) && is(&now, 0, 3 * DAY_MS), "until it ends");
+        assert!(!is(&now, DAY_MS, 0) && !is(&tomorrow, 0, 0));
+        assert!(is(&tomorrow, DAY_MS, 0) && is(&tomorrow, DAY_MS, LATER_MS), "asked for once more");
+        assert!(is(&tomorrow, DAY_MS - HOUR_MS, HOUR_MS), "the same day, said an hour later");
+        assert!(!is(&tomorrow, 7 * DAY_MS, 0) && !is(&tomorrow, DAY_MS, HOUR_MS));
+        // Some series are not all of them.
+        let these = SeriesScope::These(Ascending::from_items(vec![SeriesId::from_bytes([1; 32])]).unwrap());
+        assert!(!is_asked((&now, NOW), (&request(0), &these), NOW));
+    }
 }

@@ -106,7 +106,7 @@ impl Patient {
     }
 
     /// Who vouches for a card by what lies in its box, as the ledger proves it now.
-    async fn vouched(
+    pub(super) async fn vouched(
         &mut self,
         card: &Card,
         relays: &Ascending<SourceId, MAX_CARD_RELAYS>,

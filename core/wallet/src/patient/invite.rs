@@ -39,8 +39,8 @@ const MINUTE_MS: u64 = 60_000;
 /// The longest that an Invitation is good for, in minutes.
 pub const MAX_INVITATION_MINUTES: u64 = MAX_INVITATION_MS / MINUTE_MS - 1;
 /// For how long an Invitation is kept after its end, in milliseconds: the words may be picked, and the grant made, till
-/// then.
-const KEPT_MS: u64 = DAY_MS;
+/// then; and what was granted from afar is over by then, which no renewal is to prolong.
+const KEPT_MS: u64 = 2 * DAY_MS;
 /// How long a grant from afar to a name that nobody checked may last, in milliseconds.
 pub const FAR_MS: u64 = 24 * HOUR_MS;
 /// When it begins at the earliest, in milliseconds from now: until then it can be ended before anything was fetched.
@@ -195,6 +195,18 @@ impl Patient {
             return Err(WalletError::InvitationOver);
         }
         Ok(invited)
+    }
+
+    /// Waits until somebody may have answered an Invitation, or for some seconds; then it is to be looked.
+    ///
+    /// # Errors
+    /// [`WalletError::NoInvitation`] and others.
+    pub async fn wait_for_answer(&self, id: InvitationId) -> Result<(), WalletError> {
+        let invited = self.invitation(id)?;
+        let mailbox = &invited.invitation.invitation.mailbox;
+        let relays = mailbox.relays.iter().copied().collect();
+        self.wallet.ledger.wait_for_mail(&[Collect { key: SecretKey::from_bytes(&invited.seed), relays }]).await;
+        Ok(())
     }
 
     /// Looks once who vouches for whoever answered. What could not be looked up is looked up the next time.

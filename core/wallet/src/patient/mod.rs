@@ -5,6 +5,7 @@
 
 mod access;
 mod caps;
+mod changing;
 mod devices;
 mod ending;
 mod grant;
@@ -16,6 +17,8 @@ mod receipts;
 mod recovery;
 mod renewal;
 mod restore;
+mod series;
+mod spread;
 
 use std::path::Path;
 
@@ -29,6 +32,7 @@ use clavicle_ledger::time::{Height, LocalTime};
 use clavicle_letters::grant_code::GrantCode;
 
 pub use self::access::{Access, AccessRow, EndedRow, HowEnded};
+pub use self::changing::{Changed, GrantChange, Narrowing};
 pub use self::devices::{DeviceRow, Shared};
 pub use self::ending::{EndOutcome, EndingRow, Endings, Whose};
 pub use self::grant::{Granted, Revocable};
@@ -39,6 +43,7 @@ pub use self::receipts::Look;
 pub use self::recovery::{PendingRow, RecoveredStudy, RecoveryOutcome, RecoveryStep, VetoRow};
 pub use self::renewal::Moved;
 pub use self::restore::{Found, Restored};
+pub use self::spread::{MAX_SPREAD_MS, Planned};
 pub use crate::caps::{Cap, Caps};
 pub use crate::envelope::GrantRequest;
 use crate::error::WalletError;

@@ -22,6 +22,7 @@ use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
 use crate::rows::{Begun, Held, Known, MAX_RUNS, OnlyHere, RefusedClaim, Summary, UnderFormer};
+use crate::scope::SeriesTold;
 use crate::vault::VaultError;
 use crate::wallet::{Wallet, random, served_at, source_in};
 
@@ -335,6 +336,7 @@ impl Patient {
             if self.only_here {
                 batch.put(header.study.as_bytes(), &OnlyHere {})?;
             }
+            batch.put(header.study.as_bytes(), &SeriesTold::of(&offer.manifest.manifest, root))?;
             Ok(Some(held))
         })?;
         held.ok_or(WalletError::NoMoreKeys)

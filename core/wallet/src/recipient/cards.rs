@@ -205,6 +205,19 @@ impl Recipient {
         }
     }
 
+    /// Waits until the patient's device may have taken the answer, or for some seconds; then it is to be looked.
+    ///
+    /// # Errors
+    /// [`WalletError::NoInvitation`] and others.
+    pub async fn wait_for_opening(&self, id: InvitationId) -> Result<(), WalletError> {
+        let made = self.wallet.vault.get::<AnswerMade>(id.as_bytes())?.ok_or(WalletError::NoInvitation)?;
+        let shown = self.shown(&made)?;
+        let key = self.wallet.key(Branch::Mailbox, shown.mailbox)?;
+        let relays = shown.card.mailbox.relays.iter().copied().collect();
+        self.wallet.ledger.wait_for_mail(&[Collect { key, relays }]).await;
+        Ok(())
+    }
+
     /// Keeps the words that an opening brings, if it opens an Invitation that was answered with this card.
     pub(super) fn take_opening(&self, shown: &Shown, opening: &Opening, from: &Key) -> Result<(), WalletError> {
         let id = opening.invitation;

@@ -8,8 +8,9 @@ use clavicle_ledger::id::{GrantId, SourceId, StudyId};
 use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS};
 use clavicle_letters::about::About;
+use clavicle_letters::circumstances::Circumstances;
 use clavicle_letters::letter::{Content, Letter, Notice, Reissued};
-use clavicle_letters::seal;
+use clavicle_letters::seal::{OpenError, self};
 use clavicle_network::message::MAX_DEPOSITS;
 use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::Reach;
@@ -149,6 +150,8 @@ impl Recipient {
         for shown in cards.iter_mut().take(MOST_KEPT) {
             self.keep_reachable(shown).await?;
         }
+        // Whoever grants may need another key.
+        self.leave_more_keys().await?;
         let silent = collected.silent.keys().map(|relay| self.wallet.ledger.name(relay)).collect();
         Ok(Mail { new, silent, unread, all: mailboxes.len() })
     }
@@ -163,14 +166,19 @@ impl Recipient {
         let chain = self.wallet.chain();
         let letter = match seal::open(sealed, &shown.identity, &chain) {
             Ok(letter) => letter,
+            Err(OpenError::Kind(kind)) => {
+                self.keep_unreadable(kind, sealed)?;
+                return Ok(None);
+            }
             Err(error) => {
                 debug!(%error, "a message cannot be read");
                 return Ok(None);
             }
         };
-        let (letter_of, about) = match &letter.content {
-            Content::Grant(letter_of) => (letter_of, None),
-            Content::NamedGrant(letter_of, about) => (letter_of, Some(about)),
+        let (letter_of, about, told) = match &letter.content {
+            Content::Grant(letter_of) => (letter_of, None, None),
+            Content::NamedGrant(letter_of, about) => (letter_of, Some(&**about), None),
+            Content::ToldGrant(letter_of, told) => (letter_of, told.about.as_ref(), Some(told)),
             Content::Notice(notice) => {
                 if self.is_of_card(shown, notice.study, notice.source)? {
                     notices.push(SourceWord::notice(notice, &letter));
@@ -199,7 +207,10 @@ impl Recipient {
                 return Ok(None);
             }
         };
-        let Some(numbered) = shown.grantees.find(&checked.grant().grantee) else { return Ok(None) };
+        let keys = self.keys_of(shown)?;
+        let Some(numbered) = keys.iter().find(|numbered| numbered.key == checked.grant().grantee) else {
+            return Ok(None);
+        };
         let id = checked.id();
         if self.wallet.vault.get::<Received>(id.as_bytes())?.is_some() {
             return Ok(None);
@@ -216,10 +227,13 @@ impl Recipient {
             final_at: letter_of.final_at,
             at: self.wallet.now(),
         };
-        self.make_room(|number| shown.grantees.iter().any(|numbered| numbered.number == number))?;
+        self.make_room(|number| keys.iter().any(|numbered| numbered.number == number))?;
         self.wallet.vault.write(|batch| -> Result<(), VaultError> {
             if let Some(about) = about {
-                batch.put(id.as_bytes(), &**about)?;
+                batch.put(id.as_bytes(), about)?;
+            }
+            if let Some(told) = told {
+                batch.put(id.as_bytes(), &Circumstances { about: None, ..Circumstances::clone(told) })?;
             }
             batch.put(id.as_bytes(), &received)
         })?;
@@ -249,6 +263,7 @@ impl Recipient {
 
     fn forget_letter(&self, id: GrantId) -> Result<(), WalletError> {
         self.wallet.vault.remove::<About>(id.as_bytes())?;
+        self.wallet.vault.remove::<Circumstances>(id.as_bytes())?;
         self.wallet.vault.remove::<Received>(id.as_bytes())?;
         Ok(())
     }
@@ -265,7 +280,8 @@ impl Recipient {
 
     /// Whether a study was granted to this card.
     fn is_of_card(&self, shown: &Shown, study: StudyId, source: SourceId) -> Result<bool, WalletError> {
-        let of_card = |received: &Received| shown.grantees.iter().any(|numbered| numbered.number == received.grantee);
+        let keys = self.keys_of(shown)?;
+        let of_card = |received: &Received| keys.iter().any(|numbered| numbered.number == received.grantee);
         let is = |received: &Received| received.study == study && received.source == source && of_card(received);
         Ok(self.wallet.vault.all::<Received>()?.iter().any(|(_, received)| is(received)))
     }
@@ -332,8 +348,14 @@ impl Recipient {
             return timeout(NOT_LONG, self.reach_found(granted)).await.unwrap_or(Ok(None));
         }
         let all = self.wallet.vault.all::<Shown>()?;
-        let of = |shown: &Shown| shown.grantees.iter().any(|numbered| numbered.number == granted.received.grantee);
-        let Some((_, mut shown)) = all.into_iter().find(|(_, shown)| of(shown)) else { return Ok(None) };
+        let mut of_card = None;
+        for (_, shown) in all {
+            if self.keys_of(&shown)?.iter().any(|numbered| numbered.number == granted.received.grantee) {
+                of_card = Some(shown);
+                break;
+            }
+        }
+        let Some(mut shown) = of_card else { return Ok(None) };
         if !shown.has_copy {
             shown.has_copy = true;
             self.keep_shown(&shown)?;

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use clavicle_app::{App, Ask, Event, Running};
+use clavicle_app::{App, Ask, BringIn, Event, Running};
 use clavicle_command::clock::now;
 use clavicle_command::said::{complain, many};
 use clavicle_ledger::time::DAY_MS;
@@ -17,10 +17,17 @@ use super::progress::Line;
 use super::recovery::look;
 use super::{CommandError, Folder};
 
+/// How long what is due keeps a command waiting that is about something else.
+const DUE: Duration = Duration::from_secs(4);
+
 /// Opens a patient's wallet, and says what is pending against it.
 pub(super) async fn patient(folder: &Folder) -> Result<App, CommandError> {
     let app = patient_at_once(folder).await?;
     look(&app, &folder.dir).await;
+    // What was planned for by now is granted, whatever the wallet was opened for.
+    if app.subscribe().borrow().planned.first().is_some_and(|row| row.at <= now().0) {
+        drop(done_within(&app, BringIn {}, "", DUE).await);
+    }
     Ok(app)
 }
 

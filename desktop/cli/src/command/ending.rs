@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use clap::Args;
 use clavicle_app::{EndGrants, RevokeGrant, RevokedGrant, Trouble};
-use clavicle_command::said::some_of;
+use clavicle_command::said::{many, some_of};
 use clavicle_ledger::encoding;
 use clavicle_ledger::receipt::SignedReceipt;
 use clavicle_wallet::patient::{EndOutcome, EndingRow, Endings, Whose};
@@ -62,8 +62,14 @@ async fn all(folder: &Folder, whose: Whose) -> Result<Answer, CommandError> {
     let from = Instant::now();
     let endings = client::done(&app, EndGrants { whose }, "grants ended").await?;
     let ms = from.elapsed().as_millis();
-    let Endings { rows, unnamed, not_asked } = &endings;
+    let Endings { rows, unnamed, not_asked, stopped } = &endings;
     let mut lines: Vec<String> = rows.iter().map(line).collect();
+    if *stopped > 0 {
+        lines.push(format!(
+            "{}, and will not be made: nobody has seen anything of it",
+            many(*stopped, "grant was planned for later", "grants were planned for later")
+        ));
+    }
     let ended = rows.iter().filter(|row| row.outcome.is_final()).count();
     lines.push(match rows.len() {
         0 => "there is nothing to end".to_owned(),
@@ -92,7 +98,7 @@ async fn all(folder: &Folder, whose: Whose) -> Result<Answer, CommandError> {
         ));
     }
     let json = json!({
-        "ended": ended, "all": rows.len(), "grants": rows.iter().map(row).collect::<Vec<_>>(), "unnamed": unnamed,
+        "ended": ended, "all": rows.len(), "grants": rows.iter().map(row).collect::<Vec<_>>(), "unnamed": unnamed, "stopped": stopped,
         "not_asked": not_asked, "ms": ms,
     });
     let shortfall = (!endings.is_all()).then(|| left.join("; "));

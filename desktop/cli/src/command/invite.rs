@@ -3,12 +3,12 @@
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, stderr, stdin};
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use clavicle_app::{
-    AnswerInvitation, AnswerRow, App, GrantInvited, InvitationRow, InvitationStage, Invite, LookForAnswer,
-    LookForOpening, PickWords, Trouble, TroubleKind,
+    AnswerInvitation, AnswerRow, App, AwaitInvitation, GrantInvited, InvitationRow, InvitationStage, Invite,
+    LookForAnswer, LookForOpening, PickWords, Trouble, TroubleKind,
 };
 use clavicle_command::clock::now;
 use clavicle_command::said::{complain, many};
@@ -18,6 +18,7 @@ use clavicle_letters::card::TOLERANCE_MS;
 use clavicle_letters::code;
 use clavicle_letters::invitation::SignedInvitation;
 use clavicle_letters::name::quoted;
+use clavicle_letters::transcript::InvitationId;
 use clavicle_letters::words::FourWords;
 use clavicle_wallet::patient::{FAR_MS, GrantRequest, MAX_INVITATION_MINUTES, Way};
 use serde_json::{Value, json};
@@ -30,6 +31,8 @@ use super::{Answer, CommandError, Folder, can_write, client, write_picture};
 
 /// How long is waited between two looks.
 const AGAIN: Duration = Duration::from_secs(1);
+/// How often in a row there may be something to look at sooner than that.
+const MOST_SOON: u32 = 3;
 /// How long a grant lasts if nothing is said, in milliseconds.
 const USUAL_MS: u64 = 7 * 24 * 60 * 60 * 1000;
 
@@ -163,7 +166,7 @@ async fn answered(app: &App, of: &InviteArguments, row: InvitationRow) -> Result
     doing("waiting for an answer; to stop: Ctrl-C, and the same command goes on where it stopped");
     let look = || client::done(app, LookForAnswer { invitation: row.id }, "");
     let is_there = |row: &InvitationRow| !matches!(row.stage, InvitationStage::Shown | InvitationStage::Answered);
-    waited(row.expires, look, is_there).await
+    waited(app, (row.id, row.expires), look, is_there).await
 }
 
 fn show(of: &InviteArguments, row: &InvitationRow) -> Result<(), CommandError> {
@@ -183,11 +186,12 @@ fn show(of: &InviteArguments, row: &InvitationRow) -> Result<(), CommandError> {
 
 /// Looks again and again until something is there. That a hospital does not answer just now ends nothing before the invitation has ended.
 async fn waited<T, F: Future<Output = Result<T, CommandError>>>(
-    until: Timestamp,
+    app: &App,
+    (invitation, until): (InvitationId, Timestamp),
     look: impl Fn() -> F,
     is_there: impl Fn(&T) -> bool,
 ) -> Result<T, CommandError> {
-    let mut was_told = false;
+    let (mut was_told, mut soon) = (false, 0);
     loop {
         match look().await {
             Ok(row) if is_there(&row) => return Ok(row),
@@ -203,7 +207,13 @@ async fn waited<T, F: Future<Output = Result<T, CommandError>>>(
             }
             Err(error) => return Err(error),
         }
-        sleep(AGAIN).await;
+        // The hospitals say when there is something. One that says so at once, again and again, is asked every second.
+        let from = Instant::now();
+        client::done(app, AwaitInvitation { invitation }, "").await?;
+        soon = if from.elapsed() < AGAIN { soon + 1 } else { 0 };
+        if soon > MOST_SOON {
+            sleep(AGAIN).await;
+        }
     }
 }
 
@@ -340,7 +350,7 @@ pub(super) async fn answer(of: &AnswerArguments) -> Result<Answer, CommandError>
         None => {
             doing("answered; waiting for the patient's device");
             let look = || client::done(&app, LookForOpening { invitation: row.id }, "");
-            waited(row.expires, look, |row| row.words.is_some()).await?
+            waited(&app, (row.id, row.expires), look, |row| row.words.is_some()).await?
         }
     };
     Ok(words(&row))

@@ -1,5 +1,6 @@
 //! What patients and recipients can say.
 
+mod changing;
 mod client;
 mod devices;
 mod ending;
@@ -14,6 +15,7 @@ mod progress;
 mod push;
 mod recipient;
 mod recovery;
+mod spread;
 mod terms;
 mod view;
 mod wallet;
@@ -42,6 +44,7 @@ use clavicle_workstation::export::ExportError;
 use clavicle_workstation::push::PushError;
 use clavicle_workstation::usage::UsageError;
 
+pub use self::changing::{NarrowArguments, RenewArguments};
 pub use self::devices::DevicesArguments;
 pub use self::ending::EndArguments;
 pub use self::export::{ExportArguments, MediumArguments};
@@ -189,6 +192,9 @@ pub enum WalletCommand {
         /// And all others that the same hospital made on the same day
         #[arg(long)]
         visit: bool,
+        /// Only this series, and others that are named so: by its number, its description or its UID, as `series` lists them
+        #[arg(long, value_name = "SERIES", conflicts_with = "visit")]
+        series: Vec<String>,
         /// The recipient's card: a picture, a text file, or the code itself
         #[arg(long)]
         to: OsString,
@@ -216,6 +222,16 @@ pub enum WalletCommand {
         /// For how long the grant stays good while the hospital cannot reach the others: 30m, at most 24h
         #[arg(long, value_name = "LENGTH")]
         offline: Option<Length>,
+        /// They are not here: one study now, and the others at moments of their own within some hours, so that nobody sees from the moments whose
+        /// they are. This wallet is to be opened then (`clavicle wallet grants`), or to stay open (`--stay`)
+        #[arg(long, conflicts_with = "as_code")]
+        from_afar: bool,
+        /// Within how long: at most 24h
+        #[arg(long, value_name = "LENGTH", requires = "from_afar", default_value = "6h")]
+        over: Length,
+        /// Stay until the last of them is granted
+        #[arg(long, requires = "from_afar")]
+        stay: bool,
         /// Let them in although their credential has ended, or they are otherwise than when they were let in before: if you are sure who they are
         #[arg(long)]
         all_the_same: bool,
@@ -226,6 +242,10 @@ pub enum WalletCommand {
         #[arg(long, requires = "as_code")]
         png: Option<PathBuf>,
     },
+    /// Let somebody fetch for longer who was let in already; what else was said of the grant stays
+    Renew(Box<RenewArguments>),
+    /// Have a grant allow less: fewer series, a shorter time, fewer openings, or to be looked at only
+    Narrow(Box<NarrowArguments>),
     /// Tell who shows a card, and who vouches for them; nothing is granted
     Card {
         /// Which wallet
@@ -262,6 +282,14 @@ pub enum WalletCommand {
         /// Which wallet
         #[command(flatten)]
         folder: Folder,
+    },
+    /// List the series of a study, to choose those that somebody may fetch
+    Series {
+        /// Which wallet
+        #[command(flatten)]
+        folder: Folder,
+        /// The study, by the beginning of its id
+        study: String,
     },
     /// Tell who has access to a study, as the ledger proves it
     Who {

@@ -24,7 +24,7 @@ use clavicle_letters::name::quoted;
 use clavicle_network::file;
 use clavicle_wallet::download::Downloaded;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::recipient::{CopyState, OwnStanding};
+use clavicle_wallet::recipient::{CopyState, LotRow, OwnStanding};
 use clavicle_wallet::rows::Noticed;
 use serde_json::{Value, json};
 
@@ -32,7 +32,7 @@ use super::images::{forgotten, noted};
 use super::invite;
 use super::keeping;
 use super::progress::{self, size};
-use super::terms::{conditions, conditions_row, moment, purpose_said};
+use super::terms::{conditions, conditions_row, moment, purpose_said, scope_row};
 use super::wallet::{about_line, about_row, made, named, pickup_code, short, verdict_row};
 use super::{Answer, CommandError, Folder, MemberArguments, RecipientCommand, WordsKind, can_write, client, write_picture};
 
@@ -177,12 +177,14 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
         lines.push(line(granted));
         lines.extend(about.as_ref().map(about_line));
         lines.extend(
-            conditions(&granted.terms, Some(granted.opened)).iter().map(|said| format!("              {said}")),
+            conditions(&granted.terms, granted.scope.as_ref(), Some(granted.opened))
+                .iter()
+                .map(|said| format!("              {said}")),
         );
         lines.extend(ended.iter().chain(&said).map(|said| format!("              {said}")));
         let mut row = row(granted);
         row["about"] = about_row(about.as_ref());
-        row["terms"] = conditions_row(&granted.terms, Some(granted.opened));
+        row["terms"] = conditions_row(&granted.terms, granted.scope.as_ref(), Some(granted.opened));
         row["state"] = json!(state);
         row["copy"] = json!(copy.map(|copy| if copy == CopyState::Current { "current" } else { "outdated" }));
         row["notice"] = json!(said.or(ended));
@@ -208,11 +210,19 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
             many(studies, "study was", "studies were")
         ),
     });
+    lines.extend(state.lots.iter().filter_map(lot_line));
+    lines.extend(
+        state
+            .unreadable
+            .iter()
+            .map(|kind| format!("a letter of a kind that this version cannot read: {kind}; a newer one may")),
+    );
     // Where each mailbox was read somewhere, who did not answer is a remark.
     lines.extend(unread(&read).filter(|_| read.unread == 0));
     let not_asked = read.not_asked.as_ref().map(|trouble| &trouble.happened);
     let json = json!({
-        "granted": rows, "new": new, "current": current, "silent": read.silent, "unread": read.unread, "not_asked": not_asked,
+        "granted": rows, "new": new, "current": current, "unreadable": state.unreadable,
+        "lots": state.lots.iter().map(lot_row).collect::<Vec<_>>(), "silent": read.silent, "unread": read.unread, "not_asked": not_asked,
     });
     let not_asked =
         not_asked.map(|why| format!("the ledger could not be asked, and what it said before is shown: {why}"));
@@ -220,6 +230,23 @@ async fn inbox(folder: &Folder) -> Result<Answer, CommandError> {
     let code = if read.unread > 0 { "unread" } else { "not_asked" };
     let answer = Answer { text: lines.join("\n"), json };
     CommandError::unless_all((!shortfall.is_empty()).then(|| shortfall.join("; ")), code, answer)
+}
+
+/// What is still to come of several studies that are granted over some hours; nothing, once all are there.
+fn lot_line(LotRow { of, have, last_by }: &LotRow) -> Option<String> {
+    let left = usize::try_from(*of).unwrap_or(usize::MAX).checked_sub(*have).filter(|left| *left > 0)?;
+    Some(if now().0 <= *last_by {
+        format!("{have} of {of} studies that somebody grants you have come, the rest by {}", moment(*last_by))
+    } else {
+        format!(
+            "{have} of {of} studies that somebody granted you have come; {left} were to come by {}",
+            moment(*last_by)
+        )
+    })
+}
+
+fn lot_row(LotRow { of, have, last_by }: &LotRow) -> Value {
+    json!({ "of": of, "have": have, "last_by_ms": last_by.0 })
 }
 
 /// Reads what came and asks what has become of it, and says meanwhile what is being done.
@@ -388,22 +415,30 @@ pub(super) fn downloaded(all: &[Downloaded], took: Duration) -> Result<Answer, C
             .as_ref()
             .map_or_else(|| "kept sealed in this wallet".to_owned(), |folder| format!("in {}", folder.display()));
         lines.push(format!("{}{before}, {place}", one.comparison));
+        lines.extend(one.scope.as_ref().map(|scope| format!("{scope} were allowed, and all of the rest was left out")));
         lines.extend(one.strays.iter().map(|stray| format!("no longer in the study: {}", stray.display())));
         let accounting = accounting(one);
         lines.extend(accounting.lines());
         if !one.comparison.is_complete() {
             short.push(incomplete(one));
         }
+        if one.not_offered > 0 {
+            short.push(format!(
+                "{} of the series that were allowed {} not offered: the study does not have them any more, or the hospital left them out",
+                one.not_offered,
+                if one.not_offered == 1 { "was" } else { "were" }
+            ));
+        }
         rows.push(json!({
             "folder": one.folder.as_deref().map(path_text), "listed": one.comparison.listed, "intact": one.comparison.intact,
             "before": one.before, "bytes": one.bytes, "revision": one.revision, "strays": one.strays.iter().map(|stray| path_text(stray)).collect::<Vec<_>>(),
-            "accounting": accounting,
+            "accounting": accounting, "scope": one.scope.as_ref().map(scope_row), "not_offered": one.not_offered,
         }));
     }
     let bytes: u64 = all.iter().map(|one| one.bytes).sum();
     lines.push(format!("verified; {} in {ms} ms", size(bytes)));
     let answer = Answer { text: lines.join("\n"), json: json!({ "fetched": rows, "ms": ms }) };
-    let sentence = format!("not everything arrived as it was signed: {}", short.join("; "));
+    let sentence = format!("not everything arrived as it was signed, or as it was allowed: {}", short.join("; "));
     CommandError::unless_all((!short.is_empty()).then_some(sentence), "incomplete", answer)
 }
 

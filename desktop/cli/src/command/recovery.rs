@@ -5,13 +5,16 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use clavicle_app::{App, AskStudies, RecoverStudies, State, StudyRow, VetoRecoveries};
+use clavicle_app::{App, AskStudies, InvitationStage, RecoverStudies, State, StudyRow, VetoRecoveries};
+use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
 use clavicle_command::given::Given;
 use clavicle_command::said::{complain, many, some_of};
+use clavicle_ledger::time::DAY_MS;
+use clavicle_letters::name::quoted;
 use clavicle_letters::pickup::Question;
 use clavicle_wallet::objection::Objection;
-use clavicle_wallet::patient::{PendingRow, RecoveredStudy, RecoveryOutcome, RecoveryStep, VetoRow};
+use clavicle_wallet::patient::{PendingRow, RecoveredStudy, RecoveryOutcome, RecoveryStep, VetoRow, Way};
 use clavicle_wallet::rows::Stage;
 use serde_json::{Value, json};
 
@@ -193,6 +196,31 @@ pub(super) async fn waits(folder: AnyFolder) -> Result<Answer, CommandError> {
         if let Some(line) = line {
             add("grant", Some(id), line);
         }
+    }
+    for row in state.invitations.iter().filter(|row| row.stage.is_open()) {
+        let until = if row.stage == InvitationStage::Shown { row.expires } else { row.expires.plus(DAY_MS) };
+        let link = if row.way == Way::FromAfar { " --link" } else { "" };
+        let line = match row.stage {
+            _ if until < now().0 => continue,
+            InvitationStage::Shown => "an invitation is open, and nobody has answered".to_owned(),
+            InvitationStage::Answered | InvitationStage::Opened => {
+                format!("{} answered your invitation: pick the words that their screen shows", quoted(row.name()))
+            }
+            _ => format!("{} was let in by an invitation, and may fetch nothing yet", quoted(row.name())),
+        };
+        add("invitation", Some(row.id.to_string()), format!("{line}: clavicle wallet invite{link} --dir {dir}"));
+    }
+    for row in &state.planned {
+        let id = row.study.to_string();
+        let due = if row.at <= now().0 { "was to be granted" } else { "is granted" };
+        let line = format!(
+            "{}  {}: {due} to {} at {}, when this wallet is open: clavicle wallet grants --dir {dir}",
+            short(&id),
+            called(&state, &id),
+            quoted(&row.name),
+            moment(row.at)
+        );
+        add("planned", Some(id), line);
     }
     for study in &state.recovering {
         let id = study.to_string();

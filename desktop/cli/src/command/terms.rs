@@ -7,6 +7,7 @@ use clavicle_command::clock::beginning;
 pub(crate) use clavicle_command::clock::moment;
 use clavicle_ledger::terms::{DataUse, PurposeOfUse, Terms};
 use clavicle_ledger::time::{DAY_MS, Day, HOUR_MS, Timestamp};
+use clavicle_wallet::scope::{KnownSeries, Scope};
 use serde_json::{Value, json};
 
 /// A length of time: a number and a letter.
@@ -148,9 +149,10 @@ impl FromStr for DataUseCode {
     }
 }
 
-/// What a grant asks for besides, a line each; `used` openings are gone, if that is known.
-pub(crate) fn conditions(terms: &Terms, used: Option<u32>) -> Vec<String> {
+/// What a grant allows and asks for besides, a line each; `used` openings are gone, if that is known.
+pub(crate) fn conditions(terms: &Terms, scope: Option<&Scope>, used: Option<u32>) -> Vec<String> {
     let mut lines = Vec::new();
+    lines.extend(scope.map(|scope| format!("{scope}; reports beside the images are left out")));
     let times = |count: u32| if count == 1 { "once".to_owned() } else { format!("{count} times") };
     match (terms.openings(), used) {
         (Some(most), Some(used)) => {
@@ -175,12 +177,26 @@ pub(crate) fn conditions(terms: &Terms, used: Option<u32>) -> Vec<String> {
 }
 
 /// The same for programs.
-pub(crate) fn conditions_row(terms: &Terms, used: Option<u32>) -> Value {
+pub(crate) fn conditions_row(terms: &Terms, scope: Option<&Scope>, used: Option<u32>) -> Value {
     let uses = terms.conditions.iter().flat_map(|conditions| &conditions.data_use).map(|code| code.code());
     json!({
         "not_before_ms": terms.not_before.0, "later_revisions": terms.later_revisions, "offline_ms": terms.staleness_ms,
         "openings": terms.openings(), "opened": used, "view_only": terms.view_only(),
         "member_required": terms.members_of().is_some(), "data_use": uses.collect::<Vec<_>>(),
+        "scope": scope.map(scope_row),
+    })
+}
+
+/// Which series are allowed, for programs.
+pub(crate) fn scope_row(Scope { allowed, of, series }: &Scope) -> Value {
+    json!({ "allowed": allowed, "of": of, "series": series.iter().map(series_row).collect::<Vec<_>>() })
+}
+
+/// A series, for programs.
+pub(crate) fn series_row(KnownSeries { uid, number, modality, description, instances }: &KnownSeries) -> Value {
+    json!({
+        "series": uid.as_str(), "number": number, "modality": modality.as_str(), "description": description.as_str(),
+        "instances": instances,
     })
 }
 

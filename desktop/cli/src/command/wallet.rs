@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clavicle_app::{
     App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantRow, GrantStudies,
-    GrantStudy, LookAtCard, OpenOwn, PickUp, SetCaps, ShareDevices, SignGrant, State, StudyRow, SubmitGrant, WhoHas,
+    GrantStudy, ListSeries, LookAtCard, OpenOwn, PickUp, SetCaps, ShareDevices, SignGrant, State, StudyRow, SubmitGrant, Trouble, WhoHas,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
@@ -26,15 +26,18 @@ use clavicle_letters::grant_code::GrantCode;
 use clavicle_letters::name::quoted;
 use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_letters::verdict::{Verdict, WordOf};
+use clavicle_manifest::Uid;
 use clavicle_network::file;
+use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::{
     Access, AccessRow, Cap, Caps, GrantRequest, HowEnded, Introduced, PickedUp, PickupOutcome,
 };
 use clavicle_wallet::rows::Stage;
+use clavicle_wallet::scope::{self, KnownSeries, Scope};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::devices;
+use super::{changing, devices};
 use super::ending::revoke;
 use super::images::{forgotten, noted};
 use super::invite;
@@ -43,7 +46,8 @@ use super::looks;
 use super::progress;
 use super::recipient::downloaded;
 use super::recovery;
-use super::terms::{ago, conditions, conditions_row, moment, purpose_said};
+use super::spread::{self, Spread};
+use super::terms::{ago, conditions, conditions_row, moment, purpose_said, scope_row, series_row};
 use super::{
     Answer, BirthDateKind, CommandError, Folder, Length, PinKind, Purpose, WalletCommand, WordsKind, can_write, client,
     reader, write_picture,
@@ -102,6 +106,7 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             folder,
             study,
             visit,
+            series,
             to,
             length,
             purpose,
@@ -111,6 +116,9 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             data_use,
             this_revision_only,
             offline,
+            from_afar,
+            over,
+            stay,
             as_code,
             png,
             all_the_same,
@@ -129,11 +137,14 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             };
             if as_code {
                 let [study] = &study[..] else { return Err(CommandError::CodeOfSeveral) };
-                grant_as_code(&folder, study, &to, (request, all_the_same), png.as_deref()).await
+                grant_as_code(&folder, (study, &series), &to, (request, all_the_same), png.as_deref()).await
             } else {
-                grant(&folder, (&study, visit), &to, (&request, all_the_same)).await
+                let spread = from_afar.then_some(Spread { over_ms: over.ms, stay });
+                grant(&folder, (&study, visit, &series), (&to, spread), (request, all_the_same)).await
             }
         }
+        WalletCommand::Renew(of) => changing::renew(&of).await,
+        WalletCommand::Narrow(of) => changing::narrow(&of).await,
         WalletCommand::Caps { folder, wait, per_week, off } => caps(&folder, wait, per_week, off).await,
         WalletCommand::Invite(of) => invite::invite(&of).await,
         WalletCommand::Card { folder, card } => look_at_card(&folder, &card).await,
@@ -141,16 +152,28 @@ pub(super) async fn run(command: WalletCommand) -> Result<Answer, CommandError> 
             let app = client::patient(&folder).await?;
             client::done(&app, BringIn {}, "").await?;
             let state = app.subscribe();
-            let grants = &state.borrow().grants;
+            let state = state.borrow();
+            let grants = &state.grants;
             let mut lines = Vec::new();
             for grant in grants {
                 lines.push(grant_line(grant));
-                lines.extend(conditions(&grant.terms, None).iter().map(|said| format!("              {said}")));
+                let place = grant
+                    .replaces
+                    .map(|former| format!("              in place of grant {}", short(&former.to_string())));
+                lines.extend(place);
+                lines.extend(
+                    conditions(&grant.terms, grant.scope.as_ref(), None)
+                        .iter()
+                        .map(|said| format!("              {said}")),
+                );
             }
             lines.push(many(grants.len(), "grant", "grants"));
+            let planned = &state.planned;
+            lines.extend(spread::left(planned, &folder));
             let rows: Vec<Value> = grants.iter().map(grant_row).collect();
-            Ok(Answer { text: lines.join("\n"), json: json!({ "grants": rows }) })
+            Ok(Answer { text: lines.join("\n"), json: json!({ "grants": rows, "planned": spread::rows(planned) }) })
         }
+        WalletCommand::Series { folder, study } => series_of(&folder, &study).await,
         WalletCommand::Who { folder, study } => {
             let app = client::patient(&folder).await?;
             let study = app.subscribe().borrow().study(&study)?.study;
@@ -435,16 +458,49 @@ fn chosen(state: &State, (given, visit): (&[String], bool)) -> Result<Vec<StudyI
     Ok(all.into_iter().collect())
 }
 
+/// The series that are meant; nothing, where none is named and all of the study is.
+pub(super) async fn wanted_series(
+    app: &App,
+    study: StudyId,
+    given: &[String],
+) -> Result<Option<Vec<Uid>>, CommandError> {
+    if given.is_empty() {
+        return Ok(None);
+    }
+    let all = client::done(app, ListSeries { study }, "").await?;
+    let chosen = given.iter().map(|said| scope::choose(&all, said)).collect::<Result<_, _>>();
+    Ok(Some(chosen.map_err(Trouble::from)?))
+}
+
+/// Which series a grant of this wallet allows, where it is not all of the study.
+pub(super) fn scope_of(app: &App, grant: GrantId) -> Option<Scope> {
+    let state = app.subscribe();
+    let state = state.borrow();
+    state.grants.iter().find(|row| row.grant == grant).and_then(|row| row.scope.clone())
+}
+
+/// The series of a study, to choose among.
+async fn series_of(folder: &Folder, study: &str) -> Result<Answer, CommandError> {
+    let app = client::patient(folder).await?;
+    let study = app.subscribe().borrow().study(study)?.study;
+    let all = client::done(&app, ListSeries { study }, "").await?;
+    let line = |one: &KnownSeries| format!("{one}  {} instances  {}", one.instances, one.uid);
+    let mut lines: Vec<String> = all.iter().map(line).collect();
+    lines.push(many(all.len(), "series", "series"));
+    let rows: Vec<Value> = all.iter().map(series_row).collect();
+    Ok(Answer { text: lines.join("\n"), json: json!({ "study": study.to_string(), "series": rows }) })
+}
+
 /// Several at once: all were signed, each to a key of its own.
 async fn grant_each(
     app: &App,
     studies: Vec<StudyId>,
     card: SignedCard,
-    (request, all_the_same): (&GrantRequest, bool),
+    (request, all_the_same): (GrantRequest, bool),
     beside: &str,
 ) -> Result<Answer, CommandError> {
     let (from, count) = (Instant::now(), studies.len());
-    let command = GrantStudies { studies, card, request: request.clone(), all_the_same };
+    let command = GrantStudies { studies, card, request, all_the_same };
     let done = client::done(app, command, "studies granted").await?;
     let ms = from.elapsed().as_millis();
     let (mut lines, mut rows, mut left) = (Vec::new(), Vec::<Value>::new(), Vec::new());
@@ -461,7 +517,7 @@ async fn grant_each(
         rows.push(json);
     }
     if let Some((granted, _)) = done.first() {
-        lines.extend(conditions(&granted.made.terms, None));
+        lines.extend(conditions(&granted.made.terms, None, None));
     }
     lines.push(format!(
         "{} granted, final and told after {ms} ms",
@@ -514,24 +570,32 @@ async fn caps(folder: &Folder, wait: Option<Length>, per_week: Option<u32>, off:
 
 async fn grant(
     folder: &Folder,
-    given: (&[String], bool),
-    to: &OsStr,
-    (request, all_the_same): (&GrantRequest, bool),
+    (studies, visit, series): (&[String], bool, &[String]),
+    (to, from_afar): (&OsStr, Option<Spread>),
+    (mut request, all_the_same): (GrantRequest, bool),
 ) -> Result<Answer, CommandError> {
     let card: SignedCard = code_of(to)?;
     let app = client::patient(folder).await?;
-    let studies = chosen(&app.subscribe().borrow(), given)?;
+    let studies = chosen(&app.subscribe().borrow(), (studies, visit))?;
+    request.series = match studies[..] {
+        [study] => wanted_series(&app, study, series).await?,
+        _ if !series.is_empty() => return Err(CommandError::App(WalletError::SeriesOfSeveral.into())),
+        _ => None,
+    };
     let Introduced { name, verdict, .. } = client::done(&app, LookAtCard { card: card.clone() }, "").await?;
     let beside = verdict.beside(name.as_str());
     complain(&format!("to be let in: {beside}"));
     if verdict.is_team() {
         complain(MEMBERS);
     }
+    if let Some(spread) = from_afar {
+        return spread::grant(&app, folder, (studies, card), (request, all_the_same), spread).await;
+    }
     let [study] = studies[..] else {
         return grant_each(&app, studies, card, (request, all_the_same), &beside).await;
     };
-    let from = Instant::now();
-    let command = GrantStudy { study, card, request: request.clone(), all_the_same };
+    let (from, begins_in_ms) = (Instant::now(), request.begins_in_ms);
+    let command = GrantStudy { study, card, request, all_the_same };
     let granted = client::done(&app, command, "").await?;
     let ms = from.elapsed().as_millis();
     let made = &granted.made;
@@ -547,15 +611,16 @@ async fn grant(
         format!("grant {id}"),
         format!("final{at} and delivered after {ms} ms"),
     ];
-    if request.begins_in_ms > 0 {
+    if begins_in_ms > 0 {
         lines.push(format!("from {} on", moment(made.terms.not_before)));
     }
-    lines.extend(conditions(&made.terms, None));
+    let scope = scope_of(&app, granted.id);
+    lines.extend(conditions(&made.terms, scope.as_ref(), None));
     Ok(Answer {
         text: lines.join("\n"),
         json: json!({
             "grant": id, "study": study.to_string(), "to": name.as_str(), "verdict": verdict_row(Some(&verdict)),
-            "expires_ms": made.terms.expires.0, "height": height, "ms": ms, "terms": conditions_row(&made.terms, None),
+            "expires_ms": made.terms.expires.0, "height": height, "ms": ms, "terms": conditions_row(&made.terms, scope.as_ref(), None),
         }),
     })
 }
@@ -563,15 +628,16 @@ async fn grant(
 /// Signs a grant without a network, as a code.
 async fn grant_as_code(
     folder: &Folder,
-    study: &str,
+    (study, series): (&str, &[String]),
     to: &OsStr,
-    (request, all_the_same): (GrantRequest, bool),
+    (mut request, all_the_same): (GrantRequest, bool),
     png: Option<&Path>,
 ) -> Result<Answer, CommandError> {
     can_write(png)?;
     let card: SignedCard = code_of(to)?;
     let app = client::patient(folder).await?;
     let study = app.subscribe().borrow().study(study)?.study;
+    request.series = wanted_series(&app, study, series).await?;
     let (granted, code) = *client::done(&app, SignGrant { study, card, request, all_the_same }, "").await?;
     let (id, text) = (granted.id.to_string(), code::to_text(&code));
     let (name, terms, verdict) = (&granted.made.card.name, &granted.made.terms, granted.made.card.verdict());
@@ -579,7 +645,7 @@ async fn grant_as_code(
     let json = json!({
         "grant": id, "study": study.to_string(), "to": name.as_str(), "verdict": verdict_row(Some(&verdict)),
         "not_before_ms": terms.not_before.0, "expires_ms": terms.expires.0, "code": text, "submit_by_ms": submit_by.0,
-        "png": png.map(path_text),
+        "png": png.map(path_text), "scope": scope_of(&app, granted.id).as_ref().map(scope_row),
     });
     let shown = match png {
         None => text,
@@ -628,7 +694,7 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<A
     };
     for row in grants {
         lines.push(line(row, "until"));
-        let said = row.terms.iter().flat_map(|terms| conditions(terms, Some(used(row))));
+        let said = row.terms.iter().flat_map(|terms| conditions(terms, row.scope.as_ref(), Some(used(row))));
         lines.extend(said.map(|said| format!("              {said}")));
     }
     let nobody = if grants.is_empty() { "nobody but you has access to this study" } else { "nobody else" };
@@ -664,7 +730,8 @@ fn who(study: StudyId, WhoHas { access, looks, not_asked }: &WhoHas) -> Result<A
             "name": row.name.as_ref().map(|name| name.as_str()), "verdict": verdict_row(row.verdict.as_ref()),
             "expires_ms": row.expires.map(|expires| expires.0), "expiry_day": row.expiry_day.to_string(),
             "purpose": row.purpose.map(|purpose| purpose.code()),
-            "terms": row.terms.as_ref().map(|terms| conditions_row(terms, Some(used(row)))), "opened": used(row),
+            "terms": row.terms.as_ref().map(|terms| conditions_row(terms, row.scope.as_ref(), Some(used(row)))),
+            "opened": used(row),
         })
     };
     let ended = ended.iter().map(|one| {
@@ -738,7 +805,7 @@ fn stage(granted: &GrantRow) -> String {
     }
 }
 
-fn grant_line(granted: &GrantRow) -> String {
+pub(super) fn grant_line(granted: &GrantRow) -> String {
     format!(
         "{}  study {}  {} until {}  {}",
         short(&granted.grant.to_string()),
@@ -749,10 +816,11 @@ fn grant_line(granted: &GrantRow) -> String {
     )
 }
 
-fn grant_row(granted: &GrantRow) -> Value {
+pub(super) fn grant_row(granted: &GrantRow) -> Value {
     json!({
         "grant": granted.grant.to_string(), "study": granted.study.to_string(), "to": granted.name,
         "verdict": verdict_row(Some(&granted.verdict.as_of(now().0))), "expires_ms": granted.expires.0, "purpose": granted.purpose.code(), "stage": stage(granted),
-        "terms": conditions_row(&granted.terms, None),
+        "terms": conditions_row(&granted.terms, granted.scope.as_ref(), None),
+        "replaces": granted.replaces.map(|former| former.to_string()),
     })
 }

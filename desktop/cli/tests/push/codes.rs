@@ -17,7 +17,7 @@ const README: &str = include_str!("../../README.md");
 /// The port that the README has for an archive.
 const PORT: &str = "11112";
 /// What is only done where hospitals answer: that it then ends with 0 is shown with four of them, in `tests/tests/clavicle`.
-const WITH_HOSPITALS: [&str; 23] = [
+const WITH_HOSPITALS: [&str; 26] = [
     "submit",
     "wallet restore",
     "wallet find",
@@ -28,6 +28,9 @@ const WITH_HOSPITALS: [&str; 23] = [
     "wallet grant",
     "wallet invite",
     "wallet card",
+    "wallet renew",
+    "wallet narrow",
+    "wallet series",
     "wallet who",
     "wallet revoke",
     "wallet fetch",

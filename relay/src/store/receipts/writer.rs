@@ -264,6 +264,9 @@ impl<'a> Page<'a> {
 
     /// Says in an opening which one it is: one more, or one that it goes on with. What is to be kept then; nothing,
     /// where no more may be.
+    ///
+    /// A connection that ends before its receipt has arrived costs an opening: whoever comes again cannot name it. Not to
+    /// count what was not countersigned would let in at once as many as come at once.
     fn count(
         &self,
         study: StudyId,

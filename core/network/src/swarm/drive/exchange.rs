@@ -16,9 +16,7 @@ use tracing::debug;
 
 use super::{Drive, INQUIRIES, Inquired};
 use crate::desk::{Desk, Received};
-use crate::message::{
-    List, MAX_WAITING, MailboxRequest, MailboxResponse, Query, Request, Response, SignedCollection,
-};
+use crate::message::{List, MAX_WAITING, MailboxRequest, MailboxResponse, Query, Request, Response, SignedCollection};
 use crate::revoke;
 use crate::swarm::door::Asker;
 use crate::swarm::holding::Holding;
