@@ -54,7 +54,14 @@ mod trouble;
 
 pub use self::actor::{App, Event};
 pub use self::command::{
-    AddKeys, AnswerInvitation, Ask, AskStanding, AskStudies, AskWho, AwaitInvitation, BringIn, ChangeGrant, CheckWords, Command, Done, EndDevice, EndGrants, EndVouching, FetchAsMember, FetchCredential, FetchGranted, FetchOwn, FindGranted, FindStudies, ForgetCopy, FoundGrants, FoundStudy, GrantInvited, GrantStudies, GrantStudy, InboxRead, Invite, ListSeries, ListVouched, LookAtCard, LookForAnswer, LookForOpening, MoveOutcome, MoveStudies, MovedStudies, NameDevice, NoteUse, OpenGranted, OpenOwn, OpenStudy, PickUp, PickWords, ReadInbox, RecoverStudies, RequestCredential, RequestMembership, RevokeGrant, RevokedGrant, SetCaps, ShareDevices, SharedNews, ShowCard, ShowNewWords, ShowOrganisation, ShowWords, SignGrant, SpreadGrants, SubmitGrant, TakeNewWords, TakeWord, VetoRecoveries, VouchForMember, WhoHas,
+    AddKeys, AnswerInvitation, Ask, AskStanding, AskStudies, AskWho, AwaitInvitation, BringIn, ChangeGrant, CheckWords,
+    Command, Done, EndDevice, EndGrants, EndVouching, FetchAsMember, FetchCredential, FetchGranted, FetchOwn,
+    FindGranted, FindStudies, ForgetCopy, FoundGrants, FoundStudy, GrantInvited, GrantStudies, GrantStudy, InboxRead,
+    Invite, ListSeries, ListVouched, LookAtCard, LookForAnswer, LookForOpening, MoveOutcome, MoveStudies, MovedStudies,
+    NameDevice, NoteUse, OpenGranted, OpenOwn, OpenStudy, PickUp, PickWords, ReadInbox, RecoverStudies,
+    RequestCredential, RequestMembership, RevokeGrant, RevokedGrant, SetCaps, ShareDevices, SharedNews, ShowCard,
+    ShowNewWords, ShowOrganisation, ShowWords, SignGrant, SpreadGrants, SubmitGrant, TakeNewWords, TakeWord,
+    VetoRecoveries, VouchForMember, WhoHas,
 };
 pub use self::invitation::{AnswerRow, InvitationRow, InvitationStage, WhoAnswered};
 pub use self::person::Person;

@@ -423,7 +423,7 @@ impl<'a> Play<'a> {
             "pick_up" => {
                 let (code, pin): (PickupCode, _) =
                     (self.read(step, "code")?, step["pin"].as_str().unwrap_or(PIN).to_owned());
-                let command = || PickUp { code: code.clone(), answer: pin.clone().into() };
+                let command = || PickUp { code: code.clone(), answer: pin.clone().into(), only_here: false };
                 let done = tapped(app, taps, command).await?;
                 json!({ "studies": done.studies.len(), "not_offered": done.not_offered.len() })
             }

@@ -16,7 +16,8 @@ use clavicle_letters::seal;
 
 use crate::hostile::{MAX_RESIDENT_KIB, feed, peak_kib, rounds, said};
 use crate::vectors::{
-    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, member_word, named, news, notice, opened, organisation_news, pickup, recipient, reissued, told,
+    CHAIN, answered, card, credential_request, folder, introduction, invitation, letter, member_word, named, news,
+    notice, opened, organisation_news, pickup, recipient, reissued, told,
 };
 
 fn accepts_only_what_it_gives_back<T: Wire>(bytes: &[u8]) {

@@ -69,12 +69,18 @@ impl Ledger {
         answered
     }
 
-    /// Leaves something in a mailbox of this wallet's, and then throws away what lay there before: whoever looks
-    /// meanwhile finds one or both. Says how many relays have taken it.
-    pub(crate) async fn replace(&self, mailbox: &Mailbox, key: &SecretKey, sealed: &[u8]) -> usize {
+    /// Leaves something in a mailbox of this wallet's, and then throws away what lay there before and does not stay
+    /// beside it: whoever looks meanwhile finds one or both. Says how many relays have taken it.
+    pub(crate) async fn replace(
+        &self,
+        mailbox: &Mailbox,
+        key: &SecretKey,
+        sealed: &[u8],
+        stays: &(dyn Fn(&[u8]) -> bool + Sync),
+    ) -> usize {
         let Ok(sealed) = Bytes::<MAX_SEALED_LEN>::new(sealed.to_vec()) else { return 0 };
         let mut replacing: FuturesUnordered<_> =
-            mailbox.relays.iter().map(|source| self.replace_at(source, (mailbox, key), &sealed)).collect();
+            mailbox.relays.iter().map(|source| self.replace_at(source, (mailbox, key), &sealed, stays)).collect();
         let mut taken = 0;
         while let Some(replaced) = replacing.next().await {
             match replaced {
@@ -90,6 +96,7 @@ impl Ledger {
         source: &SourceId,
         (mailbox, key): (&Mailbox, &SecretKey),
         sealed: &Bytes<MAX_SEALED_LEN>,
+        stays: &(dyn Fn(&[u8]) -> bool + Sync),
     ) -> Result<bool, AskError> {
         let Some(relay) = self.relay(source) else { return Ok(false) };
         let mut client = self.connect(&relay).await?;
@@ -101,7 +108,8 @@ impl Ledger {
         }
         let lies = self.ask_messages(&mut client, *source, key, Ascending::new()).await?;
         if let Response::Mailbox(MailboxResponse::Messages(messages)) = lies {
-            let before = messages.into_vec().into_iter().filter(|message| message.as_slice() != sealed.as_slice());
+            let goes = |message: &[u8]| message != sealed.as_slice() && !stays(message);
+            let before = messages.into_vec().into_iter().filter(|message| goes(message.as_slice()));
             let mut before: Vec<_> =
                 before.map(|message| Acknowledged(*blake3::hash(message.as_slice()).as_bytes())).collect();
             before.sort_unstable();

@@ -364,7 +364,8 @@ impl Patient {
         let (chain, now, place) = (self.wallet.chain(), self.wallet.now(), card.introduction_box());
         let relays: Vec<_> = relays.iter().copied().collect();
         let sealed = self.wallet.ledger.look_into(&relays, &place.key).await.ok_or(WalletError::NoRelay(None))?;
-        let cards = sealed.iter().take(MAX_MORE_CARDS).filter_map(|sealed| introduction::open::<SignedCard>(sealed, &place));
+        let cards =
+            sealed.iter().take(MAX_MORE_CARDS).filter_map(|sealed| introduction::open::<SignedCard>(sealed, &place));
         let is_theirs = |more: &SignedCard| {
             more.verify(&chain, now).is_ok_and(|more| {
                 (more.person, more.mailbox, more.recipient) == (card.person, card.mailbox, card.recipient)

@@ -120,7 +120,7 @@ impl<E> Endings<E> {
             EndingRow { grant, study, name, verdict, outcome }
         };
         let rows = self.rows.into_iter().map(row).collect();
-        Endings { rows, unnamed: self.unnamed, not_asked: self.not_asked.map(&said) }
+        Endings { rows, unnamed: self.unnamed, not_asked: self.not_asked.map(&said), stopped: self.stopped }
     }
 }
 

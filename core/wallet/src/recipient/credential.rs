@@ -8,7 +8,7 @@ use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::{Key, SecretKey};
 use clavicle_ledger::state::{ReadRows as _, StateKey};
 use clavicle_ledger::time::{HOUR_MS, Timestamp};
-use clavicle_letters::card::{Card, IntroductionBox};
+use clavicle_letters::card::{Card, IntroductionBox, SignedCard};
 use clavicle_letters::credential::{CredentialRequest, Introduction, Issuer, SignedCredentialRequest};
 use clavicle_letters::introduction;
 use clavicle_letters::mailbox::Mailbox;
@@ -206,7 +206,14 @@ impl Recipient {
         (place, lies): (&IntroductionBox, &Mailbox),
     ) -> Result<(), WalletError> {
         let Ok(sealed) = introduction::seal(introduction, place) else { return Ok(()) };
-        let left = self.wallet.ledger.replace(lies, &place.key, &sealed).await;
+        let (chain, now, person) = (self.wallet.chain(), self.wallet.now(), self.person()?.public());
+        // Further cards with more keys lie in the same place.
+        let is_card = |message: &[u8]| {
+            introduction::open::<SignedCard>(message, place)
+                .and_then(|more| more.verify(&chain, now).ok().map(|more| more.person))
+                .is_some_and(|by| by == person)
+        };
+        let left = self.wallet.ledger.replace(lies, &place.key, &sealed, &is_card).await;
         debug!(left, "relays have taken what introduces this wallet");
         if left > 0 {
             self.wallet.vault.put(card.as_bytes(), &IntroductionLeft { at: self.wallet.now() })?;

@@ -59,7 +59,7 @@ impl Recipient {
                 }
             };
             left_at += 1;
-            self.leave(&shown, more).await?;
+            self.leave_keys(&shown, more).await?;
         }
         Ok(())
     }
@@ -90,7 +90,7 @@ impl Recipient {
     }
 
     /// Leaves them where whoever has the card looks; what cannot be left now is the next time.
-    async fn leave(&mut self, shown: &Shown, more: MoreKeys) -> Result<(), WalletError> {
+    async fn leave_keys(&mut self, shown: &Shown, more: MoreKeys) -> Result<(), WalletError> {
         let place = more.card.card.introduction_box();
         let Ok(sealed) = introduction::seal(&more.card, &place) else { return Ok(()) };
         let (key, relays) = (place.key.public(), shown.card.mailbox.relays.clone());

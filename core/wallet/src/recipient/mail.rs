@@ -10,7 +10,7 @@ use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS};
 use clavicle_letters::about::About;
 use clavicle_letters::circumstances::Circumstances;
 use clavicle_letters::letter::{Content, Letter, Notice, Reissued};
-use clavicle_letters::seal::{OpenError, self};
+use clavicle_letters::seal::{self, OpenError};
 use clavicle_network::message::MAX_DEPOSITS;
 use clavicle_network::swarm::AskError;
 use clavicle_network::transfer::Reach;

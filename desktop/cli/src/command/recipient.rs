@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use clavicle_app::{
-    App, AskStanding, FetchAsMember, FetchCredential, FetchGranted, FindGranted, ForgetCopy, FoundGrants, InboxRead, OpenGranted, ReadInbox, ReceivedRow, RequestCredential, ShowCard,
+    App, AskStanding, FetchAsMember, FetchCredential, FetchGranted, FindGranted, ForgetCopy, FoundGrants, InboxRead,
+    OpenGranted, ReadInbox, ReceivedRow, RequestCredential, ShowCard,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::{Readers, is_free, path_text, write_new};
@@ -34,7 +35,9 @@ use super::keeping;
 use super::progress::{self, size};
 use super::terms::{conditions, conditions_row, moment, purpose_said, scope_row};
 use super::wallet::{about_line, about_row, made, named, pickup_code, short, verdict_row};
-use super::{Answer, CommandError, Folder, MemberArguments, RecipientCommand, WordsKind, can_write, client, write_picture};
+use super::{
+    Answer, CommandError, Folder, MemberArguments, RecipientCommand, WordsKind, can_write, client, write_picture,
+};
 
 /// What is said of a study that the wrong person had.
 const REISSUED: &str = "reissued: the hospital says that the wrong person had this, and that it is another study now, of \

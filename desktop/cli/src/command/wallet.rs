@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use clavicle_app::{
     App, AskStudies, AskWho, BringIn, FetchOwn, FindStudies, ForgetCopy, FoundStudy, GrantRow, GrantStudies,
-    GrantStudy, ListSeries, LookAtCard, OpenOwn, PickUp, SetCaps, ShareDevices, SignGrant, State, StudyRow, SubmitGrant, Trouble, WhoHas,
+    GrantStudy, ListSeries, LookAtCard, OpenOwn, PickUp, SetCaps, ShareDevices, SignGrant, State, StudyRow,
+    SubmitGrant, Trouble, WhoHas,
 };
 use clavicle_command::clock::now;
 use clavicle_command::file::path_text;
@@ -37,7 +38,6 @@ use clavicle_wallet::scope::{self, KnownSeries, Scope};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
-use super::{changing, devices};
 use super::ending::revoke;
 use super::images::{forgotten, noted};
 use super::invite;
@@ -52,6 +52,7 @@ use super::{
     Answer, BirthDateKind, CommandError, Folder, Length, PinKind, Purpose, WalletCommand, WordsKind, can_write, client,
     reader, write_picture,
 };
+use super::{changing, devices};
 use crate::code::{ReadCodeError, read_code};
 
 /// How long the ledger is asked how studies stand, before what it said earlier is shown.
