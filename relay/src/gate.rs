@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use clavicle_ledger::authorise::{Authorisation, Refused, SignedHello, View, authorise};
 use clavicle_ledger::id::{GrantId, StudyId};
@@ -12,7 +12,7 @@ use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::terms::{SeriesScope, Terms};
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_letters::credential::Introduction;
-use clavicle_letters::membership::{NewestLists, NotAMember};
+use clavicle_letters::membership::NotAMember;
 use clavicle_letters::verdict::ProvenSource;
 use clavicle_manifest::{SignedManifest, SignedScopedManifest, StoredDigest};
 use clavicle_network::transfer::{Admission, BoxError, BoxFuture, Gate, Kept, Listing, Offer, Reach, Reference};
@@ -46,8 +46,6 @@ pub struct RelayGate {
     pub notices: Arc<Notices>,
     /// Its clocks, and what the others say of them and of the newest block.
     pub timekeeper: Arc<Timekeeper>,
-    /// The newest lists that members of teams have shown.
-    pub lists: Mutex<NewestLists>,
 }
 
 /// Why somebody was not let in.
@@ -147,8 +145,7 @@ impl RelayGate {
         let now = self.timekeeper.clocks().wall.0;
         shown.check_member(&self.member.chain, source, &members_of, now)?;
         let Some(row) = row else { return Ok(()) };
-        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(lists.check(&self.member.chain, shown, &row.keys_in(epoch).operational)?)
+        Ok(self.seen.ended().check(&self.member.chain, shown, &row.keys_in(epoch).operational)?)
     }
 
     /// Has a refusal written down, if the study is on the ledger and this source's. That is looked up elsewhere, and later: how long it
@@ -321,6 +318,7 @@ impl Gate for RelayGate {
 #[cfg(test)]
 mod tests {
     use std::io::{self, Write};
+    use std::sync::Mutex;
 
     use super::*;
     use crate::seldom::LINES;

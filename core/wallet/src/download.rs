@@ -57,15 +57,22 @@ pub(crate) struct Download {
     /// By what right.
     pub(crate) claim: Claim,
     /// Who acts.
-    pub(crate) actor: Option<Actor>,
-    /// The key of the member of a practice or a team who acts, and what introduces them.
-    pub(crate) member: Option<(SecretKey, Introduction)>,
+    pub(crate) acts: Acts,
     /// Where to be told what becomes of the study.
     pub(crate) reach: Option<Reach>,
 }
 
+/// Who acts in a download.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Acts {
+    /// By their own word, and their credential's.
+    pub(crate) actor: Option<Actor>,
+    /// The key of the member of a practice or a team, and what introduces them.
+    pub(crate) member: Option<(SecretKey, Introduction)>,
+}
+
 /// What was fetched.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Downloaded {
     /// The folder it was written into, if that was asked for.
     pub folder: Option<PathBuf>,
@@ -213,7 +220,7 @@ impl StudyFetch {
 
     /// Connects to the source, is let in, and verifies what is offered.
     pub(crate) async fn knock(&self) -> Result<(Endpoint, Verified), WalletError> {
-        let Download { study, source, remote, operational, record, claim, actor, member, reach } =
+        let Download { study, source, remote, operational, record, claim, acts: Acts { actor, member }, reach } =
             self.download.clone();
         let grant = match &claim {
             Claim::Holder => None,
@@ -422,7 +429,7 @@ impl Wallet {
         download: Download,
         key: &SecretKey,
     ) -> Result<(Endpoint, Asking), WalletError> {
-        let Download { study, source, remote, claim, actor, .. } = download;
+        let Download { study, source, remote, claim, acts: Acts { actor, .. }, .. } = download;
         let to = *remote.addresses.first().ok_or(WalletError::NoSource)?;
         let endpoint = bind_towards(key, to).await?;
         let hello = Hello { actor, ..Hello::new(source, study, claim, self.now()) }.sign(&self.chain(), key);

@@ -31,6 +31,10 @@ use clavicle_network::transfer::FetchError;
 use crate::silence::Silence;
 use crate::vault::VaultError;
 
+/// How often in a row a code is tried with a source that does not show that it knows the answer. A source that does not know it has one guess each
+/// time. Hospitals allow five wrong answers; the rest is for connections that break.
+pub const MAX_RUNS: u8 = 8;
+
 /// Why something a person asked for was not done.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -142,7 +146,7 @@ pub enum WalletError {
     #[error(
         "the code was tried {} times from this wallet, and never did the hospital show that it knows the answer: no more is tried, so that nobody \
          goes on guessing. Ask the desk for a new code",
-        crate::rows::MAX_RUNS
+        MAX_RUNS
     )]
     TriedTooOften,
     /// Nothing of a visit is offered.

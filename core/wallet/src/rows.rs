@@ -111,10 +111,6 @@ pub struct Network {
     pub genesis: Genesis,
 }
 
-/// How often in a row a code is tried with a source that does not show that it knows the answer. A source that does not know it has one guess each
-/// time. Hospitals allow five wrong answers; the rest is for connections that break.
-pub const MAX_RUNS: u8 = 8;
-
 /// A pickup that was begun. By the hash of its ticket.
 #[derive(Clone, BorshSerialize, BorshDeserialize)]
 pub struct Begun {

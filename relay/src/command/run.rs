@@ -357,7 +357,6 @@ async fn start_server(
         receipts: Arc::clone(&service.records.receipts),
         notices: Arc::clone(&service.records.notices),
         timekeeper: Arc::clone(&service.timekeeper),
-        lists: Mutex::default(),
     };
     let counter = RelayCounter {
         member: Arc::clone(&service.member),

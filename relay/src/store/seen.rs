@@ -62,7 +62,7 @@ mod rule;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::authorise::SeenRevocation;
@@ -72,6 +72,7 @@ use clavicle_ledger::state::{ReadError, StateReader};
 use clavicle_ledger::study::{Capacity, Grave, Study};
 use clavicle_ledger::time::Timestamp;
 use clavicle_ledger::transaction::{Action, Envelope, Verified};
+use clavicle_letters::membership::NewestLists;
 use redb::{
     Database, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _, TableDefinition, WriteTransaction,
 };
@@ -113,6 +114,8 @@ pub struct Seen {
     limits: Limits,
     bound: RwLock<Binding>,
     queue: Queue,
+    /// In memory alone: a member who shows an older one after a start is let in for the 24 hours that any list is good for.
+    ended: Mutex<NewestLists>,
 }
 
 /// What binds, as the gate needs it: what is on the disk, and what is on its way there.
@@ -203,7 +206,13 @@ impl Seen {
             closed.insert(read_row(what.value())?, Timestamp(last_moment.value()));
         }
         let bound = RwLock::new(Binding { seen: Arc::new(seen), closed });
-        Ok(Self { database, limits, bound, queue: Queue::default() })
+        Ok(Self { database, limits, bound, queue: Queue::default(), ended: Mutex::default() })
+    }
+
+    /// The newest lists of credentials that were ended, of those that members of teams have shown.
+    pub fn ended(&self) -> MutexGuard<'_, NewestLists> {
+        // A list is whole whatever panicked beside it.
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What binds, for the gate's [`View`](clavicle_ledger::authorise::View). To be taken before the state's snapshot.

@@ -140,7 +140,6 @@ impl Hospital {
             receipts: Arc::clone(&service.records.receipts),
             notices: Arc::clone(&service.records.notices),
             timekeeper: Arc::clone(&service.timekeeper),
-            lists: Mutex::default(),
         };
         let study = study(&service.member.genesis, 1);
         Self { _folder: folder, service, gate, clocks, study }

@@ -16,7 +16,7 @@ use clavicle_network::transfer::{FetchError, Progress};
 
 use super::{Granted, OwnStudy, Patient};
 use crate::cache::{self, Images};
-use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
+use crate::download::{ATTEMPTS, Acts, Control, Download, Downloaded, StudyFetch};
 use crate::error::WalletError;
 use crate::ledger::Proven;
 use crate::objection::{self, Objection};
@@ -58,7 +58,7 @@ pub enum HowEnded {
 }
 
 /// One grant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessRow {
     /// Which.
     pub grant: GrantId,
@@ -345,8 +345,7 @@ pub(super) fn own_download(study: StudyId, record: Study, proven: &Proven) -> Re
         operational,
         record,
         claim: Claim::Holder,
-        actor: None,
-        member: None,
+        acts: Acts::default(),
         reach: None,
     })
 }

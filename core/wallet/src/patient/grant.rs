@@ -488,7 +488,7 @@ impl Patient {
     /// # Errors
     /// [`WalletError`], of the vault alone.
     pub async fn bring_in(&mut self) -> Result<(), WalletError> {
-        match timeout(BRING_IN, self.bring_in_each()).await {
+        match timeout(BRING_IN, Box::pin(self.bring_in_each())).await {
             Ok(Err(error @ WalletError::Vault(_))) => Err(error),
             Ok(Err(error)) => {
                 debug!(%error, "what is not final yet could not be brought in");

@@ -46,11 +46,12 @@ pub use self::restore::{Found, Restored};
 pub use self::spread::{MAX_SPREAD_MS, Planned};
 pub use crate::caps::{Cap, Caps};
 pub use crate::envelope::GrantRequest;
+pub use crate::error::MAX_RUNS;
 use crate::error::WalletError;
 use crate::ledger::{Proven, Told, Woken};
 use crate::objection;
+pub use crate::rows::Way;
 use crate::rows::{Held, UnderFormer};
-pub use crate::rows::{MAX_RUNS, Way};
 use crate::vault::KeyStore;
 use crate::wallet::{Kind, Wallet};
 

@@ -20,8 +20,8 @@ use zeroize::Zeroizing;
 
 use super::{OwnStudy, Patient};
 use crate::envelope;
-use crate::error::WalletError;
-use crate::rows::{Begun, Held, Known, MAX_RUNS, OnlyHere, RefusedClaim, Summary, UnderFormer};
+use crate::error::{MAX_RUNS, WalletError};
+use crate::rows::{Begun, Held, Known, OnlyHere, RefusedClaim, Summary, UnderFormer};
 use crate::scope::SeriesTold;
 use crate::vault::VaultError;
 use crate::wallet::{Wallet, random, served_at, source_in};

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::organisation::{Acting, ActingMember};
 use super::{Granted, Recipient, usable};
 use crate::cache::{self, Images};
-use crate::download::{ATTEMPTS, Control, Download, Downloaded, StudyFetch};
+use crate::download::{ATTEMPTS, Acts, Control, Download, Downloaded, StudyFetch};
 use crate::error::{OwnText, WalletError};
 use crate::ledger::Proven;
 use crate::objection::{self, Objection};
@@ -241,7 +241,7 @@ impl Recipient {
         let (record, proven) = self.check(granted).await?;
         let mut download = self.download(granted, record, &proven)?;
         if let Some(Acting { actor, key, shown }) = Box::pin(self.acting(&granted.received.terms, member)).await? {
-            (download.actor, download.member) = (Some(actor), Some((key, shown)));
+            download.acts = Acts { actor: Some(actor), member: Some((key, shown)) };
         }
         download.reach = self.reach(granted).await?;
         Ok(self.wallet.fetch(download, self.grantee(granted)?, out))
@@ -317,8 +317,7 @@ impl Recipient {
             operational,
             record,
             claim: Claim::Grant { grant: granted.id, terms: terms.clone() },
-            actor: Some(actor),
-            member: None,
+            acts: Acts { actor: Some(actor), member: None },
             reach: None,
         })
     }
