@@ -120,17 +120,13 @@ fn of_a_patient() -> Vec<State> {
     for (done, waiting, frozen, refused) in [(2, 0, 0, 0), (0, 2, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1)] {
         all.push(plain(Screen::Recovered { done, waiting, from, frozen, refused }));
     }
-    let standings = [
-        Standing::Held,
-        Standing::NotFinal,
-        Standing::NotTold,
-        Standing::Suspended,
-        Standing::Withdrawn,
-        Standing::OtherPatient,
-        Standing::OtherHolder,
-        Standing::Frozen,
-    ];
-    for standing in standings {
+    // A list with one of each.
+    let mut mixed = State { wallet: Wallet { to_move: 2, ..wallet() }, ..plain(Screen::Home) };
+    let of_each =
+        (41..).zip(STANDINGS).map(|(handle, standing)| Study { handle, standing, ..wallet().studies.remove(0) });
+    mixed.wallet.studies = of_each.collect();
+    all.push(mixed);
+    for standing in STANDINGS {
         let mut state = plain(Screen::Study { study: 1 });
         state.wallet.studies.iter_mut().for_each(|study| study.standing = standing);
         all.push(state);
@@ -158,6 +154,9 @@ fn letting_in() -> Vec<State> {
         state.draft.person = Some(person(verdict));
         all.push(state);
     }
+    let mut silent = plain(Screen::ShareWho);
+    silent.draft.person.iter_mut().for_each(|person| person.wish = Private::default());
+    all.push(silent);
     all.push(plain(Screen::ShareWhat));
     let mut none = plain(Screen::ShareWhat);
     none.wallet.studies.clear();
@@ -220,17 +219,12 @@ fn letting_in() -> Vec<State> {
 fn of_a_recipient() -> Vec<State> {
     let mut all = vec![recipient(Screen::Inbox)];
     all.push(State { wallet: Wallet::default(), ..recipient(Screen::Inbox) });
-    let standings = [
-        ReceivedStanding::Ready,
-        ReceivedStanding::Here,
-        ReceivedStanding::NotYet(NOW + DAY),
-        ReceivedStanding::Unproven,
-        ReceivedStanding::Ended,
-        ReceivedStanding::Suspended,
-        ReceivedStanding::Withdrawn,
-        ReceivedStanding::OtherPatient,
-    ];
-    for standing in standings {
+    let mut mixed = recipient(Screen::Inbox);
+    let one = mixed.wallet.received.remove(0);
+    let of_each = (51..).zip(RECEIVED).map(|(handle, standing)| Received { handle, standing, ..one.clone() });
+    mixed.wallet.received = of_each.collect();
+    all.push(mixed);
+    for standing in RECEIVED {
         let mut state = recipient(Screen::Received { received: 31 });
         state.wallet.received.iter_mut().for_each(|one| one.standing = standing);
         all.push(state);
@@ -280,6 +274,28 @@ fn waiting() -> Vec<State> {
     all.push(slow);
     all
 }
+
+const STANDINGS: [Standing; 8] = [
+    Standing::Held,
+    Standing::NotFinal,
+    Standing::NotTold,
+    Standing::Suspended,
+    Standing::Withdrawn,
+    Standing::OtherPatient,
+    Standing::OtherHolder,
+    Standing::Frozen,
+];
+
+const RECEIVED: [ReceivedStanding; 8] = [
+    ReceivedStanding::Ready,
+    ReceivedStanding::Here,
+    ReceivedStanding::NotYet(NOW + DAY),
+    ReceivedStanding::Unproven,
+    ReceivedStanding::Ended,
+    ReceivedStanding::Suspended,
+    ReceivedStanding::Withdrawn,
+    ReceivedStanding::OtherPatient,
+];
 
 const STAGES: [Stage; 5] = [Stage::Signed, Stage::NotDelivered, Stage::Active, Stage::Ending, Stage::Ended];
 
