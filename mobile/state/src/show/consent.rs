@@ -146,10 +146,11 @@ pub(super) fn draw(state: &State, screen: &Screen) -> Option<Drawing> {
             .part(Part::Code { content: content.clone() })
             .main(Action::Stop),
         Screen::PickWords { choices } => {
-            let choice = |(at, words): (u32, &Private)| (verbatim(words), Action::Pick(at), false);
+            // Rows, and no choices: to press one is to mean it.
+            let row = |(at, words): (u32, &Private)| (Tone::Plain, verbatim(words), Vec::new(), Some(Action::Pick(at)));
             Drawing::of("invite.words")
                 .tone(Tone::Care)
-                .choices("words", true, (0u32..).zip(choices).map(choice).collect())
+                .rows((0u32..).zip(choices).map(row).collect())
                 .main(Action::PickNone)
                 .back(Action::Stop)
         }
@@ -166,8 +167,9 @@ pub(super) fn draw(state: &State, screen: &Screen) -> Option<Drawing> {
         Screen::Looked => looked(state)?,
         Screen::LookedChanged => Drawing::of("looked.changed").tone(Tone::Alarm).main(Action::Home),
         Screen::EndSure { grant: Some(grant) } => {
-            let name = find(state, *grant)?.name.clone().unwrap_or_default();
-            Drawing::of("end.sure").tone(Tone::Care).text("who", &name).main(Action::EndYes)
+            let other_device = || Value::Word("line.other_device".to_owned());
+            let who = find(state, *grant)?.name.clone().map_or_else(other_device, Value::Text);
+            Drawing::of("end.sure").tone(Tone::Care).with("who", who).main(Action::EndYes)
         }
         Screen::EndSure { grant: None } => Drawing::of("end.everybody").tone(Tone::Care).main(Action::EndYes),
         Screen::Ended { seen, waiting, not_final } => {
