@@ -354,14 +354,16 @@ impl Ledger {
     }
 
     /// Looks, at every relay that answers, whether it keeps mailboxes of these keys; to `read`, also at what lies in
-    /// them, as much as a relay tells at once. Nothing of it goes.
+    /// them, as much as a relay tells at once. Nothing of it goes. Who does not answer is waited for a little longer
+    /// than who does, and longer for many keys.
     ///
     /// # Errors
     /// [`WalletError::NoRelay`] when none answers.
     pub(crate) async fn peek(&self, keys: &[SecretKey], read: bool) -> Result<Vec<Peeked>, WalletError> {
         let relays = self.relays()?;
         let mut peeked: Vec<Peeked> = keys.iter().map(|_| Peeked::default()).collect();
-        let (mut next, mut last, mut answered) = (relays.iter(), None, false);
+        let (mut next, mut last, mut answered, mut until) = (relays.iter(), None, false, None);
+        let grace = GRACE.saturating_mul(2 + u32::try_from(keys.len() / 8).unwrap_or(u32::MAX));
         let mut asked = FuturesUnordered::<BoxFuture<'_, _>>::new();
         loop {
             while asked.len() < AT_ONCE
@@ -369,7 +371,7 @@ impl Ledger {
             {
                 asked.push(Box::pin(async move { (relay.source, self.peek_at(relay, keys, read).await) }));
             }
-            let Some((source, found)) = asked.next().await else { break };
+            let Some((source, found)) = by(until, asked.next()).await.flatten() else { break };
             match found {
                 Ok(found) => {
                     answered = true;
@@ -387,6 +389,10 @@ impl Ledger {
                     debug!(%error, "a relay does not answer");
                     last = Some(error);
                 }
+            }
+            // Every one is asked: any may be the one that keeps it.
+            if answered && next.as_slice().is_empty() {
+                until = until.or_else(|| Some(Instant::now() + grace));
             }
         }
         if answered { Ok(peeked) } else { Err(WalletError::NoRelay(last)) }
