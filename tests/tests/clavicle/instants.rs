@@ -53,6 +53,7 @@ impl Instants {
             doing.kill();
         }
         if is_hospital {
+            cluster.reach(&[0, 1, 2, 3], 1);
             let next = cluster.highest() + 1;
             cluster.reach(&[0, 1, 2, 3], next);
         }

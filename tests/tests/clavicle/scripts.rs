@@ -177,7 +177,6 @@ fn shows(state: &State) -> Value {
         "pending": state.pending.len(),
         "recovering": state.recovering.len(),
         "to_move": state.to_move,
-        "under_way": state.running.len(),
     })
 }
 
@@ -307,6 +306,7 @@ impl<'a> Play<'a> {
         let cluster = &mut self.theatre.cluster;
         if is_up {
             which.iter().for_each(|n| cluster.start(*n));
+            cluster.reach(which, 1);
             // What is made from here on needs a block of now.
             let next = cluster.highest() + 1;
             cluster.reach(which, next);

@@ -38,9 +38,9 @@ pub struct Life {
 /// A fault that the game has to find.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leak {
-    /// Half of a patient's grants are to one key.
+    /// Most of a patient's studies are granted to one key first.
     GranteeKey,
-    /// Every third study has the key of the one before.
+    /// Half of a patient's studies have their first key.
     HolderKey,
     /// `submit_by` is the phone's own clock, seven days on.
     Clock,

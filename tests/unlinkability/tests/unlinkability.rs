@@ -44,8 +44,8 @@ fn studies_of_two_visits_are_not_linked_by_the_ledger() {
 #[test]
 fn a_fault_that_is_planted_is_found() {
     let faults = [
-        (Leak::GranteeKey, 0.1, "bytes in common"),
-        (Leak::HolderKey, 0.02, "bytes in common"),
+        (Leak::GranteeKey, 0.06, "bytes in common"),
+        (Leak::HolderKey, 0.06, "bytes in common"),
         (Leak::Clock, 0.25, "submit_by"),
         (Leak::Nonce, 0.4, "bytes in common"),
     ];

@@ -155,10 +155,10 @@ impl Person {
     }
 
     fn next_key(&mut self, making: &mut Making<'_>) -> SecretKey {
-        if !(making.life.leak == Some(Leak::HolderKey) && self.next_study > 0 && making.dice.chance(33)) {
-            self.next_study += 1;
-        }
-        self.seed.derive_key(self.device, Branch::Study, self.next_study).expect("few keys")
+        let is_faulty = making.life.leak == Some(Leak::HolderKey) && making.dice.chance(50);
+        let number = if is_faulty { 0 } else { self.next_study };
+        self.next_study += u32::from(!is_faulty);
+        self.seed.derive_key(self.device, Branch::Study, number).expect("few keys")
     }
 
     /// The studies of a visit become the patient's, one after another.
@@ -282,7 +282,7 @@ impl Person {
         let request = GrantRequest::new(LENGTHS[number as usize] * DAY_MS, PurposeOfUse::Treatment);
         let Some(mut grantee) = envelope::one_of(&card.keys, making.dice.bytes()) else { return };
         card.keys.retain(|key| *key != grantee);
-        if making.life.leak == Some(Leak::GranteeKey) && making.dice.chance(50) {
+        if making.life.leak == Some(Leak::GranteeKey) && making.dice.chance(90) {
             let is_there = self.given.iter().any(|given| given.held == self.held[visit][study].study);
             grantee = if is_there { grantee } else { self.planted.public() };
         }
