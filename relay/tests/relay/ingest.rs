@@ -97,7 +97,7 @@ fn a_series_with_its_report_becomes_a_signed_study_with_every_byte_kept() {
     let listed = done(folder, &["studies", "--dir", "mercy"]);
     assert_eq!(listed["studies"][0]["modalities"], "MR");
     let lines = String::from_utf8(relay(folder, &["studies", "--dir", "mercy"]).stdout).unwrap();
-    assert!(lines.contains("19 instances in   1 series") && lines.ends_with("1 studies\n"), "{lines}");
+    assert!(lines.contains("19 instances in   1 series") && lines.ends_with("1 study\n"), "{lines}");
 }
 
 fn archive_place(folder: &Path, digest: &StoredDigest) -> PathBuf {

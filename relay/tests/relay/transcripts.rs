@@ -360,7 +360,7 @@ fn every_command_says_what_it_said() {
     study!(both, "recover", "--study", "STUDY", "--pin-file", "pin", "--why", "lost", "--by", "Ann");
     all.both(&mercy(&["recoveries"]));
     all.one(&["recoveries", "--dir", "nowhere"]);
-    study!(both, "reissue", "STUDY", "--why", "wrong person", "--by", "Ann");
+    study!(both, "reissue", "STUDY", "--why", "lost", "--by", "Ann");
     study!(both, "remove", "STUDY");
     study!(both, "remove", "STUDY", "--confirm", "7");
     all.both(&mercy(&["remove", "nothing"]));
