@@ -5,9 +5,11 @@
 //! them.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use clavicle_ledger::derivation::Branch;
 use clavicle_ledger::encoding::{Ascending, Text};
+use clavicle_ledger::key::Key;
 use clavicle_letters::card::{Card, MAX_GRANTEES, Minute, NetworkMark, RelayMark};
 use clavicle_letters::introduction;
 use clavicle_letters::mailbox::Mailbox;
@@ -17,7 +19,6 @@ use super::Recipient;
 use super::cards::elsewhere;
 use crate::error::WalletError;
 use crate::rows::{MAX_MORE_KEYS, MoreKeys, Numbered, Received, Shown};
-use crate::wallet::random;
 
 /// How many keys are few: then more are left.
 const FEW: usize = 1;
@@ -66,10 +67,8 @@ impl Recipient {
 
     fn more_keys_for(&self, shown: &Shown, mut grantees: Vec<Numbered>) -> Result<MoreKeys, WalletError> {
         let (chain, person) = (self.wallet.chain(), self.person()?);
-        // At numbers that no other copy of this wallet comes to.
-        let first = elsewhere(random()?);
         let mut fresh = Vec::new();
-        for number in (first..).take(MAX_GRANTEES) {
+        for number in more_numbers(&shown.card.mailbox.key, grantees.len() / MAX_GRANTEES) {
             fresh.push(Numbered { key: self.wallet.key(Branch::Card, number)?.public(), number });
         }
         grantees.extend(&fresh);
@@ -105,4 +104,20 @@ impl Recipient {
         }
         Ok(())
     }
+}
+
+/// The numbers of the keys that are left beside a card when some were `before`: no other card has them, and whoever has
+/// nothing but the words finds them.
+fn more_numbers(mailbox: &Key, before: usize) -> Range<u32> {
+    let mut hasher = blake3::Hasher::new_derive_key("clavicle 2026 keys beside a card");
+    hasher.update(mailbox.as_bytes()).update(&(before as u64).to_le_bytes());
+    let mut bytes = [0; 4];
+    hasher.finalize_xof().fill(&mut bytes);
+    let first = elsewhere(bytes);
+    first..first.saturating_add(MAX_GRANTEES as u32)
+}
+
+/// All of them that there can be.
+pub(super) fn all_more_numbers(mailbox: &Key) -> impl Iterator<Item = u32> {
+    (0..MAX_MORE_KEYS / MAX_GRANTEES).flat_map(move |before| more_numbers(mailbox, before))
 }

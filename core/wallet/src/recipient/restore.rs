@@ -19,6 +19,7 @@ use clavicle_ledger::light::{Checkpoint, LightClient};
 use clavicle_ledger::state::StateKey;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_letters::card::{Card, MAX_CARD_RELAYS, MAX_GRANTEES};
+use clavicle_letters::circumstances::Circumstances;
 use clavicle_letters::credential::Issuer;
 use clavicle_letters::letter::Content;
 use clavicle_letters::mailbox::Mailbox;
@@ -28,6 +29,7 @@ use clavicle_network::transfer::Reach;
 use tracing::debug;
 
 use super::cards::elsewhere;
+use super::keys::all_more_numbers;
 use super::mail::{KEPT_MS, SourceWord};
 use super::{Granted, MAX_CARD_DAYS, Recipient, usable};
 use crate::devices::Register;
@@ -204,14 +206,19 @@ impl Recipient {
         let letter = match seal::open(sealed, &opened_by(key), &chain) {
             Ok(letter) => letter,
             Err(OpenError::NotForUs) => return Err(TakenAgain::Unreadable),
+            Err(OpenError::Kind(kind)) => {
+                self.keep_unreadable(kind, sealed)?;
+                return Ok(None);
+            }
             Err(error) => {
                 debug!(%error, "a message cannot be read");
                 return Ok(None);
             }
         };
-        let (letter_of, about) = match &letter.content {
-            Content::Grant(letter_of) => (letter_of, None),
-            Content::NamedGrant(letter_of, about) => (letter_of, Some(about)),
+        let (letter_of, about, told) = match &letter.content {
+            Content::Grant(letter_of) => (letter_of, None, None),
+            Content::NamedGrant(letter_of, about) => (letter_of, Some(&**about), None),
+            Content::ToldGrant(letter_of, told) => (letter_of, told.about.as_ref(), Some(told)),
             Content::Notice(notice) => {
                 if self.was_granted(notice.study, notice.source)? {
                     notices.push(SourceWord::notice(notice, &letter));
@@ -224,7 +231,10 @@ impl Recipient {
                 }
                 return Ok(None);
             }
-            _ => return Ok(None),
+            Content::Answer(_) | Content::Opening(_) | Content::News(_) => {
+                debug!("a letter of another kind than is read of a card that was found again");
+                return Ok(None);
+            }
         };
         let checked = match letter_of.check(&chain, &letter.from) {
             Ok(checked) => checked,
@@ -233,7 +243,9 @@ impl Recipient {
                 return Ok(None);
             }
         };
-        let Some(number) = self.number_of(found, &checked.grant().grantee)? else { return Ok(None) };
+        let mailbox = key.public();
+        // Keys beside a card had numbers by chance once: then nobody finds them again.
+        let number = self.number_of(found, &mailbox, &checked.grant().grantee)?.ok_or(TakenAgain::Unreadable)?;
         let id = checked.id();
         if self.wallet.vault.get::<Received>(id.as_bytes())?.is_some() {
             return Ok(None);
@@ -251,12 +263,16 @@ impl Recipient {
             at: self.wallet.now(),
         };
         let numbers = found.card_keys();
-        self.make_room(|number| numbers.contains(&number))?;
+        let more: Vec<u32> = all_more_numbers(&mailbox).collect();
+        self.make_room(|number| numbers.contains(&number) || more.contains(&number))?;
         self.wallet.vault.write(|batch| -> Result<(), VaultError> {
             if let Some(about) = about {
-                batch.put(id.as_bytes(), &**about)?;
+                batch.put(id.as_bytes(), about)?;
             }
-            batch.put(id.as_bytes(), &OfCardFound { device: found.device, mailbox: key.public() })?;
+            if let Some(told) = told {
+                batch.put(id.as_bytes(), &Circumstances { about: None, ..Circumstances::clone(told) })?;
+            }
+            batch.put(id.as_bytes(), &OfCardFound { device: found.device, mailbox })?;
             batch.put(id.as_bytes(), &received)
         })?;
         Ok(Some(Granted { id, received }))
@@ -268,13 +284,13 @@ impl Recipient {
     }
 
     /// The number of a card's key, of those that a card with this mailbox may have: each card before it had one key at least, and
-    /// [`MAX_GRANTEES`] at most.
-    fn number_of(&self, found: &CardFound, grantee: &Key) -> Result<Option<u32>, WalletError> {
+    /// [`MAX_GRANTEES`] at most. Or that of one which was left beside it.
+    fn number_of(&self, found: &CardFound, mailbox: &Key, grantee: &Key) -> Result<Option<u32>, WalletError> {
         let seed = self.wallet.seed()?;
         let is = |number: &u32| {
             seed.derive_key(found.device, Branch::Card, *number).is_some_and(|key| key.public() == *grantee)
         };
-        Ok(found.card_keys().find(is))
+        Ok(found.card_keys().chain(all_more_numbers(mailbox)).find(is))
     }
 
     /// The key of another device that something was granted to, if it was to one's.
@@ -360,6 +376,7 @@ impl CardFound {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rows::MAX_MORE_KEYS;
 
     #[test]
     fn the_keys_of_a_card_are_looked_for_where_they_can_be() {
@@ -367,5 +384,23 @@ mod tests {
         // The first has the first keys, and one after two others some of those behind two to sixteen.
         assert_eq!(found(40).card_keys(), 100..108);
         assert_eq!(found(42).card_keys(), 102..124);
+    }
+
+    #[test]
+    fn a_key_that_was_left_beside_a_card_is_found_by_the_words() {
+        let folder = tempfile::tempdir().unwrap();
+        let rossi = crate::recipient::tests::rossi(folder.path());
+        let seed = rossi.wallet.seed().unwrap();
+        let mailbox = seed.derive_key(2, Branch::Mailbox, 41).unwrap().public();
+        let other = seed.derive_key(2, Branch::Mailbox, 42).unwrap().public();
+        let found = CardFound::new(2, 41, (100, 40), Ascending::new());
+        let key = |number| seed.derive_key(2, Branch::Card, number).unwrap().public();
+        let numbers: Vec<u32> = all_more_numbers(&mailbox).collect();
+        let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+        assert_eq!(numbers.len(), MAX_MORE_KEYS);
+        for number in [first, last, 101] {
+            assert_eq!(rossi.number_of(&found, &mailbox, &key(number)).unwrap(), Some(number));
+        }
+        assert_eq!(rossi.number_of(&found, &other, &key(first)).unwrap(), None, "it is another card's");
     }
 }
