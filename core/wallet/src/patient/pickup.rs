@@ -16,6 +16,7 @@ use clavicle_network::pickup::{
     self, Claim, Claimed, MAX_OFFERS, NotOffered, Offered, Opened, PickupError, PickupId, Secret, TicketHash,
 };
 use iroh::Endpoint;
+use tracing::debug;
 use zeroize::Zeroizing;
 
 use super::{OwnStudy, Patient};
@@ -40,6 +41,34 @@ pub struct PickupOutcome {
 /// How often in a row a wallet comes with one code, for the rest of a visit that has more studies than one run takes.
 pub(super) const MAX_VISITS: usize = 32;
 
+impl PickupOutcome {
+    /// Adds what became of it when the wallet came once more. Whether it is to come again.
+    fn add(&mut self, came: Self) -> bool {
+        let mut is_further = false;
+        for study in came.studies {
+            match self.studies.iter_mut().find(|before| before.study.id == study.study.id) {
+                Some(before) if before.failed.is_some() => {
+                    is_further |= study.failed.is_none();
+                    *before = study;
+                }
+                Some(_) => {}
+                None => {
+                    is_further = true;
+                    self.studies.push(study);
+                }
+            }
+        }
+        (self.not_offered, self.has_more) = (came.not_offered, came.has_more);
+        if self.has_more && is_further {
+            return true;
+        }
+        // Whoever is offered nothing new has been offered all, unless what failed is in the way.
+        let has_failed = self.studies.iter().any(|study| study.failed.is_some());
+        self.has_more = self.not_offered.len() >= MAX_OFFERS || self.has_more && has_failed;
+        false
+    }
+}
+
 /// What became of an offered study.
 #[derive(Clone)]
 pub struct PickedUp {
@@ -61,18 +90,16 @@ impl Patient {
         self.only_here = self.wallet.vault.get::<OnlyHere>(&place(code))?.is_some();
         let mut all = PickupOutcome { studies: Vec::new(), not_offered: Vec::new(), has_more: true };
         for _ in 0..MAX_VISITS {
-            let (operational, endpoint, opened) = self.open_visit(code, answer).await?;
-            let came = self.take_hold(code.source, operational, &endpoint, opened).await?;
-            let known = all.studies.len();
-            for study in came.studies {
-                if !all.studies.iter().any(|before| before.study.id == study.study.id) {
-                    all.studies.push(study);
+            let came = match self.visit(code, answer).await {
+                Ok(came) => came,
+                // What is the patient's by now is said, and that there may be more.
+                Err(error) if !all.studies.is_empty() && !matches!(error, WalletError::Vault(_)) => {
+                    debug!(%error, "the rest of a visit is not fetched");
+                    break;
                 }
-            }
-            (all.not_offered, all.has_more) = (came.not_offered, came.has_more);
-            // Whoever is offered nothing new has been offered all.
-            if !all.has_more || all.studies.len() == known {
-                all.has_more = all.not_offered.len() >= MAX_OFFERS;
+                Err(error) => return Err(error),
+            };
+            if !all.add(came) {
                 break;
             }
         }
@@ -83,6 +110,12 @@ impl Patient {
             Some(why) if all.studies.iter().all(|study| study.failed.is_some()) => Err(WalletError::NotClaimed(why)),
             _ => Ok(all),
         }
+    }
+
+    /// Comes to the hospital of a code once.
+    async fn visit(&mut self, code: &PickupCode, answer: &str) -> Result<PickupOutcome, WalletError> {
+        let (operational, endpoint, opened) = self.open_visit(code, answer).await?;
+        self.take_hold(code.source, operational, &endpoint, opened).await
     }
 
     /// Comes to the hospital of a code, and has each side show the other that it knows the answer. The hospital's
@@ -387,7 +420,7 @@ fn defines(body: &Body, root: &ManifestRoot, operational: &Key) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use clavicle_ledger::derivation::Words;
     use clavicle_ledger::encoding::Text;
     use clavicle_ledger::genesis::{Genesis, Parameters};
@@ -439,7 +472,7 @@ mod tests {
     }
 
     /// A patient's wallet on a network of nobody.
-    fn ana(folder: &std::path::Path) -> Patient {
+    pub(in crate::patient) fn ana(folder: &std::path::Path) -> Patient {
         let time = BlockTime(Timestamp(1));
         let (name, parameters) = (Text::new("test").unwrap(), Parameters::default());
         let genesis = Genesis { name, time, parameters, sources: Ascending::new() };
@@ -481,6 +514,27 @@ mod tests {
         assert!(ana.wallet.vault.get::<RefusedClaim>(id.as_bytes()).unwrap().is_none());
         ana.take_up_refused_claim(id).unwrap();
         assert_eq!(ana.studies().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_failed_first_and_came_later_has_come_and_what_fails_hides_no_rest() {
+        let of = |number: u8, failed: Option<&str>| {
+            let (id, source) = (StudyId::from_bytes([number; 32]), SourceId::from_bytes([6; 32]));
+            let held = Held { source, device: 0, holder: 7, known: None, claim: None, final_at: None };
+            PickedUp { study: OwnStudy { id, held }, before: false, failed: failed.map(str::to_owned) }
+        };
+        let came = |studies, has_more| PickupOutcome { studies, not_offered: Vec::new(), has_more };
+        let mut all = came(Vec::new(), true);
+        assert!(all.add(came(vec![of(1, None), of(2, Some("busy"))], true)));
+        assert!(all.add(came(vec![of(1, Some("late")), of(2, None)], true)), "it went further");
+        assert!(all.studies.iter().all(|study| study.failed.is_none()) && all.studies.len() == 2);
+        assert!(!all.add(came(vec![of(2, None)], true)));
+        assert!(!all.has_more, "nothing new, and nothing in the way");
+        assert!(all.add(came(vec![of(3, Some("busy"))], true)));
+        assert!(!all.add(came(vec![of(3, Some("busy"))], true)));
+        assert!(all.has_more, "behind what fails there may be more");
+        assert!(!all.add(came(vec![of(3, None)], false)));
+        assert!(!all.has_more);
     }
 
     #[test]
