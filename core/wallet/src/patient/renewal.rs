@@ -22,7 +22,10 @@ use super::{OwnStudy, Patient};
 use crate::envelope;
 use crate::error::WalletError;
 use crate::objection;
-use crate::rows::{FormerWords, Held, Moving, NextWords, Profile, RefusedClaim, UnderFormer, WordsCheck};
+use crate::rows::{
+    Device, FormerWords, Held, Moving, NewsCame, NextWords, OwnDevice, Profile, RefusedClaim, ToldDevice, UnderFormer,
+    WordsCheck,
+};
 use crate::vault::{KeyStore, VaultError};
 use crate::wallet::{Wallet, damaged, is_told, random, three_words};
 
@@ -112,6 +115,10 @@ impl Patient {
         under.extend(vault.all::<RefusedClaim>()?.into_iter().map(|(id, _)| id));
         let before: Vec<Vec<u8>> = vault.all::<UnderFormer>()?.into_iter().map(|(id, _)| id).collect();
         under.retain(|id| !before.contains(id));
+        // Devices of the words of before are none of these, and what lies in their boxes may be anybody's.
+        let devices: Vec<Vec<u8>> = vault.all::<Device>()?.into_iter().map(|(place, _)| place).collect();
+        let told: Vec<Vec<u8>> = vault.all::<ToldDevice>()?.into_iter().map(|(place, _)| place).collect();
+        let came: Vec<Vec<u8>> = vault.all::<NewsCame>()?.into_iter().map(|(place, _)| place).collect();
         Ok(vault.write(|batch| -> Result<(), VaultError> {
             let Some(mut profile) = batch.get::<Profile>(b"")? else { return Ok(()) };
             batch.put(&number.to_be_bytes(), &FormerWords { entropy: profile.entropy })?;
@@ -122,6 +129,16 @@ impl Patient {
             (profile.device, profile.next_study, profile.next_card, profile.next_mailbox) = (0, 0, 0, 0);
             batch.put(b"", &profile)?;
             batch.put(b"", &WordsCheck { asked: next.asked, passed: true })?;
+            batch.remove::<OwnDevice>(b"")?;
+            for place in &devices {
+                batch.remove::<Device>(place)?;
+            }
+            for place in &told {
+                batch.remove::<ToldDevice>(place)?;
+            }
+            for place in &came {
+                batch.remove::<NewsCame>(place)?;
+            }
             batch.remove::<NextWords>(b"").map(drop)
         })?)
     }
@@ -287,5 +304,42 @@ fn transferred_from(envelope: &Envelope) -> Result<Key, WalletError> {
     match &envelope.body.action {
         Action::TransferStudy(transfer) => Ok(transfer.holder),
         _ => Err(damaged()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_ledger::encoding::Text;
+    use clavicle_ledger::time::Timestamp;
+    use clavicle_letters::news::Here;
+
+    use super::super::pickup::tests::ana;
+    use super::*;
+    use crate::vault::Passphrase;
+
+    /// Whoever ended a device and took new words saw it in the list for ever, and told the box of the new words' device 0
+    /// nothing that the old one's had been told.
+    #[test]
+    fn new_words_know_no_device_of_the_old_ones() {
+        let folder = tempfile::tempdir().unwrap();
+        let ana = ana(folder.path());
+        let vault = &ana.wallet.vault;
+        let zero = Timestamp(0);
+        let here = Here { since: zero, nonce: [1; 16], first_card: 0, first_mailbox: 0 };
+        vault.put(b"", &OwnDevice { here, box_until: zero, register_until: zero, is_ended: true }).unwrap();
+        for device in [0u32, 1] {
+            let row = Device { name: Text::default(), since: zero, is_ended: true };
+            vault.put(&device.to_be_bytes(), &row).unwrap();
+            vault.put(&[&device.to_be_bytes()[..], &[7; 32]].concat(), &ToldDevice {}).unwrap();
+        }
+        vault.put(&[8; 32], &NewsCame { sealed: vec![1] }).unwrap();
+        let keys = Passphrase::new("four words of it".to_owned()).unwrap();
+        let (words, asked) = ana.new_words(&keys).unwrap();
+        let words = words.reveal();
+        let all: Vec<&str> = words.split(' ').collect();
+        let typed: Vec<&str> = asked.iter().map(|place| all[usize::from(*place) - 1]).collect();
+        ana.take_new_words(&typed.join(" ")).unwrap();
+        assert!(ana.devices().unwrap().is_empty() && !ana.is_ended().unwrap());
+        assert!(vault.all::<ToldDevice>().unwrap().is_empty() && vault.all::<NewsCame>().unwrap().is_empty());
     }
 }
