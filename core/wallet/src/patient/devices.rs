@@ -230,10 +230,18 @@ impl Patient {
         let collect = Collect { key: own.key.clone(), relays };
         let mut came = Came { wallet: &self.wallet };
         self.wallet.ledger.collect(std::slice::from_ref(&collect), &mut came, &mut |_, _| {}).await?;
+        self.do_what_came(own, shared).await
+    }
+
+    /// What cannot be done and never could is done with as well: it would stand before all that comes after it.
+    async fn do_what_came(&mut self, own: &OwnBox, shared: &mut Shared) -> Result<(), WalletError> {
         for (place, NewsCame { sealed }) in self.wallet.vault.all::<NewsCame>()? {
             if let Some(news) = read(&self.wallet.ledger, own, &sealed) {
-                self.take_news(news, shared).await?;
-                shared.heard += 1;
+                match self.take_news(news, shared).await {
+                    Ok(()) => shared.heard += 1,
+                    Err(error @ (WalletError::Vault(_) | WalletError::NoRelay(_))) => return Err(error),
+                    Err(error) => debug!(%error, "what another device tells cannot be done"),
+                }
             }
             self.wallet.vault.remove::<NewsCame>(&place)?;
         }
@@ -438,5 +446,44 @@ impl Keep for Came<'_> {
         }
         let place = *blake3::hash(sealed).as_bytes();
         Ok(self.wallet.vault.put(&place, &NewsCame { sealed: sealed.to_vec() })?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clavicle_letters::letter::{Content, Letter};
+    use clavicle_letters::seal;
+
+    use super::super::pickup::tests::ana;
+    use super::*;
+
+    /// A letter of another device of the same words, as it lies in the vault.
+    fn came(ana: &Patient, own: &OwnBox, item: NewsItem) {
+        let letter = Letter {
+            chain: ana.wallet.chain(),
+            to: own.identity.recipient(),
+            from: own.key.public(),
+            sent: ana.wallet.now(),
+            content: Content::News(Box::new(News { device: 3, item })),
+        };
+        let sealed = seal::seal(&letter, &own.key).unwrap();
+        Came { wallet: &ana.wallet }.keep(0, &sealed).unwrap();
+    }
+
+    #[test]
+    fn what_cannot_be_done_keeps_nothing_else_from_being_heard() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut ana = ana(folder.path());
+        let own = box_of(&ana.wallet.seed().unwrap(), 0).unwrap();
+        // No key has such a number.
+        let (study, source) = (StudyId::from_bytes([3; 32]), SourceId::from_bytes([6; 32]));
+        let held = HeldStudy { study, source, device: 3, number: u32::MAX };
+        came(&ana, &own, NewsItem::Held(Ascending::from_items(vec![held]).unwrap()));
+        came(&ana, &own, NewsItem::Named { device: 3, name: Text::new("tablet").unwrap() });
+        let (mut shared, runtime) =
+            (Shared::default(), tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap());
+        runtime.block_on(ana.do_what_came(&own, &mut shared)).unwrap();
+        assert_eq!((shared.heard, ana.devices().unwrap()[0].name.as_str()), (1, "tablet"));
+        assert!(ana.wallet.vault.all::<NewsCame>().unwrap().is_empty(), "it is not read again");
     }
 }
