@@ -25,7 +25,7 @@ use crate::devices::{BOX_DAYS, Register, box_of, keep, leave, peeked, read};
 use crate::error::{OwnText, WalletError};
 use crate::ledger::{Collect, Keep};
 use crate::rows::{
-    Device, KeptCard, Made, NewsCame, OnlyHere, OwnDevice, Profile, ShownBy, Stage, ToldDevice, UnderFormer,
+    Device, Held, KeptCard, Made, NewsCame, OnlyHere, OwnDevice, Profile, ShownBy, Stage, ToldDevice, UnderFormer,
 };
 use crate::vault::VaultError;
 use crate::wallet::{Wallet, random};
@@ -36,6 +36,8 @@ const RENEWED_MS: u64 = clavicle_ledger::time::DAY_MS * BOX_DAYS / 2;
 const MOST: usize = 48;
 /// The most devices that are kept in mind.
 const MAX_DEVICES: usize = 64;
+/// The most grants that wait for what their studies are.
+const MAX_WAITING: usize = 64;
 
 /// A device of the same words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -235,10 +237,21 @@ impl Patient {
 
     /// What cannot be done and never could is done with as well: it would stand before all that comes after it.
     async fn do_what_came(&mut self, own: &OwnBox, shared: &mut Shared) -> Result<(), WalletError> {
-        for (place, NewsCame { sealed }) in self.wallet.vault.all::<NewsCame>()? {
-            if let Some(news) = read(&self.wallet.ledger, own, &sealed) {
+        let came = self.wallet.vault.all::<NewsCame>()?.into_iter();
+        let mut came: Vec<_> =
+            came.map(|(place, NewsCame { sealed })| (place, read(&self.wallet.ledger, own, &sealed))).collect();
+        // Grants last: of studies that others of them tell of.
+        came.sort_by_key(|(_, news)| news.as_ref().is_some_and(|news| matches!(news.item, NewsItem::Granted(_))));
+        let mut waiting = 0;
+        for (place, news) in came {
+            if let Some(news) = news {
                 match self.take_news(news, shared).await {
-                    Ok(()) => shared.heard += 1,
+                    Ok(true) => shared.heard += 1,
+                    Ok(false) if waiting < MAX_WAITING => {
+                        waiting += 1;
+                        continue;
+                    }
+                    Ok(false) => debug!("too many grants of studies that are not known here wait"),
                     Err(error @ (WalletError::Vault(_) | WalletError::NoRelay(_))) => return Err(error),
                     Err(error) => debug!(%error, "what another device tells cannot be done"),
                 }
@@ -248,13 +261,13 @@ impl Patient {
         Ok(())
     }
 
-    /// Does what another device tells, unless that was ended.
-    async fn take_news(&mut self, News { device, item }: News, shared: &mut Shared) -> Result<(), WalletError> {
+    /// Does what another device tells, unless that was ended. Whether it is done with.
+    async fn take_news(&mut self, News { device, item }: News, shared: &mut Shared) -> Result<bool, WalletError> {
         self.meet(device, self.wallet.now())?;
         let is_ended = |row: Device| row.is_ended;
         if self.wallet.vault.get::<Device>(&device.to_be_bytes())?.is_none_or(is_ended) {
             debug!("a device that was ended is not listened to");
-            return Ok(());
+            return Ok(true);
         }
         match item {
             // It says so in the register.
@@ -280,21 +293,25 @@ impl Patient {
                     }
                 }
             }
-            NewsItem::Granted(made) => self.take_grant(device, *made)?,
+            NewsItem::Granted(made) => return self.take_grant(device, *made),
         }
-        Ok(())
+        Ok(true)
     }
 
-    /// Keeps a grant that another device made, if it is one on a study that is the wallet's.
-    fn take_grant(&self, device: u32, made: GrantMade) -> Result<(), WalletError> {
+    /// Keeps a grant that another device made, if it is one on a study that is the wallet's. One on a study that is not known here yet waits for
+    /// that until it is over. Whether it is done with.
+    fn take_grant(&self, device: u32, made: GrantMade) -> Result<bool, WalletError> {
         let GrantMade { envelope, terms, name, person, grantees, mailbox, recipient, wish, expires, .. } = made;
         let chain = self.wallet.chain();
-        let Ok(verified) = envelope.clone().check_stateless(&chain) else { return Ok(()) };
-        let Action::Grant(grant) = &verified.body().action else { return Ok(()) };
+        let Ok(verified) = envelope.clone().check_stateless(&chain) else { return Ok(true) };
+        let Action::Grant(grant) = &verified.body().action else { return Ok(true) };
         let id = GrantId::from(verified.id());
         let is_it = grant.terms == terms.commitment(&chain, grant.study, &grant.grantee);
         if !is_it || self.wallet.vault.get::<Made>(id.as_bytes())?.is_some() {
-            return Ok(());
+            return Ok(true);
+        }
+        if self.wallet.vault.get::<Held>(grant.study.as_bytes())?.is_none() {
+            return Ok(self.wallet.now() >= terms.expires);
         }
         let shown_by = match person {
             Some(key) => ShownBy::Person { key, verdict: Verdict::Unverified(Unverified::Nobody) },
@@ -314,11 +331,12 @@ impl Patient {
         };
         let (study, grantee, at) = (grant.study, grant.grantee, made.at);
         let made = Made { study, card, grantee, terms, envelope, at, stage: Stage::Delivered(made.final_at) };
-        Ok(self.wallet.vault.write(|batch| -> Result<(), VaultError> {
+        self.wallet.vault.write(|batch| -> Result<(), VaultError> {
             batch.put(id.as_bytes(), &made)?;
             // Whoever told it need not be told.
             batch.put(&told_place(device, id.as_bytes()), &ToldDevice {})
-        })?)
+        })?;
+        Ok(true)
     }
 
     /// Leaves with every other device what it was not told yet.
@@ -395,7 +413,8 @@ impl Patient {
         }
         for granted in self.grants()? {
             let Made { study, card, terms, envelope, at, stage, grantee: _ } = granted.made;
-            let (Stage::Final(final_at) | Stage::Delivered(final_at)) = stage else { continue };
+            // The others take what they are told for delivered; before that nobody uses it.
+            let Stage::Delivered(final_at) = stage else { continue };
             let is_here = self.wallet.vault.get::<OnlyHere>(study.as_bytes())?.is_some();
             if is_here || is_told(granted.id.as_bytes())? {
                 continue;
@@ -451,11 +470,17 @@ impl Keep for Came<'_> {
 
 #[cfg(test)]
 mod tests {
+    use clavicle_ledger::action::Grant;
+    use clavicle_ledger::id::RequestDigest;
+    use clavicle_ledger::key::{SecretKey, Signature};
+    use clavicle_ledger::transaction::Body;
     use clavicle_letters::letter::{Content, Letter};
+    use clavicle_letters::mailbox::Mailbox;
     use clavicle_letters::seal;
 
     use super::super::pickup::tests::ana;
     use super::*;
+    use crate::objection::tests::received;
 
     /// A letter of another device of the same words, as it lies in the vault.
     fn came(ana: &Patient, own: &OwnBox, item: NewsItem) {
@@ -485,5 +510,66 @@ mod tests {
         runtime.block_on(ana.do_what_came(&own, &mut shared)).unwrap();
         assert_eq!((shared.heard, ana.devices().unwrap()[0].name.as_str()), (1, "tablet"));
         assert!(ana.wallet.vault.all::<NewsCame>().unwrap().is_empty(), "it is not read again");
+    }
+
+    /// A grant, as far as it is; it names its study.
+    fn granted(ana: &Patient, study: StudyId, stage: Stage) -> (GrantId, Made) {
+        let (chain, holder) = (ana.wallet.chain(), SecretKey::from_bytes(&[5; 32]));
+        let (terms, grantee) = (received().terms, SecretKey::from_bytes(&[9; 32]).public());
+        let grant = Grant {
+            study,
+            granter: holder.public(),
+            grantee,
+            expiry_day: terms.expires.day_rounded_up(),
+            terms: terms.commitment(&chain, study, &grantee),
+            request: RequestDigest::NONE,
+        };
+        let body = Body { submit_by: terms.expires, nonce: [1; 16], action: Action::Grant(grant) };
+        let id = GrantId::from(body.id(&chain));
+        let mailbox = OwnBox::of(SecretKey::from_bytes(&[8; 32]));
+        let relays = Ascending::from_items(vec![SourceId::from_bytes([6; 32])]).unwrap();
+        let card = KeptCard {
+            chain,
+            name: Text::new("Dr Rossi").unwrap(),
+            shown_by: ShownBy::Somebody,
+            grantees: Ascending::from_items(vec![grantee]).unwrap(),
+            mailbox: Mailbox { key: mailbox.key.public(), relays, token: mailbox.token },
+            recipient: mailbox.identity.recipient(),
+            wish: Text::default(),
+            checkpoint: Checkpoint { height: 0, block: BlockId::from_bytes([0; 32]) },
+            expires: terms.expires,
+            signature: Signature::from_bytes([1; 64]),
+        };
+        let envelope = body.sign(&chain, &[&holder]).unwrap();
+        (id, Made { study, card, grantee, terms, envelope, at: Timestamp(1), stage })
+    }
+
+    /// Another device said of a letter that it was delivered which lay nowhere yet.
+    #[test]
+    fn a_grant_is_told_once_it_is_delivered_and_waits_for_its_study() {
+        let (folder, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let (one, mut sister) = (ana(folder.path()), ana(other.path()));
+        let study = StudyId::from_bytes([3; 32]);
+        let source = SourceId::from_bytes([6; 32]);
+        let (id, made) = granted(&one, study, Stage::Final(4));
+        one.wallet.vault.put(id.as_bytes(), &made).unwrap();
+        assert!(one.untold(3, false).unwrap().is_empty(), "its letter lies nowhere");
+        one.wallet.vault.put(id.as_bytes(), &Made { stage: Stage::Delivered(4), ..made }).unwrap();
+        let (ids, item) = one.untold(3, false).unwrap().remove(0);
+        assert_eq!(ids, [*id.as_bytes()]);
+
+        let own = box_of(&sister.wallet.seed().unwrap(), 0).unwrap();
+        came(&sister, &own, item);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let hear = |sister: &mut Patient| {
+            let mut shared = Shared::default();
+            runtime.block_on(sister.do_what_came(&own, &mut shared)).unwrap();
+            (shared.heard, sister.wallet.vault.get::<Made>(id.as_bytes()).unwrap().map(|made| made.stage))
+        };
+        assert_eq!(hear(&mut sister), (0, None), "it does not know the study");
+        let held = Held { source, device: 3, holder: 7, known: None, claim: None, final_at: Some(2) };
+        sister.wallet.vault.put(study.as_bytes(), &held).unwrap();
+        assert_eq!(hear(&mut sister), (1, Some(Stage::Delivered(4))));
+        assert_eq!(hear(&mut sister).0, 0);
     }
 }
