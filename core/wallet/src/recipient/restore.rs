@@ -41,6 +41,10 @@ use crate::wallet::{Wallet, random};
 
 /// After how many mailboxes in a row that no relay keeps a device is taken to have no more.
 const UNUSED_MAILBOXES: u32 = 256;
+/// How many mailboxes of one device are looked for, whatever relays answer.
+const MAX_MAILBOXES: usize = 4096;
+/// How many relays have to keep a mailbox for it to show that there may be more: one alone may say so of all.
+const BORNE_OUT: usize = 2;
 /// How many are asked about at once.
 const AT_ONCE: u32 = 64;
 /// The greatest number of a device that is restored.
@@ -111,10 +115,11 @@ impl Recipient {
         let mut begins = vec![(0, 0, 0)];
         begins.extend(register.devices.iter().map(|(device, here)| (*device, here.first_card, here.first_mailbox)));
         begins.retain(|(device, ..)| *device != own);
+        let borne_out = BORNE_OUT.min(self.wallet.ledger.relays()?.len());
         let (mut cards, mut asked) = (0, 0);
         for (device, first_card, first_mailbox) in &begins {
-            let (mut next, mut unused) = (*first_mailbox, 0);
-            while unused < UNUSED_MAILBOXES {
+            let (mut next, mut unused, mut of_device) = (*first_mailbox, 0, 0);
+            while unused < UNUSED_MAILBOXES && of_device < MAX_MAILBOXES {
                 let key = |number| seed.derive_key(*device, Branch::Mailbox, number);
                 let numbered: Vec<(u32, SecretKey)> =
                     (next..next.saturating_add(AT_ONCE)).filter_map(|number| Some((number, key(number)?))).collect();
@@ -124,11 +129,10 @@ impl Recipient {
                 }
                 let peeked = self.wallet.ledger.peek(&keys, false).await?;
                 for ((number, key), peeked) in numbered.iter().zip(peeked) {
+                    unused = if peeked.relays.len() >= borne_out { 0 } else { unused + 1 };
                     if peeked.relays.is_empty() {
-                        unused += 1;
                         continue;
                     }
-                    unused = 0;
                     cards += 1;
                     let relays: Vec<SourceId> = peeked.relays.into_iter().take(MAX_CARD_RELAYS).collect();
                     let Ok(relays) = Ascending::from_items(relays) else { continue };
@@ -137,6 +141,7 @@ impl Recipient {
                 }
                 next = next.saturating_add(AT_ONCE);
                 asked += keys.len();
+                of_device += keys.len();
                 progress(asked, asked.max(begins.len() * UNUSED_MAILBOXES as usize));
             }
         }
@@ -149,7 +154,7 @@ impl Recipient {
 
     fn keep_found(&self, key: &Key, found: CardFound) -> Result<(), WalletError> {
         let before = self.wallet.vault.get::<CardFound>(key.as_bytes())?;
-        let kept_until = before.map_or(Timestamp(0), |before| before.kept_until);
+        let kept_until = before.map_or(Timestamp(0), |before| before.kept_until).max(self.wallet.now());
         Ok(self.wallet.vault.put(key.as_bytes(), &CardFound { kept_until, ..found })?)
     }
 
@@ -191,8 +196,29 @@ impl Recipient {
         let mut came = CameAgain { recipient: &*self, cards: &cards, new, notices, unreadable: 0 };
         let collected = self.wallet.ledger.collect(&mailboxes, &mut came, &mut |_, _| {}).await?;
         let unreadable = came.unreadable;
+        let mut unread = 0;
+        for (place, (key, found)) in cards.iter().enumerate() {
+            if !collected.reached.contains(&place) && !self.forget_found(&key.public(), found)? {
+                unread += 1;
+            }
+        }
         self.wallet.keep_directory()?;
-        Ok((unreadable, cards.len().saturating_sub(collected.reached.len())))
+        Ok((unreadable, unread))
+    }
+
+    /// Forgets a card of whose mailbox no relay answers, once none can keep it any more. Whether it did.
+    fn forget_found(&self, key: &Key, found: &CardFound) -> Result<bool, WalletError> {
+        let (now, place) = (self.wallet.now(), key.as_bytes());
+        if found.kept_until == Timestamp(0) {
+            // Earlier versions did not say when it was found.
+            self.wallet.vault.put(place, &CardFound { kept_until: now, ..found.clone() })?;
+            return Ok(false);
+        }
+        let is_over = found.kept_until.plus(KEPT_MS) < now;
+        if is_over {
+            self.wallet.vault.remove::<CardFound>(place)?;
+        }
+        Ok(is_over)
     }
 
     /// Keeps what a letter to a card that was found again brings.
@@ -402,5 +428,28 @@ mod tests {
             assert_eq!(rossi.number_of(&found, &mailbox, &key(number)).unwrap(), Some(number));
         }
         assert_eq!(rossi.number_of(&found, &other, &key(first)).unwrap(), None, "it is another card's");
+    }
+
+    #[test]
+    fn a_card_of_which_no_relay_answers_is_forgotten_once_none_can_keep_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut rossi = crate::recipient::tests::rossi(folder.path());
+        let now = rossi.wallet.now();
+        let relays = || Ascending::from_items(vec![SourceId::from_bytes([6; 32])]).unwrap();
+        let keep = |rossi: &Recipient, mailbox, kept_until| {
+            let key = rossi.wallet.seed().unwrap().derive_key(2, Branch::Mailbox, mailbox).unwrap().public();
+            let found = CardFound::new(2, mailbox, (100, 40), relays());
+            rossi.wallet.vault.put(key.as_bytes(), &CardFound { kept_until, ..found }).unwrap();
+        };
+        keep(&rossi, 40, Timestamp(now.0 - KEPT_MS));
+        keep(&rossi, 41, Timestamp(now.0 - KEPT_MS - 1));
+        // As an earlier version kept it.
+        keep(&rossi, 42, Timestamp(0));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let (_, unread) = runtime.block_on(rossi.read_found(&mut Vec::new(), &mut Vec::new())).unwrap();
+        let mut left: Vec<_> = rossi.wallet.vault.all::<CardFound>().unwrap().into_iter().map(|(_, row)| row).collect();
+        left.sort_by_key(|found| found.mailbox);
+        let left: Vec<_> = left.iter().map(|found| (found.mailbox, found.kept_until)).collect();
+        assert_eq!((unread, left), (2, vec![(40, Timestamp(now.0 - KEPT_MS)), (42, now)]));
     }
 }
