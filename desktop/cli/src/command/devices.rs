@@ -7,7 +7,7 @@ use clavicle_wallet::patient::DeviceRow;
 use serde_json::json;
 
 use super::terms::moment;
-use super::wallet::short;
+use super::wallet::{SHARING, short};
 use super::{Answer, CommandError, Folder, client, progress};
 
 /// Which devices have the words, and what is done with one.
@@ -33,24 +33,38 @@ pub(super) async fn devices(of: DevicesArguments) -> Result<Answer, CommandError
     let DevicesArguments { folder, device, name, end } = of;
     let app = client::patient(&folder).await?;
     progress::doing("telling your other devices what this one did, and hearing what they did");
-    let SharedNews { heard, told, waits, not_told } = client::done(&app, ShareDevices {}, "").await?;
+    let SharedNews { mut heard, mut told, mut waits, mut not_told } = client::done(&app, ShareDevices {}, "").await?;
+    let is_changed = device.is_some() || end.is_some();
     if let (Some(device), Some(name)) = (device, name) {
         client::done(&app, NameDevice { device, name }, "").await?;
     }
     if let Some(device) = end {
         client::done(&app, EndDevice { device }, "").await?;
     }
+    let mut all_told = waits == 0;
+    if is_changed {
+        // Of this, too, the others are told now, or it is said that they were not.
+        let again = client::done_within(&app, ShareDevices {}, "", SHARING).await;
+        all_told = matches!(&again, Some(Ok(again)) if again.waits == 0);
+        if let Some(Ok(again)) = again {
+            (heard, told, waits) = (heard + again.heard, told + again.told, again.waits);
+            not_told.extend(again.not_told);
+        }
+    }
     let state = app.subscribe();
     let state = state.borrow();
     let mut lines: Vec<String> = state.devices.iter().map(line).collect();
     if end.is_some() {
-        lines.push(ENDED.to_owned());
+        lines.push(ended(all_told));
+    }
+    if is_changed && !all_told {
+        lines.push(NOT_YET.to_owned());
     }
     lines.push(format!("{heard} things heard from the others, {told} told to them, {waits} still to be told"));
     lines.extend(not_told.iter().map(|(study, why)| format!("{}: {why}", short(&study.to_string()))));
     let rows: Vec<_> = state.devices.iter().map(row).collect();
     let missing: Vec<String> = not_told.iter().map(|(study, _)| study.to_string()).collect();
-    let json = json!({ "devices": rows, "heard": heard, "told": told, "waits": waits, "not_told": missing });
+    let json = json!({ "devices": rows, "heard": heard, "told": told, "waits": waits, "all_told": all_told, "not_told": missing });
     let shortfall = (!not_told.is_empty()).then(|| {
         let dir = folder.dir.display();
         format!(
@@ -62,8 +76,18 @@ pub(super) async fn devices(of: DevicesArguments) -> Result<Answer, CommandError
 }
 
 /// What ending a device means, and what it does not.
-const ENDED: &str = "ended: your devices tell it nothing any more, and do not listen to it. It has your 24 words all the same, \
-                     and what they hold it still holds. If somebody else may have it open: clavicle wallet new-words";
+fn ended(all_told: bool) -> String {
+    let devices = if all_told { "your devices tell" } else { "this device tells" };
+    let listen = if all_told { "do" } else { "does" };
+    format!(
+        "ended: {devices} it nothing any more, and {listen} not listen to it. It has your 24 words all the same, and what they hold it still \
+         holds. If somebody else may have it open: clavicle wallet new-words"
+    )
+}
+
+/// What is said where a device could not be told.
+const NOT_YET: &str = "not all of your other devices could be told of it: they are when this wallet is used next, or when you list the \
+                       devices again";
 
 fn called(row: &DeviceRow) -> String {
     match (row.name.is_empty(), row.is_own) {
@@ -104,4 +128,15 @@ pub(super) fn said(state: &State, dir: &std::path::Path) -> Vec<String> {
         _ => None,
     };
     state.devices.iter().filter_map(of).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_devices_that_were_not_told_it_is_not_said_that_they_know() {
+        assert!(ended(true).starts_with("ended: your devices tell it nothing"));
+        assert!(ended(false).starts_with("ended: this device tells it nothing"));
+    }
 }

@@ -339,7 +339,7 @@ fn picked_up_line(study: &StudyRow, one: &PickedUp) -> String {
 }
 
 /// How long other devices are told that there is a new one; they hear of it later, too.
-const SHARING: Duration = Duration::from_secs(20);
+pub(super) const SHARING: Duration = Duration::from_secs(20);
 
 async fn restore(
     folder: &Folder,
