@@ -234,7 +234,7 @@ commands! {
     } -> Vec<(Granted, Option<Trouble>)>;
 
     /// A patient lets somebody who is not there fetch several studies: one now, and each of the others at a moment of its own within some
-    /// hours, so that nobody sees from the moments whose they are. Those that were granted now; what is still to come stands in the
+    /// hours, so that nobody sees from the moments whose they are. Those that were tried now, and why one is not finished; what is still to come stands in the
     /// [`State`](crate::State), and is done by [`BringIn`] when its time has come.
     SpreadGrants {
         /// Which.
@@ -247,7 +247,7 @@ commands! {
         all_the_same: bool,
         /// Within how long, in milliseconds.
         over_ms: u64,
-    } -> Vec<(Granted, Option<Trouble>)>;
+    } -> Vec<(StudyId, Option<Trouble>)>;
 
     /// A patient has a grant last longer, or allow less. Another takes its place, and it ends when that one is final.
     ChangeGrant {
@@ -658,6 +658,8 @@ pub struct RevokedGrant {
     pub height: Height,
     /// The hospital's word that it serves no more, if it was reached itself.
     pub receipt: Option<SignedReceipt>,
+    /// How many grants were planned together with it, and are not made any more.
+    pub stopped: usize,
 }
 
 /// What devices told each other. Which there are stands in the [`State`](crate::State).

@@ -233,7 +233,7 @@ async fn of_a_patient(
             let studies = ids.into_iter().map(|id| own(patient, id)).collect::<Result<Vec<_>, _>>()?;
             let how = (&of.request, of.all_the_same);
             let done = patient.grant_spread(&studies, &of.card, how, of.over_ms).await?;
-            Done::SpreadGrants(done.into_iter().map(|(granted, why)| (granted, why.map(Trouble::from))).collect())
+            Done::SpreadGrants(done.into_iter().map(|(study, why)| (study, why.map(Trouble::from))).collect())
         }
         Command::ChangeGrant(of) => {
             Done::ChangeGrant(Box::new(patient.change_grant(&of.grant, &of.change, of.all_the_same).await?))
@@ -254,11 +254,13 @@ async fn of_a_patient(
         Command::BringIn(_) => Done::BringIn(patient.bring_in().await?),
         Command::RevokeGrant(of) => {
             let grant = patient.revocable(&of.grant).await?;
+            let planned = patient.planned()?.len();
             let height = patient.revoke(&grant).await?;
+            let stopped = planned.saturating_sub(patient.planned()?.len());
             let name = grant.name.as_ref().map(ToString::to_string);
             let receipt = patient.revocation_receipt(grant.id)?;
             let verdict = grant.verdict.clone();
-            Done::RevokeGrant(RevokedGrant { grant: grant.id, name, verdict, height, receipt })
+            Done::RevokeGrant(RevokedGrant { grant: grant.id, name, verdict, height, receipt, stopped })
         }
         Command::EndGrants(of) => Done::EndGrants(patient.end(&of.whose, tell).await?.map_errors(Trouble::from)),
         Command::FetchOwn(of) => {

@@ -174,6 +174,16 @@ pub struct PlannedRow {
     pub name: String,
     /// When it is granted, by this device's clock.
     pub at: Timestamp,
+    /// Until when it is granted at all, by the same clock.
+    pub until: Timestamp,
+}
+
+impl PlannedRow {
+    /// Whether its time is over: it was not granted, and is not any more.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.until
+    }
 }
 
 /// What a recipient was granted.
@@ -334,6 +344,7 @@ pub(crate) fn of_patient(patient: &Patient) -> Result<State, WalletError> {
         study: planned.study,
         name: planned.card.card.name.to_string(),
         at: planned.at,
+        until: planned.good_until(),
     };
     let planned = patient.planned()?.into_iter().map(row).collect();
     let invitations = patient.invitations()?.iter().map(InvitationRow::of).collect();

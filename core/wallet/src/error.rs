@@ -247,6 +247,12 @@ pub enum WalletError {
     /// Too much planned.
     #[error("more grants are planned for later than this wallet keeps: wait until some are made. Nothing was granted")]
     TooManyPlanned,
+    /// Something else is planned for the same card.
+    #[error(
+        "grants to this card are planned already, of other studies or on other terms, and they stand: wait until they are made, or stop them first \
+         (revoke whoever they are for) and ask once more. Nothing else was planned"
+    )]
+    OtherPlan,
     /// No key for one more grant to the same person.
     #[error(
         "their card has no key left for another grant, and their device has not sent more yet: it does when they look into their inbox. Nothing was changed"
@@ -574,7 +580,7 @@ impl WalletError {
             Self::TooSoon { .. } | Self::TooOften { .. } => "caps",
             Self::ViewOnly => "view_only",
             Self::NoKeyLeft | Self::CardTooShort(_) => "card",
-            Self::TooManyPlanned => "terms",
+            Self::TooManyPlanned | Self::OtherPlan => "terms",
             Self::Replaced(_) | Self::NothingToChange => "ended",
             Self::NotLonger(_) | Self::NotNarrower(_) | Self::OpeningsToSay => "terms",
             Self::NoSeries(_)

@@ -50,6 +50,15 @@ impl Patient {
         if per_week.is_some() { self.check_often(new.len()) } else { Ok(()) }
     }
 
+    /// Whether what begins so long from now on waits as long as it has to.
+    pub(super) fn check_wait(&self, begins_in_ms: u64) -> Result<(), WalletError> {
+        let (wait_ms, time) = (self.caps()?.now.wait_ms, self.wallet.ledger.head().time.timestamp());
+        if begins_too_soon(time.plus(begins_in_ms), (time, self.wallet.now()), wait_ms) {
+            return Err(WalletError::TooSoon { hours: wait_ms.div_ceil(60 * 60_000) });
+        }
+        Ok(())
+    }
+
     /// Whether so many more grants may be made this week.
     pub(super) fn check_often(&self, new: usize) -> Result<(), WalletError> {
         let (cap, time) = (self.caps()?.now, self.wallet.ledger.head().time.timestamp());

@@ -21,19 +21,21 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Deed;
 use clavicle_ledger::terms::{Conditions, SeriesScope, Terms};
-use clavicle_ledger::time::Height;
+use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::card::{Card, MAX_CARD_RELAYS, Minute, NetworkMark, RelayMark, SignedCard};
 use clavicle_letters::circumstances::Circumstances;
 use clavicle_letters::introduction;
-use clavicle_letters::verdict::Verdict;
+use clavicle_letters::verdict::{Acquaintance, Unverified, Verdict};
 use clavicle_manifest::Uid;
+use tokio::time::timeout;
 use tracing::debug;
 
 use super::grant::{Granted, Revocable, check_rules};
+use super::introduce::PATIENCE;
 use super::{GrantRequest, OwnStudy, Patient};
 use crate::envelope::{self, Head};
 use crate::error::WalletError;
-use crate::rows::{InvitedStage, KeptCard, Made, Stage, Way};
+use crate::rows::{InvitedStage, KeptCard, Made, ShownBy, Stage, Way};
 use crate::scope::MAX_CHOSEN;
 use crate::vault::{Row, VaultError};
 use crate::wallet::random;
@@ -110,6 +112,7 @@ impl Patient {
         all_the_same: bool,
     ) -> Result<Changed, WalletError> {
         let former = self.grant_by(begin)?;
+        self.settle_late_change(former.id).await?;
         let mut granted = match self.replaced_by(former.id)? {
             Some((id, before)) if before.change == *change => self.grant_by(&id.to_string())?,
             Some((id, _)) => return Err(WalletError::Replaced(id)),
@@ -124,6 +127,21 @@ impl Patient {
         let ended_at = self.revoke_alone(&Revocable::from(&former)).await?;
         finished?;
         Ok(Changed { granted, former: former.id, ended_at })
+    }
+
+    /// What was to take the place of a grant, and never came into a block while it could, holds up nothing.
+    async fn settle_late_change(&mut self, former: GrantId) -> Result<(), WalletError> {
+        if let Some((id, _)) = self.replaced_by(former)? {
+            let mut granted = self.grant_by(&id.to_string())?;
+            if self.is_late(&granted) && granted.revoked.is_none() {
+                match self.bring_in_late(&mut granted).await {
+                    // Whether its letter was left is seen to by whoever goes on with it.
+                    Err(error) if granted.made.stage != Stage::Signed => debug!(%error, "a change that was late"),
+                    done => done?,
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The grant that takes the place of this one, if one was made.
@@ -176,8 +194,13 @@ impl Patient {
                 Stage::Final(_) => is_less(&change),
                 Stage::Delivered(_) => true,
             };
+            // A revocation that did not come into a block while it could is none.
+            let has_none = former.revoked.as_ref().is_none_or(|revoked| {
+                let submit_by = revoked.envelope.body.submit_by;
+                revoked.final_at.is_none() && !self.wallet.ledger.head().is_before(submit_by)
+            });
             // One that was ended itself took its former along.
-            if stands && granted.revoked.is_none() && former.revoked.is_none() {
+            if stands && granted.revoked.is_none() && has_none {
                 match self.revoke_alone(&Revocable::from(&former)).await {
                     Err(error @ WalletError::Vault(_)) => return Err(error),
                     done => debug!(?done, "the end of a grant that another has taken the place of"),
@@ -202,7 +225,9 @@ impl Patient {
             Stage::Final(_) | Stage::Delivered(_) => {}
         }
         self.check_far(&former.made.card, change)?;
-        self.check_credential(&former.made.card, all_the_same).await?;
+        // To allow less is never held up.
+        let card =
+            if is_less(change) { former.made.card.clone() } else { self.renewed_card(former, all_the_same).await? };
         let (record, proven) = self.record(&study).await?;
         let (time, head) = (proven.rows.head()?.time, self.wallet.ledger.head());
         let latest = now.max(time.timestamp());
@@ -218,12 +243,11 @@ impl Patient {
         let rules =
             GrantRequest { begins_in_ms: 0, for_ms: terms.expires.since(head.time.timestamp()), ..plain(&terms) };
         check_rules(&record, &proven.rows.rules()?.parameters, time, head, &rules)?;
-        let grantee = self.key_for(&study, &former.made.card).await?;
+        let grantee = self.key_for(&study, &card).await?;
         let holder = self.holder(&study)?;
         let body = envelope::grant(head, random()?, &chain, (study.id, holder.public()), grantee, &terms);
         let id = GrantId::from(body.id(&chain));
         let envelope = body.sign(&chain, &[&holder])?;
-        let card = former.made.card.clone();
         let made = Made { study: study.id, card, grantee, terms, envelope, at: now, stage: Stage::Signed };
         let granted = Granted { id, made, revoked: None };
         // To allow less is never held up.
@@ -326,18 +350,26 @@ impl Patient {
         Ok(())
     }
 
-    /// Whoever's credential has ended since is let in again only by somebody who says so.
-    async fn check_credential(&mut self, kept: &KeptCard, all_the_same: bool) -> Result<(), WalletError> {
-        let now = self.wallet.now();
-        let before = kept.verdict().as_of(now);
-        let verdict = match card_of(kept) {
-            Some(card) if matches!(before, Verdict::Verified(_)) => self.vouched(&card, &kept.mailbox.relays).await?,
-            _ => before,
+    /// The card of a grant that is to be renewed, with what is to be said of it now and where its mailbox is kept now.
+    /// Whoever is otherwise than when they were let in is let in again only by somebody who says so.
+    async fn renewed_card(&mut self, former: &Granted, all_the_same: bool) -> Result<KeptCard, WalletError> {
+        let kept = &former.made.card;
+        let Some(card) = card_of(kept) else { return Ok(kept.clone()) };
+        let relays = match self.relays_of(&card).await {
+            Ok(relays) => relays,
+            Err(error @ WalletError::Vault(_)) => return Err(error),
+            Err(_) => kept.mailbox.relays.clone(),
         };
+        let vouched = match timeout(PATIENCE, self.vouched(&card, &relays)).await {
+            Ok(vouched) => vouched?,
+            Err(_) => Verdict::Unverified(Unverified::NotRead),
+        };
+        let verdict = since(kept, former.made.at, vouched);
         if verdict.needs_a_second_look() && !all_the_same {
             return Err(WalletError::SecondLook(verdict.beside(kept.name.as_str())));
         }
-        Ok(())
+        let (mailbox, shown_by) = (card.mailbox(relays), ShownBy::Person { key: card.person, verdict });
+        Ok(KeptCard { mailbox, shown_by, ..kept.clone() })
     }
 
     /// A key of whoever showed this card that stands on nothing yet: of the card, or of those that came later.
@@ -392,6 +424,14 @@ fn card_of(kept: &KeptCard) -> Option<Card> {
     })
 }
 
+/// What is said of somebody now, held against what was said when they were let in.
+fn since(kept: &KeptCard, at: Timestamp, vouched: Verdict) -> Verdict {
+    let Some(person) = kept.person() else { return vouched };
+    let (name, before) = (kept.name.as_str(), kept.verdict());
+    let known = Acquaintance { person: Some(person), name, verdict: &before, at };
+    vouched.against((person, name), core::iter::once(known))
+}
+
 /// Whether a change takes something away and adds nothing.
 const fn is_less(change: &GrantChange) -> bool {
     matches!(change, GrantChange::Narrow(_))
@@ -420,9 +460,51 @@ fn plain(terms: &Terms) -> GrantRequest {
 #[cfg(test)]
 #[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
-    use clavicle_ledger::id::SeriesId;
+    use clavicle_ledger::encoding::Text;
+    use clavicle_ledger::id::{ChainId, SeriesId};
+    use clavicle_ledger::key::{SecretKey, Signature};
+    use clavicle_letters::credential::{CredentialNumber, Role};
+    use clavicle_letters::identity::Recipient;
+    use clavicle_letters::verdict::{Ended, Vouched, WordOf};
 
     use super::*;
+
+    /// Whoever was vouched for and is not any more is not let in for longer without a word.
+    #[test]
+    fn a_renewal_is_held_against_what_was_said_when_they_were_let_in() {
+        let (chain, at) = (ChainId::from_bytes([9; 32]), Timestamp(1_700_000_000_000));
+        let key = |seed: u8| SecretKey::from_bytes(&[seed; 32]).public();
+        let card = Card {
+            network: NetworkMark::from(&chain),
+            person: key(1),
+            name: Text::new("Dr Rossi").unwrap(),
+            grantees: Ascending::from_items(vec![key(2)]).unwrap(),
+            mailbox: key(3),
+            relays: Ascending::default(),
+            recipient: Recipient::from_bytes([4; 32]),
+            wish: Text::default(),
+            expires: Minute::of(at),
+        };
+        let shown = SignedCard { card, signature: Signature::from_bytes([6; 64]) };
+        let kept = |verdict| KeptCard::of(chain, &shown, Ascending::default(), verdict);
+        let good = Verdict::Verified(Vouched {
+            source: SourceId::from_bytes([5; 32]),
+            source_name: Text::new("Mercy").unwrap(),
+            word: WordOf::Source,
+            role: Role::Physician,
+            specialty: Text::default(),
+            until: at,
+            number: CredentialNumber(1),
+        });
+        assert_eq!(since(&kept(good.clone()), at, good.clone()), good);
+        for why in [Unverified::ListTooOld, Unverified::Nobody, Unverified::NotRead] {
+            let none = Verdict::Unverified(why);
+            assert!(since(&kept(good.clone()), at, none.clone()).needs_a_second_look(), "{why}");
+            assert_eq!(since(&kept(none.clone()), at, none.clone()), none, "as it was");
+        }
+        let ended = Verdict::Ended(Ended::ByIssuer);
+        assert_eq!(since(&kept(good), at, ended.clone()), ended);
+    }
 
     fn these(numbers: &[u8]) -> SeriesScope {
         let ids = numbers.iter().map(|number| SeriesId::from_bytes([*number; 32])).collect();

@@ -385,7 +385,8 @@ impl Patient {
     /// used.
     pub(super) fn fresh_key(&self, study: &OwnStudy, keys: &[Key], taken: &BTreeSet<Key>) -> Result<Key, WalletError> {
         let (grants, refused) = (self.grants()?, self.refused_grants()?);
-        let planned = self.planned()?;
+        let (now, mut planned) = (self.wallet.now(), self.planned()?);
+        planned.retain(|planned| !planned.is_over(now));
         let used = |key: &Key| {
             taken.contains(key)
                 || grants.iter().any(|grant| grant.made.grantee == *key)
@@ -501,9 +502,6 @@ impl Patient {
     async fn bring_in_each(&mut self) -> Result<(), WalletError> {
         // What is to end does not wait for what is to begin.
         self.bring_in_revocations().await?;
-        if let Err(error @ WalletError::Vault(_)) = self.grant_planned().await {
-            return Err(error);
-        }
         let head = self.wallet.ledger.head();
         let (now, grants) = (self.wallet.now(), self.grants()?);
         let due = grants.into_iter().filter(|grant| match grant.made.stage {
@@ -541,15 +539,24 @@ impl Patient {
                 done => debug!(?done, "a grant that was late"),
             }
         }
-        Ok(())
+        // What is planned holds up nothing.
+        match self.grant_planned(None).await {
+            Err(error @ WalletError::Vault(_)) => Err(error),
+            _ => Ok(()),
+        }
     }
 
-    async fn bring_in_late(&mut self, grant: &mut Granted) -> Result<(), WalletError> {
+    pub(super) async fn bring_in_late(&mut self, grant: &mut Granted) -> Result<(), WalletError> {
         let study = self.study(&grant.made.study.to_string())?;
         let (record, proven) = self.record(&study).await?;
         if record.grants.find(&grant.id).is_some() {
             self.stage(grant, Stage::Final(proven.height))?;
             self.finish(&study, grant).await?;
+        } else if grant.made.envelope.body.submit_by < proven.rows.head()?.time.timestamp()
+            && self.replaces(grant.id)?.is_some()
+        {
+            // What it was to take the place of can be changed again.
+            self.refuse(grant)?;
         }
         Ok(())
     }
@@ -722,11 +729,14 @@ impl Patient {
     }
 
     /// Revokes, and returns when the revocation is final. The source is told first, over libp2p and over iroh at once:
-    /// it stops serving at once. What the grant is taking the place of ends with it, and what is taking its own.
+    /// it stops serving at once. What the grant is taking the place of ends with it, and what is taking its own; what this
+    /// wallet has planned for the same card, and of the same study for the same person, is not made any more.
     ///
     /// # Errors
     /// [`WalletError`]; the same again goes on where it stopped.
     pub async fn revoke(&mut self, grant: &Revocable) -> Result<Height, WalletError> {
+        // First of all what nobody has seen yet.
+        self.stop_planned_with(grant.id)?;
         let linked = self.linked(grant.id)?;
         if linked.is_empty() {
             return self.revoke_alone(grant).await;

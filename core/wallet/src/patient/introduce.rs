@@ -19,7 +19,7 @@ use crate::error::WalletError;
 
 /// How long it may take to look up who vouches for a card: without that it is said that nobody does, as far as can be
 /// seen.
-const PATIENCE: Duration = Duration::from_secs(8);
+pub(super) const PATIENCE: Duration = Duration::from_secs(8);
 /// How long what was said of a card is said again without another look, in milliseconds.
 const REMEMBERED_MS: u64 = 10 * 60 * 1000;
 /// The most introductions of a card that are looked at: anybody who has the card can leave some.

@@ -10,24 +10,31 @@ use std::collections::BTreeSet;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use clavicle_ledger::encoding::Wire;
-use clavicle_ledger::id::StudyId;
-use clavicle_ledger::key::Key;
+use clavicle_ledger::id::{GrantId, StudyId};
+use clavicle_ledger::key::{Key, Signature};
 use clavicle_ledger::state::ReadRows as _;
 use clavicle_ledger::study::Deed;
-use clavicle_ledger::time::{DAY_MS, Timestamp};
+use clavicle_ledger::time::{DAY_MS, HOUR_MS, Timestamp};
 use clavicle_letters::card::SignedCard;
 use clavicle_letters::circumstances::{Circumstances, Lot};
 use tracing::debug;
 
 use super::ending::is_called;
-use super::grant::{Asked, Granted, Known};
+use super::grant::{Asked, Known, check_rules};
 use super::{GrantRequest, OwnStudy, Patient, Whose};
 use crate::error::WalletError;
+use crate::rows::{KeptCard, Made, RefusedGrant};
 use crate::vault::{Row, VaultError};
 use crate::wallet::random;
 
 /// The longest time over which grants are spread, in milliseconds.
 pub const MAX_SPREAD_MS: u64 = DAY_MS;
+/// How long after the last of its lot what is planned is still granted, in milliseconds.
+const LATE_MS: u64 = 12 * HOUR_MS;
+/// For how long it is kept that something planned was not granted, in milliseconds.
+const SAID_MS: u64 = 7 * DAY_MS;
+/// How many are tried in one go, where the first cannot be signed.
+const MAX_TRIED: usize = 4;
 /// The most studies that are planned at once.
 const MAX_PLANNED: usize = 64;
 
@@ -46,6 +53,8 @@ pub struct Planned {
     pub all_the_same: bool,
     /// With which others.
     pub lot: Lot,
+    /// When it was planned, by this device's clock.
+    pub since: Timestamp,
     /// When, by this device's clock.
     pub at: Timestamp,
 }
@@ -53,6 +62,42 @@ pub struct Planned {
 impl Planned {
     fn place(&self) -> Vec<u8> {
         [&self.lot.id[..], self.study.as_bytes()].concat()
+    }
+
+    /// Until when it is granted at all.
+    #[must_use]
+    pub fn good_until(&self) -> Timestamp {
+        let late = self.lot.last_by.plus(LATE_MS);
+        late.min(self.card.card.expires.timestamp()).min(self.since.plus(self.request.for_ms))
+    }
+
+    /// Whether its time is over: it was not granted, and is not any more.
+    #[must_use]
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        now >= self.good_until()
+    }
+
+    /// The request, when it is granted at this time: it ends when it would have, had it been granted at once.
+    fn request_at(&self, now: Timestamp) -> GrantRequest {
+        let for_ms = self.request.for_ms.saturating_sub(now.since(self.since));
+        GrantRequest { for_ms, ..self.request.clone() }
+    }
+
+    /// Another moment from now on, over as many hours as the first was drawn from.
+    fn drawn_anew(&self, now: Timestamp, random: [u8; 8]) -> Self {
+        let over_ms = self.lot.last_by.since(self.since).min(self.good_until().since(now));
+        Self { at: now.plus(1 + number_below(over_ms, random)), ..self.clone() }
+    }
+
+    /// Whether it ends with a grant of this study that was made to whoever showed this card.
+    fn ends_with(&self, study: StudyId, card: &KeptCard) -> bool {
+        let is_theirs = self.study == study && card.person() == Some(&self.card.card.person);
+        self.card.signature == card.signature || is_theirs
+    }
+
+    /// Whether it is what is asked for.
+    fn is_asked(&self, request: &GrantRequest, all_the_same: bool) -> bool {
+        self.request == *request && (self.all_the_same || !all_the_same)
     }
 }
 
@@ -77,23 +122,35 @@ impl Patient {
     }
 
     /// Grants several studies to whoever showed `card`, one now and each of the others at some moment within `over_ms`,
-    /// by whoever has this wallet open then. With each that was granted now why it is not finished, if it is not. Asked
-    /// for once more while some are planned, those go on and no more are.
+    /// by whoever has this wallet open then. With each that was tried now why it is not finished, if it is not; what
+    /// could not even be signed stays planned. The same asked for once more while some are planned, those go on.
     ///
     /// # Errors
-    /// As [`Patient::sign_grants`]: then nothing was planned.
+    /// As [`Patient::sign_grants`], and [`WalletError::OtherPlan`]: then nothing was planned.
     pub async fn grant_spread(
         &mut self,
         studies: &[OwnStudy],
         card: &SignedCard,
         (request, all_the_same): (&GrantRequest, bool),
         over_ms: u64,
-    ) -> Result<Vec<(Granted, Option<WalletError>)>, WalletError> {
-        let is_going_on = self.planned()?.iter().any(|planned| planned.card.signature == card.signature);
-        if !is_going_on {
+    ) -> Result<Vec<(StudyId, Option<WalletError>)>, WalletError> {
+        self.forget_over(Some(&card.signature))?;
+        let mut going_on = self.planned()?;
+        going_on.retain(|planned| planned.card.signature == card.signature);
+        if going_on.is_empty() {
             self.plan(studies, card, (request, all_the_same), over_ms).await?;
+        } else {
+            // Those that were granted before are theirs too.
+            let mut known: BTreeSet<StudyId> = going_on.iter().map(|planned| planned.study).collect();
+            for granted in self.grants()?.into_iter().filter(|granted| granted.revoked.is_none()) {
+                known.extend((granted.made.card.signature == card.signature).then_some(granted.made.study));
+            }
+            let is_same = going_on.iter().all(|planned| planned.is_asked(request, all_the_same));
+            if !is_same || !studies.iter().all(|study| known.contains(&study.id)) {
+                return Err(WalletError::OtherPlan);
+            }
         }
-        self.grant_planned().await
+        self.grant_planned(Some(&card.signature)).await
     }
 
     async fn plan(
@@ -115,7 +172,8 @@ impl Patient {
         if request.for_ms <= over_ms {
             return Err(WalletError::TooShort);
         }
-        if studies.len().saturating_add(self.planned()?.len()) > MAX_PLANNED {
+        let planned = self.planned()?.iter().filter(|planned| !planned.is_over(now)).count();
+        if studies.len().saturating_add(planned) > MAX_PLANNED {
             return Err(WalletError::TooManyPlanned);
         }
         let introduced = self.introduce(card).await?;
@@ -127,14 +185,21 @@ impl Patient {
         for study in studies {
             // What could not be granted now is not planned; when its time has come it is looked at once more.
             let (record, proven) = self.record(study).await?;
-            record.permits(Deed::Grant, proven.rows.head()?.time).map_err(WalletError::Standing)?;
+            let time = proven.rows.head()?.time;
+            record.permits(Deed::Grant, time).map_err(WalletError::Standing)?;
+            check_rules(&record, &proven.rows.rules()?.parameters, time, self.wallet.ledger.head(), request)?;
+            if study.held.known.is_none() {
+                return Err(WalletError::NotTold);
+            }
             let grantee = self.fresh_key(study, &of_card, &taken).map_err(|error| match error {
                 WalletError::CardUsedUp => WalletError::TooFewKeys { keys: taken.len(), studies: studies.len() },
                 error => error,
             })?;
             taken.insert(grantee);
         }
-        self.check_often(studies.len())?;
+        self.check_wait(request.begins_in_ms)?;
+        // What is planned already counts, as if it had been granted.
+        self.check_often(studies.len().saturating_add(planned))?;
         self.keep_plan(studies, card, (request, all_the_same), (now, over_ms))
     }
 
@@ -162,36 +227,81 @@ impl Patient {
             let grantee = self.fresh_key(study, &of_card, &taken)?;
             taken.insert(grantee);
             let (card, request) = (card.clone(), request.clone());
-            plan.push(Planned { study: study.id, card, grantee, request, all_the_same, lot, at });
+            plan.push(Planned { study: study.id, card, grantee, request, all_the_same, lot, since: now, at });
         }
         Ok(self.wallet.vault.write(|batch| plan.iter().try_for_each(|one| batch.put(&one.place(), one)))?)
     }
 
-    /// Grants what is planned and due. With each why it is not finished, if it is not; what could not even be signed
-    /// stays planned.
+    /// Grants one of those that are planned and due, for this card or for anybody, and draws new moments for the others:
+    /// what comes in one go is seen to be one patient's. With each that was tried why it is not finished, if it is not;
+    /// what could not even be signed stays planned.
     ///
     /// # Errors
-    /// [`WalletError`], of the first that could not be signed, where none was.
-    pub async fn grant_planned(&mut self) -> Result<Vec<(Granted, Option<WalletError>)>, WalletError> {
+    /// [`WalletError`], of the vault alone.
+    pub(super) async fn grant_planned(
+        &mut self,
+        card: Option<&Signature>,
+    ) -> Result<Vec<(StudyId, Option<WalletError>)>, WalletError> {
+        self.forget_over(None)?;
         let now = self.wallet.now();
-        let (mut done, mut failed) = (Vec::new(), None);
-        for planned in self.planned()?.into_iter().filter(|planned| planned.at <= now) {
-            match self.grant_one_planned(&planned).await {
-                Ok(one) => done.push(one),
+        let mut due = self.planned()?;
+        due.retain(|planned| planned.at <= now && !planned.is_over(now));
+        let of_card = |planned: &Planned| card.is_none_or(|card| planned.card.signature == *card);
+        let (mut tried, mut later): (Vec<_>, Vec<_>) = due.into_iter().partition(of_card);
+        // Which of them is next tells nothing, and none that cannot be granted is always the first.
+        let first = number_below(u64::try_from(tried.len()).unwrap_or(u64::MAX), random()?);
+        tried.rotate_left(usize::try_from(first).unwrap_or(0));
+        later.extend(tried.split_off(tried.len().min(MAX_TRIED)));
+        let mut done = Vec::new();
+        while let Some(planned) = (!tried.is_empty()).then(|| tried.remove(0)) {
+            let others: Vec<Planned> = tried.iter().chain(&later).cloned().collect();
+            match self.grant_one_planned(&planned, &others).await {
+                Ok(finished) => {
+                    done.push((planned.study, finished));
+                    break;
+                }
                 Err(error @ WalletError::Vault(_)) => return Err(error),
                 Err(error) => {
                     debug!(%error, "what was planned cannot be granted now");
-                    failed = failed.or(Some(error));
+                    done.push((planned.study, Some(error)));
                 }
             }
         }
-        match failed {
-            Some(error) if done.is_empty() => Err(error),
-            _ => Ok(done),
-        }
+        Ok(done)
     }
 
-    async fn grant_one_planned(&mut self, planned: &Planned) -> Result<(Granted, Option<WalletError>), WalletError> {
+    /// Forgets what was planned and is long over; of this card, whatever is over.
+    fn forget_over(&self, card: Option<&Signature>) -> Result<(), WalletError> {
+        let now = self.wallet.now();
+        let is_forgotten = |planned: &Planned| {
+            let is_of_card = card.is_some_and(|card| planned.card.signature == *card);
+            planned.is_over(now) && (is_of_card || now >= planned.good_until().plus(SAID_MS))
+        };
+        self.forget_planned(is_forgotten).map(drop)
+    }
+
+    /// Forgets what is planned; how many of it would still have been granted.
+    fn forget_planned(&self, is_asked: impl Fn(&Planned) -> bool) -> Result<usize, WalletError> {
+        let stopped: Vec<Planned> = self.planned()?.into_iter().filter(is_asked).collect();
+        if !stopped.is_empty() {
+            self.wallet.vault.write(|batch| {
+                stopped.iter().try_for_each(|planned| batch.remove::<Planned>(&planned.place()).map(drop))
+            })?;
+        }
+        let now = self.wallet.now();
+        Ok(stopped.iter().filter(|planned| !planned.is_over(now)).count())
+    }
+
+    /// Signs it, and draws new moments for the others in the same commit.
+    async fn grant_one_planned(
+        &mut self,
+        planned: &Planned,
+        others: &[Planned],
+    ) -> Result<Option<WalletError>, WalletError> {
+        let now = self.wallet.now();
+        let anew: Result<Vec<Planned>, WalletError> =
+            others.iter().map(|other| Ok(other.drawn_anew(now, random()?))).collect();
+        let (anew, request) = (anew?, planned.request_at(now));
         let study = self.study(&planned.study.to_string())?;
         let taken = BTreeSet::new();
         let asked = Asked {
@@ -200,7 +310,7 @@ impl Patient {
             taken: &taken,
             key: Some(planned.grantee),
         };
-        let (mut granted, told) = self.prepare_grant(&study, &planned.card, &planned.request, asked).await?;
+        let (mut granted, told) = self.prepare_grant(&study, &planned.card, &request, asked).await?;
         if told.is_some() {
             self.check_caps([&granted])?;
         }
@@ -213,11 +323,12 @@ impl Patient {
                     batch.put(granted.id.as_bytes(), &told)?;
                 }
             }
+            anew.iter().try_for_each(|other| batch.put(&other.place(), other))?;
             batch.remove::<Planned>(&planned.place()).map(drop)
         })?;
         match self.finish(&study, &mut granted).await {
             Err(error @ WalletError::Vault(_)) => Err(error),
-            finished => Ok((granted, finished.err())),
+            finished => Ok(finished.err()),
         }
     }
 
@@ -227,11 +338,17 @@ impl Patient {
             Whose::Everybody => true,
             Whose::Named(asked) => is_called(planned.card.card.name.as_str(), asked),
         };
-        let stopped: Vec<Planned> = self.planned()?.into_iter().filter(is_asked).collect();
-        self.wallet.vault.write(|batch| {
-            stopped.iter().try_for_each(|planned| batch.remove::<Planned>(&planned.place()).map(drop))
-        })?;
-        Ok(stopped.len())
+        self.forget_planned(is_asked)
+    }
+
+    /// Stops what is planned for whoever showed the card of a grant, with which it was planned, and of the same study
+    /// for the same person; how many it were.
+    pub(super) fn stop_planned_with(&self, grant: GrantId) -> Result<usize, WalletError> {
+        let made = match self.wallet.vault.get::<Made>(grant.as_bytes())? {
+            Some(made) => Some(made),
+            None => self.wallet.vault.get::<RefusedGrant>(grant.as_bytes())?.map(|refused| refused.made),
+        };
+        made.map_or(Ok(0), |made| self.forget_planned(|planned| planned.ends_with(made.study, &made.card)))
     }
 }
 
@@ -242,7 +359,16 @@ const fn number_below(most: u64, random: [u8; 8]) -> u64 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
+    use clavicle_ledger::encoding::{Ascending, Text};
+    use clavicle_ledger::id::ChainId;
+    use clavicle_ledger::key::SecretKey;
+    use clavicle_ledger::terms::PurposeOfUse;
+    use clavicle_letters::card::{Card, Minute, NetworkMark};
+    use clavicle_letters::identity::Recipient;
+    use clavicle_letters::verdict::{Unverified, Verdict};
+
     use super::*;
 
     #[test]
@@ -251,5 +377,63 @@ mod tests {
         assert!((0..=255).all(|byte| number_below(7, [byte; 8]) < 7));
         let drawn: BTreeSet<u64> = (0..=255).map(|byte| number_below(7, [byte, 0, 0, 0, 0, 0, 0, 0])).collect();
         assert_eq!(drawn.len(), 7);
+    }
+
+    const NOW: Timestamp = Timestamp(20_000 * DAY_MS);
+
+    /// Planned over four hours, of which the last is at their end.
+    fn planned() -> Planned {
+        let of = |seed: u8| SecretKey::from_bytes(&[seed; 32]);
+        let card = Card {
+            network: NetworkMark::from(&ChainId::from_bytes([9; 32])),
+            person: of(1).public(),
+            name: Text::default(),
+            grantees: Ascending::from_items(vec![of(2).public()]).unwrap(),
+            mailbox: of(3).public(),
+            relays: Ascending::default(),
+            recipient: Recipient::from_bytes([4; 32]),
+            wish: Text::default(),
+            expires: Minute::of(NOW.plus(10 * DAY_MS)),
+        };
+        Planned {
+            study: StudyId::from_bytes([5; 32]),
+            card: SignedCard { card, signature: Signature::from_bytes([6; 64]) },
+            grantee: of(2).public(),
+            request: GrantRequest::new(7 * DAY_MS, PurposeOfUse::Treatment),
+            all_the_same: false,
+            lot: Lot { id: [7; 16], count: 2, last_by: NOW.plus(4 * HOUR_MS) },
+            since: NOW,
+            at: NOW.plus(HOUR_MS),
+        }
+    }
+
+    #[test]
+    fn what_is_planned_ends_and_is_drawn_anew_within_that_time() {
+        let one = planned();
+        let end = NOW.plus(16 * HOUR_MS);
+        assert!(!one.is_over(Timestamp(end.0 - 1)) && one.is_over(end));
+        let mut card_over = one.clone();
+        card_over.card.card.expires = Minute::of(NOW.plus(HOUR_MS));
+        assert!(card_over.is_over(NOW.plus(HOUR_MS)));
+        for (late, most) in [(5 * HOUR_MS, 9 * HOUR_MS), (15 * HOUR_MS, 16 * HOUR_MS)] {
+            for byte in 0..=255 {
+                let at = one.drawn_anew(NOW.plus(late), [byte; 8]).at;
+                assert!(at > NOW.plus(late) && at <= NOW.plus(most), "{at:?}");
+            }
+        }
+        // However late it is granted, it ends when it would have.
+        assert_eq!(one.request_at(NOW.plus(3 * HOUR_MS)).for_ms, 7 * DAY_MS - 3 * HOUR_MS);
+    }
+
+    #[test]
+    fn whoever_is_shut_out_of_one_is_shut_out_of_what_was_planned_with_it() {
+        let (one, relays) = (planned(), Ascending::default());
+        let chain = ChainId::from_bytes([9; 32]);
+        let kept = KeptCard::of(chain, &one.card, relays, Verdict::Unverified(Unverified::Nobody));
+        let other_study = StudyId::from_bytes([8; 32]);
+        assert!(one.ends_with(other_study, &kept), "of the same lot");
+        let another = KeptCard { signature: Signature::from_bytes([1; 64]), ..kept };
+        assert!(one.ends_with(one.study, &another), "of the same study, by another card of theirs");
+        assert!(!one.ends_with(other_study, &another));
     }
 }

@@ -25,7 +25,7 @@ pub(super) async fn patient(folder: &Folder) -> Result<App, CommandError> {
     let app = patient_at_once(folder).await?;
     look(&app, &folder.dir).await;
     // What was planned for by now is granted, whatever the wallet was opened for.
-    if app.subscribe().borrow().planned.first().is_some_and(|row| row.at <= now().0) {
+    if app.subscribe().borrow().planned.iter().any(|row| !row.is_over(now().0) && row.at <= now().0) {
         drop(done_within(&app, BringIn {}, "", DUE).await);
     }
     Ok(app)

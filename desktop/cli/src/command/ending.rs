@@ -41,19 +41,27 @@ async fn one(folder: &Folder, grant: String) -> Result<Answer, CommandError> {
     let app = client::patient_at_once(folder).await?;
     warn(&app.subscribe().borrow(), &folder.dir);
     let from = Instant::now();
-    let RevokedGrant { grant, name, verdict, height, receipt } = client::done(&app, RevokeGrant { grant }, "").await?;
+    let RevokedGrant { grant, name, verdict, height, receipt, stopped } =
+        client::done(&app, RevokeGrant { grant }, "").await?;
     let ms = from.elapsed().as_millis();
     let said = named(name.as_deref(), verdict.as_ref());
+    let rest = stopped_line(stopped).map(|line| format!("{line}\n")).unwrap_or_default();
     Ok(Answer {
         text: format!(
-            "revoked: {said} can no longer fetch; final at height {height} after {ms} ms\n{}\nWhat was fetched before stays with them.",
+            "revoked: {said} can no longer fetch; final at height {height} after {ms} ms\n{}\n{rest}What was fetched before stays with them.",
             told(receipt.as_ref())
         ),
         json: json!({
             "grant": grant.to_string(), "name": name, "verdict": verdict_row(verdict.as_ref()), "height": height, "ms": ms,
-            "stopped_ms": receipt.as_ref().map(|receipt| receipt.receipt.at.0), "receipt": receipt.as_ref().map(hex),
+            "stopped_ms": receipt.as_ref().map(|receipt| receipt.receipt.at.0), "receipt": receipt.as_ref().map(hex), "stopped": stopped,
         }),
     })
+}
+
+/// That what was planned is not made any more, where something was.
+fn stopped_line(stopped: usize) -> Option<String> {
+    let planned = many(stopped, "grant was planned for later", "grants were planned for later");
+    (stopped > 0).then(|| format!("{planned}, and will not be made: nobody has seen anything of it"))
 }
 
 async fn all(folder: &Folder, whose: Whose) -> Result<Answer, CommandError> {
@@ -64,12 +72,7 @@ async fn all(folder: &Folder, whose: Whose) -> Result<Answer, CommandError> {
     let ms = from.elapsed().as_millis();
     let Endings { rows, unnamed, not_asked, stopped } = &endings;
     let mut lines: Vec<String> = rows.iter().map(line).collect();
-    if *stopped > 0 {
-        lines.push(format!(
-            "{}, and will not be made: nobody has seen anything of it",
-            many(*stopped, "grant was planned for later", "grants were planned for later")
-        ));
-    }
+    lines.extend(stopped_line(*stopped));
     let ended = rows.iter().filter(|row| row.outcome.is_final()).count();
     lines.push(match rows.len() {
         0 => "there is nothing to end".to_owned(),

@@ -212,6 +212,9 @@ pub(super) async fn waits(folder: AnyFolder) -> Result<Answer, CommandError> {
     }
     for row in &state.planned {
         let id = row.study.to_string();
+        if row.is_over(now().0) {
+            continue;
+        }
         let due = if row.at <= now().0 { "was to be granted" } else { "is granted" };
         let line = format!(
             "{}  {}: {due} to {} at {}, when this wallet is open: clavicle wallet grants --dir {dir}",
