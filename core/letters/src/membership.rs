@@ -76,9 +76,10 @@ impl NewestLists {
         for (link, signer) in links.chain(shown.second.as_ref().map(|second| (second, organisation))) {
             let Vouching { credential, ended } = link;
             let known = self.0.get(&ended.list.by);
-            if let Some(known) = known.filter(|known| known.list.number > ended.list.number) {
-                // Of a key that was replaced it is no list any more.
-                if known.list.names(credential.credential.number) && known.is_by(chain, &signer) {
+            // Of a key that was replaced it is no list any more, whatever its number.
+            let newer = known.filter(|known| known.list.number > ended.list.number && known.is_by(chain, &signer));
+            if let Some(known) = newer {
+                if known.list.names(credential.credential.number) {
                     return Err(NotAMember::NotVouched(Box::new(Verdict::Ended(Ended::ByIssuer))));
                 }
                 continue;
@@ -241,6 +242,24 @@ mod tests {
         second_list(&mut other, newer.sign(&CHAIN, &rossi()));
         assert_eq!(forged.check(&CHAIN, &other, &key), Ok(()), "which `check_member` does not let pass");
         assert_eq!(forged.check(&CHAIN, &of_a_team(), &key), Ok(()));
+    }
+
+    /// Attack: a key that was stolen and replaced since has signed a list of a number that no other comes to.
+    #[test]
+    fn a_list_of_a_key_that_was_replaced_hides_no_newer_one() {
+        let (mut lists, key) = (NewestLists::default(), mercy().public());
+        let mut stolen = of_a_team();
+        let by = stolen.second.as_ref().unwrap().ended.list.by;
+        let last = EndedCredentials { number: u64::MAX, ..crate::credential::tests::list(by, &[]) };
+        second_list(&mut stolen, last.sign(&CHAIN, &rossi()));
+        assert_eq!(lists.check(&CHAIN, &stolen, &key), Ok(()), "as when that key was the team's");
+        let mut newer = of_a_team();
+        newer.second.as_mut().unwrap().credential.credential.number = crate::credential::CredentialNumber(8);
+        let ended = EndedCredentials { number: 2, ..crate::credential::tests::list(by, &[7]) };
+        second_list(&mut newer, ended.sign(&CHAIN, &practice()));
+        assert_eq!(lists.check(&CHAIN, &newer, &key), Ok(()));
+        let ended = Err(NotAMember::NotVouched(Box::new(Verdict::Ended(Ended::ByIssuer))));
+        assert_eq!(lists.check(&CHAIN, &of_a_team(), &key), ended);
     }
 
     fn second_list(of: &mut Introduction, list: SignedEndedCredentials) {
