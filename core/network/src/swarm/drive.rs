@@ -25,7 +25,7 @@ use tracing::debug;
 use self::exchange::{Looked, Waited};
 use super::codec::{self, AskCodec};
 use super::dials::Dials;
-use super::door::Door;
+use super::door::{Asker, Door};
 use super::gossip::{gossip, topic};
 use super::holding::Holding;
 use super::jobs::{Jobs, SharedJobs};
@@ -45,6 +45,8 @@ const QUESTIONS_WAITING: usize = 256;
 const ANSWERING: usize = 512;
 /// Revocations that are looked at at once, beside all else.
 const REVOKING: usize = 4;
+/// Looks into mailboxes of one asker that wait, before questions about them are held.
+const WAITS_WAITING: usize = 64;
 /// Messages, answers and questions of one relay that wait to be looked at.
 const RECEIVED_WAITING: usize = 128;
 /// Deposits that wait until those are told who wait for them.
@@ -94,7 +96,7 @@ pub(super) struct Drive {
     revocations: Lane,
     looks: SharedJobs<PeerId, Looked>,
     /// Looks whether there is something in a mailbox, before a question about it is held.
-    waits: Jobs<Waited>,
+    waits: SharedJobs<Asker, Waited>,
     held: Holding<ResponseChannel<Response>>,
     /// Mailboxes to which something came. One that is not told of is found when its time is over.
     deposited: (mpsc::Sender<Key>, mpsc::Receiver<Key>),
@@ -143,7 +145,7 @@ impl Drive {
             revocations: Lane::new(REVOKING, QUESTIONS_WAITING, ANSWERING),
             newest: Jobs::new(MAX_SOURCES),
             looks: SharedJobs::new(RUNNING, RECEIVED_WAITING),
-            waits: Jobs::new(RUNNING),
+            waits: SharedJobs::new(RUNNING, WAITS_WAITING),
             held: Holding::new(),
             deposited: mpsc::channel(DEPOSITED),
         })

@@ -48,14 +48,11 @@ impl<C> Holding<C> {
     }
 
     /// A question is looked into: from here on whatever comes to the mailbox is not missed. Its number, and whoever is to be answered since
-    /// they have lost their place.
+    /// they have lost their place. Whether whoever asks has the mailbox's key is not known yet: of those who have it
+    /// none loses theirs.
     pub(super) fn begin(&mut self, asker: Asker, mailbox: Key, now: Instant) -> (Number, Vec<C>) {
         let (number, mut lost) = (self.next, Vec::new());
         self.next = self.next.wrapping_add(1);
-        let oldest = self.of_mailbox.get(&mailbox).filter(|held| held.len() >= MOST_OF_A_MAILBOX);
-        if let Some(oldest) = oldest.and_then(BTreeSet::first).copied() {
-            lost.extend(self.remove(oldest));
-        }
         // Nobody is ever turned away: a place need not be settled.
         if let Ok(entered) = self.places.enter(asker, now, number) {
             lost.extend(entered.displaced.and_then(|displaced| self.forget(displaced)));
@@ -65,18 +62,22 @@ impl<C> Holding<C> {
         (number, lost)
     }
 
-    /// Nothing lies in the mailbox: it is held. Whoever is to be answered at once, since something came meanwhile or the place is lost.
-    pub(super) fn hold(&mut self, number: Number, answer: C) -> Option<C> {
-        match self.all.get_mut(&number) {
-            Some(waiting) if !waiting.came => {
-                waiting.answer = Some(answer);
-                None
-            }
-            _ => {
-                self.remove(number);
-                Some(answer)
-            }
+    /// Nothing lies in the mailbox, and whoever asks has its key: it is held. Whoever is to be answered at once, since
+    /// something came meanwhile or the place is lost.
+    pub(super) fn hold(&mut self, number: Number, answer: C) -> Vec<C> {
+        let Some(mailbox) = self.all.get(&number).filter(|waiting| !waiting.came).map(|waiting| waiting.mailbox) else {
+            self.remove(number);
+            return vec![answer];
+        };
+        let is_held = |number: &Number| self.all.get(number).is_some_and(|waiting| waiting.answer.is_some());
+        let held = self.of_mailbox.get(&mailbox).into_iter().flatten().copied().filter(is_held);
+        let held: Vec<Number> = held.collect();
+        let oldest = held.first().copied().filter(|_| held.len() >= MOST_OF_A_MAILBOX);
+        let lost = oldest.and_then(|oldest| self.remove(oldest));
+        if let Some(waiting) = self.all.get_mut(&number) {
+            waiting.answer = Some(answer);
         }
+        lost.into_iter().collect()
     }
 
     /// It was answered otherwise.
@@ -145,8 +146,8 @@ mod tests {
 
     /// One that is held.
     fn held(holding: &mut Holding<u32>, host: u8, of: u32, now: Instant) -> Vec<u32> {
-        let (number, lost) = holding.begin(from(host), mailbox(of), now);
-        assert_eq!(holding.hold(number, of), None);
+        let (number, mut lost) = holding.begin(from(host), mailbox(of), now);
+        lost.extend(holding.hold(number, of));
         lost
     }
 
@@ -162,7 +163,7 @@ mod tests {
         // While it is being looked, nothing is missed.
         let (number, _) = holding.begin(from(1), mailbox(7), now);
         assert!(holding.came(&mailbox(7)).is_empty());
-        assert_eq!(holding.hold(number, 70), Some(70));
+        assert_eq!(holding.hold(number, 70), [70]);
         let (number, _) = holding.begin(from(1), mailbox(7), now);
         holding.end(number);
         assert!(holding.came(&mailbox(7)).is_empty());
@@ -179,6 +180,22 @@ mod tests {
         assert_eq!(holding.over(now + HELD), [7]);
         assert_eq!(holding.over(now + HELD + Duration::from_secs(1)), [8]);
         assert_eq!((holding.all.len(), holding.of_mailbox.len(), holding.next_over()), (0, 0, None));
+    }
+
+    /// Attack: whoever knows a mailbox and has not its key asks about it, over and over.
+    #[test]
+    fn who_has_not_the_key_takes_no_place_of_those_who_have() {
+        let (mut holding, now) = (Holding::<u32>::new(), Instant::now());
+        for _ in 0..MOST_OF_A_MAILBOX {
+            assert!(held(&mut holding, 1, 7, now).is_empty());
+        }
+        for _ in 0..100 {
+            let (number, lost) = holding.begin(from(2), mailbox(7), now);
+            assert!(lost.is_empty());
+            holding.end(number);
+        }
+        assert_eq!(held(&mut holding, 1, 7, now), [7], "of their own the oldest");
+        assert_eq!(holding.came(&mailbox(7)).len(), MOST_OF_A_MAILBOX);
     }
 
     #[test]

@@ -165,21 +165,25 @@ impl Drive {
         signed: SignedCollection,
         channel: ResponseChannel<Response>,
     ) {
-        if self.waits.is_full() {
+        if self.waits.is_full(asker) {
             return self.respond(channel, Response::Mailbox(MailboxResponse::Done));
         }
         let (number, lost) = self.held.begin(asker, signed.collection.mailbox, Instant::now().into_std());
         self.look_again(|_| lost);
         let desk = Arc::clone(&self.desk);
-        self.waits.start(move || {
-            let response = desk.mailbox(key, from, MailboxRequest::Wait(signed));
+        self.waits.start(asker, move || {
+            let response = if channel.is_open() {
+                desk.mailbox(key, from, MailboxRequest::Wait(signed))
+            } else {
+                Response::Unavailable
+            };
             Waited { number, channel, response }
         });
     }
 
     pub(super) fn waited(&mut self, Waited { number, channel, response }: Waited) {
         if matches!(&response, Response::Mailbox(MailboxResponse::Messages(none)) if none.as_slice().is_empty()) {
-            self.look_again(|held| held.hold(number, channel).into_iter().collect());
+            self.look_again(|held| held.hold(number, channel));
         } else {
             self.held.end(number);
             self.respond(channel, response);
