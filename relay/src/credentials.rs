@@ -31,6 +31,8 @@ use crate::member::Member;
 const MAX_LINE: u64 = 16 << 10;
 /// The most credentials whose time is not over.
 const MAX_ISSUED: usize = 16 * 1024;
+/// How long the same once more is what was issued before, in milliseconds: whoever asks again has not seen the answer.
+const AGAIN_MS: u64 = 60 * 60 * 1000;
 
 /// The record, and what is signed by it.
 pub struct Credentials {
@@ -165,7 +167,7 @@ impl Credentials {
         self.kept().all.values().cloned().collect()
     }
 
-    /// Issues one, and gives it as it is on record.
+    /// Issues one, and gives it as it is on record. Asked for once more in the same words, soon, it is that one again.
     ///
     /// # Errors
     /// [`CredentialsError`].
@@ -177,13 +179,24 @@ impl Credentials {
         (by, now): (&str, Timestamp),
     ) -> Result<Issued, CredentialsError> {
         let mut kept = self.kept();
+        let hex = person.to_string();
+        let same = |before: &&Issued| {
+            before.is_in_force(now)
+                && now.0.abs_diff(before.from_ms) <= AGAIN_MS
+                && before.until_ms == Timestamp(before.from_ms).plus(days.saturating_mul(DAY_MS)).0
+                && (before.name.as_str(), before.role.as_str(), before.specialty.as_str(), before.by.as_str())
+                    == (name.as_str(), role.word(), specialty.as_str(), by)
+        };
+        if let Some(before) = kept.all.values().rev().find(|issued| issued.person == hex).filter(same) {
+            return Ok(before.clone());
+        }
         if kept.all.values().filter(|issued| issued.is_in_force(now)).count() >= MAX_ISSUED {
             return Err(CredentialsError::TooMany(MAX_ISSUED));
         }
         let after = kept.all.last_key_value().map_or(kept.began_ms, |(number, _)| *number);
         let issued = Issued {
             number: now.0.max(after.saturating_add(1)),
-            person: person.to_string(),
+            person: hex,
             name: name.to_string(),
             role: role.word().to_owned(),
             specialty: specialty.to_string(),
@@ -476,9 +489,12 @@ mod tests {
         let credentials = open(folder.path()).unwrap();
         let (_, first) = issue(&credentials, 1, NOW);
         let (_, other) = issue(&credentials, 2, NOW);
-        let (rossi, second) = issue(&credentials, 1, NOW.plus(1));
-        credentials.end(second.number, ("Ann", "left"), NOW.plus(2)).unwrap();
-        credentials.sign(NOW.plus(3));
+        // Asked for once more since the answer was lost it is the same; a day later it is renewed.
+        assert_eq!(issue(&credentials, 1, NOW.plus(1)).1, first);
+        let (rossi, second) = issue(&credentials, 1, NOW.plus(DAY_MS));
+        assert_ne!(second.number, first.number);
+        credentials.end(second.number, ("Ann", "left"), NOW.plus(DAY_MS + 1)).unwrap();
+        credentials.sign(NOW.plus(DAY_MS + 2));
         let both = [CredentialNumber(first.number), CredentialNumber(second.number)];
         assert_eq!(credentials.vouching(&rossi).unwrap().unwrap().ended.list.ended.to_vec(), both);
         let all = credentials.all();
@@ -487,7 +503,7 @@ mod tests {
         assert_eq!(open(folder.path()).unwrap().all(), all);
         // Vouched for again, they are.
         let again = open(folder.path()).unwrap();
-        let (_, third) = issue(&again, 1, NOW.plus(4));
+        let (_, third) = issue(&again, 1, NOW.plus(DAY_MS + 3));
         assert!(again.all().iter().any(|issued| issued.number == third.number && issued.ended.is_none()));
     }
 
