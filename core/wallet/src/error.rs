@@ -175,6 +175,11 @@ pub enum WalletError {
     /// Somebody to be let in only by whoever says so once more.
     #[error("nothing was granted. {0}. If you are sure who this is, say that you let them in all the same")]
     SecondLook(String),
+    /// No team any more, as far as can be seen, though it was shown as one when this was asked for.
+    #[error(
+        "nothing was granted: it was asked for while a hospital said that this is a team, and now it is {0}. Try again later with a network, or end it and look at the card anew"
+    )]
+    NoTeamNow(String),
     /// No such hospital.
     #[error("no hospital of the network is called {0:?}, or has an id that begins so; see the network's file")]
     NoSuchSource(String),
@@ -601,7 +606,8 @@ impl WalletError {
             Self::GrantCode(_) => "altered",
             Self::GrantNotYet(_) => "not_yet",
             Self::SecondLook(_) => "second_look",
-            Self::NoSuchSource(_)
+            Self::NoTeamNow(_)
+            | Self::NoSuchSource(_)
             | Self::NobodyAsked
             | Self::NotVouchedFor(_)
             | Self::NotIntroduced(_)

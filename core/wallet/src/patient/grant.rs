@@ -319,6 +319,10 @@ impl Patient {
         if introduced.verdict.needs_a_second_look() && !all_the_same {
             return Err(WalletError::SecondLook(introduced.verdict.beside(introduced.name.as_str())));
         }
+        // What was asked for while a team's word stood beside the name is not for a person, whoever has looked since.
+        if request.conditions.members_of.is_some() && !introduced.verdict.is_team() {
+            return Err(WalletError::NoTeamNow(introduced.verdict.beside(introduced.name.as_str())));
+        }
         let Basis { record, parameters, time, height } = self.basis(study, from).await?;
         let head = self.wallet.ledger.head();
         // One that came into a block although it was refused is a grant like any other.
@@ -363,7 +367,7 @@ impl Patient {
         let old_ms = if from == Known::Memory { now.since(head.time.timestamp()) } else { 0 };
         let mut dated = GrantRequest { begins_in_ms: request.begins_in_ms.saturating_add(old_ms), ..request.clone() };
         // What is granted to a team its members open, each by name.
-        if introduced.verdict.is_team() {
+        if introduced.is_team {
             dated.conditions.members_of = Some(shown.person);
         }
         // What the hospitals would refuse is not signed: then nobody has seen the key, and it is as good as before.

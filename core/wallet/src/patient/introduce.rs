@@ -1,8 +1,9 @@
 //! Who shows a card: what is said beside its name before anything is granted to it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use clavicle_ledger::encoding::{Ascending, Text};
+use clavicle_ledger::encoding::{self, Ascending, Text};
 use clavicle_ledger::id::SourceId;
 use clavicle_ledger::key::Signature;
 use clavicle_ledger::state::{ReadRows as _, StateKey};
@@ -10,7 +11,7 @@ use clavicle_ledger::time::Timestamp;
 use clavicle_letters::card::{Card, MAX_CARD_RELAYS, SignedCard};
 use clavicle_letters::credential::Introduction;
 use clavicle_letters::introduction;
-use clavicle_letters::verdict::{Acquaintance, ProvenSource, Unverified, Verdict};
+use clavicle_letters::verdict::{Acquaintance, Changed, Difference, ProvenSource, Unverified, Verdict};
 use tokio::time::timeout;
 use tracing::debug;
 
@@ -34,6 +35,9 @@ pub struct Introduced {
     pub wish: Text<128>,
     /// What stands beside the name.
     pub verdict: Verdict,
+    /// Whether it is a team's, or was when it was looked at or let in before and that cannot be read now: then what is
+    /// granted to it its members open.
+    pub(super) is_team: bool,
     /// Who keeps its mailbox, of those that the network has.
     pub(super) relays: Ascending<SourceId, MAX_CARD_RELAYS>,
     /// By which the card is known again.
@@ -72,16 +76,31 @@ impl Patient {
             at: granted.made.at,
         });
         let verdict = vouched.against((&shown.person, shown.name.as_str()), before);
+        // Nobody is to let a team in as a person by the way, since its introduction cannot be read just now.
+        let let_in = stood.iter().find(|(granted, verdict)| {
+            let is_team = verdict.is_team() || granted.made.terms.members_of() == Some(shown.person);
+            is_team && granted.made.card.person() == Some(&shown.person)
+        });
+        let looked = self.looked.as_ref().filter(|looked| looked.signature == card.signature && looked.is_team);
+        let team_since = let_in.map(|(granted, _)| granted.made.at).or(looked.map(|looked| looked.at));
+        let verdict = match (verdict, team_since) {
+            (Verdict::Unverified(why), Some(since)) if is_passing(why) => {
+                Verdict::Changed(Box::new(Changed { since, what: Difference::Unverified { why }, now: None }))
+            }
+            (verdict, _) => verdict,
+        };
+        let is_unread = is_unread(&verdict);
         let introduced = Introduced {
             name: shown.name.clone(),
             wish: shown.wish.clone(),
-            // What could not be looked up is looked up the next time.
+            is_team: verdict.is_team() || is_unread && team_since.is_some(),
             verdict,
             relays,
             signature: card.signature,
             at: now,
         };
-        if !matches!(introduced.verdict, Verdict::Unverified(Unverified::NotRead)) {
+        // What could not be looked up is looked up the next time.
+        if !is_unread {
             self.looked = Some(Box::new(introduced.clone()));
         }
         Ok(introduced)
@@ -116,7 +135,17 @@ impl Patient {
         let Some(sealed) = self.wallet.ledger.look_into(&relays, &place.key).await else {
             return Ok(Verdict::Unverified(Unverified::NotRead));
         };
-        if sealed.is_empty() {
+        // Somebody whom nobody vouches for may have left further keys, each card once.
+        let (chain, now, mut seen) = (self.wallet.chain(), self.wallet.now(), BTreeSet::new());
+        let is_further = |sealed: &Vec<u8>| {
+            introduction::open::<SignedCard>(sealed, &place).is_some_and(|more| {
+                let by = more.verify(&chain, now);
+                by.is_ok_and(|by| {
+                    (by.person, by.mailbox) == (card.person, card.mailbox) && seen.insert(encoding::encode(by))
+                })
+            })
+        };
+        if sealed.iter().all(is_further) {
             return Ok(Verdict::Unverified(Unverified::Nobody));
         }
         let mut found: Vec<Introduction> =
@@ -150,5 +179,36 @@ impl Patient {
         let source = ProvenSource { id, row: row.as_ref(), epoch: proven.rows.head()?.epoch };
         let chain = self.wallet.chain();
         Ok(introduction.judge(&chain, source, (&card.person, card.name.as_str()), self.wallet.now()))
+    }
+}
+
+/// Whether it may be otherwise soon, with a network or a newer list.
+const fn is_passing(why: Unverified) -> bool {
+    matches!(why, Unverified::NotRead | Unverified::ListTooOld)
+}
+
+/// Whether who vouches could not be seen this time, and may be the next.
+fn is_unread(verdict: &Verdict) -> bool {
+    match verdict {
+        Verdict::Unverified(why) => is_passing(*why),
+        Verdict::Changed(changed) => matches!(changed.what, Difference::Unverified { why } if is_passing(why)),
+        Verdict::Verified(_) | Verdict::Ended(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_read_now_is_not_what_was_said() {
+        let changed = |what| Verdict::Changed(Box::new(Changed { since: Timestamp(1), what, now: None }));
+        for why in [Unverified::NotRead, Unverified::ListTooOld] {
+            assert!(is_unread(&Verdict::Unverified(why)) && is_unread(&changed(Difference::Unverified { why })));
+        }
+        for why in [Unverified::Nobody, Unverified::Forged, Unverified::SourceGone] {
+            assert!(!is_unread(&Verdict::Unverified(why)) && !is_unread(&changed(Difference::Unverified { why })));
+        }
+        assert!(!is_unread(&changed(Difference::Key)));
     }
 }

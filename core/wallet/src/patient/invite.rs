@@ -314,7 +314,7 @@ impl Patient {
         let (InvitedStage::Picked | InvitedStage::Granted, Some(card)) = (invited.stage, invited.card()) else {
             return Err(WalletError::NotPicked);
         };
-        let request = self.within_limits(&invited, request)?;
+        let mut request = self.within_limits(&invited, request)?;
         if invited.way == Way::FromAfar && !is_verified(&invited) {
             let others = self.grants()?;
             if others.iter().any(|grant| grant.made.card.signature == card.signature && grant.made.study != study.id) {
@@ -331,6 +331,10 @@ impl Patient {
             invited.verdict = Some(verdict);
             self.keep_invited(&invited)?;
             return Err(WalletError::SecondLook(beside));
+        }
+        // What was seen to be a team's is not granted to a person, since that cannot be seen now.
+        if invited.verdict.as_ref().is_some_and(Verdict::is_team) {
+            request.conditions.members_of = Some(card.card.person);
         }
         let granted = self.grant(study, &card, &request, true).await?;
         invited.stage = InvitedStage::Granted;

@@ -180,6 +180,11 @@ impl Patient {
         if introduced.verdict.needs_a_second_look() && !all_the_same {
             return Err(WalletError::SecondLook(introduced.verdict.beside(introduced.name.as_str())));
         }
+        // What is shown as a team's now is granted to its members later, or not.
+        let mut request = request.clone();
+        if introduced.verdict.is_team() {
+            request.conditions.members_of = Some(shown.person);
+        }
         let of_card: Vec<Key> = shown.grantees.iter().copied().collect();
         let mut taken = BTreeSet::new();
         for study in studies {
@@ -187,7 +192,7 @@ impl Patient {
             let (record, proven) = self.record(study).await?;
             let time = proven.rows.head()?.time;
             record.permits(Deed::Grant, time).map_err(WalletError::Standing)?;
-            check_rules(&record, &proven.rows.rules()?.parameters, time, self.wallet.ledger.head(), request)?;
+            check_rules(&record, &proven.rows.rules()?.parameters, time, self.wallet.ledger.head(), &request)?;
             if study.held.known.is_none() {
                 return Err(WalletError::NotTold);
             }
@@ -200,7 +205,7 @@ impl Patient {
         self.check_wait(request.begins_in_ms)?;
         // What is planned already counts, as if it had been granted.
         self.check_often(studies.len().saturating_add(planned))?;
-        self.keep_plan(studies, card, (request, all_the_same), (now, over_ms))
+        self.keep_plan(studies, card, (&request, all_the_same), (now, over_ms))
     }
 
     /// Draws a moment for each, and keeps them all at once.

@@ -207,11 +207,12 @@ impl Recipient {
     ) -> Result<(), WalletError> {
         let Ok(sealed) = introduction::seal(introduction, place) else { return Ok(()) };
         let (chain, now, person) = (self.wallet.chain(), self.wallet.now(), self.person()?.public());
-        // Further cards with more keys lie in the same place.
+        // Further cards of this one with more keys lie in the same place: of each card one, since whoever has it can
+        // seal it anew as often as they like. Another device of the same words may have left some.
         let is_card = |message: &[u8]| {
-            introduction::open::<SignedCard>(message, place)
-                .and_then(|more| more.verify(&chain, now).ok().map(|more| more.person))
-                .is_some_and(|by| by == person)
+            let more = introduction::open::<SignedCard>(message, place)?;
+            let by = more.verify(&chain, now).ok()?;
+            (by.person == person && by.mailbox == *card).then(|| blake3::hash(&encoding::encode(by)))
         };
         let left = self.wallet.ledger.replace(lies, &place.key, &sealed, &is_card).await;
         debug!(left, "relays have taken what introduces this wallet");

@@ -320,7 +320,7 @@ impl Recipient {
         let news = OrganisationNews { first: own.first.clone(), ended: self.list(by, &self.person()?)? };
         let keys = place.keys();
         let Ok(sealed) = introduction::seal(&news, &keys) else { return Ok(false) };
-        let left = self.wallet.ledger.replace(&place.mailbox(), &keys.key, &sealed, &|_| false).await;
+        let left = self.wallet.ledger.replace(&place.mailbox(), &keys.key, &sealed, &|_| None).await;
         if left > 0 {
             let kept = self.kept_organisation()?;
             self.wallet.vault.put(b"", &Organisation { left: Some(self.wallet.now()), ..kept })?;

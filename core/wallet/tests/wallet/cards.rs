@@ -146,5 +146,21 @@ async fn a_printed_card_stays_verified_while_its_owners_device_is_used() {
     let new = Introduction { first: vouching(0), second: None };
     assert_eq!((*desk.deposits.lock().unwrap(), lies()), (1, vec![new.clone()]));
     rossi.read_mail(|_, _| {}).await.unwrap();
-    assert_eq!((*desk.deposits.lock().unwrap(), lies()), (1, vec![new]));
+    assert_eq!((*desk.deposits.lock().unwrap(), lies()), (1, vec![new.clone()]));
+    drop(rossi);
+
+    // Attack: whoever has the card seals a further one that lies there anew, until nothing else is looked at.
+    let of_rossi = words.seed().derive_key(0, Branch::Person, 0).unwrap();
+    let recipient = shown.card.recipient;
+    let more = Card { person, mailbox, recipient, ..super::card(&network).card }.sign(&chain, &of_rossi).unwrap();
+    let copies = (0..40).map(|_| introduction::seal(&more, &place).unwrap());
+    desk.boxes.lock().unwrap().entry(place.key.public()).or_default().extend(copies);
+    left(12 * HOUR_MS);
+    let mut rossi = Recipient::open(folder.path(), &passphrase(), clock).unwrap();
+    rossi.read_mail(|_, _| {}).await.unwrap();
+    let boxes = desk.boxes.lock().unwrap();
+    let all = &boxes[&place.key.public()];
+    let cards: Vec<SignedCard> = all.iter().filter_map(|sealed| introduction::open(sealed, &place)).collect();
+    let introductions: Vec<Introduction> = all.iter().filter_map(|sealed| introduction::open(sealed, &place)).collect();
+    assert_eq!((all.len(), cards, introductions), (2, vec![more], vec![new]));
 }
