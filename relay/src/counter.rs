@@ -425,10 +425,13 @@ impl Counter for RelayCounter {
     fn open(&self, remote: Key, ticket: TicketHash, knows: bool) -> Result<Offers, Denied> {
         let now = self.now()?;
         let visit = self.pickups.judge(ticket, knows, remote, now).map_err(|why| denied(&why))?;
-        self.offers(ticket, &visit, remote).map_err(|error| {
+        let offers = self.offers(ticket, &visit, remote).map_err(|error| {
             seldom!(error!(%error, "the studies of a pickup could not be offered"));
             Denied::NoPickup
-        })
+        })?;
+        // It may have become void meanwhile, before a study came that it is not for.
+        self.pickups.secret(ticket, remote, now).map_err(|why| denied(&why))?;
+        Ok(offers)
     }
 
     fn claim(

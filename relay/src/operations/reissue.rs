@@ -8,11 +8,12 @@ use std::io;
 use std::path::PathBuf;
 
 use clap::Args;
+use clavicle_command::said::many;
 use clavicle_dicom::facts::Patient;
 use clavicle_ledger::action::NewStatus;
 use clavicle_ledger::state::{ReadError, ReadRows as _};
 use clavicle_ledger::study::{Reason, Status};
-use clavicle_ledger::time::Height;
+use clavicle_ledger::time::{Height, LocalTime};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -29,7 +30,7 @@ use crate::archive::{ArchiveError, OnLedger, Signer};
 use crate::ending::of_io;
 use crate::recoveries::{RecoveryAct, RecoveryLine};
 use crate::service::{Service, ServiceError};
-use crate::store::StoreError;
+use crate::store::{StoreError, Visit};
 
 /// Take a study from whoever has it wrongly: suspended at once, then withdrawn, and the same images another study; two of the staff decide
 #[derive(Debug, Args)]
@@ -70,6 +71,8 @@ pub struct ReissueAnswer {
     pub height: Option<Height>,
     /// The other study that its images are now; nothing before another has agreed.
     pub reissued: Option<String>,
+    /// How many pickup codes were good for the study, the wrong person's among them, and are void now.
+    pub voided: usize,
     /// Whether the former is gone from the archive; it stays where files contradict it, which are to be looked at.
     pub removed: bool,
 }
@@ -158,7 +161,7 @@ impl Operation for Reissue {
         let study = study_that_begins(archive, &self.study)?;
         let catalogued = archive.catalogued(study)?.ok_or(NotFound::NoStudy)?;
         let status = service.store.snapshot()?.study(study)?.ok_or(StandingError::NotOnLedger)?.status;
-        let patient: Patient = catalogued.patient.clone();
+        let (patient, number): (Patient, _) = (catalogued.patient.clone(), catalogued.accession_number.clone());
         let mut digest = ListDigest::new();
         digest.add([blake3::hash(Self::WORD.as_bytes()).as_bytes()]);
         digest.add([blake3::hash(digest_of(&patient, &[catalogued]).as_bytes()).as_bytes()]);
@@ -183,6 +186,7 @@ impl Operation for Reissue {
             proposed_by: decision.by.clone(),
             height: None,
             reissued: None,
+            voided: 0,
             removed: false,
         };
         let Some(given) = &self.confirm else {
@@ -208,6 +212,14 @@ impl Operation for Reissue {
             let withdrawn = NewStatus::Withdrawn(Reason::WrongPatient);
             answer.height = Some(stand(service, &answer.study, withdrawn)?.height);
         }
+        // A code that the wrong person has would offer them the other study, too: one of its visit, or of its patient.
+        let would_offer = |visit: &Visit| match visit {
+            Visit::Accession(of) => *of == number,
+            Visit::Patient(id) => *id == patient.id,
+            Visit::Study(id) | Visit::RecoverStudy(id) => *id == study,
+            Visit::RecoverPatient(_) => false,
+        };
+        answer.voided = service.records.pickups.void(would_offer, LocalTime(now))?;
         let member = &service.member;
         let signer = Signer { chain: member.chain, source: member.source, operational: &member.operational, now };
         let again = archive.reissue(study, &signer)?;
@@ -232,7 +244,7 @@ impl Command for Reissue {
 
     fn say(_: &ReissueArguments, answer: ReissueAnswer) -> Result<Answer, Failure> {
         let json = json!(answer);
-        let ReissueAnswer { patient, study, digest, proposed_by, height, reissued, removed } = &answer;
+        let ReissueAnswer { patient, study, digest, proposed_by, height, reissued, voided, removed } = &answer;
         let mut lines = vec![patient.to_string()];
         let at = height.map_or_else(|| " before".to_owned(), |height| format!(", final at height {height}"));
         let Some(reissued) = reissued else {
@@ -245,6 +257,11 @@ impl Command for Reissue {
             return Err(Failure::Found { code: "confirm", sentence, answer: Box::new(answer) });
         };
         lines.push(format!("{} withdrawn for ever{at}; whoever has a copy is told that it was reissued", short(study)));
+        if *voided > 0 {
+            let codes = many(*voided, "pickup code", "pickup codes");
+            lines
+                .push(format!("{codes} for its visit, its patient or itself void: who comes rightly is given another"));
+        }
         if !removed {
             lines.push(format!(
                 "{} stays in the archive, since files contradict it: see `clavicle-relay contradictions`, then `remove`",

@@ -145,7 +145,7 @@ pub enum State {
     Claimed(Key),
     /// Too many wrong answers were given; the desk issues another.
     Dead,
-    /// Another was issued for the same visit.
+    /// Another was issued for the same visit, or a study of it was reissued, since the wrong person had it.
     Void,
     /// Its time is over.
     Expired,
@@ -195,7 +195,7 @@ pub enum PickupRefused {
     #[error("no such ticket was issued here, or it was swept")]
     Unknown,
     /// Another took its place.
-    #[error("the ticket is void: another was issued for the same visit")]
+    #[error("the ticket is void: another was issued for the same visit, or a study of it was reissued")]
     Void,
     /// Too many wrong answers.
     #[error("the ticket is dead after {MAX_WRONG} wrong answers: issue another")]
@@ -340,6 +340,33 @@ impl Pickups {
         }
         if let Some(agreed) = agreed {
             agreed::put(&transaction, hash, agreed)?;
+        }
+        transaction.commit()?;
+        Ok(voided)
+    }
+
+    /// Makes every ticket void for whose visit `is_for` holds, whoever claimed it, too. How many of these were good until now.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn void(&self, is_for: impl Fn(&Visit) -> bool, now: LocalTime) -> Result<usize, StoreError> {
+        let transaction = begin_write(&self.database)?;
+        let mut voided = 0;
+        {
+            let mut pickups = transaction.open_table(PICKUPS)?;
+            let mut all = Vec::new();
+            for entry in pickups.iter()? {
+                let (ticket, row) = entry?;
+                let row: Row = read_row(row.value())?;
+                if is_for(&row.visit) && !row.void {
+                    all.push((*ticket.value(), row));
+                }
+            }
+            for (ticket, row) in all {
+                let opens = matches!(row.state(now), State::Open | State::Claimed(_)) && now.0 < row.expires;
+                voided += usize::from(opens);
+                pickups.insert(&ticket, encoding::encode(&Row { void: true, ..row }).as_slice())?;
+            }
         }
         transaction.commit()?;
         Ok(voided)

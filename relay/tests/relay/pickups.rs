@@ -115,6 +115,28 @@ impl Desk {
 }
 
 #[test]
+fn a_code_is_void_whoever_claimed_it_once_a_study_of_its_visit_was_reissued() {
+    let mut desk = Desk::new();
+    for n in 1..=4 {
+        desk.pin(n, "4711");
+    }
+    desk.answer(1, "4711", "wrong").unwrap();
+    // The first is claimed, the second open, the third over; the fourth is another visit's.
+    let is_for = |visit: &Visit| [1, 2, 3].iter().any(|n| *visit == accession(&format!("A{n}")));
+    for _ in 0..MAX_WRONG {
+        desk.answer(3, "0000", "eve").unwrap_err();
+    }
+    assert_eq!(desk.get().void(is_for, NOW).unwrap(), 2);
+    desk.reopen();
+    assert_eq!(desk.state(1, NOW).0, State::Void);
+    for (n, remote) in [(1, "wrong"), (1, "ana"), (2, "ana")] {
+        assert!(matches!(desk.answer(n, "4711", remote), Err(PickupRefused::Void)), "{n} {remote}");
+    }
+    assert_eq!(desk.answer(4, "4711", "ana").unwrap(), accession("A4"));
+    assert_eq!(desk.get().void(is_for, NOW).unwrap(), 0, "once");
+}
+
+#[test]
 fn the_first_right_answer_opens_the_visit_and_binds_it_to_its_phone() {
     let mut desk = Desk::new();
     desk.pin(1, "4711");
