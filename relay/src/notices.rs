@@ -13,7 +13,7 @@ use clavicle_ledger::encoding::{self, Bytes};
 use clavicle_ledger::event::Event;
 use clavicle_ledger::id::{SourceId, StudyId};
 use clavicle_ledger::state::ReadRows as _;
-use clavicle_ledger::study::{Lapse, Standing, Status};
+use clavicle_ledger::study::{Lapse, Reason, Standing, Status};
 use clavicle_ledger::time::{Height, Timestamp};
 use clavicle_letters::identity::Recipient;
 use clavicle_letters::letter::{Content, Letter, Notice, NoticeCounts, Reissued};
@@ -253,7 +253,9 @@ fn reissued(service: &Service, due: &Due) -> Result<Option<Reissued>, ServiceErr
         return Ok(None);
     }
     let record = service.store.snapshot()?.study(due.study)?;
-    let is_withdrawn = record.is_some_and(|record| matches!(record.status, Status::Withdrawn { .. }));
+    // What was withdrawn for another reason before, or after it was not withdrawn for this one, is told as it is.
+    let withdrawn = |status: &Status| matches!(status, Status::Withdrawn { reason: Reason::WrongPatient });
+    let is_withdrawn = record.is_some_and(|record| withdrawn(&record.status));
     let (study, source, copy) = (due.study, service.member.source, due.copy.root);
     Ok(is_withdrawn.then_some(Reissued { study, source, copy }))
 }

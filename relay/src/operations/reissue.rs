@@ -71,6 +71,8 @@ pub struct ReissueAnswer {
     pub height: Option<Height>,
     /// The other study that its images are now; nothing before another has agreed.
     pub reissued: Option<String>,
+    /// Whether whoever has a copy is told that it was reissued; of one that was withdrawn for another reason they know that.
+    pub told: bool,
     /// How many pickup codes were good for the study, the wrong person's among them, and are void now.
     pub voided: usize,
     /// Whether the former is gone from the archive; it stays where files contradict it, which are to be looked at.
@@ -186,6 +188,7 @@ impl Operation for Reissue {
             proposed_by: decision.by.clone(),
             height: None,
             reissued: None,
+            told: false,
             voided: 0,
             removed: false,
         };
@@ -206,8 +209,11 @@ impl Operation for Reissue {
         if is_same(&answer.proposed_by, &decision.by) {
             return Err(ReissueError::SamePerson(answer.proposed_by));
         }
-        // From here on whoever has a copy is told that it was reissued, as soon as it is withdrawn.
-        service.records.notices.reissue(study)?;
+        // From here on whoever has a copy is told that it was reissued, as soon as it is withdrawn for this reason.
+        answer.told = !matches!(status, Status::Withdrawn { reason } if reason != Reason::WrongPatient);
+        if answer.told {
+            service.records.notices.reissue(study, now)?;
+        }
         if !matches!(status, Status::Withdrawn { .. }) {
             let withdrawn = NewStatus::Withdrawn(Reason::WrongPatient);
             answer.height = Some(stand(service, &answer.study, withdrawn)?.height);
@@ -244,7 +250,7 @@ impl Command for Reissue {
 
     fn say(_: &ReissueArguments, answer: ReissueAnswer) -> Result<Answer, Failure> {
         let json = json!(answer);
-        let ReissueAnswer { patient, study, digest, proposed_by, height, reissued, voided, removed } = &answer;
+        let ReissueAnswer { patient, study, digest, proposed_by, height, reissued, told, voided, removed } = &answer;
         let mut lines = vec![patient.to_string()];
         let at = height.map_or_else(|| " before".to_owned(), |height| format!(", final at height {height}"));
         let Some(reissued) = reissued else {
@@ -256,7 +262,8 @@ impl Command for Reissue {
             let answer = Answer { text: lines.join("\n"), json };
             return Err(Failure::Found { code: "confirm", sentence, answer: Box::new(answer) });
         };
-        lines.push(format!("{} withdrawn for ever{at}; whoever has a copy is told that it was reissued", short(study)));
+        let says = if *told { "is told that it was reissued" } else { "was told why, and nothing of this" };
+        lines.push(format!("{} withdrawn for ever{at}; whoever has a copy {says}", short(study)));
         if *voided > 0 {
             let codes = many(*voided, "pickup code", "pickup codes");
             lines

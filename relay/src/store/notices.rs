@@ -145,25 +145,21 @@ impl Notices {
     pub fn changed(&self, studies: &BTreeSet<StudyId>, height: Height, now: Timestamp) -> Result<(), StoreError> {
         self.change(Durability::Immediate, |tables| {
             for study in studies {
-                for (key, mut row) in tables.of(*study)? {
-                    row.changes = row.changes.saturating_add(1);
-                    row.tries = 0;
-                    row.due = Some((now, now));
-                    tables.put(*study, key, &row)?;
-                }
+                tables.make_due(*study, now)?;
             }
             tables.looked.insert((), height)?;
             Ok(())
         })
     }
 
-    /// Whoever has a copy of a study is told that it was reissued, once it is withdrawn.
+    /// Whoever has a copy of a study is told that it was reissued, once it is withdrawn: from `now` on, if it is already.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn reissue(&self, study: StudyId) -> Result<(), StoreError> {
+    pub fn reissue(&self, study: StudyId, now: Timestamp) -> Result<(), StoreError> {
         let transaction = begin_write(&self.database)?;
         transaction.open_table(REISSUED)?.insert(study.as_bytes(), ())?;
+        Tables::open(&transaction)?.make_due(study, now)?;
         Ok(transaction.commit()?)
     }
 
@@ -325,6 +321,17 @@ impl<'a> Tables<'a> {
             Ok((Key::from_bytes(*at.value().1), read_row(bytes.value())?))
         })
         .collect()
+    }
+
+    /// Whoever has a copy of a study is to be told something.
+    fn make_due(&mut self, study: StudyId, now: Timestamp) -> Result<(), StoreError> {
+        for (key, mut row) in self.of(study)? {
+            row.changes = row.changes.saturating_add(1);
+            row.tries = 0;
+            row.due = Some((now, now));
+            self.put(study, key, &row)?;
+        }
+        Ok(())
     }
 
     fn put(&mut self, study: StudyId, key: Key, row: &Row) -> Result<(), StoreError> {

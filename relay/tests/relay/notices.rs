@@ -74,6 +74,23 @@ fn everyone_with_a_copy_is_due_when_a_block_changes_the_study_until_told() {
 }
 
 #[test]
+fn who_has_a_copy_is_due_when_it_is_reissued_though_no_block_says_anything_new() {
+    let folder = tempfile::tempdir().unwrap();
+    let notices = Notices::open(&folder.path().join("notices.redb")).unwrap();
+    for (number, of) in [(1, 1), (2, 1), (9, 2)] {
+        notices.keep(study(of), key(number), copy(START)).unwrap();
+    }
+    for due in notices.due(START, 10).unwrap() {
+        notices.settle(&due, Some([1; 32])).unwrap();
+    }
+    assert_eq!((keys(&notices, START), notices.is_reissued(study(1)).unwrap()), (BTreeSet::new(), false));
+    notices.reissue(study(1), START).unwrap();
+    assert_eq!(keys(&notices, START), BTreeSet::from([key(1), key(2)]));
+    assert!(notices.is_reissued(study(1)).unwrap() && !notices.is_reissued(study(2)).unwrap());
+    assert_eq!(notices.looked().unwrap(), None, "what blocks say is looked at all the same");
+}
+
+#[test]
 fn who_is_not_reached_is_tried_less_and_less_often_and_at_last_no_more() {
     let folder = tempfile::tempdir().unwrap();
     let notices = Notices::open(&folder.path().join("notices.redb")).unwrap();
