@@ -97,7 +97,10 @@ impl Planned {
 
     /// Whether it is what is asked for.
     fn is_asked(&self, request: &GrantRequest, all_the_same: bool) -> bool {
-        self.request == *request && (self.all_the_same || !all_the_same)
+        // That a team's members sign follows from whose the card is, and is not asked for.
+        let mut planned = self.request.clone();
+        planned.conditions.members_of = request.conditions.members_of;
+        planned == *request && (self.all_the_same || !all_the_same)
     }
 }
 
