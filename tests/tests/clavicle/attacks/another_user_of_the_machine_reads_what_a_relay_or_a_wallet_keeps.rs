@@ -78,8 +78,8 @@ fn what_an_earlier_version_left_open_is_closed_and_open_keys_are_refused() {
     assert_eq!(said.object()["running"], false, "{said:?}");
     for path in &open {
         assert_eq!(fs::metadata(path).unwrap().mode() & 0o077, 0, "{}", path.display());
-        let note = format!("others on this machine could read mercy/{}", relative(path, home.folder()));
-        assert!(said.stderr.contains(note.trim_end_matches('/')), "{}", said.stderr);
+        let note = format!("others on this machine could read {};", path.display());
+        assert!(said.stderr.contains(&note), "{}", said.stderr);
     }
     // Once.
     assert_eq!(cluster.try_hospital(&["status", "--dir", "mercy"]).stderr, "");
@@ -90,11 +90,7 @@ fn what_an_earlier_version_left_open_is_closed_and_open_keys_are_refused() {
     let said = cluster.try_hospital(&["status", "--dir", "mercy"]);
     let (code, why) = said.refused();
     assert_eq!((said.code, code.as_str()), (Some(77), "keys"));
-    assert!(why.contains("`chmod 600 mercy/keys/operational`"), "{why}");
+    assert!(why.contains(&format!("`chmod 600 {}`", key.display())), "{why}");
     fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
     assert_eq!(cluster.try_hospital(&["status", "--dir", "mercy"]).refused().0, "not_well");
-}
-
-fn relative<'a>(path: &'a Path, folder: &Path) -> std::path::Display<'a> {
-    path.strip_prefix(folder).unwrap().display()
 }
