@@ -577,6 +577,9 @@ pub enum CommandError {
         "which wallet is meant is not said: give --dir, or set CLAVICLE_WALLET. What can be done: clavicle wallet --help"
     )]
     WhichWallet,
+    /// Series of one study, for several.
+    #[error("series are of one study, and several are to be granted: grant each by itself. Nothing was granted")]
+    SeriesOfSeveral,
     /// Typed differently.
     #[error("the two passphrases differ; nothing was made")]
     PassphrasesDiffer,
@@ -731,6 +734,7 @@ impl CommandError {
             Self::App(trouble) => trouble.word(),
             Self::NetworkFile(_) | Self::File { .. } => "file",
             Self::Passphrase(_) | Self::NoPassphrase(_) | Self::PassphrasesDiffer => "passphrase",
+            Self::SeriesOfSeveral => "series",
             Self::Words(_) | Self::NoWords(_) => "words",
             Self::FourWords(_) | Self::NoPick | Self::NotSigned => "not_compared",
             Self::WhichWallet => "wallet",

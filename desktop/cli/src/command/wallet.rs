@@ -29,7 +29,6 @@ use clavicle_letters::pickup::{PickupCode, Question};
 use clavicle_letters::verdict::{Verdict, WordOf};
 use clavicle_manifest::Uid;
 use clavicle_network::file;
-use clavicle_wallet::WalletError;
 use clavicle_wallet::patient::{
     Access, AccessRow, Cap, Caps, GrantRequest, HowEnded, Introduced, PickedUp, PickupOutcome,
 };
@@ -580,7 +579,7 @@ async fn grant(
     let studies = chosen(&app.subscribe().borrow(), (studies, visit))?;
     request.series = match studies[..] {
         [study] => wanted_series(&app, study, series).await?,
-        _ if !series.is_empty() => return Err(CommandError::App(WalletError::SeriesOfSeveral.into())),
+        _ if !series.is_empty() => return Err(CommandError::SeriesOfSeveral),
         _ => None,
     };
     let Introduced { name, verdict, .. } = client::done(&app, LookAtCard { card: card.clone() }, "").await?;
