@@ -109,9 +109,9 @@ fn the_whole_session_works_as_people_type_it() {
     let said = shell.says(
         "clavicle-relay ingest --dir mercy path/to/dicom/ --report report.txt        # studies, instances, quarantined",
     );
-    assert_says(&said, &["1 studies (1 new, 0 grown), 20 instances", "20 of 20 files taken"]);
+    assert_says(&said, &["1 study (1 new, 0 grown), 20 instances", "20 of 20 files taken"]);
     let said = shell.says("clavicle-relay pickup --dir mercy --accession A123 --pin 4711 --png pickup.png");
-    assert_says(&said, &["a pickup for 1 studies, good for 72 hours; asks for the PIN", "the code is in pickup.png"]);
+    assert_says(&said, &["a pickup for 1 study, good for 72 hours; asks for the PIN", "the code is in pickup.png"]);
 
     let said = shell.says("clavicle wallet init --dir ana --network network.json --passphrase-file pw");
     assert_says(&said, &["a new wallet in ana", " 1 ", "24 "]);
