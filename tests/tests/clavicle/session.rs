@@ -135,7 +135,7 @@ fn the_whole_session_works_as_people_type_it() {
     let said = shell.says("clavicle recipient card --dir rossi --png card.png");
     assert_says(
         &said,
-        &["a card of “Dr Rossi” (unverified: nobody vouches for this name), for one study", "it is in card.png"],
+        &["a card of “Dr Rossi” (unverified: nobody vouches for this name), for 1 study", "it is in card.png"],
     );
     let line =
         "clavicle wallet grant --dir ana STUDY --to card.png --for 7d --purpose treatment    # returns when final";
