@@ -9,7 +9,7 @@ use clavicle_ledger::key::Key;
 use clavicle_ledger::time::{BlockTime, DAY_MS, HOUR_MS};
 use clavicle_letters::about::About;
 use clavicle_letters::circumstances::Circumstances;
-use clavicle_letters::letter::{Content, Letter, Notice, Reissued};
+use clavicle_letters::letter::{CheckedGrant, Content, GrantLetter, Letter, Notice, Reissued};
 use clavicle_letters::seal::{self, OpenError};
 use clavicle_network::message::MAX_DEPOSITS;
 use clavicle_network::swarm::AskError;
@@ -21,7 +21,7 @@ use super::{Granted, MAX_CARD_DAYS, Recipient};
 use crate::error::WalletError;
 use crate::ledger::{Collect, Keep};
 use crate::objection;
-use crate::rows::{CopyOf, Noticed, Proved, Received, ReissuedAs, Shown};
+use crate::rows::{CopyOf, Noticed, OfCardFound, Proved, Received, ReissuedAs, Shown};
 use crate::vault::VaultError;
 
 /// The most letters of a card that are kept and that the ledger does not bear out. As many as several collections bring, so that those of one push
@@ -178,7 +178,7 @@ impl Recipient {
         let (letter_of, about, told) = match &letter.content {
             Content::Grant(letter_of) => (letter_of, None, None),
             Content::NamedGrant(letter_of, about) => (letter_of, Some(&**about), None),
-            Content::ToldGrant(letter_of, told) => (letter_of, told.about.as_ref(), Some(told)),
+            Content::ToldGrant(letter_of, told) => (letter_of, told.about.as_ref(), Some(&**told)),
             Content::Notice(notice) => {
                 if self.is_of_card(shown, notice.study, notice.source)? {
                     notices.push(SourceWord::notice(notice, &letter));
@@ -215,6 +215,20 @@ impl Recipient {
         if self.wallet.vault.get::<Received>(id.as_bytes())?.is_some() {
             return Ok(None);
         }
+        self.make_room(|number| keys.iter().any(|numbered| numbered.number == number))?;
+        self.keep_granted(&checked, letter_of, (about, told), numbered.number, None).map(Some)
+    }
+
+    /// Keeps what a letter granted to the key of this number; of a card that was found again, which one besides.
+    pub(super) fn keep_granted(
+        &self,
+        checked: &CheckedGrant,
+        letter_of: &GrantLetter,
+        (about, told): (Option<&About>, Option<&Circumstances>),
+        grantee: u32,
+        found: Option<OfCardFound>,
+    ) -> Result<Granted, WalletError> {
+        let id = checked.id();
         let received = Received {
             study: checked.grant().study,
             source: letter_of.source,
@@ -222,22 +236,24 @@ impl Recipient {
             study_instance_uid: letter_of.study_instance_uid,
             description: letter_of.description.clone(),
             grant: id,
-            grantee: numbered.number,
+            grantee,
             terms: letter_of.terms.clone(),
             final_at: letter_of.final_at,
             at: self.wallet.now(),
         };
-        self.make_room(|number| keys.iter().any(|numbered| numbered.number == number))?;
         self.wallet.vault.write(|batch| -> Result<(), VaultError> {
             if let Some(about) = about {
                 batch.put(id.as_bytes(), about)?;
             }
             if let Some(told) = told {
-                batch.put(id.as_bytes(), &Circumstances { about: None, ..Circumstances::clone(told) })?;
+                batch.put(id.as_bytes(), &Circumstances { about: None, ..told.clone() })?;
+            }
+            if let Some(found) = &found {
+                batch.put(id.as_bytes(), found)?;
             }
             batch.put(id.as_bytes(), &received)
         })?;
-        Ok(Some(Granted { id, received }))
+        Ok(Granted { id, received })
     }
 
     /// Throws away the oldest letters to a card that the ledger does not bear out, where there are too many of them: whoever was shown the card can

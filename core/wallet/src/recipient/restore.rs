@@ -19,7 +19,6 @@ use clavicle_ledger::light::{Checkpoint, LightClient};
 use clavicle_ledger::state::StateKey;
 use clavicle_ledger::time::{LocalTime, Timestamp};
 use clavicle_letters::card::{Card, MAX_CARD_RELAYS, MAX_GRANTEES};
-use clavicle_letters::circumstances::Circumstances;
 use clavicle_letters::credential::Issuer;
 use clavicle_letters::letter::Content;
 use clavicle_letters::mailbox::Mailbox;
@@ -244,7 +243,7 @@ impl Recipient {
         let (letter_of, about, told) = match &letter.content {
             Content::Grant(letter_of) => (letter_of, None, None),
             Content::NamedGrant(letter_of, about) => (letter_of, Some(&**about), None),
-            Content::ToldGrant(letter_of, told) => (letter_of, told.about.as_ref(), Some(told)),
+            Content::ToldGrant(letter_of, told) => (letter_of, told.about.as_ref(), Some(&**told)),
             Content::Notice(notice) => {
                 if self.was_granted(notice.study, notice.source)? {
                     notices.push(SourceWord::notice(notice, &letter));
@@ -276,32 +275,11 @@ impl Recipient {
         if self.wallet.vault.get::<Received>(id.as_bytes())?.is_some() {
             return Ok(None);
         }
-        let received = Received {
-            study: checked.grant().study,
-            source: letter_of.source,
-            salt: letter_of.salt.clone(),
-            study_instance_uid: letter_of.study_instance_uid,
-            description: letter_of.description.clone(),
-            grant: id,
-            grantee: number,
-            terms: letter_of.terms.clone(),
-            final_at: letter_of.final_at,
-            at: self.wallet.now(),
-        };
         let numbers = found.card_keys();
         let more: Vec<u32> = all_more_numbers(&mailbox).collect();
         self.make_room(|number| numbers.contains(&number) || more.contains(&number))?;
-        self.wallet.vault.write(|batch| -> Result<(), VaultError> {
-            if let Some(about) = about {
-                batch.put(id.as_bytes(), about)?;
-            }
-            if let Some(told) = told {
-                batch.put(id.as_bytes(), &Circumstances { about: None, ..Circumstances::clone(told) })?;
-            }
-            batch.put(id.as_bytes(), &OfCardFound { device: found.device, mailbox })?;
-            batch.put(id.as_bytes(), &received)
-        })?;
-        Ok(Some(Granted { id, received }))
+        let found = OfCardFound { device: found.device, mailbox };
+        Ok(Some(self.keep_granted(&checked, letter_of, (about, told), number, Some(found))?))
     }
 
     fn was_granted(&self, study: StudyId, source: SourceId) -> Result<bool, WalletError> {
